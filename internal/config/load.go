@@ -1,0 +1,371 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net/netip"
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	koanfyaml "github.com/knadh/koanf/parsers/yaml"
+	"github.com/knadh/koanf/providers/file"
+	"github.com/knadh/koanf/v2"
+)
+
+// Prefix starts the names of our environment variables.
+const Prefix = "BARONG_"
+
+// Problems is every reason why settings cannot be used.
+type Problems []string
+
+// Error joins the problems, one a line.
+func (p Problems) Error() string { return strings.Join(p, "\n") }
+
+// Default returns the settings of an empty environment.
+func Default() Settings {
+	s, err := Load(nil)
+	if err != nil {
+		panic("config: a default does not pass its own checks: " + err.Error())
+	}
+	return s
+}
+
+// Load reads the settings file that BARONG_SETTINGS names, then the environment (as
+// os.Environ gives it), which wins. It returns Problems with all of them at once.
+func Load(environ []string) (Settings, error) {
+	fields := settingFields()
+	byKey := make(map[string]field, len(fields))
+	for _, f := range fields {
+		byKey[f.key] = f
+		for _, a := range f.aliases {
+			byKey[a] = f
+		}
+	}
+
+	var problems Problems
+	env := ourVariables(environ)
+	given := map[string]source{}
+	if path, ok := env["settings"]; ok {
+		delete(env, "settings")
+		problems = append(problems, fromFile(path, byKey, given)...)
+	}
+	problems = append(problems, fromEnvironment(env, byKey, given)...)
+
+	var s Settings
+	root := reflect.ValueOf(&s).Elem()
+	for _, f := range fields {
+		text, from := f.def, "default"
+		if g, ok := given[f.key]; ok {
+			text, from = g.text, g.name
+		}
+		if err := f.set(root, text); err != nil {
+			problems = append(problems, fmt.Sprintf("%s: %v", f.label(from), err))
+		}
+	}
+	problems = append(problems, s.crossChecks()...)
+	if len(problems) > 0 {
+		return Settings{}, problems
+	}
+	return s, nil
+}
+
+// source is a text and the name under which it was given.
+type source struct{ text, name string }
+
+func ourVariables(environ []string) map[string]string {
+	env := map[string]string{}
+	for _, kv := range environ {
+		name, value, _ := strings.Cut(kv, "=")
+		if key, ok := strings.CutPrefix(name, Prefix); ok {
+			env[strings.ToLower(key)] = value
+		}
+	}
+	return env
+}
+
+// fromFile reads barong.yaml: the same keys in lower case, flat.
+func fromFile(path string, byKey map[string]field, given map[string]source) Problems {
+	k := koanf.New("\x00") // no key holds it: nothing is split
+	if err := k.Load(file.Provider(path), koanfyaml.Parser()); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return Problems{fmt.Sprintf("BARONG_SETTINGS: no such file %s", path)}
+		}
+		return Problems{fmt.Sprintf("BARONG_SETTINGS: %s is not YAML: %v", path, err)}
+	}
+	var problems Problems
+	raw := k.Raw()
+	for _, key := range slices.Sorted(maps.Keys(raw)) {
+		f, ok := byKey[key]
+		if !ok {
+			problems = append(problems, unknown(fmt.Sprintf("%s in %s", key, path), key, byKey, strings.ToLower))
+			continue
+		}
+		text, err := yamlText(raw[key])
+		if err != nil {
+			problems = append(problems, fmt.Sprintf("%s in %s: %v", key, path, err))
+			continue
+		}
+		if g, dup := given[f.key]; dup {
+			problems = append(problems, fmt.Sprintf("%s and %s in %s mean the same; give one", g.name, key, path))
+			continue
+		}
+		given[f.key] = source{text, key + " in " + path}
+	}
+	return problems
+}
+
+func yamlText(v any) (string, error) {
+	switch v := v.(type) {
+	case nil:
+		return "", nil
+	case string:
+		return v, nil
+	case []any:
+		parts := make([]string, len(v))
+		for i, e := range v {
+			t, err := yamlText(e)
+			if err != nil {
+				return "", err
+			}
+			parts[i] = t
+		}
+		return strings.Join(parts, ","), nil
+	case bool, int, int64, uint64, float64:
+		return fmt.Sprint(v), nil
+	default:
+		return "", fmt.Errorf("must be text, a number, true or false, or a list; not %T", v)
+	}
+}
+
+// kubernetes matches the variables that a cluster makes for a Service whose name starts
+// with barong; they are nobody's settings.
+var kubernetes = regexp.MustCompile(`^([a-z0-9_]+_)?(service_host|service_port(_[a-z0-9_]+)?|port(_[0-9]+_(tcp|udp|sctp)(_(addr|port|proto))?)?)$`)
+
+func fromEnvironment(env map[string]string, byKey map[string]field, given map[string]source) Problems {
+	var problems Problems
+	named := map[string]string{} // canonical key → variable that set it
+	for _, key := range slices.Sorted(maps.Keys(env)) {
+		variable := Prefix + strings.ToUpper(key)
+		text := env[key]
+		f, ok := byKey[key]
+		if !ok {
+			base, isFile := strings.CutSuffix(key, "_file")
+			f, ok = byKey[base]
+			switch {
+			case isFile && ok && f.secret:
+				b, err := os.ReadFile(text)
+				if err != nil {
+					problems = append(problems, fmt.Sprintf("%s: %v", variable, err))
+					continue
+				}
+				text = strings.TrimRight(string(b), "\r\n")
+			case kubernetes.MatchString(key):
+				continue
+			case isFile && ok:
+				problems = append(problems, fmt.Sprintf("%s: %s is not a secret and cannot come from a file", variable, f.env()))
+				continue
+			default:
+				problems = append(problems, unknown(variable, key, byKey, func(k string) string {
+					return Prefix + strings.ToUpper(k)
+				}))
+				continue
+			}
+		}
+		if other, dup := named[f.key]; dup {
+			problems = append(problems, fmt.Sprintf("%s and %s mean the same; give one", other, variable))
+			continue
+		}
+		named[f.key] = variable
+		given[f.key] = source{text, variable}
+	}
+	return problems
+}
+
+func unknown(shown, key string, byKey map[string]field, style func(string) string) string {
+	best, least := "", 1<<30
+	for _, k := range slices.Sorted(maps.Keys(byKey)) {
+		if d := distance(key, k); d < least {
+			best, least = k, d
+		}
+	}
+	return fmt.Sprintf("%s: no such setting; the nearest is %s", shown, style(best))
+}
+
+// distance is Levenshtein's.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		diagonal := row[0]
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			diagonal, row[j] = row[j], min(row[j]+1, row[j-1]+1, diagonal+cost)
+		}
+	}
+	return row[len(b)]
+}
+
+// field is one setting.
+type field struct {
+	group, key, def, unit, doc string
+	aliases, enum              []string
+	secret                     bool
+	min, max, match            string
+	index                      []int
+	kind                       reflect.Type
+}
+
+func (f field) env() string { return Prefix + strings.ToUpper(f.key) }
+
+// label names the place that a value came from, for errors.
+func (f field) label(from string) string {
+	if from == "default" {
+		return f.env()
+	}
+	return from
+}
+
+func settingFields() []field {
+	var out []field
+	t := reflect.TypeFor[Settings]()
+	for i := range t.NumField() {
+		group := t.Field(i)
+		for j := range group.Type.NumField() {
+			sf := group.Type.Field(j)
+			f := field{
+				group: group.Tag.Get("group"), key: sf.Tag.Get("key"), def: sf.Tag.Get("default"),
+				unit: sf.Tag.Get("unit"), doc: sf.Tag.Get("doc"), secret: sf.Tag.Get("secret") == "yes",
+				min: sf.Tag.Get("min"), max: sf.Tag.Get("max"), match: sf.Tag.Get("match"),
+				index: []int{i, j}, kind: sf.Type,
+			}
+			if a := sf.Tag.Get("alias"); a != "" {
+				f.aliases = strings.Split(a, ",")
+			}
+			if e := sf.Tag.Get("enum"); e != "" {
+				f.enum = strings.Split(e, ",")
+			}
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+func (f field) set(root reflect.Value, text string) error {
+	v := root.FieldByIndex(f.index)
+	if f.kind.Kind() != reflect.String {
+		text = strings.TrimSpace(text)
+	}
+	if f.enum != nil && !slices.Contains(f.enum, text) {
+		return fmt.Errorf("must be one of %s; got %q", strings.Join(f.enum, ", "), text)
+	}
+	switch v.Interface().(type) {
+	case string, Secret:
+		if f.match != "" && !regexp.MustCompile(f.match).MatchString(text) {
+			return fmt.Errorf("must match %s; got %q", f.match, text)
+		}
+		v.SetString(text)
+	case bool:
+		if text != "true" && text != "false" {
+			return fmt.Errorf("must be true or false; got %q", text)
+		}
+		v.SetBool(text == "true")
+	case int:
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			return fmt.Errorf("must be a whole number; got %q", text)
+		}
+		return f.setInt(v, n)
+	case time.Duration:
+		d, err := parseDuration(text, f.unit)
+		if err != nil {
+			return err
+		}
+		v.SetInt(int64(d))
+	case []string:
+		v.Set(reflect.ValueOf(splitList(text)))
+	case []netip.Prefix:
+		prefixes, err := parsePrefixes(text)
+		if err != nil {
+			return err
+		}
+		v.Set(reflect.ValueOf(prefixes))
+	default:
+		panic("config: no reader for " + f.kind.String() + " of " + f.key)
+	}
+	return nil
+}
+
+func (f field) setInt(v reflect.Value, n int) error {
+	if f.min != "" {
+		if least, _ := strconv.Atoi(f.min); n < least {
+			return fmt.Errorf("must be at least %s; got %d", f.min, n)
+		}
+	}
+	if f.max != "" {
+		if most, _ := strconv.Atoi(f.max); n > most {
+			return fmt.Errorf("must be at most %s; got %d", f.max, n)
+		}
+	}
+	v.SetInt(int64(n))
+	return nil
+}
+
+func parseDuration(text, unit string) (time.Duration, error) {
+	one := time.Second
+	if unit == "ms" {
+		one = time.Millisecond
+	}
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		if n < 0 || n > int64(100*365*24*time.Hour/one) {
+			return 0, fmt.Errorf("must not be negative or beyond a hundred years; got %q", text)
+		}
+		return time.Duration(n) * one, nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, fmt.Errorf("must be seconds or a duration such as 5m or 250ms; got %q", text)
+	}
+	if d < 0 {
+		return 0, fmt.Errorf("must not be negative; got %q", text)
+	}
+	return d, nil
+}
+
+func splitList(text string) []string {
+	var out []string
+	for part := range strings.SplitSeq(text, ",") {
+		if part = strings.TrimSpace(part); part != "" {
+			out = append(out, part)
+		}
+	}
+	return out
+}
+
+func parsePrefixes(text string) ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	for _, part := range splitList(text) {
+		p, err := netip.ParsePrefix(part)
+		if err != nil {
+			a, aerr := netip.ParseAddr(part)
+			if aerr != nil || a.Zone() != "" {
+				return nil, fmt.Errorf("must be a list of addresses or networks such as 10.0.0.0/8; got %q", part)
+			}
+			p = netip.PrefixFrom(a, a.BitLen())
+		}
+		out = append(out, p.Masked())
+	}
+	return out, nil
+}

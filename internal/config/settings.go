@@ -1,0 +1,164 @@
+package config
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Settings is every setting. A field's tags are its contract:
+//
+//	key      name in barong.yaml; BARONG_<KEY> in the environment
+//	default  text form of the default, as it would be written in the environment
+//	unit     of plain numbers for durations: "s" (default) or "ms"
+//	enum     allowed values
+//	min,max  bounds of integers
+//	secret   "yes": never printed, and BARONG_<KEY>_FILE may name a file that holds it
+//	alias    a further name that means the same (the reference's)
+//	doc      one sentence for the reference
+type Settings struct {
+	Listen   Listen   `group:"Listeners"`
+	Stores   Stores   `group:"Stores and secrets"`
+	Policy   Policy   `group:"Policy"`
+	Decision Decision `group:"Decisions"`
+	Client   Client   `group:"Client address"`
+	Session  Session  `group:"Sessions"`
+	APIKey   APIKey   `group:"API keys"`
+	Token    Token    `group:"Tokens"`
+	Account  Account  `group:"Accounts"`
+	REST     REST     `group:"REST"`
+	Audit    Audit    `group:"Audit"`
+	Process  Process  `group:"Process"`
+}
+
+// Listen names the four listeners.
+type Listen struct {
+	HTTP    string `key:"http_addr" default:"127.0.0.1:8001" doc:"Address of the REST API."`
+	GRPC    string `key:"grpc_addr" default:"127.0.0.1:9001" doc:"Address of Envoy's ext_authz service and grpc.health.v1; unix:///path makes a socket of mode 0660."`
+	Forward string `key:"forward_addr" default:"127.0.0.1:8002" doc:"Address of forward-auth decisions over HTTP, and nothing else."`
+	Ops     string `key:"ops_addr" default:"127.0.0.1:9091" doc:"Address of /healthz, /readyz, /metrics and, when pprof is on, /debug/pprof."`
+	Gate    string `key:"gate" default:"auto" enum:"auto,embedded,off" doc:"embedded takes every request of the REST listener through the decision in process, so that everything works without a proxy; only with SQLite and loopback listeners, where auto means it. Elsewhere auto means off."`
+	PProf   bool   `key:"pprof" default:"false" doc:"Serve /debug/pprof on the ops listener."`
+}
+
+// Stores names what is kept where.
+type Stores struct {
+	DatabaseURL string `key:"database_url" default:"sqlite:data/barong.db" doc:"sqlite:PATH keeps everything in one file for one process."`
+	SecretKey   Secret `key:"secret_key" default:"" secret:"yes" doc:"32 bytes in base64 that seal secret columns and signing keys. Empty with SQLite: secret.key beside the database is used, and made at the first start."`
+}
+
+// Policy says where the rules come from and how they are read.
+type Policy struct {
+	Seeds         string        `key:"seeds" alias:"seeds_file" default:"" doc:"YAML file of levels, permissions, restrictions and users in the reference's shape; empty means the built-in one."`
+	AuthzRules    string        `key:"authz_rules" alias:"authz_rules_file" default:"" doc:"YAML file of pass and block rules in the reference's shape; empty means the built-in one."`
+	Config        string        `key:"config" alias:"config_file" default:"" doc:"YAML file of activation requirements, state triggers and document types in the reference's shape; empty means the built-in one."`
+	Components    []string      `key:"gateway_components" default:"barong,peatio,ranger,applogic,arke,finex,open_finance" doc:"Third path segments (api/v2/<component>) that may be asked for at all; * lifts the rule."`
+	PathMatching  string        `key:"path_matching" default:"segment" enum:"segment,prefix" doc:"segment matches rule paths at segment boundaries; prefix is the reference's plain string prefix."`
+	MaxMindDBPath string        `key:"maxminddb_path" default:"" doc:"MaxMind country database; empty means that country and continent restrictions never match. The file is read again when it changes."`
+	GeoIPLang     string        `key:"geoip_lang" default:"en" enum:"en,de,es,fr,ja,ru" doc:"Language of country names in activities."`
+	MaxStale      time.Duration `key:"policy_max_stale" default:"300s" doc:"Longest time that a policy may be served without having been confirmed against the database; after it every decision is 503."`
+}
+
+// Decision shapes the answers.
+type Decision struct {
+	RBACDeniedStatus   int           `key:"rbac_denied_status" default:"401" enum:"401,403" doc:"HTTP status of authz.invalid_permission."`
+	OutageAnswer       string        `key:"outage_answer" default:"error" enum:"error,deny" doc:"How an outage is told to Envoy over gRPC: error_response (counted as an error), or denied_response. Both are 503."`
+	ForwardCredentials bool          `key:"forward_credentials" default:"false" doc:"Let the session cookie and the X-Auth-* headers reach upstreams."`
+	DynamicMetadata    bool          `key:"dynamic_metadata" default:"false" doc:"Send dynamic_metadata {uid, role, reason, snapshot, decision} to Envoy."`
+	CSRFProtection     bool          `key:"csrf_protection" default:"true" doc:"Demand X-CSRF-Token for state-changing requests by cookie."`
+	Origins            []string      `key:"allowed_origins" default:"" doc:"Origins (scheme://host[:port]) whose pages may open websockets by cookie, besides the request's own host; * never counts."`
+	LogSample          int           `key:"decision_log_sample" default:"1000" min:"0" doc:"Log one of so many allowed decisions; 0 logs none, 1 every one. Denials are always logged."`
+	CacheMaxStale      time.Duration `key:"cache_max_stale" default:"30s" doc:"Longest time without reading the change feed during which cached accounts, keys and sessions are believed."`
+	Deadline           time.Duration `key:"decision_timeout" default:"800ms" doc:"Longest time that one decision may wait for a store; keep it below the proxy's timeout."`
+	GRPCCodec          string        `key:"grpc_codec" default:"own" enum:"own,generated" doc:"own is our decoder of CheckRequest, generated that of protobuf-go."`
+	MaxConnectionAge   time.Duration `key:"grpc_max_connection_age" default:"30m" doc:"Age at which gRPC connections are asked to reconnect, so that load spreads over replicas."`
+}
+
+// Client says whom to believe about the client's address.
+type Client struct {
+	TrustedProxies  []netip.Prefix `key:"trusted_proxies" default:"127.0.0.0/8,::1/128" doc:"Networks whose X-Forwarded-For entries are believed."`
+	Gateway         string         `key:"gateway" default:"none" enum:"none,cloudflare,akamai" doc:"Edge network whose client address header is believed, from its own networks only."`
+	GatewayNetworks []netip.Prefix `key:"gateway_networks" default:"" doc:"Networks of the edge; empty means the built-in list for cloudflare. Mandatory for akamai."`
+}
+
+// Session shapes browser sessions.
+type Session struct {
+	Name      string        `key:"session_name" default:"_barong_session" doc:"Name of the session cookie."`
+	Expire    time.Duration `key:"session_expire_time" default:"1800s" doc:"Idle time after which a session ends."`
+	Absolute  time.Duration `key:"session_absolute_lifetime" default:"24h" doc:"Age at which a session ends whatever its use."`
+	MaskV4    int           `key:"session_ip_v4_mask" default:"16" min:"0" max:"32" doc:"Bits of the IPv4 address that must stay the same; 0 switches the check off."`
+	MaskV6    int           `key:"session_ip_v6_mask" default:"64" min:"0" max:"128" doc:"Bits of the IPv6 address that must stay the same; 0 switches the check off."`
+	Secure    string        `key:"session_cookie_secure" default:"auto" enum:"auto,true,false" doc:"Secure attribute of the cookie; auto leaves it out with the embedded gate only, which speaks plain http on loopback."`
+	CacheSize int           `key:"session_cache_size" default:"1000000" min:"1" doc:"Sessions kept in memory."`
+}
+
+// APIKey shapes signed requests.
+type APIKey struct {
+	NonceLifetime time.Duration `key:"apikey_nonce_lifetime" default:"5000ms" unit:"ms" doc:"How far a nonce may be from the server's clock. A plain number is milliseconds."`
+	Replay        string        `key:"apikey_replay" default:"off" enum:"off,monitor,enforce" doc:"What to do about a nonce that was used before: nothing, count it, or refuse it."`
+	Forbidden     []string      `key:"apikey_forbidden" default:"api/v2/barong/resource/otp,api/v2/barong/resource/passkeys,api/v2/barong/resource/sessions,api/v2/barong/resource/api_keys,api/v2/barong/resource/service_accounts,api/v2/barong/resource/users/password" doc:"Paths that API keys may not reach: a leaked key must not become the account."`
+	CacheSize     int           `key:"apikey_cache_size" default:"200000" min:"1" doc:"API keys kept in memory."`
+}
+
+// Token shapes bearer tokens.
+type Token struct {
+	Algorithm   string        `key:"jwt_algorithm" default:"RS256" enum:"RS256,ES256,EdDSA" doc:"Algorithm of new bearer keys."`
+	Expire      time.Duration `key:"jwt_expire_time" default:"300s" doc:"Lifetime of bearer tokens."`
+	Reuse       time.Duration `key:"jwt_reuse" default:"60s" doc:"How long a minted token is given again for the same credential; at most half the lifetime, 0 mints every time."`
+	IatBackdate time.Duration `key:"jwt_iat_backdate" default:"1s" doc:"How far iat lies in the past, for consumers whose clocks lag."`
+	JWKSMaxAge  time.Duration `key:"jwks_max_age" default:"300s" doc:"How long consumers may cache the key set; a key is published this long before it signs and after."`
+	RotateEvery time.Duration `key:"jwt_rotate_every" default:"0" doc:"Age at which the bearer key is replaced by itself; 0 leaves it to keys rotate."`
+}
+
+// Account shapes accounts and passwords.
+type Account struct {
+	UIDPrefix   string        `key:"uid_prefix" default:"ID" match:"^[A-Za-z]{2,6}$" doc:"First letters of user uids; upper-cased."`
+	AppName     string        `key:"app_name" default:"Barong" doc:"Issuer shown in authenticator apps."`
+	MinEntropy  int           `key:"password_min_entropy" default:"14" min:"0" doc:"Least strength of passwords, in bits as the reference counts them."`
+	HashWorkers int           `key:"password_workers" default:"0" min:"0" doc:"Passwords hashed at once; 0 means half of the processors, at least one."`
+	HashQueue   int           `key:"password_queue" default:"32" min:"0" doc:"Sign-ins that may wait for a worker; more are answered 503."`
+	CacheSize   int           `key:"principal_cache_size" default:"1000000" min:"1" doc:"Accounts kept in memory."`
+	LoadsAtOnce int           `key:"cache_loads" default:"64" min:"1" doc:"Cache misses that may ask the database at once."`
+	SigninFloor time.Duration `key:"signin_floor" default:"250ms" doc:"Least time that a refused sign-in takes, so that timing tells nothing."`
+}
+
+// REST shapes the REST listener.
+type REST struct {
+	CORSOrigins     []string      `key:"api_cors_origins" default:"" doc:"Origins that may call the REST API from a browser; * is any, without credentials."`
+	CORSMaxAge      time.Duration `key:"api_cors_max_age" default:"3600s" doc:"How long browsers may remember a preflight answer."`
+	CORSCredentials bool          `key:"api_cors_allow_credentials" default:"false" doc:"Let listed origins send cookies."`
+	MaxBody         int           `key:"max_body_bytes" default:"1048576" min:"1024" doc:"Largest request body."`
+}
+
+// Audit shapes activities.
+type Audit struct {
+	Required bool          `key:"audit_required" default:"false" doc:"Refuse decisions with 503 when not even the spill file can take their activity."`
+	Flush    time.Duration `key:"audit_flush_interval" default:"200ms" doc:"Longest time that an activity waits in memory; kill -9 loses at most this much."`
+	Queue    int           `key:"audit_queue" default:"8192" min:"1" doc:"Activities that may wait in memory."`
+	Spill    string        `key:"audit_spill" default:"" doc:"File that takes activities while the database cannot; empty means audit.spill beside the SQLite file."`
+	SpillMax int           `key:"audit_spill_max" default:"67108864" min:"0" doc:"Largest size of the spill file in bytes."`
+}
+
+// Process shapes the process itself.
+type Process struct {
+	LogLevel        string        `key:"log_level" default:"info" enum:"debug,info,warn,error" doc:"Least level of log lines."`
+	LogFormat       string        `key:"log_format" default:"auto" enum:"auto,json,text" doc:"auto is text on a terminal and JSON elsewhere."`
+	ShutdownTimeout time.Duration `key:"shutdown_timeout" default:"20s" doc:"Longest time from SIGTERM to exit."`
+	DrainDelay      time.Duration `key:"drain_delay" default:"0" doc:"How long health says NOT_SERVING before connections are asked to leave; give it the proxy's health check interval."`
+}
+
+// A Secret is text that must not be printed.
+type Secret string
+
+// String hides the secret.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return "[hidden]"
+}
+
+// GoString hides the secret.
+func (s Secret) GoString() string { return s.String() }
+
+// Reveal returns the text itself.
+func (s Secret) Reveal() string { return string(s) }
