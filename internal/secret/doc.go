@@ -1,0 +1,11 @@
+// Package secret owns everything that must not be read or guessed: sealed columns and their
+// blind indexes, password digests, one-time codes, the master key file and random ids.
+// It knows no account, no store and no clock of its own.
+//
+//	master key (32 bytes) ──HKDF-SHA-256──► sealing key   Seal, Open     column ⇄ ciphertext
+//	                                  └───► indexing key  Index          value → what to look up
+//	password ──► Hasher (bounded) ──► argon2id PHC string; bcrypt is read, never written
+//	code ──► TOTPStep ──► RFC 6238 time step, for the caller's replay guard
+//
+// Nothing here prints what it holds: errors name what failed, never the value.
+package secret

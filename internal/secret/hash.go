@@ -1,0 +1,213 @@
+package secret
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"golang.org/x/crypto/argon2"
+	"golang.org/x/crypto/bcrypt"
+)
+
+var (
+	// ErrBusy says that all workers are taken and the queue is full; the request should be
+	// told to come back later, not to try another password.
+	ErrBusy = errors.New("secret: too many password hashes in flight")
+	// ErrDigest says that a stored digest is in no known format. The account cannot sign in
+	// until its password is reset.
+	ErrDigest = errors.New("secret: unknown password digest")
+)
+
+// Parameters of new digests (OWASP's second choice for argon2id: 19 MiB, two passes).
+const (
+	argonMemory  = 19456 // KiB
+	argonTime    = 2
+	argonThreads = 1
+	argonSalt    = 16
+	argonKey     = 32
+)
+
+// Bounds on the parameters of stored digests: a row must not be able to take all memory or
+// minutes of a core.
+const (
+	argonMaxMemory  = 256 << 10 // KiB
+	argonMaxTime    = 16
+	argonMaxThreads = 16
+	argonMinSalt    = 8
+	argonMaxSalt    = 64
+	argonMinKey     = 16
+	argonMaxKey     = 64
+	bcryptMaxCost   = 15
+	bcryptMaxLength = 72 // bytes of password that bcrypt looks at
+)
+
+// A Hasher hashes and matches passwords, at most so many at a time: each takes 19 MiB and
+// tens of milliseconds of a core, and sign-ins must not starve decisions. Work runs in the
+// caller's goroutine; there is nothing to close. It is safe for concurrent use.
+type Hasher struct {
+	slots   chan struct{}
+	limit   int64 // workers + queue
+	pending atomic.Int64
+	dummy   phc
+}
+
+// NewHasher makes one with the given number of workers (at least one) and places to wait.
+func NewHasher(workers, queue int) *Hasher {
+	workers = max(workers, 1)
+	return &Hasher{
+		slots: make(chan struct{}, workers),
+		limit: int64(workers + max(queue, 0)),
+		dummy: phc{
+			memory: argonMemory, time: argonTime, threads: argonThreads,
+			salt: Bytes(argonSalt), key: Bytes(argonKey),
+		},
+	}
+}
+
+// Pending is how many calls are running or waiting, for metrics.
+func (h *Hasher) Pending() int { return int(h.pending.Load()) }
+
+// Hash makes a digest of a password: argon2id with a random salt, as a PHC string. It
+// returns ErrBusy when the queue is full and the context's error when it ends before the
+// work begins; work that has begun is not interrupted.
+func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
+	release, err := h.acquire(ctx)
+	if err != nil {
+		return "", fmt.Errorf("hash password: %w", err)
+	}
+	defer release()
+	d := phc{memory: argonMemory, time: argonTime, threads: argonThreads, salt: Bytes(argonSalt)}
+	d.key = d.derive(password, argonKey)
+	return d.String(), nil
+}
+
+// Match compares a password with a digest in constant time. A digest is an argon2id PHC
+// string, or bcrypt ($2a$, $2b$, $2y$) from an import; rehash says that the password is right
+// and the digest should be replaced by a new Hash of it. Bcrypt reads 72 bytes only, so a
+// longer password never matches it.
+//
+// An empty digest means that there is no such account: the same work is done and the answer
+// is false, so that the time tells nothing. Errors are ErrBusy, the context's, and ErrDigest
+// for a digest in no known format (after the same work).
+func (h *Hasher) Match(ctx context.Context, digest, password string) (ok, rehash bool, err error) {
+	release, err := h.acquire(ctx)
+	if err != nil {
+		return false, false, fmt.Errorf("match password: %w", err)
+	}
+	defer release()
+	if isBcrypt(digest) {
+		ok := matchBcrypt(digest, password)
+		return ok, ok, nil
+	}
+	d, known := parsePHC(digest)
+	if !known {
+		d = h.dummy
+	}
+	equal := subtle.ConstantTimeCompare(d.derive(password, len(d.key)), d.key) == 1
+	if !known {
+		if digest == "" {
+			return false, false, nil
+		}
+		return false, false, fmt.Errorf("match password: %w", ErrDigest)
+	}
+	return equal, equal && d.outdated(), nil
+}
+
+// acquire takes a worker's slot, waiting in the queue if there is room.
+func (h *Hasher) acquire(ctx context.Context) (release func(), err error) {
+	if h.pending.Add(1) > h.limit {
+		h.pending.Add(-1)
+		return nil, ErrBusy
+	}
+	if err := ctx.Err(); err != nil {
+		h.pending.Add(-1)
+		return nil, err
+	}
+	select {
+	case h.slots <- struct{}{}:
+	case <-ctx.Done():
+		h.pending.Add(-1)
+		return nil, ctx.Err()
+	}
+	return func() { <-h.slots; h.pending.Add(-1) }, nil
+}
+
+// phc is a parsed argon2id digest.
+type phc struct {
+	memory, time uint32
+	threads      uint8
+	salt, key    []byte
+}
+
+func (d phc) derive(password string, size int) []byte {
+	return argon2.IDKey([]byte(password), d.salt, d.time, d.memory, d.threads, uint32(size))
+}
+
+func (d phc) outdated() bool {
+	return d.memory != argonMemory || d.time != argonTime || d.threads != argonThreads ||
+		len(d.key) != argonKey || len(d.salt) < argonSalt
+}
+
+func (d phc) String() string {
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, d.memory, d.time, d.threads,
+		base64.RawStdEncoding.EncodeToString(d.salt), base64.RawStdEncoding.EncodeToString(d.key))
+}
+
+// parsePHC reads "$argon2id$v=19$m=19456,t=2,p=1$salt$key" and nothing looser: numbers
+// without sign or leading zero, unpadded base64, parameters within the bounds above.
+func parsePHC(digest string) (phc, bool) {
+	parts := strings.Split(digest, "$")
+	if len(parts) != 6 || parts[0] != "" || parts[1] != "argon2id" ||
+		parts[2] != "v="+strconv.Itoa(argon2.Version) {
+		return phc{}, false
+	}
+	params := strings.Split(parts[3], ",")
+	if len(params) != 3 {
+		return phc{}, false
+	}
+	memory, ok1 := phcNumber(params[0], "m=", argonMaxMemory)
+	time, ok2 := phcNumber(params[1], "t=", argonMaxTime)
+	threads, ok3 := phcNumber(params[2], "p=", argonMaxThreads)
+	salt, err1 := base64.RawStdEncoding.Strict().DecodeString(parts[4])
+	key, err2 := base64.RawStdEncoding.Strict().DecodeString(parts[5])
+	if !ok1 || !ok2 || !ok3 || err1 != nil || err2 != nil || strings.ContainsAny(digest, "\r\n") ||
+		memory < 8*threads || // RFC 9106 §3.1
+		len(salt) < argonMinSalt || len(salt) > argonMaxSalt ||
+		len(key) < argonMinKey || len(key) > argonMaxKey {
+		return phc{}, false
+	}
+	return phc{memory: memory, time: time, threads: uint8(threads), salt: salt, key: key}, true
+}
+
+func phcNumber(s, prefix string, most uint32) (uint32, bool) {
+	s, ok := strings.CutPrefix(s, prefix)
+	if !ok || s == "" || s[0] < '1' || s[0] > '9' {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(s, 10, 32)
+	return uint32(n), err == nil && uint32(n) <= most
+}
+
+// isBcrypt accepts the three prefixes that mean the same correct algorithm, and costs that
+// do not tie up a worker for longer than a few seconds.
+func isBcrypt(digest string) bool {
+	if len(digest) != 60 || !(strings.HasPrefix(digest, "$2a$") ||
+		strings.HasPrefix(digest, "$2b$") || strings.HasPrefix(digest, "$2y$")) {
+		return false
+	}
+	cost, err := bcrypt.Cost([]byte(digest))
+	return err == nil && cost <= bcryptMaxCost
+}
+
+func matchBcrypt(digest, password string) bool {
+	short := len(password) <= bcryptMaxLength
+	if !short {
+		password = password[:bcryptMaxLength]
+	}
+	return bcrypt.CompareHashAndPassword([]byte(digest), []byte(password)) == nil && short
+}
