@@ -1,0 +1,58 @@
+package audit
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Config shapes a Writer.
+type Config struct {
+	// Queue is how many activities wait in memory for the next batch.
+	Queue int
+	// Batch is how many rows one call of the store takes at most.
+	Batch int
+	// Flush is the longest time that an activity is in memory only: after it, it is in the
+	// store or in the spill file. kill -9 loses at most that much, and the count of the
+	// denials folded in the running minute.
+	Flush time.Duration
+	// SpillPath is the file that takes rows while the store cannot, and SpillMax its largest
+	// size in bytes; "" or 0 means none.
+	SpillPath string
+	SpillMax  int64
+	// DenialsPerMinute is how many denials of one principal get a row of their own each
+	// minute; those above become one row with their number. 0 folds none.
+	DenialsPerMinute int
+	// Required makes Record refuse as soon as the spill file is full, rather than go on in
+	// memory as long as there is room in the queue.
+	Required bool
+}
+
+// DefaultConfig is what the settings default to, without a spill file.
+func DefaultConfig() Config {
+	return Config{
+		Queue: 8192, Batch: 256, Flush: 200 * time.Millisecond,
+		SpillMax: 64 << 20, DenialsPerMinute: 60,
+	}
+}
+
+// Validate lists every problem.
+func (c Config) Validate() error {
+	var problems []error
+	if c.Queue < 1 || c.Queue > 1<<20 {
+		problems = append(problems, fmt.Errorf("queue is %d, want 1 to %d", c.Queue, 1<<20))
+	}
+	if c.Batch < 1 || c.Batch > 4096 {
+		problems = append(problems, fmt.Errorf("batch is %d, want 1 to 4096", c.Batch))
+	}
+	if c.Flush < 10*time.Millisecond || c.Flush > time.Minute {
+		problems = append(problems, fmt.Errorf("flush interval is %v, want 10ms to 1m", c.Flush))
+	}
+	if c.SpillMax < 0 || c.SpillMax > 0 && c.SpillMax < 2*maxRow {
+		problems = append(problems, fmt.Errorf("largest spill file is %d bytes, want 0 or at least %d", c.SpillMax, 2*maxRow))
+	}
+	if c.DenialsPerMinute < 0 {
+		problems = append(problems, errors.New("denials per minute are negative"))
+	}
+	return errors.Join(problems...)
+}

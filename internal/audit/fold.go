@@ -1,0 +1,91 @@
+package audit
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// maxFolders bounds the principals that are counted in one minute; denials of any beyond get
+// a row each.
+const maxFolders = 16384
+
+// folder counts denials per principal and minute (FX-37). It has one user at a time.
+type folder struct {
+	limit  int
+	minute int64
+	seen   map[principal]*tally
+}
+
+type principal struct{ kind, ref string }
+
+type tally struct {
+	rows   int
+	folded int64
+	first  Activity // of the folded ones
+}
+
+func newFolder(limit int) *folder {
+	return &folder{limit: limit, seen: map[principal]*tally{}}
+}
+
+// fold reports whether the activity has been counted and gets no row of its own.
+func (f *folder) fold(a Activity) bool {
+	if a.Result != Denied || f.limit == 0 {
+		return false
+	}
+	who := principal{a.ActorKind, a.ActorRef}
+	t := f.seen[who]
+	switch {
+	case t == nil && len(f.seen) >= maxFolders:
+		return false
+	case t == nil:
+		t = &tally{}
+		who.ref = strings.Clone(who.ref) // not the whole activity's memory
+		who.kind = strings.Clone(who.kind)
+		f.seen[who] = t
+	}
+	if t.rows < f.limit {
+		t.rows++
+		return false
+	}
+	if t.folded == 0 {
+		t.first = a
+	}
+	t.folded++
+	return true
+}
+
+// roll starts a new minute when it has come, or at once when forced, and returns a row for
+// everyone who had denials folded: the first of them with their number in its data.
+func (f *folder) roll(now time.Time, force bool) []Activity {
+	minute := now.Unix() / 60
+	if minute == f.minute && !force {
+		return nil
+	}
+	f.minute = minute
+	if len(f.seen) == 0 {
+		return nil
+	}
+	var rows []Activity
+	for _, t := range f.seen {
+		if t.folded > 0 {
+			t.first.Data = withFolded(t.first.Data, t.folded)
+			rows = append(rows, t.first)
+		}
+	}
+	f.seen = map[principal]*tally{}
+	return rows
+}
+
+// withFolded adds "folded": n to a JSON object, or makes one.
+func withFolded(data string, n int64) string {
+	added := `"folded":` + strconv.FormatInt(n, 10) + `}`
+	switch {
+	case len(data) > 2 && data[0] == '{' && json.Valid([]byte(data)) && len(data)+len(added) <= maxData:
+		return data[:len(data)-1] + "," + added
+	default:
+		return "{" + added
+	}
+}

@@ -1,0 +1,442 @@
+package audit
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// Limits of the data of one activity (FX-36).
+const (
+	maxData    = 8 << 10 // bytes of the whole JSON object
+	maxPath    = 1024    // bytes of the path in it
+	maxText    = 255     // bytes of one value
+	maxName    = 64      // bytes of a member's name
+	maxMembers = 96      // members that are told apart, the rest is counted as truncated
+	maxValues  = 8       // values of one member
+	// truncation marks what was cut.
+	truncation = "…"
+)
+
+// Params is what a request said. Nothing of it is kept beyond the call.
+type Params struct {
+	Query       string // raw, after the question mark
+	ContentType string
+	Body        []byte // may be cut anywhere
+	UserAgent   string
+}
+
+// Mask makes the data of an activity: a JSON object of at most 8 KiB that holds
+//
+//	path       the canonical path
+//	<name>     values of members that are safe to keep (uid, state, role, …): a scalar, or a
+//	           list when the member came more than once or was a list
+//	members    names of all other members, sorted; their values are never kept (FX-34)
+//	note       "Detected suspicious browser" when the User-Agent is no known browser (AZ-167)
+//	truncated, malformed, unparsed  true when something was too much, broken, or of a
+//	           content type that is not read (multipart)
+//	<extra>    pairs of name and value given by the caller, such as kid; none for empty values
+//
+// and the uid that the request is about: the first non-empty of uid and user_uid, each from
+// the query and then the body (AZ-165), "" for none. A member whose name is one of the above
+// is written as "param.<name>". Query, JSON and form bodies are read for every method
+// (FX-36); a body without a content type is read as what it looks like, since gateways drop
+// the header, and a form that looks like JSON both ways. It never fails: whatever is sent, a
+// row is written (FX-33).
+func Mask(p Params, path string, extra ...string) (data, targetUID string) {
+	m := members{exempt: keyAndCodeAreSafe(path)}
+	m.form(p.Query)
+	m.body(p.ContentType, p.Body)
+
+	o := object{b: append(make([]byte, 0, 256), '{')}
+	o.text("path", path, maxPath)
+	for i := 0; i+1 < len(extra); i += 2 {
+		if extra[i+1] != "" {
+			o.text(extra[i], extra[i+1], maxText)
+		}
+	}
+	if !knownBrowser(p.UserAgent) {
+		o.text("note", "Detected suspicious browser", maxText)
+	}
+	for _, flag := range []struct {
+		name string
+		set  bool
+	}{{"malformed", m.malformed}, {"unparsed", m.unparsed}} {
+		if flag.set {
+			o.raw(flag.name, "true")
+		}
+	}
+	reserved := []string{"path", "note", "members", "folded", "truncated", "malformed", "unparsed"}
+	for _, kept := range m.kept {
+		name := kept.name
+		if slices.Contains(reserved, name) || slices.Contains(extra, name) {
+			name = "param." + name
+		}
+		for len(kept.values) > 0 && !o.raw(name, kept.json()) {
+			m.truncated = true
+			kept.values = kept.values[:len(kept.values)-1]
+		}
+	}
+	m.truncated = !o.names(m.names) || m.truncated
+	if m.truncated {
+		o.raw("truncated", "true")
+	}
+	return string(append(o.b, '}')), m.target()
+}
+
+// keptNames are members whose values say what was done and to whom, and are no secret.
+// Key and code are left out unless the path is about labels or restrictions, where they
+// name a label and a status; so is value.
+func keptName(name string, exempt bool) bool {
+	switch name {
+	case "id", "uid", "user_uid", "owner_uid", "service_account_uid", "kid", "state", "role",
+		"level", "scope", "category", "topic", "action", "verb", "path",
+		"page", "limit", "ordering", "order_by", "from", "to", "range", "field", "extended",
+		"currency", "currency_id", "market", "market_id", "member_uid", "enabled", "reason":
+		return true
+	case "key", "code", "value":
+		return exempt
+	}
+	return false
+}
+
+// masked tells what no kept name may contain (FX-34); it guards the list above.
+func masked(name string) bool {
+	name = strings.ToLower(name)
+	for _, word := range []string{
+		"password", "secret", "token", "otp", "totp", "code", "key", "signature",
+		"authorization", "csrf", "number", "dob", "address",
+	} {
+		if strings.Contains(name, word) {
+			return true
+		}
+	}
+	return false
+}
+
+// keyAndCodeAreSafe reports whether the path is about labels or restrictions.
+func keyAndCodeAreSafe(path string) bool {
+	for segment := range strings.SplitSeq(path, "/") {
+		if segment == "labels" || segment == "restrictions" {
+			return true
+		}
+	}
+	return false
+}
+
+// member is one kept member and its values as JSON.
+type member struct {
+	name   string
+	values []string
+}
+
+func (m *member) json() string {
+	if len(m.values) == 1 {
+		return m.values[0]
+	}
+	return "[" + strings.Join(m.values, ",") + "]"
+}
+
+// members collects what a request said, from all its places.
+type members struct {
+	exempt                         bool
+	kept                           []*member
+	names                          []string // of the others
+	uid, userUID                   string
+	truncated, malformed, unparsed bool
+}
+
+func (m *members) target() string {
+	if m.uid != "" {
+		return m.uid
+	}
+	return m.userUID
+}
+
+// add takes a member; value is JSON, "" when it is no scalar, text the plain text of it.
+// Case is ignored, as some upstreams do: "UID" must not hide whom a request is about.
+func (m *members) add(name, value, text string) {
+	if !plainName(name) {
+		m.name(name)
+		return
+	}
+	lower := strings.ToLower(name)
+	switch {
+	case lower == "uid" && m.uid == "":
+		m.uid = cut(strings.TrimSpace(text), maxText)
+	case lower == "user_uid" && m.userUID == "":
+		m.userUID = cut(strings.TrimSpace(text), maxText)
+	}
+	label := m.exempt && (lower == "key" || lower == "code")
+	if value == "" || !keptName(lower, m.exempt) || masked(lower) && !label {
+		m.name(name)
+		return
+	}
+	for _, kept := range m.kept {
+		if kept.name != name {
+			continue
+		}
+		if slices.Contains(kept.values, value) {
+			return
+		}
+		if len(kept.values) == maxValues {
+			m.truncated = true
+			return
+		}
+		kept.values = append(kept.values, value)
+		return
+	}
+	if len(m.kept) == maxMembers {
+		m.truncated = true
+		return
+	}
+	fresh := &member{name: name, values: []string{value}}
+	if lower == "uid" || lower == "user_uid" { // first, where there is always room
+		m.kept = slices.Insert(m.kept, 0, fresh)
+		return
+	}
+	m.kept = append(m.kept, fresh)
+}
+
+// name notes that a member was there. A name that looks like no name may itself be a
+// secret (a body read the wrong way), so only its presence is told.
+func (m *members) name(name string) {
+	if !plainName(name) {
+		name = "?"
+	}
+	at, found := slices.BinarySearch(m.names, name)
+	switch {
+	case found:
+	case len(m.names) == maxMembers:
+		m.truncated = true
+	default:
+		m.names = slices.Insert(m.names, at, name)
+	}
+}
+
+func plainName(name string) bool {
+	if name == "" || len(name) > maxName {
+		return false
+	}
+	for i := range len(name) {
+		c := name[i]
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
+			c == '_' || c == '-' || c == '.' || c == '[' || c == ']') {
+			return false
+		}
+	}
+	return true
+}
+
+// form reads name=value pairs as browsers write them.
+func (m *members) form(text string) {
+	for text != "" {
+		var pair string
+		pair, text, _ = strings.Cut(text, "&")
+		if pair == "" {
+			continue
+		}
+		name, value, _ := strings.Cut(pair, "=")
+		value = unescape(value)
+		m.add(unescape(name), quote(value), value)
+	}
+}
+
+// unescape decodes what can be decoded and leaves the rest as it is.
+func unescape(s string) string {
+	if plain, err := url.QueryUnescape(s); err == nil {
+		return plain
+	}
+	return s
+}
+
+// body reads a body by its content type.
+func (m *members) body(contentType string, body []byte) {
+	if len(body) == 0 {
+		return
+	}
+	media, _, _ := strings.Cut(contentType, ";")
+	media = strings.ToLower(strings.TrimSpace(media))
+	text := strings.TrimLeft(string(body), " \t\r\n")
+	looksJSON := strings.HasPrefix(text, "{") || strings.HasPrefix(text, "[")
+	switch {
+	case strings.HasSuffix(media, "/json") || strings.HasSuffix(media, "+json"):
+		m.json(text)
+	case media == "" && looksJSON:
+		m.json(text)
+	case media == "" || media == "application/x-www-form-urlencoded":
+		m.form(text)
+		if looksJSON {
+			m.json(text)
+		}
+	default:
+		m.unparsed = true
+	}
+}
+
+// json reads the members of an object one by one, so that a body cut in the middle still
+// says what came before.
+func (m *members) json(text string) {
+	dec := json.NewDecoder(strings.NewReader(text))
+	dec.UseNumber()
+	if open, err := dec.Token(); err != nil || open != json.Delim('{') {
+		m.malformed = true
+		return
+	}
+	for dec.More() {
+		name, err := dec.Token()
+		if err != nil {
+			m.malformed = true
+			return
+		}
+		text, _ := name.(string)
+		var value any
+		if err := dec.Decode(&value); err != nil {
+			m.name(text)
+			m.malformed = true
+			return
+		}
+		m.value(text, value)
+	}
+	if _, err := dec.Token(); err != nil {
+		m.malformed = true
+		return
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		m.malformed = true
+	}
+}
+
+func (m *members) value(name string, v any) {
+	switch v := v.(type) {
+	case string:
+		m.add(name, quote(v), v)
+	case json.Number:
+		m.add(name, quoteNumber(v), v.String())
+	case bool:
+		m.add(name, strconv.FormatBool(v), "")
+	case nil:
+		m.add(name, "null", "")
+	case []any:
+		for _, item := range v {
+			switch item := item.(type) {
+			case []any, map[string]any:
+				m.add(name, "", "")
+			default:
+				m.value(name, item)
+			}
+		}
+		if len(v) == 0 {
+			m.name(name)
+		}
+	default: // an object
+		m.add(name, "", "")
+	}
+}
+
+// quoteNumber keeps short numbers as they are.
+func quoteNumber(n json.Number) string {
+	if len(n) > 32 {
+		return quote(n.String())
+	}
+	return n.String()
+}
+
+// quote makes a JSON string of at most maxText bytes of s.
+func quote(s string) string {
+	return encode(cut(s, maxText))
+}
+
+// encode makes a JSON string that needs no more room than it must: < > & stay as they are.
+func encode(s string) string {
+	if plainText(s) {
+		return `"` + s + `"`
+	}
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(s) // a string always has an encoding, and a Builder takes all
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+func plainText(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
+}
+
+// cut shortens s to at most n bytes of valid UTF-8 without NUL, with a mark at the end.
+func cut(s string, n int) string {
+	short := len(s) > n
+	if short {
+		s = s[:n-len(truncation)]
+		for len(s) > 0 { // not in the middle of a character
+			if r, size := utf8.DecodeLastRuneInString(s); r != utf8.RuneError || size != 1 {
+				break
+			}
+			s = s[:len(s)-1]
+		}
+	}
+	s = clean(s)
+	if short {
+		s += truncation
+	}
+	return s
+}
+
+// clean takes out what some databases refuse in text: NUL and broken UTF-8.
+func clean(s string) string {
+	if !utf8.ValidString(s) {
+		s = strings.ToValidUTF8(s, "?")
+	}
+	if strings.IndexByte(s, 0) >= 0 {
+		s = strings.ReplaceAll(s, "\x00", "?")
+	}
+	return s
+}
+
+// object builds a JSON object within maxData, leaving room for its end.
+type object struct{ b []byte }
+
+const objectEnd = `,"truncated":true}`
+
+func (o *object) text(name, value string, most int) bool {
+	return o.raw(name, encode(cut(value, most)))
+}
+
+func (o *object) raw(name, value string) bool {
+	quoted := encode(name)
+	if len(o.b)+len(quoted)+len(value)+2+len(objectEnd) > maxData && name != "truncated" {
+		return false
+	}
+	if len(o.b) > 1 {
+		o.b = append(o.b, ',')
+	}
+	o.b = append(o.b, quoted...)
+	o.b = append(o.b, ':')
+	o.b = append(o.b, value...)
+	return true
+}
+
+// names writes as many of them as fit.
+func (o *object) names(all []string) bool {
+	const around = len(`,"members":[]`)
+	if len(all) == 0 {
+		return true
+	}
+	fit, size := 0, len(o.b)+around+len(objectEnd)
+	for fit < len(all) && size+len(all[fit])+3 <= maxData { // plain names need no escaping
+		size += len(all[fit]) + 3
+		fit++
+	}
+	b, _ := json.Marshal(all[:fit])
+	return o.raw("members", string(b)) && fit == len(all)
+}

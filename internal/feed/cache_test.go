@@ -1,0 +1,258 @@
+package feed
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+var errNone = errors.New("none")
+
+// rows is a loader's table whose reads can be held up.
+type rows struct {
+	mu    sync.Mutex
+	at    map[string]int
+	fail  error
+	loads atomic.Int32
+	now   atomic.Int32 // loads in flight
+	most  atomic.Int32
+	pause chan struct{} // when set, a load waits after reading the row
+}
+
+func (r *rows) set(key string, n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.at == nil {
+		r.at = map[string]int{}
+	}
+	if n == 0 {
+		delete(r.at, key)
+		return
+	}
+	r.at[key] = n
+}
+
+func (r *rows) load(_ context.Context, key string, old, into *int) (bool, error) {
+	r.loads.Add(1)
+	if n := r.now.Add(1); n > r.most.Load() {
+		r.most.Store(n)
+	}
+	defer r.now.Add(-1)
+	r.mu.Lock()
+	n, ok := r.at[key]
+	fail, pause := r.fail, r.pause
+	r.mu.Unlock()
+	if pause != nil {
+		<-pause
+	}
+	switch {
+	case fail != nil:
+		return false, fail
+	case !ok:
+		return false, errNone
+	case old != nil && *old == n:
+		return true, nil
+	}
+	*into = n
+	return false, nil
+}
+
+func get(t *testing.T, c *Cache[string, int], key string) int {
+	t.Helper()
+	v, err := c.Get(t.Context(), key)
+	if err != nil {
+		t.Fatalf("get %s: %v", key, err)
+	}
+	return *v
+}
+
+func TestCacheLoadsOnceForManyAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &rows{pause: make(chan struct{})}
+		r.set("a", 1)
+		c := NewCache(CacheConfig{}, errNone, nil, r.load)
+		var wg sync.WaitGroup
+		for range 100 {
+			wg.Go(func() {
+				if v := get(t, c, "a"); v != 1 {
+					t.Errorf("got %d, want 1", v)
+				}
+			})
+		}
+		synctest.Wait()
+		close(r.pause)
+		wg.Wait()
+		if n := r.loads.Load(); n != 1 {
+			t.Errorf("%d loads, want 1", n)
+		}
+	})
+}
+
+func TestCacheBoundsTheLoadsInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &rows{pause: make(chan struct{})}
+		c := NewCache(CacheConfig{Loads: 4}, errNone, nil, r.load)
+		var wg sync.WaitGroup
+		for i := range 50 {
+			key := strings.Repeat("k", i+1)
+			r.set(key, i+1)
+			wg.Go(func() { get(t, c, key) })
+		}
+		synctest.Wait()
+		close(r.pause)
+		wg.Wait()
+		if n := r.most.Load(); n != 4 {
+			t.Errorf("%d loads at once, want 4", n)
+		}
+	})
+}
+
+func TestCacheACallerThatGivesUpHurtsNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &rows{pause: make(chan struct{})}
+		r.set("a", 1)
+		r.set("b", 2)
+		c := NewCache(CacheConfig{Loads: 1}, errNone, nil, r.load)
+		go func() { _, _ = c.Get(t.Context(), "a") }() // takes the one token
+		synctest.Wait()
+
+		ctx, cancel := context.WithCancel(t.Context())
+		var first error
+		go func() { _, first = c.Get(ctx, "b") }() // leads b, waits for the token
+		synctest.Wait()
+		var got int
+		go func() { got = get(t, c, "b") }() // follows
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		if !errors.Is(first, context.Canceled) {
+			t.Errorf("first caller: %v, want context.Canceled", first)
+		}
+		close(r.pause)
+		synctest.Wait()
+		if got != 2 {
+			t.Errorf("second caller got %d, want 2", got)
+		}
+	})
+}
+
+// A load that read the old row before a change must not put it back after the drop (FX-40,
+// AZ-302).
+func TestCacheALoadThatBeganBeforeADropStoresNothing(t *testing.T) {
+	for name, change := range map[string]func(*Cache[string, int]){
+		"drop":  func(c *Cache[string, int]) { c.Drop("a") },
+		"stale": func(c *Cache[string, int]) { c.Stale() },
+		"put":   func(c *Cache[string, int]) { c.Put("a", func(v *int) { *v = 2 }) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := &rows{pause: make(chan struct{})}
+				r.set("a", 1)
+				c := NewCache(CacheConfig{}, errNone, nil, r.load)
+				go func() { _, _ = c.Get(t.Context(), "a") }()
+				synctest.Wait() // it has read 1
+				r.set("a", 2)
+				change(c)
+				var got int
+				go func() { got = get(t, c, "a") }()
+				synctest.Wait()
+				close(r.pause)
+				synctest.Wait()
+				if got != 2 {
+					t.Errorf("a get after the change = %d, want 2", got)
+				}
+				if v := get(t, c, "a"); v != 2 {
+					t.Errorf("held after both loads = %d, want 2", v)
+				}
+			})
+		})
+	}
+}
+
+func TestCacheStaleRevalidatesEachKeyOnceAndKeepsWhatStands(t *testing.T) {
+	r := &rows{}
+	r.set("a", 1)
+	r.set("b", 1)
+	c := NewCache(CacheConfig{}, errNone, nil, r.load)
+	a, _ := c.Get(t.Context(), "a")
+	get(t, c, "b")
+	r.set("b", 2)
+	c.Stale()
+	if c.Hit("a") != nil {
+		t.Error("a stale entry is a hit")
+	}
+	again, _ := c.Get(t.Context(), "a")
+	if again != a {
+		t.Error("an unchanged entry was replaced; want the same one kept")
+	}
+	if v := get(t, c, "b"); v != 2 {
+		t.Errorf("b = %d, want 2", v)
+	}
+	get(t, c, "a")
+	if n := r.loads.Load(); n != 4 {
+		t.Errorf("%d loads, want 4", n)
+	}
+
+	c.Stale()
+	r.fail = errors.New("down")
+	if _, err := c.Get(t.Context(), "a"); !errors.Is(err, r.fail) {
+		t.Errorf("revalidation in an outage: %v, want the outage", err)
+	}
+	r.fail = nil
+	if again, _ := c.Get(t.Context(), "a"); again != a {
+		t.Error("an outage lost the entry; want it kept")
+	}
+	r.set("a", 0)
+	c.Stale()
+	if _, err := c.Get(t.Context(), "a"); !errors.Is(err, errNone) {
+		t.Errorf("after its removal: %v, want %v", err, errNone)
+	}
+}
+
+func TestCacheRemembersAbsenceBriefly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &rows{}
+		c := NewCache(CacheConfig{}, errNone, nil, r.load)
+		for range 3 {
+			if _, err := c.Get(t.Context(), "a"); !errors.Is(err, errNone) {
+				t.Fatalf("err = %v, want %v", err, errNone)
+			}
+		}
+		if n := r.loads.Load(); n != 1 {
+			t.Errorf("%d loads, want 1", n)
+		}
+		time.Sleep(2 * time.Second)
+		_, _ = c.Get(t.Context(), "a")
+		if n := r.loads.Load(); n != 2 {
+			t.Errorf("%d loads after 2 s, want 2", n)
+		}
+		r.set("a", 1)
+		c.Drop("a")
+		if v := get(t, c, "a"); v != 1 {
+			t.Errorf("after the feed announced it: %d, want 1", v)
+		}
+	})
+}
+
+func TestCacheAPanicOfALoadIsAnError(t *testing.T) {
+	c := NewCache(CacheConfig{}, errNone, nil,
+		func(context.Context, string, *int, *int) (bool, error) { panic("boom") })
+	if _, err := c.Get(t.Context(), "a"); err == nil || errors.Is(err, errNone) {
+		t.Errorf("err = %v, want an outage", err)
+	}
+}
+
+func TestCacheHitAllocatesNothing(t *testing.T) {
+	r := &rows{}
+	r.set("a", 1)
+	c := NewCache(CacheConfig{}, errNone, nil, r.load)
+	get(t, c, "a")
+	if n := testing.AllocsPerRun(1000, func() { c.Hit("a") }); n != 0 {
+		t.Errorf("%v allocations, want 0", n)
+	}
+}

@@ -1,0 +1,188 @@
+package feed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"sync/atomic"
+	"time"
+)
+
+// FollowerConfig tunes a Follower; zero values mean the defaults.
+type FollowerConfig struct {
+	// Every is the longest pause between two reads: 250 ms.
+	Every time.Duration
+	// Batch bounds the changes asked for in one read: 1000.
+	Batch int
+	// Timeout bounds one read: 5 s.
+	Timeout time.Duration
+}
+
+func (c FollowerConfig) withDefaults() FollowerConfig {
+	if c.Every <= 0 {
+		c.Every = 250 * time.Millisecond
+	}
+	if c.Batch <= 0 {
+		c.Batch = 1000
+	}
+	if c.Timeout <= 0 {
+		c.Timeout = 5 * time.Second
+	}
+	return c
+}
+
+// A Follower reads the feed and tells its subscribers, in order and from one goroutine at a
+// time. Subscribe and OnGap come before Start, Start before Run and Sync; everything else
+// is safe for concurrent use.
+type Follower struct {
+	source Source
+	cfg    FollowerConfig
+	now    func() time.Time
+	log    *slog.Logger
+
+	changed []func(Change)
+	gap     []func()
+
+	reading chan struct{} // held while a read and its deliveries go on
+	cursor  atomic.Int64
+	failing bool // the last read failed; guarded by reading
+
+	born   time.Time    // origin of readAt, so that ages use the monotonic clock
+	readAt atomic.Int64 // nanoseconds from born to the begin of the last good read
+}
+
+const neverRead = math.MinInt64
+
+// NewFollower makes a follower of source; now and log may be nil for time.Now and no log.
+func NewFollower(source Source, cfg FollowerConfig, now func() time.Time, log *slog.Logger) *Follower {
+	if now == nil {
+		now = time.Now
+	}
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	f := &Follower{
+		source: source, cfg: cfg.withDefaults(), now: now, log: log,
+		reading: make(chan struct{}, 1), born: now(),
+	}
+	f.readAt.Store(neverRead)
+	return f
+}
+
+// Subscribe adds a function that is called with every change, in feed order. It must not
+// block for long: the feed waits for it.
+func (f *Follower) Subscribe(changed func(Change)) { f.changed = append(f.changed, changed) }
+
+// OnGap adds a function that is called when changes were lost: it must mark all that it
+// holds for revalidation.
+func (f *Follower) OnGap(gap func()) { f.gap = append(f.gap, gap) }
+
+// Start sets the cursor to head, read from the Source before anything that the subscribers
+// hold was loaded, and begins the age.
+func (f *Follower) Start(head int64) {
+	f.cursor.Store(head)
+	f.readAt.Store(int64(f.now().Sub(f.born)))
+}
+
+// Cursor is the sequence number up to which subscribers have been told.
+func (f *Follower) Cursor() int64 { return f.cursor.Load() }
+
+// Age is how long before now the feed was last read with success; the largest duration
+// when it never was. It takes no lock and allocates nothing.
+func (f *Follower) Age(now time.Time) time.Duration {
+	at := f.readAt.Load()
+	if at == neverRead {
+		return math.MaxInt64
+	}
+	return max(0, now.Sub(f.born)-time.Duration(at))
+}
+
+// Run reads at once on a hint and otherwise every cfg.Every, until ctx ends. Failures are
+// logged once each time they begin and end; meanwhile the cursor stays and the age grows.
+func (f *Follower) Run(ctx context.Context) {
+	tick := time.NewTicker(f.cfg.Every)
+	defer tick.Stop()
+	hint := f.source.Hint()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hint:
+		case <-tick.C:
+		}
+		_ = f.Sync(ctx) // logged there; the next tick tries again
+	}
+}
+
+// Sync reads all that is new now and returns when the subscribers have been told.
+func (f *Follower) Sync(ctx context.Context) error {
+	select {
+	case f.reading <- struct{}{}:
+		defer func() { <-f.reading }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	err := f.drain(ctx)
+	switch {
+	case err != nil && ctx.Err() == nil && !f.failing:
+		f.failing = true
+		f.log.WarnContext(ctx, "change feed unreadable", "error", err, "cursor", f.cursor.Load())
+	case err == nil && f.failing:
+		f.failing = false
+		f.log.InfoContext(ctx, "change feed readable again", "cursor", f.cursor.Load())
+	}
+	return err
+}
+
+// drain reads batches until one is not full.
+func (f *Follower) drain(ctx context.Context) error {
+	for {
+		began := f.now()
+		n, err := f.read(ctx)
+		if err != nil {
+			return fmt.Errorf("read change feed: %w", err)
+		}
+		if n < f.cfg.Batch {
+			f.readAt.Store(int64(began.Sub(f.born)))
+			return nil
+		}
+	}
+}
+
+// read delivers one batch and returns its length.
+func (f *Follower) read(ctx context.Context) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, f.cfg.Timeout)
+	defer cancel()
+	changes, upTo, err := f.source.Changes(ctx, f.cursor.Load(), f.cfg.Batch)
+	if errors.Is(err, ErrGap) {
+		return 0, f.jump(ctx)
+	}
+	if err != nil {
+		return 0, err
+	}
+	for _, c := range changes {
+		for _, tell := range f.changed {
+			tell(c)
+		}
+	}
+	f.cursor.Store(upTo)
+	return len(changes), nil
+}
+
+// jump goes to the head over rows that are gone. The head is read before the subscribers
+// mark what they hold, so that what they load from then on includes all up to it.
+func (f *Follower) jump(ctx context.Context) error {
+	head, err := f.source.Head(ctx)
+	if err != nil {
+		return err
+	}
+	f.log.WarnContext(ctx, "change feed has a gap; revalidating everything",
+		"cursor", f.cursor.Load(), "head", head)
+	for _, mark := range f.gap {
+		mark()
+	}
+	f.cursor.Store(head)
+	return nil
+}

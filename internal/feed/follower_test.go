@@ -1,0 +1,208 @@
+package feed
+
+import (
+	"context"
+	"errors"
+	"math"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// log is a Source in memory; rows up to pruned are gone.
+type log struct {
+	mu     sync.Mutex
+	rows   []Change
+	pruned int64
+	fail   error
+	reads  int
+	hint   chan struct{}
+}
+
+func newLog() *log { return &log{hint: make(chan struct{}, 1)} }
+
+func (l *log) add(rows ...Change) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.rows = append(l.rows, rows...)
+}
+
+func (l *log) set(fail error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.fail = fail
+}
+
+func (l *log) Head(context.Context) (int64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.rows) == 0 {
+		return l.pruned, l.fail
+	}
+	return l.rows[len(l.rows)-1].Seq, l.fail
+}
+
+func (l *log) Changes(_ context.Context, after int64, limit int) ([]Change, int64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.reads++
+	if l.fail != nil {
+		return nil, 0, l.fail
+	}
+	if after < l.pruned {
+		return nil, 0, ErrGap
+	}
+	var out []Change
+	upTo := after
+	for _, r := range l.rows {
+		if r.Seq <= after {
+			continue
+		}
+		if len(out) >= limit && r.Seq != out[len(out)-1].Seq {
+			break
+		}
+		out = append(out, r)
+		upTo = r.Seq
+	}
+	return out, upTo, nil
+}
+
+func (l *log) DeleteChanges(context.Context, time.Time) (int, error) { return 0, nil }
+func (l *log) Hint() <-chan struct{}                                 { return l.hint }
+
+func change(seq int64) Change {
+	return Change{Seq: seq, Kind: Key, Ref: strconv.FormatInt(seq, 10)}
+}
+
+func TestFollowerDeliversInOrderOverBatches(t *testing.T) {
+	l := newLog()
+	for i := int64(1); i <= 10; i++ {
+		l.add(change(i), change(i))
+	}
+	f := NewFollower(l, FollowerConfig{Batch: 3}, nil, nil)
+	var got []int64
+	f.Subscribe(func(c Change) { got = append(got, c.Seq) })
+	f.Start(2)
+	if err := f.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want := []int64{3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("delivered (-want +got):\n%s", d)
+	}
+	if f.Cursor() != 10 {
+		t.Errorf("cursor = %d, want 10", f.Cursor())
+	}
+}
+
+func TestFollowerReadsEvery250msAndAtOnceOnAHint(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLog()
+		f := NewFollower(l, FollowerConfig{}, nil, nil)
+		var told atomic.Int32
+		f.Subscribe(func(Change) { told.Add(1) })
+		f.Start(0)
+		ctx, stop := context.WithCancel(t.Context())
+		go f.Run(ctx)
+
+		l.add(change(1))
+		time.Sleep(249 * time.Millisecond)
+		synctest.Wait()
+		if n := told.Load(); n != 0 {
+			t.Errorf("after 249 ms without a hint: told %d, want none", n)
+		}
+		time.Sleep(time.Millisecond)
+		synctest.Wait()
+		if n := told.Load(); n != 1 {
+			t.Errorf("after 250 ms: told %d, want one change", n)
+		}
+		l.add(change(2))
+		l.hint <- struct{}{}
+		synctest.Wait()
+		if n := told.Load(); n != 2 {
+			t.Errorf("after a hint: told %d, want two changes", n)
+		}
+		stop()
+		synctest.Wait()
+	})
+}
+
+func TestFollowerFailureKeepsTheCursorAndAges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLog()
+		f := NewFollower(l, FollowerConfig{}, nil, nil)
+		var told atomic.Int32
+		f.Subscribe(func(Change) { told.Add(1) })
+		if age := f.Age(time.Now()); age != math.MaxInt64 {
+			t.Errorf("age before the first read = %v, want the largest", age)
+		}
+		f.Start(0)
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		go f.Run(ctx)
+		l.set(errors.New("down"))
+		l.add(change(1))
+		time.Sleep(10*time.Second + time.Millisecond)
+		synctest.Wait()
+		if age := f.Age(time.Now()); age != 10*time.Second+time.Millisecond {
+			t.Errorf("age = %v, want 10.001s since the start", age)
+		}
+		if f.Cursor() != 0 || told.Load() != 0 {
+			t.Errorf("cursor %d, told %d; want both 0 while the source fails", f.Cursor(), told.Load())
+		}
+		l.set(nil)
+		time.Sleep(250 * time.Millisecond)
+		synctest.Wait()
+		if age := f.Age(time.Now()); age > 250*time.Millisecond {
+			t.Errorf("age = %v after recovery, want at most 250ms", age)
+		}
+		if f.Cursor() != 1 || told.Load() != 1 {
+			t.Errorf("cursor %d, told %d; want both 1 after recovery", f.Cursor(), told.Load())
+		}
+		stop()
+		synctest.Wait()
+	})
+}
+
+func TestFollowerGapMarksEverythingStaleAndJumpsToTheHead(t *testing.T) {
+	l := newLog()
+	l.pruned = 5
+	l.add(change(9))
+	f := NewFollower(l, FollowerConfig{}, nil, nil)
+	told, gaps := 0, 0
+	f.Subscribe(func(Change) { told++ })
+	f.OnGap(func() {
+		gaps++
+		if f.Cursor() != 0 {
+			t.Errorf("cursor = %d when marking, want it not yet moved", f.Cursor())
+		}
+	})
+	f.Start(0)
+	if err := f.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if gaps != 1 || told != 0 || f.Cursor() != 9 {
+		t.Errorf("gaps %d, told %d, cursor %d; want 1, 0, 9", gaps, told, f.Cursor())
+	}
+
+	l.set(errors.New("down"))
+	l.pruned = 20
+	if err := f.Sync(t.Context()); err == nil || f.Cursor() != 9 {
+		t.Errorf("sync with the source down: err %v, cursor %d; want an error and 9", err, f.Cursor())
+	}
+}
+
+func TestFollowerSyncHonoursItsContext(t *testing.T) {
+	f := NewFollower(newLog(), FollowerConfig{}, nil, nil)
+	f.reading <- struct{}{}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := f.Sync(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("err = %v, want context.Canceled while another read goes on", err)
+	}
+}
