@@ -1,0 +1,40 @@
+package token
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/lestrrat-go/jwx/v2/jwk"
+)
+
+// publish makes the key set document: active first, since some consumers take the first
+// they see, then next, then retiring. It is built from public keys alone.
+func publish(s *keySet) ([]byte, error) {
+	set := jwk.NewSet()
+	for _, state := range []State{Active, Next, Retiring} {
+		for _, row := range s.list {
+			if row.Use != UseBearer || row.State != state {
+				continue
+			}
+			k, err := jwk.FromRaw(s.byKid[row.Kid].public)
+			if err != nil {
+				return nil, fmt.Errorf("publish %v: %w", row, err)
+			}
+			for name, value := range map[string]string{
+				jwk.KeyIDKey: row.Kid, jwk.AlgorithmKey: row.Algorithm, jwk.KeyUsageKey: "sig",
+			} {
+				if err := k.Set(name, value); err != nil {
+					return nil, fmt.Errorf("publish %v: %w", row, err)
+				}
+			}
+			if err := set.AddKey(k); err != nil {
+				return nil, fmt.Errorf("publish %v: %w", row, err)
+			}
+		}
+	}
+	b, err := json.Marshal(set)
+	if err != nil {
+		return nil, fmt.Errorf("publish signing keys: %w", err)
+	}
+	return b, nil
+}
