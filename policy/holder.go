@@ -1,0 +1,169 @@
+package policy
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// rebuildTimeout bounds one reading of the rows, so that a store that hangs cannot keep
+// later rebuilds waiting for ever.
+const rebuildTimeout = 60 * time.Second
+
+// A Holder keeps the current Snapshot. Load is one atomic read; a decision calls it once. It
+// is safe for concurrent use.
+//
+// A rebuild reads all rows, compiles them beside the current snapshot, letting decisions run
+// in between (see Compile), and swaps the pointer. While it runs, memory holds the old
+// snapshot, the new one and the rows.
+type Holder struct {
+	log     *slog.Logger
+	now     func() time.Time
+	current atomic.Pointer[Snapshot]
+	fresh   atomic.Int64 // UnixNano of the last moment at which current was known to be right
+
+	mu      sync.Mutex
+	rules   RouteRules
+	options Options
+	running *rebuild // in flight
+	next    *rebuild // starts when running ends
+}
+
+// A rebuild is waited for by everybody who asked for it before it started.
+type rebuild struct {
+	store Store
+	ctx   context.Context
+	done  chan struct{}
+	err   error
+}
+
+// NewHolder returns a Holder without a snapshot. now is the clock; nil is time.Now.
+func NewHolder(rules RouteRules, o Options, log *slog.Logger, now func() time.Time) *Holder {
+	if now == nil {
+		now = time.Now
+	}
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Holder{log: log, now: now, rules: rules, options: o}
+}
+
+// Load is the current snapshot, nil before the first Refresh or Store.
+func (h *Holder) Load() *Snapshot { return h.current.Load() }
+
+// Store puts a snapshot in place, as of now.
+func (h *Holder) Store(s *Snapshot) {
+	h.current.Store(s)
+	h.fresh.Store(h.now().UnixNano())
+}
+
+// Configure sets the rules and options of later rebuilds; call Refresh to apply them. It is
+// how a signal reloads the rules file (FX-38).
+func (h *Holder) Configure(rules RouteRules, o Options) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.rules, h.options = rules, o
+}
+
+// Confirm says that the change feed had been read to its end at a moment, and that the newest
+// policy change in it has the number seq. If the current snapshot includes that change, it was
+// still right at that moment. Earlier moments than the last known one are ignored.
+func (h *Holder) Confirm(seq int64, at time.Time) {
+	if s := h.current.Load(); s == nil || s.Version() < seq {
+		return
+	}
+	for {
+		old := h.fresh.Load()
+		if old >= at.UnixNano() || h.fresh.CompareAndSwap(old, at.UnixNano()) {
+			return
+		}
+	}
+}
+
+// Age is how long ago the current snapshot was last known to be right. Without a snapshot it
+// is longer than any limit.
+func (h *Holder) Age(now time.Time) time.Duration {
+	fresh := h.fresh.Load()
+	if fresh == 0 {
+		return 1<<63 - 1
+	}
+	return max(0, now.Sub(time.Unix(0, fresh)))
+}
+
+// Refresh returns when a rebuild that began after the call has ended, or ctx has. Of many
+// calls at once at most one rebuild runs and one more waits, which all of them share, so a row
+// that was committed before the call is always in the result (FX-40). When a rebuild fails,
+// the snapshot stays and its age grows. A rebuild goes on when the caller that began it
+// leaves.
+func (h *Holder) Refresh(ctx context.Context, store Store) error {
+	h.mu.Lock()
+	var r *rebuild
+	switch {
+	case h.running == nil:
+		r = newRebuild(ctx, store)
+		h.running = r
+		go h.run(r)
+	case h.next == nil:
+		r = newRebuild(ctx, store)
+		h.next = r
+	default:
+		r = h.next
+	}
+	h.mu.Unlock()
+	select {
+	case <-r.done:
+		return r.err
+	case <-ctx.Done():
+		return fmt.Errorf("wait for policy: %w", ctx.Err())
+	}
+}
+
+func newRebuild(ctx context.Context, store Store) *rebuild {
+	return &rebuild{store: store, ctx: context.WithoutCancel(ctx), done: make(chan struct{})}
+}
+
+func (h *Holder) run(r *rebuild) {
+	for r != nil {
+		r.err = h.rebuild(r)
+		if r.err != nil {
+			h.log.ErrorContext(r.ctx, "policy not rebuilt", "error", r.err)
+		}
+		close(r.done)
+		h.mu.Lock()
+		h.running, h.next = h.next, nil
+		r = h.running
+		h.mu.Unlock()
+	}
+}
+
+func (h *Holder) rebuild(r *rebuild) error {
+	ctx, cancel := context.WithTimeout(r.ctx, rebuildTimeout)
+	defer cancel()
+	start := h.now()
+	rows, err := r.store.Rows(ctx)
+	if err != nil {
+		return fmt.Errorf("read policy rows: %w", err)
+	}
+	h.mu.Lock()
+	rules, options := h.rules, h.options
+	h.mu.Unlock()
+	s, warnings := Compile(rows, rules, options)
+	old := h.current.Load()
+	if old != nil && old.Version() > s.Version() {
+		h.log.WarnContext(ctx, "policy went back to an earlier version: database restored?",
+			"from", old.Version(), "to", s.Version())
+	}
+	h.current.Store(s)
+	// The rows are those of some moment after start.
+	h.fresh.Store(start.UnixNano())
+	for _, w := range warnings {
+		h.log.WarnContext(ctx, "policy row needs attention", "row", w.Row, "problem", w.Problem)
+	}
+	h.log.InfoContext(ctx, "policy rebuilt", "version", s.Version(),
+		"permissions", len(rows.Permissions), "restrictions", len(rows.Restrictions),
+		"took", h.now().Sub(start))
+	return nil
+}

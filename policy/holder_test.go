@@ -1,0 +1,120 @@
+package policy_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"barong/policy"
+)
+
+func TestHolderCoalescesRefreshes(t *testing.T) { // FX-40
+	synctest.Test(t, func(t *testing.T) {
+		begin := make(chan struct{})
+		store := shelf{rows: policy.Rows{Seq: 1}, onRows: func() error { <-begin; return nil }}
+		h := policy.NewHolder(policy.RouteRules{}, policy.Options{}, nil, nil)
+		if h.Load() != nil {
+			t.Error("there is a snapshot before the first refresh")
+		}
+		var wg sync.WaitGroup
+		for range 50 {
+			wg.Go(func() {
+				if err := h.Refresh(t.Context(), &store); err != nil {
+					t.Errorf("refresh: %v", err)
+				}
+			})
+		}
+		synctest.Wait() // all 50 wait: one runs, the others share the next
+		begin <- struct{}{}
+		synctest.Wait()
+		store.mu.Lock()
+		store.rows.Seq = 2
+		store.mu.Unlock()
+		close(begin)
+		wg.Wait()
+		if store.reads != 2 {
+			t.Errorf("got %d reads for 50 refreshes, want 2", store.reads)
+		}
+		if got := h.Load().Version(); got != 2 {
+			t.Errorf("got version %d, want 2", got)
+		}
+	})
+}
+
+func TestHolderKeepsTheSnapshotWhenARefreshFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var failure error
+		store := shelf{rows: policy.Rows{Seq: 1}, onRows: func() error { return failure }}
+		h := policy.NewHolder(policy.RouteRules{}, policy.Options{}, nil, nil)
+		if got := h.Age(time.Now()); got < 1000*time.Hour {
+			t.Errorf("age without a snapshot: got %s, want for ever", got)
+		}
+		if err := h.Refresh(t.Context(), &store); err != nil {
+			t.Fatal(err)
+		}
+		if got := h.Age(time.Now()); got != 0 {
+			t.Errorf("age at once: got %s, want 0", got)
+		}
+		time.Sleep(10 * time.Second)
+		failure = errors.New("database is down")
+		if err := h.Refresh(t.Context(), &store); !errors.Is(err, failure) {
+			t.Errorf("got error %v, want %v", err, failure)
+		}
+		if h.Load() == nil || h.Load().Version() != 1 {
+			t.Error("the snapshot is gone")
+		}
+		if got := h.Age(time.Now()); got != 10*time.Second {
+			t.Errorf("age after a failure: got %s, want 10s", got)
+		}
+		h.Confirm(2, time.Now())
+		if got := h.Age(time.Now()); got != 10*time.Second {
+			t.Errorf("age after the feed told of a newer change: got %s, want 10s", got)
+		}
+		h.Confirm(1, time.Now().Add(-3*time.Second))
+		if got := h.Age(time.Now()); got != 3*time.Second {
+			t.Errorf("age after the feed was read 3 s ago: got %s, want 3s", got)
+		}
+		h.Confirm(0, time.Now().Add(-5*time.Second))
+		if got := h.Age(time.Now()); got != 3*time.Second {
+			t.Errorf("age after an older confirmation: got %s, want 3s", got)
+		}
+		failure = nil
+		h.Configure(policy.RouteRules{Block: []string{"api/v2/peatio"}}, policy.Options{})
+		if err := h.Refresh(t.Context(), &store); err != nil {
+			t.Fatal(err)
+		}
+		if got := h.Load().Route("api/v2/peatio/x"); got != policy.Block {
+			t.Errorf("FX-38: the new rules say %s, want block", got)
+		}
+		time.Sleep(time.Second)
+		s, _ := policy.Compile(policy.Rows{Seq: 7}, policy.RouteRules{}, policy.Options{})
+		h.Store(s)
+		if got, age := h.Load().Version(), h.Age(time.Now()); got != 7 || age != 0 {
+			t.Errorf("after Store: got version %d, age %s", got, age)
+		}
+	})
+}
+
+func TestHolderRefreshGoesOnWithoutItsCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := make(chan struct{})
+		store := shelf{rows: policy.Rows{Seq: 3}, onRows: func() error { <-begin; return nil }}
+		h := policy.NewHolder(policy.RouteRules{}, policy.Options{}, nil, nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		failed := make(chan error)
+		go func() { failed <- h.Refresh(ctx, &store) }()
+		synctest.Wait()
+		cancel()
+		if err := <-failed; !errors.Is(err, context.Canceled) {
+			t.Errorf("got error %v, want context.Canceled", err)
+		}
+		close(begin)
+		synctest.Wait()
+		if h.Load() == nil || h.Load().Version() != 3 {
+			t.Error("the rebuild was given up with its caller")
+		}
+	})
+}

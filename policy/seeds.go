@@ -1,0 +1,213 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Seeds is what a seeds file holds. Levels and Users are for the account service to apply:
+// levels first, in order, then permissions, then users, then restrictions.
+type Seeds struct {
+	Levels       []SeedLevel
+	Permissions  []Permission // normalised, without duplicates
+	Users        []SeedUser
+	Restrictions []Restriction // normalised, without duplicates
+}
+
+// A SeedLevel is the label that makes the next level.
+type SeedLevel struct {
+	Key, Value, Description string
+}
+
+// A SeedUser is an account to make if its e-mail is unknown. Empty fields have the account
+// service's defaults; an empty password asks for a random one.
+type SeedUser struct {
+	Email    string
+	Password string
+	Username string
+	Role     string
+	State    string
+	Level    int
+	Line     int // in the file, for messages
+}
+
+// String leaves the password out.
+func (u SeedUser) String() string {
+	return fmt.Sprintf("%s (role %s, level %d)", u.Email, u.Role, u.Level)
+}
+
+// GoString leaves the password out.
+func (u SeedUser) GoString() string { return u.String() }
+
+// ParseSeeds reads a seeds file: the lists users, levels, permissions and restrictions, each of
+// which may be missing. Keys, verbs, actions, categories, scopes and states may be in any
+// case. Templates, unknown keys, missing and invalid values are errors; all of them are told
+// at once, each with its line (AZ-420).
+func ParseSeeds(data []byte) (Seeds, error) {
+	var d document
+	var s Seeds
+	top := d.parse(data)
+	if top == nil {
+		return s, d.err()
+	}
+	for _, f := range d.fields(top, "the file") {
+		switch key := strings.ToLower(f.key); key {
+		case "levels":
+			for _, n := range d.items(f.value, key) {
+				s.addLevel(&d, n)
+			}
+		case "permissions":
+			seen := map[permissionKey]bool{}
+			for _, n := range d.items(f.value, key) {
+				s.addPermission(&d, n, seen)
+			}
+		case "users":
+			for _, n := range d.items(f.value, key) {
+				s.addUser(&d, n)
+			}
+		case "restrictions":
+			seen := map[restrictionKey]bool{}
+			for _, n := range d.items(f.value, key) {
+				s.addRestriction(&d, n, seen)
+			}
+		default:
+			d.unknown(f, "the file", []string{"levels", "permissions", "restrictions", "users"})
+		}
+	}
+	if err := d.err(); err != nil {
+		return Seeds{}, err
+	}
+	return s, nil
+}
+
+// record reads a mapping of scalars with known keys; false when it is none.
+func (d *document) record(n *yaml.Node, what string, to map[string]*string) bool {
+	if empty(n) || n.Kind != yaml.MappingNode {
+		d.problem(n.Line, "%s: every item must be a mapping", what)
+		return false
+	}
+	before := len(d.problems)
+	for _, f := range d.fields(n, what) {
+		dst, ok := to[strings.ToLower(f.key)]
+		if !ok {
+			known := make([]string, 0, len(to))
+			for k := range to {
+				known = append(known, k)
+			}
+			d.unknown(f, what, known)
+			continue
+		}
+		*dst = d.text(f.value, what+": "+f.key)
+	}
+	return len(d.problems) == before
+}
+
+func (s *Seeds) addLevel(d *document, n *yaml.Node) {
+	var l SeedLevel
+	if !d.record(n, "levels", map[string]*string{
+		"key": &l.Key, "value": &l.Value, "description": &l.Description}) {
+		return
+	}
+	if l.Key == "" || l.Value == "" {
+		d.problem(n.Line, "levels: key and value are needed")
+		return
+	}
+	s.Levels = append(s.Levels, l)
+}
+
+// A permissionKey tells permission rows apart; so does the store.
+type permissionKey struct{ role, verb, path, action string }
+
+func keyOf(p Permission) permissionKey {
+	return permissionKey{p.Role, strings.ToUpper(p.Verb), p.Path, strings.ToUpper(p.Action)}
+}
+
+func (s *Seeds) addPermission(d *document, n *yaml.Node, seen map[permissionKey]bool) {
+	var p Permission
+	if !d.record(n, "permissions", map[string]*string{"role": &p.Role, "verb": &p.Verb,
+		"path": &p.Path, "action": &p.Action, "topic": &p.Topic}) {
+		return
+	}
+	if err := p.Normalize(); err != nil {
+		d.problem(n.Line, "Can't create permission: %w", err)
+		return
+	}
+	if !seen[keyOf(p)] {
+		seen[keyOf(p)] = true
+		s.Permissions = append(s.Permissions, p)
+	}
+}
+
+func (s *Seeds) addUser(d *document, n *yaml.Node) {
+	u := SeedUser{Line: n.Line}
+	var level string
+	if !d.record(n, "users", map[string]*string{"email": &u.Email, "password": &u.Password,
+		"username": &u.Username, "role": &u.Role, "state": &u.State, "level": &level}) {
+		return
+	}
+	switch {
+	case u.Email == "":
+		d.problem(n.Line, "Email missing in users seed")
+		return
+	case level == "":
+		d.problem(n.Line, "Level is missing for user %s", u.Email)
+		return
+	}
+	var err error
+	if u.Level, err = strconv.Atoi(level); err != nil || u.Level < 0 {
+		d.problem(n.Line, "Level is missing for user %s: %q is no whole number", u.Email, level)
+		return
+	}
+	s.Users = append(s.Users, u)
+}
+
+// A restrictionKey tells restriction rows apart; so does the store.
+type restrictionKey struct{ category, scope, value string }
+
+func (s *Seeds) addRestriction(d *document, n *yaml.Node, seen map[restrictionKey]bool) {
+	var r Restriction
+	var code string
+	if !d.record(n, "restrictions", map[string]*string{"category": &r.Category,
+		"scope": &r.Scope, "value": &r.Value, "state": &r.State, "code": &code}) {
+		return
+	}
+	before := len(d.problems)
+	if r.Category == "" {
+		d.problem(n.Line, "category missing in restrictions seed")
+	}
+	for _, f := range []struct{ name, value string }{
+		{"scope", r.Scope}, {"value", r.Value}, {"state", r.State},
+	} {
+		if f.value == "" {
+			d.problem(n.Line, "%s is missing in restrictions seed", f.name)
+		}
+	}
+	if code != "" {
+		var err error
+		if r.Code, err = strconv.Atoi(code); err != nil {
+			d.problem(n.Line, "Can't create restriction: code %q is no whole number", code)
+		} else if r.Code == 0 {
+			d.problem(n.Line, "Can't create restriction: %w",
+				Invalid{{"code", Malformed, "0 is outside 400 to 499"}})
+		}
+	}
+	if len(d.problems) > before {
+		return
+	}
+	if err := r.Normalize(); err != nil {
+		var bad Invalid
+		if errors.As(err, &bad) {
+			d.problem(n.Line, "Can't create restriction: %w", bad)
+		}
+		return
+	}
+	k := restrictionKey{r.Category, r.Scope, r.Value}
+	if !seen[k] {
+		seen[k] = true
+		s.Restrictions = append(s.Restrictions, r)
+	}
+}

@@ -1,0 +1,207 @@
+package policy
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// A document is a YAML file that is read strictly: what is not known is a problem, and all
+// problems are told at once, each with its line.
+type document struct {
+	problems []error
+}
+
+func (d *document) problem(line int, format string, args ...any) {
+	d.problems = append(d.problems,
+		fmt.Errorf("line %d: %w", line, fmt.Errorf(format, args...)))
+}
+
+func (d *document) err() error { return errors.Join(d.problems...) }
+
+// parse returns the top-level mapping, nil for an empty file.
+func (d *document) parse(data []byte) *yaml.Node {
+	if line := template(data); line > 0 {
+		d.problem(line, "this is a template (<%%= … %%>), which is not expanded here: "+
+			"write the value itself, or render the file first")
+		return nil
+	}
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	var n yaml.Node
+	if err := dec.Decode(&n); err != nil {
+		if !errors.Is(err, io.EOF) {
+			d.problems = append(d.problems, fmt.Errorf("read YAML: %w", err))
+		}
+		return nil
+	}
+	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		d.problems = append(d.problems,
+			errors.New("read YAML: more than one document in the file"))
+		return nil
+	}
+	root := resolve(n.Content[0])
+	switch {
+	case empty(root):
+		return nil
+	case root.Kind != yaml.MappingNode:
+		d.problem(root.Line, "the file must be a mapping")
+		return nil
+	}
+	return root
+}
+
+// template finds the line of the first ERB tag that is not in a comment; 0 when there is none.
+func template(data []byte) int {
+	if !bytes.Contains(data, []byte("%>")) {
+		return 0
+	}
+	n := 0
+	for line := range bytes.Lines(data) {
+		n++
+		i := bytes.Index(line, []byte("<%"))
+		if i < 0 {
+			continue
+		}
+		// A comment begins at a # that begins the line or follows a space.
+		c := bytes.IndexByte(line[:i], '#')
+		if c == 0 || c > 0 && (line[c-1] == ' ' || line[c-1] == '\t') {
+			continue
+		}
+		return n
+	}
+	return 0
+}
+
+// resolve follows an alias. YAML aliases point backwards or to what they are in; shapes here
+// have a fixed depth, so there is no endless walk.
+func resolve(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.AliasNode {
+		return n.Alias
+	}
+	return n
+}
+
+func empty(n *yaml.Node) bool {
+	return n.Kind == 0 || n.Kind == yaml.ScalarNode && n.Tag == "!!null"
+}
+
+// A field is one entry of a mapping. The key is as it stands in the file.
+type field struct {
+	key   string
+	line  int
+	value *yaml.Node
+}
+
+// fields lists the entries of a mapping; what is not a mapping is a problem. Keys that differ
+// in case only are the same key.
+func (d *document) fields(n *yaml.Node, what string) []field {
+	n = resolve(n)
+	if empty(n) {
+		return nil
+	}
+	if n.Kind != yaml.MappingNode {
+		d.problem(n.Line, "%s must be a mapping", what)
+		return nil
+	}
+	var list []field
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		k := n.Content[i]
+		if k.Kind != yaml.ScalarNode || k.Tag == "!!merge" {
+			d.problem(k.Line, "%s: keys must be plain words", what)
+			continue
+		}
+		same := func(f field) bool { return strings.EqualFold(f.key, k.Value) }
+		if slices.ContainsFunc(list, same) {
+			d.problem(k.Line, "%s: key %q is there twice", what, k.Value)
+			continue
+		}
+		list = append(list, field{k.Value, k.Line, resolve(n.Content[i+1])})
+	}
+	return list
+}
+
+// items lists the elements of a list; what is not a list is a problem.
+func (d *document) items(n *yaml.Node, what string) []*yaml.Node {
+	n = resolve(n)
+	if empty(n) {
+		return nil
+	}
+	if n.Kind != yaml.SequenceNode {
+		d.problem(n.Line, "%s must be a list", what)
+		return nil
+	}
+	list := make([]*yaml.Node, len(n.Content))
+	for i, c := range n.Content {
+		list[i] = resolve(c)
+	}
+	return list
+}
+
+// text is a scalar, trimmed; null is "".
+func (d *document) text(n *yaml.Node, what string) string {
+	n = resolve(n)
+	if empty(n) {
+		return ""
+	}
+	if n.Kind != yaml.ScalarNode {
+		d.problem(n.Line, "%s must be a single value", what)
+		return ""
+	}
+	return strings.TrimSpace(n.Value)
+}
+
+// texts is a list of scalars.
+func (d *document) texts(n *yaml.Node, what string) []string {
+	var list []string
+	for _, item := range d.items(n, what) {
+		list = append(list, d.text(item, what))
+	}
+	return list
+}
+
+// unknown reports a key that is none of those known, naming the nearest.
+func (d *document) unknown(f field, what string, known []string) {
+	hint := ""
+	if near := nearest(f.key, known); near != "" {
+		hint = fmt.Sprintf("; did you mean %q?", near)
+	}
+	d.problem(f.line, "%s: unknown key %q%s", what, f.key, hint)
+}
+
+// nearest is the known word with the fewest letters to change, add or drop, "" when none is
+// close.
+func nearest(word string, known []string) string {
+	best, fewest := "", 3
+	for _, k := range slices.Sorted(slices.Values(known)) {
+		if n := edits(strings.ToLower(word), k); n < fewest {
+			best, fewest = k, n
+		}
+	}
+	return best
+}
+
+// edits is the Levenshtein distance in bytes.
+func edits(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
