@@ -1,0 +1,226 @@
+package accounttest
+
+import (
+	"testing"
+
+	"barong/internal/account"
+)
+
+func userRoundTrip(t *testing.T, s account.Store) {
+	referrer := addUser(t, s, "1")
+	want := newUser("2")
+	want.ReferralID = &referrer.ID
+	must(t, s.AddUser(t.Context(), &want))
+	if want.ID == 0 || want.Version == 0 || want.LockVersion == 0 {
+		t.Fatalf("ID %d, Version %d, LockVersion %d: want all filled", want.ID, want.Version, want.LockVersion)
+	}
+	recent(t, want.CreatedAt)
+	recent(t, want.UpdatedAt)
+	want.ReferralUID = &referrer.UID
+	got, err := s.User(t.Context(), want.UID)
+	must(t, err)
+	equal(t, got, want)
+	got, err = s.UserByEmail(t.Context(), want.Email)
+	must(t, err)
+	equal(t, got, want)
+}
+
+func userAbsentFields(t *testing.T, s account.Store) {
+	want := newUser("1")
+	want.Username, want.Data, want.OTP, want.AdminState = nil, nil, false, ""
+	must(t, s.AddUser(t.Context(), &want))
+	got, err := s.User(t.Context(), want.UID)
+	must(t, err)
+	equal(t, got, want)
+	second := newUser("2") // no username is not a username that is in use
+	second.Username = nil
+	must(t, s.AddUser(t.Context(), &second))
+}
+
+func userNotFound(t *testing.T, s account.Store) {
+	_, err := s.User(t.Context(), "ID404")
+	wantErr(t, err, account.ErrNotFound)
+	_, err = s.UserByEmail(t.Context(), "nobody@example.com")
+	wantErr(t, err, account.ErrNotFound)
+	ghost := newUser("1")
+	wantErr(t, s.PutUser(t.Context(), &ghost), account.ErrNotFound)
+	_, err = s.EndSessions(t.Context(), "ID404")
+	wantErr(t, err, account.ErrNotFound)
+}
+
+func userTaken(t *testing.T, s account.Store) {
+	first := addUser(t, s, "1")
+	service := addServiceAccount(t, s, "1", "")
+	for what, change := range map[string]func(*account.User){
+		"uid":                      func(u *account.User) { u.UID = first.UID },
+		"uid of a service account": func(u *account.User) { u.UID = service.UID },
+		"e-mail":                   func(u *account.User) { u.Email = first.Email },
+		"username":                 func(u *account.User) { u.Username = first.Username },
+	} {
+		u := newUser("2")
+		change(&u)
+		err := s.AddUser(t.Context(), &u)
+		t.Log(what)
+		wantErr(t, err, account.ErrTaken)
+	}
+	n, err := s.CountUsers(t.Context(), "", "")
+	must(t, err)
+	equal(t, n, 1)
+}
+
+func userEmailFolds(t *testing.T, s account.Store) {
+	u := newUser("1")
+	u.Email = " Ünal@Example.COM "
+	must(t, s.AddUser(t.Context(), &u))
+	equal(t, u.Email, "ünal@example.com")
+	got, err := s.UserByEmail(t.Context(), "ÜNAL@example.com")
+	must(t, err)
+	equal(t, got.Email, "ünal@example.com")
+	second := newUser("2")
+	second.Email = "ÜNAL@EXAMPLE.com"
+	wantErr(t, s.AddUser(t.Context(), &second), account.ErrTaken)
+}
+
+func userPut(t *testing.T, s account.Store) {
+	referrer := addUser(t, s, "1")
+	want := addUser(t, s, "2")
+	before := want
+	want.Email, want.Username, want.PasswordDigest = "new@example.com", new("renamed"), "$2a$12$other"
+	want.Role, want.Level, want.OTP, want.State = "admin", 7, false, account.StateBanned
+	want.AdminState, want.Data, want.ReferralID = account.StateBanned, new(`{"a":1}`), &referrer.ID
+	want.SessionGeneration = 9
+	must(t, s.PutUser(t.Context(), &want))
+	if want.LockVersion != before.LockVersion+1 || want.Version != before.Version+1 {
+		t.Fatalf("LockVersion %d, Version %d; want one more than %d and %d",
+			want.LockVersion, want.Version, before.LockVersion, before.Version)
+	}
+	want.ReferralUID = &referrer.UID
+	got, err := s.User(t.Context(), want.UID)
+	must(t, err)
+	equal(t, got, want)
+	equal(t, got.CreatedAt, before.CreatedAt)
+}
+
+func userVersion(t *testing.T, s account.Store) {
+	referrer := addUser(t, s, "1")
+	u := addUser(t, s, "2")
+	for _, c := range []struct {
+		what   string
+		change func()
+		by     int64
+	}{
+		{"nothing", func() {}, 0},
+		{"password", func() { u.PasswordDigest = "$2a$12$x" }, 0},
+		{"data", func() { u.Data = nil }, 0},
+		{"admin state", func() { u.AdminState = "" }, 0},
+		{"session generation", func() { u.SessionGeneration++ }, 0},
+		{"role", func() { u.Role = "admin" }, 1},
+		{"level", func() { u.Level++ }, 1},
+		{"otp", func() { u.OTP = !u.OTP }, 1},
+		{"state", func() { u.State = account.StateLocked }, 1},
+		{"e-mail", func() { u.Email = "other@example.com" }, 1},
+		{"username", func() { u.Username = new("other") }, 1},
+		{"no username", func() { u.Username = nil }, 1},
+		{"referral", func() { u.ReferralID = &referrer.ID }, 1},
+	} {
+		before := u.Version
+		c.change()
+		must(t, s.PutUser(t.Context(), &u))
+		if u.Version != before+c.by {
+			t.Errorf("changing %s: version rose by %d, want %d", c.what, u.Version-before, c.by)
+		}
+		got, err := s.Principal(t.Context(), u.UID)
+		must(t, err)
+		equal(t, got, u.Principal())
+	}
+}
+
+func userGenerationNeverFalls(t *testing.T, s account.Store) {
+	stale := addUser(t, s, "1")
+	generation, err := s.EndSessions(t.Context(), stale.UID)
+	must(t, err)
+	must(t, s.PutUser(t.Context(), &stale))
+	equal(t, stale.SessionGeneration, generation)
+	got, err := s.User(t.Context(), stale.UID)
+	must(t, err)
+	equal(t, got.SessionGeneration, generation)
+}
+
+func userPutTaken(t *testing.T, s account.Store) {
+	first, second := addUser(t, s, "1"), addUser(t, s, "2")
+	u := second
+	u.Email = first.Email
+	wantErr(t, s.PutUser(t.Context(), &u), account.ErrTaken)
+	u = second
+	u.Username = first.Username
+	wantErr(t, s.PutUser(t.Context(), &u), account.ErrTaken)
+	got, err := s.User(t.Context(), second.UID)
+	must(t, err)
+	equal(t, got, second)
+}
+
+func userReferrer(t *testing.T, s account.Store) {
+	u := newUser("1")
+	u.ReferralID = new(int64(404))
+	wantErr(t, s.AddUser(t.Context(), &u), account.ErrNotFound)
+}
+
+func userCount(t *testing.T, s account.Store) {
+	for n, who := range map[string][2]string{
+		"1": {"admin", "active"}, "2": {"admin", "banned"}, "3": {"member", "active"},
+	} {
+		u := newUser(n)
+		u.Role, u.State = who[0], who[1]
+		must(t, s.AddUser(t.Context(), &u))
+	}
+	for q, want := range map[[2]string]int{
+		{"", ""}: 3, {"admin", ""}: 2, {"", "active"}: 2, {"admin", "active"}: 1, {"nobody", ""}: 0,
+	} {
+		got, err := s.CountUsers(t.Context(), q[0], q[1])
+		must(t, err)
+		if got != want {
+			t.Errorf("role %q in state %q: got %d, want %d", q[0], q[1], got, want)
+		}
+	}
+}
+
+func endSessions(t *testing.T, s account.Store) {
+	u := addUser(t, s, "1")
+	got, err := s.EndSessions(t.Context(), u.UID)
+	must(t, err)
+	equal(t, got, u.SessionGeneration+1)
+	p, err := s.Principal(t.Context(), u.UID)
+	must(t, err)
+	equal(t, p.SessionGeneration, got)
+}
+
+func principalOfUser(t *testing.T, s account.Store) {
+	referrer := addUser(t, s, "1")
+	u := newUser("2")
+	u.ReferralID = &referrer.ID
+	must(t, s.AddUser(t.Context(), &u))
+	got, err := s.Principal(t.Context(), u.UID)
+	must(t, err)
+	equal(t, got, u.Principal())
+}
+
+func principalUnknown(t *testing.T, s account.Store) {
+	_, err := s.Principal(t.Context(), "ID404")
+	wantErr(t, err, account.ErrNotFound)
+	_, err = s.KeyRecord(t.Context(), "404")
+	wantErr(t, err, account.ErrNotFound)
+}
+
+func roleUnknown(t *testing.T, s account.Store) {
+	ok, err := s.RoleExists(t.Context(), "nobody")
+	must(t, err)
+	equal(t, ok, false)
+}
+
+func timePrecision(t *testing.T, s account.Store) {
+	u := addUser(t, s, "1")
+	got, err := s.User(t.Context(), u.UID)
+	must(t, err)
+	recent(t, got.CreatedAt)
+	equal(t, got.CreatedAt, u.CreatedAt)
+}

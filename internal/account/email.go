@@ -1,0 +1,56 @@
+package account
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// FoldEmail trims an address and lower-cases it: how it is stored, compared and searched
+// (W-I19).
+func FoldEmail(email string) string { return strings.ToLower(strings.TrimSpace(email)) }
+
+// emailProblems checks a folded address: blank reports invalid, then blank.
+func emailProblems(email string) []string {
+	switch {
+	case email == "":
+		return []string{"invalid", "blank"}
+	case len(email) > 255:
+		return []string{"too_long"}
+	case !validEmail(email):
+		return []string{"invalid"}
+	}
+	return nil
+}
+
+// validEmail is the syntax of identity §6.1: single dots inside the local part, a domain of
+// letters, digits and inner hyphens that ends in a label of letters; no dot is needed.
+func validEmail(email string) bool {
+	local, domain, ok := strings.Cut(email, "@")
+	if !ok || utf8.RuneCountInString(local) > 64 || !utf8.ValidString(email) {
+		return false
+	}
+	for atom := range strings.SplitSeq(local, ".") {
+		if atom == "" || strings.ContainsFunc(atom, func(c rune) bool { return !localChar(c) }) {
+			return false
+		}
+	}
+	labels := strings.Split(domain, ".")
+	for _, label := range labels {
+		n := utf8.RuneCountInString(label)
+		if n == 0 || n > 64 || label[0] == '-' || label[len(label)-1] == '-' ||
+			strings.ContainsFunc(label, func(c rune) bool { return !domainChar(c) }) {
+			return false
+		}
+	}
+	last := labels[len(labels)-1]
+	return utf8.RuneCountInString(last) <= 63 &&
+		!strings.ContainsFunc(last, func(c rune) bool { return !unicode.IsLetter(c) })
+}
+
+func localChar(c rune) bool {
+	return unicode.IsUpper(c) || unicode.IsLower(c) || unicode.IsTitle(c) || unicode.Is(unicode.Nd, c) ||
+		strings.ContainsRune("-+_!\"'#$%^&*{}/=?`|~", c)
+}
+
+func domainChar(c rune) bool { return c == '-' || unicode.IsLetter(c) || unicode.Is(unicode.Nd, c) }

@@ -1,0 +1,140 @@
+package account
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Scopes of labels.
+const (
+	ScopePublic  = "public"
+	ScopePrivate = "private"
+)
+
+// A Label marks a user; private ones decide level and state (AZ-401, AZ-402).
+type Label struct {
+	ID          int64
+	UserUID     string
+	Key         string
+	Value       string
+	Scope       string
+	Description *string
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
+}
+
+// A Level is one rung: a user of level n has the private labels of rungs 1 to n.
+type Level struct {
+	ID          int64 // the level's number
+	Key         string
+	Value       string
+	Description *string
+}
+
+// LabelStore keeps labels and levels.
+type LabelStore interface {
+	// Labels lists a user's labels of both scopes, by row id.
+	Labels(ctx context.Context, uid string) ([]Label, error)
+	// Label loads one by (uid, key, scope); ErrNotFound.
+	Label(ctx context.Context, uid, key, scope string) (Label, error)
+	// PutLabel inserts or updates by (UserUID, Key, Scope) and fills ID and times;
+	// ErrNotFound when there is no such user.
+	PutLabel(ctx context.Context, l *Label) error
+	// DeleteLabel removes one by (uid, key, scope); ErrNotFound.
+	DeleteLabel(ctx context.Context, uid, key, scope string) error
+	// Levels lists the ladder by id.
+	Levels(ctx context.Context) ([]Level, error)
+	// PutLevel inserts or replaces the rung l.ID; ErrTaken when another has its key and value.
+	PutLevel(ctx context.Context, l Level) error
+}
+
+// SetLabel creates or changes the label (UserUID, Key, Scope) and, when it is private,
+// recomputes the user's level and state. Key and value are folded first. Errors: Invalid,
+// ErrNotFound when there is no such user. Who may set which label is the edge's to judge.
+func (s *Service) SetLabel(ctx context.Context, l Label) (Label, error) {
+	l.Key, l.Value = squish(l.Key), squish(l.Value)
+	if l.Scope == "" {
+		l.Scope = ScopePublic
+	}
+	if err := labelProblems(l).err(); err != nil {
+		return Label{}, err
+	}
+	err := s.store.Update(ctx, func(tx Tx) error {
+		if err := tx.PutLabel(ctx, &l); err != nil {
+			return err
+		}
+		return s.labelChanged(ctx, tx, l.UserUID, l.Scope)
+	})
+	if err != nil {
+		return Label{}, fmt.Errorf("set label: %w", err)
+	}
+	return l, nil
+}
+
+// RemoveLabel deletes a label and, when it was private, recomputes the user's level and
+// state. ErrNotFound.
+func (s *Service) RemoveLabel(ctx context.Context, uid, key, scope string) error {
+	err := s.store.Update(ctx, func(tx Tx) error {
+		if err := tx.DeleteLabel(ctx, uid, key, scope); err != nil {
+			return err
+		}
+		return s.labelChanged(ctx, tx, uid, scope)
+	})
+	if err != nil {
+		return fmt.Errorf("remove label: %w", err)
+	}
+	return nil
+}
+
+// labelChanged recomputes when the scope is one that counts (W-I16).
+func (s *Service) labelChanged(ctx context.Context, tx Tx, uid, scope string) error {
+	if scope != ScopePrivate {
+		return nil
+	}
+	_, err := s.recompute(ctx, tx, uid)
+	return err
+}
+
+// squish lower-cases, trims, and makes one space of each run of white space.
+func squish(text string) string { return strings.Join(strings.Fields(strings.ToLower(text)), " ") }
+
+// labelProblems checks a folded label; blanks come first, then scope, key, value.
+func labelProblems(l Label) (p problems) {
+	if l.Key == "" {
+		p.add("key", "blank")
+	}
+	if l.Value == "" {
+		p.add("value", "blank")
+	}
+	if l.Scope != ScopePublic && l.Scope != ScopePrivate {
+		p.add("scope", "inclusion")
+	}
+	p.add("key", labelTextProblems(l.Key)...)
+	p.add("value", labelTextProblems(l.Value)...)
+	if l.Description != nil && utf8.RuneCountInString(*l.Description) > 255 {
+		p.add("description", "too_long")
+	}
+	return p
+}
+
+// labelTextProblems checks a key or value that is not blank: 3 to 255 of [a-z0-9_-].
+func labelTextProblems(text string) (reasons []string) {
+	if text == "" {
+		return nil
+	}
+	switch n := utf8.RuneCountInString(text); {
+	case n < 3:
+		reasons = append(reasons, "too_short")
+	case n > 255:
+		reasons = append(reasons, "too_long")
+	}
+	if strings.ContainsFunc(text, func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' && c != '-'
+	}) {
+		reasons = append(reasons, "invalid")
+	}
+	return reasons
+}

@@ -1,0 +1,210 @@
+package account_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"barong/internal/account"
+)
+
+// Data model §3.5, identity 14.7.
+func TestSetLabelChecksFoldedText(t *testing.T) {
+	w := newWorld(t, account.Config{})
+	u := w.user("a@example.com", 0)
+	for name, c := range map[string]struct {
+		label account.Label
+		want  []string
+	}{
+		"blanks first, then scope":     {account.Label{Scope: "secret"}, []string{"key.blank", "value.blank", "scope.inclusion"}},
+		"short and foreign characters": {account.Label{Key: "a", Value: "b c"}, []string{"key.too_short", "value.invalid"}},
+		"long":                         {account.Label{Key: strings.Repeat("k", 256), Value: "abc"}, []string{"key.too_long"}},
+		"long description":             {account.Label{Key: "abc", Value: "abc", Description: ptr(strings.Repeat("d", 256))}, []string{"description.too_long"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.label.UserUID = u.UID
+			_, err := w.svc.SetLabel(t.Context(), c.label)
+			if d := cmp.Diff(c.want, tokens(err)); d != "" {
+				t.Errorf("(-want +got):\n%s", d)
+			}
+		})
+	}
+	l, err := w.svc.SetLabel(t.Context(), account.Label{UserUID: u.UID, Key: " EMAIL ", Value: "Verified"})
+	if err != nil || l.Key != "email" || l.Value != "verified" || l.Scope != account.ScopePublic || l.ID == 0 {
+		t.Errorf("got %+v (%v), want it folded and public", l, err)
+	}
+	if _, err := w.svc.SetLabel(t.Context(), account.Label{UserUID: "ID0", Key: "abc", Value: "abc"}); !errors.Is(err, account.ErrNotFound) {
+		t.Errorf("label of nobody: %v, want ErrNotFound", err)
+	}
+	if err := w.svc.RemoveLabel(t.Context(), u.UID, "none", account.ScopePublic); !errors.Is(err, account.ErrNotFound) {
+		t.Errorf("remove what is not there: %v, want ErrNotFound", err)
+	}
+}
+
+// Identity 14.6 #43–53, data model DM206–212, T-USR-7.
+func TestStateFollowsPrivateLabels(t *testing.T) {
+	w := newWorld(t, account.Config{
+		Activation: map[string]string{"phone": "verified", "documents": "verified"},
+		Triggers: []account.Trigger{
+			{State: "one", Keys: []string{"email"}},
+			{State: "three", Keys: []string{"first", "second", "third"}},
+		},
+	})
+	u := w.user("a@example.com", 0)
+	set := func(key string) { w.label(u.UID, key, "verified", account.ScopePrivate) }
+	remove := func(key string) { w.must(w.svc.RemoveLabel(t.Context(), u.UID, key, account.ScopePrivate)) }
+	for i, step := range []struct {
+		do   func(string)
+		key  string
+		want string
+	}{
+		{set, "phone", "pending"},
+		{set, "documents", "active"},
+		{set, "random", "active"},
+		{remove, "random", "active"},
+		{set, "first", "three"},
+		{set, "email", "three"},
+		{remove, "first", "one"},
+		{remove, "email", "active"},
+		{set, "emails", "active"},
+		{remove, "phone", "pending"},
+		{remove, "documents", "pending"},
+	} {
+		step.do(step.key)
+		if got := w.reload(u.UID).State; got != step.want {
+			t.Errorf("step %d (%s): %s, want %s", i+1, step.key, got, step.want)
+		}
+	}
+	w.label(u.UID, "email", "verified", account.ScopePublic) // W-I16
+	set("noise")
+	if got := w.reload(u.UID).State; got != "pending" {
+		t.Errorf("a public trigger label: %s, want pending", got)
+	}
+	w.put(u.UID, func(u *account.User) { u.State, u.AdminState = "frozen", "frozen" }) // W-I17
+	set("first")
+	if got := w.reload(u.UID).State; got != "frozen" {
+		t.Errorf("a state that staff set: %s, want it to stand", got)
+	}
+}
+
+// T-LBL-1, identity 14.7.
+func TestLevelFollowsPrivateLabelsInOrder(t *testing.T) {
+	w := newWorld(t, account.Config{})
+	u := w.user("a@example.com", 0)
+	for i, step := range []struct {
+		key, value, scope string
+		want              int
+	}{
+		{"email", "verified", account.ScopePublic, 0},
+		{"document", "verified", account.ScopePrivate, 0},
+		{"email", "verified", account.ScopePrivate, 1},
+		{"phone", "verified", account.ScopePrivate, 3},
+		{"phone", "rejected", account.ScopePrivate, 1},
+		{"phone", "verified", account.ScopePublic, 1},
+		{"email", "rejected", account.ScopePrivate, 0},
+	} {
+		w.label(u.UID, step.key, step.value, step.scope)
+		if got := w.reload(u.UID).Level; got != step.want {
+			t.Errorf("step %d (%s %s:%s): level %d, want %d", i+1, step.scope, step.key, step.value, got, step.want)
+		}
+	}
+}
+
+// Whatever the history, level and state are a function of the labels that are left.
+func TestLevelAndStateAreAFunctionOfTheLabels(t *testing.T) {
+	w := newWorld(t, account.Config{})
+	n := 0
+	rapid.Check(t, func(t *rapid.T) {
+		n++
+		u := w.user(strings.Repeat("a", 1+n%50)+strings.Repeat("b", n/50)+"@example.com", 0)
+		type key struct{ key, scope string }
+		have := map[key]string{}
+		keys := []string{"email", "phone", "document", "ban", "delete", "suspicious", "other"}
+		for range rapid.IntRange(1, 12).Draw(t, "steps") {
+			k := key{rapid.SampledFrom(keys).Draw(t, "key"), rapid.SampledFrom([]string{"public", "private"}).Draw(t, "scope")}
+			if _, there := have[k]; there && rapid.Bool().Draw(t, "remove") {
+				w.must(w.svc.RemoveLabel(w.t.Context(), u.UID, k.key, k.scope))
+				delete(have, k)
+				continue
+			}
+			have[k] = rapid.SampledFrom([]string{"verified", "rejected"}).Draw(t, "value")
+			w.label(u.UID, k.key, have[k], k.scope)
+		}
+		level := 0
+		for i, rung := range []string{"email", "phone", "document"} {
+			if have[key{rung, "private"}] == "verified" && level == i {
+				level++
+			}
+		}
+		state := "pending"
+		if have[key{"email", "private"}] == "verified" {
+			state = "active"
+		}
+		for _, trigger := range [][2]string{{"ban", "banned"}, {"delete", "deleted"}, {"suspicious", "locked"}} {
+			if _, set := have[key{trigger[0], "private"}]; set {
+				state = trigger[1]
+			}
+		}
+		if got := w.reload(u.UID); got.Level != level || got.State != state {
+			t.Fatalf("%v: level %d, %s; want %d, %s", have, got.Level, got.State, level, state)
+		}
+	})
+}
+
+// Data model §4.3, AZ-286, AZ-287, D11, W-R21.
+func TestAStateChangeReachesSessionsKeysAndServiceAccounts(t *testing.T) {
+	w := newWorld(t, account.Config{})
+	u := w.user("a@example.com", 1)
+	a, gone := w.service(u, "SI0000000001"), w.service(u, "SI0000000002")
+	gone.State = account.StateDisabled
+	w.must(w.db.PutServiceAccount(t.Context(), &gone))
+	mine, its := w.key(u.UID, account.KindUser), w.key(a.UID, account.KindServiceAccount)
+	account2 := func(uid string) account.ServiceAccount {
+		a, err := w.db.ServiceAccount(t.Context(), uid)
+		w.must(err)
+		return a
+	}
+
+	w.label(u.UID, "phone", "verified", account.ScopePrivate)
+	if got := w.reload(u.UID); got.SessionGeneration != u.SessionGeneration || w.keyState(u.UID, mine) != "active" {
+		t.Error("a higher level ended sessions or keys")
+	}
+	if got := account2(a.UID).Level; got != 2 {
+		t.Errorf("service account of level %d, want its owner's 2", got)
+	}
+
+	w.label(u.UID, "ban", "fraud", account.ScopePrivate)
+	banned := w.reload(u.UID)
+	if banned.State != "banned" || banned.SessionGeneration != u.SessionGeneration+1 {
+		t.Errorf("%s of generation %d, want banned and one more", banned.State, banned.SessionGeneration)
+	}
+	if x, y := w.keyState(u.UID, mine), w.keyState(a.UID, its); x != "inactive" || y != "inactive" {
+		t.Errorf("keys are %s, %s; want inactive", x, y)
+	}
+	if got := account2(a.UID).State; got != "banned" {
+		t.Errorf("service account is %s, want banned", got)
+	}
+
+	w.must(w.svc.RemoveLabel(t.Context(), u.UID, "ban", account.ScopePrivate))
+	back := w.reload(u.UID)
+	if back.State != "active" || back.SessionGeneration != banned.SessionGeneration {
+		t.Errorf("%s of generation %d, want active and no further end", back.State, back.SessionGeneration)
+	}
+	if got := account2(a.UID).State; got != "active" {
+		t.Errorf("service account is %s, want active again", got)
+	}
+	if got := w.keyState(u.UID, mine); got != "inactive" {
+		t.Errorf("key is %s, want it not restored", got)
+	}
+	if got := account2(gone.UID).State; got != "disabled" {
+		t.Errorf("a service account disabled by itself is %s, want it left alone", got)
+	}
+
+	w.label(u.UID, "email", "rejected", account.ScopePrivate)
+	if got := w.reload(u.UID); got.State != "pending" || got.SessionGeneration != back.SessionGeneration {
+		t.Errorf("%s of generation %d: a pending user keeps the sessions", got.State, got.SessionGeneration)
+	}
+}

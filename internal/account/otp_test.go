@@ -1,0 +1,155 @@
+package account_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"barong/internal/account"
+)
+
+// Resource 5.7, W-R13, D11, AZ-286, T-OTP-1…3.
+func TestOTPLifeCycle(t *testing.T) {
+	w := newWorld(t, account.Config{})
+	ctx := t.Context()
+	u := w.user("a@example.com", 1)
+	a := w.service(u, "SI0000000001")
+	mine, its := w.key(u.UID, account.KindUser), w.key(a.UID, account.KindServiceAccount)
+	me := actor(u)
+
+	_, disabled := w.svc.DisableOTP(ctx, me, "123456")
+	for name, refused := range map[string]error{
+		"disable": disabled,
+		"verify":  w.svc.VerifyOTP(ctx, me, "123456"),
+		"gate":    w.svc.RequireOTP(ctx, me, "123456"),
+	} {
+		if !errors.Is(refused, account.ErrOTPNotEnabled) {
+			t.Errorf("%s while off: %v, want ErrOTPNotEnabled", name, refused)
+		}
+	}
+	if _, err := w.svc.EnableOTP(ctx, me, "123456"); !errors.Is(err, account.ErrInvalidOTP) {
+		t.Errorf("enable without a secret: %v, want ErrInvalidOTP", err)
+	}
+	setup, err := w.svc.OTPSecret(ctx, me)
+	w.must(err)
+	if want := "otpauth://totp/Barong:a@example.com?algorithm=SHA1&digits=6&issuer=Barong&period=30&secret=" + setup.Secret; setup.URL != want {
+		t.Errorf("url %s\nwant %s", setup.URL, want)
+	}
+	if !strings.HasPrefix(string(setup.PNG), "\x89PNG") || strings.Contains(fmt.Sprintf("%v %#v", setup, setup), setup.Secret) {
+		t.Error("the QR code is no PNG, or printing the setup tells the secret")
+	}
+
+	code := w.secondFactor(u)
+	on := w.reload(u.UID)
+	if !on.OTP || on.SessionGeneration != u.SessionGeneration+1 || on.Level != 1 || on.State != "active" {
+		t.Errorf("after enabling: otp %v, generation %d, level %d, %s", on.OTP, on.SessionGeneration, on.Level, on.State)
+	}
+	if l, err := w.db.Label(ctx, u.UID, "otp", account.ScopePrivate); err != nil || l.Value != "enabled" {
+		t.Errorf("label %v (%v), want otp:enabled", l.Value, err)
+	}
+	if got := w.keyState(u.UID, mine); got != "active" { // T-ADMU-2
+		t.Errorf("key is %s after enabling, want active", got)
+	}
+	if _, err := w.svc.EnableOTP(ctx, me, code()); !errors.Is(err, account.ErrOTPEnabled) {
+		t.Errorf("enable twice: %v, want ErrOTPEnabled", err)
+	}
+	if _, err := w.svc.OTPSecret(ctx, me); !errors.Is(err, account.ErrOTPEnabled) {
+		t.Errorf("new secret while on: %v, want ErrOTPEnabled", err)
+	}
+	w.must(w.svc.RequireOTP(ctx, me, " "+code()+" "))
+	for name, c := range map[string]struct {
+		code string
+		want error
+	}{
+		"none": {" ", account.ErrMissingOTP}, "wrong": {"12345x", account.ErrInvalidOTP}, "used": {code(), account.ErrOTPReplay},
+	} {
+		if err := w.svc.RequireOTP(ctx, me, c.code); !errors.Is(err, c.want) {
+			t.Errorf("gate, code %s: %v, want %v", name, err, c.want)
+		}
+	}
+	w.now = w.now.Add(time.Minute)
+	w.must(w.svc.VerifyOTP(ctx, me, code()))
+	if err := w.svc.VerifyOTP(ctx, me, "x"); !errors.Is(err, account.ErrInvalidOTP) {
+		t.Errorf("verify a wrong code: %v, want ErrInvalidOTP", err)
+	}
+
+	w.now = w.now.Add(time.Minute)
+	generation, err := w.svc.DisableOTP(ctx, me, code())
+	w.must(err)
+	off := w.reload(u.UID)
+	if off.OTP || off.SessionGeneration != on.SessionGeneration+1 || generation != off.SessionGeneration {
+		t.Errorf("after disabling: otp %v, generation %d (told %d)", off.OTP, off.SessionGeneration, generation)
+	}
+	if _, err := w.db.Label(ctx, u.UID, "otp", account.ScopePrivate); !errors.Is(err, account.ErrNotFound) {
+		t.Errorf("label after disabling: %v, want none", err)
+	}
+	if _, err := w.db.TOTPSecret(ctx, u.UID); !errors.Is(err, account.ErrNotFound) {
+		t.Errorf("secret after disabling: %v, want none", err)
+	}
+	if a, b := w.keyState(u.UID, mine), w.keyState(a.UID, its); a != "inactive" || b != "inactive" {
+		t.Errorf("keys are %s, %s after disabling; want inactive", a, b)
+	}
+	if d := cmp.Diff([]string{
+		`otp disable 2FA failed {"reason":"2FA has not been enabled for this account"}`,
+		`otp verify 2FA code failed {"reason":"2FA has not been enabled for this account"}`,
+		`otp enable 2FA failed {"reason":"OTP code is invalid"}`,
+		"otp request QR code for 2FA succeed",
+		"otp request QR code for 2FA succeed",
+		"otp enable 2FA succeed",
+		`otp enable 2FA failed {"reason":"2FA has been already enabled for this account"}`,
+		`otp request QR code for 2FA failed {"reason":"2FA has been already enabled for this account"}`,
+		`otp verify 2FA code failed {"reason":"OTP code is invalid"}`,
+		"otp disable 2FA succeed",
+	}, w.activities(u.UID)); d != "" {
+		t.Errorf("activities (-want +got):\n%s", d)
+	}
+}
+
+// W-I3: wrong codes count together, wherever they are tried; right ones do not.
+func TestFiveWrongCodesCloseEveryDoor(t *testing.T) {
+	w := newWorld(t, account.Config{})
+	ctx := t.Context()
+	u := w.user("a@example.com", 1)
+	code := w.secondFactor(u)
+	me := actor(u)
+	wrong := []func() error{
+		func() error { _, err := w.signIn(u.Email, password, "x"); return err },
+		func() error { return w.svc.RequireOTP(ctx, me, "x") },
+		func() error { return w.svc.VerifyOTP(ctx, me, "x") },
+		func() error { _, err := w.svc.DisableOTP(ctx, me, "x"); return err },
+	}
+	w.must(w.svc.VerifyOTP(ctx, me, code()))
+	for i := range 5 {
+		if err := wrong[i%len(wrong)](); !errors.Is(err, account.ErrInvalidOTP) {
+			t.Errorf("wrong code %d: %v, want ErrInvalidOTP", i+1, err)
+		}
+	}
+	w.now = w.now.Add(time.Minute)
+	for i, try := range wrong {
+		if err := try(); !errors.Is(err, account.ErrTooManyAttempts) {
+			t.Errorf("door %d: %v, want ErrTooManyAttempts", i, err)
+		}
+	}
+	err := w.svc.VerifyOTP(ctx, me, code())
+	if many, ok := errors.AsType[account.TooManyAttempts](err); !ok || many.RetryAfter != 14*time.Minute {
+		t.Errorf("the right code now: %v, want to wait 14 minutes", err)
+	}
+	w.now = w.now.Add(14 * time.Minute)
+	w.must(w.svc.VerifyOTP(ctx, me, code()))
+}
+
+func TestSecretsPerHourAreBounded(t *testing.T) {
+	w := newWorld(t, account.Config{})
+	u := w.user("a@example.com", 1)
+	for range 5 {
+		_, err := w.svc.OTPSecret(t.Context(), actor(u))
+		w.must(err)
+	}
+	if _, err := w.svc.OTPSecret(t.Context(), actor(u)); !errors.Is(err, account.ErrTooManyAttempts) {
+		t.Errorf("sixth: %v, want ErrTooManyAttempts", err)
+	}
+}

@@ -1,0 +1,81 @@
+package account
+
+import "errors"
+
+// Errors that stores and services of this package return; compare with errors.Is.
+var (
+	// ErrNotFound says that there is no such row, or none that the actor may see.
+	ErrNotFound = errors.New("account: not found")
+	// ErrTaken says that a unique value (e-mail, uid, kid, label key) is in use.
+	ErrTaken = errors.New("account: taken")
+)
+
+// Kind tells a person from a program.
+type Kind string
+
+// The two kinds of principal.
+const (
+	KindUser           Kind = "user"
+	KindServiceAccount Kind = "service_account"
+)
+
+// States of accounts that this service acts on; any other text is possible (AZ-400).
+const (
+	StatePending  = "pending"
+	StateActive   = "active"
+	StateBanned   = "banned"
+	StateDeleted  = "deleted"
+	StateLocked   = "locked"
+	StateDisabled = "disabled"
+)
+
+// RoleMember and RoleServiceAccount are the default roles; RoleSuperadmin is the one that
+// no sign-up grants (design D14).
+const (
+	RoleMember         = "member"
+	RoleServiceAccount = "service_account"
+	RoleSuperadmin     = "superadmin"
+)
+
+// MayAct reports whether an account in state may sign in and be authorised (AZ-104).
+func MayAct(state string) bool { return state == StateActive || state == StatePending }
+
+// A Principal is what a decision must know of the account that a credential proved. It is
+// immutable once loaded and shared between requests.
+type Principal struct {
+	Kind     Kind
+	UID      string
+	Email    string
+	Username *string // users only; nil when none is chosen
+	Role     string
+	Level    int
+	State    string
+	OTP      bool // users only: second factor on
+	// ReferralID is the row id of the referring user, a claim of old (AZ-213).
+	ReferralID *int64
+	// OwnerUID is the user who owns a service account, "" for users and orphans.
+	OwnerUID string
+	// Version rises with every change of a field above; tokens are never reused across
+	// versions (design D7).
+	Version int64
+	// SessionGeneration ends every session of an older generation (design D11).
+	SessionGeneration int64
+}
+
+// A KeyRecord is an API key as a decision needs it, its secret opened.
+type KeyRecord struct {
+	Kid       string
+	Algorithm string
+	// Secret is the HMAC key: the 32 hex characters as bytes (AZ-119).
+	Secret []byte
+	State  string
+	// HolderUID names the user or service account that owns the key.
+	HolderUID  string
+	HolderKind Kind
+}
+
+// String keeps the secret out of logs and errors.
+func (k KeyRecord) String() string { return "api key " + k.Kid }
+
+// GoString keeps the secret out of %#v.
+func (k KeyRecord) GoString() string { return k.String() }

@@ -1,0 +1,140 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// A SeedLevel is one rung of the seeds file; its place is its number.
+type SeedLevel struct {
+	Key, Value  string
+	Description string
+}
+
+// SeedLevels adds the rungs that are not there yet and returns how many. A rung whose
+// number is held by another one is an error: replacing it would change people's levels.
+func (s *Service) SeedLevels(ctx context.Context, seeds []SeedLevel) (added int, err error) {
+	err = s.store.Update(ctx, func(tx Tx) error {
+		added = 0
+		levels, err := tx.Levels(ctx)
+		if err != nil {
+			return err
+		}
+		at, named := map[int64]Level{}, map[[2]string]bool{}
+		for _, l := range levels {
+			at[l.ID], named[[2]string{l.Key, l.Value}] = l, true
+		}
+		for i, seed := range seeds {
+			if named[[2]string{seed.Key, seed.Value}] {
+				continue
+			}
+			l := Level{ID: int64(i) + 1, Key: seed.Key, Value: seed.Value}
+			if seed.Description != "" {
+				l.Description = &seed.Description
+			}
+			if held, ok := at[l.ID]; ok {
+				return fmt.Errorf("level %d is %s:%s already", l.ID, held.Key, held.Value)
+			}
+			if err := tx.PutLevel(ctx, l); err != nil {
+				return err
+			}
+			added++
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("seed levels: %w", err)
+	}
+	return added, nil
+}
+
+// A SeedUser is one user of the seeds file.
+type SeedUser struct {
+	Email    string
+	Password string // "" generates one
+	Role     string // "" is member
+	State    string // "" is what the labels of Level give
+	Username string
+	Level    *int
+}
+
+// Seeded is what became of a SeedUser.
+type Seeded struct {
+	Email string
+	UID   string
+	// Password is set when it was generated; to be shown once, on the terminal only.
+	Password string
+	// Skipped says that the e-mail was known and nothing was changed.
+	Skipped bool
+	// Err is a broken rule; the user was not made, the others were.
+	Err error
+}
+
+// String keeps the password out of logs and errors.
+func (s Seeded) String() string { return "seeded user " + s.Email }
+
+// GoString keeps the password out of %#v.
+func (s Seeded) GoString() string { return s.String() }
+
+// SeedUsers makes the users that are not there yet (data model §12). A missing e-mail or
+// level, or a level above the ladder, ends the run with an error; a user that breaks a rule
+// is told in its Seeded.
+func (s *Service) SeedUsers(ctx context.Context, seeds []SeedUser) ([]Seeded, error) {
+	done := make([]Seeded, 0, len(seeds))
+	for _, seed := range seeds {
+		one, err := s.seedUser(ctx, seed)
+		if err != nil {
+			return done, err
+		}
+		done = append(done, one)
+	}
+	return done, nil
+}
+
+func (s *Service) seedUser(ctx context.Context, seed SeedUser) (Seeded, error) {
+	email := FoldEmail(seed.Email)
+	if email == "" {
+		return Seeded{}, errors.New("Email missing in users seed") //nolint:staticcheck // the reference's text
+	}
+	if seed.Level == nil {
+		//nolint:staticcheck // the reference's text
+		return Seeded{}, fmt.Errorf("Level is missing for user %s", email)
+	}
+	one := Seeded{Email: email}
+	known, err := s.store.UserByEmail(ctx, email)
+	if err == nil {
+		one.UID, one.Skipped = known.UID, true
+		return one, nil
+	}
+	if !errors.Is(err, ErrNotFound) {
+		return Seeded{}, fmt.Errorf("seed user %s: %w", email, err)
+	}
+	in := NewUser{
+		Email: email, Password: seed.Password, Role: seed.Role, State: seed.State, Level: *seed.Level,
+		Operator: true,
+	}
+	if seed.Username != "" {
+		in.Username = &seed.Username
+	}
+	if strings.TrimSpace(in.Password) == "" {
+		in.Password = GeneratePassword()
+		one.Password = in.Password
+	}
+	u, err := s.CreateUser(ctx, in)
+	if _, broken := errors.AsType[Invalid](err); broken {
+		one.Password = ""
+		one.Err = fmt.Errorf("Can't create user '%s': %w", email, err) //nolint:staticcheck // the reference's text
+		return one, nil
+	}
+	if errors.Is(err, ErrLevels) {
+		//nolint:staticcheck // the reference's text
+		return Seeded{}, fmt.Errorf("No enough levels found in database to grant the user to level %d", in.Level)
+	}
+	if err != nil {
+		return Seeded{}, fmt.Errorf("seed user %s: %w", email, err)
+	}
+	one.UID = u.UID
+	return one, nil
+}

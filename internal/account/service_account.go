@@ -1,0 +1,42 @@
+package account
+
+import (
+	"context"
+	"time"
+)
+
+// A ServiceAccount is a program's account: no password, no session, only API keys (AZ-297).
+type ServiceAccount struct {
+	ID          int64
+	UID         string
+	OwnerUID    string // "" for none
+	Email       string
+	Role        string
+	Level       int
+	State       string
+	Version     int64
+	LockVersion int64
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
+}
+
+// Principal returns what decisions see of a.
+func (a ServiceAccount) Principal() Principal {
+	return Principal{
+		Kind: KindServiceAccount, UID: a.UID, Email: a.Email, Role: a.Role, Level: a.Level,
+		State: a.State, OwnerUID: a.OwnerUID, Version: a.Version,
+	}
+}
+
+// ServiceAccountStore keeps service accounts; writes leave feed rows as UserStore's do.
+type ServiceAccountStore interface {
+	// ServiceAccount loads by uid; ErrNotFound.
+	ServiceAccount(ctx context.Context, uid string) (ServiceAccount, error)
+	// ServiceAccountsOf lists those that a user owns, by row id.
+	ServiceAccountsOf(ctx context.Context, ownerUID string) ([]ServiceAccount, error)
+	// AddServiceAccount inserts a and fills ID, counters and times; ErrTaken also when a
+	// user has the uid or e-mail (AZ-295); ErrNotFound when there is no such owner.
+	AddServiceAccount(ctx context.Context, a *ServiceAccount) error
+	// PutServiceAccount writes role, level, state, e-mail and owner; ErrNotFound, ErrTaken.
+	PutServiceAccount(ctx context.Context, a *ServiceAccount) error
+}

@@ -1,0 +1,100 @@
+package account
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// A User is a person's account, whole. Times are UTC to the microsecond.
+type User struct {
+	ID       int64 // row id; appears on the wire only as the claim referral_id
+	UID      string
+	Email    string // trimmed and lower-cased
+	Username *string
+	// PasswordDigest is a PHC string (argon2id) or a bcrypt digest (imported users).
+	PasswordDigest string
+	Role           string
+	Level          int
+	OTP            bool
+	State          string
+	// AdminState, when not "", wins over the state that labels give (W-I17).
+	AdminState  string
+	Data        *string // JSON text of the client's own, at most 1024 characters
+	ReferralID  *int64
+	ReferralUID *string // read only: uid of ReferralID
+	// SessionGeneration and Version: see Principal. LockVersion rises with every write.
+	SessionGeneration int64
+	Version           int64
+	LockVersion       int64
+	CreatedAt         time.Time
+	UpdatedAt         time.Time
+}
+
+// String keeps the digest and the address out of logs and errors.
+func (u User) String() string { return "user " + u.UID }
+
+// GoString keeps them out of %#v.
+func (u User) GoString() string { return u.String() }
+
+// Principal returns what decisions see of u.
+func (u User) Principal() Principal {
+	return Principal{
+		Kind: KindUser, UID: u.UID, Email: u.Email, Username: u.Username, Role: u.Role,
+		Level: u.Level, State: u.State, OTP: u.OTP, ReferralID: u.ReferralID,
+		Version: u.Version, SessionGeneration: u.SessionGeneration,
+	}
+}
+
+// UserStore keeps users. Every write that changes a field of Principal leaves a
+// change-feed row (kind feed.Principal, ref uid) in the same transaction.
+type UserStore interface {
+	// User loads by uid; ErrNotFound.
+	User(ctx context.Context, uid string) (User, error)
+	// UserByEmail loads by the folded address; ErrNotFound.
+	UserByEmail(ctx context.Context, email string) (User, error)
+	// AddUser inserts u and fills ID, Version, LockVersion and times; ErrTaken when the
+	// uid (also among service accounts), e-mail or username is in use.
+	AddUser(ctx context.Context, u *User) error
+	// PutUser writes every field but ID, UID, CreatedAt and the counters, raises
+	// LockVersion by one, Version when a field of Principal changed, and takes
+	// SessionGeneration as given. ErrNotFound, ErrTaken.
+	PutUser(ctx context.Context, u *User) error
+	// CountUsers counts users of a role in a state; "" matches any.
+	CountUsers(ctx context.Context, role, state string) (int, error)
+}
+
+// saveUser writes u and all that follows from how it differs from before: sessions end when
+// the account may no longer act, or is another by role or e-mail (design D11); API keys stop
+// when the account is not active any more or has lost its second factor (AZ-286); service
+// accounts take state and level over (W-R21), but one that was disabled by itself stays so.
+func (s *Service) saveUser(ctx context.Context, tx Tx, before User, u *User) error {
+	if MayAct(before.State) && !MayAct(u.State) || before.Role != u.Role || before.Email != u.Email {
+		u.SessionGeneration = max(u.SessionGeneration, before.SessionGeneration+1)
+	}
+	if err := tx.PutUser(ctx, u); err != nil {
+		return fmt.Errorf("save user: %w", err)
+	}
+	if before.OTP && !u.OTP || before.State != u.State && u.State != StateActive {
+		if _, err := tx.DeactivateAPIKeys(ctx, u.UID); err != nil {
+			return fmt.Errorf("deactivate api keys: %w", err)
+		}
+	}
+	if before.State == u.State && before.Level == u.Level {
+		return nil
+	}
+	owned, err := tx.ServiceAccountsOf(ctx, u.UID)
+	if err != nil {
+		return fmt.Errorf("list service accounts: %w", err)
+	}
+	for _, a := range owned {
+		if a.State == StateDisabled || a.State == u.State && a.Level == u.Level {
+			continue
+		}
+		a.State, a.Level = u.State, u.Level
+		if err := tx.PutServiceAccount(ctx, &a); err != nil {
+			return fmt.Errorf("save service account: %w", err)
+		}
+	}
+	return nil
+}

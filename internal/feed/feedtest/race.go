@@ -1,0 +1,105 @@
+package feedtest
+
+import (
+	"sync"
+	"testing"
+
+	"barong/internal/account"
+	"barong/internal/session"
+)
+
+// concurrent checks what followers rely on: having read up to a number, nothing at or below
+// it appears later.
+func concurrent(t *testing.T, s Store) {
+	f := newFixture(t, s)
+	start := head(t, s)
+	const writers, each = 6, 20
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	for w := range writers {
+		wg.Go(func() {
+			for n := range each {
+				var err error
+				switch w % 3 {
+				case 0:
+					_, err = s.EndSessions(t.Context(), f.user.UID)
+				case 1:
+					err = s.EndSession(t.Context(), session.ID{byte(w), byte(n)}, until)
+				default:
+					err = s.Update(t.Context(), func(tx account.Tx) error {
+						return tx.PutAPIKey(t.Context(), &account.APIKey{Kid: userKid, State: account.KeyActive})
+					})
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	go func() { wg.Wait(); close(done) }()
+
+	cursor := start
+	read := func() {
+		all, upTo, err := s.Changes(t.Context(), cursor, 7)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		next := cursor
+		for _, c := range all {
+			if c.Seq != next && c.Seq != next+1 {
+				t.Errorf("number %d follows %d", c.Seq, next)
+			}
+			next = c.Seq
+		}
+		if next != upTo {
+			t.Errorf("read up to %d, but the last row is %d", upTo, next)
+		}
+		cursor = upTo
+	}
+	for running := true; running; {
+		select {
+		case <-done:
+			running = false
+		default:
+			read()
+		}
+	}
+	for cursor != head(t, s) && !t.Failed() {
+		read()
+	}
+	if got := cursor - start; got != writers*each {
+		t.Errorf("read %d numbers, want %d", got, writers*each)
+	}
+}
+
+// visibility checks that the row and what it announces become visible at once, and that of
+// two commits the one with the lower number is visible first.
+func visibility(t *testing.T, s Store) {
+	f := newFixture(t, s)
+	start := head(t, s)
+	const rounds = 30
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(func() {
+			for range rounds {
+				if _, err := s.EndSessions(t.Context(), f.user.UID); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for !t.Failed() {
+		n := head(t, s)
+		p, err := s.Principal(t.Context(), f.user.UID)
+		must(t, err)
+		// Every number is one ended generation; the principal was read later.
+		if got, want := p.SessionGeneration, f.user.SessionGeneration+n-start; got < want {
+			t.Fatalf("number %d is visible, generation %d is not yet: %d", n, want, got)
+		}
+		if n == start+3*rounds {
+			break
+		}
+	}
+	wg.Wait()
+}

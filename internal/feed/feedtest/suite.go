@@ -1,0 +1,333 @@
+// Package feedtest is what every database that implements feed.Source passes, together with
+// the promise that its stores make: every verdict-changing write leaves a change-feed row
+// (design §4).
+package feedtest
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"barong/internal/account"
+	"barong/internal/feed"
+	"barong/internal/session"
+	"barong/internal/token"
+	"barong/policy"
+)
+
+// Store is a database: the feed and everything that writes to it.
+type Store interface {
+	feed.Source
+	account.Store
+	policy.Store
+	session.Ledger
+	token.KeyStore
+}
+
+// TestStore is what every Store passes; open returns an empty one.
+func TestStore(t *testing.T, open func(testing.TB) Store) {
+	for _, w := range writes {
+		t.Run(w.name, func(t *testing.T) {
+			t.Parallel()
+			leavesRow(t, open(t), w)
+		})
+	}
+	for name, test := range map[string]func(*testing.T, Store){
+		"every method is in the table or known to be quiet":      tableIsComplete,
+		"reads and writes that change no verdict leave no row":   quietLeavesNone,
+		"writes that fail leave no row":                          failureLeavesNone,
+		"one transaction has one number and each change once":    oneNumber,
+		"rolled back writes leave neither row nor gap":           rollBackLeavesNone,
+		"an empty feed has nothing to read":                      empty,
+		"pages never split a number":                             pages,
+		"pruning keeps the young; a cursor before them is a gap": prune,
+		"a cursor of another history is a gap":                   foreignCursor,
+		"numbers have no gaps and appear in order under writers": concurrent,
+		"a reader who saw a number sees its rows":                visibility,
+		"a hint follows a commit, none a roll-back":              hint,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, open(t))
+		})
+	}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func head(t testing.TB, s feed.Source) int64 {
+	t.Helper()
+	n, err := s.Head(context.Background())
+	must(t, err)
+	return n
+}
+
+// since reads everything after a number, sorted, and the number reached.
+func since(t testing.TB, s feed.Source, after int64) ([]feed.Change, int64) {
+	t.Helper()
+	all, upTo, err := s.Changes(context.Background(), after, 1_000_000)
+	must(t, err)
+	return sorted(all), upTo
+}
+
+func sorted(all []feed.Change) []feed.Change {
+	slices.SortFunc(all, func(a, b feed.Change) int {
+		return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Ref, b.Ref))
+	})
+	return all
+}
+
+// leavesRow runs one write twice, in a transaction that fails and for good.
+func leavesRow(t *testing.T, s Store, w write) {
+	f := newFixture(t, s)
+	before := head(t, s)
+	oops := errors.New("oops")
+	switch {
+	case w.account != nil:
+		err := s.Update(t.Context(), func(tx account.Tx) error {
+			if err := w.account(t.Context(), tx, f); err != nil {
+				t.Errorf("inside a transaction: %v", err)
+			}
+			return oops
+		})
+		rolledBack(t, s, before, err, oops)
+		must(t, w.account(t.Context(), s, newCopy(f)))
+	case w.policy != nil:
+		err := s.UpdatePolicy(t.Context(), func(tx policy.Tx) error {
+			if err := w.policy(t.Context(), tx, newCopy(f)); err != nil {
+				t.Errorf("inside a transaction: %v", err)
+			}
+			return oops
+		})
+		rolledBack(t, s, before, err, oops)
+		must(t, w.policy(t.Context(), s, newCopy(f)))
+	default:
+		must(t, w.other(t.Context(), s, newCopy(f)))
+	}
+	if got := head(t, s); got != before+1 {
+		t.Fatalf("head rose from %d to %d, want by one", before, got)
+	}
+	got, upTo := since(t, s, before)
+	want := slices.Clone(w.want)
+	for i := range want {
+		want[i].Seq = before + 1
+	}
+	if d := gocmp.Diff(sorted(want), got); d != "" || upTo != before+1 {
+		t.Errorf("read up to %d, want %d; want (-), got (+):\n%s", upTo, before+1, d)
+	}
+}
+
+func rolledBack(t testing.TB, s Store, before int64, err, want error) {
+	t.Helper()
+	if err != want {
+		t.Fatalf("got error %v, want %v", err, want)
+	}
+	if got := head(t, s); got != before {
+		t.Fatalf("rolled back, yet head rose from %d to %d", before, got)
+	}
+	if got, _ := since(t, s, before); len(got) != 0 {
+		t.Fatalf("rolled back, yet left %v", got)
+	}
+}
+
+// tableIsComplete fails when a contract gets a method that nobody has thought about here.
+func tableIsComplete(t *testing.T, _ Store) {
+	known := map[string]bool{}
+	for _, w := range writes {
+		known[w.method] = true
+	}
+	for _, q := range quiet {
+		known[q] = true
+	}
+	for _, contract := range []reflect.Type{
+		reflect.TypeFor[account.Tx](), reflect.TypeFor[account.Reader](), reflect.TypeFor[policy.Store](),
+		reflect.TypeFor[session.Ledger](), reflect.TypeFor[token.KeyStore](),
+	} {
+		for m := range contract.NumMethod() {
+			if name := contract.Method(m).Name; !known[name] {
+				t.Errorf("%s.%s: say in this package whether it leaves a change-feed row", contract, name)
+			}
+		}
+	}
+}
+
+func quietLeavesNone(t *testing.T, s Store) {
+	f := newFixture(t, s)
+	before := head(t, s)
+	for name, do := range quietCalls(s, f) {
+		if err := do(t.Context()); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got := head(t, s); got != before {
+			t.Fatalf("%s: head rose from %d to %d", name, before, got)
+		}
+	}
+}
+
+func failureLeavesNone(t *testing.T, s Store) {
+	f := newFixture(t, s)
+	before := head(t, s)
+	for name, do := range failingCalls(s, f) {
+		if do(t.Context()) == nil {
+			t.Errorf("%s: got no error", name)
+		}
+		if got := head(t, s); got != before {
+			t.Fatalf("%s: head rose from %d to %d", name, before, got)
+		}
+	}
+}
+
+func oneNumber(t *testing.T, s Store) {
+	f := newFixture(t, s)
+	before := head(t, s)
+	must(t, s.Update(t.Context(), func(tx account.Tx) error {
+		for range 2 {
+			if _, err := tx.EndSessions(t.Context(), f.user.UID); err != nil {
+				return err
+			}
+		}
+		_, err := tx.DeactivateAPIKeys(t.Context(), f.user.UID)
+		return err
+	}))
+	got, upTo := since(t, s, before)
+	want := []feed.Change{
+		{Seq: before + 1, Kind: feed.Key, Ref: serviceKid}, {Seq: before + 1, Kind: feed.Key, Ref: userKid},
+		{Seq: before + 1, Kind: feed.Principal, Ref: f.user.UID},
+	}
+	if d := gocmp.Diff(sorted(want), got); d != "" || upTo != before+1 {
+		t.Errorf("read up to %d, want %d; want (-), got (+):\n%s", upTo, before+1, d)
+	}
+}
+
+func rollBackLeavesNone(t *testing.T, s Store) {
+	before := head(t, s)
+	for range 3 {
+		_ = s.Update(t.Context(), func(tx account.Tx) error {
+			u := newUser("1")
+			must(t, tx.AddUser(t.Context(), &u))
+			return errors.New("oops")
+		})
+	}
+	u := newUser("1")
+	must(t, s.AddUser(t.Context(), &u))
+	if got := head(t, s); got != before+1 {
+		t.Errorf("head rose from %d to %d, want by one", before, got)
+	}
+}
+
+func empty(t *testing.T, s Store) {
+	got, upTo := since(t, s, head(t, s))
+	if len(got) != 0 || upTo != head(t, s) {
+		t.Errorf("got %v up to %d", got, upTo)
+	}
+}
+
+func pages(t *testing.T, s Store) {
+	f := newFixture(t, s)
+	start := head(t, s)
+	for range 3 { // three rows, then one
+		keys, _, err := s.APIKeys(t.Context(), account.KeyQuery{HolderUID: f.user.UID, Limit: 10})
+		must(t, err)
+		must(t, s.Update(t.Context(), func(tx account.Tx) error {
+			for _, k := range keys {
+				must(t, tx.PutAPIKey(t.Context(), &k))
+			}
+			must(t, tx.PutAPIKey(t.Context(), &account.APIKey{Kid: serviceKid, State: account.KeyActive}))
+			_, err := tx.EndSessions(t.Context(), f.user.UID)
+			return err
+		}))
+		_, err = s.EndSessions(t.Context(), f.user.UID)
+		must(t, err)
+	}
+	want, _ := since(t, s, start)
+	for limit := range 9 {
+		var got []feed.Change
+		cursor, calls := start, 0
+		for cursor != head(t, s) {
+			page, upTo, err := s.Changes(t.Context(), cursor, limit)
+			must(t, err)
+			if upTo <= cursor || calls > 100 {
+				t.Fatalf("limit %d: stuck at %d", limit, cursor)
+			}
+			for _, c := range page {
+				if c.Seq <= cursor || c.Seq > upTo {
+					t.Errorf("limit %d: number %d outside (%d, %d]", limit, c.Seq, cursor, upTo)
+				}
+			}
+			if len(page) > max(limit, 3) {
+				t.Errorf("limit %d: a page of %d", limit, len(page))
+			}
+			got, cursor, calls = append(got, page...), upTo, calls+1
+		}
+		if d := gocmp.Diff(want, sorted(got)); d != "" {
+			t.Errorf("limit %d: want (-), got (+):\n%s", limit, d)
+		}
+	}
+}
+
+func prune(t *testing.T, s Store) {
+	f := newFixture(t, s)
+	_, err := s.EndSessions(t.Context(), f.user.UID)
+	must(t, err)
+	before := head(t, s)
+	n, err := s.DeleteChanges(t.Context(), time.Now().Add(-time.Hour))
+	must(t, err)
+	if n != 0 {
+		t.Errorf("pruned %d young rows", n)
+	}
+	if _, _, err := s.Changes(t.Context(), 0, 10); err != nil {
+		t.Errorf("nothing was pruned, yet: %v", err)
+	}
+	n, err = s.DeleteChanges(t.Context(), time.Now().Add(time.Hour))
+	must(t, err)
+	if n == 0 || head(t, s) != before {
+		t.Errorf("pruned %d rows, head went from %d to %d", n, before, head(t, s))
+	}
+	if _, _, err := s.Changes(t.Context(), before-1, 10); !errors.Is(err, feed.ErrGap) {
+		t.Errorf("got %v, want ErrGap", err)
+	}
+	_, err = s.EndSessions(t.Context(), f.user.UID)
+	must(t, err)
+	got, upTo := since(t, s, before) // who had read everything goes on
+	if len(got) != 1 || upTo != before+1 {
+		t.Errorf("got %v up to %d, want one change up to %d", got, upTo, before+1)
+	}
+}
+
+func foreignCursor(t *testing.T, s Store) {
+	if _, _, err := s.Changes(t.Context(), head(t, s)+1, 10); !errors.Is(err, feed.ErrGap) {
+		t.Errorf("got %v, want ErrGap", err)
+	}
+}
+
+func hint(t *testing.T, s Store) {
+	f := newFixture(t, s)
+	select {
+	case <-s.Hint():
+	case <-time.After(5 * time.Second):
+		t.Fatal("no hint after a commit")
+	}
+	_ = s.Update(t.Context(), func(tx account.Tx) error {
+		_, err := tx.EndSessions(t.Context(), f.user.UID)
+		must(t, err)
+		return errors.New("oops")
+	})
+	_, err := s.Labels(t.Context(), f.user.UID)
+	must(t, err)
+	select {
+	case <-s.Hint():
+		t.Error("a hint without a change")
+	default:
+	}
+}

@@ -1,0 +1,348 @@
+package feedtest
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"testing"
+	"time"
+
+	"barong/internal/account"
+	"barong/internal/audit"
+	"barong/internal/feed"
+	"barong/internal/session"
+	"barong/internal/token"
+	"barong/policy"
+)
+
+const userKid, serviceKid = "aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb"
+
+var until = time.Date(2040, 1, 2, 3, 4, 5, 0, time.UTC)
+
+// fixture is what exists before a write.
+type fixture struct {
+	user        account.User
+	service     account.ServiceAccount
+	key         account.APIKey
+	permission  policy.Permission
+	restriction policy.Restriction
+}
+
+// newCopy keeps one run of a write from changing what the next begins with.
+func newCopy(f *fixture) *fixture { c := *f; return &c }
+
+func newUser(n string) account.User {
+	return account.User{
+		UID: "ID00000000" + n, Email: "user" + n + "@example.com", Username: new("user" + n),
+		PasswordDigest: "$2a$12$x", Role: "member", State: account.StateActive, SessionGeneration: 1,
+	}
+}
+
+func newFixture(t testing.TB, s Store) *fixture {
+	t.Helper()
+	ctx := context.Background()
+	f := &fixture{user: newUser("1")}
+	must(t, s.AddUser(ctx, &f.user))
+	f.service = account.ServiceAccount{
+		UID: "SI1", OwnerUID: f.user.UID, Email: "service@example.com", Role: "service_account", State: "active",
+	}
+	must(t, s.AddServiceAccount(ctx, &f.service))
+	f.key = account.APIKey{Kid: userKid, Algorithm: "HS256", State: "active", HolderUID: f.user.UID, Secret: "s"}
+	must(t, s.AddAPIKey(ctx, &f.key))
+	other := account.APIKey{Kid: serviceKid, Algorithm: "HS256", State: "active", HolderUID: f.service.UID, Secret: "s"}
+	must(t, s.AddAPIKey(ctx, &other))
+	f.permission = policy.Permission{Action: policy.Accept, Role: "member", Verb: "GET", Path: "api"}
+	must(t, s.AddPermission(ctx, &f.permission))
+	f.restriction = policy.Restriction{
+		Category: policy.Blocklogin, Scope: policy.ScopeIP, Value: "192.0.2.1", Code: 423, State: "disabled",
+	}
+	must(t, s.AddRestriction(ctx, &f.restriction))
+	must(t, s.UpdateSigningKeys(ctx, func([]token.SigningKey) ([]token.SigningKey, error) {
+		return []token.SigningKey{{Kid: "k", Use: token.UseMail, Algorithm: "RS256", State: token.Active, PrivatePEM: []byte("p")}}, nil
+	}))
+	must(t, s.PutTOTPSecret(ctx, account.TOTPSecret{UserUID: f.user.UID, Secret: []byte("s")}))
+	return f
+}
+
+// A write is one verdict-changing call and the rows it must leave. Exactly one of account,
+// policy and other is set; the first two are also run inside a transaction that fails.
+type write struct {
+	name, method string
+	account      func(context.Context, account.Tx, *fixture) error
+	policy       func(context.Context, policy.Tx, *fixture) error
+	other        func(context.Context, Store, *fixture) error
+	want         []feed.Change
+}
+
+func rowOf(kind feed.Kind, refs ...string) []feed.Change {
+	var all []feed.Change
+	for _, ref := range refs {
+		all = append(all, feed.Change{Kind: kind, Ref: ref})
+	}
+	return all
+}
+
+func putUser(name string, change func(*account.User)) write {
+	return write{
+		name: "PutUser: " + name, method: "PutUser", want: rowOf(feed.Principal, "ID000000001"),
+		account: func(ctx context.Context, tx account.Tx, f *fixture) error {
+			u := f.user
+			change(&u)
+			return tx.PutUser(ctx, &u)
+		},
+	}
+}
+
+func putService(name string, change func(*account.ServiceAccount)) write {
+	return write{
+		name: "PutServiceAccount: " + name, method: "PutServiceAccount", want: rowOf(feed.Principal, "SI1"),
+		account: func(ctx context.Context, tx account.Tx, f *fixture) error {
+			a := f.service
+			change(&a)
+			return tx.PutServiceAccount(ctx, &a)
+		},
+	}
+}
+
+func signingKeys(name string, f func([]token.SigningKey) []token.SigningKey) write {
+	return write{
+		name: "UpdateSigningKeys: " + name, method: "UpdateSigningKeys", want: rowOf(feed.SigningKeys, ""),
+		other: func(ctx context.Context, s Store, _ *fixture) error {
+			return s.UpdateSigningKeys(ctx, func(all []token.SigningKey) ([]token.SigningKey, error) { return f(all), nil })
+		},
+	}
+}
+
+// writes is every verdict-changing method of the stores, in each way that it can change one.
+var writes = []write{
+	{
+		name: "AddUser", method: "AddUser", want: rowOf(feed.Principal, "ID000000002"),
+		account: func(ctx context.Context, tx account.Tx, _ *fixture) error {
+			u := newUser("2")
+			return tx.AddUser(ctx, &u)
+		},
+	},
+	putUser("role", func(u *account.User) { u.Role = "admin" }),
+	putUser("level", func(u *account.User) { u.Level = 3 }),
+	putUser("state", func(u *account.User) { u.State = account.StateBanned }),
+	putUser("otp", func(u *account.User) { u.OTP = true }),
+	putUser("e-mail", func(u *account.User) { u.Email = "new@example.com" }),
+	putUser("username", func(u *account.User) { u.Username = nil }),
+	putUser("referral", func(u *account.User) { u.ReferralID = new(u.ID) }),
+	putUser("session generation", func(u *account.User) { u.SessionGeneration++ }),
+	{
+		name: "EndSessions", method: "EndSessions", want: rowOf(feed.Principal, "ID000000001"),
+		account: func(ctx context.Context, tx account.Tx, f *fixture) error {
+			_, err := tx.EndSessions(ctx, f.user.UID)
+			return err
+		},
+	},
+	{
+		name: "AddServiceAccount", method: "AddServiceAccount", want: rowOf(feed.Principal, "SI2"),
+		account: func(ctx context.Context, tx account.Tx, _ *fixture) error {
+			return tx.AddServiceAccount(ctx, &account.ServiceAccount{UID: "SI2", Email: "two@example.com", Role: "r", State: "active"})
+		},
+	},
+	putService("role", func(a *account.ServiceAccount) { a.Role = "maker" }),
+	putService("level", func(a *account.ServiceAccount) { a.Level = 3 }),
+	putService("state", func(a *account.ServiceAccount) { a.State = account.StateDisabled }),
+	putService("e-mail", func(a *account.ServiceAccount) { a.Email = "new@example.com" }),
+	putService("owner", func(a *account.ServiceAccount) { a.OwnerUID = "" }),
+	{
+		name: "AddAPIKey", method: "AddAPIKey", want: rowOf(feed.Key, "cc"),
+		account: func(ctx context.Context, tx account.Tx, f *fixture) error {
+			return tx.AddAPIKey(ctx, &account.APIKey{Kid: "cc", Algorithm: "HS256", State: "active", HolderUID: f.user.UID, Secret: "s"})
+		},
+	},
+	{
+		name: "PutAPIKey", method: "PutAPIKey", want: rowOf(feed.Key, userKid),
+		account: func(ctx context.Context, tx account.Tx, f *fixture) error {
+			k := f.key
+			k.State = account.KeyInactive
+			return tx.PutAPIKey(ctx, &k)
+		},
+	},
+	{
+		name: "DeleteAPIKey", method: "DeleteAPIKey", want: rowOf(feed.Key, userKid),
+		account: func(ctx context.Context, tx account.Tx, f *fixture) error {
+			return tx.DeleteAPIKey(ctx, f.user.UID, userKid)
+		},
+	},
+	{
+		name: "DeactivateAPIKeys: one row for each key", method: "DeactivateAPIKeys", want: rowOf(feed.Key, userKid, serviceKid),
+		account: func(ctx context.Context, tx account.Tx, f *fixture) error {
+			_, err := tx.DeactivateAPIKeys(ctx, f.user.UID)
+			return err
+		},
+	},
+	{
+		name: "AddPermission", method: "AddPermission", want: rowOf(feed.Policy, ""),
+		policy: func(ctx context.Context, tx policy.Tx, _ *fixture) error {
+			return tx.AddPermission(ctx, &policy.Permission{Action: policy.Drop, Role: "member", Verb: "GET", Path: "api"})
+		},
+	},
+	{
+		name: "PutPermission", method: "PutPermission", want: rowOf(feed.Policy, ""),
+		policy: func(ctx context.Context, tx policy.Tx, f *fixture) error {
+			f.permission.Path = "other"
+			return tx.PutPermission(ctx, &f.permission)
+		},
+	},
+	{
+		name: "DeletePermission", method: "DeletePermission", want: rowOf(feed.Policy, ""),
+		policy: func(ctx context.Context, tx policy.Tx, f *fixture) error {
+			return tx.DeletePermission(ctx, f.permission.ID)
+		},
+	},
+	{
+		name: "AddRestriction", method: "AddRestriction", want: rowOf(feed.Policy, ""),
+		policy: func(ctx context.Context, tx policy.Tx, _ *fixture) error {
+			return tx.AddRestriction(ctx, &policy.Restriction{Category: policy.Blocklogin, Scope: policy.ScopeIP, Value: "192.0.2.9", State: "enabled"})
+		},
+	},
+	{
+		name: "AddRestriction: blocklogin for all ends every session", method: "AddRestriction",
+		want: append(rowOf(feed.Policy, ""), rowOf(feed.Epoch, "")...),
+		policy: func(ctx context.Context, tx policy.Tx, _ *fixture) error {
+			return tx.AddRestriction(ctx, &policy.Restriction{Category: policy.Blocklogin, Scope: policy.ScopeAll, Value: "all", State: "enabled"})
+		},
+	},
+	{
+		name: "PutRestriction", method: "PutRestriction", want: rowOf(feed.Policy, ""),
+		policy: func(ctx context.Context, tx policy.Tx, f *fixture) error {
+			f.restriction.State = "enabled"
+			return tx.PutRestriction(ctx, &f.restriction)
+		},
+	},
+	{
+		name: "PutRestriction: blocklogin for all ends every session", method: "PutRestriction",
+		want: append(rowOf(feed.Policy, ""), rowOf(feed.Epoch, "")...),
+		policy: func(ctx context.Context, tx policy.Tx, f *fixture) error {
+			f.restriction.State, f.restriction.Scope, f.restriction.Value = "enabled", policy.ScopeAll, "all"
+			return tx.PutRestriction(ctx, &f.restriction)
+		},
+	},
+	{
+		name: "DeleteRestriction", method: "DeleteRestriction", want: rowOf(feed.Policy, ""),
+		policy: func(ctx context.Context, tx policy.Tx, f *fixture) error {
+			return tx.DeleteRestriction(ctx, f.restriction.ID)
+		},
+	},
+	{
+		name: "EndSession", method: "EndSession",
+		want: rowOf(feed.Session, hex.EncodeToString([]byte{1, 2, 31: 3})),
+		other: func(ctx context.Context, s Store, _ *fixture) error {
+			return s.EndSession(ctx, session.ID{1, 2, 31: 3}, until)
+		},
+	},
+	{
+		name: "EndAll", method: "EndAll", want: rowOf(feed.Epoch, ""),
+		other: func(ctx context.Context, s Store, _ *fixture) error {
+			_, err := s.EndAll(ctx)
+			return err
+		},
+	},
+	signingKeys("a new key", func(all []token.SigningKey) []token.SigningKey {
+		return append(all, token.SigningKey{Kid: "new", Use: token.UseBearer, Algorithm: "RS256", State: token.Next, PrivatePEM: []byte("p")})
+	}),
+	signingKeys("a changed key", func(all []token.SigningKey) []token.SigningKey {
+		all[0].State = token.Retiring
+		return all
+	}),
+	signingKeys("a removed key", func([]token.SigningKey) []token.SigningKey { return nil }),
+}
+
+// quiet names the methods that change no verdict: each is called by quietCalls, or is the
+// frame of a transaction.
+var quiet = []string{
+	"User", "UserByEmail", "CountUsers", "ServiceAccount", "ServiceAccountsOf", "Labels", "Label",
+	"PutLabel", "DeleteLabel", "Levels", "PutLevel", "APIKeys", "APIKey", "TOTPSecret",
+	"PutTOTPSecret", "AdvanceTOTP", "DeleteTOTPSecret", "RoleExists", "AddActivity", "Principal",
+	"KeyRecord", "Permissions", "Restrictions", "Rows", "UpdatePolicy", "EndedSessions", "Ended",
+	"Epoch", "DeleteEnded", "SigningKeys",
+}
+
+func quietCalls(s Store, f *fixture) map[string]func(context.Context) error {
+	label := account.Label{UserUID: f.user.UID, Key: "email", Value: "verified", Scope: "private"}
+	return map[string]func(context.Context) error{
+		"User":      func(ctx context.Context) error { _, err := s.User(ctx, f.user.UID); return err },
+		"Principal": func(ctx context.Context) error { _, err := s.Principal(ctx, f.user.UID); return err },
+		"KeyRecord": func(ctx context.Context) error { _, err := s.KeyRecord(ctx, userKid); return err },
+		"Rows":      func(ctx context.Context) error { _, err := s.Rows(ctx); return err },
+		"Ended":     func(ctx context.Context) error { _, err := s.Ended(ctx, session.ID{}); return err },
+		"Epoch":     func(ctx context.Context) error { _, err := s.Epoch(ctx); return err },
+		"SigningKeys": func(ctx context.Context) error {
+			_, err := s.SigningKeys(ctx)
+			return err
+		},
+		"labels and levels": func(ctx context.Context) error {
+			return errors.Join(s.PutLabel(ctx, &label), s.PutLevel(ctx, account.Level{ID: 1, Key: "k", Value: "v"}),
+				s.DeleteLabel(ctx, f.user.UID, "email", "private"))
+		},
+		"totp": func(ctx context.Context) error {
+			_, err := s.AdvanceTOTP(ctx, f.user.UID, 9)
+			return err
+		},
+		"an activity": func(ctx context.Context) error {
+			return s.AddActivity(ctx, audit.Activity{ActorKind: "user", Topic: "t", CreatedAt: until})
+		},
+		"PutUser with the same principal": func(ctx context.Context) error {
+			u := f.user
+			u.PasswordDigest, u.Data = "$2a$12$y", new("{}")
+			return s.PutUser(ctx, &u)
+		},
+		"PutServiceAccount with the same principal": func(ctx context.Context) error {
+			a := f.service
+			return s.PutServiceAccount(ctx, &a)
+		},
+		"DeactivateAPIKeys without active keys": func(ctx context.Context) error {
+			_, err := s.DeactivateAPIKeys(ctx, "ID404")
+			return err
+		},
+		"UpdateSigningKeys that changes nothing": func(ctx context.Context) error {
+			return s.UpdateSigningKeys(ctx, func(all []token.SigningKey) ([]token.SigningKey, error) { return all, nil })
+		},
+		"an Update that only reads": func(ctx context.Context) error {
+			return s.Update(ctx, func(tx account.Tx) error { _, err := tx.User(ctx, f.user.UID); return err })
+		},
+		"an UpdatePolicy that only reads": func(ctx context.Context) error {
+			return s.UpdatePolicy(ctx, func(tx policy.Tx) error { _, err := tx.Permissions(ctx); return err })
+		},
+		"DeleteEnded": func(ctx context.Context) error { _, err := s.DeleteEnded(ctx, until); return err },
+		"DeleteChanges": func(ctx context.Context) error {
+			_, err := s.DeleteChanges(ctx, time.Unix(0, 0))
+			return err
+		},
+	}
+}
+
+// failingCalls are writes that find nothing or collide.
+func failingCalls(s Store, f *fixture) map[string]func(context.Context) error {
+	return map[string]func(context.Context) error{
+		"AddUser": func(ctx context.Context) error { u := f.user; return s.AddUser(ctx, &u) },
+		"PutUser": func(ctx context.Context) error { u := newUser("9"); return s.PutUser(ctx, &u) },
+		"AddServiceAccount": func(ctx context.Context) error {
+			a := f.service
+			return s.AddServiceAccount(ctx, &a)
+		},
+		"AddAPIKey":    func(ctx context.Context) error { k := f.key; return s.AddAPIKey(ctx, &k) },
+		"PutAPIKey":    func(ctx context.Context) error { return s.PutAPIKey(ctx, &account.APIKey{Kid: "404"}) },
+		"DeleteAPIKey": func(ctx context.Context) error { return s.DeleteAPIKey(ctx, f.user.UID, "404") },
+		"EndSessions":  func(ctx context.Context) error { _, err := s.EndSessions(ctx, "ID404"); return err },
+		"AddPermission": func(ctx context.Context) error {
+			p := f.permission
+			return s.AddPermission(ctx, &p)
+		},
+		"DeletePermission": func(ctx context.Context) error { return s.DeletePermission(ctx, 404) },
+		"AddRestriction": func(ctx context.Context) error {
+			r := f.restriction
+			return s.AddRestriction(ctx, &r)
+		},
+		"DeleteRestriction": func(ctx context.Context) error { return s.DeleteRestriction(ctx, 404) },
+		"UpdateSigningKeys": func(ctx context.Context) error {
+			return s.UpdateSigningKeys(ctx, func([]token.SigningKey) ([]token.SigningKey, error) {
+				return nil, errors.New("oops")
+			})
+		},
+	}
+}

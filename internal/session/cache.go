@@ -1,0 +1,58 @@
+package session
+
+import (
+	"sync/atomic"
+	"time"
+	"unique"
+
+	"barong/internal/token"
+)
+
+// An Entry is a session as decisions see it: shared between requests, its Session fixed
+// but for the expiry, which only Expires tells (Session.ExpiresAt is the one at load).
+type Entry struct {
+	Session
+	// Token holds the bearer token last minted for this session.
+	Token token.Slot
+
+	expires atomic.Int64 // Unix microseconds
+	// agent keeps the interned user agent alive: a million sessions share a few hundred.
+	agent unique.Handle[string]
+}
+
+// NewEntry makes the entry of a session that no manager holds.
+func NewEntry(s Session) *Entry {
+	e := &Entry{}
+	e.set(s)
+	return e
+}
+
+// Expires is when the session ends unless it slides further. Safe for concurrent use.
+func (e *Entry) Expires() time.Time { return time.UnixMicro(e.expires.Load()).UTC() }
+
+// set fills an entry nobody else sees yet. Its strings do not alias those of s.
+func (e *Entry) set(s Session) {
+	e.Session = s
+	e.agent = unique.Make(s.UserAgent)
+	e.UserAgent = e.agent.Value()
+	both := s.UID + s.CSRFToken // one allocation for the two
+	e.UID, e.CSRFToken = both[:len(s.UID)], both[len(s.UID):]
+	e.expires.Store(s.ExpiresAt.UnixMicro())
+}
+
+// raise moves the expiry to at unless it is later already.
+func (e *Entry) raise(at int64) {
+	for {
+		old := e.expires.Load()
+		if at <= old || e.expires.CompareAndSwap(old, at) {
+			return
+		}
+	}
+}
+
+// stands reports whether a reload that found s may keep e, with its minted token.
+func (e *Entry) stands(s Session) bool {
+	return e.ID == s.ID && e.UID == s.UID && e.IP == s.IP && e.UserAgent == s.UserAgent &&
+		e.CSRFToken == s.CSRFToken && e.Generation == s.Generation && e.Epoch == s.Epoch &&
+		e.CreatedAt.Equal(s.CreatedAt)
+}

@@ -1,0 +1,69 @@
+package session_test
+
+import (
+	"encoding/hex"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"barong/internal/session"
+)
+
+// AZ-245: the store knows the SHA-256 of the cookie text.
+func TestIDOf(t *testing.T) {
+	id, ok := session.IDOf("4cff598ee40d3d2ec38875ddc904fc46")
+	const want = "334cae31cf245ca001169f1b5df0e092aa380d5cbcd4efa9096e6020f7e9af24"
+	if got := hex.EncodeToString(id[:]); !ok || got != want {
+		t.Errorf("id = %s (%v), want %s", got, ok, want)
+	}
+	for name, bad := range map[string]string{
+		"empty":            "",
+		"31 digits":        strings.Repeat("a", 31),
+		"33 digits":        strings.Repeat("a", 33),
+		"upper case":       strings.Repeat("A", 32),
+		"no hex":           strings.Repeat("g", 32),
+		"a NUL at the end": strings.Repeat("a", 31) + "\x00",
+	} {
+		if _, ok := session.IDOf(bad); ok {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+func FuzzIDOf(f *testing.F) {
+	f.Add("4cff598ee40d3d2ec38875ddc904fc46")
+	f.Fuzz(func(t *testing.T, cookie string) {
+		_, ok := session.IDOf(cookie)
+		raw, err := hex.DecodeString(cookie)
+		want := err == nil && len(raw) == 16 && strings.ToLower(cookie) == cookie
+		if ok != want {
+			t.Errorf("IDOf(%q) = %v, want %v", cookie, ok, want)
+		}
+	})
+}
+
+// AZ-241, FX-47.
+func TestCookieIsReadByBrowsersAsMeant(t *testing.T) {
+	now := time.Date(2020, 12, 2, 7, 50, 30, 0, time.UTC)
+	line := session.Cookie("_barong_session", "4cff598ee40d3d2ec38875ddc904fc46", true, session.CookieLife, now)
+	c, err := http.ParseSetCookie(line)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Name != "_barong_session" || c.Value != "4cff598ee40d3d2ec38875ddc904fc46" || c.Path != "/" ||
+		!c.HttpOnly || !c.Secure || c.SameSite != http.SameSiteLaxMode || c.Domain != "" ||
+		c.MaxAge != 86400 || !c.Expires.Equal(now.Add(24*time.Hour)) {
+		t.Errorf("%s\nreads as %+v", line, c)
+	}
+	if !strings.Contains(line, "; path=/; expires=Thu, 03 Dec 2020 07:50:30 GMT") {
+		t.Errorf("%s lacks the expiry as the reference writes it", line)
+	}
+	if plain := session.Cookie("s", "v", false, time.Hour, now); strings.Contains(plain, "Secure") {
+		t.Errorf("%s is secure, want not", plain)
+	}
+	gone, err := http.ParseSetCookie(session.ClearCookie("_barong_session", true))
+	if err != nil || gone.Value != "" || gone.MaxAge >= 0 || gone.Path != "/" || !gone.Secure {
+		t.Errorf("the deletion cookie reads as %+v (%v)", gone, err)
+	}
+}

@@ -1,0 +1,392 @@
+package session
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"barong/internal/feed"
+	"barong/internal/secret"
+)
+
+// Config tunes a Manager; zero values mean the defaults.
+type Config struct {
+	// Lifetime is how long an unused session lives: 1800 s.
+	Lifetime time.Duration
+	// Absolute is how long any session lives, however much used: 24 h (FX-53).
+	Absolute time.Duration
+	// Size bounds the sessions held in memory: 1,000,000.
+	Size int
+	// Loads bounds the store reads in flight: 64.
+	Loads int
+	// FlushEvery is the pause between two writes of slides: 1 s.
+	FlushEvery time.Duration
+}
+
+func (c Config) withDefaults() Config {
+	if c.Lifetime <= 0 {
+		c.Lifetime = 1800 * time.Second
+	}
+	if c.Absolute <= 0 {
+		c.Absolute = 24 * time.Hour
+	}
+	if c.Size <= 0 {
+		c.Size = 1_000_000
+	}
+	if c.FlushEvery <= 0 {
+		c.FlushEvery = time.Second
+	}
+	return c
+}
+
+const (
+	// afterlife is how long an expired session is still found, so that its user reads
+	// that it ran out and not that it never was (AZ-99).
+	afterlife = time.Hour
+	// sweepEvery is the pause between two sweeps of what has run out.
+	sweepEvery = time.Minute
+)
+
+// A Manager opens, finds, slides and ends sessions. It is safe for concurrent use.
+//
+// What has ended is said by the Ledger alone, heard through the feed: by id, by epoch, and
+// (judged by who calls Lookup) by the principal's generation.
+type Manager struct {
+	cfg    Config
+	store  Store
+	ledger Ledger
+	now    func() time.Time
+	log    *slog.Logger
+
+	cache  *feed.Cache[ID, Entry]
+	ended  ended
+	slides slides
+
+	loads atomic.Int64
+	epoch atomic.Int64
+	// asked counts the reasons to read the ledger, read the reason last dealt with: the
+	// start, each Epoch change, each gap of the feed. While they differ nothing is found.
+	asked, read atomic.Int64
+	// reread asks for the ended sessions too, not only the epoch.
+	reread  atomic.Bool
+	reading chan struct{} // held while the ledger is read
+}
+
+// NewManager makes a manager; now and log may be nil for time.Now and no log.
+func NewManager(cfg Config, store Store, ledger Ledger, now func() time.Time, log *slog.Logger) *Manager {
+	if now == nil {
+		now = time.Now
+	}
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	m := &Manager{
+		cfg: cfg.withDefaults(), store: store, ledger: ledger, now: now, log: log,
+		reading: make(chan struct{}, 1),
+	}
+	m.cache = feed.NewCache(feed.CacheConfig{Size: m.cfg.Size, Loads: cfg.Loads}, ErrNotFound, now, m.load)
+	m.reread.Store(true)
+	m.asked.Store(1)
+	return m
+}
+
+// Start reads the epoch and the ended sessions. The feed's head must have been read before.
+// Without it the first Lookup does the same.
+func (m *Manager) Start(ctx context.Context) error { return m.sync(ctx) }
+
+// Epoch is the global epoch as last heard.
+func (m *Manager) Epoch() int64 { return m.epoch.Load() }
+
+// Loads is how often the store was asked for a session.
+func (m *Manager) Loads() int64 { return m.loads.Load() }
+
+// Len is about how many sessions are held in memory.
+func (m *Manager) Len() int { return m.cache.Len() }
+
+// Lookup finds the session of a cookie value. ErrNotFound: none, ended, or not 32 lower-case
+// hex digits (such a value never reaches the store); any other error is an outage. It does
+// not judge expiry, user agent, address or generation. When warm it allocates nothing and
+// takes no lock that requests share.
+func (m *Manager) Lookup(ctx context.Context, cookie string, now time.Time) (*Entry, error) {
+	id, ok := IDOf(cookie)
+	if !ok {
+		return nil, ErrNotFound
+	}
+	if m.asked.Load() != m.read.Load() {
+		if err := m.sync(ctx); err != nil {
+			return nil, err
+		}
+	}
+	e := m.cache.Hit(id)
+	switch {
+	case e == nil:
+		var err error
+		if e, err = m.cache.Get(ctx, id); err != nil {
+			return nil, err
+		}
+	case now.UnixMicro() >= e.expires.Load():
+		// Another replica may have slid it.
+		var err error
+		if e, err = m.cache.Reload(ctx, id); err != nil {
+			return nil, err
+		}
+	}
+	if e.Epoch < m.epoch.Load() {
+		return nil, ErrNotFound
+	}
+	return e, nil
+}
+
+// load is the cache's Loader.
+func (m *Manager) load(ctx context.Context, id ID, old, into *Entry) (keep bool, err error) {
+	m.loads.Add(1)
+	if m.ended.has(id) {
+		return false, ErrNotFound
+	}
+	s, err := m.store.Session(ctx, id, m.now().Add(-afterlife))
+	if err != nil {
+		return false, fmt.Errorf("load session: %w", err)
+	}
+	// Again: it may have ended during the read, before the store was told.
+	if m.ended.has(id) || s.Epoch < m.epoch.Load() {
+		return false, ErrNotFound
+	}
+	s.ID = id
+	if old != nil && old.stands(s) {
+		old.raise(s.ExpiresAt.UnixMicro())
+		return true, nil
+	}
+	into.set(s)
+	return false, nil
+}
+
+// An Opening says whose session is opened and from where.
+type Opening struct {
+	UID        string
+	Generation int64 // the principal's, as of its proof
+	IP         netip.Addr
+	UserAgent  string
+	// Replaces is the cookie value that the client came with, "" for none: that session
+	// ends, so that nobody can have planted it (FX-14, W-I6).
+	Replaces string
+}
+
+// Open starts a session under a new random id and returns its cookie value.
+func (m *Manager) Open(ctx context.Context, o Opening, now time.Time) (cookie string, s Session, err error) {
+	if err := m.sync(ctx); err != nil {
+		return "", Session{}, err
+	}
+	now = now.UTC().Truncate(time.Microsecond)
+	s = Session{
+		UID: o.UID, IP: o.IP.Unmap(), UserAgent: o.UserAgent, CSRFToken: secret.Hex(10),
+		Generation: o.Generation, Epoch: m.epoch.Load(),
+		CreatedAt: now, ExpiresAt: now.Add(min(m.cfg.Lifetime, m.cfg.Absolute)),
+	}
+	if cookie, err = m.add(ctx, &s); err != nil {
+		return "", Session{}, err
+	}
+	if old, ok := IDOf(o.Replaces); ok {
+		if err := m.endKnown(ctx, old); err != nil {
+			return "", Session{}, err
+		}
+	}
+	return cookie, s, nil
+}
+
+// add stores s under a new cookie, fills its ID, and holds it.
+func (m *Manager) add(ctx context.Context, s *Session) (cookie string, err error) {
+	cookie = newCookie()
+	s.ID, _ = IDOf(cookie)
+	if err := m.store.AddSession(ctx, *s); err != nil {
+		return "", fmt.Errorf("add session: %w", err)
+	}
+	m.cache.Put(s.ID, func(e *Entry) { e.set(*s) })
+	return cookie, nil
+}
+
+// endKnown ends a session if there is one: a cookie value that a client made up must not
+// fill the ledger.
+func (m *Manager) endKnown(ctx context.Context, id ID) error {
+	_, err := m.cache.Get(ctx, id)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return m.End(ctx, id)
+}
+
+// End ends one session everywhere. When it returns nil the ledger has it, which no store
+// can undo; an error means that the session may live on (FX-29).
+func (m *Manager) End(ctx context.Context, id ID) error {
+	until := m.now().Add(m.cfg.Absolute)
+	if err := m.ledger.EndSession(ctx, id, until); err != nil {
+		return fmt.Errorf("end session: %w", err)
+	}
+	m.forget(id, until)
+	if err := m.store.DeleteSession(ctx, id); err != nil {
+		m.log.WarnContext(ctx, "ended session not deleted yet", "error", err)
+	}
+	return nil
+}
+
+// forget ends a session in this process.
+func (m *Manager) forget(id ID, until time.Time) {
+	m.ended.add(id, until) // before Drop: a load that begins after it must see this
+	m.cache.Drop(id)
+	m.slides.drop(id)
+}
+
+// EndAll ends every session of everybody by one write.
+func (m *Manager) EndAll(ctx context.Context) error {
+	epoch, err := m.ledger.EndAll(ctx)
+	if err != nil {
+		return fmt.Errorf("end all sessions: %w", err)
+	}
+	m.raiseEpoch(epoch)
+	return nil
+}
+
+// Restamp moves a session to another generation under a new id, so that it outlives the
+// end of all others of its user (design D8, D11). The CSRF token, the user agent, the
+// address and the absolute lifetime stay. The old id has ended. ErrNotFound.
+func (m *Manager) Restamp(
+	ctx context.Context, id ID, generation int64, now time.Time,
+) (cookie string, s Session, err error) {
+	if err := m.sync(ctx); err != nil {
+		return "", Session{}, err
+	}
+	e, err := m.cache.Get(ctx, id)
+	if err != nil {
+		return "", Session{}, err
+	}
+	if e.Epoch < m.epoch.Load() || !now.Before(e.Expires()) {
+		return "", Session{}, ErrNotFound
+	}
+	s = e.Session
+	s.Generation = generation
+	s.ExpiresAt = now.UTC().Truncate(time.Microsecond).Add(m.cfg.Lifetime)
+	if last := s.CreatedAt.Add(m.cfg.Absolute); s.ExpiresAt.After(last) {
+		s.ExpiresAt = last
+	}
+	if cookie, err = m.add(ctx, &s); err != nil {
+		return "", Session{}, err
+	}
+	if err := m.End(ctx, id); err != nil {
+		return "", Session{}, err
+	}
+	return cookie, s, nil
+}
+
+// Apply takes one change of the feed.
+func (m *Manager) Apply(c feed.Change) {
+	switch c.Kind {
+	case feed.Session:
+		raw, err := hex.DecodeString(c.Ref)
+		if err != nil || len(raw) != len(ID{}) {
+			m.log.Warn("change feed names no session", "seq", c.Seq)
+			return
+		}
+		m.forget(ID(raw), m.now().Add(m.cfg.Absolute))
+	case feed.Epoch:
+		m.asked.Add(1)
+	}
+}
+
+// Stale makes everything be read again on its next use, after a gap of the feed.
+func (m *Manager) Stale() {
+	m.reread.Store(true)
+	m.asked.Add(1)
+	m.cache.Stale()
+}
+
+// sync reads the ledger if there is a reason to.
+func (m *Manager) sync(ctx context.Context) error {
+	if m.asked.Load() == m.read.Load() {
+		return nil
+	}
+	select {
+	case m.reading <- struct{}{}:
+		defer func() { <-m.reading }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	asked := m.asked.Load()
+	if asked == m.read.Load() {
+		return nil
+	}
+	epoch, err := m.ledger.Epoch(ctx)
+	if err != nil {
+		return fmt.Errorf("read session epoch: %w", err)
+	}
+	if m.reread.Swap(false) {
+		now := m.now()
+		ids, err := m.ledger.EndedSessions(ctx, now)
+		if err != nil {
+			m.reread.Store(true)
+			return fmt.Errorf("read ended sessions: %w", err)
+		}
+		for _, id := range ids {
+			m.forget(id, now.Add(m.cfg.Absolute))
+		}
+	}
+	m.raiseEpoch(epoch)
+	m.read.Store(asked)
+	return nil
+}
+
+func (m *Manager) raiseEpoch(to int64) {
+	for {
+		old := m.epoch.Load()
+		if to <= old || m.epoch.CompareAndSwap(old, to) {
+			return
+		}
+	}
+}
+
+// Run flushes slides and sweeps what has run out until ctx ends, and flushes once more.
+func (m *Manager) Run(ctx context.Context) {
+	flush, sweep := time.NewTicker(m.cfg.FlushEvery), time.NewTicker(sweepEvery)
+	defer flush.Stop()
+	defer sweep.Stop()
+	failing := false
+	for {
+		select {
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+			defer cancel()
+			if err := m.Flush(last); err != nil {
+				m.log.Warn("last session slides not written", "error", err)
+			}
+			return
+		case <-flush.C:
+			err := m.Flush(ctx)
+			if err != nil && !failing {
+				m.log.WarnContext(ctx, "session slides not written; they are kept", "error", err)
+			}
+			failing = err != nil
+		case <-sweep.C:
+			m.sweep(ctx)
+		}
+	}
+}
+
+// sweep removes what has run out. Every replica may: it is the same work.
+func (m *Manager) sweep(ctx context.Context) {
+	now := m.now()
+	m.ended.sweep(now)
+	for e := range m.cache.All() {
+		e.Token.Trim(now) // idle sessions must not pin a token each
+	}
+	_, err := m.store.DeleteExpired(ctx, now.Add(-afterlife))
+	_, errEnded := m.ledger.DeleteEnded(ctx, now)
+	if err := errors.Join(err, errEnded); err != nil {
+		m.log.WarnContext(ctx, "expired sessions not swept", "error", err)
+	}
+}

@@ -1,0 +1,73 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"time"
+)
+
+// ErrNotFound says that there is no such session.
+var ErrNotFound = errors.New("session: not found")
+
+// ID is what stores know of a session: the SHA-256 of its cookie value. Stores never see
+// the cookie itself.
+type ID [32]byte
+
+// A Session is what is remembered of a sign-in (AZ-246, design D8). Times are UTC to the
+// second or finer.
+type Session struct {
+	ID        ID
+	UID       string
+	IP        netip.Addr // client address at sign-in, unmapped
+	UserAgent string     // as sent at sign-in; "" when absent
+	CSRFToken string     // 20 lower-case hex characters
+	// Generation and Epoch are the principal's session generation and the global epoch at
+	// sign-in; a session of an older one has ended (design D11).
+	Generation int64
+	Epoch      int64
+	CreatedAt  time.Time
+	// ExpiresAt slides with use, up to the absolute lifetime.
+	ExpiresAt time.Time
+}
+
+// String keeps the CSRF token out of logs and errors.
+func (s Session) String() string { return "session of " + s.UID }
+
+// GoString keeps the CSRF token out of %#v.
+func (s Session) GoString() string { return s.String() }
+
+// Store keeps sessions: a table of the database, or Redis. It is safe for concurrent use.
+type Store interface {
+	// Session loads one that has not expired at now; ErrNotFound.
+	Session(ctx context.Context, id ID, now time.Time) (Session, error)
+	// AddSession stores a new one.
+	AddSession(ctx context.Context, s Session) error
+	// SlideSessions sets ExpiresAt of those that still exist and never creates or shortens
+	// one (FX-46).
+	SlideSessions(ctx context.Context, to map[ID]time.Time) error
+	// RestampSession moves one to another generation, if it still exists; ErrNotFound.
+	RestampSession(ctx context.Context, id ID, generation int64) error
+	// DeleteSession forgets one; no error when there is none.
+	DeleteSession(ctx context.Context, id ID) error
+	// DeleteExpired removes sessions that expired before now and returns how many.
+	DeleteExpired(ctx context.Context, now time.Time) (int, error)
+}
+
+// Ledger is the truth about ended sessions, always in the database. Every write leaves a
+// change-feed row.
+type Ledger interface {
+	// EndSession records that one session ended; it may be forgotten after until.
+	// Feed kind feed.Session, ref the id in hex.
+	EndSession(ctx context.Context, id ID, until time.Time) error
+	// EndedSessions lists those whose until is after now.
+	EndedSessions(ctx context.Context, now time.Time) ([]ID, error)
+	// Ended reports whether one session is recorded as ended.
+	Ended(ctx context.Context, id ID) (bool, error)
+	// Epoch is the global epoch; sessions of an older one have ended.
+	Epoch(ctx context.Context) (int64, error)
+	// EndAll raises the global epoch by one write (feed kind feed.Epoch) and returns it.
+	EndAll(ctx context.Context) (int64, error)
+	// DeleteEnded forgets records whose until is before now and returns how many.
+	DeleteEnded(ctx context.Context, now time.Time) (int, error)
+}

@@ -1,0 +1,93 @@
+package sessiontest
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"barong/internal/session"
+)
+
+// TestLedger is what every session.Ledger passes; open returns an empty one. That writes
+// leave change-feed rows is tested by feedtest.
+func TestLedger(t *testing.T, open func(testing.TB) session.Ledger) {
+	for name, test := range map[string]func(*testing.T, session.Ledger){
+		"an ended session is on record until its time": ended,
+		"ending twice keeps the later time":            endedTwice,
+		"thousands of ended sessions are forgotten":    forgetMany,
+		"the epoch rises by one, concurrently too":     epoch,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, open(t))
+		})
+	}
+}
+
+func ended(t *testing.T, l session.Ledger) {
+	must(t, l.EndSession(t.Context(), id(1), base.Add(time.Hour)))
+	must(t, l.EndSession(t.Context(), id(2), base.Add(time.Minute)))
+	for n, want := range map[int]bool{1: true, 2: true, 3: false} {
+		got, err := l.Ended(t.Context(), id(n))
+		must(t, err)
+		equal(t, got, want)
+	}
+	all, err := l.EndedSessions(t.Context(), base)
+	must(t, err)
+	if len(all) != 2 || !slices.Contains(all, id(1)) || !slices.Contains(all, id(2)) {
+		t.Errorf("got %v, want both", all)
+	}
+	all, err = l.EndedSessions(t.Context(), base.Add(time.Minute))
+	must(t, err)
+	equal(t, all, []session.ID{id(1)})
+	n, err := l.DeleteEnded(t.Context(), base.Add(2*time.Minute))
+	must(t, err)
+	equal(t, n, 1)
+	got, err := l.Ended(t.Context(), id(2))
+	must(t, err)
+	equal(t, got, false)
+}
+
+func endedTwice(t *testing.T, l session.Ledger) {
+	for _, d := range []time.Duration{time.Minute, time.Hour, time.Second} {
+		must(t, l.EndSession(t.Context(), id(1), base.Add(d)))
+	}
+	all, err := l.EndedSessions(t.Context(), base.Add(59*time.Minute))
+	must(t, err)
+	equal(t, all, []session.ID{id(1)})
+}
+
+func forgetMany(t *testing.T, l session.Ledger) {
+	const many = 1001
+	for n := range many {
+		must(t, l.EndSession(t.Context(), id(n), base))
+	}
+	n, err := l.DeleteEnded(t.Context(), base.Add(time.Second))
+	must(t, err)
+	equal(t, n, many)
+}
+
+func epoch(t *testing.T, l session.Ledger) {
+	first, err := l.Epoch(t.Context())
+	must(t, err)
+	const writers = 8
+	got := make(chan int64, writers)
+	for range writers {
+		go func() {
+			e, err := l.EndAll(t.Context())
+			if err != nil {
+				t.Error(err)
+			}
+			got <- e
+		}()
+	}
+	seen := map[int64]bool{}
+	for range writers {
+		seen[<-got] = true
+	}
+	last, err := l.Epoch(t.Context())
+	must(t, err)
+	if len(seen) != writers || last != first+writers {
+		t.Errorf("%d different epochs, the last %d; want %d and %d", len(seen), last, writers, first+writers)
+	}
+}

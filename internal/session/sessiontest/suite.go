@@ -1,0 +1,240 @@
+// Package sessiontest is what every implementation of session.Store and of session.Ledger
+// passes.
+package sessiontest
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"barong/internal/session"
+)
+
+// base is the time of these tests: near the wall clock, since a store such as Redis expires
+// by its own.
+var base = time.Now().UTC().Truncate(time.Second)
+
+// TestStore is what every session.Store passes; open returns an empty one.
+func TestStore(t *testing.T, open func(testing.TB) session.Store) {
+	for name, test := range map[string]func(*testing.T, session.Store){
+		"a round trip keeps every field":                         roundTrip,
+		"a user agent may be empty or no text at all":            oddAgents,
+		"an unknown session is ErrNotFound":                      unknown,
+		"an expired session is ErrNotFound from its last moment": expired,
+		"sliding lengthens what exists":                          slide,
+		"sliding never shortens (FX-46)":                         slideNeverShortens,
+		"sliding never creates (FX-46)":                          slideNeverCreates,
+		"sliding hundreds at once":                               slideMany,
+		"sliding none is fine":                                   slideNone,
+		"sliding against deletion never revives":                 slideRace,
+		"restamping changes the generation alone":                restamp,
+		"restamping an unknown session is ErrNotFound":           restampUnknown,
+		"deleting forgets one, twice is fine":                    deleteOne,
+		"expired sessions are removed, others stay":              deleteExpired,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, open(t))
+		})
+	}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantErr(t testing.TB, err, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Fatalf("got error %v, want %v", err, want)
+	}
+}
+
+func equal(t testing.TB, got, want any) {
+	t.Helper()
+	if d := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{})); d != "" {
+		t.Fatalf("want (-), got (+):\n%s", d)
+	}
+}
+
+func id(n int) session.ID { return sha256.Sum256(fmt.Append(nil, n)) }
+
+func newSession(n int) session.Session {
+	return session.Session{
+		ID: id(n), UID: fmt.Sprint("ID", n), IP: netip.MustParseAddr("2001:db8::7"),
+		UserAgent: "Mozilla/5.0 (X11)", CSRFToken: "0123456789abcdef0123", Generation: 3, Epoch: 2,
+		CreatedAt: base, ExpiresAt: base.Add(time.Hour),
+	}
+}
+
+func add(t testing.TB, s session.Store, n int) session.Session {
+	t.Helper()
+	x := newSession(n)
+	must(t, s.AddSession(t.Context(), x))
+	return x
+}
+
+func roundTrip(t *testing.T, s session.Store) {
+	six, four := newSession(1), newSession(2)
+	four.IP = netip.MustParseAddr("192.0.2.1")
+	for _, want := range []session.Session{six, four} {
+		must(t, s.AddSession(t.Context(), want))
+		got, err := s.Session(t.Context(), want.ID, base)
+		must(t, err)
+		equal(t, got, want)
+	}
+}
+
+func oddAgents(t *testing.T, s session.Store) {
+	for n, agent := range []string{"", "caf\xe9 \x00\xff", "☂", "'; DROP TABLE sessions"} {
+		want := newSession(n)
+		want.UserAgent = agent
+		must(t, s.AddSession(t.Context(), want))
+		got, err := s.Session(t.Context(), want.ID, base)
+		must(t, err)
+		equal(t, got, want)
+	}
+}
+
+func unknown(t *testing.T, s session.Store) {
+	add(t, s, 1)
+	_, err := s.Session(t.Context(), id(2), base)
+	wantErr(t, err, session.ErrNotFound)
+}
+
+func expired(t *testing.T, s session.Store) {
+	x := add(t, s, 1)
+	_, err := s.Session(t.Context(), x.ID, x.ExpiresAt.Add(-time.Second))
+	must(t, err)
+	for _, now := range []time.Time{x.ExpiresAt, x.ExpiresAt.Add(time.Second)} {
+		_, err = s.Session(t.Context(), x.ID, now)
+		wantErr(t, err, session.ErrNotFound)
+	}
+}
+
+func slide(t *testing.T, s session.Store) {
+	want, other := add(t, s, 1), add(t, s, 2)
+	want.ExpiresAt = want.ExpiresAt.Add(time.Minute)
+	must(t, s.SlideSessions(t.Context(), map[session.ID]time.Time{want.ID: want.ExpiresAt}))
+	for _, want := range []session.Session{want, other} {
+		got, err := s.Session(t.Context(), want.ID, base)
+		must(t, err)
+		equal(t, got, want)
+	}
+}
+
+func slideNeverShortens(t *testing.T, s session.Store) {
+	want := add(t, s, 1)
+	must(t, s.SlideSessions(t.Context(), map[session.ID]time.Time{want.ID: want.ExpiresAt.Add(-time.Minute)}))
+	got, err := s.Session(t.Context(), want.ID, base)
+	must(t, err)
+	equal(t, got, want)
+}
+
+func slideNeverCreates(t *testing.T, s session.Store) {
+	want := add(t, s, 1)
+	want.ExpiresAt = want.ExpiresAt.Add(time.Minute)
+	must(t, s.SlideSessions(t.Context(), map[session.ID]time.Time{
+		id(2): base.Add(2 * time.Hour), want.ID: want.ExpiresAt,
+	}))
+	_, err := s.Session(t.Context(), id(2), base)
+	wantErr(t, err, session.ErrNotFound)
+	got, err := s.Session(t.Context(), want.ID, base) // the other in the batch still slid
+	must(t, err)
+	equal(t, got, want)
+}
+
+func slideMany(t *testing.T, s session.Store) {
+	const many = 401
+	to := map[session.ID]time.Time{}
+	for n := range many {
+		x := add(t, s, n)
+		to[x.ID] = x.ExpiresAt.Add(time.Duration(n+1) * time.Second)
+	}
+	must(t, s.SlideSessions(t.Context(), to))
+	for id, want := range to {
+		got, err := s.Session(t.Context(), id, base)
+		must(t, err)
+		if !got.ExpiresAt.Equal(want) {
+			t.Fatalf("%s: expires %v, want %v", got.UID, got.ExpiresAt, want)
+		}
+	}
+}
+
+func slideNone(t *testing.T, s session.Store) {
+	must(t, s.SlideSessions(t.Context(), nil))
+}
+
+func slideRace(t *testing.T, s session.Store) {
+	x := add(t, s, 1)
+	var wg sync.WaitGroup
+	for n := range 8 {
+		wg.Go(func() {
+			to := map[session.ID]time.Time{x.ID: x.ExpiresAt.Add(time.Duration(n) * time.Minute)}
+			if err := s.SlideSessions(t.Context(), to); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Go(func() {
+		if err := s.DeleteSession(t.Context(), x.ID); err != nil {
+			t.Error(err)
+		}
+	})
+	wg.Wait()
+	_, err := s.Session(t.Context(), x.ID, base)
+	wantErr(t, err, session.ErrNotFound)
+}
+
+func restamp(t *testing.T, s session.Store) {
+	want := add(t, s, 1)
+	want.Generation = 8
+	must(t, s.RestampSession(t.Context(), want.ID, 8))
+	got, err := s.Session(t.Context(), want.ID, base)
+	must(t, err)
+	equal(t, got, want)
+}
+
+func restampUnknown(t *testing.T, s session.Store) {
+	wantErr(t, s.RestampSession(t.Context(), id(1), 8), session.ErrNotFound)
+	_, err := s.Session(t.Context(), id(1), base)
+	wantErr(t, err, session.ErrNotFound)
+}
+
+func deleteOne(t *testing.T, s session.Store) {
+	x, other := add(t, s, 1), add(t, s, 2)
+	must(t, s.DeleteSession(t.Context(), x.ID))
+	must(t, s.DeleteSession(t.Context(), x.ID))
+	_, err := s.Session(t.Context(), x.ID, base)
+	wantErr(t, err, session.ErrNotFound)
+	_, err = s.Session(t.Context(), other.ID, base)
+	must(t, err)
+}
+
+func deleteExpired(t *testing.T, s session.Store) {
+	short := newSession(1)
+	short.ExpiresAt = base.Add(time.Minute)
+	must(t, s.AddSession(t.Context(), short))
+	long := add(t, s, 2)
+	// A store that expires by itself has nothing left to remove, and says 0.
+	n, err := s.DeleteExpired(t.Context(), base.Add(2*time.Minute))
+	must(t, err)
+	if n > 1 {
+		t.Errorf("removed %d, want at most 1", n)
+	}
+	_, err = s.Session(t.Context(), short.ID, base.Add(2*time.Minute))
+	wantErr(t, err, session.ErrNotFound)
+	got, err := s.Session(t.Context(), long.ID, base.Add(2*time.Minute))
+	must(t, err)
+	equal(t, got, long)
+}

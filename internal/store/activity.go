@@ -1,0 +1,182 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"barong/internal/audit"
+)
+
+// AddActivities implements audit.Store.
+func (q queries) AddActivities(ctx context.Context, rows []audit.Entry) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	return q.write(ctx, "add activities", func(t *txn) error {
+		known, err := t.knownUsers(ctx, rows)
+		if err != nil {
+			return err
+		}
+		for part := range slices.Chunk(rows, 100) {
+			if err := t.addActivities(ctx, part, known); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// AddActivity implements account.Tx.
+func (q queries) AddActivity(ctx context.Context, a audit.Activity) error {
+	var ref [16]byte
+	rand.Read(ref[:]) // never fails
+	return q.AddActivities(ctx, []audit.Entry{{Ref: hex.EncodeToString(ref[:]), Activity: a}})
+}
+
+func (t *txn) addActivities(ctx context.Context, rows []audit.Entry, known map[string]bool) error {
+	var values []string
+	var args []any
+	for _, r := range rows {
+		data, target := r.Data, r.TargetUID
+		if target != "" && !known[target] {
+			data, target = withMember(data, "target_uid", target), ""
+		}
+		if r.CreatedAt.IsZero() {
+			r.CreatedAt = t.now
+		}
+		n := len(args)
+		args = append(args, r.Ref, textOrNull(cut(r.ActorUID)), cut(r.ActorKind), cut(r.ActorRef),
+			textOrNull(cut(target)), cut(r.Category), cut(r.IP), cut(r.IPCountry), cut(r.UserAgent),
+			cut(r.Topic), cut(r.Action), cut(r.Result), textOrNull(cutData(data)),
+			r.CreatedAt.UTC().Format(time.DateOnly), r.CreatedAt.UnixMicro())
+		var marks []string
+		for i := n + 1; i <= len(args); i++ {
+			marks = append(marks, fmt.Sprintf("$%d", i))
+		}
+		values = append(values, "("+strings.Join(marks, ", ")+")")
+	}
+	_, err := t.ExecContext(ctx, `
+		INSERT INTO activities (ref, actor_uid, actor_kind, actor_ref, target_uid, category, ip,
+		                        ip_country, user_agent, topic, action, result, data, day, created_at)
+		VALUES `+strings.Join(values, ", ")+`
+		ON CONFLICT (ref) DO NOTHING`, args...)
+	return err
+}
+
+// knownUsers tells which targets of the rows are uids of users.
+func (t *txn) knownUsers(ctx context.Context, rows []audit.Entry) (map[string]bool, error) {
+	targets := map[string]bool{}
+	for _, r := range rows {
+		// What a column cannot hold is no uid either, and some engines refuse to look.
+		if r.TargetUID != "" && clean(r.TargetUID) == r.TargetUID {
+			targets[r.TargetUID] = false
+		}
+	}
+	all := make([]any, 0, len(targets))
+	for uid := range targets {
+		all = append(all, uid)
+	}
+	for part := range slices.Chunk(all, 200) {
+		marks := make([]string, len(part))
+		for i := range part {
+			marks[i] = fmt.Sprintf("$%d", i+1)
+		}
+		uids, err := list(ctx, t, func(row scanner) (uid string, err error) { return uid, row.Scan(&uid) },
+			`SELECT uid FROM users WHERE uid IN (`+strings.Join(marks, ", ")+`)`, part...)
+		if err != nil {
+			return nil, err
+		}
+		for _, uid := range uids {
+			targets[uid] = true
+		}
+	}
+	return targets, nil
+}
+
+const (
+	widest     = 255   // characters of a text column
+	widestData = 65535 // characters of data
+)
+
+// clean makes s storable as text on every engine: valid UTF-8 without NUL.
+func clean(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+}
+
+// cut shortens s to what its column holds; a cut value ends in an ellipsis (FX-33).
+func cut(s string) string {
+	s = clean(s)
+	if len(s) <= widest || utf8.RuneCountInString(s) <= widest {
+		return s
+	}
+	return string([]rune(s)[:widest-1]) + "…"
+}
+
+// cutData keeps data JSON: too much of it is replaced, not shortened.
+func cutData(s string) string {
+	s = clean(s)
+	if len(s) <= widestData || utf8.RuneCountInString(s) <= widestData {
+		return s
+	}
+	return `{"truncated":true}`
+}
+
+// withMember adds a member to a JSON object; text that is none becomes its member "data".
+func withMember(data, name, value string) string {
+	members := map[string]any{}
+	if data != "" {
+		var object map[string]json.RawMessage
+		if json.Unmarshal([]byte(data), &object) == nil {
+			for k, v := range object {
+				members[k] = v
+			}
+		} else {
+			members["data"] = data
+		}
+	}
+	members[name] = value
+	b, err := json.Marshal(members)
+	if err != nil { // a map of strings and valid JSON always marshals
+		return data
+	}
+	return string(b)
+}
+
+// Activities implements audit.Store: newest first by CreatedAt, From included, To not. A
+// Limit of 0 is none.
+func (q queries) Activities(ctx context.Context, query audit.Query) ([]audit.Activity, int, error) {
+	var f filter
+	f.match("actor_uid", query.ActorUID)
+	f.match("target_uid", query.TargetUID)
+	f.match("category", query.Category)
+	f.match("topic", query.Topic)
+	f.match("action", query.Action)
+	f.match("result", query.Result)
+	f.between("created_at", query.From, query.To)
+	page, args := f.page(query.Limit, query.Offset)
+	var all []audit.Activity
+	var n int
+	err := q.view(ctx, "list activities", func(q querier) (err error) {
+		err = q.QueryRowContext(ctx, `SELECT count(*) FROM activities`+f.where(), f.args...).Scan(&n)
+		if err != nil {
+			return err
+		}
+		all, err = list(ctx, q, func(row scanner) (a audit.Activity, err error) {
+			return a, row.Scan(&a.ID, &a.ActorUID, &a.ActorKind, &a.ActorRef, &a.TargetUID, &a.Category,
+				&a.IP, &a.IPCountry, &a.UserAgent, &a.Topic, &a.Action, &a.Result, &a.Data,
+				at(&a.CreatedAt))
+		}, `SELECT id, COALESCE(actor_uid, ''), actor_kind, actor_ref, COALESCE(target_uid, ''),
+			       category, ip, ip_country, user_agent, topic, action, result, COALESCE(data, ''),
+			       created_at
+			FROM activities`+f.where()+` ORDER BY created_at DESC, id DESC`+page, args...)
+		return err
+	})
+	return all, n, err
+}

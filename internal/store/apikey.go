@@ -1,0 +1,225 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"barong/internal/account"
+	"barong/internal/feed"
+)
+
+const apikeysTable, apikeysSecret = "apikeys", "secret" // what sealing binds to
+
+const selectAPIKey = `
+	SELECT k.id, k.kid, k.algorithm, k.scope, k.state, COALESCE(u.uid, s.uid),
+	       CASE WHEN k.user_id IS NULL THEN 'service_account' ELSE 'user' END,
+	       k.created_at, k.updated_at
+	FROM apikeys k
+	LEFT JOIN users u ON u.id = k.user_id
+	LEFT JOIN service_accounts s ON s.id = k.service_account_id `
+
+const selectKeyRecord = `
+	SELECT k.uuid, k.kid, k.algorithm, k.secret, k.state, COALESCE(u.uid, s.uid),
+	       CASE WHEN k.user_id IS NULL THEN 'service_account' ELSE 'user' END
+	FROM apikeys k
+	LEFT JOIN users u ON u.id = k.user_id
+	LEFT JOIN service_accounts s ON s.id = k.service_account_id
+	WHERE k.kid = $1`
+
+func scanAPIKey(row scanner) (k account.APIKey, err error) {
+	var scope string
+	err = row.Scan(&k.ID, &k.Kid, &k.Algorithm, &scope, &k.State, &k.HolderUID, &k.HolderKind,
+		at(&k.CreatedAt), at(&k.UpdatedAt))
+	if err != nil {
+		return account.APIKey{}, found(err, account.ErrNotFound)
+	}
+	if err := json.Unmarshal([]byte(scope), &k.Scope); err != nil {
+		return account.APIKey{}, fmt.Errorf("scope of api key %s: %w", k.Kid, err)
+	}
+	return k, nil
+}
+
+// scopeText is the JSON list of a key's scope; none is [].
+func scopeText(scope []string) (string, error) {
+	if len(scope) == 0 {
+		return "[]", nil
+	}
+	b, err := json.Marshal(scope)
+	return string(b), err
+}
+
+// KeyRecord implements account.Reader.
+func (db *DB) KeyRecord(ctx context.Context, kid string) (account.KeyRecord, error) {
+	var k account.KeyRecord
+	var row string
+	var sealed []byte
+	err := db.keyByKid.row(ctx, db.r, kid).Scan(&row, &k.Kid, &k.Algorithm, &sealed, &k.State,
+		&k.HolderUID, &k.HolderKind)
+	if err != nil {
+		return account.KeyRecord{}, fmt.Errorf("load api key: %w", found(err, account.ErrNotFound))
+	}
+	k.Secret, err = db.open(sealed, apikeysTable, apikeysSecret, row)
+	if err != nil {
+		return account.KeyRecord{}, fmt.Errorf("load api key %s: %w", k.Kid, err)
+	}
+	return k, nil
+}
+
+// APIKeys implements account.APIKeyStore. OrderBy "" is id; equal values are in the order
+// of their ids. A Limit of 0 is none.
+func (q queries) APIKeys(ctx context.Context, query account.KeyQuery) ([]account.APIKey, int, error) {
+	order, ok := map[string]string{
+		"": "k.id", "id": "k.id", "kid": "k.kid", "algorithm": "k.algorithm", "scope": "k.scope",
+		"state": "k.state", "created_at": "k.created_at", "updated_at": "k.updated_at",
+	}[query.OrderBy]
+	if !ok {
+		return nil, 0, fmt.Errorf("list api keys: cannot order by %q", query.OrderBy)
+	}
+	if query.Desc {
+		order += " DESC, k.id DESC"
+	} else {
+		order += ", k.id"
+	}
+	var f filter
+	f.add("(u.uid = $%[1]d OR s.uid = $%[1]d)", query.HolderUID)
+	page, args := f.page(query.Limit, query.Offset)
+	var all []account.APIKey
+	var n int
+	err := q.view(ctx, "list api keys", func(q querier) (err error) {
+		err = q.QueryRowContext(ctx, `
+			SELECT count(*)
+			FROM apikeys k
+			LEFT JOIN users u ON u.id = k.user_id
+			LEFT JOIN service_accounts s ON s.id = k.service_account_id`+f.where(), f.args...).Scan(&n)
+		if err != nil {
+			return err
+		}
+		all, err = list(ctx, q, scanAPIKey, selectAPIKey+f.where()+` ORDER BY `+order+page, args...)
+		return err
+	})
+	return all, n, err
+}
+
+// APIKey implements account.APIKeyStore.
+func (q queries) APIKey(ctx context.Context, holderUID, kid string) (account.APIKey, error) {
+	k, err := scanAPIKey(q.read().QueryRowContext(ctx,
+		selectAPIKey+`WHERE k.kid = $1 AND (u.uid = $2 OR s.uid = $2)`, kid, holderUID))
+	if err != nil {
+		return account.APIKey{}, fmt.Errorf("load api key: %w", err)
+	}
+	return k, nil
+}
+
+// holder finds who may hold keys; one of the two ids is set, or account.ErrNotFound.
+func (t *txn) holder(ctx context.Context, uid string) (user, serviceAccount *int64, err error) {
+	id, err := userID(ctx, t, uid)
+	if err == nil {
+		return &id, nil, nil
+	}
+	if !errors.Is(err, account.ErrNotFound) {
+		return nil, nil, err
+	}
+	err = t.QueryRowContext(ctx, `SELECT id FROM service_accounts WHERE uid = $1`, uid).Scan(&id)
+	if err != nil {
+		return nil, nil, fmt.Errorf("holder: %w", found(err, account.ErrNotFound))
+	}
+	return nil, &id, nil
+}
+
+// AddAPIKey implements account.APIKeyStore; it also fills HolderKind.
+func (q queries) AddAPIKey(ctx context.Context, k *account.APIKey) error {
+	return q.write(ctx, "add api key", func(t *txn) error {
+		user, serviceAccount, err := t.holder(ctx, k.HolderUID)
+		if err != nil {
+			return err
+		}
+		row, sealed, err := q.seal([]byte(k.Secret), apikeysTable, apikeysSecret)
+		if err != nil {
+			return err
+		}
+		scope, err := scopeText(k.Scope)
+		if err != nil {
+			return err
+		}
+		err = t.QueryRowContext(ctx, `
+			INSERT INTO apikeys (uuid, user_id, service_account_id, kid, algorithm, scope, secret,
+			                     state, created_at, updated_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)
+			ON CONFLICT DO NOTHING
+			RETURNING id`,
+			row, user, serviceAccount, k.Kid, k.Algorithm, scope, sealed, k.State,
+			t.now.UnixMicro()).Scan(&k.ID)
+		if err := inserted(err, account.ErrTaken); err != nil {
+			return err
+		}
+		k.HolderKind = account.KindUser
+		if serviceAccount != nil {
+			k.HolderKind = account.KindServiceAccount
+		}
+		k.CreatedAt, k.UpdatedAt = t.now, t.now
+		t.changed(feed.Key, k.Kid)
+		return nil
+	})
+}
+
+// PutAPIKey implements account.APIKeyStore.
+func (q queries) PutAPIKey(ctx context.Context, k *account.APIKey) error {
+	return q.write(ctx, "put api key", func(t *txn) error {
+		scope, err := scopeText(k.Scope)
+		if err != nil {
+			return err
+		}
+		n, err := affected(ctx, t, `UPDATE apikeys SET scope = $1, state = $2, updated_at = $3 WHERE kid = $4`,
+			scope, k.State, t.now.UnixMicro(), k.Kid)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return account.ErrNotFound
+		}
+		k.UpdatedAt = t.now
+		t.changed(feed.Key, k.Kid)
+		return nil
+	})
+}
+
+// DeleteAPIKey implements account.APIKeyStore.
+func (q queries) DeleteAPIKey(ctx context.Context, holderUID, kid string) error {
+	return q.write(ctx, "delete api key", func(t *txn) error {
+		n, err := affected(ctx, t, `
+			DELETE FROM apikeys
+			WHERE kid = $1 AND (user_id IN (SELECT id FROM users WHERE uid = $2)
+			                    OR service_account_id IN (SELECT id FROM service_accounts WHERE uid = $2))`,
+			kid, holderUID)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return account.ErrNotFound
+		}
+		t.changed(feed.Key, kid)
+		return nil
+	})
+}
+
+// DeactivateAPIKeys implements account.APIKeyStore.
+func (q queries) DeactivateAPIKeys(ctx context.Context, holderUID string) (int, error) {
+	var kids []string
+	err := q.write(ctx, "deactivate api keys", func(t *txn) (err error) {
+		kids, err = list(ctx, t, func(row scanner) (kid string, err error) { return kid, row.Scan(&kid) }, `
+			UPDATE apikeys SET state = 'inactive', updated_at = $2
+			WHERE state = 'active'
+			  AND (user_id IN (SELECT id FROM users WHERE uid = $1)
+			       OR service_account_id IN (
+			           SELECT s.id FROM service_accounts s LEFT JOIN users u ON u.id = s.owner_id
+			           WHERE s.uid = $1 OR u.uid = $1))
+			RETURNING kid`, holderUID, t.now.UnixMicro())
+		for _, kid := range kids {
+			t.changed(feed.Key, kid)
+		}
+		return err
+	})
+	return len(kids), err
+}

@@ -1,0 +1,145 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+func openRaw(t testing.TB) *DB {
+	t.Helper()
+	db, err := Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "b.db"), nil, WithoutSync())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	if _, err := db.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
+func TestDriverErrorsAreTold(t *testing.T) {
+	db := openRaw(t)
+	exec := func(text string) error {
+		_, err := db.w.ExecContext(context.Background(), text)
+		return err
+	}
+	if err := exec(`INSERT INTO levels (id, key, value, created_at, updated_at) VALUES (1, 'a', 'b', 0, 0)`); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		err               error
+		unique, transient bool
+	}{
+		"a unique key":     {exec(`INSERT INTO levels (id, key, value, created_at, updated_at) VALUES (2, 'a', 'b', 0, 0)`), true, false},
+		"a primary key":    {exec(`INSERT INTO levels (id, key, value, created_at, updated_at) VALUES (1, 'c', 'd', 0, 0)`), true, false},
+		"a row id":         {exec(`INSERT INTO feed (id, seq, pruned) VALUES (1, 0, 0)`), true, false},
+		"a foreign key":    {exec(`INSERT INTO labels (user_id, key, value, created_at, updated_at) VALUES (9, 'a', 'b', 0, 0)`), false, false},
+		"a check":          {exec(`INSERT INTO feed (id, seq, pruned) VALUES (2, 0, 0)`), false, false},
+		"a missing value":  {exec(`INSERT INTO feed (id, seq) VALUES (1, 0)`), false, false},
+		"a syntax error":   {exec(`SELEC`), false, false},
+		"pg unique":        {&pgconn.PgError{Code: "23505"}, true, false},
+		"pg foreign key":   {&pgconn.PgError{Code: "23503"}, false, false},
+		"pg serialization": {&pgconn.PgError{Code: "40001"}, false, true},
+		"pg deadlock":      {&pgconn.PgError{Code: "40P01"}, false, true},
+		"none of theirs":   {errors.New("UNIQUE constraint failed"), false, false},
+	} {
+		if c.err == nil {
+			t.Errorf("%s: got no error", name)
+			continue
+		}
+		err := fmt.Errorf("wrapped: %w", c.err)
+		if isUnique(err) != c.unique || isTransient(err) != c.transient {
+			t.Errorf("%s (%v): unique %v, transient %v; want %v, %v", name, err, isUnique(err), isTransient(err), c.unique, c.transient)
+		}
+	}
+}
+
+func TestReadersCannotWrite(t *testing.T) {
+	db := openRaw(t)
+	if _, err := db.r.ExecContext(t.Context(), `UPDATE feed SET seq = 9`); err == nil {
+		t.Error("a reader wrote")
+	}
+}
+
+func TestDurability(t *testing.T) {
+	db, err := Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "b.db"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for pragma, want := range map[string]string{
+		"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "5000",
+	} {
+		var got string
+		if err := db.w.QueryRow("PRAGMA " + pragma).Scan(&got); err != nil || got != want {
+			t.Errorf("%s is %s, %v; want %s", pragma, got, err, want)
+		}
+	}
+}
+
+// TestHotReadsUseAnIndex keeps a missing index from turning a cold read into a scan.
+func TestHotReadsUseAnIndex(t *testing.T) {
+	db := openRaw(t)
+	for _, text := range []string{
+		selectSession, selectUserPrincipal, selectServiceAccountPrincipal, selectKeyRecord,
+		`SELECT 1 FROM ended_sessions WHERE id = $1`,
+		`SELECT id FROM sessions WHERE expires_at < $1 LIMIT $2`,
+		selectUser + `WHERE u.email = $1`,
+		`SELECT seq, kind, ref FROM changes WHERE seq > $1 AND seq <= $2 ORDER BY seq, kind, ref`,
+		selectLabel + `WHERE u.uid = $1 ORDER BY l.id`,
+		`SELECT id FROM activities WHERE actor_uid = $1 ORDER BY created_at DESC, id DESC LIMIT $2`,
+	} {
+		plan, err := list(t.Context(), db.r, func(row scanner) (step string, err error) {
+			var id, parent, unused int
+			return step, row.Scan(&id, &parent, &unused, &step)
+		}, "EXPLAIN QUERY PLAN "+text, "a", "b")
+		if err != nil {
+			if plan, err = list(t.Context(), db.r, func(row scanner) (step string, err error) {
+				var id, parent, unused int
+				return step, row.Scan(&id, &parent, &unused, &step)
+			}, "EXPLAIN QUERY PLAN "+text, "a"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if all := strings.Join(plan, "; "); all == "" || strings.Contains(all, "SCAN") {
+			t.Errorf("%s\nplan: %s", text, all)
+		}
+	}
+}
+
+// TestCascade checks what goes with a user and what does not.
+func TestCascade(t *testing.T) {
+	db := openRaw(t)
+	for _, text := range []string{
+		`INSERT INTO users (id, uid, email, password_digest, created_at, updated_at) VALUES (1, 'a', 'a', '', 0, 0), (2, 'b', 'b', '', 0, 0)`,
+		`UPDATE users SET referral_id = 1 WHERE id = 2`,
+		`INSERT INTO service_accounts (id, uid, owner_id, email, created_at, updated_at) VALUES (1, 's', 1, 's', 0, 0)`,
+		`INSERT INTO apikeys (uuid, service_account_id, kid, algorithm, secret, created_at, updated_at) VALUES ('u', 1, 'k', 'HS256', x'00', 0, 0)`,
+		`INSERT INTO labels (user_id, key, value, created_at, updated_at) VALUES (1, 'a', 'b', 0, 0)`,
+		`INSERT INTO activities (ref, actor_uid, actor_kind, actor_ref, category, ip, user_agent, topic, action, result, day, created_at)
+		 VALUES ('r', 'a', 'user', 'a', '', '', '', '', '', '', '', 0)`,
+		`DELETE FROM users WHERE id = 1`,
+	} {
+		if _, err := db.w.ExecContext(t.Context(), text); err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+	}
+	for table, want := range map[string]int{
+		"users": 1, "service_accounts": 0, "apikeys": 0, "labels": 0, "activities": 1,
+	} {
+		var n int
+		if err := db.r.QueryRow(`SELECT count(*) FROM ` + table).Scan(&n); err != nil || n != want {
+			t.Errorf("%s: %d rows, %v; want %d", table, n, err, want)
+		}
+	}
+	if _, err := db.w.Exec(`INSERT INTO apikeys (uuid, kid, algorithm, secret, created_at, updated_at) VALUES ('u', 'k', 'HS256', x'00', 0, 0)`); err == nil {
+		t.Error("an API key without a holder was stored")
+	}
+}

@@ -1,0 +1,89 @@
+package store
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"barong/internal/feed"
+	"barong/internal/session"
+)
+
+// EndSession implements session.Ledger. Ending one again keeps the later of both times.
+func (q queries) EndSession(ctx context.Context, id session.ID, until time.Time) error {
+	return q.write(ctx, "end session", func(t *txn) error {
+		_, err := t.ExecContext(ctx, `
+			INSERT INTO ended_sessions (id, expires_at) VALUES ($1, $2)
+			ON CONFLICT (id) DO UPDATE
+			SET expires_at = CASE WHEN excluded.expires_at > ended_sessions.expires_at
+			                      THEN excluded.expires_at ELSE ended_sessions.expires_at END`,
+			id[:], until.UnixMicro())
+		if err != nil {
+			return err
+		}
+		t.changed(feed.Session, hex.EncodeToString(id[:]))
+		return nil
+	})
+}
+
+// EndedSessions implements session.Ledger, in the order of ids.
+func (q queries) EndedSessions(ctx context.Context, now time.Time) ([]session.ID, error) {
+	all, err := list(ctx, q.read(), func(row scanner) (id session.ID, err error) {
+		var b []byte
+		if err := row.Scan(&b); err != nil {
+			return id, err
+		}
+		if copy(id[:], b) != len(id) || len(b) != len(id) {
+			return id, fmt.Errorf("session id of %d bytes", len(b))
+		}
+		return id, nil
+	}, `SELECT id FROM ended_sessions WHERE expires_at > $1 ORDER BY id`, now.UnixMicro())
+	if err != nil {
+		return nil, fmt.Errorf("list ended sessions: %w", err)
+	}
+	return all, nil
+}
+
+// Ended implements session.Ledger.
+func (q queries) Ended(ctx context.Context, id session.ID) (bool, error) {
+	ended, err := exists(ctx, q.read(), `SELECT 1 FROM ended_sessions WHERE id = $1`, id[:])
+	if err != nil {
+		return false, fmt.Errorf("look up ended session: %w", err)
+	}
+	return ended, nil
+}
+
+// Epoch implements session.Ledger.
+func (q queries) Epoch(ctx context.Context) (epoch int64, err error) {
+	err = q.read().QueryRowContext(ctx, `SELECT epoch FROM session_epoch WHERE id = 1`).Scan(&epoch)
+	if err != nil {
+		return 0, fmt.Errorf("load session epoch: %w", err)
+	}
+	return epoch, nil
+}
+
+// EndAll implements session.Ledger.
+func (q queries) EndAll(ctx context.Context) (epoch int64, err error) {
+	err = q.write(ctx, "end all sessions", func(t *txn) (err error) {
+		epoch, err = t.raiseEpoch(ctx)
+		return err
+	})
+	return epoch, err
+}
+
+func (t *txn) raiseEpoch(ctx context.Context) (epoch int64, err error) {
+	err = t.QueryRowContext(ctx, `UPDATE session_epoch SET epoch = epoch + 1 WHERE id = 1 RETURNING epoch`).Scan(&epoch)
+	if err == nil {
+		t.changed(feed.Epoch, "")
+	}
+	return epoch, err
+}
+
+// DeleteEnded implements session.Ledger. It changes no verdict and leaves no feed row: what
+// it forgets has expired.
+func (q queries) DeleteEnded(ctx context.Context, now time.Time) (int, error) {
+	return q.deleteInParts(ctx, "delete ended sessions", `
+		DELETE FROM ended_sessions
+		WHERE id IN (SELECT id FROM ended_sessions WHERE expires_at < $1 LIMIT $2)`, now)
+}

@@ -1,0 +1,55 @@
+package store
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+)
+
+// filter collects the conditions of a list and numbers their parameters.
+type filter struct {
+	conds []string
+	args  []any
+}
+
+// add takes a condition whose one parameter is written $%d.
+func (f *filter) add(cond string, arg any) {
+	f.args = append(f.args, arg)
+	f.conds = append(f.conds, fmt.Sprintf(cond, len(f.args)))
+}
+
+// match wants column to equal value; "" matches any. column is never input.
+func (f *filter) match(column, value string) {
+	if value != "" {
+		f.add(column+" = $%d", value)
+	}
+}
+
+// between wants from <= column < to; a zero time is no bound. column is never input.
+func (f *filter) between(column string, from, to time.Time) {
+	if !from.IsZero() {
+		f.add(column+" >= $%d", from.UnixMicro())
+	}
+	if !to.IsZero() {
+		f.add(column+" < $%d", to.UnixMicro())
+	}
+}
+
+func (f *filter) where() string {
+	if len(f.conds) == 0 {
+		return ""
+	}
+	return " WHERE " + strings.Join(f.conds, " AND ")
+}
+
+// page returns the clause that skips offset rows and keeps limit, all when limit is not
+// positive, with the arguments of the whole statement.
+func (f *filter) page(limit, offset int) (string, []any) {
+	n := int64(limit)
+	if limit <= 0 {
+		n = math.MaxInt64
+	}
+	args := append(f.args[:len(f.args):len(f.args)], n, max(offset, 0))
+	return fmt.Sprintf(" LIMIT $%d OFFSET $%d", len(args)-1, len(args)), args
+}

@@ -1,0 +1,157 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"strconv"
+	"strings"
+	"text/template"
+	"time"
+
+	"github.com/pressly/goose/v3"
+)
+
+// Forward only: a file, once released, never changes, and each is safe while the previous
+// version of the program still runs.
+//
+//go:embed migrations/*.sql
+var migrationFiles embed.FS
+
+// A Migration is one step of the schema.
+type Migration struct {
+	Version   int64
+	Name      string // file name without directory
+	Applied   bool
+	AppliedAt time.Time // zero when not applied
+}
+
+// Migrate brings the schema to the newest version and returns how many steps that took. A
+// schema newer than this program is left alone.
+func (db *DB) Migrate(ctx context.Context) (int, error) {
+	p, err := db.provider()
+	if err != nil {
+		return 0, fmt.Errorf("migrate: %w", err)
+	}
+	done, err := p.Up(ctx)
+	if err != nil {
+		return len(done), fmt.Errorf("migrate: %w", err)
+	}
+	return len(done), nil
+}
+
+// MigrationStatus lists the steps that this program knows, oldest first.
+func (db *DB) MigrationStatus(ctx context.Context) ([]Migration, error) {
+	p, err := db.provider()
+	if err != nil {
+		return nil, fmt.Errorf("migration status: %w", err)
+	}
+	steps, err := p.Status(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("migration status: %w", err)
+	}
+	list := make([]Migration, 0, len(steps))
+	for _, s := range steps {
+		list = append(list, Migration{
+			Version: s.Source.Version, Name: path.Base(s.Source.Path),
+			Applied: s.State == goose.StateApplied, AppliedAt: s.AppliedAt,
+		})
+	}
+	return list, nil
+}
+
+// Ready reports whether the database answers and its schema is at least as new as this
+// program: nil, or an error that says which of the two is missing.
+func (db *DB) Ready(ctx context.Context) error {
+	if err := db.Ping(ctx); err != nil {
+		return err
+	}
+	var version int64
+	err := db.r.QueryRowContext(ctx,
+		`SELECT COALESCE(max(version_id), 0) FROM goose_db_version WHERE is_applied`).Scan(&version)
+	if err != nil {
+		return fmt.Errorf("read schema version (is the database migrated?): %w", err)
+	}
+	if version < db.newest {
+		return fmt.Errorf("schema version is %d, want %d: run barong migrate", version, db.newest)
+	}
+	return nil
+}
+
+func (db *DB) provider() (*goose.Provider, error) {
+	files, err := fs.Sub(migrationFiles, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	return goose.NewProvider(goose.DialectSQLite3, db.w, rendered{files, db.dialect},
+		goose.WithDisableGlobalRegistry(true))
+}
+
+// newestMigration is the highest number that an embedded file begins with.
+func newestMigration() (int64, error) {
+	files, err := fs.ReadDir(migrationFiles, "migrations")
+	if err != nil {
+		return 0, err
+	}
+	var newest int64
+	for _, f := range files {
+		number, _, _ := strings.Cut(f.Name(), "_")
+		v, err := strconv.ParseInt(number, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("migration %s: %w", f.Name(), err)
+		}
+		newest = max(newest, v)
+	}
+	return newest, nil
+}
+
+// rendered shows the files of an FS with the words of a dialect put in.
+type rendered struct {
+	fs.FS
+	words dialect
+}
+
+// ReadDir lists without rendering, so sizes are those of the templates.
+func (r rendered) ReadDir(name string) ([]fs.DirEntry, error) { return fs.ReadDir(r.FS, name) }
+
+// Open renders a file; directories pass through.
+func (r rendered) Open(name string) (fs.File, error) {
+	f, err := r.FS.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	if info.IsDir() {
+		return f, nil
+	}
+	defer f.Close()
+	text, err := io.ReadAll(f)
+	if err != nil {
+		return nil, err
+	}
+	t, err := template.New(name).Option("missingkey=error").Parse(string(text))
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	if err := t.Execute(&out, r.words); err != nil {
+		return nil, err
+	}
+	return &renderedFile{Reader: bytes.NewReader(out.Bytes()), info: info}, nil
+}
+
+type renderedFile struct {
+	*bytes.Reader
+	info fs.FileInfo
+}
+
+func (f *renderedFile) Stat() (fs.FileInfo, error) { return f.info, nil }
+func (f *renderedFile) Close() error               { return nil }

@@ -1,0 +1,74 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"barong/internal/account"
+)
+
+const totpTable, totpSecret = "totp_secrets", "secret" // what sealing binds to
+
+// TOTPSecret implements account.TOTPStore.
+func (q queries) TOTPSecret(ctx context.Context, uid string) (account.TOTPSecret, error) {
+	var s account.TOTPSecret
+	var row string
+	var sealed []byte
+	err := q.read().QueryRowContext(ctx, `
+		SELECT u.uid, s.uuid, s.secret, s.last_step
+		FROM totp_secrets s JOIN users u ON u.id = s.user_id WHERE u.uid = $1`, uid).
+		Scan(&s.UserUID, &row, &sealed, &s.LastStep)
+	if err != nil {
+		return account.TOTPSecret{}, fmt.Errorf("load totp secret: %w", found(err, account.ErrNotFound))
+	}
+	if s.Secret, err = q.open(sealed, totpTable, totpSecret, row); err != nil {
+		return account.TOTPSecret{}, fmt.Errorf("load totp secret: %w", err)
+	}
+	return s, nil
+}
+
+// PutTOTPSecret implements account.TOTPStore; a replaced secret gets a new row identity, so
+// that the old ciphertext opens nowhere.
+func (q queries) PutTOTPSecret(ctx context.Context, s account.TOTPSecret) error {
+	return q.write(ctx, "put totp secret", func(t *txn) error {
+		user, err := userID(ctx, t, s.UserUID)
+		if err != nil {
+			return err
+		}
+		row, sealed, err := q.seal(s.Secret, totpTable, totpSecret)
+		if err != nil {
+			return err
+		}
+		_, err = t.ExecContext(ctx, `
+			INSERT INTO totp_secrets (uuid, user_id, secret, last_step, created_at, updated_at)
+			VALUES ($1, $2, $3, $4, $5, $5)
+			ON CONFLICT (user_id) DO UPDATE
+			SET uuid = excluded.uuid, secret = excluded.secret, last_step = excluded.last_step,
+			    updated_at = excluded.updated_at`,
+			row, user, sealed, s.LastStep, t.now.UnixMicro())
+		return err
+	})
+}
+
+// AdvanceTOTP implements account.TOTPStore: one conditional write, so of two equal codes
+// one wins whatever the isolation.
+func (q queries) AdvanceTOTP(ctx context.Context, uid string, step int64) (bool, error) {
+	var n int64
+	err := q.write(ctx, "advance totp", func(t *txn) (err error) {
+		n, err = affected(ctx, t, `
+			UPDATE totp_secrets SET last_step = $1, updated_at = $2
+			WHERE user_id = (SELECT id FROM users WHERE uid = $3) AND last_step < $1`,
+			step, t.now.UnixMicro(), uid)
+		return err
+	})
+	return n > 0, err
+}
+
+// DeleteTOTPSecret implements account.TOTPStore.
+func (q queries) DeleteTOTPSecret(ctx context.Context, uid string) error {
+	return q.write(ctx, "delete totp secret", func(t *txn) error {
+		_, err := t.ExecContext(ctx,
+			`DELETE FROM totp_secrets WHERE user_id = (SELECT id FROM users WHERE uid = $1)`, uid)
+		return err
+	})
+}

@@ -1,0 +1,36 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"barong/internal/account"
+)
+
+const (
+	selectUserPrincipal = `
+		SELECT uid, email, username, role, level, state, otp, referral_id, version, session_generation
+		FROM users WHERE uid = $1`
+	selectServiceAccountPrincipal = `
+		SELECT a.uid, a.email, a.role, a.level, a.state, COALESCE(o.uid, ''), a.version
+		FROM service_accounts a LEFT JOIN users o ON o.id = a.owner_id WHERE a.uid = $1`
+)
+
+// Principal implements account.Reader: one statement for a user, two for a service account.
+func (db *DB) Principal(ctx context.Context, uid string) (account.Principal, error) {
+	p := account.Principal{Kind: account.KindUser}
+	err := db.userByUID.row(ctx, db.r, uid).Scan(&p.UID, &p.Email, &p.Username, &p.Role, &p.Level,
+		&p.State, &p.OTP, &p.ReferralID, &p.Version, &p.SessionGeneration)
+	err = found(err, account.ErrNotFound)
+	if errors.Is(err, account.ErrNotFound) {
+		p = account.Principal{Kind: account.KindServiceAccount}
+		err = db.serviceAccountByUID.row(ctx, db.r, uid).Scan(&p.UID, &p.Email, &p.Role, &p.Level,
+			&p.State, &p.OwnerUID, &p.Version)
+		err = found(err, account.ErrNotFound)
+	}
+	if err != nil {
+		return account.Principal{}, fmt.Errorf("load principal: %w", err)
+	}
+	return p, nil
+}

@@ -1,0 +1,147 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"barong/internal/feed"
+	"barong/policy"
+)
+
+const enabled = "enabled"
+
+const selectRestriction = `
+	SELECT id, category, scope, value, code, state, lock_version, created_at, updated_at
+	FROM restrictions `
+
+func scanRestriction(row scanner) (r policy.Restriction, err error) {
+	err = row.Scan(&r.ID, &r.Category, &r.Scope, &r.Value, &r.Code, &r.State, &r.LockVersion,
+		at(&r.CreatedAt), at(&r.UpdatedAt))
+	return r, found(err, policy.ErrNotFound)
+}
+
+func listRestrictions(ctx context.Context, q querier) ([]policy.Restriction, error) {
+	return list(ctx, q, scanRestriction, selectRestriction+`ORDER BY id`)
+}
+
+// Restrictions implements policy.Tx.
+func (q queries) Restrictions(ctx context.Context) ([]policy.Restriction, error) {
+	all, err := listRestrictions(ctx, q.read())
+	if err != nil {
+		return nil, fmt.Errorf("list restrictions: %w", err)
+	}
+	return all, nil
+}
+
+// AddRestriction implements policy.Tx.
+func (q queries) AddRestriction(ctx context.Context, r *policy.Restriction) error {
+	return q.write(ctx, "add restriction", func(t *txn) error {
+		err := t.QueryRowContext(ctx, `
+			INSERT INTO restrictions (category, scope, value, code, state, lock_version, created_at, updated_at)
+			VALUES ($1, $2, $3, $4, $5, 1, $6, $6)
+			ON CONFLICT DO NOTHING
+			RETURNING id`,
+			r.Category, r.Scope, r.Value, r.Code, r.State, t.now.UnixMicro()).Scan(&r.ID)
+		if err := inserted(err, policy.ErrTaken); err != nil {
+			return err
+		}
+		r.LockVersion, r.CreatedAt, r.UpdatedAt = 1, t.now, t.now
+		t.changed(feed.Policy, "")
+		return t.cutSessions(ctx, policy.Restriction{}, *r)
+	})
+}
+
+// PutRestriction implements policy.Tx. A blocklogin rule whose scope or value changes while
+// it is enabled counts as becoming enabled: it matches others than before.
+func (q queries) PutRestriction(ctx context.Context, r *policy.Restriction) error {
+	return q.write(ctx, "put restriction", func(t *txn) error {
+		old, err := scanRestriction(t.QueryRowContext(ctx,
+			selectRestriction+`WHERE id = $1 AND lock_version = $2`+q.db.dialect.Lock, r.ID, r.LockVersion))
+		if err != nil {
+			return err
+		}
+		taken, err := exists(ctx, t, `
+			SELECT 1 FROM restrictions
+			WHERE category = $1 AND scope = $2 AND value = $3 AND id <> $4`,
+			r.Category, r.Scope, r.Value, r.ID)
+		if err != nil {
+			return err
+		}
+		if taken {
+			return policy.ErrTaken
+		}
+		_, err = t.ExecContext(ctx, `
+			UPDATE restrictions
+			SET category = $1, scope = $2, value = $3, code = $4, state = $5,
+			    lock_version = lock_version + 1, updated_at = $6
+			WHERE id = $7`,
+			r.Category, r.Scope, r.Value, r.Code, r.State, t.now.UnixMicro(), r.ID)
+		if err := updated(err, policy.ErrTaken); err != nil {
+			return err
+		}
+		r.LockVersion, r.CreatedAt, r.UpdatedAt = old.LockVersion+1, old.CreatedAt, t.now
+		t.changed(feed.Policy, "")
+		return t.cutSessions(ctx, old, *r)
+	})
+}
+
+// cutSessions ends the sessions that a blocklogin rule matches when it becomes enabled
+// (design D11), by one write however many they are.
+func (t *txn) cutSessions(ctx context.Context, old, r policy.Restriction) error {
+	blocks := func(r policy.Restriction) bool {
+		return r.Category == policy.Blocklogin && r.State == enabled
+	}
+	if !blocks(r) || blocks(old) && old.Scope == r.Scope && old.Value == r.Value {
+		return nil
+	}
+	if r.Scope == policy.ScopeAll {
+		_, err := t.raiseEpoch(ctx)
+		return err
+	}
+	_, err := t.ExecContext(ctx, `
+		INSERT INTO session_cuts (scope, value, cut_at) VALUES ($1, $2, $3)
+		ON CONFLICT (scope, value) DO UPDATE
+		SET cut_at = CASE WHEN excluded.cut_at > session_cuts.cut_at
+		                  THEN excluded.cut_at ELSE session_cuts.cut_at END`,
+		r.Scope, r.Value, t.now.UnixMicro())
+	return err
+}
+
+// DeleteRestriction implements policy.Tx; what it has cut stays cut.
+func (q queries) DeleteRestriction(ctx context.Context, id int64) error {
+	return q.write(ctx, "delete restriction", func(t *txn) error {
+		n, err := affected(ctx, t, `DELETE FROM restrictions WHERE id = $1`, id)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return policy.ErrNotFound
+		}
+		t.changed(feed.Policy, "")
+		return nil
+	})
+}
+
+// Rows implements policy.Store.
+func (q queries) Rows(ctx context.Context) (policy.Rows, error) {
+	var rows policy.Rows
+	err := q.view(ctx, "load policy", func(q querier) (err error) {
+		if err = q.QueryRowContext(ctx, `SELECT seq FROM feed WHERE id = 1`).Scan(&rows.Seq); err != nil {
+			return err
+		}
+		if rows.Permissions, err = listPermissions(ctx, q); err != nil {
+			return err
+		}
+		if rows.Restrictions, err = listRestrictions(ctx, q); err != nil {
+			return err
+		}
+		rows.Cuts, err = list(ctx, q, func(row scanner) (c policy.Cut, err error) {
+			return c, row.Scan(&c.Scope, &c.Value, at(&c.At))
+		}, `SELECT scope, value, cut_at FROM session_cuts ORDER BY id`)
+		return err
+	})
+	if err != nil {
+		return policy.Rows{}, err
+	}
+	return rows, nil
+}

@@ -1,0 +1,139 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"barong/internal/account"
+	"barong/internal/feed"
+)
+
+const selectServiceAccount = `
+	SELECT a.id, a.uid, COALESCE(o.uid, ''), a.email, a.role, a.level, a.state, a.version,
+	       a.lock_version, a.created_at, a.updated_at
+	FROM service_accounts a LEFT JOIN users o ON o.id = a.owner_id `
+
+func scanServiceAccount(row scanner) (a account.ServiceAccount, err error) {
+	err = row.Scan(&a.ID, &a.UID, &a.OwnerUID, &a.Email, &a.Role, &a.Level, &a.State, &a.Version,
+		&a.LockVersion, at(&a.CreatedAt), at(&a.UpdatedAt))
+	return a, found(err, account.ErrNotFound)
+}
+
+// ServiceAccount implements account.ServiceAccountStore.
+func (q queries) ServiceAccount(ctx context.Context, uid string) (account.ServiceAccount, error) {
+	a, err := scanServiceAccount(q.read().QueryRowContext(ctx, selectServiceAccount+`WHERE a.uid = $1`, uid))
+	if err != nil {
+		return account.ServiceAccount{}, fmt.Errorf("load service account: %w", err)
+	}
+	return a, nil
+}
+
+// ServiceAccountsOf implements account.ServiceAccountStore.
+func (q queries) ServiceAccountsOf(ctx context.Context, ownerUID string) ([]account.ServiceAccount, error) {
+	all, err := list(ctx, q.read(), scanServiceAccount, selectServiceAccount+`WHERE o.uid = $1 ORDER BY a.id`, ownerUID)
+	if err != nil {
+		return nil, fmt.Errorf("list service accounts: %w", err)
+	}
+	return all, nil
+}
+
+// AddServiceAccount implements account.ServiceAccountStore; it folds a.Email.
+func (q queries) AddServiceAccount(ctx context.Context, a *account.ServiceAccount) error {
+	return q.write(ctx, "add service account", func(t *txn) error {
+		if err := t.lockFeed(ctx); err != nil { // see AddUser
+			return err
+		}
+		owner, err := t.ownerID(ctx, a.OwnerUID)
+		if err != nil {
+			return err
+		}
+		email := fold(a.Email)
+		taken, err := exists(ctx, t, `SELECT 1 FROM users WHERE uid = $1 OR email = $2`, a.UID, email)
+		if err != nil {
+			return err
+		}
+		if taken {
+			return account.ErrTaken
+		}
+		a.Email, a.Version, a.LockVersion, a.CreatedAt, a.UpdatedAt = email, 1, 1, t.now, t.now
+		err = t.QueryRowContext(ctx, `
+			INSERT INTO service_accounts (uid, owner_id, email, role, level, state, version,
+			                              lock_version, created_at, updated_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)
+			ON CONFLICT DO NOTHING
+			RETURNING id`,
+			a.UID, owner, a.Email, a.Role, a.Level, a.State, a.Version, a.LockVersion,
+			t.now.UnixMicro()).Scan(&a.ID)
+		if err := inserted(err, account.ErrTaken); err != nil {
+			return err
+		}
+		t.changed(feed.Principal, a.UID)
+		return nil
+	})
+}
+
+// PutServiceAccount implements account.ServiceAccountStore. a gets the counters and
+// UpdatedAt as written; ErrNotFound also when there is no such owner.
+func (q queries) PutServiceAccount(ctx context.Context, a *account.ServiceAccount) error {
+	return q.write(ctx, "put service account", func(t *txn) error {
+		n, err := affected(ctx, t,
+			`UPDATE service_accounts SET lock_version = lock_version WHERE uid = $1`, a.UID) // see lockedUser
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return account.ErrNotFound
+		}
+		old, err := scanServiceAccount(t.QueryRowContext(ctx, selectServiceAccount+`WHERE a.uid = $1`, a.UID))
+		if err != nil {
+			return err
+		}
+		owner, err := t.ownerID(ctx, a.OwnerUID)
+		if err != nil {
+			return err
+		}
+		email := fold(a.Email)
+		taken, err := exists(ctx, t, `SELECT 1 FROM service_accounts WHERE email = $1 AND id <> $2`, email, old.ID)
+		if err == nil && !taken && email != old.Email {
+			taken, err = exists(ctx, t, `SELECT 1 FROM users WHERE email = $1`, email)
+		}
+		if err != nil {
+			return err
+		}
+		if taken {
+			return account.ErrTaken
+		}
+		version := old.Version
+		if email != old.Email || a.OwnerUID != old.OwnerUID || a.Role != old.Role || a.Level != old.Level ||
+			a.State != old.State {
+			version++
+		}
+		_, err = t.ExecContext(ctx, `
+			UPDATE service_accounts
+			SET owner_id = $1, email = $2, role = $3, level = $4, state = $5, version = $6,
+			    lock_version = lock_version + 1, updated_at = $7
+			WHERE id = $8`,
+			owner, email, a.Role, a.Level, a.State, version, t.now.UnixMicro(), old.ID)
+		if err := updated(err, account.ErrTaken); err != nil {
+			return err
+		}
+		a.ID, a.Email, a.CreatedAt, a.UpdatedAt = old.ID, email, old.CreatedAt, t.now
+		a.Version, a.LockVersion = version, old.LockVersion+1
+		if version != old.Version {
+			t.changed(feed.Principal, a.UID)
+		}
+		return nil
+	})
+}
+
+// ownerID is the row id of an owner, nil for "".
+func (t *txn) ownerID(ctx context.Context, uid string) (*int64, error) {
+	if uid == "" {
+		return nil, nil
+	}
+	id, err := userID(ctx, t, uid)
+	if err != nil {
+		return nil, fmt.Errorf("owner: %w", err)
+	}
+	return &id, nil
+}

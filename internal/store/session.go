@@ -1,0 +1,124 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"barong/internal/session"
+)
+
+const selectSession = `
+	SELECT uid, ip, user_agent, csrf_token, generation, epoch, created_at, expires_at
+	FROM sessions WHERE id = $1 AND expires_at > $2`
+
+// Session implements session.Store.
+func (db *DB) Session(ctx context.Context, id session.ID, now time.Time) (session.Session, error) {
+	s := session.Session{ID: id}
+	var ip string
+	var agent []byte
+	err := db.sessionByID.row(ctx, db.r, id[:], now.UnixMicro()).Scan(&s.UID, &ip, &agent,
+		&s.CSRFToken, &s.Generation, &s.Epoch, at(&s.CreatedAt), at(&s.ExpiresAt))
+	if err != nil {
+		return session.Session{}, fmt.Errorf("load session: %w", found(err, session.ErrNotFound))
+	}
+	s.UserAgent = string(agent)
+	if ip != "" {
+		if s.IP, err = netip.ParseAddr(ip); err != nil {
+			return session.Session{}, fmt.Errorf("load session: %w", err)
+		}
+	}
+	return s, nil
+}
+
+// AddSession implements session.Store; an id that exists is an error.
+func (q queries) AddSession(ctx context.Context, s session.Session) error {
+	return q.write(ctx, "add session", func(t *txn) error {
+		ip := ""
+		if s.IP.IsValid() {
+			ip = s.IP.String()
+		}
+		_, err := t.ExecContext(ctx, `
+			INSERT INTO sessions (id, uid, ip, user_agent, csrf_token, generation, epoch, created_at, expires_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+			s.ID[:], s.UID, ip, []byte(s.UserAgent), s.CSRFToken, s.Generation, s.Epoch,
+			s.CreatedAt.UnixMicro(), s.ExpiresAt.UnixMicro())
+		return err
+	})
+}
+
+// SlideSessions implements session.Store: a statement and a transaction for every 200, in
+// the order of ids so that two callers cannot wait for each other. An error may leave some
+// written; sliding again is harmless.
+func (q queries) SlideSessions(ctx context.Context, to map[session.ID]time.Time) error {
+	ids := slices.SortedFunc(maps.Keys(to), func(a, b session.ID) int { return bytes.Compare(a[:], b[:]) })
+	for part := range slices.Chunk(ids, 200) {
+		var values []string
+		var args []any
+		for _, id := range part {
+			n := len(args)
+			values = append(values, fmt.Sprintf("(CAST($%d AS %s), CAST($%d AS BIGINT))", n+1, q.db.dialect.BYTES, n+2))
+			args = append(args, id[:], to[id].UnixMicro())
+		}
+		err := q.write(ctx, "slide sessions", func(t *txn) error {
+			_, err := t.ExecContext(ctx, `
+				WITH slid (id, expires_at) AS (VALUES `+strings.Join(values, ", ")+`)
+				UPDATE sessions SET expires_at = slid.expires_at
+				FROM slid
+				WHERE sessions.id = slid.id AND sessions.expires_at < slid.expires_at`, args...)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// RestampSession implements session.Store.
+func (q queries) RestampSession(ctx context.Context, id session.ID, generation int64) error {
+	return q.write(ctx, "restamp session", func(t *txn) error {
+		n, err := affected(ctx, t, `UPDATE sessions SET generation = $1 WHERE id = $2`, generation, id[:])
+		if err == nil && n == 0 {
+			err = session.ErrNotFound
+		}
+		return err
+	})
+}
+
+// DeleteSession implements session.Store.
+func (q queries) DeleteSession(ctx context.Context, id session.ID) error {
+	return q.write(ctx, "delete session", func(t *txn) error {
+		_, err := t.ExecContext(ctx, `DELETE FROM sessions WHERE id = $1`, id[:])
+		return err
+	})
+}
+
+// DeleteExpired implements session.Store.
+func (q queries) DeleteExpired(ctx context.Context, now time.Time) (int, error) {
+	return q.deleteInParts(ctx, "delete expired sessions", `
+		DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < $1 LIMIT $2)`, now)
+}
+
+// deleteInParts repeats a DELETE of at most $2 rows older than $1, each in its own
+// transaction, so that other writers get their turn.
+func (q queries) deleteInParts(ctx context.Context, what, text string, before time.Time) (int, error) {
+	const part = 1000
+	total := 0
+	for {
+		var n int64
+		err := q.write(ctx, what, func(t *txn) (err error) {
+			n, err = affected(ctx, t, text, before.UnixMicro(), part)
+			return err
+		})
+		total += int(n)
+		if err != nil || n < part {
+			return total, err
+		}
+	}
+}

@@ -1,0 +1,270 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"barong/internal/account"
+	"barong/internal/feed"
+	"barong/policy"
+)
+
+// querier is what *sql.DB and *sql.Tx share.
+type querier interface {
+	ExecContext(ctx context.Context, text string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, text string, args ...any) *sql.Row
+}
+
+// queries has the methods that work both inside a transaction and on their own.
+type queries struct {
+	db *DB
+	tx *txn // nil outside a transaction
+}
+
+var (
+	_ account.Tx = queries{}
+	_ policy.Tx  = queries{}
+)
+
+// txn is one writing transaction.
+type txn struct {
+	*sql.Tx
+	now     time.Time
+	changes []feed.Change // Seq unset; each kind and ref once
+}
+
+// changed notes something for the change feed, once.
+func (t *txn) changed(kind feed.Kind, ref string) {
+	c := feed.Change{Kind: kind, Ref: ref}
+	if !slices.Contains(t.changes, c) {
+		t.changes = append(t.changes, c)
+	}
+}
+
+// lockFeed makes transactions that call it wait for each other, and for every one that is
+// about to commit a verdict-changing write. SQLite writers are alone anyway.
+func (t *txn) lockFeed(ctx context.Context) error {
+	_, err := t.ExecContext(ctx, `UPDATE feed SET seq = seq WHERE id = 1`)
+	return err
+}
+
+// publish writes the change-feed rows. Taking the counter is the last wait of a
+// transaction: from here to the commit nobody else commits a number, so numbers have no
+// gaps and commits become visible in their order.
+func (t *txn) publish(ctx context.Context) error {
+	if len(t.changes) == 0 {
+		return nil
+	}
+	var seq int64
+	err := t.QueryRowContext(ctx, `UPDATE feed SET seq = seq + 1 WHERE id = 1 RETURNING seq`).Scan(&seq)
+	if err != nil {
+		return fmt.Errorf("take change number: %w", err)
+	}
+	for part := range slices.Chunk(t.changes, 200) {
+		args := []any{seq, t.now.UnixMicro()}
+		var rows []string
+		for _, c := range part {
+			n := len(args)
+			rows = append(rows, fmt.Sprintf("($1, $%d, $%d, $2)", n+1, n+2))
+			args = append(args, string(c.Kind), c.Ref)
+		}
+		_, err := t.ExecContext(ctx, `INSERT INTO changes (seq, kind, ref, created_at) VALUES `+
+			strings.Join(rows, ", "), args...)
+		if err != nil {
+			return fmt.Errorf("write changes: %w", err)
+		}
+	}
+	return nil
+}
+
+// Update runs f in one transaction; see account.Store.
+func (db *DB) Update(ctx context.Context, f func(account.Tx) error) error {
+	return db.transact(ctx, func(t *txn) error { return f(queries{db: db, tx: t}) })
+}
+
+// UpdatePolicy runs f in one transaction; see policy.Store.
+func (db *DB) UpdatePolicy(ctx context.Context, f func(policy.Tx) error) error {
+	return db.transact(ctx, func(t *txn) error { return f(queries{db: db, tx: t}) })
+}
+
+// transact runs f in a writing transaction and publishes its changes with it, again when
+// the engine asks for it. An error or a panic of f undoes everything.
+func (db *DB) transact(ctx context.Context, f func(*txn) error) error {
+	const tries = 5
+	for n := 1; ; n++ {
+		err := db.transactOnce(ctx, f)
+		if err == nil || n == tries || !isTransient(err) || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+func (db *DB) transactOnce(ctx context.Context, f func(*txn) error) error {
+	tx, err := db.w.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	defer tx.Rollback() // does nothing after Commit
+	t := &txn{Tx: tx, now: db.now().UTC().Truncate(time.Microsecond)}
+	if err := f(t); err != nil {
+		return err
+	}
+	if err := t.publish(ctx); err != nil {
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	if len(t.changes) > 0 {
+		select {
+		case db.hint <- struct{}{}:
+		default: // one is already waiting
+		}
+	}
+	return nil
+}
+
+// write runs f in the transaction that q belongs to, or in one of its own; what names it in
+// errors.
+func (q queries) write(ctx context.Context, what string, f func(*txn) error) error {
+	var err error
+	if q.tx != nil {
+		err = f(q.tx)
+	} else {
+		err = q.db.transact(ctx, f)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
+// read is where a single read goes: the transaction q belongs to, or committed rows.
+func (q queries) read() querier {
+	if q.tx != nil {
+		return q.tx
+	}
+	return q.db.r
+}
+
+// view runs several reads at one point in time.
+func (q queries) view(ctx context.Context, what string, f func(querier) error) error {
+	err := func() error {
+		if q.tx != nil {
+			return f(q.tx)
+		}
+		tx, err := q.db.r.BeginTx(ctx, &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead})
+		if err != nil {
+			return err
+		}
+		defer tx.Rollback()
+		return f(tx)
+	}()
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
+// found turns "no rows" into the domain's word for it.
+func found(err, notFound error) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return notFound
+	}
+	return err
+}
+
+// inserted reads the RETURNING row of an INSERT … ON CONFLICT DO NOTHING: no row means that
+// a unique value is in use. Unlike a violation it leaves the transaction usable on every
+// engine.
+func inserted(err, taken error) error { return found(err, taken) }
+
+// updated turns the violation of a unique key into the domain's word for it.
+func updated(err, taken error) error {
+	if isUnique(err) {
+		return taken
+	}
+	return err
+}
+
+// exists reports whether a query has a row.
+func exists(ctx context.Context, q querier, text string, args ...any) (bool, error) {
+	var one int
+	err := q.QueryRowContext(ctx, text, args...).Scan(&one)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// affected runs a statement and returns how many rows it changed.
+func affected(ctx context.Context, q querier, text string, args ...any) (int64, error) {
+	res, err := q.ExecContext(ctx, text, args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+type scanner interface{ Scan(dest ...any) error }
+
+// list reads every row; nil when there is none.
+func list[T any](ctx context.Context, q querier, scan func(scanner) (T, error), text string, args ...any) ([]T, error) {
+	rows, err := q.QueryContext(ctx, text, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []T
+	for rows.Next() {
+		v, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, v)
+	}
+	return all, rows.Err()
+}
+
+// at scans a column of microseconds; NULL is the zero time.
+func at(t *time.Time) sql.Scanner { return (*micros)(t) }
+
+type micros time.Time
+
+// Scan implements sql.Scanner.
+func (m *micros) Scan(v any) error {
+	var n sql.NullInt64
+	if err := n.Scan(v); err != nil {
+		return err
+	}
+	*m = micros{}
+	if n.Valid {
+		*m = micros(time.UnixMicro(n.Int64).UTC())
+	}
+	return nil
+}
+
+// orNull writes a time, the zero one as NULL.
+func orNull(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UnixMicro()
+}
+
+// textOrNull writes a string, "" as NULL.
+func textOrNull(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
+// fold is the one form of e-mail addresses in the database.
+func fold(email string) string { return strings.ToLower(strings.TrimSpace(email)) }

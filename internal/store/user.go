@@ -1,0 +1,195 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"barong/internal/account"
+	"barong/internal/feed"
+)
+
+const selectUser = `
+	SELECT u.id, u.uid, u.email, u.username, u.password_digest, u.role, u.level, u.otp, u.state,
+	       u.admin_state, u.data, u.referral_id, r.uid, u.session_generation, u.version,
+	       u.lock_version, u.created_at, u.updated_at
+	FROM users u LEFT JOIN users r ON r.id = u.referral_id `
+
+func scanUser(row scanner) (u account.User, err error) {
+	err = row.Scan(&u.ID, &u.UID, &u.Email, &u.Username, &u.PasswordDigest, &u.Role, &u.Level,
+		&u.OTP, &u.State, &u.AdminState, &u.Data, &u.ReferralID, &u.ReferralUID,
+		&u.SessionGeneration, &u.Version, &u.LockVersion, at(&u.CreatedAt), at(&u.UpdatedAt))
+	return u, found(err, account.ErrNotFound)
+}
+
+// User implements account.UserStore.
+func (q queries) User(ctx context.Context, uid string) (account.User, error) {
+	u, err := scanUser(q.read().QueryRowContext(ctx, selectUser+`WHERE u.uid = $1`, uid))
+	if err != nil {
+		return account.User{}, fmt.Errorf("load user: %w", err)
+	}
+	return u, nil
+}
+
+// UserByEmail implements account.UserStore; it folds the address itself.
+func (q queries) UserByEmail(ctx context.Context, email string) (account.User, error) {
+	u, err := scanUser(q.read().QueryRowContext(ctx, selectUser+`WHERE u.email = $1`, fold(email)))
+	if err != nil {
+		return account.User{}, fmt.Errorf("load user by e-mail: %w", err)
+	}
+	return u, nil
+}
+
+// AddUser implements account.UserStore. It folds u.Email and takes SessionGeneration as
+// given; ErrNotFound when the referrer is not there.
+func (q queries) AddUser(ctx context.Context, u *account.User) error {
+	return q.write(ctx, "add user", func(t *txn) error {
+		// uids are unique over two tables, which no index can hold: those who add one wait
+		// for each other.
+		if err := t.lockFeed(ctx); err != nil {
+			return err
+		}
+		taken, err := exists(ctx, t, `SELECT 1 FROM service_accounts WHERE uid = $1`, u.UID)
+		if err != nil {
+			return err
+		}
+		if taken {
+			return account.ErrTaken
+		}
+		if err := t.referrerExists(ctx, u.ReferralID); err != nil {
+			return err
+		}
+		u.Email, u.Version, u.LockVersion, u.CreatedAt, u.UpdatedAt = fold(u.Email), 1, 1, t.now, t.now
+		err = t.QueryRowContext(ctx, `
+			INSERT INTO users (uid, email, username, password_digest, role, level, otp, state,
+			                   admin_state, data, referral_id, session_generation, version,
+			                   lock_version, created_at, updated_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15)
+			ON CONFLICT DO NOTHING
+			RETURNING id`,
+			u.UID, u.Email, u.Username, u.PasswordDigest, u.Role, u.Level, u.OTP, u.State,
+			u.AdminState, u.Data, u.ReferralID, u.SessionGeneration, u.Version, u.LockVersion,
+			t.now.UnixMicro()).Scan(&u.ID)
+		if err := inserted(err, account.ErrTaken); err != nil {
+			return err
+		}
+		t.changed(feed.Principal, u.UID)
+		return nil
+	})
+}
+
+// PutUser implements account.UserStore. SessionGeneration is never lowered, so that a
+// stale copy cannot revive ended sessions. u gets the counters and UpdatedAt as written.
+// ErrNotFound also when the referrer is not there.
+func (q queries) PutUser(ctx context.Context, u *account.User) error {
+	return q.write(ctx, "put user", func(t *txn) error {
+		old, err := t.lockedUser(ctx, u.UID)
+		if err != nil {
+			return err
+		}
+		email := fold(u.Email)
+		taken, err := exists(ctx, t,
+			`SELECT 1 FROM users WHERE (email = $1 OR username = $2) AND id <> $3`, email, u.Username, old.ID)
+		if err != nil {
+			return err
+		}
+		if taken {
+			return account.ErrTaken
+		}
+		if err := t.referrerExists(ctx, u.ReferralID); err != nil {
+			return err
+		}
+		version, generation := old.Version, max(old.SessionGeneration, u.SessionGeneration)
+		if email != old.Email || u.Role != old.Role || u.Level != old.Level || u.OTP != old.OTP ||
+			u.State != old.State || !same(u.Username, old.Username) || !same(u.ReferralID, old.ReferralID) {
+			version++
+		}
+		_, err = t.ExecContext(ctx, `
+			UPDATE users
+			SET email = $1, username = $2, password_digest = $3, role = $4, level = $5, otp = $6,
+			    state = $7, admin_state = $8, data = $9, referral_id = $10,
+			    session_generation = $11, version = $12, lock_version = lock_version + 1,
+			    updated_at = $13
+			WHERE id = $14`,
+			email, u.Username, u.PasswordDigest, u.Role, u.Level, u.OTP, u.State, u.AdminState,
+			u.Data, u.ReferralID, generation, version, t.now.UnixMicro(), old.ID)
+		if err := updated(err, account.ErrTaken); err != nil {
+			return err
+		}
+		u.ID, u.Email, u.CreatedAt, u.UpdatedAt = old.ID, email, old.CreatedAt, t.now
+		u.SessionGeneration, u.Version, u.LockVersion = generation, version, old.LockVersion+1
+		if version != old.Version || generation != old.SessionGeneration {
+			t.changed(feed.Principal, u.UID)
+		}
+		return nil
+	})
+}
+
+// lockedUser loads a user for changing: nobody else changes the row before the commit.
+func (t *txn) lockedUser(ctx context.Context, uid string) (account.User, error) {
+	// Locks first by a write that changes nothing: an outer join cannot be locked on every
+	// engine.
+	n, err := affected(ctx, t, `UPDATE users SET lock_version = lock_version WHERE uid = $1`, uid)
+	if err != nil {
+		return account.User{}, err
+	}
+	if n == 0 {
+		return account.User{}, account.ErrNotFound
+	}
+	return scanUser(t.QueryRowContext(ctx, selectUser+`WHERE u.uid = $1`, uid))
+}
+
+func (t *txn) referrerExists(ctx context.Context, id *int64) error {
+	if id == nil {
+		return nil
+	}
+	ok, err := exists(ctx, t, `SELECT 1 FROM users WHERE id = $1`, *id)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return fmt.Errorf("referrer: %w", account.ErrNotFound)
+	}
+	return nil
+}
+
+// userID is the row id behind a uid; account.ErrNotFound.
+func userID(ctx context.Context, q querier, uid string) (id int64, err error) {
+	err = q.QueryRowContext(ctx, `SELECT id FROM users WHERE uid = $1`, uid).Scan(&id)
+	return id, found(err, account.ErrNotFound)
+}
+
+// CountUsers implements account.UserStore.
+func (q queries) CountUsers(ctx context.Context, role, state string) (int, error) {
+	var f filter
+	f.match("role", role)
+	f.match("state", state)
+	var n int
+	err := q.read().QueryRowContext(ctx, `SELECT count(*) FROM users`+f.where(), f.args...).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("count users: %w", err)
+	}
+	return n, nil
+}
+
+// EndSessions implements account.Tx. Service accounts have no sessions: ErrNotFound.
+func (q queries) EndSessions(ctx context.Context, uid string) (int64, error) {
+	var generation int64
+	err := q.write(ctx, "end sessions of user", func(t *txn) error {
+		err := t.QueryRowContext(ctx, `
+			UPDATE users
+			SET session_generation = session_generation + 1, lock_version = lock_version + 1,
+			    updated_at = $2
+			WHERE uid = $1
+			RETURNING session_generation`, uid, t.now.UnixMicro()).Scan(&generation)
+		if err != nil {
+			return found(err, account.ErrNotFound)
+		}
+		t.changed(feed.Principal, uid)
+		return nil
+	})
+	return generation, err
+}
+
+func same[T comparable](a, b *T) bool {
+	return a == nil && b == nil || a != nil && b != nil && *a == *b
+}

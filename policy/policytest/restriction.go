@@ -1,0 +1,149 @@
+package policytest
+
+import (
+	"testing"
+	"time"
+
+	"barong/policy"
+)
+
+func newRestriction(n string) policy.Restriction {
+	return policy.Restriction{
+		Category: policy.Blacklist, Scope: policy.ScopeIP, Value: n, Code: 471, State: "disabled",
+	}
+}
+
+func blocklogin(scope, value string) policy.Restriction {
+	return policy.Restriction{Category: policy.Blocklogin, Scope: scope, Value: value, Code: 423, State: "enabled"}
+}
+
+func addRestriction(t testing.TB, s policy.Tx, r policy.Restriction) policy.Restriction {
+	t.Helper()
+	must(t, s.AddRestriction(t.Context(), &r))
+	return r
+}
+
+func restrictionRoundTrip(t *testing.T, s Store) {
+	want := []policy.Restriction{
+		addRestriction(t, s, newRestriction("192.0.2.2")), addRestriction(t, s, newRestriction("192.0.2.1")),
+	}
+	if r := want[0]; r.ID == 0 || r.LockVersion == 0 || r.CreatedAt.IsZero() || r.UpdatedAt.Location() != time.UTC {
+		t.Errorf("got %+v, want ID, LockVersion and times filled", r)
+	}
+	got, err := s.Restrictions(t.Context())
+	must(t, err)
+	equal(t, got, want)
+}
+
+func restrictionTaken(t *testing.T, s Store) {
+	addRestriction(t, s, newRestriction("a"))
+	again := newRestriction("a")
+	again.Code, again.State = 401, "enabled"
+	wantErr(t, s.AddRestriction(t.Context(), &again), policy.ErrTaken)
+	for _, change := range []func(*policy.Restriction){
+		func(r *policy.Restriction) { r.Category = policy.Whitelist },
+		func(r *policy.Restriction) { r.Scope = policy.ScopeSubnet },
+		func(r *policy.Restriction) { r.Value = "b" },
+	} {
+		r := newRestriction("a")
+		change(&r)
+		r = addRestriction(t, s, r)
+		r.Category, r.Scope, r.Value = again.Category, again.Scope, again.Value
+		wantErr(t, s.PutRestriction(t.Context(), &r), policy.ErrTaken)
+	}
+}
+
+func restrictionPut(t *testing.T, s Store) {
+	r := addRestriction(t, s, newRestriction("a"))
+	stale := r
+	r.Category, r.Scope, r.Value, r.Code, r.State = policy.Maintenance, policy.ScopeCountry, "PA", 503, "enabled"
+	must(t, s.PutRestriction(t.Context(), &r))
+	equal(t, r.LockVersion, stale.LockVersion+1)
+	wantErr(t, s.PutRestriction(t.Context(), &stale), policy.ErrNotFound)
+	got, err := s.Restrictions(t.Context())
+	must(t, err)
+	equal(t, got, []policy.Restriction{r})
+}
+
+func restrictionNotFound(t *testing.T, s Store) {
+	ghost := newRestriction("a")
+	ghost.ID, ghost.LockVersion = 404, 1
+	wantErr(t, s.PutRestriction(t.Context(), &ghost), policy.ErrNotFound)
+	wantErr(t, s.DeleteRestriction(t.Context(), 404), policy.ErrNotFound)
+}
+
+// ended returns the cuts and the epoch.
+func ended(t testing.TB, s Store) ([]policy.Cut, int64) {
+	t.Helper()
+	rows, err := s.Rows(t.Context())
+	must(t, err)
+	e, err := s.Epoch(t.Context())
+	must(t, err)
+	return rows.Cuts, e
+}
+
+func cutOnEnable(t *testing.T, s Store) {
+	r := addRestriction(t, s, blocklogin(policy.ScopeCountry, "PA"))
+	cuts, e := ended(t, s)
+	equal(t, cuts, []policy.Cut{{Scope: policy.ScopeCountry, Value: "PA", At: r.CreatedAt}})
+	equal(t, e, int64(0))
+	r.State = "disabled"
+	must(t, s.PutRestriction(t.Context(), &r))
+	again, _ := ended(t, s)
+	equal(t, again, cuts)
+	r.State = "enabled"
+	must(t, s.PutRestriction(t.Context(), &r))
+	cuts, e = ended(t, s)
+	equal(t, cuts, []policy.Cut{{Scope: policy.ScopeCountry, Value: "PA", At: r.UpdatedAt}})
+	equal(t, e, int64(0))
+}
+
+func epochOnEnable(t *testing.T, s Store) {
+	r := addRestriction(t, s, blocklogin(policy.ScopeAll, "all"))
+	cuts, e := ended(t, s)
+	equal(t, len(cuts), 0)
+	equal(t, e, int64(1))
+	for _, state := range []string{"disabled", "enabled"} {
+		r.State = state
+		must(t, s.PutRestriction(t.Context(), &r))
+	}
+	_, e = ended(t, s)
+	equal(t, e, int64(2))
+}
+
+func cutNever(t *testing.T, s Store) {
+	off := blocklogin(policy.ScopeIP, "192.0.2.1")
+	off.State = "disabled"
+	addRestriction(t, s, off)
+	black := newRestriction("192.0.2.2")
+	black.State = "enabled"
+	addRestriction(t, s, black)
+	cuts, e := ended(t, s)
+	equal(t, len(cuts), 0)
+	equal(t, e, int64(0))
+	on := addRestriction(t, s, blocklogin(policy.ScopeIP, "192.0.2.3"))
+	before, _ := ended(t, s)
+	on.Code = 401 // stays enabled
+	must(t, s.PutRestriction(t.Context(), &on))
+	after, _ := ended(t, s)
+	equal(t, after, before)
+}
+
+func cutOnMove(t *testing.T, s Store) {
+	r := addRestriction(t, s, blocklogin(policy.ScopeIP, "192.0.2.1"))
+	first := r.CreatedAt
+	r.Value = "192.0.2.2"
+	must(t, s.PutRestriction(t.Context(), &r))
+	cuts, _ := ended(t, s)
+	equal(t, cuts, []policy.Cut{
+		{Scope: policy.ScopeIP, Value: "192.0.2.1", At: first},
+		{Scope: policy.ScopeIP, Value: "192.0.2.2", At: r.UpdatedAt},
+	})
+}
+
+func cutStays(t *testing.T, s Store) {
+	r := addRestriction(t, s, blocklogin(policy.ScopeIP, "192.0.2.1"))
+	must(t, s.DeleteRestriction(t.Context(), r.ID))
+	cuts, _ := ended(t, s)
+	equal(t, len(cuts), 1)
+}
