@@ -1,0 +1,273 @@
+package rest
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// plan is how one input struct is filled: by the tags that the package comment lists.
+type plan struct {
+	fields []*field
+}
+
+// field is one parameter.
+type field struct {
+	name               string
+	index              []int
+	kind               kind
+	required, nonblank bool
+	enum               []string
+	min, max           *int64
+	fallback           any // nil for none
+	in                 string
+	secret             bool // by its name
+	missing, empty     string
+	invalid, value     string
+	doc                string
+}
+
+// secretNames are parts of names that must not slip into a query string unnoticed.
+var secretNames = []string{"password", "code", "token", "secret", "captcha"}
+
+// planOf reads the tags of t; base is "<namespace>.<resource>".
+func planOf(t reflect.Type, method, path, base string) (*plan, error) {
+	if t.Kind() != reflect.Struct {
+		return nil, fmt.Errorf("input %v is not a struct", t)
+	}
+	p := &plan{}
+	if err := p.add(t, nil, base); err != nil {
+		return nil, err
+	}
+	for segment := range strings.SplitSeq(path, "/") {
+		name, ok := pathParam(segment)
+		if !ok {
+			continue
+		}
+		i := slices.IndexFunc(p.fields, func(f *field) bool { return f.name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("input %v has no field for {%s}", t, name)
+		}
+		p.fields[i].in, p.fields[i].required = "path", true
+	}
+	seen := map[string]bool{}
+	for _, f := range p.fields {
+		if seen[f.name] {
+			return nil, fmt.Errorf("input %v names %q twice", t, f.name)
+		}
+		seen[f.name] = true
+		f.secret = slices.ContainsFunc(secretNames, func(s string) bool {
+			return strings.Contains(f.name, s)
+		})
+		if f.secret && f.in == "" {
+			return nil, fmt.Errorf(`field %q looks like a secret: say in:"body" or in:"query"`, f.name)
+		}
+		if f.in == "body" && method == http.MethodGet {
+			return nil, fmt.Errorf("field %q of a GET is taken from the body only", f.name)
+		}
+	}
+	return p, nil
+}
+
+func (p *plan) add(t reflect.Type, index []int, base string) error {
+	for i := range t.NumField() {
+		sf := t.Field(i)
+		at := append(slices.Clone(index), i)
+		if sf.Anonymous && sf.Type.Kind() == reflect.Struct {
+			if err := p.add(sf.Type, at, base); err != nil {
+				return err
+			}
+			continue
+		}
+		f, err := fieldOf(sf, at, base)
+		if err != nil {
+			return fmt.Errorf("field %s: %w", sf.Name, err)
+		}
+		p.fields = append(p.fields, f)
+	}
+	return nil
+}
+
+func fieldOf(sf reflect.StructField, index []int, base string) (*field, error) {
+	tag := func(key, otherwise string) string {
+		if v, ok := sf.Tag.Lookup(key); ok {
+			return v
+		}
+		return otherwise
+	}
+	name := tag("name", "")
+	if name == "" || !sf.IsExported() {
+		return nil, errors.New("is not exported or has no name tag")
+	}
+	f := &field{
+		name: name, index: index, in: tag("in", ""), doc: tag("doc", ""),
+		missing: tag("missing", base+".missing_"+name),
+		empty:   tag("empty", base+".empty_"+name),
+		invalid: tag("invalid", "invalid"),
+		value:   tag("value", "value"),
+	}
+	if !slices.Contains([]string{"", "body", "query"}, f.in) {
+		return nil, fmt.Errorf("in:%q is neither body nor query", f.in)
+	}
+	var err error
+	if f.kind, err = kindOf(sf.Type); err != nil {
+		return nil, err
+	}
+	for r := range strings.SplitSeq(tag("rule", ""), ",") {
+		switch r {
+		case "":
+		case "required":
+			f.required = true
+		case "nonblank":
+			f.nonblank = true
+		default:
+			return nil, fmt.Errorf("unknown rule %q", r)
+		}
+	}
+	if e := tag("enum", ""); e != "" {
+		f.enum = strings.Split(e, ",")
+	}
+	for key, dst := range map[string]**int64{"min": &f.min, "max": &f.max} {
+		if v, ok := sf.Tag.Lookup(key); ok {
+			n, err := strconv.ParseInt(v, 10, 64)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", key, err)
+			}
+			*dst = &n
+		}
+	}
+	if d, ok := sf.Tag.Lookup("default"); ok {
+		f.fallback = d
+		if !f.kind.set(reflect.New(sf.Type).Elem(), d) {
+			return nil, fmt.Errorf("default %q does not fit", d)
+		}
+	}
+	return f, nil
+}
+
+// params are the parameters of one request, by where they came from.
+type params struct {
+	path, query, body map[string]any
+}
+
+func (p params) get(f *field) (any, bool) {
+	if f.in == "path" {
+		v, ok := p.path[f.name]
+		return v, ok
+	}
+	if v, ok := p.body[f.name]; ok {
+		return v, true
+	}
+	if f.in == "body" {
+		return nil, false
+	}
+	v, ok := p.query[f.name]
+	return v, ok
+}
+
+// problem is one broken rule. absence is set when all that is wrong is that a required
+// parameter is absent or blank (design D2).
+type problem struct {
+	token   string
+	absence bool
+}
+
+// bind fills dst from p. Every problem of every parameter is reported, in the order of
+// declaration and without duplicates: 400 when required parameters are absent or blank and
+// nothing else is wrong, else 422.
+func (pl *plan) bind(dst reflect.Value, p params) error {
+	var bad []problem
+	for _, f := range pl.fields {
+		bad = append(bad, f.bind(dst.FieldByIndex(f.index), p)...)
+	}
+	if len(bad) == 0 {
+		return nil
+	}
+	r := refusal{status: http.StatusBadRequest}
+	for _, b := range bad {
+		if !b.absence {
+			r.status = http.StatusUnprocessableEntity
+		}
+		if !slices.Contains(r.tokens, b.token) {
+			r.tokens = append(r.tokens, b.token)
+		}
+	}
+	return r
+}
+
+// bind runs the rules of identity 2.3 for one parameter: presence, type, then the others;
+// one that fails does not stop the next. An absent required parameter breaks them all, an
+// absent optional one none.
+func (f *field) bind(dst reflect.Value, p params) (bad []problem) {
+	raw, present := p.get(f)
+	if !present && !f.required {
+		if f.fallback != nil {
+			f.kind.set(dst, f.fallback)
+		}
+		return nil
+	}
+	blank := isBlank(raw)
+	absence := f.required && (!present || blank)
+	if !present {
+		bad = append(bad, problem{f.missing, true})
+	}
+	null := raw == nil || (f.kind.emptyIsNull && raw == "")
+	typed := null || f.kind.set(dst, raw)
+	if !typed {
+		bad = append(bad, problem{f.invalid, absence && isBlankText(raw)})
+	}
+	if null && f.fallback != nil {
+		f.kind.set(dst, f.fallback)
+	}
+	if f.nonblank && blank {
+		bad = append(bad, problem{f.empty, absence})
+	}
+	if !f.allows(dst, raw, typed, null) {
+		bad = append(bad, problem{f.value, absence})
+	}
+	return bad
+}
+
+// allows is the rule on values: null passes unless the parameter is required, what has the
+// wrong type never does.
+func (f *field) allows(dst reflect.Value, raw any, typed, null bool) bool {
+	if f.enum == nil && f.min == nil && f.max == nil {
+		return true
+	}
+	if null {
+		return !f.required
+	}
+	if !typed {
+		return false
+	}
+	if f.enum != nil {
+		text, _ := textOf(raw)
+		return slices.Contains(f.enum, text)
+	}
+	n := reflect.Indirect(dst).Int()
+	return (f.min == nil || n >= *f.min) && (f.max == nil || n <= *f.max)
+}
+
+// isBlank is null, empty or white space only. false is not blank.
+func isBlank(v any) bool {
+	switch v := v.(type) {
+	case nil:
+		return true
+	case string:
+		return isBlankText(v)
+	case []any:
+		return len(v) == 0
+	case map[string]any:
+		return len(v) == 0
+	}
+	return false
+}
+
+func isBlankText(v any) bool {
+	s, ok := v.(string)
+	return ok && strings.TrimSpace(s) == ""
+}

@@ -1,0 +1,135 @@
+package rest_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/google/go-cmp/cmp"
+
+	"barong/internal/rest"
+)
+
+func ptr[T any](v T) *T { return &v }
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+func diff(t testing.TB, got, want any) {
+	t.Helper()
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("want -, got +:\n%s", d)
+	}
+}
+
+// A declaration that contradicts itself must not reach production.
+func TestAddPanics(t *testing.T) {
+	op := rest.Op{Method: "GET", Path: "/{kid}", Status: 200, Summary: "x"}
+	for name, add := range map[string]func(*rest.Group){
+		"a path parameter without a field": func(g *rest.Group) { rest.Add(g, op, call[rest.None]()) },
+		"a field without a name": func(g *rest.Group) {
+			rest.Add(g, op, call[struct{ Kid string }]())
+		},
+		"one name twice": func(g *rest.Group) {
+			rest.Add(g, op, call[struct {
+				A string `name:"kid"`
+				B string `name:"kid"`
+			}]())
+		},
+		"a secret that does not say where it may be (D19)": func(g *rest.Group) {
+			rest.Add(g, op, call[struct {
+				A string `name:"kid"`
+				B string `name:"totp_code"`
+			}]())
+		},
+		"a GET parameter from the body only": func(g *rest.Group) {
+			rest.Add(g, op, call[struct {
+				A string `name:"kid"`
+				B string `name:"password" in:"body"`
+			}]())
+		},
+		"a type that no parameter has": func(g *rest.Group) {
+			rest.Add(g, op, call[struct {
+				A float32 `name:"kid"`
+			}]())
+		},
+		"an unknown rule": func(g *rest.Group) {
+			rest.Add(g, op, call[struct {
+				A string `name:"kid" rule:"require"`
+			}]())
+		},
+		"a default that does not fit": func(g *rest.Group) {
+			rest.Add(g, op, call[struct {
+				A int `name:"kid" default:"x"`
+			}]())
+		},
+		"a failure without a token": func(g *rest.Group) {
+			bad := op
+			bad.Path, bad.Errors = "", []rest.Failure{rest.On(errGone, 404)}
+			rest.Add(g, bad, call[rest.None]())
+		},
+		"a handler that no guard made": func(g *rest.Group) {
+			rest.Add(g, op, rest.Handler[struct {
+				A string `name:"kid"`
+			}, rest.None]{})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := rest.New(rest.Config{Log: slog.New(slog.DiscardHandler)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				if recover() == nil {
+					t.Error("Add accepted it")
+				}
+			}()
+			add(s.Group("x"))
+		})
+	}
+}
+
+func call[I any]() rest.Handler[I, rest.None] {
+	return rest.Guarded(nobody, func(context.Context, struct{}, I) (rest.None, error) { return rest.None{}, nil })
+}
+
+func TestDocument(t *testing.T) {
+	s := newServer(t, io.Discard, nil)
+	doc, err := s.Document("T", "1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := json.Marshal(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openapi3.NewLoader().LoadFromData(b); err != nil {
+		t.Errorf("another reader of the document: %v", err)
+	}
+	for _, want := range []string{
+		`"openapi":"3.0.3"`, `"operationId":"deleteResourceThingsKey"`, `"resource.thing.missing_need"`,
+		`"own.ordering"`, `"application/x-www-form-urlencoded"`, `"#/components/responses/ServerError"`,
+		`"Per-Page"`, `"kid.blank"`, `"Connection error"`, `"bearer"`,
+	} {
+		if !strings.Contains(string(b), want) {
+			t.Errorf("the document lacks %s", want)
+		}
+	}
+	del := doc.Paths.Value("/resource/things/{key}").Delete
+	for _, name := range []string{"need", "code", "page"} {
+		if del.Parameters.GetByInAndName("query", name) == nil {
+			t.Errorf("DELETE: parameter %s is not in the query", name)
+		}
+	}
+	if del.Parameters.GetByInAndName("query", "password") != nil {
+		t.Error("D19: the document offers a secret in the query")
+	}
+	none, err := s.Document("T", "1", "identity")
+	if err != nil || none.Paths.Len() != 0 {
+		t.Errorf("another namespace: got %d paths, %v", none.Paths.Len(), err)
+	}
+}

@@ -1,0 +1,40 @@
+// Package rest owns the HTTP side of the REST API: typed endpoints over gin, parameters,
+// paging, error bodies, CORS and the OpenAPI document. gin appears nowhere else.
+//
+// It knows none of our other packages: an endpoint brings its types, its guard and the
+// failures it can answer, and Add does the rest.
+//
+//	request ──► Server   id, recovery, one path spelling, CORS, one access line
+//	        ──► Guard    who is calling; refused before any parameter is looked at
+//	        ──► binding  query < body < path into the input struct, all bad fields at once
+//	        ──► handler  func(ctx, who, in) (out, error)
+//	        ──► answer   JSON of out, or the declared status and tokens of the error
+//
+//	Server.Document ──► OpenAPI 3.0.3 of the same declarations
+//
+// Every field of an input struct is a parameter, in the order in which problems are
+// reported, and says by its tags what it takes:
+//
+//	name:"algorithm"      the parameter; fields of an embedded struct are parameters too
+//	rule:"required"       it must be present ("required,nonblank": and not blank;
+//	                      "nonblank": not blank when present)
+//	enum:"asc,desc"       allowed values
+//	min:"1" max:"100"     allowed range of an integer
+//	default:"asc"         its value when absent, or empty for an integer
+//	in:"body"             not looked for in the query string; "query" says that it may be
+//	                      there. A name that looks like a secret must say one of the two
+//	                      (design D19)
+//	missing:"…" empty:"…" invalid:"…" value:"…"
+//	                      tokens in place of <namespace>.<resource>.missing_<name>,
+//	                      <namespace>.<resource>.empty_<name>, "invalid" and "value"
+//	doc:"…"               a sentence for the document
+//
+// Its type is string, int, int64, bool, Date, Lenient, TextOrObject, []string, []File or a
+// pointer to one, which tells absent and null from the zero value. A "{name}" segment of
+// the path fills the field of that name. Parameters are taken from the path, else the body
+// (JSON object, urlencoded or multipart, with any verb), else the query. Unknown ones are
+// ignored, and nothing that is not declared reaches a handler.
+//
+// Required parameters that are absent or blank are 400, everything else that is wrong is
+// 422, and so are both at once (design D2); always with every token.
+package rest

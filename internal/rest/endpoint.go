@@ -1,0 +1,242 @@
+package rest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+)
+
+// An Op says where an endpoint is, what it is for and how it can fail.
+type Op struct {
+	// Method is an HTTP method; HEAD comes with GET.
+	Method string
+	// Path continues the group's; "{name}" segments fill the input field of that name.
+	Path string
+	// Status is the one of success. 204 has no body; rest.None under another status is
+	// answered with the status number as JSON (design D1).
+	Status  int
+	Summary string
+	// Resource replaces the group's in default tokens.
+	Resource string
+	// MaxBody replaces the server's bound on the body, in bytes.
+	MaxBody int64
+	// Errors are the failures of this endpoint beside its guard's and its parameters'.
+	Errors []Failure
+}
+
+// A Scheme is how a guard's callers prove who they are, for the document.
+type Scheme struct {
+	// Name is the key in the document; Type is "http" or "apiKey".
+	Name, Type string
+	// Scheme is for http ("bearer"); In ("header", "cookie") and Key are for apiKey.
+	Scheme, In, Key string
+	Description     string
+}
+
+// A Guard decides who may call, and makes W of the request: all that a handler knows of
+// its caller. It runs before any parameter is looked at.
+type Guard[W any] struct {
+	Admit func(*http.Request) (W, error)
+	// Failures are what Admit can answer.
+	Failures []Failure
+	// Schemes are alternatives; none means that nothing has to be proved.
+	Schemes []Scheme
+}
+
+// A Handler is an endpoint's guard and call. Only Guarded makes one.
+type Handler[I, O any] struct {
+	failures []Failure
+	schemes  []Scheme
+	call     func(r *http.Request, bind func() (I, error)) (O, error)
+}
+
+// Guarded puts g before f. I is a struct of parameters, by the tags of the package comment;
+// O is what is shown as JSON, or None, Page or With.
+func Guarded[W, I, O any](g Guard[W], f func(context.Context, W, I) (O, error)) Handler[I, O] {
+	return Handler[I, O]{
+		failures: g.Failures, schemes: g.Schemes,
+		call: func(r *http.Request, bind func() (I, error)) (O, error) {
+			var nothing O
+			who, err := g.Admit(r)
+			if err != nil {
+				return nothing, err
+			}
+			in, err := bind()
+			if err != nil {
+				return nothing, err
+			}
+			return f(r.Context(), who, in)
+		},
+	}
+}
+
+// None is the input of an endpoint without parameters and the output of one without a body.
+type None struct{}
+
+// With is an output that comes with a cookie.
+type With[T any] struct {
+	Body T
+	// SetCookie is the value of a Set-Cookie header; "" sends none.
+	SetCookie string
+}
+
+// reply is what outputs implement that say more than their JSON.
+type reply interface {
+	// write adds headers and returns the body.
+	write(r *http.Request, h http.Header) any
+	// body is the type of the body and the headers that come with it, for the document.
+	body() (reflect.Type, map[string]string)
+}
+
+func (w With[T]) write(r *http.Request, h http.Header) any {
+	if w.SetCookie != "" {
+		h.Add("Set-Cookie", w.SetCookie)
+	}
+	if inner, ok := any(w.Body).(reply); ok {
+		return inner.write(r, h)
+	}
+	return w.Body
+}
+
+func (With[T]) body() (reflect.Type, map[string]string) {
+	return reflect.TypeFor[T](), map[string]string{"Set-Cookie": "The session cookie."}
+}
+
+// endpoint is a mounted Op, as the document needs it.
+type endpoint struct {
+	op        Op
+	namespace string
+	path      string // without the prefix: "/resource/api_keys/{kid}"
+	in        *plan
+	out       reflect.Type
+	failures  []Failure
+	schemes   []Scheme
+}
+
+// Add mounts an endpoint under every prefix and puts it into the document. It panics when
+// the declaration contradicts itself, as it can only be wrong at start-up.
+func Add[I, O any](g *Group, op Op, h Handler[I, O]) {
+	s := g.server
+	path := g.path + op.Path
+	if op.Resource == "" {
+		op.Resource = g.resource
+	}
+	if h.call == nil || op.Status == 0 || op.Summary == "" {
+		panic(fmt.Sprintf("rest: %s %s lacks a guarded handler, a status or a summary", op.Method, path))
+	}
+	if op.MaxBody == 0 {
+		op.MaxBody = s.config.MaxBody
+	}
+	in, err := planOf(reflect.TypeFor[I](), op.Method, path, g.namespace+"."+op.Resource)
+	if err != nil {
+		panic(fmt.Sprintf("rest: %s %s: %v", op.Method, path, err))
+	}
+	e := &endpoint{
+		op: op, namespace: g.namespace, path: path, in: in, out: reflect.TypeFor[O](),
+		failures: append(append([]Failure(nil), op.Errors...), h.failures...), schemes: h.schemes,
+	}
+	for _, f := range e.failures {
+		if f.text == "" && len(f.tokens) == 0 {
+			panic(fmt.Sprintf("rest: %s %s: a failure without a token", op.Method, path))
+		}
+	}
+	s.endpoints = append(s.endpoints, e)
+
+	serve := func(c *gin.Context) {
+		r := c.Request
+		passageOf(r.Context()).route = path
+		var done func()
+		out, err := h.call(r, func() (in I, err error) {
+			var p params
+			p, done, err = read(c.Writer, r, op.MaxBody)
+			if err != nil {
+				return in, err
+			}
+			if p.path, err = pathValues(c); err != nil {
+				return in, err
+			}
+			return in, e.in.bind(reflect.ValueOf(&in).Elem(), p)
+		})
+		if done != nil {
+			defer done()
+		}
+		if err != nil {
+			s.fail(c.Writer, r, e, err)
+			return
+		}
+		answer(c.Writer, r, op.Status, out)
+	}
+	route := ginPath(path)
+	for _, prefix := range s.config.Prefixes {
+		s.engine.Handle(op.Method, prefix+route, serve)
+		if op.Method == http.MethodGet {
+			s.engine.HEAD(prefix+route, serve)
+		}
+	}
+}
+
+// answer writes a success.
+func answer(w http.ResponseWriter, r *http.Request, status int, out any) {
+	body := out
+	if o, ok := out.(reply); ok {
+		body = o.write(r, w.Header())
+	}
+	switch _, none := body.(None); {
+	case status == http.StatusNoContent:
+		w.WriteHeader(status)
+	case none:
+		writeJSON(w, status, status)
+	default:
+		writeJSON(w, status, body)
+	}
+}
+
+// writeJSON writes body, which must be encodable: outputs are our own types.
+func writeJSON(w http.ResponseWriter, status int, body any) {
+	b, err := json.Marshal(body)
+	if err != nil {
+		panic(fmt.Errorf("encode %T: %w", body, err))
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(b)))
+	w.WriteHeader(status)
+	w.Write(b) // the client may be gone; nothing to do about it
+}
+
+// ginPath spells "{kid}" as ":kid".
+func ginPath(path string) string {
+	parts := strings.Split(path, "/")
+	for i, p := range parts {
+		if name, ok := pathParam(p); ok {
+			parts[i] = ":" + name
+		}
+	}
+	return strings.Join(parts, "/")
+}
+
+func pathParam(segment string) (name string, ok bool) {
+	if len(segment) > 2 && segment[0] == '{' && segment[len(segment)-1] == '}' {
+		return segment[1 : len(segment)-1], true
+	}
+	return "", false
+}
+
+func pathValues(c *gin.Context) (map[string]any, error) {
+	values := make(map[string]any, len(c.Params))
+	for _, p := range c.Params {
+		v, err := url.PathUnescape(p.Value)
+		if err != nil {
+			return nil, refusal{status: http.StatusNotFound, text: routeNotFound.Error}
+		}
+		values[p.Key] = v
+	}
+	return values, nil
+}

@@ -1,0 +1,145 @@
+package rest
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// A Failure ties an error of a handler or guard to what the client sees of it.
+type Failure struct {
+	err    error
+	status int
+	tokens []string
+	text   string
+	wait   func(error) time.Duration
+}
+
+// On answers err (by errors.Is) with a status and its tokens.
+func On(err error, status int, tokens ...string) Failure {
+	return Failure{err: err, status: status, tokens: tokens}
+}
+
+// OnText answers err with {"error": text}, the shape of a few old answers.
+func OnText(err error, status int, text string) Failure {
+	return Failure{err: err, status: status, text: text}
+}
+
+// After adds Retry-After: wait says how long the client should.
+func (f Failure) After(wait func(error) time.Duration) Failure {
+	f.wait = wait
+	return f
+}
+
+// Rules declares what a Tokens error of this endpoint can say, for the document: 422 with
+// any of these.
+func Rules(tokens ...string) Failure {
+	return Failure{status: http.StatusUnprocessableEntity, tokens: tokens}
+}
+
+// Tokens is the error that carries its own tokens, one per broken rule of the domain;
+// answered 422 with all of them.
+type Tokens interface {
+	error
+	Tokens() []string
+}
+
+// Errors is the body of a refusal.
+type Errors struct {
+	Errors []string `json:"errors"`
+}
+
+// ErrorText is the body of the few refusals that carry a sentence.
+type ErrorText struct {
+	Error string `json:"error"`
+}
+
+var (
+	routeNotFound = ErrorText{"Route is not found"}
+	internalError = Errors{[]string{tokenInternal}}
+)
+
+// Tokens that any endpoint may answer.
+const (
+	tokenInternal = "server.internal_error"
+	tokenJSON     = "server.invalid_json"
+	tokenForm     = "server.invalid_form"
+	tokenQuery    = "server.invalid_query"
+	tokenTooLarge = "server.body_too_large"
+)
+
+// refusal is an error of this package: a request that never reached its handler.
+type refusal struct {
+	status int
+	tokens []string
+	text   string
+}
+
+func (r refusal) Error() string {
+	if r.text != "" {
+		return "rest: " + r.text
+	}
+	return "rest: refused with " + strconv.Itoa(r.status)
+}
+
+// fail answers err as e declares it. What nobody declared is 500 and one log line; clients
+// never see its text.
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, e *endpoint, err error) {
+	if bad, ok := errors.AsType[refusal](err); ok {
+		refuse(w, bad.status, bad.tokens, bad.text)
+		return
+	}
+	for _, f := range e.failures {
+		if f.err != nil && errors.Is(err, f.err) {
+			if f.wait != nil {
+				seconds := max(1, math.Ceil(f.wait(err).Seconds()))
+				w.Header().Set("Retry-After", strconv.FormatFloat(seconds, 'f', 0, 64))
+			}
+			if f.status >= 500 {
+				s.logFailure(r, e, f.status, err)
+			}
+			refuse(w, f.status, f.tokens, f.text)
+			return
+		}
+	}
+	if many, ok := errors.AsType[Tokens](err); ok {
+		refuse(w, http.StatusUnprocessableEntity, many.Tokens(), "")
+		return
+	}
+	status := http.StatusInternalServerError
+	if s.outage(err) {
+		status = http.StatusServiceUnavailable
+	}
+	s.logFailure(r, e, status, err)
+	writeJSON(w, status, internalError)
+}
+
+func (s *Server) outage(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) ||
+		slices.ContainsFunc(s.config.Outages, func(o error) bool { return errors.Is(err, o) }) ||
+		s.config.Unavailable != nil && s.config.Unavailable(err)
+}
+
+func (s *Server) logFailure(r *http.Request, e *endpoint, status int, err error) {
+	level := slog.LevelError
+	if r.Context().Err() == context.Canceled { // the client left; not our failure
+		level = slog.LevelInfo
+	}
+	s.config.Log.LogAttrs(r.Context(), level, "request failed",
+		slog.String("request_id", RequestID(r.Context())),
+		slog.String("endpoint", e.op.Method+" "+e.path),
+		slog.Int("status", status), slog.Any("error", err))
+}
+
+func refuse(w http.ResponseWriter, status int, tokens []string, text string) {
+	if text != "" {
+		writeJSON(w, status, ErrorText{text})
+		return
+	}
+	writeJSON(w, status, Errors{tokens})
+}

@@ -1,0 +1,206 @@
+package rest
+
+import (
+	"encoding/json"
+	"fmt"
+	"mime/multipart"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Lenient is the text of a parameter that the documents leave untyped: an array, an object
+// or text that no database takes reads as "".
+type Lenient string
+
+// Date is a calendar day, midnight UTC; "YYYY-MM-DD" or "DD-MM-YYYY".
+type Date time.Time
+
+// TextOrObject is a parameter that may be either (captcha_response).
+type TextOrObject struct {
+	Text   string
+	Object map[string]any // nil when it was text
+}
+
+// File is one uploaded element: a file, or the text that a client sent in its place.
+type File struct {
+	// Header opens the file; nil when the client sent text. It is gone after the handler.
+	Header *multipart.FileHeader
+}
+
+// kind is what a parameter of one Go type accepts (identity 2.2).
+type kind struct {
+	typ, format string // OpenAPI; "" typ is anything
+	array       bool
+	emptyIsNull bool // "" reads as null
+	anything    bool // no value has the wrong type
+	// set stores raw, which is not nil: string, json.Number, bool, []any, map[string]any
+	// or *multipart.FileHeader. It reports whether raw has the type.
+	set func(dst reflect.Value, raw any) bool
+}
+
+// kindOf is the closed list of types that input fields may have. A pointer tells absent
+// and null from the zero value.
+func kindOf(t reflect.Type) (kind, error) {
+	if t.Kind() == reflect.Pointer {
+		k, err := kindOf(t.Elem())
+		inner := k.set
+		k.set = func(dst reflect.Value, raw any) bool {
+			v := reflect.New(t.Elem())
+			if !inner(v.Elem(), raw) {
+				return false
+			}
+			dst.Set(v)
+			return true
+		}
+		return k, err
+	}
+	switch t {
+	case reflect.TypeFor[Lenient]():
+		return kind{typ: "string", anything: true, set: func(dst reflect.Value, raw any) bool {
+			s, _ := textOf(raw)
+			dst.SetString(s)
+			return true
+		}}, nil
+	case reflect.TypeFor[Date]():
+		return kind{typ: "string", format: "date", emptyIsNull: true, set: setDate}, nil
+	case reflect.TypeFor[TextOrObject]():
+		return kind{set: setTextOrObject}, nil
+	case reflect.TypeFor[[]File]():
+		return kind{typ: "string", format: "binary", array: true, anything: true, set: setFiles}, nil
+	case reflect.TypeFor[[]string]():
+		return kind{typ: "string", array: true, set: setTexts}, nil
+	}
+	switch t.Kind() {
+	case reflect.String:
+		return kind{typ: "string", set: func(dst reflect.Value, raw any) bool {
+			s, ok := textOf(raw)
+			dst.SetString(s)
+			return ok
+		}}, nil
+	case reflect.Int, reflect.Int64:
+		return kind{typ: "integer", format: "int64", emptyIsNull: true, set: setInt}, nil
+	case reflect.Bool:
+		return kind{typ: "boolean", emptyIsNull: true, set: setBool}, nil
+	}
+	return kind{}, fmt.Errorf("parameters of type %v are not known", t)
+}
+
+// textOf is the text form of a scalar. Text with a NUL or broken UTF-8 has none: databases
+// refuse it.
+func textOf(raw any) (string, bool) {
+	switch v := raw.(type) {
+	case string:
+		if !utf8.ValidString(v) || strings.IndexByte(v, 0) >= 0 {
+			return "", false
+		}
+		return v, true
+	case json.Number:
+		return v.String(), true
+	case bool:
+		return strconv.FormatBool(v), true
+	}
+	return "", false
+}
+
+func setInt(dst reflect.Value, raw any) bool {
+	var text string
+	switch v := raw.(type) {
+	case string:
+		text = v
+	case json.Number:
+		text = v.String()
+	default:
+		return false
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || dst.OverflowInt(n) {
+		return false
+	}
+	dst.SetInt(n)
+	return true
+}
+
+func setBool(dst reflect.Value, raw any) bool {
+	if b, ok := raw.(bool); ok {
+		dst.SetBool(b)
+		return true
+	}
+	text, ok := textOf(raw)
+	lower := strings.ToLower(text)
+	if !ok || (text != lower && text != strings.ToUpper(text) && text != capital(lower)) {
+		return false
+	}
+	switch lower {
+	case "1", "on", "t", "true", "y", "yes":
+		dst.SetBool(true)
+	case "0", "off", "f", "false", "n", "no":
+		dst.SetBool(false)
+	default:
+		return false
+	}
+	return true
+}
+
+func capital(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+func setDate(dst reflect.Value, raw any) bool {
+	text, _ := raw.(string)
+	for _, layout := range []string{"2006-01-02", "02-01-2006"} {
+		if t, err := time.Parse(layout, text); err == nil {
+			dst.Set(reflect.ValueOf(Date(t)))
+			return true
+		}
+	}
+	return false
+}
+
+func setTextOrObject(dst reflect.Value, raw any) bool {
+	if o, ok := raw.(map[string]any); ok {
+		dst.Set(reflect.ValueOf(TextOrObject{Object: o}))
+		return true
+	}
+	text, ok := textOf(raw)
+	dst.Set(reflect.ValueOf(TextOrObject{Text: text}))
+	return ok
+}
+
+// setTexts takes an array of scalars; a lone scalar is an array of one.
+func setTexts(dst reflect.Value, raw any) bool {
+	list, ok := raw.([]any)
+	if !ok {
+		list = []any{raw}
+	}
+	texts := make([]string, 0, len(list))
+	for _, v := range list {
+		s, ok := textOf(v)
+		if !ok {
+			return false
+		}
+		texts = append(texts, s)
+	}
+	dst.Set(reflect.ValueOf(texts))
+	return true
+}
+
+// setFiles takes files and text in any mixture; a lone element is an array of one.
+func setFiles(dst reflect.Value, raw any) bool {
+	list, ok := raw.([]any)
+	if !ok {
+		list = []any{raw}
+	}
+	files := make([]File, 0, len(list))
+	for _, v := range list {
+		h, _ := v.(*multipart.FileHeader)
+		files = append(files, File{h})
+	}
+	dst.Set(reflect.ValueOf(files))
+	return true
+}

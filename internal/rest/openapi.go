@@ -1,0 +1,289 @@
+package rest
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+)
+
+// Document is the OpenAPI 3.0.3 document of everything mounted under the namespaces, or of
+// all when none is named. It is validated; an error means that a declaration cannot be
+// described.
+func (s *Server) Document(title, version string, namespaces ...string) (*openapi3.T, error) {
+	types := newSchemas()
+	doc := &openapi3.T{
+		OpenAPI: "3.0.3",
+		Info:    &openapi3.Info{Title: title, Version: version},
+		Paths:   openapi3.NewPaths(),
+		Components: &openapi3.Components{
+			Schemas: types.doc, Responses: openapi3.ResponseBodies{},
+			SecuritySchemes: openapi3.SecuritySchemes{},
+		},
+	}
+	for _, p := range s.config.Prefixes {
+		doc.Servers = append(doc.Servers, &openapi3.Server{URL: p})
+	}
+	shared := sharedResponses()
+	for _, x := range shared {
+		doc.Components.Responses[x.name] = &openapi3.ResponseRef{Value: x.response}
+	}
+	for _, e := range s.endpoints {
+		if len(namespaces) > 0 && !slices.Contains(namespaces, e.namespace) {
+			continue
+		}
+		o, err := e.operation(types)
+		if err != nil {
+			return nil, fmt.Errorf("describe %s %s: %w", e.op.Method, e.path, err)
+		}
+		for _, x := range shared {
+			if o.Responses.Value(x.status) == nil {
+				o.Responses.Set(x.status, &openapi3.ResponseRef{
+					Ref: "#/components/responses/" + x.name, Value: x.response,
+				})
+			}
+		}
+		for _, x := range e.schemes {
+			doc.Components.SecuritySchemes[x.Name] = &openapi3.SecuritySchemeRef{Value: &openapi3.SecurityScheme{
+				Type: x.Type, Scheme: x.Scheme, In: x.In, Name: x.Key, Description: x.Description,
+			}}
+		}
+		doc.AddOperation(e.path, e.op.Method, o)
+	}
+	if err := doc.Validate(context.Background()); err != nil {
+		return nil, fmt.Errorf("validate the document: %w", err)
+	}
+	return doc, nil
+}
+
+type sharedResponse struct {
+	status, name string
+	response     *openapi3.Response
+}
+
+// sharedResponses are what any endpoint may answer.
+func sharedResponses() []sharedResponse {
+	response := func(description string, body *openapi3.Schema) *openapi3.Response {
+		return openapi3.NewResponse().WithDescription(description).
+			WithContent(openapi3.NewContentWithJSONSchema(body))
+	}
+	large := response("The body is too large.", errorsSchema([]string{tokenTooLarge}))
+	media := response("The body's media type is not supported.", textSchema("The provided content-type 'text/plain' is not supported."))
+	broken := response("Something failed on our side; try again later when it is 503.", errorsSchema([]string{tokenInternal}))
+	return []sharedResponse{
+		{"413", "BodyTooLarge", large}, {"415", "UnsupportedMediaType", media},
+		{"500", "ServerError", broken}, {"503", "ServerError", broken},
+	}
+}
+
+func (e *endpoint) operation(types *schemas) (*openapi3.Operation, error) {
+	o := openapi3.NewOperation()
+	o.OperationID = e.id()
+	o.Summary = e.op.Summary
+	o.Tags = []string{e.namespace}
+	o.Security = openapi3.NewSecurityRequirements()
+	for _, x := range e.schemes {
+		o.Security.With(openapi3.NewSecurityRequirement().Authenticate(x.Name))
+	}
+	e.parameters(o, types)
+	return o, e.responses(o, types)
+}
+
+// id is the operation's name in generated clients: "postResourceApiKeys".
+func (e *endpoint) id() string {
+	id := strings.ToLower(e.op.Method)
+	for _, word := range strings.FieldsFunc(e.path, func(r rune) bool {
+		return strings.ContainsRune("/{}_-.", r)
+	}) {
+		id += capital(word)
+	}
+	return id
+}
+
+// parameters describes fields where the old documents have them: in the query for GET and
+// DELETE, else in the body. The other place works too where a field's tag allows it.
+func (e *endpoint) parameters(o *openapi3.Operation, types *schemas) {
+	inQuery := e.op.Method == http.MethodGet || e.op.Method == http.MethodDelete
+	body := openapi3.NewObjectSchema()
+	files := false
+	for _, f := range e.in.fields {
+		switch {
+		case f.in == "path":
+			o.AddParameter(openapi3.NewPathParameter(f.name).WithSchema(f.schema()).WithDescription(f.doc))
+		case inQuery && f.in != "body":
+			o.AddParameter(openapi3.NewQueryParameter(f.name).WithSchema(f.schema()).
+				WithDescription(f.doc).WithRequired(f.required))
+		default:
+			property := f.schema()
+			property.Description = f.doc
+			body.WithProperty(f.name, property)
+			files = files || f.kind.format == "binary"
+			if f.required {
+				body.Required = append(body.Required, f.name)
+			}
+		}
+	}
+	if len(body.Properties) == 0 {
+		return
+	}
+	name := capital(e.id()) + "Params"
+	types.doc[name] = &openapi3.SchemaRef{Value: body}
+	ref := &openapi3.SchemaRef{Ref: "#/components/schemas/" + name, Value: body}
+	media := []string{"application/json", "application/x-www-form-urlencoded", "multipart/form-data"}
+	if files {
+		media = media[2:]
+	}
+	o.RequestBody = &openapi3.RequestBodyRef{Value: openapi3.NewRequestBody().
+		WithRequired(len(body.Required) > 0).
+		WithContent(openapi3.NewContentWithSchemaRef(ref, media))}
+}
+
+func (e *endpoint) responses(o *openapi3.Operation, types *schemas) error {
+	o.Responses = openapi3.NewResponsesWithCapacity(8)
+	ok := openapi3.NewResponse().WithDescription(http.StatusText(e.op.Status))
+	t, more := e.out, map[string]string(nil)
+	for {
+		r, replies := reflect.Zero(t).Interface().(reply)
+		if !replies {
+			break
+		}
+		inner, these := r.body()
+		t, more = inner, merged(more, these)
+	}
+	switch {
+	case e.op.Status == http.StatusNoContent:
+	case t == reflect.TypeFor[None]():
+		number := openapi3.NewIntegerSchema().WithEnum(e.op.Status)
+		ok.WithContent(openapi3.NewContentWithJSONSchema(number))
+	default:
+		ref, err := types.of(t)
+		if err != nil {
+			return err
+		}
+		ok.WithContent(openapi3.NewContentWithJSONSchemaRef(ref))
+	}
+	ok.Headers = headers(more)
+	o.Responses.Set(strconv.Itoa(e.op.Status), &openapi3.ResponseRef{Value: ok})
+	e.refusals(o)
+	return nil
+}
+
+// headers describes answer headers by name.
+func headers(docs map[string]string) openapi3.Headers {
+	out := openapi3.Headers{}
+	for name, doc := range docs {
+		out[name] = &openapi3.HeaderRef{Value: &openapi3.Header{Parameter: openapi3.Parameter{
+			Description: doc, Schema: openapi3.NewSchemaRef("", openapi3.NewStringSchema()),
+		}}}
+	}
+	return out
+}
+
+// refusals describes every failure, by status: what the client may read in the body.
+func (e *endpoint) refusals(o *openapi3.Operation) {
+	tokens, texts, waits := map[int][]string{}, map[int][]string{}, map[int]bool{}
+	add := func(status int, more ...string) {
+		for _, t := range more {
+			if !slices.Contains(tokens[status], t) {
+				tokens[status] = append(tokens[status], t)
+			}
+		}
+	}
+	add(http.StatusBadRequest, tokenJSON, tokenForm, tokenQuery)
+	for _, p := range e.in.problems() {
+		if p.absence {
+			add(http.StatusBadRequest, p.token)
+		}
+	}
+	for _, p := range e.in.problems() {
+		add(http.StatusUnprocessableEntity, p.token)
+	}
+	for _, f := range e.failures {
+		waits[f.status] = waits[f.status] || f.wait != nil
+		if f.text != "" {
+			texts[f.status] = append(texts[f.status], f.text)
+		} else {
+			add(f.status, f.tokens...)
+		}
+	}
+	for status := range merged(tokens, texts) {
+		r := openapi3.NewResponse().WithDescription(http.StatusText(status))
+		var bodies openapi3.SchemaRefs
+		if t := tokens[status]; t != nil {
+			bodies = append(bodies, &openapi3.SchemaRef{Value: errorsSchema(t)})
+		}
+		if t := texts[status]; t != nil {
+			bodies = append(bodies, &openapi3.SchemaRef{Value: textSchema(t[0])})
+		}
+		body := bodies[0]
+		if len(bodies) > 1 {
+			body = &openapi3.SchemaRef{Value: &openapi3.Schema{OneOf: bodies}}
+		}
+		r.WithContent(openapi3.NewContentWithJSONSchemaRef(body))
+		if waits[status] {
+			r.Headers = headers(map[string]string{"Retry-After": "Seconds to wait."})
+		}
+		o.Responses.Set(strconv.Itoa(status), &openapi3.ResponseRef{Value: r})
+	}
+}
+
+// problems lists what bind can answer, in order.
+func (pl *plan) problems() []problem {
+	var out []problem
+	for _, f := range pl.fields {
+		if f.required && f.in != "path" {
+			out = append(out, problem{f.missing, true})
+		}
+		if !f.kind.anything {
+			out = append(out, problem{f.invalid, false})
+		}
+		if f.nonblank {
+			out = append(out, problem{f.empty, f.required})
+		}
+		if f.enum != nil || f.min != nil || f.max != nil {
+			out = append(out, problem{f.value, f.required})
+		}
+	}
+	return out
+}
+
+// errorsSchema is the body of a refusal with any of these tokens.
+func errorsSchema(tokens []string) *openapi3.Schema {
+	one := openapi3.NewStringSchema()
+	for _, t := range tokens {
+		one.Enum = append(one.Enum, t)
+	}
+	list := openapi3.NewArraySchema().WithMinItems(1)
+	list.Items = &openapi3.SchemaRef{Value: one}
+	return closedObject("errors", list)
+}
+
+// textSchema is the body of a refusal with a sentence.
+func textSchema(example string) *openapi3.Schema {
+	text := openapi3.NewStringSchema().WithMaxLength(512)
+	text.Example = example
+	return closedObject("error", text)
+}
+
+func closedObject(name string, property *openapi3.Schema) *openapi3.Schema {
+	o := openapi3.NewObjectSchema().WithProperty(name, property)
+	o.Required = []string{name}
+	no := false
+	o.AdditionalProperties = openapi3.AdditionalProperties{Has: &no}
+	return o
+}
+
+func merged[K comparable, V any](a, b map[K]V) map[K]V {
+	out := maps.Clone(a)
+	if out == nil {
+		out = map[K]V{}
+	}
+	maps.Copy(out, b)
+	return out
+}

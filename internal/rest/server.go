@@ -1,0 +1,303 @@
+package rest
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+)
+
+// Config of a Server. Only Log has no usable zero value.
+type Config struct {
+	// Log gets one line per request and one per failure that no endpoint declared.
+	Log *slog.Logger
+	// Prefixes are the paths under which every group is mounted, the same tree under each;
+	// none means /api/v2, /api/v2/barong and /api/v2/auth.
+	Prefixes []string
+	// MaxBody bounds request bodies in bytes; an Op may have its own. 0 means 1 MiB.
+	MaxBody int64
+	// Timeout ends the context of one request; 0 means 30 s.
+	Timeout time.Duration
+	// Outages are the errors that mean "try again later": answered 503, unless an endpoint
+	// declares them otherwise. A deadline that passed always is one. Unavailable, when set,
+	// says the same of errors without a name, as a driver's.
+	Outages     []error
+	Unavailable func(error) bool
+	// CORS says which browser pages of other origins may read answers.
+	CORS CORS
+	// ClientIP, when set, puts the caller's address on the access line.
+	ClientIP func(*http.Request) netip.Addr
+	// Observe, when set, is told of every answer, for metrics. The route is the endpoint's
+	// path template without its prefix, "" for none.
+	Observe func(method, route string, status int, took time.Duration)
+}
+
+// Server is the REST API as an http.Handler. Mount everything before the first request;
+// after that it is safe for concurrent use.
+type Server struct {
+	config    Config
+	engine    *gin.Engine
+	cors      cors
+	exact     map[string]bool // paths of Handle, which may end in .json
+	endpoints []*endpoint
+}
+
+// New makes an empty server; the error lists what is wrong with c.
+func New(c Config) (*Server, error) {
+	if c.Log == nil {
+		return nil, errors.New("rest: no logger")
+	}
+	if c.Prefixes == nil {
+		c.Prefixes = []string{"/api/v2", "/api/v2/barong", "/api/v2/auth"}
+	}
+	if c.MaxBody == 0 {
+		c.MaxBody = 1 << 20
+	}
+	if c.Timeout == 0 {
+		c.Timeout = 30 * time.Second
+	}
+	cors, err := c.CORS.compile()
+	if err != nil {
+		return nil, err
+	}
+	gin.SetMode(gin.ReleaseMode)
+	e := gin.New()
+	// The path is brought into one spelling before gin sees it, and an escaped slash never
+	// becomes a separator: a gate in front of us has judged the path it saw.
+	e.UseEscapedPath = true
+	e.UnescapePathValues = false
+	e.RedirectTrailingSlash = false
+	e.NoRoute(func(c *gin.Context) { writeJSON(c.Writer, http.StatusNotFound, routeNotFound) })
+	return &Server{config: c, engine: e, cors: cors, exact: map[string]bool{}}, nil
+}
+
+// A Group is one namespace, or a part of one that shares a path and a token name.
+type Group struct {
+	server    *Server
+	namespace string
+	path      string // "/resource/api_keys"
+	resource  string // "apikey"
+}
+
+// Group starts a namespace: its endpoints live under every prefix + "/" + namespace, and
+// its default tokens start with it.
+func (s *Server) Group(namespace string) *Group {
+	return &Group{server: s, namespace: namespace, path: "/" + namespace}
+}
+
+// At is the part of g below path, whose default tokens are
+// "<namespace>.<resource>.<problem>".
+func (g *Group) At(path, resource string) *Group {
+	sub := *g
+	sub.path, sub.resource = g.path+path, resource
+	return &sub
+}
+
+// Handle mounts a plain handler for GET and HEAD at exactly path, outside the prefixes and
+// the document, with the request id, recovery and access line of everything else.
+func (s *Server) Handle(path string, h http.Handler) {
+	s.exact[path] = true
+	serve := func(c *gin.Context) { h.ServeHTTP(c.Writer, c.Request) }
+	s.engine.GET(path, serve)
+	s.engine.HEAD(path, serve)
+}
+
+// Handles reports whether Handle has mounted path.
+func (s *Server) Handles(path string) bool { return s.exact[path] }
+
+// Prefixes are the paths under which every group is mounted.
+func (s *Server) Prefixes() []string { return append([]string(nil), s.config.Prefixes...) }
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	on := &passage{id: requestID(r), sent: r.URL, path: s.canonical(r.URL), start: time.Now()}
+	ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), passageKey{}, on), s.config.Timeout)
+	defer cancel()
+	out := &recorder{ResponseWriter: w, head: r.Method == http.MethodHead}
+	in := withPath(r.WithContext(ctx), on.path)
+	defer s.finish(out, in, on)
+
+	h := out.Header()
+	h.Set("X-Request-Id", on.id)
+	h.Set("X-Content-Type-Options", "nosniff")
+	if s.api(on.path) {
+		h.Set("Cache-Control", "no-store")
+		if s.cors.apply(h, in) {
+			out.WriteHeader(http.StatusNoContent)
+			return
+		}
+	}
+	s.engine.ServeHTTP(out, in)
+}
+
+// finish recovers a panic and writes the access line. Query values are never logged
+// (design D19).
+func (s *Server) finish(out *recorder, r *http.Request, on *passage) {
+	p := recover()
+	ctx := r.Context()
+	if p != nil && p != http.ErrAbortHandler {
+		s.config.Log.LogAttrs(ctx, slog.LevelError, "panic in a REST handler",
+			slog.String("request_id", on.id), slog.String("panic", fmt.Sprint(p)),
+			slog.String("stack", string(debug.Stack())))
+		if out.status == 0 {
+			writeJSON(out, http.StatusInternalServerError, internalError)
+		}
+	}
+	took := time.Since(on.start)
+	if s.config.Observe != nil {
+		s.config.Observe(r.Method, on.route, out.code(), took)
+	}
+	attrs := []slog.Attr{
+		slog.String("request_id", on.id),
+		slog.String("method", clip(r.Method, 16)),
+		slog.String("path", clip(on.path, 256)),
+		slog.String("route", on.route),
+		slog.Int("status", out.code()),
+		slog.Int("bytes", out.bytes),
+		slog.Duration("took", took),
+	}
+	if s.config.ClientIP != nil {
+		attrs = append(attrs, slog.String("ip", s.config.ClientIP(r).String()))
+	}
+	s.config.Log.LogAttrs(ctx, slog.LevelInfo, "request", attrs...)
+	if p == http.ErrAbortHandler {
+		panic(p)
+	}
+}
+
+// canonical is the one spelling of u's path that routes are matched against: escaped, runs
+// of slashes squeezed, none at the end, no trailing ".json" (identity 1).
+func (s *Server) canonical(u *url.URL) string {
+	path := squeeze(u.EscapedPath())
+	if s.exact[path] {
+		return path
+	}
+	if cut, ok := strings.CutSuffix(path, ".json"); ok && !strings.HasSuffix(cut, "/") {
+		return cut
+	}
+	return path
+}
+
+// withPath is r at another escaped path.
+func withPath(r *http.Request, path string) *http.Request {
+	plain, err := url.PathUnescape(path)
+	if err != nil { // net/http has parsed it before
+		plain = path
+	}
+	u := *r.URL
+	u.Path, u.RawPath = plain, path
+	r.URL = &u
+	return r
+}
+
+// api reports whether path belongs to a group: the part that CORS and no-store cover.
+func (s *Server) api(path string) bool {
+	for _, p := range s.config.Prefixes {
+		if strings.HasPrefix(path, p+"/") && !s.exact[path] {
+			return true
+		}
+	}
+	return false
+}
+
+func squeeze(path string) string {
+	for strings.Contains(path, "//") {
+		path = strings.ReplaceAll(path, "//", "/")
+	}
+	if len(path) > 1 {
+		path = strings.TrimSuffix(path, "/")
+	}
+	if path == "" {
+		return "/"
+	}
+	return path
+}
+
+// passage is what the server remembers of a request on its way through.
+type passage struct {
+	id    string
+	sent  *url.URL // as the client sent it
+	path  string   // canonical
+	route string   // of the endpoint that was found
+	start time.Time
+}
+
+type passageKey struct{}
+
+// passageOf is never nil.
+func passageOf(ctx context.Context) *passage {
+	if on, ok := ctx.Value(passageKey{}).(*passage); ok {
+		return on
+	}
+	return &passage{}
+}
+
+// RequestID returns the id of the request that ctx belongs to, "" outside of one.
+func RequestID(ctx context.Context) string { return passageOf(ctx).id }
+
+// requestID takes the caller's id when it is harmless in a log, else makes one.
+func requestID(r *http.Request) string {
+	id := r.Header.Get("X-Request-Id")
+	if len(id) > 0 && len(id) <= 64 && strings.Trim(id, idBytes) == "" {
+		return id
+	}
+	var b [16]byte
+	rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
+
+const idBytes = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_."
+
+func clip(s string, n int) string {
+	if len(s) > n {
+		return s[:n] + "…"
+	}
+	return s
+}
+
+// recorder remembers what was answered and keeps bodies off HEAD answers.
+type recorder struct {
+	http.ResponseWriter
+	head   bool
+	status int
+	bytes  int
+}
+
+func (w *recorder) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *recorder) Write(b []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	if w.head {
+		return len(b), nil
+	}
+	n, err := w.ResponseWriter.Write(b)
+	w.bytes += n
+	return n, err
+}
+
+func (w *recorder) code() int {
+	if w.status == 0 {
+		return http.StatusOK
+	}
+	return w.status
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }

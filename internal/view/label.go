@@ -1,0 +1,17 @@
+package view
+
+import "barong/internal/account"
+
+// Label is what users see of a label; the description is for staff.
+type Label struct {
+	Key       string `json:"key"`
+	Value     string `json:"value"`
+	Scope     string `json:"scope"`
+	CreatedAt Time   `json:"created_at"`
+	UpdatedAt Time   `json:"updated_at"`
+}
+
+// LabelOf shows l.
+func LabelOf(l account.Label) Label {
+	return Label{l.Key, l.Value, l.Scope, Time(l.CreatedAt), Time(l.UpdatedAt)}
+}

@@ -1,0 +1,51 @@
+package view
+
+import "barong/internal/account"
+
+// User is an account without what belongs to it (identity 7.2).
+type User struct {
+	Email       string  `json:"email"`
+	UID         string  `json:"uid"`
+	Role        string  `json:"role"`
+	Level       int     `json:"level"`
+	OTP         bool    `json:"otp" doc:"Whether the second factor is on."`
+	State       string  `json:"state"`
+	ReferralUID *string `json:"referral_uid"`
+	Data        *string `json:"data" doc:"JSON text of the client's own."`
+	Username    *string `json:"username"`
+}
+
+// UserOf shows u.
+func UserOf(u account.User) User {
+	return User{
+		Email: u.Email, UID: u.UID, Role: u.Role, Level: u.Level, OTP: u.OTP, State: u.State,
+		ReferralUID: u.ReferralUID, Data: u.Data, Username: u.Username,
+	}
+}
+
+// UserWithFullInfo is an account with all that its owner may see of it (identity 7.1,
+// design D16).
+type UserWithFullInfo struct {
+	User
+	CSRFToken    string        `json:"csrf_token,omitempty" doc:"Only in answers that open a session."`
+	Labels       []Label       `json:"labels"`
+	Phones       []Phone       `json:"phones"`
+	Profile      *Profile      `json:"profile"`
+	Profiles     []Profile     `json:"profiles"`
+	DataStorages []DataStorage `json:"data_storages"`
+	CreatedAt    Time          `json:"created_at"`
+	UpdatedAt    Time          `json:"updated_at"`
+}
+
+// UserWithFullInfoOf shows u with its labels of both scopes, in row order.
+func UserWithFullInfoOf(u account.User, labels []account.Label) UserWithFullInfo {
+	v := UserWithFullInfo{
+		User: UserOf(u), Labels: make([]Label, 0, len(labels)), Phones: []Phone{},
+		Profiles: []Profile{}, DataStorages: []DataStorage{},
+		CreatedAt: Time(u.CreatedAt), UpdatedAt: Time(u.UpdatedAt),
+	}
+	for _, l := range labels {
+		v.Labels = append(v.Labels, LabelOf(l))
+	}
+	return v
+}
