@@ -1,0 +1,196 @@
+package resource
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"barong/internal/account"
+	"barong/internal/rest"
+	"barong/internal/session"
+)
+
+// Config of the resource endpoints.
+type Config struct {
+	// SessionName is the name of the session cookie; "" means _barong_session.
+	SessionName string
+	// InsecureCookie leaves the cookie's Secure attribute out: plain http on loopback only.
+	InsecureCookie bool
+}
+
+// A Verifier says whose a bearer token is; token.Minter is one.
+type Verifier interface {
+	// Verify takes the JWT alone; every error means that it is refused.
+	Verify(jwt string, now time.Time) (uid string, err error)
+}
+
+// API is the resource namespace.
+type API struct {
+	Config
+	Users    Users
+	Accounts Accounts
+	Sessions Sessions
+	Tokens   Verifier
+	// ClientIP is the caller's address, as decisions see it.
+	ClientIP func(*http.Request) netip.Addr
+	// Country names an address's country for activities; nil when nothing knows.
+	Country func(netip.Addr) string
+	Now     func() time.Time
+	// Log gets what went wrong after an answer was already owed.
+	Log *slog.Logger
+}
+
+// Users is what this package reads; account.Store is one.
+type Users interface {
+	// User loads by uid; account.ErrNotFound.
+	User(ctx context.Context, uid string) (account.User, error)
+	// Labels lists a user's labels of both scopes, in row order.
+	Labels(ctx context.Context, uid string) ([]account.Label, error)
+}
+
+// Accounts is what this package asks of account.Service.
+type Accounts interface {
+	codes
+	keys
+}
+
+// Mount adds the endpoints to s.
+func (a *API) Mount(s *rest.Server) {
+	g := s.Group("resource")
+	a.users(g.At("/users", "user"))
+	a.otp(g.At("/otp", "otp"))
+	a.keys(g.At("/api_keys", "apikey"))
+	a.serviceAccountKeys(g.At("/service_accounts/api_keys", "serviceaccount"))
+}
+
+// me is the caller: the account as it was when the request came, and the actor it is for
+// the service.
+type me struct {
+	account.User
+	account.Actor
+	cookie string // the session cookie's value, "" for none
+}
+
+var (
+	errNoToken   = errors.New("resource: no valid bearer token")
+	errNotActive = errors.New("resource: the user may not act")
+)
+
+// signedIn admits users with a bearer token whose account may act (resource 1). Whatever
+// then is not found is 404: a service account has no user row, and a record of somebody
+// else's is none.
+func signedIn[I, O any](a *API, f func(context.Context, me, I) (O, error)) rest.Handler[I, O] {
+	return rest.Guarded(rest.Guard[me]{
+		Admit: a.admit,
+		Failures: []rest.Failure{
+			rest.On(errNoToken, http.StatusUnauthorized, "jwt.decode_and_verify"),
+			rest.On(errNotActive, http.StatusUnauthorized, "authz.user_not_active"),
+			rest.On(account.ErrNotFound, http.StatusNotFound, "record.not_found"),
+		},
+		Schemes: []rest.Scheme{
+			{Name: "bearer", Type: "http", Scheme: "bearer",
+				Description: "What the gateway makes of the other two."},
+			{Name: "session", Type: "apiKey", In: "cookie", Key: a.cookieName(),
+				Description: "Through the gateway; with X-CSRF-Token for POST, PUT, PATCH and DELETE."},
+			{Name: "apikey", Type: "apiKey", In: "header", Key: "X-Auth-Apikey",
+				Description: "Through the gateway; with X-Auth-Nonce and X-Auth-Signature."},
+		},
+	}, f)
+}
+
+func (a *API) admit(r *http.Request) (me, error) {
+	sent := r.Header.Values("Authorization")
+	if len(sent) != 1 {
+		return me{}, errNoToken
+	}
+	jwt, ok := strings.CutPrefix(sent[0], "Bearer ")
+	if !ok {
+		return me{}, errNoToken
+	}
+	uid, err := a.Tokens.Verify(jwt, a.Now())
+	if err != nil {
+		return me{}, errNoToken
+	}
+	u, err := a.Users.User(r.Context(), uid)
+	if err != nil {
+		return me{}, fmt.Errorf("load the caller: %w", err)
+	}
+	if !account.MayAct(u.State) {
+		return me{}, errNotActive
+	}
+	c := account.Client{IP: a.ClientIP(r), UserAgent: r.UserAgent()}
+	if a.Country != nil {
+		c.Country = a.Country(c.IP)
+	}
+	return me{
+		User:   u,
+		Actor:  account.Actor{UID: u.UID, Role: u.Role, Client: c},
+		cookie: rest.Cookie(r, a.cookieName()),
+	}, nil
+}
+
+func (a *API) cookieName() string {
+	if a.SessionName == "" {
+		return "_barong_session"
+	}
+	return a.SessionName
+}
+
+// Sessions is what this package asks of session.Manager.
+type Sessions interface {
+	// Lookup finds the session of a cookie value; session.ErrNotFound.
+	Lookup(ctx context.Context, cookie string, now time.Time) (*session.Entry, error)
+	// Restamp moves a session to another generation under a new cookie value.
+	Restamp(ctx context.Context, id session.ID, generation int64, now time.Time) (cookie string, s session.Session, err error)
+}
+
+// current finds the session that the request came with, if it is one of the caller's own
+// that has not ended: only such a one may outlive the end of all others.
+func (a *API) current(ctx context.Context, who me) (*session.Entry, error) {
+	if who.cookie == "" {
+		return nil, nil
+	}
+	e, err := a.Sessions.Lookup(ctx, who.cookie, a.Now())
+	switch {
+	case errors.Is(err, session.ErrNotFound):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case e.UID != who.User.UID, e.Generation != who.SessionGeneration, !a.Now().Before(e.Expires()):
+		return nil, nil
+	}
+	return e, nil
+}
+
+// keepTimeout bounds keep, which goes on when the client has left.
+const keepTimeout = 5 * time.Second
+
+// keep carries the current session over to generation and returns the Set-Cookie value of
+// its new id (design D8, D11); "" when there is none. The change that ended the others is
+// committed by now, so a failure only signs this session out too.
+func (a *API) keep(ctx context.Context, e *session.Entry, generation int64) string {
+	if e == nil {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepTimeout)
+	defer cancel()
+	value, _, err := a.Sessions.Restamp(ctx, e.ID, generation, a.Now())
+	if err != nil {
+		if !errors.Is(err, session.ErrNotFound) {
+			a.Log.WarnContext(ctx, "session not kept", "request_id", rest.RequestID(ctx), "error", err)
+		}
+		return ""
+	}
+	return session.Cookie(a.cookieName(), value, !a.InsecureCookie, session.CookieLife, a.Now())
+}
+
+// wait is how long an account.TooManyAttempts asks for.
+func wait(err error) time.Duration {
+	many, _ := errors.AsType[account.TooManyAttempts](err)
+	return many.RetryAfter
+}
