@@ -1,0 +1,142 @@
+package authz
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"barong/internal/account"
+)
+
+// Replay says what becomes of an API key's nonce that was used before (FX-10, design D9).
+type Replay string
+
+// The modes of replay protection; the zero value is off.
+const (
+	ReplayOff     Replay = "off"
+	ReplayMonitor Replay = "monitor"
+	ReplayEnforce Replay = "enforce"
+)
+
+// apiKey proves a signed API key, version 1: the headers are complete, the key exists, the
+// nonce is a time and a recent one, the signature is right, the key and its holder may act.
+// The order of the answers is part of the contract (AZ-115…126). One of its three headers
+// is enough to be judged by them, and there is no way back to the cookie (AZ-80); complete
+// tells whether all three are there, once and not blank. It returns the zero credential when
+// it has denied.
+func (s *Server) apiKey(
+	ctx context.Context, r *request, d *decision, complete bool, now time.Time,
+) credential {
+	d.via = viaAPIKey
+	if !complete {
+		d.deny(refusal{http.StatusUnprocessableEntity, reasonAPIKeyHeaders})
+		return credential{}
+	}
+
+	key, err := s.Accounts.Key(ctx, r.apiKey)
+	if errors.Is(err, account.ErrNotFound) {
+		// The work that a wrong signature costs (FX-12).
+		signatureMatches(r.signature, s.Accounts.DummyMAC(r.nonce, r.apiKey))
+		d.deny(unauthorized(reasonUnknownAPIKey))
+		return credential{}
+	}
+	if err != nil {
+		d.unavailable(fmt.Errorf("load API key: %w", err))
+		return credential{}
+	}
+	d.kid = key.Kid
+
+	signed, ok := parseNonce(r.nonce)
+	if !ok {
+		d.deny(unauthorized(reasonNonceInvalid))
+		return credential{}
+	}
+	// The difference cannot overflow: a nonce has at most 16 digits.
+	if age := now.UnixMilli() - signed; age >= s.NonceLifetime.Milliseconds() || -age >= s.NonceLifetime.Milliseconds() {
+		d.deny(unauthorized(reasonNonceExpired))
+		return credential{}
+	}
+	if !signatureMatches(r.signature, key.MAC(r.nonce, r.apiKey)) {
+		d.deny(unauthorized(reasonInvalidSignature))
+		return credential{}
+	}
+	if key.State != account.KeyActive {
+		d.deny(unauthorized(reasonAPIKeyNotActive))
+		return credential{}
+	}
+
+	who, err := s.Accounts.Principal(ctx, key.HolderUID)
+	switch {
+	case err != nil && !errors.Is(err, account.ErrNotFound):
+		d.unavailable(fmt.Errorf("load holder of API key: %w", err))
+		return credential{}
+	case err != nil || !account.MayAct(who.State):
+		d.deny(unauthorized(reasonInvalidSession)) // AZ-125; also a holder that is gone
+		return credential{}
+	case who.Kind == account.KindUser && !who.OTP:
+		d.deny(unauthorized(reasonDisabled2FA))
+		d.who = who
+		return credential{}
+	}
+	return credential{principal: who, slot: &key.Token, via: viaAPIKey, kid: key.Kid}
+}
+
+// signatureMatches reports in constant time whether sent is mac in lower-case hex (AZ-119,
+// AZ-120).
+func signatureMatches(sent string, mac [sha256.Size]byte) bool {
+	var got [sha256.Size]byte
+	if len(sent) != 2*len(got) {
+		return false
+	}
+	for i := range got {
+		hi, ok1 := lowerHex(sent[2*i])
+		lo, ok2 := lowerHex(sent[2*i+1])
+		if !ok1 || !ok2 {
+			return false
+		}
+		got[i] = hi<<4 | lo
+	}
+	return subtle.ConstantTimeCompare(got[:], mac[:]) == 1
+}
+
+func lowerHex(c byte) (byte, bool) {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0', true
+	case 'a' <= c && c <= 'f':
+		return c - 'a' + 10, true
+	default:
+		return 0, false
+	}
+}
+
+// nonceFresh remembers the nonce of a request that is about to be allowed, and denies it
+// when it was used before and the mode says so. Monitoring never changes an answer.
+func (s *Server) nonceFresh(ctx context.Context, r *request, d *decision, who credential, now time.Time) bool {
+	if s.Replay != ReplayMonitor && s.Replay != ReplayEnforce {
+		return true
+	}
+	// Both ends of the window are a lifetime away, so twice that covers any nonce.
+	fresh, err := s.Nonces.UseNonce(ctx, who.kid, strings.Clone(r.nonce), now.Add(2*s.NonceLifetime))
+	if s.Replay == ReplayMonitor {
+		if err == nil && !fresh {
+			s.Metrics.replayed()
+		}
+		return true
+	}
+	if err != nil {
+		d.unavailable(fmt.Errorf("remember nonce: %w", err))
+		return false
+	}
+	if !fresh {
+		s.Metrics.replayed()
+		d.deny(unauthorized(reasonReplayed))
+		return false
+	}
+	return true
+}

@@ -1,0 +1,115 @@
+package authz
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/gaissmai/bart"
+)
+
+// An edge is a network before ours that tells the client's address in its own header.
+type edge uint8
+
+const (
+	edgeNone edge = iota
+	edgeCloudflare
+	edgeAkamai
+)
+
+// maxHops bounds the walk along X-Forwarded-For. No honest chain comes near it.
+const maxHops = 64
+
+// clientIP is the address that the request is judged by, unmapped and without zone (D13).
+// From the peer it walks outward as long as the current address is a trusted proxy: each
+// one vouches for the next right-most entry of X-Forwarded-For. At the end of the list,
+// at an entry that is no address, and after maxHops, the last good address counts. The
+// header of an edge counts only when the walk reaches one of its networks, and only if
+// it holds an address.
+//
+// A peer on a Unix socket is a trusted proxy at 127.0.0.1 when c.trustPipe. Without a
+// peer the result is the zero Addr, and the request is to be refused: whoever configured
+// the gateway so would otherwise have every client share one address.
+func (c *parseConfig) clientIP(r *request) netip.Addr {
+	current := r.peer.Unmap()
+	vouched := false
+	switch {
+	case r.peerPipe && c.trustPipe:
+		current, vouched = netip.AddrFrom4([4]byte{127, 0, 0, 1}), true
+	case r.peerPipe || !r.peer.IsValid():
+		return netip.Addr{}
+	case current.Zone() != "":
+		current = current.WithZone("")
+	}
+	list := r.forwardedFor
+	for hop := 0; hop < maxHops; hop++ {
+		if c.edge != edgeNone && c.edgePeers.Contains(current) {
+			told := r.cfConnectingIP
+			if c.edge == edgeAkamai {
+				told = r.trueClientIP
+			}
+			if a := parseAddress(trim(told)); a.IsValid() {
+				return a
+			}
+		}
+		if !vouched && !c.trusted.Contains(current) || list == "" {
+			return current
+		}
+		vouched = false
+		entry := list
+		if i := strings.LastIndexByte(list, ','); i >= 0 {
+			list, entry = list[:i], list[i+1:]
+		} else {
+			list = ""
+		}
+		next := parseAddress(trim(entry))
+		if !next.IsValid() {
+			return current
+		}
+		current = next
+	}
+	return current
+}
+
+// networks makes a set of prefixes; v4-mapped ones are unmapped.
+func networks(list []netip.Prefix) (*bart.Lite, error) {
+	set := new(bart.Lite)
+	for _, p := range list {
+		if !p.IsValid() {
+			return nil, fmt.Errorf("%v is not a network", p)
+		}
+		if a := p.Addr(); a.Is4In6() {
+			if p.Bits() < 96 {
+				return nil, fmt.Errorf("%v mixes IPv4 and IPv6", p)
+			}
+			p = netip.PrefixFrom(a.Unmap(), p.Bits()-96)
+		}
+		set.Insert(p.Masked())
+	}
+	return set, nil
+}
+
+// loopback is who is trusted when nothing else is configured.
+func loopback() []netip.Prefix {
+	return prefixes("127.0.0.0/8", "::1/128")
+}
+
+// cloudflareNetworks are the networks that Cloudflare publishes (AZ-12).
+func cloudflareNetworks() []netip.Prefix {
+	return prefixes(
+		"173.245.48.0/20", "103.21.244.0/22", "103.22.200.0/22", "103.31.4.0/22",
+		"141.101.64.0/18", "108.162.192.0/18", "190.93.240.0/20", "188.114.96.0/20",
+		"197.234.240.0/22", "198.41.128.0/17", "162.158.0.0/15", "104.16.0.0/12",
+		"172.64.0.0/13", "131.0.72.0/22",
+		"2400:cb00::/32", "2606:4700::/32", "2803:f800::/32", "2405:b500::/32",
+		"2405:8100::/32", "2a06:98c0::/29", "2c0f:f248::/32",
+	)
+}
+
+func prefixes(list ...string) []netip.Prefix {
+	out := make([]netip.Prefix, len(list))
+	for i, s := range list {
+		out[i] = netip.MustParsePrefix(s)
+	}
+	return out
+}

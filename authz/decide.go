@@ -1,0 +1,183 @@
+package authz
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"barong/internal/account"
+	"barong/internal/token"
+	"barong/policy"
+)
+
+// decide answers one question. It reads from top to bottom in the order of the
+// specification (AZ-30 with design D5, D10b, D20…D23): the first rule that decides ends it.
+//
+// r has been read but not parsed, d is empty. now is the time that every rule goes by. One
+// policy snapshot is used throughout. Errors of dependencies and panics are the caller's
+// (answer) to turn into 503; every path that returns without having called d.allow is a
+// denial.
+func (s *Server) decide(ctx context.Context, r *request, d *decision, now time.Time) {
+	// What is asked, in its one canonical spelling: anything else is refused, not guessed.
+	if status, reason := r.parse(s.reading); reason != "" {
+		d.deny(refusal{status, reason})
+		return
+	}
+
+	// A policy that has not been confirmed for too long decides nothing (design D21).
+	if age := s.Rules.Age(now); age > s.PolicyMaxStale {
+		d.unavailable(fmt.Errorf("policy was last confirmed %v ago", age))
+		return
+	}
+	rules := s.Rules.Load()
+	d.snapshot = rules.Version()
+
+	// Where the client comes from, for every path but the whitelink's (AZ-40…49).
+	if x := rules.Restricted(r.ip, r.method, r.bare); x != nil {
+		d.deny(refusal{status: x.Status, reason: x.Reason})
+		return
+	}
+
+	// Which path: unknown components and blocked prefixes are refused whatever the
+	// credential (FX-6, AZ-71); preflights and passed prefixes are let through without
+	// looking at one (design D23, AZ-32, AZ-72).
+	route := rules.Route(r.path)
+	switch {
+	case !rules.Component(r.path) || route == policy.Block:
+		d.deny(pathRefused)
+		return
+	case isPreflight(r):
+		s.allowAnonymous(r, d)
+		return
+	case route == policy.Pass:
+		s.allowAnonymous(r, d)
+		return
+	}
+
+	// Who asks. Cached accounts, keys and sessions are believed only while the change feed
+	// is read (design D21).
+	if age := s.Feed.Age(now); age > s.CacheMaxStale {
+		d.unavailable(fmt.Errorf("change feed was last read %v ago", age))
+		return
+	}
+	var who credential
+	if presented, complete := r.apiKeyHeaders(); presented {
+		who = s.apiKey(ctx, r, d, complete, now)
+	} else {
+		who = s.sessionCookie(ctx, rules, r, d, now)
+	}
+	if who.principal == nil {
+		return // d holds the denial
+	}
+	d.who, d.via, d.kid = who.principal, who.via, who.kid
+
+	// Whether the role may (AZ-140…151), and whether an API key may at all (design D10b).
+	permit := rules.Permission(who.principal.Role, r.method, r.path)
+	if !permit.Allows || who.via == viaAPIKey && s.apiKeyForbidden(r.path) {
+		if !s.recordDenied(ctx, rules, r, who, now) {
+			d.unavailable(errAuditFull)
+			return
+		}
+		d.deny(refusal{status: s.RBACDeniedStatus, reason: reasonInvalidPermission})
+		return
+	}
+
+	// The token comes before what is remembered of an allowed request, so that nothing is
+	// remembered of one that ends as an outage (FX-10: nonces count only when allowed).
+	bearer, err := s.bearer(who, now)
+	if err != nil {
+		d.unavailable(err)
+		return
+	}
+	if who.via == viaAPIKey && !s.nonceFresh(ctx, r, d, who, now) {
+		return // d holds the denial
+	}
+	if permit.Audit && !s.recordAllowed(ctx, rules, r, who, permit.Topic, now) {
+		d.unavailable(errAuditFull)
+		return
+	}
+	s.allow(r, d, bearer)
+}
+
+// A refusal is why and with which status a question is denied; the zero value refuses
+// nothing.
+type refusal struct {
+	status int
+	reason string
+}
+
+// Reasons of denials [WIRE]. Restrictions bring their own (authz.restrict.<category>).
+const (
+	reasonInvalidMethod     = "authz.invalid_method"
+	reasonPermissionDenied  = "authz.permission_denied"
+	reasonAPIKeyHeaders     = "authz.invalid_api_key_headers"
+	reasonMissingCSRF       = "authz.missing_csrf_token"
+	reasonCSRFMismatch      = "authz.csrf_token_mismatch"
+	reasonInvalidSession    = "authz.invalid_session"
+	reasonClientMismatch    = "authz.client_session_mismatch"
+	reasonUserNotActive     = "authz.user_not_active"
+	reasonUnknownAPIKey     = "authz.unexistent_apikey"
+	reasonNonceInvalid      = "authz.nonce_not_valid_timestamp"
+	reasonNonceExpired      = "authz.nonce_expired"
+	reasonInvalidSignature  = "authz.invalid_signature"
+	reasonReplayed          = "authz.signature_blacklisted"
+	reasonAPIKeyNotActive   = "authz.apikey_not_active"
+	reasonDisabled2FA       = "authz.disabled_2fa"
+	reasonInvalidPermission = "authz.invalid_permission"
+	reasonUnavailable       = "authz.unavailable"
+)
+
+// pathRefused is the answer to blocked, unknown and ambiguous paths (AZ-71, design D5).
+var pathRefused = refusal{http.StatusUnauthorized, reasonPermissionDenied}
+
+// unauthorized is a refusal with status 401.
+func unauthorized(reason string) refusal { return refusal{http.StatusUnauthorized, reason} }
+
+// errAuditFull says that an activity could not be kept while audit_required is on (FX-33).
+var errAuditFull = errors.New("an activity that must be kept could not be recorded")
+
+// isPreflight reports whether r is a CORS preflight (Fetch §3.2.2), which never carries a
+// credential.
+func isPreflight(r *request) bool {
+	return r.method == http.MethodOptions && r.hasOrigin && r.hasRequestMethod
+}
+
+// apiKeyForbidden reports whether path is one that API keys may not reach. Like DROP rows
+// it also covers paths that go on with a byte that no segment name continues with, so that
+// a suffix does not get around it.
+func (s *Server) apiKeyForbidden(path string) bool {
+	for _, p := range s.forbidden {
+		if strings.HasPrefix(path, p) && (len(path) == len(p) || !continuesName(path[len(p)])) {
+			return true
+		}
+	}
+	return false
+}
+
+func continuesName(c byte) bool {
+	return c == '-' || c == '_' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+}
+
+// bearer returns the token of a credential: the one minted a moment ago if it still says
+// the truth, else a new one (design D7).
+func (s *Server) bearer(who credential, now time.Time) (string, error) {
+	p := who.principal
+	if bearer, ok := s.Tokens.Reuse(who.slot, p.Version, now); ok {
+		return bearer, nil
+	}
+	bearer, err := s.Tokens.Mint(who.slot, p.Version, token.Claims{
+		UID: p.UID, Email: p.Email, Role: p.Role, State: p.State, Level: p.Level,
+		Username: p.Username, ReferralID: p.ReferralID,
+		ServiceAccount: p.Kind == account.KindServiceAccount,
+	}, now)
+	if err != nil {
+		return "", fmt.Errorf("mint token: %w", err)
+	}
+	if bearer == "" {
+		return "", errors.New("mint token: empty")
+	}
+	return bearer, nil
+}

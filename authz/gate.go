@@ -1,0 +1,126 @@
+package authz
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+)
+
+// reasonInvalidHost refuses a request to the embedded gate under a foreign name.
+const reasonInvalidHost = "authz.invalid_host"
+
+// jwksPath is the one path that the gate lets through undecided: public keys, for consumers
+// that have no credential.
+const jwksPath = "/.well-known/jwks.json"
+
+// Gate puts the decision in front of next, for a REST listener on loopback that has no proxy
+// before it (the embedded run). Every request is decided, with or without credentials, and
+// next sees what a proxy would have let through: the canonical path that was decided, the
+// minted token in place of any Authorization, none of the headers that are to be removed.
+//
+// Only requests for localhost or a loopback address are taken: a page that rebinds its own
+// name to 127.0.0.1 is refused with 421.
+func (s *Server) Gate(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		var d decision
+		if !isLoopbackHost(req.Host) {
+			d.status, d.reason = http.StatusMisdirectedRequest, reasonInvalidHost
+			plainDenial(w, &d)
+			return
+		}
+		if req.RequestURI == jwksPath {
+			inner := req.Clone(req.Context())
+			inner.Header.Del("Authorization")
+			next.ServeHTTP(w, inner)
+			return
+		}
+		var r request
+		readHTTP(&r, req, req.Method, req.RequestURI, req.Host)
+		if req.ContentLength != 0 && isAdminPath(r.target) {
+			head, rest := peek(req.Body)
+			r.body = string(head)
+			req = req.Clone(req.Context())
+			req.Body = rest
+		}
+		s.answer(req.Context(), &r, &d, nil)
+		if !d.allowed() {
+			plainDenial(w, &d)
+			return
+		}
+		inner, err := decidedRequest(req, &r, &d)
+		if err != nil {
+			d.unavailable(err)
+			plainDenial(w, &d)
+			return
+		}
+		next.ServeHTTP(w, inner)
+	})
+}
+
+// ClientIP returns the address of the client of req by the rule that decisions go by (design
+// D13): the TCP peer, or what trusted proxies say. It is the zero address when there is none.
+func (s *Server) ClientIP(req *http.Request) netip.Addr {
+	var r request
+	readHTTP(&r, req, req.Method, req.RequestURI, req.Host)
+	return s.reading.clientIP(&r)
+}
+
+// decidedRequest is req as the handler behind the gate is to see it.
+func decidedRequest(req *http.Request, r *request, d *decision) (*http.Request, error) {
+	target := "/" + r.path
+	if r.query != "" {
+		target += "?" + r.query
+	}
+	u, err := url.ParseRequestURI(target)
+	if err != nil {
+		return nil, err
+	}
+	inner := req.Clone(req.Context())
+	inner.URL, inner.RequestURI = u, target
+	for _, name := range d.removals() {
+		inner.Header.Del(name)
+	}
+	if d.upstreamCookie() == cookieReplace {
+		inner.Header.Set("Cookie", d.cookieValue)
+	}
+	if d.bearer != "" {
+		inner.Header.Set("Authorization", d.bearer)
+	}
+	return inner, nil
+}
+
+// isLoopbackHost reports whether a Host header names this machine and nothing else.
+func isLoopbackHost(host string) bool {
+	name := host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		name = h
+	} else {
+		name = strings.TrimSuffix(strings.TrimPrefix(name, "["), "]")
+	}
+	if strings.EqualFold(name, "localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(name)
+	return err == nil && ip.Unmap().IsLoopback()
+}
+
+// peek reads the beginning of body and returns it with a body that still has all of it.
+func peek(body io.ReadCloser) ([]byte, io.ReadCloser) {
+	head, err := io.ReadAll(io.LimitReader(body, maxAuditBody))
+	var rest io.Reader = body
+	if err != nil {
+		rest = failing{err} // the handler gets the same error at the same place
+	}
+	return head, struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(head), rest), body}
+}
+
+type failing struct{ error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.error }

@@ -1,0 +1,228 @@
+package authz
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"io"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// DecisionLog writes one line for every denial and for one of so many allows. Writing is
+// done by one goroutine (Run) behind a bounded queue: a decision never waits for a disk,
+// and when lines come faster than they can be written they are dropped and counted.
+//
+// A line names who, from where, what and why; it never holds a query, a body, a cookie, a
+// signature or a token.
+type DecisionLog struct {
+	to      io.Writer
+	out     *bufio.Writer // over to
+	handler slog.Handler
+	sample  uint64
+	queue   chan *decisionLine
+	lines   sync.Pool
+	allowed atomic.Uint64
+	ids     decisionIDs
+	dropped func()
+}
+
+// decisionLine is what one line says. Its strings are its own or live as long as the
+// account that they belong to.
+type decisionLine struct {
+	at                                    time.Time
+	duration                              time.Duration
+	id, requestID, method, path, kid, via string
+	uid, role, reason                     string
+	cause                                 error
+	status                                int
+	snapshot                              int64
+	ip                                    netip.Addr
+}
+
+// Longest request id and path that are written.
+const (
+	maxLoggedID   = 128
+	maxLoggedPath = 1024
+)
+
+// NewDecisionLog returns a log that writes to out through the handler that newHandler makes
+// of the buffer it is given (for example slog.NewJSONHandler). One of sample allows is
+// logged, 0 logs none. depth lines may wait; 0 means 8192. dropped, if not nil, is called
+// for every line that is lost and must not block. Call Run to have anything written.
+func NewDecisionLog(
+	out io.Writer, newHandler func(io.Writer) slog.Handler, sample, depth int, dropped func(),
+) *DecisionLog {
+	if depth <= 0 {
+		depth = 8192
+	}
+	l := &DecisionLog{
+		to:      out,
+		out:     bufio.NewWriterSize(out, 64<<10),
+		sample:  uint64(max(sample, 0)),
+		queue:   make(chan *decisionLine, depth),
+		dropped: dropped,
+	}
+	l.handler = newHandler(l.out)
+	l.lines.New = func() any { return new(decisionLine) }
+	l.ids.start()
+	return l
+}
+
+// Run writes lines until ctx ends, and then those that still wait.
+func (l *DecisionLog) Run(ctx context.Context) error {
+	for {
+		select {
+		case line := <-l.queue:
+			l.write(line)
+		case <-ctx.Done():
+			for {
+				select {
+				case line := <-l.queue:
+					l.write(line)
+				default:
+					return l.out.Flush()
+				}
+			}
+		}
+		if len(l.queue) == 0 {
+			l.flush()
+		}
+	}
+}
+
+// flush writes what is buffered. A buffer that failed once would refuse everything after,
+// so it starts afresh: what it held is lost.
+func (l *DecisionLog) flush() {
+	if l.out.Flush() != nil {
+		l.drop()
+		l.out.Reset(l.to)
+	}
+}
+
+// decisionIDs gives names to decisions that someone will read. They differ within a process
+// and, by their random start, between processes.
+type decisionIDs struct{ last atomic.Uint64 }
+
+// start chooses where to begin.
+func (n *decisionIDs) start() {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	n.last.Store(binary.BigEndian.Uint64(b[:]))
+}
+
+// next is 16 lower-case hex digits.
+func (n *decisionIDs) next() string {
+	const digits = "0123456789abcdef"
+	var b [16]byte
+	for i, v := len(b)-1, n.last.Add(1); i >= 0; i, v = i-1, v>>4 {
+		b[i] = digits[v&15]
+	}
+	return string(b[:])
+}
+
+// decided queues the line of a decision, if it gets one.
+func (l *DecisionLog) decided(r *request, d *decision, at time.Time, took time.Duration) {
+	if l == nil {
+		return
+	}
+	if d.allowed() && (l.sample == 0 || l.allowed.Add(1)%l.sample != 0) {
+		return
+	}
+	if len(l.queue) == cap(l.queue) {
+		l.drop()
+		return
+	}
+	if d.id == "" {
+		d.id = l.ids.next()
+	}
+	line := l.lines.Get().(*decisionLine)
+	*line = decisionLine{
+		at: at, duration: took, id: d.id, kid: d.kid, via: d.via.String(), reason: d.reason,
+		cause: d.cause, status: d.status, snapshot: d.snapshot, ip: r.ip,
+	}
+	line.method, line.path, line.requestID = ownStrings(r)
+	if d.who != nil {
+		line.uid, line.role = d.who.UID, d.who.Role
+	}
+	select {
+	case l.queue <- line:
+	default:
+		l.lines.Put(line)
+		l.drop()
+	}
+}
+
+func (l *DecisionLog) drop() {
+	if l.dropped != nil {
+		l.dropped()
+	}
+}
+
+// ownStrings copies what a line keeps of the question, in one allocation. A question that
+// was refused before it was parsed has no canonical path: then what was sent is shown,
+// without its query.
+func ownStrings(r *request) (method, path, requestID string) {
+	path = r.path
+	if path == "" {
+		path = r.target
+		if i := strings.IndexAny(path, "?#"); i >= 0 {
+			path = path[:i]
+		}
+	}
+	m, p := min(len(r.method), maxLoggedID), min(len(path), maxLoggedPath)
+	var b strings.Builder
+	b.Grow(m + p + maxLoggedID)
+	b.WriteString(r.method[:m])
+	b.WriteString(path[:p])
+	b.WriteString(r.requestID[:min(len(r.requestID), maxLoggedID)])
+	all := b.String()
+	return all[:m], all[m : m+p], all[m+p:]
+}
+
+func (l *DecisionLog) write(line *decisionLine) {
+	level := slog.LevelInfo
+	if line.cause != nil {
+		level = slog.LevelError
+	}
+	ctx := context.Background()
+	if l.handler.Enabled(ctx, level) {
+		rec := slog.NewRecord(line.at, level, "decision", 0)
+		rec.AddAttrs(
+			slog.String("decision", line.id),
+			slog.Int("status", line.status),
+			slog.String("reason", line.reason),
+			slog.String("method", line.method),
+			slog.String("path", line.path),
+			slog.String("ip", addrText(line.ip)),
+			slog.String("uid", line.uid),
+			slog.String("role", line.role),
+			slog.String("credential", line.via),
+			slog.String("kid", line.kid),
+			slog.String("request_id", line.requestID),
+			slog.Int64("snapshot", line.snapshot),
+			slog.Duration("took", line.duration),
+		)
+		if line.cause != nil {
+			rec.AddAttrs(slog.String("cause", line.cause.Error()))
+		}
+		if l.handler.Handle(ctx, rec) != nil {
+			l.flush()
+		}
+	}
+	*line = decisionLine{}
+	l.lines.Put(line)
+}
+
+// addrText is "" for the zero address.
+func addrText(ip netip.Addr) string {
+	if !ip.IsValid() {
+		return ""
+	}
+	return ip.String()
+}

@@ -1,0 +1,275 @@
+package authz
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+
+	"barong/internal/account"
+	"barong/internal/audit"
+	"barong/internal/session"
+	"barong/internal/token"
+	"barong/policy"
+)
+
+// Rules gives the policy; policy.Holder does.
+type Rules interface {
+	// Load returns the newest snapshot, never nil.
+	Load() *policy.Snapshot
+	// Age is how long before now the snapshot was last known to be the newest.
+	Age(now time.Time) time.Duration
+}
+
+// Feed tells how old cached accounts, keys and sessions may be; feed.Follower does.
+type Feed interface {
+	// Age is how long before now the change feed was last read.
+	Age(now time.Time) time.Duration
+}
+
+// Sessions finds, slides and ends sessions; session.Manager does.
+type Sessions interface {
+	Lookup(ctx context.Context, cookie string, now time.Time) (*session.Entry, error)
+	Slide(e *session.Entry, now time.Time)
+	End(ctx context.Context, id session.ID) error
+	Epoch() int64
+}
+
+// Accounts finds principals and API keys; account.Directory does. What is asked for may
+// alias a message: an implementation that keeps it must clone it.
+type Accounts interface {
+	Principal(ctx context.Context, uid string) (*account.Principal, error)
+	Key(ctx context.Context, kid string) (*account.Key, error)
+	DummyMAC(nonce, kid string) [32]byte
+}
+
+// Tokens mints bearer tokens; token.Minter does.
+type Tokens interface {
+	Reuse(slot *token.Slot, version int64, now time.Time) (bearer string, ok bool)
+	Mint(slot *token.Slot, version int64, c token.Claims, now time.Time) (bearer string, err error)
+}
+
+// Nonces remembers the nonces of allowed API-key requests.
+type Nonces interface {
+	// UseNonce records that kid used nonce, to be remembered until then, and reports
+	// whether it is the first use. Of concurrent calls one is the first.
+	UseNonce(ctx context.Context, kid, nonce string, until time.Time) (bool, error)
+}
+
+// Activities keeps what was done; audit.Writer does.
+type Activities interface {
+	// Record never blocks; false means that the activity is lost.
+	Record(a audit.Activity) bool
+}
+
+// Parts are what a Server decides by. Nonces may be nil when Config.Replay is off, Metrics,
+// Log and Now always; the rest must be set.
+type Parts struct {
+	Rules      Rules
+	Feed       Feed
+	Sessions   Sessions
+	Accounts   Accounts
+	Tokens     Tokens
+	Nonces     Nonces
+	Activities Activities
+	Metrics    *Metrics
+	Log        *DecisionLog
+	Now        func() time.Time // nil is the system's clock
+}
+
+// Config shapes decisions. DefaultConfig is what is shipped; the zero value does not
+// Validate.
+type Config struct {
+	// RBACDeniedStatus is 401 or 403 (design D4).
+	RBACDeniedStatus int
+	// OutageAnswer is "error" or "deny" (design D20).
+	OutageAnswer string
+	// ForwardCredentials lets cookie and X-Auth-* reach upstreams (design D12).
+	ForwardCredentials bool
+	// Metadata sends dynamic metadata to Envoy.
+	Metadata bool
+	// CSRFProtection demands X-CSRF-Token for state-changing requests by cookie (AZ-85).
+	CSRFProtection bool
+	// Origins (scheme://host[:port]) may open websockets by cookie; "*" is ignored (D23).
+	Origins []string
+	// PolicyMaxStale and CacheMaxStale bound how old what is decided by may be (design D21).
+	PolicyMaxStale, CacheMaxStale time.Duration
+	// Deadline bounds the waiting of one decision (FX-61).
+	Deadline time.Duration
+	// AuditRequired turns an activity that cannot be kept into 503 (design D22).
+	AuditRequired bool
+
+	// SessionName names the cookie; SecureCookie gives its deletion the Secure attribute.
+	SessionName  string
+	SecureCookie bool
+	// SessionAbsolute is the longest life of a session (FX-53); 0 is without end.
+	SessionAbsolute time.Duration
+	// SessionMaskV4 and SessionMaskV6 are the bits of the address that must stay (FX-28).
+	SessionMaskV4, SessionMaskV6 int
+
+	// NonceLifetime is how far a nonce may be from the clock (AZ-118).
+	NonceLifetime time.Duration
+	// Replay says what a repeated nonce leads to; "" is off.
+	Replay Replay
+	// APIKeyForbidden are canonical paths that API keys may not reach (design D10b).
+	APIKeyForbidden []string
+
+	// TrustedProxies, Gateway and GatewayNetworks find the client's address (design D13);
+	// nil TrustedProxies is loopback. TrustPipe believes peers on a Unix socket.
+	TrustedProxies  []netip.Prefix
+	Gateway         string
+	GatewayNetworks []netip.Prefix
+	TrustPipe       bool
+}
+
+// DefaultConfig is the shipped configuration.
+func DefaultConfig() Config {
+	return Config{
+		RBACDeniedStatus: http.StatusUnauthorized,
+		OutageAnswer:     "error",
+		CSRFProtection:   true,
+		PolicyMaxStale:   300 * time.Second,
+		CacheMaxStale:    30 * time.Second,
+		Deadline:         800 * time.Millisecond,
+		SessionName:      "_barong_session",
+		SecureCookie:     true,
+		SessionAbsolute:  24 * time.Hour,
+		SessionMaskV4:    session.DefaultIPv4Bits,
+		SessionMaskV6:    session.DefaultIPv6Bits,
+		NonceLifetime:    5 * time.Second,
+		Replay:           ReplayOff,
+		APIKeyForbidden: []string{
+			"api/v2/barong/resource/otp", "api/v2/barong/resource/passkeys",
+			"api/v2/barong/resource/sessions", "api/v2/barong/resource/api_keys",
+			"api/v2/barong/resource/service_accounts", "api/v2/barong/resource/users/password",
+		},
+		Gateway: "none",
+	}
+}
+
+// Validate lists everything that is wrong with c.
+func (c Config) Validate() error {
+	var errs []error
+	wrong := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	wrong(c.RBACDeniedStatus == 401 || c.RBACDeniedStatus == 403,
+		"rbac_denied_status must be 401 or 403, not %d", c.RBACDeniedStatus)
+	wrong(c.OutageAnswer == "error" || c.OutageAnswer == "deny",
+		"outage_answer must be error or deny, not %q", c.OutageAnswer)
+	wrong(c.PolicyMaxStale > 0, "policy_max_stale must be positive")
+	wrong(c.CacheMaxStale > 0, "cache_max_stale must be positive")
+	wrong(c.Deadline > 0, "decision_timeout must be positive")
+	wrong(c.SessionName != "" && !strings.ContainsAny(c.SessionName, "=; ,\t\r\n"),
+		"session_name must be a cookie name, not %q", c.SessionName)
+	wrong(c.SessionMaskV4 >= 0 && c.SessionMaskV4 <= 32, "session_ip_v4_mask must be 0 to 32")
+	wrong(c.SessionMaskV6 >= 0 && c.SessionMaskV6 <= 128, "session_ip_v6_mask must be 0 to 128")
+	wrong(c.NonceLifetime >= time.Millisecond, "apikey_nonce_lifetime must be at least 1 ms")
+	wrong(c.Replay == "" || c.Replay == ReplayOff || c.Replay == ReplayMonitor || c.Replay == ReplayEnforce,
+		"apikey_replay must be off, monitor or enforce, not %q", c.Replay)
+	for _, p := range c.APIKeyForbidden {
+		path, _, _, ok := canonical("/"+strings.Trim(p, "/"), nil)
+		wrong(ok && path != "", "apikey_forbidden: %q is not a path", p)
+	}
+	return errors.Join(errs...)
+}
+
+// A Server decides. It is safe for concurrent use and holds no state of its own.
+type Server struct {
+	Parts
+	Config
+
+	reading        *parseConfig
+	forbidden      []string // canonical
+	origins        []string
+	deletionCookie string
+	contexts       sync.Pool // of *lateContext
+	ids            decisionIDs
+}
+
+// New checks c and p and returns a Server.
+func New(p Parts, c Config) (*Server, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	if p.Rules == nil || p.Feed == nil || p.Sessions == nil || p.Accounts == nil ||
+		p.Tokens == nil || p.Activities == nil {
+		return nil, errors.New("authz: a part is missing")
+	}
+	if p.Nonces == nil && (c.Replay == ReplayMonitor || c.Replay == ReplayEnforce) {
+		return nil, fmt.Errorf("apikey_replay %s needs a nonce store", c.Replay)
+	}
+	s := &Server{Parts: p, Config: c, deletionCookie: session.ClearCookie(c.SessionName, c.SecureCookie)}
+	s.contexts.New = func() any { return new(lateContext) }
+	var err error
+	s.reading, err = newParseConfig(c.SessionName, c.TrustedProxies, c.Gateway, c.GatewayNetworks, c.TrustPipe)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range c.APIKeyForbidden {
+		// The spelling that decisions see, so that api/v2/resource/otp is covered too.
+		path, _, _, _ := canonical("/"+strings.Trim(f, "/"), nil)
+		s.forbidden = append(s.forbidden, path)
+	}
+	for _, o := range c.Origins {
+		if o != "*" && o != "" {
+			s.origins = append(s.origins, o)
+		}
+	}
+	s.ids.start()
+	return s, nil
+}
+
+// answer decides r and never fails: whatever goes wrong on the way, a panic included, d is a
+// denial (FX-61). It counts and logs the decision. d must be empty, and r just read; unread
+// tells that it could not be.
+func (s *Server) answer(ctx context.Context, r *request, d *decision, unread error) {
+	start := time.Now()
+	own := s.contexts.Get().(*lateContext)
+	own.begin(ctx, start.Add(s.Deadline))
+	defer s.finish(own, r, d, start)
+	if unread != nil {
+		d.deny(refusal{http.StatusBadRequest, reasonInvalidRequest})
+		return
+	}
+	now := start
+	if s.Now != nil {
+		now = s.Now()
+	}
+	s.decide(own, r, d, now)
+}
+
+// finish is the end of every decision, run by defer so that it sees panics.
+func (s *Server) finish(own *lateContext, r *request, d *decision, start time.Time) {
+	if p := recover(); p != nil {
+		s.Metrics.panicked()
+		d.unavailable(fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
+	} else if !d.allowed() && d.reason == "" {
+		d.unavailable(errUndecided)
+	}
+	own.end(&s.contexts)
+	took := time.Since(start)
+	if s.Metadata {
+		d.metadata, d.id = true, s.ids.next()
+	}
+	s.Metrics.decided(d, took)
+	s.Log.decided(r, d, start, took)
+}
+
+// errUndecided says that no rule decided, which no path through decide leads to.
+var errUndecided = errors.New("no rule decided")
+
+// allowed reports whether d lets the request through. Only allow makes it so.
+func (d *decision) allowed() bool { return d.status == http.StatusOK && d.reason == "" && !d.outage }
+
+// isTrusted reports whether peer is a proxy that may say what it was asked.
+func (s *Server) isTrusted(peer netip.Addr) bool {
+	return peer.IsValid() && s.reading.trusted.Contains(peer)
+}

@@ -1,0 +1,507 @@
+package authz
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"barong/authz/authztest"
+	"barong/internal/account"
+	"barong/internal/audit"
+	"barong/internal/feed"
+	"barong/internal/session"
+	"barong/internal/token"
+	"barong/policy"
+)
+
+// The parts that main gives to New.
+var (
+	_ Rules    = (*policy.Holder)(nil)
+	_ Feed     = (*feed.Follower)(nil)
+	_ Sessions = (*session.Manager)(nil)
+	_ Accounts = (*account.Directory)(nil)
+	_ Tokens   = (*token.Minter)(nil)
+)
+
+// fakes are parts whose every call can be replaced. What is not replaced is the world's.
+type fakes struct {
+	load      func() *policy.Snapshot
+	age       func() time.Duration
+	lookup    func(context.Context, string) (*session.Entry, error)
+	end       func() error
+	slide     func()
+	epoch     func() int64
+	principal func(context.Context, string) (*account.Principal, error)
+	key       func(context.Context, string) (*account.Key, error)
+	reuse     func() (string, bool)
+	mint      func() (string, error)
+	nonce     func() (bool, error)
+	record    func() bool
+	w         *authztest.World
+}
+
+func (f *fakes) Load() *policy.Snapshot {
+	if f.load != nil {
+		return f.load()
+	}
+	return f.w.Rules().Load()
+}
+
+func (f *fakes) Age(time.Time) time.Duration {
+	if f.age != nil {
+		return f.age()
+	}
+	return 0
+}
+
+func (f *fakes) Lookup(ctx context.Context, cookie string, now time.Time) (*session.Entry, error) {
+	if f.lookup != nil {
+		return f.lookup(ctx, cookie)
+	}
+	return f.w.Sessions.Lookup(ctx, cookie, now)
+}
+
+func (f *fakes) Slide(e *session.Entry, now time.Time) {
+	if f.slide != nil {
+		f.slide()
+	}
+}
+
+func (f *fakes) End(ctx context.Context, id session.ID) error {
+	if f.end != nil {
+		return f.end()
+	}
+	return f.w.Sessions.End(ctx, id)
+}
+
+func (f *fakes) Epoch() int64 {
+	if f.epoch != nil {
+		return f.epoch()
+	}
+	return f.w.Sessions.Epoch()
+}
+
+func (f *fakes) Principal(ctx context.Context, uid string) (*account.Principal, error) {
+	if f.principal != nil {
+		return f.principal(ctx, uid)
+	}
+	return f.w.Accounts.Principal(ctx, uid)
+}
+
+func (f *fakes) Key(ctx context.Context, kid string) (*account.Key, error) {
+	if f.key != nil {
+		return f.key(ctx, kid)
+	}
+	return f.w.Accounts.Key(ctx, kid)
+}
+
+func (f *fakes) DummyMAC(nonce, kid string) [32]byte { return f.w.Accounts.DummyMAC(nonce, kid) }
+
+func (f *fakes) Reuse(slot *token.Slot, version int64, now time.Time) (string, bool) {
+	if f.reuse != nil {
+		return f.reuse()
+	}
+	return f.w.Minter.Reuse(slot, version, now)
+}
+
+func (f *fakes) Mint(slot *token.Slot, version int64, c token.Claims, now time.Time) (string, error) {
+	if f.mint != nil {
+		return f.mint()
+	}
+	return f.w.Minter.Mint(slot, version, c, now)
+}
+
+func (f *fakes) UseNonce(context.Context, string, string, time.Time) (bool, error) {
+	if f.nonce != nil {
+		return f.nonce()
+	}
+	return true, nil
+}
+
+func (f *fakes) Record(audit.Activity) bool {
+	if f.record != nil {
+		return f.record()
+	}
+	return true
+}
+
+// small is a world with one user, a session and a key, in which everything is allowed.
+func small(t testing.TB) *authztest.World {
+	t.Helper()
+	f, err := authztest.Parse("small", []byte(`
+about: one user with a session and a key
+rules: [AZ-30]
+policy:
+  permissions: ["member ACCEPT ALL api/v2/peatio/market", "member AUDIT POST api/v2/peatio/market"]
+  pass: [api/v2/peatio/public]
+accounts:
+  users: [{uid: ID1, otp: true}]
+  sessions: [{name: home, user: ID1}]
+  api_keys: [{kid: 61d025b8573501c2, holder: ID1}]
+cases:
+  - name: by session
+    request: {path: "/api/v2/peatio/market/orders?market=btcusd", cookies: "lang=en; _barong_session={home}"}
+  - name: by API key
+    request: {path: /api/v2/peatio/market/orders, sign: {kid: 61d025b8573501c2}}
+  - name: by session, audited
+    request: {method: POST, path: /api/v2/peatio/market/orders, session: home, csrf: home}
+  - name: by session, from another browser
+    request: {path: /api/v2/peatio/market/orders, session: home, user_agent: other}
+  - name: denied by role
+    request: {path: /api/v2/peatio/admin, session: home}
+  - name: anonymous on a pass path
+    request: {path: /api/v2/peatio/public/ping}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := authztest.NewWorld(f, signingKeys(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// asked is the request of a case of the small world.
+func asked(t testing.TB, w *authztest.World, name string) request {
+	t.Helper()
+	for _, c := range w.File.Cases {
+		if c.Name == name {
+			q, err := w.File.Question(c.Request, w.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return fromProto(checkRequest(q))
+		}
+	}
+	t.Fatalf("no case %q", name)
+	return request{}
+}
+
+func fakeServer(t testing.TB, f *fakes, change func(*Config, *Parts)) *Server {
+	t.Helper()
+	c := DefaultConfig()
+	p := Parts{
+		Rules: f, Feed: f, Sessions: f, Accounts: f, Tokens: f, Nonces: f, Activities: f, Now: f.w.Now,
+	}
+	if change != nil {
+		change(&c, &p)
+	}
+	s, err := New(p, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// TestEveryFailureIsAnOutage: whatever part fails, by error or by panic, and at whichever
+// step, the answer is 503 (FX-29, FX-49, FX-61, T-NEW-16).
+func TestEveryFailureIsAnOutage(t *testing.T) {
+	broken := errors.New("broken")
+	for name, test := range map[string]struct {
+		ask  string
+		fail func(*fakes)
+	}{
+		"the policy panics":  {"by session", func(f *fakes) { f.load = func() *policy.Snapshot { panic(1) } }},
+		"there is no policy": {"by session", func(f *fakes) { f.load = func() *policy.Snapshot { return nil } }},
+		"the age panics":     {"anonymous on a pass path", func(f *fakes) { f.age = func() time.Duration { panic(1) } }},
+		"the session store fails": {"by session", func(f *fakes) {
+			f.lookup = func(context.Context, string) (*session.Entry, error) { return nil, broken }
+		}},
+		"the session store panics":       {"by session", func(f *fakes) { f.lookup = func(context.Context, string) (*session.Entry, error) { panic(1) } }},
+		"sliding panics":                 {"by session", func(f *fakes) { f.slide = func() { panic(1) } }},
+		"the epoch panics":               {"by session", func(f *fakes) { f.epoch = func() int64 { panic(1) } }},
+		"ending a session fails":         {"by session, from another browser", func(f *fakes) { f.end = func() error { return broken } }},
+		"ending a session panics":        {"by session, from another browser", func(f *fakes) { f.end = func() error { panic(1) } }},
+		"ending a vanished user's fails": {"by session", func(f *fakes) { f.principal = gone; f.end = func() error { return broken } }},
+		"the account store fails": {"by session", func(f *fakes) {
+			f.principal = func(context.Context, string) (*account.Principal, error) { return nil, broken }
+		}},
+		"the account store panics": {"by session", func(f *fakes) { f.principal = func(context.Context, string) (*account.Principal, error) { panic(1) } }},
+		"the holder of a key fails": {"by API key", func(f *fakes) {
+			f.principal = func(context.Context, string) (*account.Principal, error) { return nil, broken }
+		}},
+		"the key store fails": {"by API key", func(f *fakes) {
+			f.key = func(context.Context, string) (*account.Key, error) { return nil, account.ErrSeal }
+		}},
+		"the key store panics":             {"by API key", func(f *fakes) { f.key = func(context.Context, string) (*account.Key, error) { panic(1) } }},
+		"the nonce store fails":            {"by API key", func(f *fakes) { f.nonce = func() (bool, error) { return true, broken } }},
+		"the nonce store panics":           {"by API key", func(f *fakes) { f.nonce = func() (bool, error) { panic(1) } }},
+		"reusing a token panics":           {"by session", func(f *fakes) { f.reuse = func() (string, bool) { panic(1) } }},
+		"minting fails":                    {"by session", func(f *fakes) { f.mint = func() (string, error) { return "Bearer x", broken } }},
+		"minting panics":                   {"by session", func(f *fakes) { f.mint = func() (string, error) { panic(1) } }},
+		"minting gives nothing":            {"by session", func(f *fakes) { f.mint = func() (string, error) { return "", nil } }},
+		"recording an allow fails":         {"by session, audited", func(f *fakes) { f.record = func() bool { return false } }},
+		"recording an allow panics":        {"by session, audited", func(f *fakes) { f.record = func() bool { panic(1) } }},
+		"recording a denial by role fails": {"denied by role", func(f *fakes) { f.record = func() bool { return false } }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := small(t)
+			f := &fakes{w: w}
+			test.fail(f)
+			s := fakeServer(t, f, func(c *Config, _ *Parts) { c.AuditRequired, c.Replay = true, ReplayEnforce })
+			r := asked(t, w, test.ask)
+			var d decision
+			s.answer(t.Context(), &r, &d, nil)
+			if d.status != http.StatusServiceUnavailable || d.reason != reasonUnavailable || !d.outage {
+				t.Errorf("got %d %q (outage: %v), want 503 %q", d.status, d.reason, d.outage, reasonUnavailable)
+			}
+			if d.bearer != "" || d.clearCookie != "" || d.cookie != cookieKeep || d.cause == nil {
+				t.Errorf("got bearer %q, Set-Cookie %q, cause %v; want nothing but a cause", d.bearer, d.clearCookie, d.cause)
+			}
+		})
+	}
+}
+
+func gone(context.Context, string) (*account.Principal, error) { return nil, account.ErrNotFound }
+
+// TestDecisionHasItsOwnDeadline: a store that hangs is given up after Config.Deadline, which
+// is below the gateway's (FX-61).
+func TestDecisionHasItsOwnDeadline(t *testing.T) {
+	keys := signingKeys(t)
+	synctest.Test(t, func(t *testing.T) {
+		f, err := authztest.Parse("hang", []byte("about: a\nrules: [AZ-30]\ncases: [{name: n, request: {path: /api/v2/peatio/x, session: home}}]"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := authztest.NewWorld(f, keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := fakeServer(t, &fakes{w: w, lookup: func(ctx context.Context, _ string) (*session.Entry, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}}, nil)
+		r := asked(t, w, "n")
+		var d decision
+		start := time.Now()
+		s.answer(t.Context(), &r, &d, nil)
+		if took := time.Since(start); took != 800*time.Millisecond {
+			t.Errorf("gave up after %v, want 800ms", took)
+		}
+		if d.status != http.StatusServiceUnavailable || !errors.Is(d.cause, context.DeadlineExceeded) {
+			t.Errorf("got %d %q because of %v, want 503 because of the deadline", d.status, d.reason, d.cause)
+		}
+	})
+}
+
+// TestUnreadableQuestionIsDenied: what is no CheckRequest is answered 400 and not by an RPC
+// error, and counts as a decision.
+func TestUnreadableQuestionIsDenied(t *testing.T) {
+	w := small(t)
+	s := fakeServer(t, &fakes{w: w}, nil)
+	var r request
+	var d decision
+	s.answer(t.Context(), &r, &d, errWire)
+	if d.status != http.StatusBadRequest || d.reason != reasonInvalidRequest || d.outage {
+		t.Errorf("got %d %q, want 400 %q", d.status, d.reason, reasonInvalidRequest)
+	}
+}
+
+// TestWarmDecisionAllocatesNothing holds parse and decide of a warm session and a warm API
+// key at 0 allocations.
+func TestWarmDecisionAllocatesNothing(t *testing.T) {
+	if poolsAreLossy {
+		t.Skip("under the race detector sync.Pool drops values on purpose")
+	}
+	for _, name := range []string{"by session", "by API key", "anonymous on a pass path"} {
+		t.Run(name, func(t *testing.T) {
+			w := small(t)
+			s := worldServer(t, w)
+			fresh := asked(t, w, name)
+			var r request
+			var d decision
+			ask := func() {
+				extra, scratch, remove := r.extra, r.scratch, d.remove
+				r, d = fresh, decision{remove: remove[:0]}
+				r.extra, r.scratch = extra[:0], scratch[:0]
+				s.answer(t.Context(), &r, &d, nil)
+			}
+			ask()
+			if !d.allowed() {
+				t.Fatalf("got %d %q (%v), want an allow", d.status, d.reason, d.cause)
+			}
+			if n := testing.AllocsPerRun(1000, ask); n != 0 {
+				t.Errorf("parse and decide allocate %v times, want 0", n)
+			}
+		})
+	}
+}
+
+// TestUnknownKeyCostsTheSameWork: for a key that does not exist a signature is computed and
+// compared all the same (FX-12).
+func TestUnknownKeyCostsTheSameWork(t *testing.T) {
+	w := small(t)
+	f := &fakes{w: w}
+	counting := &countingAccounts{fakes: f}
+	s := fakeServer(t, f, func(_ *Config, p *Parts) { p.Accounts = counting })
+	r := asked(t, w, "by API key")
+	r.apiKey = "ffffffffffffffff"
+	var d decision
+	s.answer(t.Context(), &r, &d, nil)
+	if d.reason != reasonUnknownAPIKey || counting.macs != 1 {
+		t.Errorf("got %q and %d dummy signatures, want %q and 1", d.reason, counting.macs, reasonUnknownAPIKey)
+	}
+}
+
+type countingAccounts struct {
+	*fakes
+	macs int
+}
+
+func (c *countingAccounts) DummyMAC(nonce, kid string) [32]byte {
+	c.macs++
+	return c.fakes.DummyMAC(nonce, kid)
+}
+
+// TestSlidingIsForThoseWhoProvedThemselves: neither a mismatch nor an ended session slides.
+func TestSlidingIsForThoseWhoProvedThemselves(t *testing.T) {
+	for name, want := range map[string]int{
+		"by session": 1, "denied by role": 1, "by session, from another browser": 0, "by API key": 0,
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := small(t)
+			slides := 0
+			s := fakeServer(t, &fakes{w: w, slide: func() { slides++ }}, nil)
+			r := asked(t, w, name)
+			var d decision
+			s.answer(t.Context(), &r, &d, nil)
+			if slides != want {
+				t.Errorf("the session slid %d times, want %d", slides, want)
+			}
+		})
+	}
+}
+
+// TestRefusedConfigurations: what would decide wrongly does not start.
+func TestRefusedConfigurations(t *testing.T) {
+	w := small(t)
+	for name, change := range map[string]func(*Config, *Parts){
+		"the zero configuration":         func(c *Config, _ *Parts) { *c = Config{} },
+		"a status that is no denial":     func(c *Config, _ *Parts) { c.RBACDeniedStatus = 200 },
+		"an unknown outage answer":       func(c *Config, _ *Parts) { c.OutageAnswer = "allow" },
+		"replay without a store":         func(c *Config, p *Parts) { c.Replay, p.Nonces = ReplayEnforce, nil },
+		"an unknown replay mode":         func(c *Config, _ *Parts) { c.Replay = "maybe" },
+		"a mask beyond the address":      func(c *Config, _ *Parts) { c.SessionMaskV4 = 33 },
+		"a cookie name that is none":     func(c *Config, _ *Parts) { c.SessionName = "a=b" },
+		"a forbidden path that is none":  func(c *Config, _ *Parts) { c.APIKeyForbidden = []string{"a/../b"} },
+		"no rules":                       func(_ *Config, p *Parts) { p.Rules = nil },
+		"akamai without its networks":    func(c *Config, _ *Parts) { c.Gateway = "akamai" },
+		"a deadline that is none at all": func(c *Config, _ *Parts) { c.Deadline = 0 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := &fakes{w: w}
+			c := DefaultConfig()
+			p := Parts{Rules: f, Feed: f, Sessions: f, Accounts: f, Tokens: f, Nonces: f, Activities: f}
+			change(&c, &p)
+			if _, err := New(p, c); err == nil {
+				t.Error("got no error")
+			}
+		})
+	}
+}
+
+// TestOutcomeOfTheZeroDecision: a decision that nobody made is a denial.
+func TestOutcomeOfTheZeroDecision(t *testing.T) {
+	var d decision
+	if d.allowed() {
+		t.Error("the zero decision allows")
+	}
+	if m := toProto(&d, responseOptions{}); m.GetOkResponse() != nil || m.GetStatus().GetCode() == 0 {
+		t.Errorf("the zero decision is answered %v", m)
+	}
+	d.deny(refusal{status: 200, reason: "x"})
+	if d.status != http.StatusForbidden {
+		t.Errorf("a denial with status 200 became %d, want 403", d.status)
+	}
+}
+
+func TestSignatureMatches(t *testing.T) {
+	// The vectors of AZ-119.
+	key := account.NewKey(account.KeyRecord{Kid: "61d025b8573501c2", Secret: []byte("2d0b4979c7fe6986daa8e21d1dc0644f")})
+	mac := key.MAC("1584524005143", "61d025b8573501c2")
+	right := "bd42b945e095880e28d046846dbecf655fdf09d95a396a24fe6fe1df42f15d13"
+	for sent, want := range map[string]bool{
+		right:                   true,
+		strings.ToUpper(right):  false,
+		right[:63]:              false,
+		right + "0":             false,
+		right[:63] + "4":        false,
+		"":                      false,
+		strings.Repeat("g", 64): false,
+	} {
+		if got := signatureMatches(sent, mac); got != want {
+			t.Errorf("signatureMatches(%q) = %v, want %v", sent, got, want)
+		}
+	}
+}
+
+func TestSameOrigin(t *testing.T) {
+	s := &Server{origins: []string{"https://app.example.com"}}
+	for _, test := range []struct {
+		origin, host string
+		want         bool
+	}{
+		{"https://api.example.com", "api.example.com", true},
+		{"https://api.example.com:443", "api.example.com", true},
+		{"https://api.example.com", "api.example.com:443", true},
+		{"http://api.example.com", "api.example.com:80", true},
+		{"https://api.example.com:8443", "api.example.com:8443", true},
+		{"https://API.example.com", "api.EXAMPLE.com", true},
+		{"https://app.example.com", "api.example.com", true},
+		{"https://app.example.com:444", "api.example.com", false},
+		{"https://evil.example", "api.example.com", false},
+		{"https://api.example.com.evil.example", "api.example.com", false},
+		{"file://api.example.com", "api.example.com", false},
+		{"null", "api.example.com", false},
+		{"", "", false},
+		{"https://", "", false},
+	} {
+		if got := s.sameOrigin(&request{origin: test.origin, host: test.host}); got != test.want {
+			t.Errorf("origin %q at host %q: got %v, want %v", test.origin, test.host, got, test.want)
+		}
+	}
+}
+
+func TestAPIKeyForbiddenEndsAtANameNotOnlyAtASegment(t *testing.T) {
+	s := fakeServer(t, &fakes{w: small(t)}, func(c *Config, _ *Parts) { c.APIKeyForbidden = []string{"api/v2/resource/otp"} })
+	for path, want := range map[string]bool{
+		"api/v2/barong/resource/otp":         true,
+		"api/v2/barong/resource/otp/disable": true,
+		"api/v2/barong/resource/otp.json":    true,
+		"api/v2/barong/resource/otps":        false,
+		"api/v2/barong/resource":             false,
+	} {
+		if got := s.apiKeyForbidden(path); got != want {
+			t.Errorf("apiKeyForbidden(%q) = %v, want %v", path, got, want)
+		}
+	}
+}
+
+func BenchmarkDecide(b *testing.B) {
+	for _, name := range []string{"by session", "by API key"} {
+		b.Run(name, func(b *testing.B) {
+			w := small(b)
+			s := worldServer(b, w)
+			now := w.Now()
+			s.Now = func() time.Time { return now }
+			fresh := asked(b, w, name)
+			var r request
+			var d decision
+			b.ReportAllocs()
+			for b.Loop() {
+				extra, scratch, remove := r.extra, r.scratch, d.remove
+				r, d = fresh, decision{remove: remove[:0]}
+				r.extra, r.scratch = extra[:0], scratch[:0]
+				s.answer(b.Context(), &r, &d, nil)
+			}
+			if !d.allowed() {
+				b.Fatalf("got %d %q", d.status, d.reason)
+			}
+		})
+	}
+}
