@@ -1,0 +1,91 @@
+package main
+
+import (
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"barong/identity"
+	"barong/internal/account"
+	"barong/internal/config"
+	"barong/internal/rest"
+	"barong/internal/secret"
+	"barong/internal/session"
+	"barong/internal/store"
+	"barong/internal/token"
+	"barong/resource"
+)
+
+// apiParts is what the REST APIs are made of.
+type apiParts struct {
+	settings config.Settings
+	log      *slog.Logger
+	accounts *account.Service
+	sessions *session.Manager
+	store    *store.DB
+	verifier *token.Minter
+	keys     *token.Keys
+	clientIP func(*http.Request) netip.Addr
+	country  func(netip.Addr) string
+}
+
+// newAPI mounts every endpoint. The OpenAPI document comes from what is mounted here.
+func newAPI(p apiParts) (*rest.Server, error) {
+	s := p.settings
+	server, err := rest.New(rest.Config{
+		Log: p.log, MaxBody: int64(s.REST.MaxBody), ClientIP: p.clientIP,
+		Outages: []error{secret.ErrBusy},
+		CORS: rest.CORS{
+			Origins: s.REST.CORSOrigins, MaxAge: s.REST.CORSMaxAge, Credentials: s.REST.CORSCredentials,
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	b := thisBuild()
+	built, _ := time.Parse(time.RFC3339, b.Time) // zero when the toolchain recorded none
+	(&identity.API{
+		Config: identity.Config{
+			SessionName: s.Session.Name, InsecureCookie: !s.SecureCookie(), Origins: s.REST.CORSOrigins,
+			Build: identity.Build{Tag: b.Version, SHA: b.Commit, BuiltAt: built},
+		},
+		Users: p.store, Accounts: p.accounts, Sessions: p.sessions, ClientIP: p.clientIP, Now: time.Now, Log: p.log,
+	}).Mount(server)
+	(&resource.API{
+		Config: resource.Config{SessionName: s.Session.Name, InsecureCookie: !s.SecureCookie()},
+		Users:  p.store, Accounts: p.accounts, Sessions: p.sessions, Tokens: p.verifier,
+		ClientIP: p.clientIP, Now: time.Now, Log: p.log,
+	}).Mount(server)
+	maxAge := s.Token.JWKSMaxAge
+	if p.keys != nil {
+		identity.MountJWKS(server, p.keys, maxAge)
+	}
+	return server, nil
+}
+
+type openAPICmd struct {
+	API string `arg:"" enum:"user" default:"user" help:"user: what people and bots call."`
+}
+
+func (c openAPICmd) Run(term *terminal) error {
+	s := config.Default()
+	server, err := newAPI(apiParts{
+		settings: s, log: slog.New(slog.DiscardHandler),
+		clientIP: func(*http.Request) netip.Addr { return netip.Addr{} },
+	})
+	if err != nil {
+		return err
+	}
+	doc, err := server.Document("Barong user API", "2", "identity", "public", "resource")
+	if err != nil {
+		return err
+	}
+	text, err := json.MarshalIndent(doc, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = term.out.Write(append(text, '\n'))
+	return err
+}

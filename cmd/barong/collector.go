@@ -1,0 +1,39 @@
+package main
+
+import (
+	"context"
+	"os"
+	"runtime/debug"
+	"runtime/metrics"
+	"time"
+)
+
+// roomy is how much garbage may gather before it is collected while the live heap is small.
+const roomy = 128 << 20
+
+// tuneCollector keeps the collector's target at live heap + roomy while the live heap is
+// below that, and at Go's default beyond, unless the operator has set GOGC or GOMEMLIMIT
+// (docs/adr/0004). It returns when ctx ends.
+func tuneCollector(ctx context.Context) {
+	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
+		return
+	}
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	tick := time.NewTicker(5 * time.Second)
+	defer tick.Stop()
+	for {
+		metrics.Read(live)
+		debug.SetGCPercent(gcPercent(live[0].Value.Uint64()))
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// gcPercent is what GOGC should be for a live heap. Below 8 MiB Go's own least heap size
+// takes part, so that the percentage need not grow without bound.
+func gcPercent(live uint64) int {
+	return int(max(100, roomy*100/max(live, 8<<20)))
+}

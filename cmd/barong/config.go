@@ -1,0 +1,54 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"barong/internal/config"
+	"barong/policy"
+)
+
+type configCmd struct {
+	Check    configCheckCmd    `cmd:"" help:"Say everything that is wrong with the settings of this environment."`
+	Docs     configDocsCmd     `cmd:"" help:"Print the reference of all settings, in Markdown."`
+	Defaults configDefaultsCmd `cmd:"" help:"Print a settings file with every default, or one of the built-in YAML files."`
+}
+
+type configCheckCmd struct{}
+
+func (configCheckCmd) Run(term *terminal) error {
+	s, err := config.Load(term.environ)
+	if err != nil {
+		return err
+	}
+	if _, err := policyFiles(s); err != nil {
+		return errUsage{err}
+	}
+	fmt.Fprintln(term.out, "The configuration is good.")
+	return nil
+}
+
+type configDocsCmd struct{}
+
+func (configDocsCmd) Run(term *terminal) error {
+	_, err := fmt.Fprint(term.out, config.Markdown())
+	return err
+}
+
+type configDefaultsCmd struct {
+	Name string `arg:"" optional:"" help:"settings (default), or a built-in file: seeds, authz_rules, config."`
+}
+
+func (c configDefaultsCmd) Run(term *terminal) error {
+	if c.Name == "" || c.Name == "settings" {
+		_, err := fmt.Fprint(term.out, config.YAML())
+		return err
+	}
+	text, ok := policy.Default(c.Name)
+	if !ok {
+		return errUsage{fmt.Errorf("config defaults: no built-in file %q; there are settings, %s",
+			c.Name, strings.Join(policy.DefaultNames(), ", "))}
+	}
+	_, err := term.out.Write(text)
+	return err
+}

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"barong/internal/config"
+	"barong/policy"
+)
+
+// files is what the YAML files of the settings say, or the built-in ones.
+type files struct {
+	seeds    policy.Seeds
+	rules    policy.RouteRules
+	accounts policy.AccountRules
+}
+
+// policyFiles reads and checks all of them; the error names every problem of every file.
+func policyFiles(s config.Settings) (files, error) {
+	var f files
+	var errs []error
+	read := func(key, path, builtIn string, parse func([]byte) error) {
+		text, _ := policy.Default(builtIn)
+		name := "the built-in " + builtIn
+		if path != "" {
+			var err error
+			if text, err = os.ReadFile(path); err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", key, err))
+				return
+			}
+			name = path
+		}
+		if err := parse(text); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %s:\n%w", key, name, err))
+		}
+	}
+	read("BARONG_SEEDS", s.Policy.Seeds, "seeds", func(b []byte) (err error) {
+		f.seeds, err = policy.ParseSeeds(b)
+		return err
+	})
+	read("BARONG_AUTHZ_RULES", s.Policy.AuthzRules, "authz_rules", func(b []byte) (err error) {
+		f.rules, err = policy.ParseRules(b)
+		return err
+	})
+	read("BARONG_CONFIG", s.Policy.Config, "barong", func(b []byte) (err error) {
+		f.accounts, err = policy.ParseAccountRules(b)
+		return err
+	})
+	return f, errors.Join(errs...)
+}

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// layer numbers grow inwards: a package may import its own layer only where allowed says
+// so, and otherwise only packages further in.
+var layers = map[string]string{
+	"barong/cmd/barong": "wire", "barong/internal/config": "wire", "barong/internal/testenv": "wire",
+
+	"barong/authz": "edge", "barong/identity": "edge", "barong/resource": "edge",
+	"barong/admin": "edge", "barong/management": "edge",
+
+	"barong/internal/rest": "face", "barong/internal/view": "face",
+
+	"barong/policy": "domain", "barong/internal/account": "domain", "barong/internal/session": "domain",
+	"barong/internal/token": "domain", "barong/internal/audit": "domain", "barong/internal/event": "domain",
+	"barong/internal/notify": "domain", "barong/internal/feed": "domain",
+
+	"barong/internal/secret": "core",
+}
+
+// mayImport says which layers a layer's packages may import.
+var mayImport = map[string][]string{
+	"wire":    {"edge", "face", "domain", "core", "adapter"},
+	"edge":    {"face", "domain", "core"},
+	"face":    {"domain", "core"},
+	"domain":  {"domain", "core"},
+	"core":    {},
+	"adapter": {"domain", "core", "adapter"},
+}
+
+// foreign says which packages alone may import what belongs to an adapter or to one edge.
+var foreign = map[string][]string{
+	"github.com/gin-gonic/gin":               {"barong/internal/rest"},
+	"github.com/envoyproxy/go-control-plane": {"barong/authz", "barong/e2e"},
+	"google.golang.org/grpc":                 {"barong/authz", "barong/e2e", "barong/cmd/barong"},
+	"database/sql":                           {"barong/internal/store"},
+	"modernc.org/sqlite":                     {"barong/internal/store"},
+	"github.com/lestrrat-go/jwx":             {"barong/internal/token"},
+	"github.com/oschwald/maxminddb-golang":   {"barong/policy"},
+	"github.com/knadh/koanf":                 {"barong/internal/config"},
+	"github.com/alecthomas/kong":             {"barong/cmd/barong"},
+	"github.com/getkin/kin-openapi":          {"barong/internal/rest"},
+	"github.com/prometheus/client_golang":    {"barong/authz", "barong/cmd/barong", "barong/internal/rest"},
+	"github.com/go-playground/validator":     {"barong/internal/rest"},
+	"golang.org/x/crypto":                    {"barong/internal/secret"},
+	"github.com/tink-crypto/tink-go":         {"barong/internal/secret"},
+	"github.com/pressly/goose":               {"barong/internal/store"},
+	"github.com/redis/go-redis":              {"barong/internal/store/redis"},
+	"github.com/jackc/pgx":                   {"barong/internal/store"},
+}
+
+// TestImportsPointInward holds the import rule of the package tree over `go list`.
+func TestImportsPointInward(t *testing.T) {
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "barong/...").Output()
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			t.Fatalf("go list: %v\n%s", err, exit.Stderr)
+		}
+		t.Fatal(err)
+	}
+	dec := json.NewDecoder(bytes.NewReader(out))
+	for {
+		var p struct {
+			ImportPath string
+			Imports    []string
+		}
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		from := layerOf(p.ImportPath)
+		if from == "" {
+			t.Errorf("%s has no place in the package tree", p.ImportPath)
+			continue
+		}
+		for _, imp := range p.Imports {
+			if strings.HasPrefix(imp, "barong/") {
+				if why := forbidden(p.ImportPath, from, imp); why != "" {
+					t.Errorf("%s imports %s: %s", p.ImportPath, imp, why)
+				}
+				continue
+			}
+			for prefix, owners := range foreign {
+				if imp != prefix && !strings.HasPrefix(imp, prefix+"/") || from == "test" {
+					continue
+				}
+				if !owned(p.ImportPath, owners) {
+					t.Errorf("%s imports %s, which is for %s alone", p.ImportPath, imp, strings.Join(owners, ", "))
+				}
+			}
+		}
+	}
+}
+
+func owned(path string, owners []string) bool {
+	for _, o := range owners {
+		if path == o || strings.HasPrefix(path, o+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+func forbidden(path, from, imp string) string {
+	to := layerOf(imp)
+	switch {
+	case from == "test" || from == "e2e":
+		return "" // suites and end-to-end programs may use anything
+	case to == "test" || to == "e2e":
+		return "that package is for tests"
+	case imp == "barong/internal/rest" && strings.HasPrefix(path, "barong/internal/view"):
+		return "view knows shapes, not endpoints"
+	case strings.HasPrefix(path, "barong/internal/rest") && to != "":
+		return "rest imports none of ours"
+	}
+	for _, ok := range mayImport[from] {
+		if to == ok {
+			return ""
+		}
+	}
+	return "a " + from + " package must not import a " + to + " package"
+}
+
+func layerOf(path string) string {
+	last := path[strings.LastIndexByte(path, '/')+1:]
+	switch {
+	case strings.HasSuffix(last, "test") && last != "test":
+		return "test"
+	case strings.HasPrefix(path, "barong/e2e"):
+		return "e2e"
+	case strings.HasPrefix(path, "barong/internal/store"), strings.HasPrefix(path, "barong/internal/provider/"):
+		return "adapter"
+	}
+	return layers[path]
+}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"barong/internal/token"
+)
+
+type keysCmd struct {
+	List   keysListCmd   `cmd:"" help:"List the signing keys and their states."`
+	Rotate keysRotateCmd `cmd:"" help:"Publish a new key, which signs once every consumer can know it."`
+	Import keysImportCmd `cmd:"" help:"Bring the private key of the service that this replaces, as PEM."`
+}
+
+// withKeys opens the database and its keys for one command.
+func withKeys(ctx context.Context, term *terminal, f func(*token.Keys) error) error {
+	s, _, err := load(term)
+	if err != nil {
+		return err
+	}
+	db, err := openMigrated(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	keys, err := openKeys(ctx, s, db)
+	if err != nil {
+		return err
+	}
+	return f(keys)
+}
+
+type keysListCmd struct {
+	Format string `enum:"text,json" default:"text" help:"text or json."`
+}
+
+// keyLine is a signing key as it is shown: nothing private.
+type keyLine struct {
+	Kid         string     `json:"kid"`
+	Use         string     `json:"use"`
+	Algorithm   string     `json:"algorithm"`
+	State       string     `json:"state"`
+	CreatedAt   time.Time  `json:"created_at"`
+	ActivatedAt *time.Time `json:"activated_at"`
+	RetiredAt   *time.Time `json:"retired_at"`
+}
+
+func (c keysListCmd) Run(ctx context.Context, term *terminal) error {
+	return withKeys(ctx, term, func(keys *token.Keys) error {
+		var lines []keyLine
+		for _, k := range keys.List() {
+			lines = append(lines, keyLine{
+				k.Kid, k.Use, k.Algorithm, string(k.State), k.CreatedAt, orNil(k.ActivatedAt), orNil(k.RetiredAt),
+			})
+		}
+		if c.Format == "json" {
+			return json.NewEncoder(term.out).Encode(lines)
+		}
+		w := tabwriter.NewWriter(term.out, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(w, "KID\tUSE\tALGORITHM\tSTATE\tCREATED")
+		for _, l := range lines {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", l.Kid, l.Use, l.Algorithm, l.State, l.CreatedAt.Format(time.RFC3339))
+		}
+		return w.Flush()
+	})
+}
+
+func orNil(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+type keysRotateCmd struct {
+	Use string `enum:"bearer,mail,wire" default:"bearer" help:"Which key: bearer, mail or wire."`
+}
+
+func (c keysRotateCmd) Run(ctx context.Context, term *terminal) error {
+	return withKeys(ctx, term, func(keys *token.Keys) error {
+		if err := keys.Rotate(ctx, c.Use); err != nil {
+			return err
+		}
+		fmt.Fprintln(term.out, "A new key is published; it becomes active when every consumer's copy of the key set has run out.")
+		return nil
+	})
+}
+
+type keysImportCmd struct {
+	File string `arg:"" help:"PEM file, or - for standard input."`
+	Use  string `enum:"bearer,mail,wire" default:"bearer" help:"What it is to sign: bearer, mail or wire."`
+	Now  bool   `help:"Make it active at once, for consumers that know it already."`
+}
+
+func (c keysImportCmd) Run(ctx context.Context, term *terminal) error {
+	text, err := c.read(term)
+	if err != nil {
+		return err
+	}
+	return withKeys(ctx, term, func(keys *token.Keys) error {
+		kid, err := keys.Import(ctx, c.Use, text, c.Now)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(term.out, kid)
+		return nil
+	})
+}
+
+func (c keysImportCmd) read(term *terminal) ([]byte, error) {
+	const most = 64 << 10
+	if c.File == "-" {
+		return io.ReadAll(io.LimitReader(term.in, most))
+	}
+	f, err := os.Open(c.File)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, most))
+}

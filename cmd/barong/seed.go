@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+	"fmt"
+)
+
+type migrateCmd struct{}
+
+func (migrateCmd) Run(ctx context.Context, term *terminal) error {
+	s, _, err := load(term)
+	if err != nil {
+		return err
+	}
+	db, err := openDatabase(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	n, err := db.Migrate(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(term.out, "%d migrations applied\n", n)
+	return nil
+}
+
+type seedCmd struct{}
+
+func (seedCmd) Run(ctx context.Context, term *terminal) error {
+	s, f, err := load(term)
+	if err != nil {
+		return err
+	}
+	db, err := openMigrated(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	report, users, err := seedAll(ctx, f, db, newAccounts(s, f, db, newHasher(s)))
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(term.out, report)
+	for _, u := range users {
+		printSeeded(term, u)
+	}
+	return nil
+}

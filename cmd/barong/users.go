@@ -1,0 +1,108 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+
+	"barong/internal/account"
+)
+
+type usersCmd struct {
+	Create usersCreateCmd `cmd:"" help:"Create a user; the password is asked for, or read from standard input."`
+}
+
+type usersCreateCmd struct {
+	Email    string `required:"" help:"E-mail address."`
+	Role     string `default:"member" help:"A role that has permissions: member, admin, superadmin and so on."`
+	State    string `help:"State; by default what the labels of the level give."`
+	Username string `help:"User name."`
+	Level    int    `default:"0" help:"Level: gives the private labels of all levels up to it."`
+	Generate bool   `help:"Make up a password and print it."`
+	Format   string `enum:"text,json" default:"text" help:"text or json."`
+}
+
+func (c usersCreateCmd) Run(ctx context.Context, term *terminal) error {
+	s, f, err := load(term)
+	if err != nil {
+		return err
+	}
+	password := ""
+	if c.Generate {
+		password = account.GeneratePassword()
+	} else if password, err = readPassword(term); err != nil {
+		return err
+	}
+	db, err := openMigrated(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	accounts := newAccounts(s, f, db, newHasher(s))
+	if err := seedIfEmpty(ctx, f, db, accounts, term); err != nil {
+		return err
+	}
+	in := account.NewUser{
+		Email: c.Email, Password: password, Role: c.Role, State: c.State, Level: c.Level, Operator: true,
+	}
+	if c.Username != "" {
+		in.Username = &c.Username
+	}
+	u, err := accounts.CreateUser(ctx, in)
+	if err != nil {
+		return fmt.Errorf("create user: %w", err)
+	}
+	if c.Format == "json" {
+		shown := map[string]any{"uid": u.UID, "email": u.Email, "role": u.Role, "state": u.State, "level": u.Level}
+		if c.Generate {
+			shown["password"] = password
+		}
+		return json.NewEncoder(term.out).Encode(shown)
+	}
+	fmt.Fprintf(term.out, "%s %s role %s state %s level %d\n", u.UID, u.Email, u.Role, u.State, u.Level)
+	if c.Generate {
+		fmt.Fprintf(term.out, "password %s\n", password)
+	}
+	return nil
+}
+
+// readPassword asks on a terminal without showing what is typed, and twice; from anything
+// else it reads one line.
+func readPassword(t *terminal) (string, error) {
+	if f, ok := t.in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		ask := func(prompt string) (string, error) {
+			fmt.Fprint(t.err, prompt)
+			b, err := term.ReadPassword(int(f.Fd()))
+			fmt.Fprintln(t.err)
+			return string(b), err
+		}
+		first, err := ask("Password: ")
+		if err != nil {
+			return "", err
+		}
+		second, err := ask("Again: ")
+		if err != nil {
+			return "", err
+		}
+		if first != second {
+			return "", errUsage{errors.New("the passwords differ")}
+		}
+		return first, nil
+	}
+	line, err := bufio.NewReader(io.LimitReader(t.in, 4096)).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", fmt.Errorf("read the password: %w", err)
+	}
+	line = strings.TrimRight(line, "\r\n")
+	if line == "" {
+		return "", errUsage{errors.New("no password on standard input; give one, or --generate")}
+	}
+	return line, nil
+}

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+)
+
+// build is what is known of this binary.
+type build struct {
+	Version string `json:"version"`
+	Commit  string `json:"commit"`
+	Time    string `json:"build_date"`
+	Go      string `json:"go"`
+}
+
+// thisBuild prefers what the linker was told to what the toolchain recorded.
+func thisBuild() build {
+	b := build{Version: version, Commit: commit, Go: runtime.Version()}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return b
+	}
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			if b.Commit == "" {
+				b.Commit = s.Value
+			}
+		case "vcs.time":
+			b.Time = s.Value
+		}
+	}
+	return b
+}
+
+type versionCmd struct {
+	Format string `enum:"text,json" default:"text" help:"text or json."`
+}
+
+func (c versionCmd) Run(term *terminal) error {
+	b := thisBuild()
+	if c.Format == "json" {
+		return json.NewEncoder(term.out).Encode(b)
+	}
+	_, err := fmt.Fprintf(term.out, "barong %s %s %s\n", b.Version, b.Commit, b.Go)
+	return err
+}

@@ -1,0 +1,381 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sort"
+	"strings"
+	"testing"
+	"time"
+
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	streamv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/stream/v3"
+	corsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/cors/v3"
+	extauthzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/early_header_mutation/header_mutation/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/resource_monitors/downstream_connections/v3"
+	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protopath"
+	"google.golang.org/protobuf/reflect/protorange"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/testing/protocmp"
+	"google.golang.org/protobuf/types/known/anypb"
+	"gopkg.in/yaml.v3"
+)
+
+// A config is one of the shipped Envoy files, decoded into Envoy's own messages.
+type config struct {
+	bootstrap *bootstrapv3.Bootstrap
+	hcm       *hcmv3.HttpConnectionManager
+	authz     *extauthzv3.ExtAuthz
+	host      *routev3.VirtualHost
+	clusters  map[string]*clusterv3.Cluster
+}
+
+// load decodes a shipped file strictly (an unknown field is an error) and validates every
+// message in it, also those inside typed_config.
+func load(t *testing.T, file string) config {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root(t), file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tree any
+	if err := yaml.Unmarshal(text, &tree); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	asJSON, err := json.Marshal(tree)
+	if err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	c := config{bootstrap: new(bootstrapv3.Bootstrap), clusters: map[string]*clusterv3.Cluster{}}
+	if err := protojson.Unmarshal(asJSON, c.bootstrap); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	if err := validateAll(c.bootstrap); err != nil {
+		t.Errorf("%s: %v", file, err)
+	}
+	static := c.bootstrap.GetStaticResources()
+	if len(static.GetListeners()) != 1 || len(static.Listeners[0].GetFilterChains()) != 1 || len(static.Listeners[0].FilterChains[0].GetFilters()) != 1 {
+		t.Fatalf("%s: want one listener with one chain of one filter", file)
+	}
+	c.hcm = new(hcmv3.HttpConnectionManager)
+	unpack(t, static.Listeners[0].FilterChains[0].Filters[0].GetTypedConfig(), c.hcm)
+	for _, f := range c.hcm.GetHttpFilters() {
+		if f.GetName() == "envoy.filters.http.ext_authz" {
+			c.authz = new(extauthzv3.ExtAuthz)
+			unpack(t, f.GetTypedConfig(), c.authz)
+		}
+	}
+	if c.authz == nil {
+		t.Fatalf("%s: no ext_authz filter", file)
+	}
+	if hosts := c.hcm.GetRouteConfig().GetVirtualHosts(); len(hosts) != 1 {
+		t.Fatalf("%s: %d virtual hosts, want one", file, len(hosts))
+	}
+	c.host = c.hcm.GetRouteConfig().GetVirtualHosts()[0]
+	for _, cl := range static.GetClusters() {
+		c.clusters[cl.GetName()] = cl
+	}
+	return c
+}
+
+func unpack(t *testing.T, any *anypb.Any, into proto.Message) {
+	t.Helper()
+	if err := any.UnmarshalTo(into); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// validateAll runs the generated validation on m and on every message packed inside it.
+func validateAll(m proto.Message) error {
+	if v, ok := m.(interface{ ValidateAll() error }); ok {
+		if err := v.ValidateAll(); err != nil {
+			return fmt.Errorf("%s: %w", m.ProtoReflect().Descriptor().FullName(), err)
+		}
+	}
+	return protorange.Range(m.ProtoReflect(), func(p protopath.Values) error {
+		inner, ok := p.Index(-1).Value.Interface().(protoreflect.Message)
+		if !ok {
+			return nil
+		}
+		packed, ok := inner.Interface().(*anypb.Any)
+		if !ok {
+			return nil
+		}
+		unpacked, err := packed.UnmarshalNew()
+		if err != nil {
+			return err
+		}
+		return validateAll(unpacked)
+	})
+}
+
+// shipped are the files and whether they ask over gRPC.
+var shipped = map[string]bool{"envoy.yaml": true, "deploy/envoy-http.yaml": false}
+
+func TestEnvoyFiles(t *testing.T) {
+	for file, grpc := range shipped {
+		t.Run(file, func(t *testing.T) {
+			c := load(t, file)
+			t.Run("AZ-360: the question", func(t *testing.T) { question(t, c, grpc) })
+			t.Run("AZ-361: the connection manager", func(t *testing.T) { connectionManager(t, c) })
+			t.Run("FX-8: headers that clients may not set", func(t *testing.T) { removedHeaders(t, c) })
+			t.Run("AZ-362, D5: routes", func(t *testing.T) { routes(t, c) })
+			t.Run("AZ-363: CORS", func(t *testing.T) { cors(t, c) })
+			t.Run("D19: the access log", func(t *testing.T) { accessLog(t, c, grpc) })
+			t.Run("the clusters", func(t *testing.T) { clusters(t, c, grpc) })
+		})
+	}
+}
+
+// check compares one setting.
+func check[T comparable](t *testing.T, what string, got, want T) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+func question(t *testing.T, c config, grpc bool) {
+	a := c.authz
+	var names []string
+	for _, f := range c.hcm.GetHttpFilters() {
+		names = append(names, strings.TrimPrefix(f.GetName(), "envoy.filters.http."))
+		check(t, f.GetName()+" disabled", f.GetDisabled(), false)
+		check(t, f.GetName()+" optional", f.GetIsOptional(), false)
+	}
+	check(t, "filters", strings.Join(names, " "), "cors ext_authz router")
+	check(t, "transport_api_version", a.GetTransportApiVersion(), corev3.ApiVersion_V3)
+	check(t, "failure_mode_allow", a.GetFailureModeAllow(), false)
+	check(t, "failure_mode_allow_header_add", a.GetFailureModeAllowHeaderAdd(), false)
+	check(t, "status_on_error", int(a.GetStatusOnError().GetCode()), 503)
+	check(t, "validate_mutations", a.GetValidateMutations(), true)
+	check(t, "clear_route_cache", a.GetClearRouteCache(), false)
+	check(t, "encode_raw_headers", a.GetEncodeRawHeaders(), false)
+	check(t, "with_request_body", a.GetWithRequestBody() == nil, true)
+	check(t, "filter_enabled", a.GetFilterEnabled() == nil && a.GetFilterEnabledMetadata() == nil, true)
+	check(t, "shadow_mode", a.GetShadowMode(), false)
+	rules := a.GetDecoderHeaderMutationRules()
+	check(t, "mutations: disallow_all", rules.GetDisallowAll().GetValue(), true)
+	check(t, "mutations: disallow_is_error", rules.GetDisallowIsError().GetValue(), true)
+
+	asks := patterns(a.GetAllowedHeaders())
+	for _, h := range []string{"cookie", "x-auth-*", "x-csrf-token", "user-agent", "x-forwarded-for", "x-request-id", "origin",
+		"access-control-request-method", "content-type", "upgrade", "cf-connecting-ip", "true-client-ip", "signature",
+		"signature-input", "content-digest"} {
+		check(t, "asked with "+h, slices.Contains(asks, h), true)
+	}
+	check(t, "asked with authorization", slices.Contains(asks, "authorization"), false)
+
+	if grpc {
+		check(t, "timeout", a.GetGrpcService().GetTimeout().AsDuration(), time.Second)
+		check(t, "cluster", a.GetGrpcService().GetEnvoyGrpc().GetClusterName(), "barong_authz")
+		return
+	}
+	h := a.GetHttpService()
+	check(t, "timeout", h.GetServerUri().GetTimeout().AsDuration(), time.Second)
+	check(t, "cluster", h.GetServerUri().GetCluster(), "barong_authz")
+	check(t, "path_prefix", h.GetPathPrefix(), "/api/v2/auth")
+	r := h.GetAuthorizationResponse()
+	check(t, "to the upstream", strings.Join(patterns(r.GetAllowedUpstreamHeaders()), " "), "authorization cookie")
+	check(t, "to the upstream, appended", len(patterns(r.GetAllowedUpstreamHeadersToAppend())), 0)
+	check(t, "to the client", strings.Join(patterns(r.GetAllowedClientHeaders()), " "), "cache-control content-type retry-after set-cookie")
+}
+
+// patterns lists the header names, sorted; "x-*" for a prefix.
+func patterns(l *matcherv3.ListStringMatcher) []string {
+	var out []string
+	for _, p := range l.GetPatterns() {
+		switch m := p.GetMatchPattern().(type) {
+		case *matcherv3.StringMatcher_Exact:
+			out = append(out, m.Exact)
+		case *matcherv3.StringMatcher_Prefix:
+			out = append(out, m.Prefix+"*")
+		default:
+			out = append(out, fmt.Sprintf("%v", p))
+		}
+	}
+	sort.Strings(out)
+	return out
+}
+
+func connectionManager(t *testing.T, c config) {
+	h := c.hcm
+	check(t, "use_remote_address", h.GetUseRemoteAddress().GetValue(), true)
+	check(t, "skip_xff_append", h.GetSkipXffAppend(), false)
+	check(t, "normalize_path", h.GetNormalizePath().GetValue(), true)
+	check(t, "merge_slashes", h.GetMergeSlashes(), true)
+	check(t, "path_with_escaped_slashes_action", h.GetPathWithEscapedSlashesAction(), hcmv3.HttpConnectionManager_REJECT_REQUEST)
+	check(t, "headers_with_underscores_action", h.GetCommonHttpProtocolOptions().GetHeadersWithUnderscoresAction(),
+		corev3.HttpProtocolOptions_REJECT_REQUEST)
+	check(t, "preserve_external_request_id", h.GetPreserveExternalRequestId(), false)
+	check(t, "max_request_headers_kb", h.GetMaxRequestHeadersKb().GetValue(), 32)
+	check(t, "upgrades by default", len(h.GetUpgradeConfigs()), 0)
+	for what, d := range map[string]time.Duration{
+		"request_headers_timeout": h.GetRequestHeadersTimeout().AsDuration(),
+		"request_timeout":         h.GetRequestTimeout().AsDuration(),
+		"stream_idle_timeout":     h.GetStreamIdleTimeout().AsDuration(),
+		"idle_timeout":            h.GetCommonHttpProtocolOptions().GetIdleTimeout().AsDuration(),
+	} {
+		check(t, what+" is set", d > 0, true)
+	}
+	// An empty list would make loopback and the private networks internal.
+	ranges := h.GetInternalAddressConfig().GetCidrRanges()
+	if len(ranges) != 1 || ranges[0].GetAddressPrefix() != "255.255.255.255" || ranges[0].GetPrefixLen().GetValue() != 32 {
+		t.Errorf("internal addresses: got %v, want nobody's", ranges)
+	}
+	listener := c.bootstrap.GetStaticResources().GetListeners()[0]
+	for what, a := range map[string]*corev3.Address{"listener": listener.GetAddress(), "admin": c.bootstrap.GetAdmin().GetAddress()} {
+		check(t, what+" address", a.GetSocketAddress().GetAddress(), "127.0.0.1")
+	}
+	check(t, "port", listener.GetAddress().GetSocketAddress().GetPortValue(), 8099)
+	check(t, "buffer limit is set", listener.GetPerConnectionBufferLimitBytes().GetValue() > 0, true)
+}
+
+func removedHeaders(t *testing.T, c config) {
+	removed := map[string]bool{}
+	for _, e := range c.hcm.GetEarlyHeaderMutationExtensions() {
+		m := new(mutationv3.HeaderMutation)
+		unpack(t, e.GetTypedConfig(), m)
+		for _, x := range m.GetMutations() {
+			removed[x.GetRemove()+x.GetRemoveOnMatch().GetKeyMatcher().GetPrefix()] = true
+			check(t, "headers added", x.GetAppend() == nil, true)
+		}
+	}
+	for _, h := range []string{"authorization", "jwtuid", "jwtrole", "x-http-method-override", "x-original-url", "x-rewrite-url", "x-barong-",
+		"forwarded", "client-ip", "x-real-ip", "x-forwarded-host"} {
+		check(t, h+" is removed", removed[h], true)
+	}
+}
+
+func routes(t *testing.T, c config) {
+	want := map[string]string{
+		"/api/v2/barong/admin": "barong", "/api/v2/peatio/admin": "peatio", "/api/v2/finex/admin": "finex",
+		"/api/v2/barong": "barong", "/api/v2/peatio": "peatio", "/api/v2/applogic": "applogic", "/api/v2/finex": "finex",
+		"/api/v2/ranger": "ranger",
+	}
+	seen := map[string]bool{}
+	for _, r := range c.host.GetRoutes() {
+		prefix := r.GetMatch().GetPathSeparatedPrefix()
+		if prefix == "" {
+			t.Errorf("route %v: want path_separated_prefix", r.GetMatch())
+			continue
+		}
+		seen[prefix] = true
+		a := r.GetRoute()
+		check(t, prefix+" cluster", a.GetCluster(), want[prefix])
+		check(t, prefix+" rewrites nothing", a.GetPrefixRewrite() == "" && a.GetRegexRewrite() == nil && a.GetPathRewritePolicy() == nil, true)
+		check(t, prefix+" upgrades", len(a.GetUpgradeConfigs()) == 1, prefix == "/api/v2/ranger")
+		for longer := range seen {
+			if strings.HasPrefix(prefix, longer+"/") {
+				t.Errorf("%s stands behind %s and is never reached", prefix, longer)
+			}
+		}
+
+		per := new(extauthzv3.ExtAuthzPerRoute)
+		packed, ok := r.GetTypedPerFilterConfig()["envoy.filters.http.ext_authz"]
+		check(t, prefix+" has its own question", ok, strings.HasSuffix(prefix, "/admin"))
+		if !ok {
+			continue
+		}
+		unpack(t, packed, per)
+		body := per.GetCheckSettings().GetWithRequestBody()
+		check(t, prefix+" is asked about", per.GetDisabled(), false)
+		check(t, prefix+" body bytes", body.GetMaxRequestBytes(), 16384)
+		check(t, prefix+" partial body", body.GetAllowPartialMessage(), true)
+		check(t, prefix+" raw body", body.GetPackAsBytes(), true)
+	}
+	for prefix := range want {
+		check(t, prefix+" is routed", seen[prefix], true)
+	}
+	last := c.host.GetRoutes()[len(c.host.GetRoutes())-1].GetRoute()
+	check(t, "websockets end", last.GetMaxStreamDuration().GetMaxStreamDuration().AsDuration(), time.Hour)
+}
+
+func cors(t *testing.T, c config) {
+	p := new(corsv3.CorsPolicy)
+	unpack(t, c.host.GetTypedPerFilterConfig()["envoy.filters.http.cors"], p)
+	for _, o := range p.GetAllowOriginStringMatch() {
+		check(t, "origins are exact", o.GetExact() != "" && o.GetExact() != "*", true)
+	}
+	check(t, "credentials", p.GetAllowCredentials().GetValue(), true)
+	check(t, "methods", p.GetAllowMethods(), "GET, POST, PUT, PATCH, DELETE, OPTIONS")
+	for _, h := range []string{"content-type", "x-csrf-token", "x-auth-apikey", "x-auth-nonce", "x-auth-signature"} {
+		check(t, "header "+h, slices.Contains(strings.Split(p.GetAllowHeaders(), ", "), h), true)
+	}
+}
+
+func accessLog(t *testing.T, c config, grpc bool) {
+	if len(c.hcm.GetAccessLog()) != 1 {
+		t.Fatalf("%d access logs, want one", len(c.hcm.GetAccessLog()))
+	}
+	log := new(streamv3.StdoutAccessLog)
+	unpack(t, c.hcm.GetAccessLog()[0].GetTypedConfig(), log)
+	fields := log.GetLogFormat().GetJsonFormat().GetFields()
+	check(t, "path", fields["path"].GetStringValue(), "%PATH(NQ)%")
+	for name, f := range fields {
+		for _, secret := range []string{"REQ(:PATH)", "COOKIE", "AUTH-", "AUTHORIZATION", "RESP("} {
+			check(t, name+" holds "+secret, strings.Contains(strings.ToUpper(f.GetStringValue()), secret), false)
+		}
+	}
+	for _, name := range []string{"time", "method", "status", "duration_ms", "request_id", "details"} {
+		check(t, name+" is logged", fields[name] != nil, true)
+	}
+	check(t, "the decision's id is logged", fields["decision"] != nil, grpc) // HTTP has no place for it
+}
+
+func clusters(t *testing.T, c config, grpc bool) {
+	ports := map[string]uint32{"barong": 8001, "peatio": 8000, "applogic": 8081, "finex": 8080, "ranger": 8082, "barong_authz": 8002}
+	if grpc {
+		ports["barong_authz"] = 9001
+	}
+	check(t, "clusters", len(c.clusters), len(ports))
+	for name, port := range ports {
+		got := c.clusters[name].GetLoadAssignment().GetEndpoints()[0].GetLbEndpoints()[0].GetEndpoint().GetAddress().GetSocketAddress()
+		check(t, name, fmt.Sprintf("%s:%d", got.GetAddress(), got.GetPortValue()), fmt.Sprintf("127.0.0.1:%d", port))
+	}
+	limits := c.clusters["barong_authz"].GetCircuitBreakers().GetThresholds()
+	check(t, "max_requests", limits[0].GetMaxRequests().GetValue(), 100000)
+	if !grpc {
+		return
+	}
+	options := new(httpv3.HttpProtocolOptions)
+	unpack(t, c.clusters["barong_authz"].GetTypedExtensionProtocolOptions()["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"], options)
+	ping := options.GetExplicitHttpConfig().GetHttp2ProtocolOptions().GetConnectionKeepalive()
+	check(t, "ping interval", ping.GetInterval().AsDuration(), 10*time.Second)
+	check(t, "health by gRPC", c.clusters["barong_authz"].GetHealthChecks()[0].GetGrpcHealthCheck() != nil, true)
+}
+
+// The HTTP file is the gRPC one with another way to ask, and nothing else.
+func TestEnvoyFilesDifferOnlyInTheQuestion(t *testing.T) {
+	a, b := load(t, "envoy.yaml"), load(t, "deploy/envoy-http.yaml")
+	for _, c := range []*config{&a, &b} {
+		c.authz.Services = nil
+		c.hcm.HttpFilters, c.hcm.AccessLog = nil, nil // compared as c.authz and by accessLog
+		delete(c.clusters, "barong_authz")
+	}
+	for what, diff := range map[string]string{
+		"ext_authz":          cmp.Diff(a.authz, b.authz, protocmp.Transform()),
+		"connection manager": cmp.Diff(a.hcm, b.hcm, protocmp.Transform()),
+		"clusters":           cmp.Diff(a.clusters, b.clusters, protocmp.Transform()),
+		"admin":              cmp.Diff(a.bootstrap.GetAdmin(), b.bootstrap.GetAdmin(), protocmp.Transform()),
+		"overload manager":   cmp.Diff(a.bootstrap.GetOverloadManager(), b.bootstrap.GetOverloadManager(), protocmp.Transform()),
+	} {
+		if diff != "" {
+			t.Errorf("%s differs (-envoy.yaml +deploy/envoy-http.yaml):\n%s", what, diff)
+		}
+	}
+}
