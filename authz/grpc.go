@@ -20,7 +20,8 @@ type GRPCConfig struct {
 	// MaxConnectionAge asks connections to come again after this time, so that load spreads
 	// over replicas; 0 never does. Requests under way have Grace (default 10 s) to end.
 	MaxConnectionAge, Grace time.Duration
-	// Workers are goroutines kept for requests; 0 is one for each processor.
+	// Workers are goroutines kept for requests; 0 is 64 for each processor. A request that
+	// finds none free gets a new goroutine, whose stack must grow first: a sixth of its cost.
 	Workers int
 	// Options are added last, transport credentials for example.
 	Options []grpc.ServerOption
@@ -29,7 +30,8 @@ type GRPCConfig struct {
 const (
 	// maxQuestion is the largest message that is read: headers of 64 KiB and a body of 16 KiB
 	// with room to spare. A larger one is the one question that gets an RPC error.
-	maxQuestion = 256 << 10
+	maxQuestion         = 256 << 10
+	workersPerProcessor = 64
 	// fastestPing is how often a client may ping. Envoy's connection keepalive goes down to
 	// 10 s; a server that thinks it too often closes the connection.
 	fastestPing = 5 * time.Second
@@ -59,7 +61,7 @@ func serverOptions(c GRPCConfig) []grpc.ServerOption {
 		c.Grace = 10 * time.Second
 	}
 	if c.Workers <= 0 {
-		c.Workers = runtime.GOMAXPROCS(0)
+		c.Workers = workersPerProcessor * runtime.GOMAXPROCS(0)
 	}
 	options := []grpc.ServerOption{
 		grpc.ForceServerCodecV2(newCodec(c.Generated)),

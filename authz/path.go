@@ -187,7 +187,7 @@ func nibble(c byte) byte {
 // one is empty or a dot segment.
 func segments(p string) (string, bool) {
 	for rest := p; ; {
-		segment, after, more := strings.Cut(rest, "/")
+		segment, after, more := cutByte(rest, '/')
 		if segment == "" || segment == "." || segment == ".." {
 			return "", false
 		}
@@ -208,7 +208,7 @@ func refolds(p string) bool {
 	if !own {
 		return false
 	}
-	first, _, _ := strings.Cut(rest, "/")
+	first, _, _ := cutByte(rest, '/')
 	return first == "barong" || first == "auth"
 }
 
@@ -220,7 +220,7 @@ func fold(p string, scratch []byte) (string, []byte) {
 		return p, scratch
 	}
 	rest = strings.TrimPrefix(rest, "auth/")
-	group, _, _ := strings.Cut(rest, "/")
+	group, _, _ := cutByte(rest, '/')
 	switch group {
 	case "identity", "resource", "admin", "management", "public":
 	default:

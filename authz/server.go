@@ -65,6 +65,9 @@ type Nonces interface {
 type Activities interface {
 	// Record never blocks; false means that the activity is lost.
 	Record(a audit.Activity) bool
+	// Fold counts a denial of a principal whose denials get no more rows of their own this
+	// minute, and reports whether it did.
+	Fold(kind, ref string) bool
 }
 
 // Parts are what a Server decides by. Nonces may be nil when Config.Replay is off, Metrics,

@@ -3,7 +3,10 @@ package authz
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -121,6 +124,8 @@ func (f *fakes) UseNonce(context.Context, string, string, time.Time) (bool, erro
 	}
 	return true, nil
 }
+
+func (f *fakes) Fold(string, string) bool { return false }
 
 func (f *fakes) Record(audit.Activity) bool {
 	if f.record != nil {
@@ -480,6 +485,60 @@ func TestAPIKeyForbiddenEndsAtANameNotOnlyAtASegment(t *testing.T) {
 			t.Errorf("apiKeyForbidden(%q) = %v, want %v", path, got, want)
 		}
 	}
+}
+
+// BenchmarkDecideRules is parse and decide by session, with so many permissions and as many
+// restrictions.
+func BenchmarkDecideRules(b *testing.B) {
+	for _, n := range []int{100, 10_000, 100_000} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			w := small(b)
+			s := worldServer(b, w)
+			s.Rules = fixedRules{manyRules(n)}
+			now := w.Now()
+			s.Now = func() time.Time { return now }
+			fresh := asked(b, w, "by session")
+			var r request
+			var d decision
+			b.ReportAllocs()
+			for b.Loop() {
+				extra, scratch, remove := r.extra, r.scratch, d.remove
+				r, d = fresh, decision{remove: remove[:0]}
+				r.extra, r.scratch = extra[:0], scratch[:0]
+				s.decide(b.Context(), &r, &d, now)
+			}
+			if !d.allowed() {
+				b.Fatalf("got %d %q", d.status, d.reason)
+			}
+		})
+	}
+}
+
+type fixedRules struct{ *policy.Snapshot }
+
+func (f fixedRules) Load() *policy.Snapshot      { return f.Snapshot }
+func (f fixedRules) Age(time.Time) time.Duration { return 0 }
+
+// manyRules is a policy that allows members everything of peatio and holds n permissions
+// and n restrictions in all.
+func manyRules(n int) *policy.Snapshot {
+	rows := policy.Rows{Seq: 1, Permissions: []policy.Permission{
+		{ID: 1, Action: policy.Accept, Role: "member", Verb: "ALL", Path: "api/v2/peatio"},
+	}}
+	for i := 2; i <= n; i++ {
+		rows.Permissions = append(rows.Permissions, policy.Permission{
+			ID: int64(i), Action: policy.Accept, Role: []string{"member", "trader", "admin", "support"}[i%4], Verb: "GET",
+			Path: fmt.Sprintf("api/v2/finex/market/section%d/item%d", i/16, i),
+		})
+	}
+	for i := 1; i <= n; i++ {
+		a := netip.AddrFrom4([4]byte{20, byte(i >> 16), byte(i >> 8), byte(i)})
+		rows.Restrictions = append(rows.Restrictions, policy.Restriction{
+			ID: int64(i), Category: policy.Blacklist, Scope: policy.ScopeIP, Value: a.String(), Code: 401, State: policy.Enabled,
+		})
+	}
+	s, _ := policy.Compile(rows, policy.RouteRules{Pass: []string{"api/v2/peatio/public"}, Block: []string{"api/v2/peatio/management"}}, policy.Options{})
+	return s
 }
 
 func BenchmarkDecide(b *testing.B) {

@@ -66,14 +66,24 @@ func (r *rig) rebuildUnderLoad(ctx context.Context) error {
 	if _, err := c.closed(ctx, f.warm, nil, 8, 500*time.Millisecond, false); err != nil {
 		return err
 	}
-	heap := func() float64 { v, _ := f.metric("go_memstats_heap_inuse_bytes"); return v }
-	quiet, err := c.paced(ctx, f.warm, []byte("Bearer "), 2000, 5*time.Second)
+	quiet, rest, err := watched(ctx, c, f, nil)
 	if err != nil {
 		return err
 	}
-	restHeap, peak := heap(), 0.0
-	stop := make(chan struct{})
-	done := make(chan struct{})
+	busy, peak, err := watched(ctx, c, f, func() { _ = f.cmd.Process.Signal(syscall.SIGHUP) })
+	if err != nil {
+		return err
+	}
+	fmt.Printf("snapshot rebuild each second at 100,000 rules under 2,000 req/s: p99.9 %s before, %s during (× %.2f); most heap in use %s before, %s during (× %.2f)\n",
+		quiet.quantile(.999).Round(10*time.Microsecond), busy.quantile(.999).Round(10*time.Microsecond),
+		float64(busy.quantile(.999))/float64(quiet.quantile(.999)), mib(int64(rest)), mib(int64(peak)), peak/rest)
+	return nil
+}
+
+// watched sends 2,000 requests a second for ten seconds, calls each every second, and
+// returns the most heap that was in use.
+func watched(ctx context.Context, c *client, f *fixture, each func()) (res result, most float64, err error) {
+	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
 		tick := time.NewTicker(100 * time.Millisecond)
@@ -84,22 +94,18 @@ func (r *rig) rebuildUnderLoad(ctx context.Context) error {
 				return
 			case <-tick.C:
 			}
-			if n%10 == 0 {
-				_ = f.cmd.Process.Signal(syscall.SIGHUP)
+			if n%10 == 0 && each != nil {
+				each()
 			}
-			peak = max(peak, heap())
+			if v, err := f.metric("go_memstats_heap_inuse_bytes"); err == nil {
+				most = max(most, v)
+			}
 		}
 	}()
-	busy, err := c.paced(ctx, f.warm, []byte("Bearer "), 2000, 5*time.Second)
+	res, err = c.paced(ctx, f.warm, []byte("Bearer "), 2000, 10*time.Second)
 	close(stop)
 	<-done
-	if err != nil {
-		return err
-	}
-	fmt.Printf("snapshot rebuild each second at 100,000 rules under 2,000 req/s: p99.9 %s before, %s during (× %.2f); heap in use %s before, %s at most (× %.2f)\n",
-		quiet.quantile(.999).Round(10*time.Microsecond), busy.quantile(.999).Round(10*time.Microsecond),
-		float64(busy.quantile(.999))/float64(quiet.quantile(.999)), mib(int64(restHeap)), mib(int64(peak)), peak/restHeap)
-	return nil
+	return res, most, err
 }
 
 // resident holds a million sessions and a hundred thousand keys in one process.

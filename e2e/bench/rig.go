@@ -149,7 +149,8 @@ func (r *rig) rows(rounds int) []row {
 		{"barong: warm session, 100,000 rules", r.large.process, r.large.warm, "Bearer ", false},
 		{"barong: warm API key, token reused", s.process, s.keyed, "Bearer ", false},
 		{"barong: public path (pass rule)", s.process, s.passing, "", false},
-		{"barong: denial by permission", s.process, s.denied, "authz.invalid_permission", false},
+		{"barong: denial by permission, a flood of 10 users", s.process, s.denied[:10], "authz.invalid_permission", false},
+		{"barong: denial by permission, 1,000 users, rows written", s.process, s.denied, "authz.invalid_permission", false},
 		{"barong: denial by restriction", s.process, s.restricted, "authz.restrict.blacklist", false},
 		{"barong: denial, bad signature", s.process, s.forged, "authz.invalid_signature", false},
 		{"barong: denial, unknown key", s.process, s.unknown, "authz.unexistent_apikey", false},
@@ -198,7 +199,10 @@ func (r *rig) table(ctx context.Context, o options) error {
 			case 1:
 				own = f.cpu
 			}
-			f.toEmpty, f.toOwn = f.cpu/empty, f.cpu/max(own, 1e-9)
+			if i > 0 {
+				f.toOwn = f.cpu / own
+			}
+			f.toEmpty = f.cpu / empty
 			if round >= 0 {
 				all[i] = append(all[i], f)
 			}

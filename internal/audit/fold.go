@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -11,9 +12,11 @@ import (
 // a row each.
 const maxFolders = 16384
 
-// folder counts denials per principal and minute (FX-37). It has one user at a time.
+// folder counts denials per principal and minute (FX-37). It is safe for concurrent use.
 type folder struct {
-	limit  int
+	limit int
+
+	mu     sync.Mutex
 	minute int64
 	seen   map[principal]*tally
 }
@@ -36,6 +39,8 @@ func (f *folder) fold(a Activity) bool {
 		return false
 	}
 	who := principal{a.ActorKind, a.ActorRef}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	t := f.seen[who]
 	switch {
 	case t == nil && len(f.seen) >= maxFolders:
@@ -57,10 +62,25 @@ func (f *folder) fold(a Activity) bool {
 	return true
 }
 
+// spent reports whether a principal's denials are being folded this minute, and if so counts
+// one more: it needs no activity.
+func (f *folder) spent(kind, ref string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	t := f.seen[principal{kind, ref}]
+	if t == nil || t.folded == 0 {
+		return false
+	}
+	t.folded++
+	return true
+}
+
 // roll starts a new minute when it has come, or at once when forced, and returns a row for
 // everyone who had denials folded: the first of them with their number in its data.
 func (f *folder) roll(now time.Time, force bool) []Activity {
 	minute := now.Unix() / 60
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if minute == f.minute && !force {
 		return nil
 	}

@@ -39,6 +39,9 @@ func TestDenialsFold(t *testing.T) {
 		if w.Folded() != 940 {
 			t.Errorf("Folded = %d, want 940", w.Folded())
 		}
+		if w.Fold(activity("x").ActorKind, "ID1") {
+			t.Error("a new minute has begun, and yet a denial is only counted")
+		}
 		deny("ID1", 61) // a new minute
 		stop()
 		if counted := foldedRows(t, s); counted["ID1"] != 941 {
@@ -65,6 +68,37 @@ func foldedRows(t testing.TB, s *shelf) map[string]int {
 		}
 	}
 	return sums
+}
+
+// FX-37: once a principal's denials fold, Fold counts them without an activity.
+func TestFoldCountsWithoutAnActivity(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &shelf{}
+		w := newWriter(t, spillConfig(t), s)
+		stop := run(t, w)
+		a := activity("denied")
+		a.ActorRef, a.Result = "ID1", Denied
+		if w.Fold(a.ActorKind, a.ActorRef) {
+			t.Error("the first denial was only counted: nothing would be written")
+		}
+		for range 61 {
+			w.Record(a)
+		}
+		time.Sleep(w.config.Flush)
+		synctest.Wait()
+		for range 39 {
+			if !w.Fold(a.ActorKind, a.ActorRef) {
+				t.Fatal("a denial above the limit asks for an activity")
+			}
+		}
+		if w.Fold(a.ActorKind, "ID2") {
+			t.Error("another principal's denial was folded")
+		}
+		stop()
+		if counted := foldedRows(t, s); counted["ID1"] != 40 {
+			t.Errorf("counted rows %v, want ID1 with 40", counted)
+		}
+	})
 }
 
 func TestFolderIsBounded(t *testing.T) {
