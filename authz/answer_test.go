@@ -36,7 +36,8 @@ func setHeaders(h []*corev3.HeaderValueOption) map[string]string {
 	out := map[string]string{}
 	for _, o := range h {
 		out[o.GetHeader().GetKey()] = o.GetHeader().GetValue()
-		if o.GetAppend() != nil || o.GetAppendAction() != overwrite {
+		if o.GetAppend() != nil || //nolint:staticcheck // deprecated, and so it must stay unset
+			o.GetAppendAction() != overwrite {
 			out[o.GetHeader().GetKey()] += " (not overwritten)"
 		}
 	}

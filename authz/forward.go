@@ -227,5 +227,5 @@ func writeDenial(w http.ResponseWriter, d *decision, status int) {
 		h.Set("Retry-After", retryAfter)
 	}
 	w.WriteHeader(status)
-	io.WriteString(w, body) // a client that is gone needs no answer
+	_, _ = io.WriteString(w, body) // a client that is gone needs no answer
 }

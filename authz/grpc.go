@@ -67,7 +67,6 @@ func serverOptions(c GRPCConfig) []grpc.ServerOption {
 		grpc.ForceServerCodecV2(newCodec(c.Generated)),
 		grpc.MaxRecvMsgSize(maxQuestion),
 		grpc.NumStreamWorkers(uint32(c.Workers)),
-		grpc.SharedWriteBuffer(true),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{
 			MinTime: fastestPing, PermitWithoutStream: true,
 		}),

@@ -68,10 +68,22 @@ func NewDecisionLog(
 		queue:   make(chan *decisionLine, depth),
 		dropped: dropped,
 	}
-	l.handler = newHandler(l.out)
+	l.handler = newHandler(wholeLines{l.out})
 	l.lines.New = func() any { return new(decisionLine) }
 	l.ids.start()
 	return l
+}
+
+// wholeLines hands on no part of a line: others write to the same stream in between.
+type wholeLines struct{ *bufio.Writer }
+
+func (w wholeLines) Write(line []byte) (int, error) {
+	if len(line) > w.Available() {
+		if err := w.Flush(); err != nil {
+			return 0, err
+		}
+	}
+	return w.Writer.Write(line)
 }
 
 // Run writes lines until ctx ends, and then those that still wait.

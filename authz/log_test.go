@@ -138,6 +138,35 @@ func (f *failingOnce) Write(b []byte) (int, error) {
 }
 
 // TestDecisionIDsDiffer also between processes, by their random start.
+// The process's other lines go to the same stream: between two writes, one may come.
+func TestDecisionLogWritesWholeLines(t *testing.T) {
+	var out writes
+	l := NewDecisionLog(&out, jsonLines, 0, 1000, nil)
+	for range 1000 {
+		l.decided(&request{method: "GET", path: "api/v2/x"}, &decision{status: 401, reason: "x"}, time.Now(), 0)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := l.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if len(out) < 2 {
+		t.Fatalf("got %d writes, want more lines than one buffer holds", len(out))
+	}
+	for i, w := range out {
+		if !strings.HasPrefix(w, "{") || !strings.HasSuffix(w, "}\n") {
+			t.Errorf("write %d is %q…%q, want whole lines", i, w[:20], w[len(w)-20:])
+		}
+	}
+}
+
+type writes []string
+
+func (w *writes) Write(b []byte) (int, error) {
+	*w = append(*w, string(b))
+	return len(b), nil
+}
+
 func TestDecisionIDsDiffer(t *testing.T) {
 	var a, b decisionIDs
 	a.start()

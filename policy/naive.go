@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -185,7 +186,7 @@ func verbCovers(verb, method string) bool {
 func (n Naive) matches(stored, action, path string) int {
 	pattern, err := CanonicalPattern(stored)
 	if err != nil {
-		if err == ErrEmptyPattern && action == Drop {
+		if errors.Is(err, ErrEmptyPattern) && action == Drop {
 			return 0
 		}
 		return -1

@@ -27,6 +27,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -380,7 +381,7 @@ func Parse(name string, text []byte) (*File, error) {
 	if err := d.Decode(f); err != nil {
 		return nil, err
 	}
-	if err := d.Decode(new(any)); err != io.EOF {
+	if err := d.Decode(new(any)); !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("more than one document")
 	}
 	if f.Now.IsZero() {

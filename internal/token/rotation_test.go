@@ -55,10 +55,9 @@ func TestRotationNeverBreaksAConsumer(t *testing.T) {
 			}
 		}
 		for r, m := range replicas {
-			bearer, ok := m.Reuse(&slots[r], 1, at)
-			if !ok {
-				var err error
-				if bearer, err = m.Mint(&slots[r], 1, user(), at); err != nil {
+			if _, ok := m.Reuse(&slots[r], 1, at); !ok {
+				bearer, err := m.Mint(&slots[r], 1, user(), at)
+				if err != nil {
 					t.Fatalf("Mint: %v", err)
 				}
 				kids[payload(t, bearer[len(prefix):], 0)["kid"]] = true

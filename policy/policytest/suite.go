@@ -158,7 +158,7 @@ func rollBack(t *testing.T, s Store) {
 		addRestriction(t, tx, blocklogin("all", "all"))
 		return oops
 	})
-	if err != oops {
+	if !errors.Is(err, oops) {
 		t.Fatalf("got %v, want the very error of f", err)
 	}
 	got, err := s.Rows(t.Context())
