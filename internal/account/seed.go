@@ -96,10 +96,9 @@ func (s *Service) SeedUsers(ctx context.Context, seeds []SeedUser) ([]Seeded, er
 func (s *Service) seedUser(ctx context.Context, seed SeedUser) (Seeded, error) {
 	email := FoldEmail(seed.Email)
 	if email == "" {
-		return Seeded{}, errors.New("Email missing in users seed") //nolint:staticcheck // the reference's text
+		return Seeded{}, errors.New("Email missing in users seed")
 	}
 	if seed.Level == nil {
-		//nolint:staticcheck // the reference's text
 		return Seeded{}, fmt.Errorf("Level is missing for user %s", email)
 	}
 	one := Seeded{Email: email}
@@ -125,11 +124,10 @@ func (s *Service) seedUser(ctx context.Context, seed SeedUser) (Seeded, error) {
 	u, err := s.CreateUser(ctx, in)
 	if _, broken := errors.AsType[Invalid](err); broken {
 		one.Password = ""
-		one.Err = fmt.Errorf("Can't create user '%s': %w", email, err) //nolint:staticcheck // the reference's text
+		one.Err = fmt.Errorf("Can't create user '%s': %w", email, err)
 		return one, nil
 	}
 	if errors.Is(err, ErrLevels) {
-		//nolint:staticcheck // the reference's text
 		return Seeded{}, fmt.Errorf("No enough levels found in database to grant the user to level %d", in.Level)
 	}
 	if err != nil {

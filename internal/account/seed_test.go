@@ -1,14 +1,10 @@
 package account_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"barong/internal/account"
 )
@@ -76,36 +72,5 @@ func TestSeedLevels(t *testing.T) {
 	}
 	if _, err := w.svc.SeedLevels(t.Context(), []account.SeedLevel{{Key: "mail", Value: "verified"}}); err == nil {
 		t.Error("a rung was replaced by another")
-	}
-}
-
-func TestMemoryAttempts(t *testing.T) {
-	a := &account.MemoryAttempts{}
-	ctx := context.Background()
-	var passed atomic.Int32
-	var wg sync.WaitGroup
-	for range 50 {
-		wg.Go(func() {
-			if wait, _ := a.Take(ctx, "k", 5, time.Minute, start); wait == 0 {
-				passed.Add(1)
-			}
-		})
-	}
-	wg.Wait()
-	if passed.Load() != 5 {
-		t.Errorf("%d of 50 at once passed, want 5", passed.Load())
-	}
-	if wait, _ := a.Take(ctx, "k", 5, time.Minute, start.Add(20*time.Second)); wait != 40*time.Second {
-		t.Errorf("wait %v, want 40s", wait)
-	}
-	if wait, _ := a.Take(ctx, "other", 5, time.Minute, start); wait != 0 {
-		t.Errorf("another key waits %v", wait)
-	}
-	_ = a.Return(ctx, "k", start)
-	if wait, _ := a.Take(ctx, "k", 5, time.Minute, start); wait != 0 {
-		t.Errorf("after one was returned: wait %v, want none", wait)
-	}
-	if wait, _ := a.Take(ctx, "k", 5, time.Minute, start.Add(time.Minute)); wait != 0 {
-		t.Errorf("in the next window: wait %v, want none", wait)
 	}
 }

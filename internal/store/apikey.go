@@ -55,7 +55,7 @@ func (db *DB) KeyRecord(ctx context.Context, kid string) (account.KeyRecord, err
 	var k account.KeyRecord
 	var row string
 	var sealed []byte
-	err := db.keyByKid.row(ctx, db.r, kid).Scan(&row, &k.Kid, &k.Algorithm, &sealed, &k.State,
+	err := db.keyByKid.row(ctx, db, kid).Scan(&row, &k.Kid, &k.Algorithm, &sealed, &k.State,
 		&k.HolderUID, &k.HolderKind)
 	if err != nil {
 		return account.KeyRecord{}, fmt.Errorf("load api key: %w", found(err, account.ErrNotFound))
@@ -104,6 +104,9 @@ func (q queries) APIKeys(ctx context.Context, query account.KeyQuery) ([]account
 
 // APIKey implements account.APIKeyStore.
 func (q queries) APIKey(ctx context.Context, holderUID, kid string) (account.APIKey, error) {
+	if err := q.held(func(t *txn) error { return t.lockKey(ctx, kid) }); err != nil {
+		return account.APIKey{}, fmt.Errorf("load api key: %w", err)
+	}
 	k, err := scanAPIKey(q.read().QueryRowContext(ctx,
 		selectAPIKey+`WHERE k.kid = $1 AND (u.uid = $2 OR s.uid = $2)`, kid, holderUID))
 	if err != nil {
@@ -112,16 +115,17 @@ func (q queries) APIKey(ctx context.Context, holderUID, kid string) (account.API
 	return k, nil
 }
 
-// holder finds who may hold keys; one of the two ids is set, or account.ErrNotFound.
+// holder finds and locks who may hold keys; one of the two ids is set, or
+// account.ErrNotFound.
 func (t *txn) holder(ctx context.Context, uid string) (user, serviceAccount *int64, err error) {
-	id, err := userID(ctx, t, uid)
+	id, err := t.lockedUserID(ctx, uid)
 	if err == nil {
 		return &id, nil, nil
 	}
 	if !errors.Is(err, account.ErrNotFound) {
 		return nil, nil, err
 	}
-	err = t.QueryRowContext(ctx, `SELECT id FROM service_accounts WHERE uid = $1`, uid).Scan(&id)
+	err = t.QueryRowContext(ctx, `SELECT id FROM service_accounts WHERE uid = $1`+t.dialect.Lock, uid).Scan(&id)
 	if err != nil {
 		return nil, nil, fmt.Errorf("holder: %w", found(err, account.ErrNotFound))
 	}
@@ -162,6 +166,10 @@ func (q queries) AddAPIKey(ctx context.Context, k *account.APIKey) error {
 		t.changed(feed.Key, k.Kid)
 		return nil
 	})
+}
+
+func (t *txn) lockKey(ctx context.Context, kid string) error {
+	return t.lock(ctx, "apikeys", "kid = $1", kid)
 }
 
 // PutAPIKey implements account.APIKeyStore.

@@ -1,7 +1,9 @@
 package store_test
 
 import (
+	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -9,55 +11,90 @@ import (
 	"barong/internal/session"
 	"barong/internal/store"
 	"barong/internal/store/storetest"
+	"barong/internal/testenv"
 )
 
-// BenchmarkColdReads is what a decision waits for when its caches know nothing.
+// BenchmarkColdReads is what a decision waits for when its caches know nothing, alone and
+// among 16 readers.
 func BenchmarkColdReads(b *testing.B) {
-	db := storetest.Open(b)
+	for engine, open := range map[string]storetest.Opener{"sqlite": storetest.Open, "postgres": storetest.OpenPostgres} {
+		b.Run(engine, func(b *testing.B) { coldReads(b, open(b)) })
+	}
+}
+
+func coldReads(b *testing.B, db *store.DB) {
 	u := newUser("1")
-	if err := db.AddUser(b.Context(), &u); err != nil {
-		b.Fatal(err)
-	}
-	if err := db.AddSession(b.Context(), session.Session{ID: sessionID(1), UID: "ID1", ExpiresAt: time.Now().Add(time.Hour)}); err != nil {
-		b.Fatal(err)
-	}
-	if err := db.AddAPIKey(b.Context(), &account.APIKey{Kid: "k", Algorithm: "HS256", State: "active", HolderUID: "ID1", Secret: "s"}); err != nil {
-		b.Fatal(err)
-	}
+	must(b, db.AddUser(b.Context(), &u))
+	must(b, db.AddSession(b.Context(), session.Session{ID: sessionID(1), UID: "ID1", ExpiresAt: time.Now().Add(time.Hour)}))
+	must(b, db.AddAPIKey(b.Context(), &account.APIKey{Kid: "k", Algorithm: "HS256", State: "active", HolderUID: "ID1", Secret: "s"}))
 	for name, read := range map[string]func() error{
 		"session":   func() error { _, err := db.Session(b.Context(), sessionID(1), time.Now()); return err },
 		"principal": func() error { _, err := db.Principal(b.Context(), "ID1"); return err },
 		"key":       func() error { _, err := db.KeyRecord(b.Context(), "k"); return err },
+		"no change": func() error { _, _, err := db.Changes(b.Context(), 2, 1000); return err },
 	} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if err := read(); err != nil {
-					b.Fatal(err)
-				}
+				must(b, read())
 			}
+		})
+		b.Run(name+" by 16", func(b *testing.B) {
+			b.SetParallelism(8)
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					if err := read(); err != nil {
+						b.Error(err)
+					}
+				}
+			})
 		})
 	}
 }
 
 // BenchmarkCommit compares a verdict-changing write that waits for the disk with one that
-// does not.
+// does not, alone and among 16 writers.
 func BenchmarkCommit(b *testing.B) {
-	for name, options := range map[string][]store.Option{"synced": nil, "unsynced": {store.WithoutSync()}} {
+	sqlite := func(b *testing.B) string { return "sqlite:" + filepath.Join(b.TempDir(), "b.db") }
+	for name, c := range map[string]struct {
+		url     func(*testing.B) string
+		options []store.Option
+	}{
+		"sqlite synced":   {sqlite, nil},
+		"sqlite unsynced": {sqlite, []store.Option{store.WithoutSync()}},
+		"postgres synced": {url: func(b *testing.B) string {
+			b.Setenv("TMPDIR", os.TempDir()) // on the disk, not in memory
+			return testenv.StartPostgres(b, testenv.PostgresConfig{Options: []string{
+				"fsync=on", "synchronous_commit=on", "full_page_writes=on",
+			}}).URL("postgres")
+		}},
+		"postgres unsynced": {
+			func(b *testing.B) string { return storetest.PostgresURL(b) }, []store.Option{store.WithoutSync()},
+		},
+	} {
 		b.Run(name, func(b *testing.B) {
-			db, err := store.Open(b.Context(), "sqlite:"+filepath.Join(b.TempDir(), "b.db"), storetest.Sealer(b), options...)
-			if err != nil {
-				b.Fatal(err)
-			}
+			db, err := store.Open(b.Context(), c.url(b), storetest.Sealer(b), c.options...)
+			must(b, err)
 			defer db.Close()
-			if _, err := db.Migrate(b.Context()); err != nil {
-				b.Fatal(err)
-			}
-			for b.Loop() {
-				if err := db.EndSession(b.Context(), sessionID(1), time.Now()); err != nil {
-					b.Fatal(err)
+			_, err = db.Migrate(b.Context())
+			must(b, err)
+			b.Run("alone", func(b *testing.B) {
+				for b.Loop() {
+					must(b, db.EndSession(b.Context(), sessionID(1), time.Now()))
 				}
-			}
+			})
+			b.Run("by 16", func(b *testing.B) {
+				b.SetParallelism(8)
+				var n atomic.Int64
+				b.RunParallel(func(pb *testing.PB) {
+					id := sessionID(int(n.Add(1)))
+					for pb.Next() {
+						if err := db.EndSession(b.Context(), id, time.Now()); err != nil {
+							b.Error(err)
+						}
+					}
+				})
+			})
 		})
 	}
 }

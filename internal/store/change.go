@@ -77,23 +77,48 @@ func exists64(ctx context.Context, q querier, n *int64, text string, args ...any
 // DeleteChanges implements feed.Source. It prunes from the oldest up to the first row that
 // is young enough, so that what is kept has no holes even when clocks disagree.
 func (q queries) DeleteChanges(ctx context.Context, before time.Time) (int, error) {
-	var n int64
-	err := q.write(ctx, "prune changes", func(t *txn) error {
-		var pruned int64
-		err := t.QueryRowContext(ctx, `
-			UPDATE feed
-			SET pruned = COALESCE((SELECT min(seq) - 1 FROM changes WHERE created_at >= $1), seq)
-			WHERE id = 1
-			RETURNING pruned`, before.UnixMicro()).Scan(&pruned)
+	pruned, err := q.oldChanges(ctx, before)
+	if err != nil {
+		return 0, err
+	}
+	// The mark first and alone: every commit waits for that row, and a reader who comes
+	// between finds a gap where rows still are, which costs no change.
+	err = q.write(ctx, "prune changes", func(t *txn) error {
+		_, err := t.ExecContext(ctx, `UPDATE feed SET pruned = $1 WHERE id = 1 AND pruned < $1`, pruned)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return q.deleteInParts(ctx, "prune changes", `
+		DELETE FROM changes
+		WHERE (seq, kind, ref) IN (SELECT seq, kind, ref FROM changes WHERE seq <= $1 ORDER BY seq LIMIT $2)`, pruned)
+}
+
+// oldChanges is the number up to which all changes were written before a time.
+func (q queries) oldChanges(ctx context.Context, before time.Time) (upTo int64, err error) {
+	err = q.view(ctx, "look for old changes", func(q querier) error {
+		var young int64
+		some, err := exists64(ctx, q, &young,
+			`SELECT seq FROM changes WHERE created_at >= $1 ORDER BY seq LIMIT 1`, before.UnixMicro())
 		if err != nil {
 			return err
 		}
-		n, err = affected(ctx, t, `DELETE FROM changes WHERE seq <= $1`, pruned)
-		return err
+		if some {
+			upTo = young - 1
+			return nil
+		}
+		return q.QueryRowContext(ctx, `SELECT seq FROM feed WHERE id = 1`).Scan(&upTo)
 	})
-	return int(n), err
+	return upTo, err
 }
 
 // Hint implements feed.Source. Every call returns the same channel, so it serves one
-// receiver.
-func (db *DB) Hint() <-chan struct{} { return db.hint }
+// receiver. On PostgreSQL the first call begins to listen for the commits of other processes
+// too; one of this process may then be signalled twice.
+func (db *DB) Hint() <-chan struct{} {
+	if db.pg != nil {
+		db.pg.listen(db.signal)
+	}
+	return db.hint
+}

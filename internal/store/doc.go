@@ -11,7 +11,13 @@
 //	                              ├─► commit
 //	                              └─► hint ──► feed.Follower ──► caches
 //
-// One SQL text serves every engine over database/sql; an engine adds only the words of its
-// dialect. Times are UTC microseconds in BIGINT columns, JSON is text, and letter case is
+// One SQL text serves SQLite and PostgreSQL over database/sql; an engine adds only the words
+// of its dialect. SQLite has one writer at a time. PostgreSQL runs READ COMMITTED: inside a
+// transaction, who reads a user, a service account or what belongs to one locks it first,
+// rules on other rows take a named lock, and the feed's row is locked last, so that commits
+// that change a verdict become visible in the order of their numbers. Several reads that
+// must agree share a snapshot.
+//
+// Times are UTC microseconds in BIGINT columns, JSON is text, and letter case is
 // folded in Go before a value is stored or looked up.
 package store

@@ -85,5 +85,5 @@ func (t *txn) raiseEpoch(ctx context.Context) (epoch int64, err error) {
 func (q queries) DeleteEnded(ctx context.Context, now time.Time) (int, error) {
 	return q.deleteInParts(ctx, "delete ended sessions", `
 		DELETE FROM ended_sessions
-		WHERE id IN (SELECT id FROM ended_sessions WHERE expires_at < $1 LIMIT $2)`, now)
+		WHERE id IN (SELECT id FROM ended_sessions WHERE expires_at < $1 LIMIT $2)`, now.UnixMicro())
 }

@@ -19,6 +19,9 @@ func scanLabel(row scanner) (l account.Label, err error) {
 
 // Labels implements account.LabelStore.
 func (q queries) Labels(ctx context.Context, uid string) ([]account.Label, error) {
+	if err := q.held(func(t *txn) error { return t.lockUser(ctx, uid) }); err != nil {
+		return nil, fmt.Errorf("list labels: %w", err)
+	}
 	all, err := list(ctx, q.read(), scanLabel, selectLabel+`WHERE u.uid = $1 ORDER BY l.id`, uid)
 	if err != nil {
 		return nil, fmt.Errorf("list labels: %w", err)
@@ -28,6 +31,9 @@ func (q queries) Labels(ctx context.Context, uid string) ([]account.Label, error
 
 // Label implements account.LabelStore.
 func (q queries) Label(ctx context.Context, uid, key, scope string) (account.Label, error) {
+	if err := q.held(func(t *txn) error { return t.lockUser(ctx, uid) }); err != nil {
+		return account.Label{}, fmt.Errorf("load label: %w", err)
+	}
 	l, err := scanLabel(q.read().QueryRowContext(ctx,
 		selectLabel+`WHERE u.uid = $1 AND l.key = $2 AND l.scope = $3`, uid, key, scope))
 	if err != nil {
@@ -39,7 +45,7 @@ func (q queries) Label(ctx context.Context, uid, key, scope string) (account.Lab
 // PutLabel implements account.LabelStore.
 func (q queries) PutLabel(ctx context.Context, l *account.Label) error {
 	return q.write(ctx, "put label", func(t *txn) error {
-		user, err := userID(ctx, t, l.UserUID)
+		user, err := t.lockedUserID(ctx, l.UserUID)
 		if err != nil {
 			return err
 		}
@@ -59,6 +65,9 @@ func (q queries) PutLabel(ctx context.Context, l *account.Label) error {
 // DeleteLabel implements account.LabelStore.
 func (q queries) DeleteLabel(ctx context.Context, uid, key, scope string) error {
 	return q.write(ctx, "delete label", func(t *txn) error {
+		if err := t.lockUser(ctx, uid); err != nil {
+			return err
+		}
 		n, err := affected(ctx, t, `
 			DELETE FROM labels
 			WHERE user_id = (SELECT id FROM users WHERE uid = $1) AND key = $2 AND scope = $3`,
@@ -84,6 +93,9 @@ func (q queries) Levels(ctx context.Context) ([]account.Level, error) {
 // PutLevel implements account.LabelStore.
 func (q queries) PutLevel(ctx context.Context, l account.Level) error {
 	return q.write(ctx, "put level", func(t *txn) error {
+		if err := t.exclude(ctx, "levels"); err != nil {
+			return err
+		}
 		taken, err := exists(ctx, t,
 			`SELECT 1 FROM levels WHERE key = $1 AND value = $2 AND id <> $3`, l.Key, l.Value, l.ID)
 		if err != nil {

@@ -3,7 +3,9 @@ package store
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -32,7 +34,13 @@ type Migration struct {
 
 // Migrate brings the schema to the newest version and returns how many steps that took. A
 // schema newer than this program is left alone.
+//
+// Replicas may all call it at once: one works, the others wait for it until ctx ends.
 func (db *DB) Migrate(ctx context.Context) (int, error) {
+	// The usual start finds nothing to do and need not wait for anybody.
+	if version, err := db.schemaVersion(ctx); err == nil && version >= db.newest {
+		return 0, nil
+	}
 	p, err := db.provider()
 	if err != nil {
 		return 0, fmt.Errorf("migrate: %w", err)
@@ -70,9 +78,7 @@ func (db *DB) Ready(ctx context.Context) error {
 	if err := db.Ping(ctx); err != nil {
 		return err
 	}
-	var version int64
-	err := db.r.QueryRowContext(ctx,
-		`SELECT COALESCE(max(version_id), 0) FROM goose_db_version WHERE is_applied`).Scan(&version)
+	version, err := db.schemaVersion(ctx)
 	if err != nil {
 		return fmt.Errorf("read schema version (is the database migrated?): %w", err)
 	}
@@ -82,13 +88,61 @@ func (db *DB) Ready(ctx context.Context) error {
 	return nil
 }
 
+func (db *DB) schemaVersion(ctx context.Context) (version int64, err error) {
+	err = db.r.QueryRowContext(ctx,
+		`SELECT COALESCE(max(version_id), 0) FROM goose_db_version WHERE is_applied`).Scan(&version)
+	return version, err
+}
+
 func (db *DB) provider() (*goose.Provider, error) {
 	files, err := fs.Sub(migrationFiles, "migrations")
 	if err != nil {
 		return nil, err
 	}
-	return goose.NewProvider(goose.DialectSQLite3, db.w, rendered{files, db.dialect},
-		goose.WithDisableGlobalRegistry(true))
+	options := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}
+	dialect := goose.DialectSQLite3
+	if db.pg != nil {
+		dialect = goose.DialectPostgres
+		options = append(options, goose.WithSessionLocker(migrationLock{}))
+	}
+	return goose.NewProvider(dialect, db.w, rendered{files, db.dialect}, options...)
+}
+
+// migrationLock keeps two PostgreSQL clients from migrating at once, and lifts the limit on
+// statements meanwhile. It implements lock.SessionLocker.
+type migrationLock struct{}
+
+const migrationLockID = 0x6261726f6e67 // any number that is ours
+
+// SessionLock waits until nobody else migrates. It asks again and again instead of waiting
+// inside the server, where the waiting statement would hold back an index that is built
+// concurrently.
+func (migrationLock) SessionLock(ctx context.Context, conn *sql.Conn) error {
+	for {
+		var locked bool
+		err := conn.QueryRowContext(ctx, `SELECT pg_try_advisory_lock($1)`, migrationLockID).Scan(&locked)
+		if err != nil {
+			return fmt.Errorf("lock migrations: %w", err)
+		}
+		if locked {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("another process migrates: %w", ctx.Err())
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	// A table that is in use for long must not stop, behind us, everyone else who uses it.
+	_, err := conn.ExecContext(ctx, `SET statement_timeout = 0; SET lock_timeout = '10s'`)
+	return err
+}
+
+// SessionUnlock ends what SessionLock began.
+func (migrationLock) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
+	_, err := conn.ExecContext(ctx, `RESET statement_timeout; RESET lock_timeout`)
+	_, unlocked := conn.ExecContext(ctx, `SELECT pg_advisory_unlock($1)`, migrationLockID)
+	return errors.Join(err, unlocked)
 }
 
 // newestMigration is the highest number that an embedded file begins with.

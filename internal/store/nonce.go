@@ -21,7 +21,7 @@ func (q queries) UseNonce(ctx context.Context, kid, nonce string, until time.Tim
 	err := q.write(ctx, "use nonce", func(t *txn) (err error) {
 		n, err = affected(ctx, t, `
 			INSERT INTO nonces (kid, nonce, expires_at) VALUES ($1, $2, $3)
-			ON CONFLICT DO NOTHING`, kid, nonce, until.UnixMicro())
+			ON CONFLICT DO NOTHING`, kid, clean(nonce), until.UnixMicro())
 		return err
 	})
 	return n > 0, err
@@ -31,5 +31,5 @@ func (q queries) UseNonce(ctx context.Context, kid, nonce string, until time.Tim
 func (q queries) DeleteNonces(ctx context.Context, t time.Time) (int, error) {
 	return q.deleteInParts(ctx, "delete nonces", `
 		DELETE FROM nonces
-		WHERE (kid, nonce) IN (SELECT kid, nonce FROM nonces WHERE expires_at < $1 LIMIT $2)`, t)
+		WHERE (kid, nonce) IN (SELECT kid, nonce FROM nonces WHERE expires_at < $1 LIMIT $2)`, t.UnixMicro())
 }

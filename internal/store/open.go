@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -27,8 +28,12 @@ var ErrInUse = errors.New("store: database in use")
 // interfaces asserted below; called on the DB each is a transaction of its own, called on
 // the Tx of Update or UpdatePolicy it is part of that one.
 //
-// Do not call a writing method of the DB inside Update: SQLite has one writer, and the call
-// waits for the transaction that waits for it, until its context ends.
+// Transactions are as if one ran after the other where it matters: inside Update, reading
+// a user, a service account or what belongs to one keeps everyone else from changing it
+// until the end. On SQLite that is so because writers are alone, on PostgreSQL by locks.
+//
+// Do not call a writing method of the DB inside Update: it waits for the transaction that
+// waits for it, until its context ends.
 type DB struct {
 	queries
 	dialect dialect
@@ -36,8 +41,9 @@ type DB struct {
 	sealer  Sealer
 	now     func() time.Time
 	hint    chan struct{}
-	lock    *os.File // SQLite only
-	newest  int64    // version of the newest embedded migration
+	lock    *os.File  // SQLite only
+	pg      *postgres // PostgreSQL only
+	newest  int64     // version of the newest embedded migration
 
 	sessionByID, userByUID, serviceAccountByUID, keyByKid prepared
 }
@@ -60,6 +66,8 @@ type settings struct {
 	now         func() time.Time
 	readers     int
 	synchronous string
+	postgres    Postgres
+	log         *slog.Logger
 }
 
 // WithClock makes every time that the store itself writes come from now; default time.Now.
@@ -68,32 +76,45 @@ func WithClock(now func() time.Time) Option { return func(s *settings) { s.now =
 // WithReaders sets how many SQLite connections may read at once; default 8.
 func WithReaders(n int) Option { return func(s *settings) { s.readers = max(n, 1) } }
 
-// WithoutSync leaves writing to disk to the operating system: a crash of the process still
-// loses nothing, one of the machine may lose or damage the file. For tests.
+// WithoutSync leaves writing to disk to the operating system, or to PostgreSQL's later: a
+// crash of the process loses nothing, one of the machine may lose commits and damage an
+// SQLite file. For tests.
 func WithoutSync() Option { return func(s *settings) { s.synchronous = "OFF" } }
 
-// Open opens the database that rawURL names: sqlite:PATH, which makes the file (mode 0600)
-// and its directory (0700) when they are missing. The schema is not touched; call Migrate.
+// Open opens the database that rawURL names. The schema is not touched; call Migrate.
 //
-// It wraps ErrInUse, naming the file, while anyone else has it open. The caller closes.
+//   - sqlite:PATH makes the file (mode 0600) and its directory (0700) when they are missing.
+//     It wraps ErrInUse, naming the file, while anyone else has it open.
+//   - postgres://… and postgresql://… take libpq's parameters (sslmode, sslrootcert,
+//     several hosts, …) and those of pgxpool. The server must be version 13 or newer, the
+//     database UTF8 and writable, no standby.
+//
+// Unavailable is true of the error when the server could not be reached. No error holds the
+// password. The caller closes.
 func Open(ctx context.Context, rawURL string, sealer Sealer, options ...Option) (*DB, error) {
 	// FULL costs one fsync a commit: without it a killed process still loses nothing, since
 	// the log has reached the kernel, but a power cut could bring back a session that was
 	// ended or a key that was deleted. Sessions slide and activities are written in batches,
 	// so few commits stand between a request and its answer.
-	s := settings{now: time.Now, readers: 8, synchronous: "FULL"}
+	s := settings{now: time.Now, readers: 8, synchronous: "FULL", log: slog.New(slog.DiscardHandler)}
 	for _, o := range options {
 		o(&s)
 	}
 	scheme, rest, ok := strings.Cut(rawURL, ":")
 	if !ok {
-		return nil, errors.New("open database: want sqlite:PATH, got a value without a scheme")
+		return nil, errors.New("open database: want sqlite:PATH or postgres://…, got a value without a scheme")
 	}
-	if scheme != "sqlite" {
+	var db *DB
+	var err error
+	switch scheme {
+	case "sqlite":
+		db, err = openSQLite(ctx, strings.TrimPrefix(rest, "//"), sealer, s)
+	case "postgres", "postgresql":
+		db, err = openPostgres(ctx, rawURL, sealer, s)
+	default:
 		// Only the scheme: the rest may hold a password.
-		return nil, fmt.Errorf("open database: scheme %q is not supported, want sqlite:PATH", scheme)
+		err = fmt.Errorf("scheme %q is not supported, want sqlite:PATH or postgres://…", scheme)
 	}
-	db, err := openSQLite(ctx, strings.TrimPrefix(rest, "//"), sealer, s)
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
@@ -192,7 +213,7 @@ func prepareFile(path string) (string, error) {
 }
 
 // Close ends all connections and releases the file; again, it does nothing. Calls in flight
-// fail.
+// fail, or on PostgreSQL end first, for up to five seconds.
 func (db *DB) Close() error {
 	var errs []error
 	for _, p := range []*prepared{&db.sessionByID, &db.userByUID, &db.serviceAccountByUID, &db.keyByKid} {
@@ -203,6 +224,9 @@ func (db *DB) Close() error {
 	}
 	if db.w != nil {
 		errs = append(errs, db.w.Close())
+	}
+	if db.pg != nil {
+		errs = append(errs, db.pg.close())
 	}
 	if db.lock != nil {
 		if err := db.lock.Close(); !errors.Is(err, os.ErrClosed) {

@@ -22,12 +22,12 @@ import (
 
 func TestOpenRefuses(t *testing.T) {
 	for url, want := range map[string]string{
-		"postgres://u:hush@h/d": `"postgres"`,
-		"mysql:x":               `"mysql"`,
-		"barong.db":             "sqlite:PATH",
-		"sqlite:":               "path",
-		"sqlite::memory:":       "memory",
-		"sqlite:x.db?mode=ro":   "options",
+		"postgres://u:hush@127.0.0.1:1/d": "refused",
+		"mysql:x":                         `"mysql"`,
+		"barong.db":                       "sqlite:PATH",
+		"sqlite:":                         "path",
+		"sqlite::memory:":                 "memory",
+		"sqlite:x.db?mode=ro":             "options",
 	} {
 		db, err := store.Open(t.Context(), url, storetest.Sealer(t))
 		if err == nil {

@@ -11,6 +11,9 @@ const totpTable, totpSecret = "totp_secrets", "secret" // what sealing binds to
 
 // TOTPSecret implements account.TOTPStore.
 func (q queries) TOTPSecret(ctx context.Context, uid string) (account.TOTPSecret, error) {
+	if err := q.held(func(t *txn) error { return t.lockUser(ctx, uid) }); err != nil {
+		return account.TOTPSecret{}, fmt.Errorf("load totp secret: %w", err)
+	}
 	var s account.TOTPSecret
 	var row string
 	var sealed []byte
@@ -31,7 +34,7 @@ func (q queries) TOTPSecret(ctx context.Context, uid string) (account.TOTPSecret
 // that the old ciphertext opens nowhere.
 func (q queries) PutTOTPSecret(ctx context.Context, s account.TOTPSecret) error {
 	return q.write(ctx, "put totp secret", func(t *txn) error {
-		user, err := userID(ctx, t, s.UserUID)
+		user, err := t.lockedUserID(ctx, s.UserUID)
 		if err != nil {
 			return err
 		}
@@ -55,6 +58,9 @@ func (q queries) PutTOTPSecret(ctx context.Context, s account.TOTPSecret) error 
 func (q queries) AdvanceTOTP(ctx context.Context, uid string, step int64) (bool, error) {
 	var n int64
 	err := q.write(ctx, "advance totp", func(t *txn) (err error) {
+		if err = t.lockUser(ctx, uid); err != nil {
+			return err
+		}
 		n, err = affected(ctx, t, `
 			UPDATE totp_secrets SET last_step = $1, updated_at = $2
 			WHERE user_id = (SELECT id FROM users WHERE uid = $3) AND last_step < $1`,
@@ -67,6 +73,9 @@ func (q queries) AdvanceTOTP(ctx context.Context, uid string, step int64) (bool,
 // DeleteTOTPSecret implements account.TOTPStore.
 func (q queries) DeleteTOTPSecret(ctx context.Context, uid string) error {
 	return q.write(ctx, "delete totp secret", func(t *txn) error {
+		if err := t.lockUser(ctx, uid); err != nil {
+			return err
+		}
 		_, err := t.ExecContext(ctx,
 			`DELETE FROM totp_secrets WHERE user_id = (SELECT id FROM users WHERE uid = $1)`, uid)
 		return err

@@ -3,10 +3,35 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"barong/internal/feed"
 	"barong/policy"
 )
+
+// lockPolicy makes writers of policy rows wait for each other: there are few, and their
+// rules look at other rows than the one they write.
+func (t *txn) lockPolicy(ctx context.Context) error {
+	const name = "policy"
+	if t.dialect.Exclude == "" || slices.Contains(t.held, name) {
+		return nil
+	}
+	if err := t.exclude(ctx, name); err != nil {
+		return err
+	}
+	t.tick() // whoever signed in while we waited is cut off too
+	return nil
+}
+
+// writePolicy is write for policy rows.
+func (q queries) writePolicy(ctx context.Context, what string, f func(*txn) error) error {
+	return q.write(ctx, what, func(t *txn) error {
+		if err := t.lockPolicy(ctx); err != nil {
+			return err
+		}
+		return f(t)
+	})
+}
 
 func listPermissions(ctx context.Context, q querier) ([]policy.Permission, error) {
 	return list(ctx, q, func(row scanner) (p policy.Permission, err error) {
@@ -36,7 +61,7 @@ func (q queries) RoleExists(ctx context.Context, role string) (bool, error) {
 
 // AddPermission implements policy.Tx.
 func (q queries) AddPermission(ctx context.Context, p *policy.Permission) error {
-	return q.write(ctx, "add permission", func(t *txn) error {
+	return q.writePolicy(ctx, "add permission", func(t *txn) error {
 		err := t.QueryRowContext(ctx, `
 			INSERT INTO permissions (action, role, verb, path, topic, lock_version, created_at, updated_at)
 			VALUES ($1, $2, $3, $4, $5, 1, $6, $6)
@@ -55,7 +80,7 @@ func (q queries) AddPermission(ctx context.Context, p *policy.Permission) error 
 // PutPermission implements policy.Tx; ErrTaken when another row has its role, verb, path
 // and action.
 func (q queries) PutPermission(ctx context.Context, p *policy.Permission) error {
-	return q.write(ctx, "put permission", func(t *txn) error {
+	return q.writePolicy(ctx, "put permission", func(t *txn) error {
 		taken, err := exists(ctx, t, `
 			SELECT 1 FROM permissions
 			WHERE role = $1 AND verb = $2 AND path = $3 AND action = $4 AND id <> $5`,
@@ -85,7 +110,7 @@ func (q queries) PutPermission(ctx context.Context, p *policy.Permission) error 
 
 // DeletePermission implements policy.Tx.
 func (q queries) DeletePermission(ctx context.Context, id int64) error {
-	return q.write(ctx, "delete permission", func(t *txn) error {
+	return q.writePolicy(ctx, "delete permission", func(t *txn) error {
 		n, err := affected(ctx, t, `DELETE FROM permissions WHERE id = $1`, id)
 		if err != nil {
 			return err

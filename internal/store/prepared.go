@@ -13,25 +13,30 @@ type prepared struct {
 	stmt atomic.Pointer[sql.Stmt]
 }
 
-// row runs the statement on pool.
-func (p *prepared) row(ctx context.Context, pool *sql.DB, args ...any) *sql.Row {
-	s := p.stmt.Load()
+// row runs the statement on committed rows.
+func (p *prepared) row(ctx context.Context, db *DB, args ...any) *sql.Row {
+	pool := db.r
+	if db.pg != nil {
+		// Every connection of pgx prepares what it runs, by itself.
+		return pool.QueryRowContext(ctx, p.text, args...)
+	}
+	s := p.stmt.Load() //nolint:sqlclosecheck // DB.Close closes it
 	if s == nil {
 		fresh, err := pool.PrepareContext(ctx, p.text)
 		if err != nil {
 			return pool.QueryRowContext(ctx, p.text, args...) // says the same error, or works
 		}
 		if !p.stmt.CompareAndSwap(nil, fresh) {
-			fresh.Close()
+			fresh.Close() //nolint:sqlclosecheck // the one that lost, at once
 		}
-		s = p.stmt.Load()
+		s = p.stmt.Load() //nolint:sqlclosecheck // as above
 	}
 	return s.QueryRowContext(ctx, args...)
 }
 
 func (p *prepared) close() error {
 	if s := p.stmt.Load(); s != nil {
-		return s.Close()
+		return s.Close() //nolint:sqlclosecheck // this is the closing
 	}
 	return nil
 }

@@ -20,12 +20,12 @@ const (
 // Principal implements account.Reader: one statement for a user, two for a service account.
 func (db *DB) Principal(ctx context.Context, uid string) (account.Principal, error) {
 	p := account.Principal{Kind: account.KindUser}
-	err := db.userByUID.row(ctx, db.r, uid).Scan(&p.UID, &p.Email, &p.Username, &p.Role, &p.Level,
+	err := db.userByUID.row(ctx, db, uid).Scan(&p.UID, &p.Email, &p.Username, &p.Role, &p.Level,
 		&p.State, &p.OTP, &p.ReferralID, &p.Version, &p.SessionGeneration)
 	err = found(err, account.ErrNotFound)
 	if errors.Is(err, account.ErrNotFound) {
 		p = account.Principal{Kind: account.KindServiceAccount}
-		err = db.serviceAccountByUID.row(ctx, db.r, uid).Scan(&p.UID, &p.Email, &p.Role, &p.Level,
+		err = db.serviceAccountByUID.row(ctx, db, uid).Scan(&p.UID, &p.Email, &p.Role, &p.Level,
 			&p.State, &p.OwnerUID, &p.Version)
 		err = found(err, account.ErrNotFound)
 	}

@@ -35,7 +35,7 @@ func (q queries) Restrictions(ctx context.Context) ([]policy.Restriction, error)
 
 // AddRestriction implements policy.Tx.
 func (q queries) AddRestriction(ctx context.Context, r *policy.Restriction) error {
-	return q.write(ctx, "add restriction", func(t *txn) error {
+	return q.writePolicy(ctx, "add restriction", func(t *txn) error {
 		err := t.QueryRowContext(ctx, `
 			INSERT INTO restrictions (category, scope, value, code, state, lock_version, created_at, updated_at)
 			VALUES ($1, $2, $3, $4, $5, 1, $6, $6)
@@ -54,9 +54,9 @@ func (q queries) AddRestriction(ctx context.Context, r *policy.Restriction) erro
 // PutRestriction implements policy.Tx. A blocklogin rule whose scope or value changes while
 // it is enabled counts as becoming enabled: it matches others than before.
 func (q queries) PutRestriction(ctx context.Context, r *policy.Restriction) error {
-	return q.write(ctx, "put restriction", func(t *txn) error {
+	return q.writePolicy(ctx, "put restriction", func(t *txn) error {
 		old, err := scanRestriction(t.QueryRowContext(ctx,
-			selectRestriction+`WHERE id = $1 AND lock_version = $2`+q.db.dialect.Lock, r.ID, r.LockVersion))
+			selectRestriction+`WHERE id = $1 AND lock_version = $2`, r.ID, r.LockVersion))
 		if err != nil {
 			return err
 		}
@@ -109,7 +109,7 @@ func (t *txn) cutSessions(ctx context.Context, old, r policy.Restriction) error 
 
 // DeleteRestriction implements policy.Tx; what it has cut stays cut.
 func (q queries) DeleteRestriction(ctx context.Context, id int64) error {
-	return q.write(ctx, "delete restriction", func(t *txn) error {
+	return q.writePolicy(ctx, "delete restriction", func(t *txn) error {
 		n, err := affected(ctx, t, `DELETE FROM restrictions WHERE id = $1`, id)
 		if err != nil {
 			return err

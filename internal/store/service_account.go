@@ -21,6 +21,9 @@ func scanServiceAccount(row scanner) (a account.ServiceAccount, err error) {
 
 // ServiceAccount implements account.ServiceAccountStore.
 func (q queries) ServiceAccount(ctx context.Context, uid string) (account.ServiceAccount, error) {
+	if err := q.held(func(t *txn) error { return t.lockServiceAccount(ctx, uid) }); err != nil {
+		return account.ServiceAccount{}, fmt.Errorf("load service account: %w", err)
+	}
 	a, err := scanServiceAccount(q.read().QueryRowContext(ctx, selectServiceAccount+`WHERE a.uid = $1`, uid))
 	if err != nil {
 		return account.ServiceAccount{}, fmt.Errorf("load service account: %w", err)
@@ -40,7 +43,7 @@ func (q queries) ServiceAccountsOf(ctx context.Context, ownerUID string) ([]acco
 // AddServiceAccount implements account.ServiceAccountStore; it folds a.Email.
 func (q queries) AddServiceAccount(ctx context.Context, a *account.ServiceAccount) error {
 	return q.write(ctx, "add service account", func(t *txn) error {
-		if err := t.lockFeed(ctx); err != nil { // see AddUser
+		if err := t.excludeUID(ctx, a.UID); err != nil {
 			return err
 		}
 		owner, err := t.ownerID(ctx, a.OwnerUID)
@@ -76,13 +79,8 @@ func (q queries) AddServiceAccount(ctx context.Context, a *account.ServiceAccoun
 // UpdatedAt as written; ErrNotFound also when there is no such owner.
 func (q queries) PutServiceAccount(ctx context.Context, a *account.ServiceAccount) error {
 	return q.write(ctx, "put service account", func(t *txn) error {
-		n, err := affected(ctx, t,
-			`UPDATE service_accounts SET lock_version = lock_version WHERE uid = $1`, a.UID) // see lockedUser
-		if err != nil {
+		if err := t.lockServiceAccount(ctx, a.UID); err != nil {
 			return err
-		}
-		if n == 0 {
-			return account.ErrNotFound
 		}
 		old, err := scanServiceAccount(t.QueryRowContext(ctx, selectServiceAccount+`WHERE a.uid = $1`, a.UID))
 		if err != nil {

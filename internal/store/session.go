@@ -22,7 +22,7 @@ func (db *DB) Session(ctx context.Context, id session.ID, now time.Time) (sessio
 	s := session.Session{ID: id}
 	var ip string
 	var agent []byte
-	err := db.sessionByID.row(ctx, db.r, id[:], now.UnixMicro()).Scan(&s.UID, &ip, &agent,
+	err := db.sessionByID.row(ctx, db, id[:], now.UnixMicro()).Scan(&s.UID, &ip, &agent,
 		&s.CSRFToken, &s.Generation, &s.Epoch, at(&s.CreatedAt), at(&s.ExpiresAt))
 	if err != nil {
 		return session.Session{}, fmt.Errorf("load session: %w", found(err, session.ErrNotFound))
@@ -102,18 +102,18 @@ func (q queries) DeleteSession(ctx context.Context, id session.ID) error {
 // DeleteExpired implements session.Store.
 func (q queries) DeleteExpired(ctx context.Context, now time.Time) (int, error) {
 	return q.deleteInParts(ctx, "delete expired sessions", `
-		DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < $1 LIMIT $2)`, now)
+		DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < $1 LIMIT $2)`, now.UnixMicro())
 }
 
-// deleteInParts repeats a DELETE of at most $2 rows older than $1, each in its own
-// transaction, so that other writers get their turn.
-func (q queries) deleteInParts(ctx context.Context, what, text string, before time.Time) (int, error) {
+// deleteInParts repeats a DELETE of at most $2 rows that are below the bound $1, each in its
+// own transaction, so that other writers get their turn.
+func (q queries) deleteInParts(ctx context.Context, what, text string, bound int64) (int, error) {
 	const part = 1000
 	total := 0
 	for {
 		var n int64
 		err := q.write(ctx, what, func(t *txn) (err error) {
-			n, err = affected(ctx, t, text, before.UnixMicro(), part)
+			n, err = affected(ctx, t, text, bound, part)
 			return err
 		})
 		total += int(n)

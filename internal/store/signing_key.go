@@ -42,7 +42,7 @@ func (q queries) SigningKeys(ctx context.Context) ([]token.SigningKey, error) {
 // CreatedAt gets the time of the transaction. When f changes nothing, nothing is written.
 func (q queries) UpdateSigningKeys(ctx context.Context, f func([]token.SigningKey) ([]token.SigningKey, error)) error {
 	return q.write(ctx, "update signing keys", func(t *txn) error {
-		if err := t.lockFeed(ctx); err != nil {
+		if err := t.exclude(ctx, "signing keys"); err != nil {
 			return err
 		}
 		old, err := q.listSigningKeys(ctx, t)

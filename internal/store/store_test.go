@@ -18,40 +18,56 @@ import (
 )
 
 func TestAccounts(t *testing.T) {
-	accounttest.TestStore(t, func(t testing.TB) account.Store { return storetest.Open(t) })
+	storetest.Engines(t, func(t *testing.T, open storetest.Opener) {
+		accounttest.TestStore(t, func(t testing.TB) account.Store { return open(t) })
+	})
 }
 
 func TestSessions(t *testing.T) {
-	sessiontest.TestStore(t, func(t testing.TB) session.Store { return storetest.Open(t) })
+	storetest.Engines(t, func(t *testing.T, open storetest.Opener) {
+		sessiontest.TestStore(t, func(t testing.TB) session.Store { return open(t) })
+	})
 }
 
 func TestLedger(t *testing.T) {
-	sessiontest.TestLedger(t, func(t testing.TB) session.Ledger { return storetest.Open(t) })
+	storetest.Engines(t, func(t *testing.T, open storetest.Opener) {
+		sessiontest.TestLedger(t, func(t testing.TB) session.Ledger { return open(t) })
+	})
 }
 
 func TestPolicy(t *testing.T) {
-	policytest.TestStore(t, func(t testing.TB) policytest.Store { return storetest.Open(t) })
+	storetest.Engines(t, func(t *testing.T, open storetest.Opener) {
+		policytest.TestStore(t, func(t testing.TB) policytest.Store { return open(t) })
+	})
 }
 
 func TestSigningKeys(t *testing.T) {
-	tokentest.TestKeyStore(t, func(t testing.TB) token.KeyStore { return storetest.Open(t) })
+	storetest.Engines(t, func(t *testing.T, open storetest.Opener) {
+		tokentest.TestKeyStore(t, func(t testing.TB) token.KeyStore { return open(t) })
+	})
 }
 
 func TestActivities(t *testing.T) {
-	audittest.TestStore(t, func(t testing.TB) audit.Store {
-		db := storetest.Open(t)
-		u := account.User{UID: audittest.Known, Email: "known@example.com", Role: "member", State: "active"}
-		if err := db.AddUser(t.Context(), &u); err != nil {
-			t.Fatal(err)
-		}
-		return db
+	storetest.Engines(t, func(t *testing.T, open storetest.Opener) {
+		audittest.TestStore(t, func(t testing.TB) audit.Store {
+			db := open(t)
+			u := account.User{UID: audittest.Known, Email: "known@example.com", Role: "member", State: "active"}
+			if err := db.AddUser(t.Context(), &u); err != nil {
+				t.Fatal(err)
+			}
+			return db
+		})
 	})
 }
 
 func TestFeed(t *testing.T) {
-	feedtest.TestStore(t, func(t testing.TB) feedtest.Store { return storetest.Open(t) })
+	storetest.Engines(t, func(t *testing.T, open storetest.Opener) {
+		feedtest.TestStore(t, func(t testing.TB) feedtest.Store { return open(t) })
+	})
 }
 
 func TestNonces(t *testing.T) {
-	storetest.TestNonces(t, func(t testing.TB) store.NonceStore { return storetest.Open(t) })
+	storetest.Engines(t, func(t *testing.T, open storetest.Opener) {
+		storetest.TestNonces(t, func(t testing.TB) store.NonceStore { return open(t) })
+	})
 }

@@ -2,9 +2,12 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -35,9 +38,15 @@ var (
 // txn is one writing transaction.
 type txn struct {
 	*sql.Tx
+	dialect dialect
+	held    []string // names of exclude
 	now     time.Time
+	clock   func() time.Time
 	changes []feed.Change // Seq unset; each kind and ref once
 }
+
+// tick sets the time that the transaction writes.
+func (t *txn) tick() { t.now = t.clock().UTC().Truncate(time.Microsecond) }
 
 // changed notes something for the change feed, once.
 func (t *txn) changed(kind feed.Kind, ref string) {
@@ -47,11 +56,48 @@ func (t *txn) changed(kind feed.Kind, ref string) {
 	}
 }
 
-// lockFeed makes transactions that call it wait for each other, and for every one that is
-// about to commit a verdict-changing write. SQLite writers are alone anyway.
-func (t *txn) lockFeed(ctx context.Context) error {
-	_, err := t.ExecContext(ctx, `UPDATE feed SET seq = seq WHERE id = 1`)
+// exclude makes transactions that call it with the same name wait for each other; again, it
+// does nothing. It is what locks when there is no row to lock.
+func (t *txn) exclude(ctx context.Context, name string) error {
+	if t.dialect.Exclude == "" || slices.Contains(t.held, name) {
+		return nil
+	}
+	sum := sha256.Sum256([]byte("barong " + name))
+	if _, err := t.ExecContext(ctx, t.dialect.Exclude, int64(binary.BigEndian.Uint64(sum[:]))); err != nil {
+		return fmt.Errorf("wait for %s: %w", name, err)
+	}
+	t.held = append(t.held, name)
+	return nil
+}
+
+// lock makes transactions that write the rows of table which cond matches, or call it for
+// them, wait until this one ends. It is a statement of its own so that the next one sees
+// what was committed while it waited.
+func (t *txn) lock(ctx context.Context, table, cond string, args ...any) error {
+	if t.dialect.Lock == "" {
+		return nil
+	}
+	_, err := exists(ctx, t, `SELECT 1 FROM `+table+` WHERE `+cond+t.dialect.Lock, args...)
 	return err
+}
+
+// lockUser is lock for a user and, by the agreement that whoever changes them calls it too,
+// the user's labels, secrets and keys. A uid that nobody has is no error.
+func (t *txn) lockUser(ctx context.Context, uid string) error {
+	return t.lock(ctx, "users", "uid = $1", uid)
+}
+
+func (t *txn) lockServiceAccount(ctx context.Context, uid string) error {
+	return t.lock(ctx, "service_accounts", "uid = $1", uid)
+}
+
+// held locks by f when q is in a transaction: what is read there is likely to be written
+// back.
+func (q queries) held(f func(t *txn) error) error {
+	if q.tx == nil {
+		return nil
+	}
+	return f(q.tx)
 }
 
 // publish writes the change-feed rows. Taking the counter is the last wait of a
@@ -75,7 +121,7 @@ func (t *txn) publish(ctx context.Context) error {
 			args = append(args, string(c.Kind), c.Ref)
 		}
 		_, err := t.ExecContext(ctx, `INSERT INTO changes (seq, kind, ref, created_at) VALUES `+
-			strings.Join(rows, ", "), args...)
+			strings.Join(rows, ", ")+t.dialect.Notify, args...)
 		if err != nil {
 			return fmt.Errorf("write changes: %w", err)
 		}
@@ -90,7 +136,12 @@ func (db *DB) Update(ctx context.Context, f func(account.Tx) error) error {
 
 // UpdatePolicy runs f in one transaction; see policy.Store.
 func (db *DB) UpdatePolicy(ctx context.Context, f func(policy.Tx) error) error {
-	return db.transact(ctx, func(t *txn) error { return f(queries{db: db, tx: t}) })
+	return db.transact(ctx, func(t *txn) error {
+		if err := t.lockPolicy(ctx); err != nil {
+			return err
+		}
+		return f(queries{db: db, tx: t})
+	})
 }
 
 // transact runs f in a writing transaction and publishes its changes with it, again when
@@ -99,8 +150,16 @@ func (db *DB) transact(ctx context.Context, f func(*txn) error) error {
 	const tries = 5
 	for n := 1; ; n++ {
 		err := db.transactOnce(ctx, f)
-		if err == nil || n == tries || !isTransient(err) || ctx.Err() != nil {
+		if db.pg != nil && isReadOnly(err) {
+			db.pg.renew() // the server that takes writes may be another by now
+		}
+		if err == nil || n == tries || !isTransient(err) {
 			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(rand.N(time.Duration(n) * 10 * time.Millisecond)): // apart from the other
 		}
 	}
 }
@@ -111,7 +170,8 @@ func (db *DB) transactOnce(ctx context.Context, f func(*txn) error) error {
 		return fmt.Errorf("begin: %w", err)
 	}
 	defer tx.Rollback() // does nothing after Commit
-	t := &txn{Tx: tx, now: db.now().UTC().Truncate(time.Microsecond)}
+	t := &txn{Tx: tx, dialect: db.dialect, clock: db.now}
+	t.tick()
 	if err := f(t); err != nil {
 		return err
 	}
@@ -122,12 +182,17 @@ func (db *DB) transactOnce(ctx context.Context, f func(*txn) error) error {
 		return fmt.Errorf("commit: %w", err)
 	}
 	if len(t.changes) > 0 {
-		select {
-		case db.hint <- struct{}{}:
-		default: // one is already waiting
-		}
+		db.signal()
 	}
 	return nil
+}
+
+// signal makes Hint's receiver look.
+func (db *DB) signal() {
+	select {
+	case db.hint <- struct{}{}:
+	default: // one is already waiting
+	}
 }
 
 // write runs f in the transaction that q belongs to, or in one of its own; what names it in
@@ -172,9 +237,10 @@ func (q queries) view(ctx context.Context, what string, f func(querier) error) e
 	return nil
 }
 
-// found turns "no rows" into the domain's word for it.
+// found turns "no rows" into the domain's word for it. A text that no column can hold is in
+// no row.
 func found(err, notFound error) error {
-	if errors.Is(err, sql.ErrNoRows) {
+	if errors.Is(err, sql.ErrNoRows) || errors.Is(err, ErrText) {
 		return notFound
 	}
 	return err
@@ -183,7 +249,12 @@ func found(err, notFound error) error {
 // inserted reads the RETURNING row of an INSERT … ON CONFLICT DO NOTHING: no row means that
 // a unique value is in use. Unlike a violation it leaves the transaction usable on every
 // engine.
-func inserted(err, taken error) error { return found(err, taken) }
+func inserted(err, taken error) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return taken
+	}
+	return err
+}
 
 // updated turns the violation of a unique key into the domain's word for it.
 func updated(err, taken error) error {
@@ -197,6 +268,7 @@ func updated(err, taken error) error {
 func exists(ctx context.Context, q querier, text string, args ...any) (bool, error) {
 	var one int
 	err := q.QueryRowContext(ctx, text, args...).Scan(&one)
+	err = found(err, sql.ErrNoRows)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}

@@ -23,6 +23,9 @@ func scanUser(row scanner) (u account.User, err error) {
 
 // User implements account.UserStore.
 func (q queries) User(ctx context.Context, uid string) (account.User, error) {
+	if err := q.held(func(t *txn) error { return t.lockUser(ctx, uid) }); err != nil {
+		return account.User{}, fmt.Errorf("load user: %w", err)
+	}
 	u, err := scanUser(q.read().QueryRowContext(ctx, selectUser+`WHERE u.uid = $1`, uid))
 	if err != nil {
 		return account.User{}, fmt.Errorf("load user: %w", err)
@@ -32,6 +35,10 @@ func (q queries) User(ctx context.Context, uid string) (account.User, error) {
 
 // UserByEmail implements account.UserStore; it folds the address itself.
 func (q queries) UserByEmail(ctx context.Context, email string) (account.User, error) {
+	err := q.held(func(t *txn) error { return t.lock(ctx, "users", "email = $1", fold(email)) })
+	if err != nil {
+		return account.User{}, fmt.Errorf("load user by e-mail: %w", err)
+	}
 	u, err := scanUser(q.read().QueryRowContext(ctx, selectUser+`WHERE u.email = $1`, fold(email)))
 	if err != nil {
 		return account.User{}, fmt.Errorf("load user by e-mail: %w", err)
@@ -43,9 +50,7 @@ func (q queries) UserByEmail(ctx context.Context, email string) (account.User, e
 // given; ErrNotFound when the referrer is not there.
 func (q queries) AddUser(ctx context.Context, u *account.User) error {
 	return q.write(ctx, "add user", func(t *txn) error {
-		// uids are unique over two tables, which no index can hold: those who add one wait
-		// for each other.
-		if err := t.lockFeed(ctx); err != nil {
+		if err := t.excludeUID(ctx, u.UID); err != nil {
 			return err
 		}
 		taken, err := exists(ctx, t, `SELECT 1 FROM service_accounts WHERE uid = $1`, u.UID)
@@ -126,16 +131,16 @@ func (q queries) PutUser(ctx context.Context, u *account.User) error {
 
 // lockedUser loads a user for changing: nobody else changes the row before the commit.
 func (t *txn) lockedUser(ctx context.Context, uid string) (account.User, error) {
-	// Locks first by a write that changes nothing: an outer join cannot be locked on every
-	// engine.
-	n, err := affected(ctx, t, `UPDATE users SET lock_version = lock_version WHERE uid = $1`, uid)
-	if err != nil {
+	if err := t.lockUser(ctx, uid); err != nil {
 		return account.User{}, err
 	}
-	if n == 0 {
-		return account.User{}, account.ErrNotFound
-	}
 	return scanUser(t.QueryRowContext(ctx, selectUser+`WHERE u.uid = $1`, uid))
+}
+
+// excludeUID is called before a uid is given to anyone: uids are unique over two tables,
+// which no index can hold.
+func (t *txn) excludeUID(ctx context.Context, uid string) error {
+	return t.exclude(ctx, "uid "+uid)
 }
 
 func (t *txn) referrerExists(ctx context.Context, id *int64) error {
@@ -158,8 +163,18 @@ func userID(ctx context.Context, q querier, uid string) (id int64, err error) {
 	return id, found(err, account.ErrNotFound)
 }
 
-// CountUsers implements account.UserStore.
+// lockedUserID is userID of a user that nobody else changes before the commit.
+func (t *txn) lockedUserID(ctx context.Context, uid string) (id int64, err error) {
+	err = t.QueryRowContext(ctx, `SELECT id FROM users WHERE uid = $1`+t.dialect.Lock, uid).Scan(&id)
+	return id, found(err, account.ErrNotFound)
+}
+
+// CountUsers implements account.UserStore. Transactions that count wait for each other, so
+// that a rule on the number ("not the last one") holds if whoever lowers it counts first.
 func (q queries) CountUsers(ctx context.Context, role, state string) (int, error) {
+	if err := q.held(func(t *txn) error { return t.exclude(ctx, "count of users") }); err != nil {
+		return 0, fmt.Errorf("count users: %w", err)
+	}
 	var f filter
 	f.match("role", role)
 	f.match("state", state)

@@ -22,7 +22,7 @@ func updateRollsBack(t *testing.T, s account.Store) {
 		must(t, tx.PutLabel(t.Context(), &l))
 		return oops
 	})
-	if err != oops {
+	if !errors.Is(err, oops) {
 		t.Fatalf("got %v, want the very error of f", err)
 	}
 	_, err = s.User(t.Context(), "ID000000002")

@@ -13,7 +13,7 @@ import (
 func concurrent(t *testing.T, s Store) {
 	f := newFixture(t, s)
 	start := head(t, s)
-	const writers, each = 6, 20
+	const writers, each = 9, 20
 	done := make(chan struct{})
 	var wg sync.WaitGroup
 	for w := range writers {

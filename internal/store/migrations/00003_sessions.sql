@@ -4,10 +4,10 @@
 -- what they like and it is compared byte by byte.
 CREATE TABLE sessions (
 	id         {{.BYTES}} PRIMARY KEY,
-	uid        TEXT NOT NULL CHECK (length(uid) BETWEEN 1 AND 255),
-	ip         TEXT NOT NULL,
+	uid        {{.TEXT}} NOT NULL CHECK (length(uid) BETWEEN 1 AND 255),
+	ip         {{.TEXT}} NOT NULL,
 	user_agent {{.BYTES}} NOT NULL,
-	csrf_token TEXT NOT NULL,
+	csrf_token {{.TEXT}} NOT NULL,
 	generation BIGINT NOT NULL,
 	epoch      BIGINT NOT NULL,
 	created_at BIGINT NOT NULL,
@@ -30,8 +30,8 @@ CREATE TABLE session_epoch (
 INSERT INTO session_epoch (id, epoch) VALUES (1, 0);
 
 CREATE TABLE nonces (
-	kid        TEXT NOT NULL CHECK (length(kid) BETWEEN 1 AND 255),
-	nonce      TEXT NOT NULL CHECK (length(nonce) <= 255),
+	kid        {{.TEXT}} NOT NULL CHECK (length(kid) BETWEEN 1 AND 255),
+	nonce      {{.TEXT}} NOT NULL CHECK (length(nonce) <= 255),
 	expires_at BIGINT NOT NULL,
 	PRIMARY KEY (kid, nonce)
 );

@@ -9,8 +9,8 @@ INSERT INTO feed (id, seq, pruned) VALUES (1, 0, 0);
 
 CREATE TABLE changes (
 	seq        BIGINT NOT NULL,
-	kind       TEXT NOT NULL,
-	ref        TEXT NOT NULL,
+	kind       {{.TEXT}} NOT NULL,
+	ref        {{.TEXT}} NOT NULL,
 	created_at BIGINT NOT NULL,
 	PRIMARY KEY (seq, kind, ref)
 );

@@ -1,0 +1,22 @@
+package audit
+
+import (
+	"context"
+	"time"
+)
+
+// A JournalQuery selects the activities that staff may read: those of one category whose
+// actor is a user that exists, newest first. Pointers that are nil match any; what they
+// point to must be equal, "" included.
+type JournalQuery struct {
+	Category                                       string
+	Topic, Action, ActorUID, ActorEmail, TargetUID *string
+	From, To                                       time.Time // From included, To not; zero is no bound
+	Limit, Offset                                  int
+}
+
+// A Journal is what staff read activities from. It is safe for concurrent use.
+type Journal interface {
+	// Journal returns a page and the number of all that match.
+	Journal(ctx context.Context, q JournalQuery) ([]Activity, int, error)
+}

@@ -1,0 +1,308 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Postgres tunes how a PostgreSQL server is used; zero values mean the defaults. What the
+// URL says itself (pool_max_conns, statement_timeout, application_name, …) wins.
+type Postgres struct {
+	MaxConns int           // connections at most, besides the one that listens: 20
+	MinConns int           // kept open: 2
+	Lifetime time.Duration // of a connection, with up to a tenth more: 30 min
+	Idle     time.Duration // after which a connection above MinConns is closed: 5 min
+	// StatementTimeout bounds one statement, other than those of migrations: 30 s.
+	StatementTimeout time.Duration
+	// IdleInTransaction bounds the pause between two statements of a transaction, so that a
+	// frozen process does not keep its locks: 1 min.
+	IdleInTransaction time.Duration
+	ConnectTimeout    time.Duration // 5 s
+	ApplicationName   string        // as pg_stat_activity shows it: "barong"
+}
+
+// WithPostgres tunes PostgreSQL; other engines ignore it.
+func WithPostgres(p Postgres) Option { return func(s *settings) { s.postgres = p } }
+
+// WithLog lets the store say that it lost, or got back, the connection over which other
+// processes announce their changes; default no log.
+func WithLog(l *slog.Logger) Option { return func(s *settings) { s.log = l } }
+
+// oldestPostgres is the oldest major version that still serves.
+const oldestPostgres = 13
+
+// postgres is what a DB holds beyond its pool when the engine is PostgreSQL.
+type postgres struct {
+	pool  *pgxpool.Pool
+	log   *slog.Logger
+	fresh atomic.Int64 // unix nanoseconds of the last reset
+
+	mu     sync.Mutex
+	closed bool
+	stop   context.CancelFunc // ends the listener; nil while there is none
+	heard  sync.WaitGroup     // the listener
+}
+
+func openPostgres(ctx context.Context, rawURL string, sealer Sealer, s settings) (_ *DB, err error) {
+	config, err := postgresConfig(rawURL, s)
+	if err != nil {
+		return nil, err
+	}
+	newest, err := newestMigration()
+	if err != nil {
+		return nil, err
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("postgres: %w", hidden(err))
+	}
+	pg := &postgres{pool: pool, log: s.log}
+	// All idle connections are the pool's: those that database/sql keeps would be lost to
+	// the pool's own health checks.
+	w := sql.OpenDB(connector{pg})
+	w.SetMaxIdleConns(0)
+	db := &DB{
+		dialect: postgresDialect(), sealer: sealer, now: s.now, newest: newest,
+		hint: make(chan struct{}, 1), w: w, r: w, pg: pg,
+	}
+	db.queries = queries{db: db}
+	db.prepareTexts()
+	if err := db.checkServer(ctx); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+// postgresConfig reads the URL. Its errors never hold a part of a URL that could not be
+// read: what looks like a port may be half of a password.
+func postgresConfig(rawURL string, s settings) (*pgxpool.Config, error) {
+	config, err := pgxpool.ParseConfig(rawURL)
+	if err != nil {
+		_, problem, _ := strings.Cut(err.Error(), "`: ")
+		if problem == "" || strings.HasPrefix(problem, "failed to parse as URL") {
+			return nil, errors.New("postgres: not a valid URL; special characters of the password must be percent-encoded")
+		}
+		return nil, fmt.Errorf("postgres: %s", problem)
+	}
+	_, query, _ := strings.Cut(rawURL, "?")
+	given, err := url.ParseQuery(query)
+	if err != nil {
+		return nil, errors.New("postgres: the parameters of the URL are not valid")
+	}
+	// A standby lags: its change feed looks read while revocations are missing from it.
+	if a := given.Get("target_session_attrs"); !slices.Contains([]string{"", "any", "primary", "read-write"}, a) {
+		return nil, fmt.Errorf("postgres: target_session_attrs=%s would read from a standby, which knows revocations too late", a)
+	}
+	if config.ConnConfig.ValidateConnect == nil {
+		config.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsPrimary
+	}
+
+	p := s.postgres
+	if !given.Has("pool_max_conns") {
+		config.MaxConns = int32(orDefault(p.MaxConns, 20))
+	}
+	if !given.Has("pool_min_conns") {
+		config.MinConns = min(int32(orDefault(p.MinConns, 2)), config.MaxConns)
+	}
+	if !given.Has("pool_max_conn_lifetime") {
+		config.MaxConnLifetime = orDefault(p.Lifetime, 30*time.Minute)
+	}
+	if !given.Has("pool_max_conn_lifetime_jitter") {
+		config.MaxConnLifetimeJitter = config.MaxConnLifetime / 10
+	}
+	if !given.Has("pool_max_conn_idle_time") {
+		config.MaxConnIdleTime = orDefault(p.Idle, 5*time.Minute)
+	}
+	if !given.Has("pool_ping_timeout") {
+		config.PingTimeout = 2 * time.Second
+	}
+	if config.ConnConfig.ConnectTimeout == 0 {
+		config.ConnConfig.ConnectTimeout = orDefault(p.ConnectTimeout, 5*time.Second)
+	}
+	params := config.ConnConfig.RuntimeParams
+	for name, value := range map[string]string{
+		"application_name":                    orDefault(p.ApplicationName, "barong"),
+		"statement_timeout":                   milliseconds(orDefault(p.StatementTimeout, 30*time.Second)),
+		"idle_in_transaction_session_timeout": milliseconds(orDefault(p.IdleInTransaction, time.Minute)),
+	} {
+		if params[name] == "" {
+			params[name] = value
+		}
+	}
+	if s.synchronous == "OFF" {
+		params["synchronous_commit"] = "off"
+	}
+	return config, nil
+}
+
+func orDefault[T comparable](v, standard T) T {
+	var zero T
+	if v == zero {
+		return standard
+	}
+	return v
+}
+
+func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+
+// checkServer refuses a server that would answer wrongly or never take a write.
+func (db *DB) checkServer(ctx context.Context) error {
+	var s server
+	err := db.r.QueryRowContext(ctx, `
+		SELECT CAST(current_setting('server_version_num') AS integer),
+		       current_setting('server_encoding'), current_setting('transaction_read_only')`).
+		Scan(&s.version, &s.encoding, &s.readOnly)
+	if err != nil {
+		return fmt.Errorf("postgres: %w", err)
+	}
+	return s.check()
+}
+
+// server is what a PostgreSQL server says of itself.
+type server struct {
+	version  int // major * 10000 + minor
+	encoding string
+	readOnly string // on or off
+}
+
+func (s server) check() error {
+	switch {
+	case s.version/10000 < oldestPostgres:
+		return fmt.Errorf("postgres: the server is version %d, want %d or newer", s.version/10000, oldestPostgres)
+	case s.encoding != "UTF8":
+		return fmt.Errorf("postgres: the encoding of the database is %s, want UTF8", s.encoding)
+	case s.readOnly == "on":
+		return &unreachable{"postgres: the database is read-only (default_transaction_read_only, or a standby)"}
+	}
+	return nil
+}
+
+// renew has every connection of now replaced when it is next idle: after one broke, or was
+// found to be read-only, the others most likely are too.
+func (pg *postgres) renew() {
+	now := time.Now().UnixNano()
+	if last := pg.fresh.Load(); now-last > int64(time.Second) && pg.fresh.CompareAndSwap(last, now) {
+		pg.pool.Reset()
+	}
+}
+
+// close ends the listener and the pool. Calls in flight keep their connections until they
+// end; it waits a little for them.
+func (pg *postgres) close() error {
+	pg.mu.Lock()
+	pg.closed = true
+	if pg.stop != nil {
+		pg.stop()
+	}
+	pg.mu.Unlock()
+	pg.heard.Wait()
+	done := make(chan struct{})
+	go func() { pg.pool.Close(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-time.After(5 * time.Second):
+		return errors.New("postgres: connections are still in use")
+	}
+}
+
+// feedChannel is the name under which commits are announced to other processes.
+const feedChannel = "barong_feed"
+
+// listen starts the listener, once. It signals hint whenever any process has committed
+// changes, and after every break, during which announcements are lost.
+func (pg *postgres) listen(hint func()) {
+	pg.mu.Lock()
+	defer pg.mu.Unlock()
+	if pg.closed || pg.stop != nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	pg.stop = cancel
+	config := pg.pool.Config().ConnConfig
+	config.RuntimeParams["application_name"] += " feed"
+	pg.heard.Go(func() {
+		const shortest, longest = 100 * time.Millisecond, 5 * time.Second
+		pause, failing := shortest, false
+		for {
+			err := pg.listenOnce(ctx, config, func() {
+				if failing {
+					pg.log.InfoContext(ctx, "change announcements are heard again")
+				}
+				pause, failing = shortest, false
+				hint()
+			}, hint)
+			if ctx.Err() != nil {
+				return
+			}
+			if !failing {
+				failing = true
+				pg.log.WarnContext(ctx, "change announcements are not heard; the feed is polled", "error", hidden(err))
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(pause):
+			}
+			pause = min(2*pause, longest)
+		}
+	})
+}
+
+// listenOnce listens on one connection until it breaks or ctx ends.
+func (pg *postgres) listenOnce(ctx context.Context, config *pgx.ConnConfig, ready, heard func()) error {
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		// ctx may have ended; saying goodbye must not take long.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = conn.Close(ctx)
+	}()
+	if _, err := conn.Exec(ctx, "LISTEN "+feedChannel); err != nil {
+		return err
+	}
+	ready()
+	const silence = 30 * time.Second // after which the peer must prove that it lives
+	for {
+		err := func() error {
+			ctx, cancel := context.WithTimeout(ctx, silence)
+			defer cancel()
+			_, err := conn.WaitForNotification(ctx)
+			return err
+		}()
+		switch {
+		case err == nil:
+			heard()
+			continue
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case !pgconn.Timeout(err):
+			return err
+		}
+		err = func() error {
+			ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+			defer cancel()
+			return conn.Ping(ctx)
+		}()
+		if err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,96 @@
+package store
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+)
+
+// ErrText says that a text cannot be stored because it holds a NUL or is not UTF-8. Lookups
+// by such a text find nothing instead.
+var ErrText = errors.New("store: text that no column can hold")
+
+// unreachable is why no connection could be made. The driver's own error stays behind: it
+// carries the configuration, password included.
+type unreachable struct{ text string }
+
+func (e *unreachable) Error() string { return e.text }
+
+// hidden is why a connection could not be made, without its configuration. The caller has
+// seen to it that the reason is not its own context.
+func hidden(err error) error { return &unreachable{oneLine(err)} }
+
+func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
+
+// connector hands the pool's connections to database/sql.
+type connector struct{ pg *postgres }
+
+// Connect implements driver.Connector.
+func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
+	got, err := poolConnector(c.pg.pool).Connect(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("wait for a connection: %w", ctx.Err())
+		}
+		return nil, hidden(err)
+	}
+	return &conn{Conn: got.(*stdlib.Conn), pg: c.pg}, nil
+}
+
+// Driver implements driver.Connector.
+func (c connector) Driver() driver.Driver { return stdlib.GetDefaultDriver() }
+
+func poolConnector(p *pgxpool.Pool) driver.Connector { return stdlib.GetPoolConnector(p) }
+
+// conn is a connection of the pool that refuses texts which would abort the transaction,
+// and lets database/sql take another when it turns out to be broken before it has done
+// anything that lasts.
+type conn struct {
+	*stdlib.Conn
+	pg *postgres
+}
+
+// CheckNamedValue implements driver.NamedValueChecker.
+func (c *conn) CheckNamedValue(v *driver.NamedValue) error {
+	text, ok := v.Value.(string)
+	if p, isPointer := v.Value.(*string); isPointer && p != nil {
+		text, ok = *p, true
+	}
+	if ok && !storable(text) {
+		return ErrText
+	}
+	return c.Conn.CheckNamedValue(v)
+}
+
+func storable(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
+
+// BeginTx implements driver.ConnBeginTx.
+func (c *conn) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, error) {
+	tx, err := c.Conn.BeginTx(ctx, o)
+	return tx, c.again(ctx, err)
+}
+
+// QueryContext implements driver.QueryerContext. Outside a transaction the store only reads.
+func (c *conn) QueryContext(ctx context.Context, text string, args []driver.NamedValue) (driver.Rows, error) {
+	alone := c.Conn.Conn().PgConn().TxStatus() == 'I'
+	rows, err := c.Conn.QueryContext(ctx, text, args)
+	if alone {
+		err = c.again(ctx, err)
+	}
+	return rows, err
+}
+
+// again asks database/sql for another connection when this one broke.
+func (c *conn) again(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() == nil && c.Conn.Conn().IsClosed() {
+		c.pg.renew()
+		return driver.ErrBadConn
+	}
+	return err
+}

@@ -1,0 +1,222 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"barong/internal/testenv"
+)
+
+func openRawPostgres(t testing.TB, options ...Option) *DB {
+	t.Helper()
+	db, err := Open(t.Context(), testenv.EmptyDatabase(t), nil, append([]Option{WithoutSync()}, options...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	if _, err := db.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
+func TestPostgresServersThatDoNotServe(t *testing.T) {
+	for name, c := range map[string]struct {
+		server server
+		want   string
+	}{
+		"too old":       {server{120_019, "UTF8", "off"}, "version 12, want 13"},
+		"not UTF-8":     {server{150_000, "SQL_ASCII", "off"}, "SQL_ASCII, want UTF8"},
+		"read-only":     {server{150_000, "UTF8", "on"}, "read-only"},
+		"the oldest":    {server{130_000, "UTF8", "off"}, ""},
+		"a present one": {server{180_004, "UTF8", "off"}, ""},
+	} {
+		err := c.server.check()
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %q", name, err, c.want)
+		}
+	}
+}
+
+func TestPostgresEncodingIsChecked(t *testing.T) {
+	db := openRawPostgres(t)
+	name := "barong_test_0_ascii"
+	if _, err := db.w.ExecContext(t.Context(), `CREATE DATABASE `+name+` TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'`); err != nil {
+		t.Fatal(err)
+	}
+	defer db.w.ExecContext(context.Background(), `DROP DATABASE `+name)
+	url := db.pg.pool.Config().ConnString()
+	address, query, _ := strings.Cut(url, "?")
+	_, err := Open(t.Context(), address[:strings.LastIndex(address, "/")+1]+name+"?"+query, nil)
+	if err == nil || !strings.Contains(err.Error(), "want UTF8") {
+		t.Errorf("got %v, want the encoding to be refused", err)
+	}
+}
+
+func TestPostgresSessions(t *testing.T) {
+	show := func(db *DB, name string) (value string) {
+		t.Helper()
+		if err := db.r.QueryRow(`SELECT current_setting($1)`, name).Scan(&value); err != nil {
+			t.Error(err)
+		}
+		return value
+	}
+	db := openRawPostgres(t, WithPostgres(Postgres{
+		MaxConns: 3, MinConns: 9, Lifetime: time.Hour, Idle: time.Second, ApplicationName: "gate",
+		StatementTimeout: 1500 * time.Millisecond,
+	}))
+	for name, want := range map[string]string{
+		"application_name": "gate", "statement_timeout": "1500ms", "idle_in_transaction_session_timeout": "1min",
+		"transaction_isolation": "read committed",
+	} {
+		if got := show(db, name); got != want {
+			t.Errorf("%s is %s, want %s; also after a migration", name, got, want)
+		}
+	}
+	if c := db.pg.pool.Config(); c.MaxConns != 3 || c.MinConns != 3 || c.MaxConnLifetime != time.Hour || c.MaxConnIdleTime != time.Second {
+		t.Errorf("pool: %+v", c)
+	}
+	// What the URL says wins.
+	other, err := Open(t.Context(), db.pg.pool.Config().ConnString()+"&pool_max_conns=2&statement_timeout=70000&application_name=mine",
+		nil, WithPostgres(Postgres{MaxConns: 9, StatementTimeout: time.Second, ApplicationName: "other"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if got := show(other, "statement_timeout") + " " + show(other, "application_name"); got != "70s mine" || other.pg.pool.Config().MaxConns != 2 {
+		t.Errorf("got %s, %d connections", got, other.pg.pool.Config().MaxConns)
+	}
+	_, err = exists(t.Context(), db.r, `SELECT 1 FROM pg_sleep(20)`)
+	if !Unavailable(err) {
+		t.Errorf("a statement that takes too long: got %v, want unavailable", err)
+	}
+}
+
+// TestPostgresBrokenConnection ends the server's side of a connection between two uses, too
+// soon for the pool to notice by itself.
+func TestPostgresBrokenConnection(t *testing.T) {
+	db := openRawPostgres(t, WithPostgres(Postgres{MaxConns: 1}))
+	killer, err := Open(t.Context(), db.pg.pool.Config().ConnString(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer killer.Close()
+	kill := func() {
+		t.Helper()
+		var pid int
+		if err := db.r.QueryRow(`SELECT pg_backend_pid()`).Scan(&pid); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := killer.w.Exec(`SELECT pg_terminate_backend($1)`, pid); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kill()
+	if _, err := db.Head(t.Context()); err != nil {
+		t.Errorf("a read: %v", err)
+	}
+	kill()
+	if _, err := db.EndAll(t.Context()); err != nil {
+		t.Errorf("a transaction: %v", err)
+	}
+	// Inside a transaction there is no second try, but the right word.
+	err = db.transactOnce(t.Context(), func(tx *txn) error {
+		var pid int
+		if err := tx.QueryRowContext(t.Context(), `SELECT pg_backend_pid()`).Scan(&pid); err != nil {
+			return err
+		}
+		if _, err := killer.w.Exec(`SELECT pg_terminate_backend($1)`, pid); err != nil {
+			return err
+		}
+		_, err := tx.raiseEpoch(t.Context())
+		return err
+	})
+	if !Unavailable(err) {
+		t.Errorf("broken inside: got %v, want unavailable", err)
+	}
+	if epoch, err := db.Epoch(t.Context()); epoch != 1 || err != nil {
+		t.Errorf("epoch %d, %v; want 1", epoch, err)
+	}
+}
+
+// TestPostgresAbortedTransaction is run again, also when f hides that a statement failed.
+func TestPostgresAbortedTransaction(t *testing.T) {
+	db := openRawPostgres(t)
+	for name, rest := range map[string]func(*txn) error{
+		"and went on":     func(tx *txn) error { _, err := tx.raiseEpoch(t.Context()); return err },
+		"and was content": func(*txn) error { return nil },
+	} {
+		runs := 0
+		err := db.transact(t.Context(), func(tx *txn) error {
+			if runs++; runs == 1 {
+				_, err := tx.ExecContext(t.Context(), `INSERT INTO feed (id, seq, pruned) VALUES (1, 0, 0)`)
+				if !isUnique(err) {
+					t.Errorf("got %v, want a violation", err)
+				}
+			}
+			return rest(tx)
+		})
+		if err != nil || runs != 2 {
+			t.Errorf("%s: %d runs, %v; want 2", name, runs, err)
+		}
+	}
+}
+
+func TestPostgresErrorsAreTold(t *testing.T) {
+	for code, want := range map[string]bool{
+		"08006": true, "53300": true, "57P01": true, "57P03": true, "57014": true, "58030": true, "25006": true,
+		"55P03": true, "25P03": true, "23505": false, "42P01": false, "22021": false, "42501": false,
+	} {
+		if err := fmt.Errorf("wrapped: %w", &pgconn.PgError{Code: code}); Unavailable(err) != want {
+			t.Errorf("%s: unavailable %v, want %v", code, !want, want)
+		}
+	}
+	if Unavailable(nil) || Unavailable(errors.New("x")) || Unavailable(context.Canceled) {
+		t.Error("what is no outage counts as one")
+	}
+}
+
+// TestPostgresHotReadsUseAnIndex is TestHotReadsUseAnIndex for the other planner.
+func TestPostgresHotReadsUseAnIndex(t *testing.T) {
+	db := openRawPostgres(t)
+	conn, err := db.r.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	// Tables are empty: only a scan that cannot be avoided is left.
+	if _, err := conn.ExecContext(t.Context(), `SET enable_seqscan = off; SET enable_bitmapscan = off; SET plan_cache_mode = force_generic_plan`); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ types, text string }{
+		{"bytea, bigint", selectSession}, {"text", selectUserPrincipal}, {"text", selectServiceAccountPrincipal}, {"text", selectKeyRecord},
+		{"bytea", `SELECT 1 FROM ended_sessions WHERE id = $1`},
+		{"bigint, bigint", `SELECT id FROM sessions WHERE expires_at < $1 LIMIT $2`},
+		{"text", selectUser + `WHERE u.email = $1`},
+		{"bigint, bigint", `SELECT seq, kind, ref FROM changes WHERE seq > $1 AND seq <= $2 ORDER BY seq, kind, ref`},
+		{"text", selectLabel + `WHERE u.uid = $1 ORDER BY l.id`},
+		{"text, bigint", `SELECT id FROM activities WHERE actor_uid = $1 ORDER BY created_at DESC, id DESC LIMIT $2`},
+	} {
+		args := strings.Join([]string{"NULL", "NULL"}[:1+strings.Count(c.types, ",")], ", ")
+		if _, err := conn.ExecContext(t.Context(), `PREPARE hot (`+c.types+`) AS `+c.text); err != nil {
+			t.Fatal(err)
+		}
+		plan, err := list(t.Context(), conn, func(row scanner) (step string, err error) { return step, row.Scan(&step) },
+			`EXPLAIN EXECUTE hot (`+args+`)`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if all := strings.Join(plan, "\n"); all == "" || strings.Contains(all, "Seq Scan") {
+			t.Errorf("%s\nplan:\n%s", c.text, all)
+		}
+		if _, err := conn.ExecContext(t.Context(), `DEALLOCATE hot`); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

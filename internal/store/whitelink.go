@@ -1,0 +1,40 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"barong/policy"
+)
+
+// AddWhitelink implements policy.ServiceTx.
+func (q queries) AddWhitelink(ctx context.Context, w policy.Whitelink) error {
+	return q.write(ctx, "add whitelink", func(t *txn) error {
+		_, err := t.ExecContext(ctx, `DELETE FROM whitelinks WHERE expires_at <= $1`, t.now.UnixMicro())
+		if err != nil {
+			return err
+		}
+		_, err = t.ExecContext(ctx, `
+			INSERT INTO whitelinks (hash, creator_uid, uses, expires_at, created_at)
+			VALUES ($1, $2, $3, $4, $5)`,
+			w.Hash[:], w.CreatorUID, w.Uses, w.ExpiresAt.UnixMicro(), t.now.UnixMicro())
+		return err
+	})
+}
+
+// UseWhitelink implements policy.ServiceTx.
+func (q queries) UseWhitelink(ctx context.Context, hash [32]byte, now time.Time) (policy.Whitelink, error) {
+	w := policy.Whitelink{Hash: hash}
+	err := q.write(ctx, "use whitelink", func(t *txn) error {
+		err := t.QueryRowContext(ctx, `
+			UPDATE whitelinks SET uses = uses - 1
+			WHERE hash = $1 AND uses > 0 AND expires_at > $2
+			RETURNING creator_uid, uses, expires_at`, hash[:], now.UnixMicro()).
+			Scan(&w.CreatorUID, &w.Uses, at(&w.ExpiresAt))
+		return found(err, policy.ErrWhitelink)
+	})
+	if err != nil {
+		return policy.Whitelink{}, err
+	}
+	return w, nil
+}

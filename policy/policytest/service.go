@@ -1,0 +1,248 @@
+package policytest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"barong/internal/account"
+	"barong/internal/audit"
+	"barong/internal/feed"
+	"barong/policy"
+)
+
+// ServiceStore is a policy.ServiceStore with what its rules read and write elsewhere.
+type ServiceStore interface {
+	policy.ServiceStore
+	feed.Source
+	audit.Store
+	AddUser(ctx context.Context, u *account.User) error
+	AddServiceAccount(ctx context.Context, a *account.ServiceAccount) error
+}
+
+// TestServiceStore is what every policy.ServiceStore passes; open returns an empty one.
+func TestServiceStore(t *testing.T, open func(testing.TB) ServiceStore) {
+	for name, test := range map[string]func(*testing.T, ServiceStore){
+		"a change number is the one that the feed then has":     nextChange,
+		"a change that fails leaves neither row nor activity":   serviceRollBack,
+		"changes of the policy come one after the other":        serviceLock,
+		"a role of a user or a service account is in use":       roleInUse,
+		"permissions in pages, by id, with the number of all":   permissionPages,
+		"restrictions in pages, by scope, category and time":    restrictionPages,
+		"a whitelink has its uses and its end":                  whitelink,
+		"of many who use a whitelink as many as it has get in":  whitelinkRace,
+		"whitelinks that have ended are forgotten, others stay": whitelinkForgotten,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, open(t))
+		})
+	}
+}
+
+func inTx(t testing.TB, s ServiceStore, f func(tx policy.ServiceTx) error) {
+	t.Helper()
+	must(t, s.ChangePolicy(context.Background(), f))
+}
+
+func nextChange(t *testing.T, s ServiceStore) {
+	ctx := t.Context()
+	for n := range 3 {
+		var promised int64
+		inTx(t, s, func(tx policy.ServiceTx) (err error) {
+			addPermission(t, tx, n)
+			promised, err = tx.NextChange(ctx)
+			return err
+		})
+		head, err := s.Head(ctx)
+		must(t, err)
+		equal(t, head, promised)
+		changes, _, err := s.Changes(ctx, promised-1, 10)
+		must(t, err)
+		equal(t, changes, []feed.Change{{Seq: promised, Kind: feed.Policy}})
+	}
+	// What changes no verdict takes no number.
+	before, err := s.Head(ctx)
+	must(t, err)
+	inTx(t, s, func(tx policy.ServiceTx) error { _, err := tx.NextChange(ctx); return err })
+	after, err := s.Head(ctx)
+	must(t, err)
+	equal(t, after, before)
+}
+
+func serviceRollBack(t *testing.T, s ServiceStore) {
+	oops := errors.New("oops")
+	err := s.ChangePolicy(t.Context(), func(tx policy.ServiceTx) error {
+		addPermission(t, tx, 1)
+		must(t, tx.AddActivity(t.Context(), audit.Activity{Category: audit.CategoryAdmin, Result: audit.Succeed}))
+		must(t, tx.AddWhitelink(t.Context(), link(1, time.Now())))
+		return oops
+	})
+	wantErr(t, err, oops)
+	rows, err := s.Permissions(t.Context())
+	must(t, err)
+	_, n, err := s.Activities(t.Context(), audit.Query{})
+	must(t, err)
+	equal(t, []int{len(rows), n}, []int{0, 0})
+}
+
+// serviceLock adds a row only where there is none yet: of many at once one may.
+func serviceLock(t *testing.T, s ServiceStore) {
+	errs := make(chan error, 8)
+	for n := range cap(errs) {
+		go func() {
+			errs <- s.ChangePolicy(t.Context(), func(tx policy.ServiceTx) error {
+				if err := tx.LockPolicy(t.Context()); err != nil {
+					return err
+				}
+				rows, err := tx.Permissions(t.Context())
+				if err != nil || len(rows) > 0 {
+					return err
+				}
+				p := newPermission(n)
+				return tx.AddPermission(t.Context(), &p)
+			})
+		}()
+	}
+	for range cap(errs) {
+		must(t, <-errs)
+	}
+	rows, err := s.Permissions(t.Context())
+	must(t, err)
+	equal(t, len(rows), 1)
+}
+
+func roleInUse(t *testing.T, s ServiceStore) {
+	ctx := t.Context()
+	must(t, s.AddUser(ctx, &account.User{UID: "ID1", Email: "a@example.com", Role: "member", State: "deleted"}))
+	must(t, s.AddServiceAccount(ctx, &account.ServiceAccount{UID: "SI1", OwnerUID: "ID1", Email: "b@example.com", Role: "bot", State: "active"}))
+	for role, want := range map[string]bool{"member": true, "bot": true, "Member": false, "": false} {
+		got, err := s.RoleInUse(ctx, role)
+		must(t, err)
+		equal(t, got, want)
+		inTx(t, s, func(tx policy.ServiceTx) error {
+			got, err := tx.RoleInUse(ctx, role)
+			equal(t, got, want)
+			return err
+		})
+	}
+}
+
+func permissionPages(t *testing.T, s ServiceStore) {
+	var want []policy.Permission
+	for n := range 5 {
+		want = append(want, addPermission(t, s, 9-n))
+	}
+	got, total, err := s.PermissionPage(t.Context(), 2, 1)
+	must(t, err)
+	equal(t, total, 5)
+	equal(t, got, want[1:3])
+	got, total, err = s.PermissionPage(t.Context(), 2, 9)
+	must(t, err)
+	equal(t, []int{len(got), total}, []int{0, 5})
+}
+
+func restrictionPages(t *testing.T, s ServiceStore) {
+	ctx := t.Context()
+	first := addRestriction(t, s, newRestriction("192.0.2.1"))
+	net := newRestriction("192.0.2.0/24")
+	net.Scope, net.Category = policy.ScopeSubnet, policy.Whitelist
+	second := addRestriction(t, s, net)
+	changed := first
+	changed.Code = 499
+	must(t, s.PutRestriction(ctx, &changed))
+	both := []policy.Restriction{changed, second}
+	for _, c := range []struct {
+		q    policy.RestrictionQuery
+		want []policy.Restriction
+	}{
+		{policy.RestrictionQuery{}, both},
+		{policy.RestrictionQuery{Limit: 1}, both[:1]},
+		{policy.RestrictionQuery{Limit: 1, Offset: 1}, both[1:]},
+		{policy.RestrictionQuery{Scope: policy.ScopeIP}, both[:1]},
+		{policy.RestrictionQuery{Category: policy.Whitelist}, both[1:]},
+		{policy.RestrictionQuery{Category: policy.Whitelist, Scope: policy.ScopeIP}, nil},
+		{policy.RestrictionQuery{To: first.CreatedAt}, nil},
+		{policy.RestrictionQuery{From: first.CreatedAt, To: second.CreatedAt.Add(time.Microsecond)}, both},
+		{policy.RestrictionQuery{From: changed.UpdatedAt, To: changed.UpdatedAt.Add(time.Microsecond), Updated: true, Scope: policy.ScopeIP}, both[:1]},
+		{policy.RestrictionQuery{From: changed.UpdatedAt.Add(time.Microsecond), Updated: true, Scope: policy.ScopeIP}, nil},
+	} {
+		got, total, err := s.RestrictionPage(ctx, c.q)
+		must(t, err)
+		equal(t, got, c.want)
+		if c.q.Limit == 0 {
+			equal(t, total, len(c.want))
+		} else {
+			equal(t, total, 2)
+		}
+	}
+}
+
+var day = time.Date(2030, 5, 6, 0, 0, 0, 0, time.UTC)
+
+func link(n byte, ends time.Time) policy.Whitelink {
+	return policy.Whitelink{Hash: [32]byte{n, 31: 0xff}, CreatorUID: fmt.Sprint("ID", n), Uses: 2, ExpiresAt: ends.UTC().Truncate(time.Microsecond)}
+}
+
+func use(t testing.TB, s ServiceStore, n byte, now time.Time) (w policy.Whitelink, err error) {
+	t.Helper()
+	err = s.ChangePolicy(context.Background(), func(tx policy.ServiceTx) (err error) {
+		w, err = tx.UseWhitelink(context.Background(), [32]byte{n, 31: 0xff}, now)
+		return err
+	})
+	return w, err
+}
+
+func whitelink(t *testing.T, s ServiceStore) {
+	future := time.Now().Add(24 * time.Hour)
+	inTx(t, s, func(tx policy.ServiceTx) error { return tx.AddWhitelink(t.Context(), link(1, future)) })
+	want := link(1, future)
+	_, err := use(t, s, 2, day)
+	wantErr(t, err, policy.ErrWhitelink)
+	_, err = use(t, s, 1, want.ExpiresAt)
+	wantErr(t, err, policy.ErrWhitelink)
+	for left := 1; left >= 0; left-- {
+		got, err := use(t, s, 1, want.ExpiresAt.Add(-time.Microsecond))
+		must(t, err)
+		want.Uses = left
+		equal(t, got, want)
+	}
+	_, err = use(t, s, 1, time.Now())
+	wantErr(t, err, policy.ErrWhitelink)
+}
+
+func whitelinkRace(t *testing.T, s ServiceStore) {
+	inTx(t, s, func(tx policy.ServiceTx) error {
+		return tx.AddWhitelink(t.Context(), link(1, time.Now().Add(time.Hour)))
+	})
+	errs := make(chan error, 8)
+	for range cap(errs) {
+		go func() {
+			_, err := use(t, s, 1, time.Now())
+			errs <- err
+		}()
+	}
+	in := 0
+	for range cap(errs) {
+		if err := <-errs; err == nil {
+			in++
+		} else {
+			wantErr(t, err, policy.ErrWhitelink)
+		}
+	}
+	equal(t, in, 2)
+}
+
+func whitelinkForgotten(t *testing.T, s ServiceStore) {
+	for n, ends := range []time.Time{day.AddDate(-20, 0, 0), time.Now().Add(time.Hour), time.Now().Add(2 * time.Hour)} {
+		inTx(t, s, func(tx policy.ServiceTx) error { return tx.AddWhitelink(t.Context(), link(byte(n), ends)) })
+	}
+	_, err := use(t, s, 0, day.AddDate(-30, 0, 0)) // it would still be good then
+	wantErr(t, err, policy.ErrWhitelink)
+	for n := byte(1); n < 3; n++ {
+		_, err := use(t, s, n, time.Now())
+		must(t, err)
+	}
+}

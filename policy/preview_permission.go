@@ -1,0 +1,214 @@
+package policy
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// maxFlips bounds what a preview lists.
+const maxFlips = 1000
+
+// A Verdict is what the policy makes of a request, as far as a preview looks.
+type Verdict struct {
+	Allows bool
+	// Status and Reason are those of a restriction that refuses.
+	Status int
+	Reason string
+	// Audit and Topic are those of permissions.
+	Audit bool
+	Topic string
+}
+
+// A Flip is a verdict that a change would turn.
+type Flip struct {
+	// Role is "*" where the role does not matter.
+	Role string
+	// Verbs are methods, in the order of the seven.
+	Verbs []string
+	// Path is canonical and folded. After it may stand what it goes on with: "/*" for what
+	// is below it, ".*" for the same name with a suffix, "*" for a name that it begins. Each
+	// of them means the paths of that form for which the list has no longer one of their
+	// own. "*" alone is any path.
+	Path string
+	// Client is whom the flip is for: "" anybody, an address or prefix, "country PA",
+	// "continent SA", "elsewhere" for those that no other restriction names.
+	Client        string
+	Before, After Verdict
+}
+
+// A Preview is what a change would do, if it were made now.
+type Preview struct {
+	Version int64 // policy version that it is judged against
+	Flips   []Flip
+	More    int // flips beyond those listed
+	// LocksOut are the roles that could no longer put the permissions right; "*" is who
+	// asks, by address.
+	LocksOut []string
+	// Refusal is what the change would be refused with: nil, ErrRoleInUse, ErrWouldLockOut,
+	// ErrLastSuperadmin.
+	Refusal error
+	// EndsSessions says whose sessions the change would end: "none", "matching" or "all".
+	EndsSessions string
+	// Warnings are what Compile says about the new row.
+	Warnings []string
+}
+
+func (p *Preview) limit() {
+	if p.More = len(p.Flips) - maxFlips; p.More > 0 {
+		p.Flips = p.Flips[:maxFlips]
+		return
+	}
+	p.More = 0
+}
+
+// PreviewPermission works a change out and changes nothing. It refuses what
+// ChangePermission refuses as not possible at all: ErrNotFound, Invalid, ErrTaken.
+func (s *Service) PreviewPermission(ctx context.Context, e Edit, c PermissionChange) (Preview, error) {
+	rows, err := s.store.Rows(ctx)
+	if err != nil {
+		return Preview{}, fmt.Errorf("preview permission: %w", err)
+	}
+	m, err := c.plan(rows.Permissions)
+	if err != nil {
+		return Preview{}, fmt.Errorf("preview permission: %w", err)
+	}
+	p := Preview{Version: rows.Seq, EndsSessions: "none", LocksOut: s.lockedOut(e.By, m)}
+	p.Refusal = s.mayMovePermission(ctx, s.store, e, m)
+	if err := p.Refusal; err != nil && !errors.Is(err, ErrRoleInUse) && !errors.Is(err, ErrWouldLockOut) &&
+		!errors.Is(err, ErrLastSuperadmin) {
+		return Preview{}, fmt.Errorf("preview permission: %w", err)
+	}
+	if m.after != nil {
+		p.Warnings = s.warnings(Rows{Permissions: []Permission{*m.after}})
+	}
+	roles := []string{}
+	for _, row := range []*Permission{m.before, m.after} {
+		if row != nil && !slices.Contains(roles, row.Role) {
+			roles = append(roles, row.Role)
+		}
+	}
+	slices.Sort(roles)
+	for _, role := range roles {
+		p.Flips = append(p.Flips, s.permissionFlips(role, m)...)
+	}
+	p.limit()
+	return p, nil
+}
+
+// warnings are what Compile says about rows.
+func (s *Service) warnings(rows Rows) (out []string) {
+	_, options := s.rules.configured()
+	_, all := Compile(rows, RouteRules{}, options)
+	for _, w := range all {
+		out = append(out, w.Problem)
+	}
+	return out
+}
+
+// methods are the seven.
+var methods = [...]string{"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}
+
+// A point is a path that stands for all paths with the same rows.
+type point struct{ path, shown string }
+
+// permissionFlips compares the verdicts of a role before and after the move, at one path of
+// every kind that the role's rows can tell apart below the rows that move.
+func (s *Service) permissionFlips(role string, m permissionMove) (flips []Flip) {
+	of := func(all []Permission) []Permission {
+		return slices.DeleteFunc(slices.Clone(all), func(p Permission) bool { return p.Role != role })
+	}
+	old, new := of(m.rows), of(m.result())
+	before, after := s.compile(Rows{Permissions: old}), s.compile(Rows{Permissions: new})
+	for _, at := range s.points(slices.Concat(old, new), m, role) {
+		// What no permission decides cannot flip by one.
+		if !before.Component(at.path) || before.Route(at.path) != Neither {
+			continue
+		}
+		var mine []Flip
+		for _, method := range methods {
+			x, y := before.Permission(role, method, at.path), after.Permission(role, method, at.path)
+			if x == y {
+				continue
+			}
+			i := slices.IndexFunc(mine, func(f Flip) bool { return f.Before == verdictOf(x) && f.After == verdictOf(y) })
+			if i < 0 {
+				mine = append(mine, Flip{Role: role, Path: at.shown, Before: verdictOf(x), After: verdictOf(y)})
+				i = len(mine) - 1
+			}
+			mine[i].Verbs = append(mine[i].Verbs, method)
+		}
+		flips = append(flips, mine...)
+	}
+	return flips
+}
+
+func verdictOf(p Permit) Verdict { return Verdict{Allows: p.Allows, Audit: p.Audit, Topic: p.Topic} }
+
+// points are paths of every kind that rows tell apart, below the rows that move: each text
+// that a row is found by, and the three ways in which a path can go on after it.
+func (s *Service) points(rows []Permission, m permissionMove, role string) []point {
+	_, options := s.rules.configured()
+	texts := map[string]bool{}
+	add := func(p Permission) (all []string) {
+		sp, ok, _ := read(p.Path, p.Action, options.Matching)
+		if !ok {
+			return nil
+		}
+		for _, one := range spellings(nil, sp, true) {
+			texts[one.text] = true
+			all = append(all, one.text)
+		}
+		return all
+	}
+	var moved []string
+	for _, p := range rows {
+		add(p)
+	}
+	for _, p := range []*Permission{m.before, m.after} {
+		if p != nil && p.Role == role {
+			moved = append(moved, add(*p)...)
+		}
+	}
+	components := options.Components
+	if components == nil {
+		components = DefaultComponents()
+	}
+	for _, c := range components { // a row above all of them is felt in each
+		switch name, first := strings.CutPrefix(c, "/"); {
+		case c == "*" || name == "":
+		case first:
+			texts[name] = true
+		default:
+			texts[root+c] = true
+		}
+	}
+	fresh := "x" // a word that begins no other way a path may go on
+	for text := range texts {
+		for strings.Contains(text, fresh) {
+			fresh += "x"
+		}
+	}
+	below := func(text string) bool {
+		return slices.ContainsFunc(moved, func(t string) bool { return strings.HasPrefix(text, t) })
+	}
+	var all []point
+	for text := range texts {
+		if !below(text) {
+			continue
+		}
+		if text == "" || strings.HasSuffix(text, "/") {
+			all = append(all, point{text + fresh, text + "*"})
+			continue
+		}
+		all = append(all, point{text, text}, point{text + "/" + fresh, text + "/*"},
+			point{text + "." + fresh, text + ".*"}, point{text + fresh, text + "*"})
+	}
+	// Requests are folded before they are looked up: other spellings never come.
+	all = slices.DeleteFunc(all, func(p point) bool { _, folded := Fold(p.path); return folded })
+	slices.SortFunc(all, func(a, b point) int { return cmp.Compare(a.shown, b.shown) })
+	return all
+}

@@ -1,0 +1,230 @@
+package policy
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+)
+
+// PreviewRestriction works a change out and changes nothing. It refuses what
+// ChangeRestriction refuses as not possible at all: ErrNotFound, Invalid, ErrTaken.
+//
+// Clients are judged by the rows that name them, not by who exists: one address for every
+// set of addresses that address rows tell apart, one made-up client for every country and
+// continent that a row names.
+func (s *Service) PreviewRestriction(ctx context.Context, e Edit, c RestrictionChange) (Preview, error) {
+	rows, err := s.store.Rows(ctx)
+	if err != nil {
+		return Preview{}, fmt.Errorf("preview restriction: %w", err)
+	}
+	m, err := c.plan(rows.Restrictions)
+	if err != nil {
+		return Preview{}, fmt.Errorf("preview restriction: %w", err)
+	}
+	p := Preview{Version: rows.Seq, EndsSessions: m.ends()}
+	if s.shutsOut(e.By.IP, m) {
+		p.LocksOut = []string{"*"}
+		if !e.Force {
+			p.Refusal = ErrWouldLockOut
+		}
+	}
+	if m.after != nil {
+		p.Warnings = s.warnings(Rows{Restrictions: []Restriction{*m.after}})
+	}
+	p.Flips = s.restrictionFlips(m)
+	p.limit()
+	return p, nil
+}
+
+// ends says whose sessions the move ends (AZ-50, design D11).
+func (m restrictionMove) ends() string {
+	blocks := func(r *Restriction) bool { return r.enabled() && r.Category == Blocklogin }
+	switch {
+	case !blocks(m.after),
+		blocks(m.before) && m.before.Scope == m.after.Scope && m.before.Value == m.after.Value:
+		return "none"
+	case m.after.Scope == ScopeAll:
+		return "all"
+	}
+	return "matching"
+}
+
+// fixed is a Locator by which every address lies in one place.
+type fixed struct{ country, continent string }
+
+func (f fixed) Lookup(netip.Addr) (country, continent string, ok bool) {
+	return f.country, f.continent, true
+}
+
+func (fixed) Name(netip.Addr, string) string { return "" }
+
+// A client stands for all that the same rows match.
+type client struct {
+	ip    netip.Addr
+	place fixed
+	shown string
+}
+
+func (s *Service) restrictionFlips(m restrictionMove) (flips []Flip) {
+	before, after := s.compile(Rows{Restrictions: m.rows}), s.compile(Rows{Restrictions: m.result()})
+	located := before.geo != nil
+	for _, c := range m.clients() {
+		if !located && (c.place != fixed{}) {
+			continue // without a GeoIP database no such row matches
+		}
+		x, y := *before, *after
+		if located {
+			x.geo, y.geo = c.place, c.place
+		}
+		flip := func(verbs []string, path, method, bare string) (changed bool) {
+			a, b := x.Restricted(c.ip, method, bare), y.Restricted(c.ip, method, bare)
+			if restricted(a) == restricted(b) {
+				return false
+			}
+			flips = append(flips, Flip{Role: "*", Verbs: verbs, Path: path, Client: c.shown,
+				Before: restricted(a), After: restricted(b)})
+			return true
+		}
+		// Two kinds of request are told apart: those that open a session and all others.
+		if !flip([]string{AllVerbs}, "*", "GET", restrictionsPath) {
+			for _, path := range signIns {
+				flip([]string{"POST"}, path, "POST", path)
+			}
+		}
+	}
+	slices.SortStableFunc(flips, func(a, b Flip) int { return cmp.Compare(a.Client, b.Client) })
+	return flips
+}
+
+// signIns are the paths that blocklogin refuses; signsIn knows them.
+var signIns = [...]string{signInPath, signInPath + "/auth0", own + "identity/users",
+	own + "identity/users/email/confirm_code"}
+
+func restricted(d *Denial) Verdict {
+	if d == nil {
+		return Verdict{Allows: true}
+	}
+	return Verdict{Status: d.Status, Reason: d.Reason}
+}
+
+// clients are those whose verdict the move can turn: everybody that the row matches, told
+// apart by all other rows.
+func (m restrictionMove) clients() (all []client) {
+	var nets []netip.Prefix
+	places := map[fixed]bool{}
+	note := func(r Restriction) (t target, ok bool) {
+		t, err := aim(r.Scope, r.Value)
+		return t, err == nil && r.enabled()
+	}
+	for _, r := range slices.Concat(m.rows, m.result()) {
+		t, ok := note(r)
+		switch {
+		case !ok:
+		case t.prefix.IsValid():
+			nets = append(nets, t.prefix)
+		case t.geographic():
+			places[fixed{t.country, t.continent}] = true
+		}
+	}
+	slices.SortFunc(nets, func(a, b netip.Prefix) int { return cmp.Or(a.Addr().Compare(b.Addr()), a.Bits()-b.Bits()) })
+	nets = slices.Compact(nets)
+	seen := map[string]bool{}
+	put := func(c client) {
+		if !seen[c.shown] {
+			seen[c.shown] = true
+			all = append(all, c)
+		}
+	}
+	elsewhere, somewhere := unnamed(nets)
+	inside := func(around netip.Prefix) {
+		for _, n := range nets {
+			if around.IsValid() && (around.Bits() > n.Bits() || !around.Contains(n.Addr())) {
+				continue
+			}
+			if ip, ok := ownAddr(n, nets); ok {
+				put(client{ip: ip, shown: shownPrefix(n)})
+			}
+		}
+	}
+	for _, r := range []*Restriction{m.before, m.after} {
+		if r == nil {
+			continue
+		}
+		t, ok := note(*r)
+		switch {
+		case !ok:
+		case t.all:
+			if somewhere {
+				put(client{ip: elsewhere, shown: "elsewhere"})
+				for at := range places {
+					put(client{elsewhere, at, at.String()})
+				}
+			}
+			inside(netip.Prefix{})
+		case t.prefix.IsValid():
+			inside(t.prefix)
+		case somewhere:
+			at := fixed{t.country, t.continent}
+			put(client{elsewhere, at, at.String()})
+		}
+	}
+	return all
+}
+
+// String names the place for people.
+func (f fixed) String() string {
+	if f.country != "" {
+		return "country " + f.country
+	}
+	return "continent " + f.continent
+}
+
+func shownPrefix(p netip.Prefix) string {
+	if p.IsSingleIP() {
+		return p.Addr().String()
+	}
+	return p.String()
+}
+
+// ownAddr is an address in p that no smaller prefix of nets has.
+func ownAddr(p netip.Prefix, nets []netip.Prefix) (netip.Addr, bool) {
+	ip := p.Addr()
+	for ip.IsValid() && p.Contains(ip) {
+		var around netip.Prefix // the largest smaller one
+		for _, n := range nets {
+			if n.Bits() > p.Bits() && n.Contains(ip) && (!around.IsValid() || n.Bits() < around.Bits()) {
+				around = n
+			}
+		}
+		if !around.IsValid() {
+			return ip, true
+		}
+		ip = last(around).Next()
+	}
+	return netip.Addr{}, false
+}
+
+// last is the highest address of p.
+func last(p netip.Prefix) netip.Addr {
+	b := p.Masked().Addr().AsSlice()
+	for i := p.Bits(); i < len(b)*8; i++ {
+		b[i/8] |= 1 << (7 - i%8)
+	}
+	ip, _ := netip.AddrFromSlice(b)
+	return ip
+}
+
+// unnamed is an address that none of nets has.
+func unnamed(nets []netip.Prefix) (netip.Addr, bool) {
+	for _, all := range []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0)} {
+		if slices.Contains(nets, all) {
+			continue
+		}
+		if ip, ok := ownAddr(all, nets); ok {
+			return ip, true
+		}
+	}
+	return netip.Addr{}, false
+}

@@ -1,0 +1,192 @@
+package policy
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"barong/internal/account"
+	"barong/internal/audit"
+)
+
+// Refusals of a Service, beside ErrNotFound, ErrTaken and Invalid.
+var (
+	// ErrStale says that the row is not of the lock version that the caller has seen.
+	ErrStale = errors.New("policy: the row has changed meanwhile")
+	// ErrWouldLockOut says that whoever asks, or every superadmin, could not put right what
+	// the change does. Edit.Force goes on all the same.
+	ErrWouldLockOut = errors.New("policy: would lock out who changes it")
+	// ErrLastSuperadmin says that no ACCEPT row would be left by which superadmins reach the
+	// permissions. Nothing forces that.
+	ErrLastSuperadmin = errors.New("policy: the last superadmin ACCEPT row")
+	// ErrRoleInUse says that accounts have the role whose last row would go (FX-44).
+	ErrRoleInUse = errors.New("policy: accounts have the role")
+	// ErrWhitelink says that a whitelink is unknown, used up or too old.
+	ErrWhitelink = errors.New("policy: no such whitelink")
+	// ErrBehind says that a policy version has not been reached in time.
+	ErrBehind = errors.New("policy: version not reached")
+)
+
+// A ServiceTx is the store inside one transaction of a Service.
+type ServiceTx interface {
+	Tx
+	// LockPolicy makes other transactions that write policy rows wait for this one.
+	LockPolicy(ctx context.Context) error
+	// NextChange returns the change-feed number that this transaction's changes have. From
+	// here on all others that change a verdict wait for it: call it last.
+	NextChange(ctx context.Context) (seq int64, err error)
+	// RoleInUse reports whether a user or service account has the role.
+	RoleInUse(ctx context.Context, role string) (bool, error)
+	// AddActivity writes an activity in this transaction.
+	AddActivity(ctx context.Context, a audit.Activity) error
+	// AddWhitelink keeps a link, and forgets those that have expired.
+	AddWhitelink(ctx context.Context, w Whitelink) error
+	// UseWhitelink takes one use of the link with this hash, if any is left at now, and
+	// returns the link as it then is; ErrWhitelink.
+	UseWhitelink(ctx context.Context, hash [32]byte, now time.Time) (Whitelink, error)
+}
+
+// A ServiceStore is the Store of a Service.
+type ServiceStore interface {
+	Store
+	// RoleInUse reports whether a user or service account has the role.
+	RoleInUse(ctx context.Context, role string) (bool, error)
+	// PermissionPage and RestrictionPage list rows by id, and count all that match.
+	PermissionPage(ctx context.Context, limit, offset int) ([]Permission, int, error)
+	RestrictionPage(ctx context.Context, q RestrictionQuery) ([]Restriction, int, error)
+	// ChangePolicy runs f in one transaction, again when the engine asks for it; an error
+	// from f undoes all of it.
+	ChangePolicy(ctx context.Context, f func(ServiceTx) error) error
+}
+
+// A Service holds the rules of changing the policy: what a row must be, who must not be
+// locked out, and that every change leaves an activity with the row before and after in the
+// same transaction. Changes are made one after the other, so that two of them cannot both
+// rest on what the other takes away. It is safe for concurrent use.
+type Service struct {
+	store ServiceStore
+	rules *Holder
+	uses  int
+	now   func() time.Time
+}
+
+// NewService makes a Service. whitelinkUses is how many addresses one link admits, at least
+// 1 (FX-25); now may be nil for time.Now.
+func NewService(store ServiceStore, rules *Holder, whitelinkUses int, now func() time.Time) *Service {
+	if now == nil {
+		now = time.Now
+	}
+	return &Service{store: store, rules: rules, uses: max(whitelinkUses, 1), now: now}
+}
+
+// An Edit is who changes a row and on what condition.
+type Edit struct {
+	By account.Actor
+	// Seen are the lock versions that the row may have; nil means any.
+	Seen []int64
+	// Force goes on where ErrWouldLockOut would stop.
+	Force bool
+}
+
+// sees is ErrStale unless the row may have this lock version.
+func (e Edit) sees(version int64) error {
+	if e.Seen == nil {
+		return nil
+	}
+	for _, v := range e.Seen {
+		if v == version {
+			return nil
+		}
+	}
+	return ErrStale
+}
+
+// Version is that of the snapshot that this process decides by, 0 before the first one.
+func (s *Service) Version() int64 {
+	if snapshot := s.rules.Load(); snapshot != nil {
+		return snapshot.Version()
+	}
+	return 0
+}
+
+// Await returns when this process decides by the version or a later one; ErrBehind when
+// that takes longer than atMost.
+func (s *Service) Await(ctx context.Context, version int64, atMost time.Duration) error {
+	if s.Version() >= version {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, atMost)
+	defer cancel()
+	// The holder tells nobody: it is read by every decision and must stay one pointer.
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	for {
+		select {
+		case <-look.C:
+			if s.Version() >= version {
+				return nil
+			}
+		case <-ctx.Done():
+			return ErrBehind
+		}
+	}
+}
+
+// compile makes a snapshot of rows as this process would read them.
+func (s *Service) compile(rows Rows) *Snapshot {
+	rules, options := s.rules.configured()
+	snapshot, _ := Compile(rows, rules, options)
+	return snapshot
+}
+
+// configured are the rules and options of the next rebuild.
+func (h *Holder) configured() (RouteRules, Options) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.rules, h.options
+}
+
+// Topics of activities about the policy.
+const (
+	topicPermissions  = "permissions"
+	topicRestrictions = "restrictions"
+)
+
+// activity is that of a change; data is shown as JSON.
+func (s *Service) activity(by account.Actor, topic, action string, data any) audit.Activity {
+	a := audit.Activity{
+		ActorUID: by.UID, ActorKind: string(account.KindUser), ActorRef: by.UID,
+		Category: audit.CategoryAdmin, IPCountry: by.Country, UserAgent: by.UserAgent,
+		Topic: topic, Action: action, Result: audit.Succeed, CreatedAt: s.now(),
+	}
+	if by.IP.IsValid() {
+		a.IP = by.IP.Unmap().String()
+	}
+	text, err := json.Marshal(data)
+	if err != nil { // our own types, of text and numbers
+		panic(fmt.Errorf("encode activity: %w", err))
+	}
+	a.Data = string(text)
+	return a
+}
+
+// change is the data of an activity: a row before and after, null where there is none.
+type change[T any] struct {
+	ID     int64 `json:"id"`
+	Force  bool  `json:"force,omitempty"`
+	Before *T    `json:"before"`
+	After  *T    `json:"after"`
+}
+
+// verb of the change, in the words of activities (AZ-161).
+func (c change[T]) action() string {
+	switch {
+	case c.Before == nil:
+		return "create"
+	case c.After == nil:
+		return "delete"
+	}
+	return "update"
+}

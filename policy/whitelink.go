@@ -1,0 +1,81 @@
+package policy
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"barong/internal/account"
+)
+
+// A Whitelink lets whoever has its token put the address that they come from on the
+// whitelist (AZ-60, FX-25). The token is 64 lower-case hex digits and kept nowhere.
+type Whitelink struct {
+	Hash       [32]byte // SHA-256 of the token
+	CreatorUID string
+	Uses       int // that are left
+	ExpiresAt  time.Time
+}
+
+// CreateWhitelink makes a link that ends after life and returns its token.
+func (s *Service) CreateWhitelink(ctx context.Context, by account.Actor, life time.Duration) (token string, err error) {
+	var secret [32]byte
+	rand.Read(secret[:]) // never fails
+	token = hex.EncodeToString(secret[:])
+	w := Whitelink{
+		Hash: sha256.Sum256([]byte(token)), CreatorUID: by.UID, Uses: s.uses,
+		ExpiresAt: s.now().Add(life).UTC().Truncate(time.Microsecond),
+	}
+	err = s.store.ChangePolicy(ctx, func(tx ServiceTx) error {
+		if err := tx.AddWhitelink(ctx, w); err != nil {
+			return err
+		}
+		return tx.AddActivity(ctx, s.activity(by, topicRestrictions, "whitelink::create", struct {
+			Uses      int       `json:"uses"`
+			ExpiresAt time.Time `json:"expires_at"`
+		}{w.Uses, w.ExpiresAt}))
+	})
+	if err != nil {
+		return "", fmt.Errorf("create whitelink: %w", err)
+	}
+	return token, nil
+}
+
+// RedeemWhitelink puts the client's address on the whitelist and uses the link up, both or
+// neither: ErrWhitelink, ErrTaken when the address is there already, Invalid when it is no
+// address. The activity names the link's creator as its actor and the client as where it
+// came from: the creator answers for who got the link.
+func (s *Service) RedeemWhitelink(ctx context.Context, c account.Client, token string) (version int64, err error) {
+	hash := sha256.Sum256([]byte(token))
+	err = s.store.ChangePolicy(ctx, func(tx ServiceTx) error {
+		if err := tx.LockPolicy(ctx); err != nil {
+			return err
+		}
+		w, err := tx.UseWhitelink(ctx, hash, s.now())
+		if err != nil {
+			return err
+		}
+		r := Restriction{Category: Whitelist, Scope: ScopeIP, Value: c.IP.String(), State: Enabled}
+		if err := r.Normalize(); err != nil {
+			return err
+		}
+		if err := tx.AddRestriction(ctx, &r); err != nil {
+			return err
+		}
+		err = tx.AddActivity(ctx, s.activity(account.Actor{UID: w.CreatorUID, Client: c},
+			topicRestrictions, "whitelink::redeem",
+			change[restrictionNote]{ID: r.ID, After: restrictionNoteOf(&r)}))
+		if err != nil {
+			return err
+		}
+		version, err = tx.NextChange(ctx)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("redeem whitelink: %w", err)
+	}
+	return version, nil
+}
