@@ -13,7 +13,7 @@ func findCookie(header, name string, scratch []byte) (value string, differ bool,
 	found := false
 	for more := true; more; {
 		var pair string
-		pair, header, more = cutByte(header, ';')
+		pair, header, more = nextPair(header, name)
 		v, ok := valueOf(trim(pair), name)
 		if !ok || v == "" {
 			continue
@@ -42,7 +42,7 @@ func stripCookie(header, name string, scratch []byte) (fate cookieFate, value st
 	start, kept, cut := len(scratch), 0, false
 	for more := true; more; {
 		var pair string
-		pair, header, more = cutByte(header, ';')
+		pair, header, more = nextPair(header, name)
 		pair = trim(pair)
 		_, named := valueOf(pair, name)
 		switch {
@@ -83,6 +83,29 @@ func (r *request) stripSession(name string) (fate cookieFate, value string) {
 	}
 	fate, value, r.scratch = stripCookie(r.cookie, name, r.scratch)
 	return fate, value
+}
+
+// nextPair cuts the first pair off a Cookie header. Pairs end at a semicolon; but two Cookie
+// lines of HTTP/1.1 reach us joined by a comma (AZ-19), so that one also ends the pair of
+// the cookie called name, and begins one. Elsewhere commas belong to values.
+func nextPair(header, name string) (pair, rest string, more bool) {
+	pair, rest, more = cutByte(header, ';')
+	comma := strings.IndexByte(pair, ',')
+	if comma < 0 {
+		return pair, rest, more
+	}
+	if _, own := valueOf(trim(pair[:comma]), name); own {
+		return pair[:comma], header[comma+1:], true
+	}
+	for i := comma; i < len(pair); i++ {
+		if pair[i] != ',' {
+			continue
+		}
+		if v, begins := valueOf(trim(pair[i+1:]), name); begins && v != "" {
+			return pair[:i], header[i+1:], true
+		}
+	}
+	return pair, rest, more
 }
 
 // valueOf reports whether a trimmed pair is of the cookie called name, and gives what

@@ -78,7 +78,25 @@ func TestStripSessionOfSeveralHeaders(t *testing.T) {
 func blank(r rune) bool { return r == ' ' || r == '\t' }
 
 func naiveCookies(header, name string) (values, others []string, cut bool) {
-	for _, pair := range strings.Split(header, ";") {
+	var pairs []string
+	is := func(pair string, valueless bool) bool {
+		n, _, ok := strings.Cut(pair, "=")
+		return strings.TrimFunc(n, blank) == name && (ok || valueless)
+	}
+	for _, segment := range strings.Split(header, ";") {
+		pieces := strings.Split(segment, ",")
+		pair := pieces[0]
+		for _, next := range pieces[1:] {
+			if is(pair, true) || is(next, false) {
+				pairs = append(pairs, pair)
+				pair = next
+			} else {
+				pair += "," + next
+			}
+		}
+		pairs = append(pairs, pair)
+	}
+	for _, pair := range pairs {
 		pair = strings.TrimFunc(pair, blank)
 		parts := strings.SplitN(pair, "=", 2)
 		if strings.TrimFunc(parts[0], blank) != name {
@@ -102,6 +120,7 @@ func naiveCookies(header, name string) (values, others []string, cut bool) {
 func FuzzCookies(f *testing.F) {
 	for _, s := range []string{
 		"a=1; s=x; b=2", "s=x;s=%78", "s", " s = ; ;s=y", "s=%2", "s==;s", "\ts=\t;a\t=", "a=s", "s=%7;s=%", "",
+		"a=1,s=x", "s=x,b=2; c=3", "a=1, s = x,b=2,s=y", "a=1,b=2; s=x", "s,a=1", "a=s,s", "a=1,ss=2",
 	} {
 		f.Add(s)
 	}

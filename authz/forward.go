@@ -11,6 +11,10 @@ import (
 // forwardPrefix is what Envoy's HTTP mode puts before the original path (AZ-1).
 const forwardPrefix = "/api/v2/auth"
 
+// decisionHeader tells Envoy's HTTP mode the decision id, for its access log. It is for the
+// proxy alone: the shipped configuration passes it on to nobody.
+const decisionHeader = "X-Barong-Decision"
+
 // maxAuditBody is how much of a body is read for activities (FX-36).
 const maxAuditBody = 16 << 10
 
@@ -50,6 +54,10 @@ func (s *Server) forwardEnvoy(w http.ResponseWriter, req *http.Request) {
 	}
 	var d decision
 	s.answer(req.Context(), &r, &d, nil)
+	if d.id == "" {
+		d.id = s.ids.next()
+	}
+	w.Header().Set(decisionHeader, d.id)
 	if !d.allowed() {
 		plainDenial(w, &d)
 		return

@@ -181,3 +181,21 @@ func TestDenialsOverHTTP(t *testing.T) {
 		})
 	}
 }
+
+// Envoy's HTTP mode reads the decision id from the answer, allowed or not, for its log.
+func TestForwardTellsEnvoyTheDecision(t *testing.T) {
+	s := worldServer(t, small(t))
+	seen := map[string]bool{}
+	for path, status := range map[string]int{
+		"/api/v2/auth/api/v2/peatio/public/ping":   http.StatusOK,
+		"/api/v2/auth/api/v2/peatio/market/orders": http.StatusUnauthorized,
+	} {
+		w := httptest.NewRecorder()
+		s.Forward().ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+		id := w.Header().Get("X-Barong-Decision")
+		if w.Code != status || len(id) != 16 || seen[id] {
+			t.Errorf("%s: got %d and decision id %q, want %d and a new id", path, w.Code, id, status)
+		}
+		seen[id] = true
+	}
+}

@@ -41,14 +41,64 @@ const (
 // NOT_SERVING until SetReady says otherwise.
 type GRPC struct {
 	server *grpc.Server
-	health *health.Server
+	health healthService
+}
+
+// healthService ends its watches when the server leaves: a watch never ends by itself, and a
+// graceful stop would wait for it.
+type healthService struct {
+	*health.Server
+	leaving chan struct{}
+}
+
+// Watch implements grpc.health.v1.
+func (h healthService) Watch(in *healthv1.HealthCheckRequest, stream healthv1.Health_WatchServer) error {
+	ctx, cancel := context.WithCancel(stream.Context())
+	defer cancel()
+	w := watchStream{Health_WatchServer: stream, ctx: ctx, told: make(chan bool, 1)}
+	go func() {
+		select {
+		case <-h.leaving:
+		case <-ctx.Done():
+			return
+		}
+		for serving := true; serving; { // until it has heard the last word
+			select {
+			case serving = <-w.told:
+			case <-ctx.Done():
+				return
+			}
+		}
+		cancel()
+	}()
+	return h.Server.Watch(in, w)
+}
+
+// watchStream has a context that ends sooner than the stream's own, and tells what was last
+// sent.
+type watchStream struct {
+	healthv1.Health_WatchServer
+	ctx  context.Context
+	told chan bool // whether SERVING; the newest only
+}
+
+func (w watchStream) Context() context.Context { return w.ctx }
+
+func (w watchStream) Send(m *healthv1.HealthCheckResponse) error {
+	err := w.Health_WatchServer.Send(m)
+	select {
+	case <-w.told:
+	default:
+	}
+	w.told <- m.GetStatus() == healthv1.HealthCheckResponse_SERVING
+	return err
 }
 
 // NewGRPC makes the gRPC side of s. Close it with Shutdown.
 func NewGRPC(s *Server, c GRPCConfig) *GRPC {
 	g := &GRPC{
 		server: grpc.NewServer(serverOptions(c)...),
-		health: health.NewServer(),
+		health: healthService{health.NewServer(), make(chan struct{})},
 	}
 	g.server.RegisterService(serviceDesc(s.check), nil)
 	healthv1.RegisterHealthServer(g.server, g.health)
@@ -128,9 +178,9 @@ func (g *GRPC) WatchReady(ctx context.Context, every time.Duration, ready func(c
 
 // Shutdown first says NOT_SERVING for good, waits delay so that health checks see it, then
 // asks connections to leave (GOAWAY) and lets requests under way end. When ctx ends before
-// that it cuts them off and returns ctx's error.
+// that it cuts them off and returns ctx's error. Call it once.
 func (g *GRPC) Shutdown(ctx context.Context, delay time.Duration) error {
-	g.health.Shutdown()
+	g.health.Server.Shutdown()
 	if delay > 0 {
 		wait := time.NewTimer(delay)
 		defer wait.Stop()
@@ -139,6 +189,7 @@ func (g *GRPC) Shutdown(ctx context.Context, delay time.Duration) error {
 		case <-ctx.Done():
 		}
 	}
+	close(g.health.leaving)
 	done := make(chan struct{})
 	go func() {
 		g.server.GracefulStop()

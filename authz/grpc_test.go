@@ -151,17 +151,16 @@ func TestHealthFollowsReadinessAndSaysGoodbyeFirst(t *testing.T) {
 	if m, err := stream.Recv(); err != nil || m.GetStatus() != healthv1.HealthCheckResponse_SERVING {
 		t.Fatalf("got %v, %v; want SERVING", m, err)
 	}
-	// The stream stays open, so the shutdown ends by its time limit; what counts is that the
-	// health check hears of it while the connection still lives.
-	stop, cancelStop := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	// The watch hears the last word and is ended: it does not hold the shutdown up.
+	stop, cancelStop := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancelStop()
 	done := make(chan error, 1)
 	go func() { done <- g.Shutdown(stop, 0) }()
 	if m, err := stream.Recv(); err != nil || m.GetStatus() != healthv1.HealthCheckResponse_NOT_SERVING {
 		t.Errorf("got %v, %v; want NOT_SERVING before the end", m, err)
 	}
-	if err := <-done; !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("shutdown: got %v, want the time limit, since a stream was open", err)
+	if err := <-done; err != nil {
+		t.Errorf("shutdown with an open watch: got %v, want none", err)
 	}
 	if err := <-served; err != nil {
 		t.Errorf("serve: %v", err)

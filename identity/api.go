@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"barong/internal/account"
+	"barong/internal/caller"
 	"barong/internal/rest"
 	"barong/internal/session"
 )
@@ -32,6 +33,8 @@ type API struct {
 	Users    Users
 	Accounts Accounts
 	Sessions Sessions
+	// Whitelinks redeems the links of POST users/access.
+	Whitelinks Whitelinks
 	// ClientIP is the caller's address, as decisions see it.
 	ClientIP func(*http.Request) netip.Addr
 	// Country names an address's country for activities; nil when nothing knows.
@@ -46,6 +49,7 @@ func (a *API) Mount(s *rest.Server) {
 	g := s.Group("identity")
 	a.general(g.At("", "general"))
 	a.sessions(g.At("/sessions", "session"))
+	a.access(g.At("/users", "user"))
 	a.general(s.Group("public").At("", "general"))
 }
 
@@ -82,11 +86,10 @@ func sameSite[I, O any](a *API, f func(context.Context, visitor, I) (O, error)) 
 }
 
 func (a *API) visitor(r *http.Request) visitor {
-	c := account.Client{IP: a.ClientIP(r), UserAgent: r.UserAgent()}
-	if a.Country != nil {
-		c.Country = a.Country(c.IP)
+	return visitor{
+		Client: caller.Desk{ClientIP: a.ClientIP, Country: a.Country}.Client(r),
+		cookie: rest.Cookie(r, a.cookieName()),
 	}
-	return visitor{Client: c, cookie: rest.Cookie(r, a.cookieName())}
 }
 
 func (a *API) cookieName() string {

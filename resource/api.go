@@ -3,14 +3,13 @@ package resource
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"strings"
 	"time"
 
 	"barong/internal/account"
+	"barong/internal/caller"
 	"barong/internal/rest"
 	"barong/internal/session"
 )
@@ -23,19 +22,13 @@ type Config struct {
 	InsecureCookie bool
 }
 
-// A Verifier says whose a bearer token is; token.Minter is one.
-type Verifier interface {
-	// Verify takes the JWT alone; every error means that it is refused.
-	Verify(jwt string, now time.Time) (uid string, err error)
-}
-
 // API is the resource namespace.
 type API struct {
 	Config
 	Users    Users
 	Accounts Accounts
 	Sessions Sessions
-	Tokens   Verifier
+	Tokens   caller.Verifier
 	// ClientIP is the caller's address, as decisions see it.
 	ClientIP func(*http.Request) netip.Addr
 	// Country names an address's country for activities; nil when nothing knows.
@@ -76,11 +69,6 @@ type me struct {
 	cookie string // the session cookie's value, "" for none
 }
 
-var (
-	errNoToken   = errors.New("resource: no valid bearer token")
-	errNotActive = errors.New("resource: the user may not act")
-)
-
 // signedIn admits users with a bearer token whose account may act (resource 1). Whatever
 // then is not found is 404: a service account has no user row, and a record of somebody
 // else's is none.
@@ -88,8 +76,8 @@ func signedIn[I, O any](a *API, f func(context.Context, me, I) (O, error)) rest.
 	return rest.Guarded(rest.Guard[me]{
 		Admit: a.admit,
 		Failures: []rest.Failure{
-			rest.On(errNoToken, http.StatusUnauthorized, "jwt.decode_and_verify"),
-			rest.On(errNotActive, http.StatusUnauthorized, "authz.user_not_active"),
+			rest.On(caller.ErrNoToken, http.StatusUnauthorized, "jwt.decode_and_verify"),
+			rest.On(caller.ErrNotActive, http.StatusUnauthorized, "authz.user_not_active"),
 			rest.On(account.ErrNotFound, http.StatusNotFound, "record.not_found"),
 		},
 		Schemes: []rest.Scheme{
@@ -104,34 +92,13 @@ func signedIn[I, O any](a *API, f func(context.Context, me, I) (O, error)) rest.
 }
 
 func (a *API) admit(r *http.Request) (me, error) {
-	sent := r.Header.Values("Authorization")
-	if len(sent) != 1 {
-		return me{}, errNoToken
-	}
-	jwt, ok := strings.CutPrefix(sent[0], "Bearer ")
-	if !ok {
-		return me{}, errNoToken
-	}
-	uid, err := a.Tokens.Verify(jwt, a.Now())
+	u, actor, err := caller.Desk{
+		Users: a.Users, Tokens: a.Tokens, ClientIP: a.ClientIP, Country: a.Country, Now: a.Now,
+	}.SignedIn(r)
 	if err != nil {
-		return me{}, errNoToken
+		return me{}, err
 	}
-	u, err := a.Users.User(r.Context(), uid)
-	if err != nil {
-		return me{}, fmt.Errorf("load the caller: %w", err)
-	}
-	if !account.MayAct(u.State) {
-		return me{}, errNotActive
-	}
-	c := account.Client{IP: a.ClientIP(r), UserAgent: r.UserAgent()}
-	if a.Country != nil {
-		c.Country = a.Country(c.IP)
-	}
-	return me{
-		User:   u,
-		Actor:  account.Actor{UID: u.UID, Role: u.Role, Client: c},
-		cookie: rest.Cookie(r, a.cookieName()),
-	}, nil
+	return me{User: u, Actor: actor, cookie: rest.Cookie(r, a.cookieName())}, nil
 }
 
 func (a *API) cookieName() string {

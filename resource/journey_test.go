@@ -15,6 +15,7 @@ import (
 	"barong/identity"
 	"barong/internal/account"
 	"barong/internal/audit"
+	"barong/internal/caller"
 	"barong/internal/rest"
 	"barong/internal/rest/resttest"
 	"barong/internal/secret"
@@ -32,7 +33,7 @@ var (
 	_ resource.Accounts = (*account.Service)(nil)
 	_ resource.Users    = (*store.DB)(nil)
 	_ resource.Sessions = (*session.Manager)(nil)
-	_ resource.Verifier = (*token.Minter)(nil)
+	_ caller.Verifier   = (*token.Minter)(nil)
 	_ identity.Accounts = (*account.Service)(nil)
 	_ identity.Users    = (*store.DB)(nil)
 	_ identity.Sessions = (*session.Manager)(nil)

@@ -21,6 +21,7 @@ type field struct {
 	index              []int
 	kind               kind
 	required, nonblank bool
+	valueFirst         bool // the rule on values is told before nonblank
 	enum               []string
 	min, max           *int64
 	fallback           any // nil for none
@@ -110,8 +111,8 @@ func fieldOf(sf reflect.StructField, index []int, base string) (*field, error) {
 		invalid: tag("invalid", "invalid"),
 		value:   tag("value", "value"),
 	}
-	if !slices.Contains([]string{"", "body", "query"}, f.in) {
-		return nil, fmt.Errorf("in:%q is neither body nor query", f.in)
+	if !slices.Contains([]string{"", "body", "query", "header"}, f.in) {
+		return nil, fmt.Errorf("in:%q is none of body, query and header", f.in)
 	}
 	var err error
 	if f.kind, err = kindOf(sf.Type); err != nil {
@@ -122,6 +123,8 @@ func fieldOf(sf reflect.StructField, index []int, base string) (*field, error) {
 		case "":
 		case "required":
 			f.required = true
+		case "value":
+			f.valueFirst = !f.nonblank
 		case "nonblank":
 			f.nonblank = true
 		default:
@@ -152,12 +155,17 @@ func fieldOf(sf reflect.StructField, index []int, base string) (*field, error) {
 // params are the parameters of one request, by where they came from.
 type params struct {
 	path, query, body map[string]any
+	header            http.Header
 }
 
 func (p params) get(f *field) (any, bool) {
 	if f.in == "path" {
 		v, ok := p.path[f.name]
 		return v, ok
+	}
+	if f.in == "header" {
+		v := p.header.Values(f.name)
+		return strings.Join(v, ", "), len(v) > 0 // RFC 9110 section 5.3
 	}
 	if v, ok := p.body[f.name]; ok {
 		return v, true
@@ -223,10 +231,14 @@ func (f *field) bind(dst reflect.Value, p params) (bad []problem) {
 	if null && f.fallback != nil {
 		f.kind.set(dst, f.fallback)
 	}
+	allowed := f.allows(dst, raw, typed, null)
+	if f.valueFirst && !allowed {
+		bad = append(bad, problem{f.value, absence})
+	}
 	if f.nonblank && blank {
 		bad = append(bad, problem{f.empty, absence})
 	}
-	if !f.allows(dst, raw, typed, null) {
+	if !f.valueFirst && !allowed {
 		bad = append(bad, problem{f.value, absence})
 	}
 	return bad

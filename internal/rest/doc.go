@@ -17,13 +17,14 @@
 //
 //	name:"algorithm"      the parameter; fields of an embedded struct are parameters too
 //	rule:"required"       it must be present ("required,nonblank": and not blank;
-//	                      "nonblank": not blank when present)
+//	                      "nonblank": not blank when present; "value" before it: a broken
+//	                      rule on values is told first)
 //	enum:"asc,desc"       allowed values
 //	min:"1" max:"100"     allowed range of an integer
 //	default:"asc"         its value when absent, or empty for an integer
 //	in:"body"             not looked for in the query string; "query" says that it may be
 //	                      there. A name that looks like a secret must say one of the two
-//	                      (design D19)
+//	                      (design D19). "header": taken from the header of that name alone
 //	missing:"…" empty:"…" invalid:"…" value:"…"
 //	                      tokens in place of <namespace>.<resource>.missing_<name>,
 //	                      <namespace>.<resource>.empty_<name>, "invalid" and "value"

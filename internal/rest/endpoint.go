@@ -58,7 +58,7 @@ type Handler[I, O any] struct {
 }
 
 // Guarded puts g before f. I is a struct of parameters, by the tags of the package comment;
-// O is what is shown as JSON, or None, Page or With.
+// O is what is shown as JSON, or None, Page, With or Also.
 func Guarded[W, I, O any](g Guard[W], f func(context.Context, W, I) (O, error)) Handler[I, O] {
 	return Handler[I, O]{
 		failures: g.Failures, schemes: g.Schemes,
@@ -159,6 +159,7 @@ func Add[I, O any](g *Group, op Op, h Handler[I, O]) {
 			if err != nil {
 				return in, err
 			}
+			p.header = r.Header
 			if p.path, err = pathValues(c); err != nil {
 				return in, err
 			}

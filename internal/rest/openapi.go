@@ -116,6 +116,9 @@ func (e *endpoint) parameters(o *openapi3.Operation, types *schemas) {
 		switch {
 		case f.in == "path":
 			o.AddParameter(openapi3.NewPathParameter(f.name).WithSchema(f.schema()).WithDescription(f.doc))
+		case f.in == "header":
+			o.AddParameter(openapi3.NewHeaderParameter(f.name).WithSchema(f.schema()).
+				WithDescription(f.doc).WithRequired(f.required))
 		case inQuery && f.in != "body":
 			o.AddParameter(openapi3.NewQueryParameter(f.name).WithSchema(f.schema()).
 				WithDescription(f.doc).WithRequired(f.required))

@@ -105,7 +105,7 @@ func readMultipart(r io.Reader, boundary string) (map[string]any, func(), error)
 		}
 		put(values, key, list)
 	}
-	return values, func() { form.RemoveAll() }, nil
+	return values, func() { _ = form.RemoveAll() }, nil
 }
 
 // unreadable is the refusal of a body that breaks off, is too large or is malformed.

@@ -145,7 +145,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *Server) finish(out *recorder, r *http.Request, on *passage) {
 	p := recover()
 	ctx := r.Context()
-	if p != nil && p != http.ErrAbortHandler {
+	aborted := p == any(http.ErrAbortHandler)
+	if p != nil && !aborted {
 		s.config.Log.LogAttrs(ctx, slog.LevelError, "panic in a REST handler",
 			slog.String("request_id", on.id), slog.String("panic", fmt.Sprint(p)),
 			slog.String("stack", string(debug.Stack())))
@@ -170,7 +171,7 @@ func (s *Server) finish(out *recorder, r *http.Request, on *passage) {
 		attrs = append(attrs, slog.String("ip", s.config.ClientIP(r).String()))
 	}
 	s.config.Log.LogAttrs(ctx, slog.LevelInfo, "request", attrs...)
-	if p == http.ErrAbortHandler {
+	if aborted {
 		panic(p)
 	}
 }

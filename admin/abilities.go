@@ -1,0 +1,26 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+
+	"barong/internal/rest"
+	"barong/policy"
+)
+
+// abilities shows a role's abilities: action to subjects, in the order of the file.
+type abilities struct{ policy.RoleAbilities }
+
+// DescribeJSON is for the document.
+func (abilities) DescribeJSON() (typ, format string) { return "object", "" }
+
+func (a *API) abilities(g *rest.Group) {
+	rest.Add(g, rest.Op{
+		Method: http.MethodGet, Status: http.StatusOK,
+		Summary: "Read what your role may do here; {} for nothing.",
+	}, may(a, a.readAbilities))
+}
+
+func (a *API) readAbilities(_ context.Context, who staff, _ rest.None) (abilities, error) {
+	return abilities{a.Abilities.Of(who.User.Role)}, nil
+}

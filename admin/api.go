@@ -1,0 +1,207 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"barong/internal/account"
+	"barong/internal/audit"
+	"barong/internal/caller"
+	"barong/internal/rest"
+	"barong/policy"
+)
+
+// API is the admin namespace.
+type API struct {
+	Users      caller.Users
+	Tokens     caller.Verifier
+	Policy     Policy
+	Activities Activities
+	Explain    Explainer
+	// Abilities say what roles may do here.
+	Abilities policy.Abilities
+	// ClientIP is the caller's address, as decisions see it.
+	ClientIP func(*http.Request) netip.Addr
+	// Country names an address's country for activities; nil when nothing knows.
+	Country func(netip.Addr) string
+	Now     func() time.Time
+	// Patience bounds the wait for a policy version; 0 means 2 s.
+	Patience time.Duration
+}
+
+// Policy is what this package asks of policy.Service.
+type Policy interface {
+	permissions
+	restrictions
+	// MatchingPermissions lists the rows that a verdict rests on.
+	MatchingPermissions(ctx context.Context, role, method, path string) ([]policy.Permission, error)
+	// Version is that of the snapshot in force; Await waits for one, policy.ErrBehind.
+	Version() int64
+	Await(ctx context.Context, version int64, atMost time.Duration) error
+}
+
+// Activities is what this package reads; store.DB is one.
+type Activities interface {
+	audit.Journal
+	// UsersByUID loads the users among uids, by uid; those that are not there are left out.
+	UsersByUID(ctx context.Context, uids []string) (map[string]account.User, error)
+}
+
+// Mount adds the endpoints to s.
+func (a *API) Mount(s *rest.Server) {
+	g := s.Group("admin")
+	a.abilities(g.At("/abilities", "ability"))
+	a.permissions(g.At("/permissions", "permission"))
+	a.restrictions(g.At("/restrictions", "restriction"))
+	a.activities(g.At("/activities", "activity"))
+	a.explain(g.At("/explain", "explain"))
+}
+
+// staff is the caller of an endpoint.
+type staff struct {
+	account.User
+	account.Actor
+}
+
+// A need is an ability that an endpoint demands.
+type need struct {
+	action  policy.Action
+	subject string
+}
+
+const versionHeader = "X-Policy-Version"
+
+var (
+	errNotPermitted = errors.New("admin: the role lacks the ability")
+	errBadVersion   = errors.New("admin: not a policy version")
+)
+
+// may admits users with a bearer token whose role has all the abilities; with none, every
+// user. It looks before the parameters do (admin 2.1).
+func may[I, O any](a *API, f func(context.Context, staff, I) (O, error), needs ...need) rest.Handler[I, O] {
+	failures := []rest.Failure{
+		rest.On(caller.ErrNoToken, http.StatusUnauthorized, "jwt.decode_and_verify"),
+		rest.On(caller.ErrNotActive, http.StatusUnauthorized, "authz.user_not_active"),
+		rest.On(account.ErrNotFound, http.StatusNotFound, "record.not_found"),
+		rest.On(errBadVersion, http.StatusBadRequest, "admin.policy_version.invalid"),
+		rest.On(policy.ErrBehind, http.StatusServiceUnavailable, "admin.policy_version.not_reached").
+			After(func(error) time.Duration { return time.Second }),
+	}
+	if len(needs) > 0 {
+		failures = append(failures,
+			rest.On(errNotPermitted, http.StatusUnauthorized, "admin.ability.not_permitted"))
+	}
+	return rest.Guarded(rest.Guard[staff]{
+		Admit:    func(r *http.Request) (staff, error) { return a.admit(r, needs) },
+		Failures: failures,
+		Schemes: []rest.Scheme{{Name: "bearer", Type: "http", Scheme: "bearer",
+			Description: "What the gateway makes of a session cookie or a signed request."}},
+	}, f)
+}
+
+func (a *API) admit(r *http.Request, needs []need) (staff, error) {
+	u, actor, err := caller.Desk{
+		Users: a.Users, Tokens: a.Tokens, ClientIP: a.ClientIP, Country: a.Country, Now: a.Now,
+	}.SignedIn(r)
+	if err != nil {
+		return staff{}, err
+	}
+	for _, n := range needs {
+		if !a.Abilities.Can(u.Role, n.action, n.subject) {
+			return staff{}, errNotPermitted
+		}
+	}
+	return staff{User: u, Actor: actor}, a.await(r)
+}
+
+// await waits for the version that r asks for in X-Policy-Version, "17" or
+// "min_version=17", so that whoever has written sees it in effect on this replica, too.
+func (a *API) await(r *http.Request) error {
+	text := r.Header.Get(versionHeader)
+	if text == "" {
+		return nil
+	}
+	version, err := strconv.ParseInt(strings.TrimPrefix(text, "min_version="), 10, 64)
+	if err != nil || version < 0 {
+		return errBadVersion
+	}
+	patience := a.Patience
+	if patience == 0 {
+		patience = 2 * time.Second
+	}
+	return a.Policy.Await(r.Context(), version, patience)
+}
+
+// policyVersion is the header of writes.
+type policyVersion struct {
+	Version int64 `header:"X-Policy-Version" doc:"The policy version that includes the change. Sent back in the same header, a request waits for it."`
+}
+
+// done answers a write without a body.
+func done(version int64, err error) (rest.Also[rest.None, policyVersion], error) {
+	return rest.Also[rest.None, policyVersion]{Headers: policyVersion{version}}, err
+}
+
+// condition is what writes take beside the row: the version that the caller has seen and
+// whether to go on against its own interest.
+type condition struct {
+	IfMatch *string `name:"If-Match" in:"header" doc:"The lock_version that the row must have; * is any."`
+	Force   bool    `name:"force" doc:"Go on although it locks you out."`
+}
+
+var errIfMatch = errors.New("admin: If-Match is no list of lock versions")
+
+// edit makes the service's condition of what the client sent. Entity tags are lock versions,
+// quoted as RFC 9110 has them, or bare; weak ones never match (section 13.1.1).
+func (c condition) edit(who staff) (policy.Edit, error) {
+	e := policy.Edit{By: who.Actor, Force: c.Force}
+	if c.IfMatch == nil || strings.TrimSpace(*c.IfMatch) == "*" {
+		return e, nil
+	}
+	e.Seen = []int64{}
+	for tag := range strings.SplitSeq(*c.IfMatch, ",") {
+		tag = strings.TrimSpace(tag)
+		weak := strings.HasPrefix(tag, "W/")
+		tag = strings.TrimPrefix(tag, "W/")
+		if len(tag) >= 2 && tag[0] == '"' && tag[len(tag)-1] == '"' {
+			tag = tag[1 : len(tag)-1]
+		}
+		version, err := strconv.ParseInt(tag, 10, 64)
+		if err != nil {
+			return e, errIfMatch
+		}
+		if !weak {
+			e.Seen = append(e.Seen, version)
+		}
+	}
+	return e, nil
+}
+
+// invalid is a row's problems as the wire names them.
+type invalid struct{ tokens []string }
+
+func (e invalid) Error() string    { return "admin: invalid row: " + strings.Join(e.tokens, ", ") }
+func (e invalid) Tokens() []string { return e.tokens }
+
+// tokens turns policy.Invalid into what the client reads: "<field>.<problem>", or what named
+// says of that. Other errors stay.
+func tokens(err error, named map[string]string) error {
+	bad, ok := errors.AsType[policy.Invalid](err)
+	if !ok {
+		return err
+	}
+	var e invalid
+	for _, f := range bad {
+		token := f.Field + "." + f.Problem
+		if name, ok := named[token]; ok {
+			token = name
+		}
+		e.tokens = append(e.tokens, token)
+	}
+	return e
+}

@@ -1,0 +1,397 @@
+package admin_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"barong/internal/audit"
+	"barong/policy"
+)
+
+const permissions = base + "/permissions"
+
+// newRow is a permission that is good.
+func newRow(change m) m {
+	row := m{"role": "member", "verb": "get", "path": "api/v2/peatio/new", "action": "accept"}
+	for k, v := range change {
+		if v == nil {
+			delete(row, k)
+		} else {
+			row[k] = v
+		}
+	}
+	return row
+}
+
+// journal is what staff did last.
+func (w *world) journal() []audit.Activity {
+	w.t.Helper()
+	list, _, err := w.db.Activities(w.t.Context(), audit.Query{Category: audit.CategoryAdmin, Limit: 100})
+	fine(w.t, err)
+	return list
+}
+
+// A27, A28: all rows in pages, by id; exact members (admin 5).
+func TestListPermissions(t *testing.T) {
+	w := newWorld(t)
+	rows := w.permissions()
+	a := w.as("superadmin").Get(t, permissions+"?limit=1&page=2")
+	diff(t, []string{a.Header.Get("Total"), a.Header.Get("Page"), a.Header.Get("Per-Page")},
+		[]string{fmt.Sprint(len(rows)), "2", "1"})
+	p := rows[1]
+	a.Want(t, 200, fmt.Sprintf(`[{"id":%d,"action":%q,"role":%q,"verb":%q,"path":%q,"topic":null,
+		"created_at":"2026-11-21T08:00:00Z","updated_at":"2026-11-21T08:00:00Z","lock_version":1}]`,
+		p.ID, p.Action, p.Role, p.Verb, p.Path))
+	var all []m
+	w.as("admin").Get(t, permissions).Into(t, &all)
+	diff(t, len(all), 100)
+	w.as("superadmin").Get(t, permissions+"?page=999").Want(t, 200, `[]`)
+	w.as("superadmin").Get(t, permissions+"?page=0&limit=101").
+		WantTokens(t, 422, "non_positive_page", "invalid_limit")
+	w.as("superadmin").Get(t, permissions+"?page=a").
+		WantTokens(t, 422, "non_integer_page", "non_positive_page")
+}
+
+// admin 8.2 as design D2 has it, AZ-141, FX-51, FX-55.
+func TestAddPermission(t *testing.T) {
+	w := newWorld(t)
+	before := w.permissions()
+	for name, test := range map[string]struct {
+		body   m
+		status int
+		tokens []string
+	}{
+		"nothing": {m{}, 400, []string{
+			"admin.permission.missing_role", "admin.permission.empty_role",
+			"admin.permission.missing_verb", "admin.permission.empty_verb",
+			"admin.permission.missing_path", "admin.permission.empty_path",
+			"admin.permission.missing_action", "admin.permission.empty_action"}},
+		"blanks": {newRow(m{"role": " ", "verb": ""}), 400,
+			[]string{"admin.permission.empty_role", "admin.permission.empty_verb"}},
+		"a blank topic":         {newRow(m{"topic": " "}), 422, []string{"admin.permission.empty_topic"}},
+		"a list":                {newRow(m{"path": []string{"a"}}), 422, []string{"invalid"}},
+		"an unknown verb":       {newRow(m{"verb": "foo"}), 422, []string{"admin.permissions.invalid_verb"}},
+		"OPTIONS (AZ-141)":      {newRow(m{"verb": "options"}), 422, []string{"admin.permissions.invalid_verb"}},
+		"an unknown action":     {newRow(m{"action": "all"}), 422, []string{"admin.permissions.invalid_action"}},
+		"an unknown role":       {newRow(m{"role": "Member"}), 422, []string{"admin.permission.role_doesnt_exist"}},
+		"a path of slashes":     {newRow(m{"path": "//"}), 422, []string{"admin.permission.empty_path"}},
+		"a path with dots":      {newRow(m{"path": "api/v2/../x"}), 422, []string{"path.invalid"}},
+		"a path not canonical":  {newRow(m{"path": "api//v2"}), 422, []string{"path.invalid"}},
+		"a path too long":       {newRow(m{"path": "api/v2/" + string(make256())}), 422, []string{"path.too_long"}},
+		"all at once":           {newRow(m{"verb": "x", "action": "y", "role": "z"}), 422, []string{"admin.permissions.invalid_verb", "admin.permissions.invalid_action", "admin.permission.role_doesnt_exist"}},
+		"an equal row (W10)":    {m{"role": "member", "verb": "ALL", "path": "/api/v2/applogic/", "action": "Accept"}, 422, []string{"path.taken"}},
+		"force that is no word": {newRow(m{"force": "perhaps"}), 422, []string{"invalid"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w.as("superadmin").JSON(t, "POST", permissions, test.body).WantTokens(t, test.status, test.tokens...)
+		})
+	}
+	diff(t, w.permissions(), before)
+	diff(t, len(w.journal()), 0)
+
+	// Verb and action in any case, outer slashes off; what is not declared reaches no row.
+	a := w.as("superadmin").Form(t, "POST", permissions, url.Values{
+		"role": {"member"}, "verb": {"patch"}, "path": {"/api/v2/peatio/new/"}, "action": {"audit"}, "topic": {"news"},
+		"id": {"1"}, "lock_version": {"77"}, "created_at": {"2001-01-01"}, "updated_at": {"2001-01-01"},
+	})
+	a.Want(t, 201, `201`)
+	diff(t, a.Header.Get("X-Policy-Version"), itoa(w.head()))
+	rows := w.permissions()
+	got := rows[len(rows)-1]
+	diff(t, got, policy.Permission{ID: before[len(before)-1].ID + 1, Role: "member", Verb: "PATCH", Path: "api/v2/peatio/new",
+		Action: "AUDIT", Topic: "news", LockVersion: 1, CreatedAt: w.now, UpdatedAt: w.now})
+	diff(t, len(rows), len(before)+1)
+
+	// The row before and after, in the same transaction.
+	list := w.journal()
+	diff(t, len(list), 1)
+	x := list[0]
+	diff(t, []string{x.ActorUID, x.ActorKind, x.Topic, x.Action, x.Result, x.IP, x.IPCountry, x.UserAgent, x.Data},
+		[]string{"SUPERADMIN", "user", "permissions", "create", "succeed", "203.0.113.7", "Malta", "Firefox/1",
+			fmt.Sprintf(`{"id":%d,"before":null,"after":{"role":"member","verb":"PATCH","path":"api/v2/peatio/new","action":"AUDIT","topic":"news"}}`, got.ID)})
+}
+
+func make256() []byte {
+	b := make([]byte, 256)
+	for i := range b {
+		b[i] = 'a'
+	}
+	return b
+}
+
+// A36…A39, FX-55: the rules of creation hold for changes.
+func TestChangePermission(t *testing.T) {
+	w := newWorld(t)
+	row := w.permission("member", "GET", "api/v2/ranger", policy.Accept)
+	put := func(change m) func(status int, tokens ...string) {
+		change["id"] = row.ID
+		return func(status int, tokens ...string) {
+			t.Helper()
+			a := w.as("superadmin").JSON(t, "PUT", permissions, change)
+			if status == 200 {
+				a.Want(t, 200, `200`)
+				return
+			}
+			a.WantTokens(t, status, tokens...)
+		}
+	}
+	w.now = w.now.Add(time.Hour)
+	put(m{"path": "/api/v2/peatio/ticker"})(200)
+	put(m{"verb": "put", "topic": "x"})(200)
+	put(m{})(200)
+	want := row
+	want.Path, want.Verb, want.Topic, want.LockVersion, want.UpdatedAt = "api/v2/peatio/ticker", "PUT", "x", 3, w.now
+	diff(t, w.permission("member", "PUT", "api/v2/peatio/ticker", policy.Accept), want)
+	diff(t, len(w.journal()), 2)
+	diff(t, w.journal()[0].Data, fmt.Sprintf(`{"id":%d,"before":{"role":"member","verb":"GET","path":"api/v2/peatio/ticker","action":"ACCEPT","topic":""},`+
+		`"after":{"role":"member","verb":"PUT","path":"api/v2/peatio/ticker","action":"ACCEPT","topic":"x"}}`, row.ID))
+
+	put(m{"verb": "foo"})(422, "admin.permissions.invalid_verb")
+	put(m{"action": "ALL"})(422, "admin.permissions.invalid_action")
+	put(m{"role": "nobody"})(422, "admin.permission.role_doesnt_exist")
+	put(m{"path": ""})(422, "admin.permission.empty_path")
+	put(m{"topic": ""})(422, "admin.permission.empty_topic")
+	put(m{"verb": "ALL", "path": "api/v2/applogic"})(422, "path.taken")
+	diff(t, w.permission("member", "PUT", "api/v2/peatio/ticker", policy.Accept), want)
+
+	c := w.as("superadmin")
+	c.JSON(t, "PUT", permissions, m{}).WantTokens(t, 400, "admin.permission.missing_id", "admin.permission.empty_id")
+	c.JSON(t, "PUT", permissions, m{"id": ""}).WantTokens(t, 400, "admin.permission.empty_id")
+	c.JSON(t, "PUT", permissions, m{"id": "x"}).WantTokens(t, 422, "invalid")
+	c.JSON(t, "PUT", permissions, m{"id": 0, "role": "member", "verb": "get", "path": "x", "action": "drop"}).
+		WantTokens(t, 404, "admin.permission.doesnt_exist") // A39
+	c.JSON(t, "PUT", permissions, m{"id": 404404}).WantTokens(t, 404, "admin.permission.doesnt_exist")
+}
+
+func TestRemovePermission(t *testing.T) {
+	w := newWorld(t)
+	c := w.as("superadmin")
+	row := w.permission("member", "GET", "api/v2/ranger", policy.Accept)
+	for _, target := range []string{"", "?id=0", "?id=404404", "?id=x"} {
+		a := c.JSON(t, "DELETE", permissions+target, nil)
+		switch target {
+		case "":
+			a.WantTokens(t, 400, "admin.permission.missing_id", "admin.permission.empty_id")
+		case "?id=x":
+			a.WantTokens(t, 422, "invalid")
+		default:
+			a.WantTokens(t, 404, "admin.permission.doesnt_exist")
+		}
+	}
+	a := c.JSON(t, "DELETE", permissions+"?id="+itoa(row.ID), nil)
+	a.Want(t, 204, "")
+	diff(t, a.Header.Get("X-Policy-Version"), itoa(w.head()))
+	diff(t, slices.ContainsFunc(w.permissions(), func(p policy.Permission) bool { return p.ID == row.ID }), false)
+	diff(t, w.journal()[0].Action, "delete")
+	c.Form(t, "DELETE", permissions, url.Values{"id": {itoa(row.ID)}}). // in a body, too
+										WantTokens(t, 404, "admin.permission.doesnt_exist")
+}
+
+// If-Match holds a change back when the row is of another version.
+func TestPermissionIfMatch(t *testing.T) {
+	w := newWorld(t)
+	row := w.permission("member", "GET", "api/v2/ranger", policy.Accept)
+	put := func(match, topic string) int {
+		a := w.as("superadmin").With("If-Match", match).JSON(t, "PUT", permissions, m{"id": row.ID, "topic": topic})
+		switch a.Status {
+		case 412:
+			a.WantTokens(t, 412, "admin.permission.stale")
+		case 400:
+			a.WantTokens(t, 400, "admin.permission.invalid_if_match")
+		}
+		return a.Status
+	}
+	for _, test := range []struct {
+		match  string
+		status int
+	}{
+		{`1`, 200}, {`1`, 412}, {`"2"`, 200}, {`"7", "3"`, 200}, {`*`, 200}, {`W/"5"`, 412}, {`"5"`, 200},
+		{`x`, 400}, {`"6", `, 400}, {``, 400}, {`6`, 200},
+	} {
+		if got := put(test.match, fmt.Sprintf("t%d", time.Now().UnixNano())); got != test.status {
+			t.Errorf("If-Match %s: got %d, want %d", test.match, got, test.status)
+		}
+	}
+	c := w.as("superadmin")
+	c.With("If-Match", "6").JSON(t, "DELETE", permissions+"?id="+itoa(row.ID), nil).
+		WantTokens(t, 412, "admin.permission.stale")
+	c.With("If-Match", "7").JSON(t, "DELETE", permissions+"?id="+itoa(row.ID), nil).Want(t, 204, "")
+}
+
+// Of two who have seen the same version one wins.
+func TestPermissionRace(t *testing.T) {
+	w := newWorld(t)
+	row := w.permission("member", "GET", "api/v2/ranger", policy.Accept)
+	var all sync.WaitGroup
+	status := make([]int, 8)
+	for i := range status {
+		all.Go(func() {
+			status[i] = w.as("superadmin").With("If-Match", "1").
+				JSON(t, "PUT", permissions, m{"id": row.ID, "topic": fmt.Sprint("t", i)}).Status
+		})
+	}
+	all.Wait()
+	slices.Sort(status)
+	diff(t, status, []int{200, 412, 412, 412, 412, 412, 412, 412})
+	diff(t, len(w.journal()), 1)
+}
+
+// Nobody locks themself or the superadmins out unless they say so, and never the last way
+// in goes (W10).
+func TestPermissionLockOut(t *testing.T) {
+	const lockOut, last = "admin.permission.would_lock_out", "admin.permission.last_superadmin"
+	for name, test := range map[string]struct {
+		method        string
+		row           func(w *world) m
+		refused       string
+		evenWithForce string
+	}{
+		"a DROP above the permissions": {"POST", func(*world) m {
+			return m{"role": "superadmin", "verb": "all", "path": "api/v2/barong", "action": "drop"}
+		}, lockOut, ""},
+		"a DROP for one verb, by the short path": {"POST", func(*world) m {
+			return m{"role": "superadmin", "verb": "delete", "path": "api/v2/admin/permissions", "action": "drop"}
+		}, lockOut, ""},
+		"a DROP elsewhere": {"POST", func(*world) m {
+			return m{"role": "superadmin", "verb": "all", "path": "api/v2/peatio/admin", "action": "drop"}
+		}, "", ""},
+		"a DROP for another role": {"POST", func(*world) m {
+			return m{"role": "technical", "verb": "all", "path": "api/v2/barong", "action": "drop"}
+		}, "", ""},
+		"the ACCEPT by which superadmins get in": {"DELETE", func(w *world) m {
+			return m{"id": w.wayIn().ID}
+		}, lockOut, last},
+		"moving it away": {"PUT", func(w *world) m {
+			return m{"id": w.wayIn().ID, "path": "api/v2/barong/resource/x"}
+		}, lockOut, last},
+		"narrowing it to GET": {"PUT", func(w *world) m {
+			return m{"id": w.wayIn().ID, "verb": "get"}
+		}, lockOut, last},
+		"giving it to another role": {"PUT", func(w *world) m {
+			return m{"id": w.wayIn().ID, "role": "technical", "path": "api/v2/barong/admin/zzz"}
+		}, lockOut, last},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			row := test.row(w)
+			before := w.permissions()
+			a := w.as("superadmin").JSON(t, test.method, permissions, row)
+			if test.refused == "" {
+				if a.Status >= 300 {
+					t.Errorf("got %d %s, want it made", a.Status, a.Body)
+				}
+				return
+			}
+			a.WantTokens(t, 422, test.refused)
+			row["force"] = true
+			a = w.as("superadmin").JSON(t, test.method, permissions, row)
+			if test.evenWithForce != "" {
+				a.WantTokens(t, 422, test.evenWithForce)
+				diff(t, w.permissions(), before)
+				diff(t, len(w.journal()), 0)
+				return
+			}
+			if a.Status >= 300 {
+				t.Errorf("with force: got %d %s, want it made", a.Status, a.Body)
+			}
+			diff(t, jsonField(t, w.journal()[0].Data, "force"), true)
+		})
+	}
+}
+
+// wayIn is the one ACCEPT row by which superadmins reach the permissions.
+func (w *world) wayIn() policy.Permission {
+	w.t.Helper()
+	var found []policy.Permission
+	for _, p := range w.permissions() {
+		if p.Role == "superadmin" && p.Action == policy.Accept && p.Path == "api/v2" {
+			found = append(found, p)
+		}
+	}
+	if len(found) != 1 {
+		w.t.Fatalf("got ways in %v, want one", found)
+	}
+	return found[0]
+}
+
+func jsonField(t testing.TB, text, name string) any {
+	t.Helper()
+	var object m
+	fine(t, json.Unmarshal([]byte(text), &object))
+	return object[name]
+}
+
+// Who holds manage Permission under another role is not locked out by their own hand either,
+// and does not lock superadmins out.
+func TestLockOutOfAnotherRole(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	technical := policy.Permission{Role: "technical", Verb: "ALL", Path: "api/v2/barong/admin/permissions", Action: policy.Accept}
+	fine(t, w.db.AddPermission(ctx, &technical))
+	drop := w.permission("technical", "ALL", "api/v2/barong/admin/permissions", policy.Drop)
+	fine(t, w.db.DeletePermission(ctx, drop.ID))
+	e := policy.Edit{}
+	e.By.UID, e.By.Role = "TECHNICAL", "technical"
+	_, err := w.rules.ChangePermission(ctx, e, policy.PermissionChange{ID: technical.ID, Remove: true})
+	wantErr(t, err, policy.ErrWouldLockOut)
+	role, verb, path, action := "superadmin", "ALL", "api/v2/barong/admin", "DROP"
+	_, err = w.rules.ChangePermission(ctx, e, policy.PermissionChange{Role: &role, Verb: &verb, Path: &path, Action: &action})
+	wantErr(t, err, policy.ErrWouldLockOut)
+}
+
+// Two who take away one of two ways in each do not both succeed.
+func TestLastWayInRace(t *testing.T) {
+	w := newWorld(t)
+	first := w.wayIn()
+	second := policy.Permission{Role: "superadmin", Verb: "ALL", Path: "api/v2/barong/admin/permissions", Action: policy.Accept}
+	fine(t, w.db.AddPermission(t.Context(), &second))
+	var all sync.WaitGroup
+	status := make([]int, 2)
+	for i, id := range []int64{first.ID, second.ID} {
+		all.Go(func() {
+			status[i] = w.as("superadmin").JSON(t, "DELETE", permissions+"?force=true&id="+itoa(id), nil).Status
+		})
+	}
+	all.Wait()
+	slices.Sort(status)
+	diff(t, status, []int{http.StatusNoContent, http.StatusUnprocessableEntity})
+}
+
+// FX-44: the last row of a role that accounts have stays.
+func TestRoleInUse(t *testing.T) {
+	w := newWorld(t)
+	c := w.as("superadmin")
+	remove := func(role string) (last int) {
+		for _, p := range w.permissions() {
+			if p.Role == role {
+				last = c.JSON(t, "DELETE", permissions+"?id="+itoa(p.ID), nil).Status
+			}
+		}
+		return last
+	}
+	diff(t, remove("maker"), 422)
+	left := slices.DeleteFunc(w.permissions(), func(p policy.Permission) bool { return p.Role != "maker" })
+	diff(t, len(left), 1)
+	c.JSON(t, "PUT", permissions, m{"id": left[0].ID, "role": "member", "path": "api/v2/peatio/m"}).
+		WantTokens(t, 422, "admin.permission.role_in_use")
+
+	for _, role := range []string{"sa", "free"} { // a role of nobody may go
+		p := policy.Permission{Role: role, Verb: "ALL", Path: "api/v2/x", Action: policy.Accept}
+		fine(t, w.db.AddPermission(t.Context(), &p))
+	}
+	diff(t, remove("free"), 204)
+}
+
+func wantErr(t testing.TB, err, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Errorf("got error %v, want %v", err, want)
+	}
+}

@@ -1,0 +1,137 @@
+package admin
+
+import (
+	"context"
+	"errors"
+
+	"barong/internal/rest"
+	"barong/policy"
+)
+
+// previewed says which change a preview is about.
+type previewed struct {
+	Operation string `name:"operation" enum:"create,update,delete" value:"admin.preview.invalid_operation" doc:"Absent: update with an id, create without one."`
+	ID        *int64 `name:"id" rule:"nonblank" doc:"Of the row to change or delete."`
+	Force     bool   `name:"force" doc:"What it would be with force."`
+}
+
+// target is the row of the change and whether it is removed: id 0 is a new row.
+func (p previewed) target() (id int64, remove bool, err error) {
+	if p.ID != nil {
+		id = *p.ID
+	}
+	switch {
+	case p.Operation == "create":
+		return 0, false, nil
+	case p.Operation == "" && p.ID == nil:
+		return 0, false, nil
+	case id == 0:
+		return 0, false, policy.ErrNotFound
+	}
+	return id, p.Operation == "delete", nil
+}
+
+type previewedPermission struct {
+	previewed
+	Role   *string `name:"role" rule:"nonblank"`
+	Verb   *string `name:"verb" rule:"nonblank"`
+	Path   *string `name:"path" rule:"nonblank"`
+	Action *string `name:"action" rule:"nonblank"`
+	Topic  *string `name:"topic" rule:"nonblank"`
+}
+
+type previewedRestriction struct {
+	previewed
+	Scope    *string `name:"scope" rule:"nonblank" enum:"continent,country,ip,ip_subnet,all" value:"admin.restriction.invalid_scope"`
+	Category *string `name:"category" rule:"value,nonblank" enum:"whitelist,maintenance,blacklist,blocklogin" value:"admin.restriction.invalid_category"`
+	Value    *string `name:"value" rule:"nonblank"`
+	State    *string `name:"state" rule:"nonblank" enum:"enabled,disabled" value:"admin.restriction.invalid_state"`
+	Code     *int    `name:"code" rule:"nonblank" in:"query"`
+}
+
+// preview is what a change would do.
+type preview struct {
+	PolicyVersion int64    `json:"policy_version" doc:"What it is judged against."`
+	LocksOut      bool     `json:"locks_out" doc:"Whether you, or superadmins, could not put it right."`
+	LockedOut     []string `json:"locked_out" doc:"The roles that could not; * is you, by your address."`
+	Refused       *string  `json:"refused" doc:"The token that the change would be refused with; null when it would be made."`
+	EndsSessions  string   `json:"ends_sessions" doc:"none, matching or all."`
+	Flips         []flip   `json:"flips"`
+	More          int      `json:"more" doc:"Flips that are not listed."`
+	Warnings      []string `json:"warnings"`
+}
+
+// flip is a verdict that would turn.
+type flip struct {
+	Role   string   `json:"role" doc:"* is every role."`
+	Verbs  []string `json:"verbs"`
+	Path   string   `json:"path" doc:"With what may follow it: /* below, .* with a suffix, * going on. Each stands for those paths of its form that no longer path of the list covers."`
+	Client string   `json:"client" doc:"Whose requests: empty is anybody's, else an address, a prefix, a country or continent, or elsewhere."`
+	Before verdict  `json:"before"`
+	After  verdict  `json:"after"`
+}
+
+type verdict struct {
+	Allows bool   `json:"allows"`
+	Status int    `json:"status,omitempty" doc:"Of the restriction that refuses."`
+	Reason string `json:"reason,omitempty"`
+	Audit  bool   `json:"audit,omitempty" doc:"Whether an activity is written."`
+	Topic  string `json:"topic,omitempty"`
+}
+
+func (a *API) previewPermission(ctx context.Context, who staff, in previewedPermission) (preview, error) {
+	id, remove, err := in.target()
+	if err != nil {
+		return preview{}, err
+	}
+	p, err := a.Policy.PreviewPermission(ctx, policy.Edit{By: who.Actor, Force: in.Force}, policy.PermissionChange{
+		ID: id, Remove: remove, Role: in.Role, Verb: in.Verb, Path: in.Path, Action: in.Action, Topic: in.Topic,
+	})
+	if err != nil {
+		return preview{}, tokens(err, permissionTokens())
+	}
+	return previewOf(p, "admin.permission"), nil
+}
+
+func (a *API) previewRestriction(ctx context.Context, who staff, in previewedRestriction) (preview, error) {
+	id, remove, err := in.target()
+	if err != nil {
+		return preview{}, err
+	}
+	p, err := a.Policy.PreviewRestriction(ctx, policy.Edit{By: who.Actor, Force: in.Force}, policy.RestrictionChange{
+		ID: id, Remove: remove, Category: in.Category, Scope: in.Scope, Value: in.Value, State: in.State, Code: in.Code,
+	})
+	if err != nil {
+		return preview{}, tokens(err, nil)
+	}
+	return previewOf(p, "admin.restriction"), nil
+}
+
+func previewOf(p policy.Preview, prefix string) preview {
+	v := preview{
+		PolicyVersion: p.Version, LocksOut: len(p.LocksOut) > 0, LockedOut: append([]string{}, p.LocksOut...),
+		EndsSessions: p.EndsSessions, Flips: make([]flip, 0, len(p.Flips)), More: p.More,
+		Warnings: append([]string{}, p.Warnings...),
+	}
+	for _, r := range []struct {
+		err   error
+		token string
+	}{
+		{policy.ErrRoleInUse, ".role_in_use"}, {policy.ErrWouldLockOut, ".would_lock_out"},
+		{policy.ErrLastSuperadmin, ".last_superadmin"},
+	} {
+		if errors.Is(p.Refusal, r.err) {
+			token := prefix + r.token
+			v.Refused = &token
+		}
+	}
+	for _, f := range p.Flips {
+		v.Flips = append(v.Flips, flip{
+			Role: f.Role, Verbs: f.Verbs, Path: f.Path, Client: f.Client,
+			Before: verdict(f.Before), After: verdict(f.After),
+		})
+	}
+	return v
+}
+
+var _ rest.Tokens = invalid{}

@@ -1,0 +1,349 @@
+package admin_test
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"barong/internal/account"
+	"barong/internal/rest/resttest"
+	"barong/policy"
+)
+
+const (
+	restrictions = base + "/restrictions"
+	access       = "/api/v2/identity/users/access"
+)
+
+func newRule(change m) m {
+	row := m{"scope": "ip", "value": "192.0.2.1", "category": "blacklist"}
+	for k, v := range change {
+		if v == nil {
+			delete(row, k)
+		} else {
+			row[k] = v
+		}
+	}
+	return row
+}
+
+// A51…A55: filters, the time range, exact members (admin 5).
+func TestListRestrictions(t *testing.T) {
+	w := newWorld(t)
+	seeded := len(w.restrictions())
+	old := w.now
+	w.now = w.now.Add(48 * time.Hour)
+	row := w.addRestriction(policy.Restriction{Category: "blacklist", Scope: "ip", Value: "2001:db8::1", Code: 418})
+	c := w.as("technical")
+	c.Get(t, restrictions+"?scope=ip&category=blacklist&from="+itoa(w.now.Unix())).Want(t, 200, fmt.Sprintf(
+		`[{"id":%d,"category":"blacklist","scope":"ip","value":"2001:db8::1","code":418,"state":"enabled",
+		"created_at":"2026-11-23T08:00:00Z","updated_at":"2026-11-23T08:00:00Z","lock_version":1}]`, row.ID))
+	for query, want := range map[string]int{
+		"":                                          seeded + 1,
+		"?scope=ip":                                 2,
+		"?scope=country":                            2,
+		"?category=blacklist&scope=continent":       1,
+		"?from=" + itoa(w.now.Unix()):               1,
+		"?from=" + itoa(w.now.Unix()+1):             0,
+		"?to=" + itoa(old.Unix()):                   seeded,
+		"?to=" + itoa(old.Unix()-1):                 0,
+		"?range=updated&from=" + itoa(w.now.Unix()): 1,
+		"?from=9223372036854775807":                 0,
+		"?to=9223372036854775807":                   seeded + 1,
+		"?from=-9223372036854775808":                seeded + 1,
+		"?range=created&from=" + itoa(old.Unix()) + "&to=" + itoa(old.Unix()): seeded,
+	} {
+		var got []m
+		c.Get(t, restrictions+query).Into(t, &got)
+		if len(got) != want {
+			t.Errorf("%s: got %d rows, want %d", query, len(got), want)
+		}
+	}
+	a := c.Get(t, restrictions+"?limit=1")
+	diff(t, a.Header.Get("Total"), fmt.Sprint(seeded+1))
+	for query, tokens := range map[string][]string{
+		"?scope=office":    {"admin.restriction.invalid_scope"},
+		"?scope=":          {"admin.restriction.empty_scope", "admin.restriction.invalid_scope"},
+		"?category=allow":  {"admin.restriction.invalid_category"},
+		"?category=":       {"admin.restriction.empty_category", "admin.restriction.invalid_category"},
+		"?range=deleted":   {"admin.restriction.invalid_range"},
+		"?from=12abc&to=x": {"invalid"}, // W3: read strictly
+		"?limit=0":         {"invalid_limit"},
+	} {
+		c.Get(t, restrictions+query).WantTokens(t, 422, tokens...)
+	}
+}
+
+// A59…A65 with design D2, D6, FX-22, FX-23, FX-57, AZ-49.
+func TestAddRestriction(t *testing.T) {
+	w := newWorld(t)
+	before := w.restrictions()
+	const prefix = "admin.restriction."
+	for name, test := range map[string]struct {
+		body   m
+		status int
+		tokens []string
+	}{
+		"nothing": {m{}, 400, []string{
+			prefix + "missing_scope", prefix + "empty_scope", prefix + "invalid_scope",
+			prefix + "missing_value", prefix + "empty_value",
+			prefix + "missing_category", prefix + "invalid_category", prefix + "empty_category"}},
+		"blanks": {newRule(m{"scope": "", "value": " ", "category": ""}), 400, []string{
+			prefix + "empty_scope", prefix + "invalid_scope", prefix + "empty_value",
+			prefix + "invalid_category", prefix + "empty_category"}},
+		"A63":                        {newRule(m{"scope": "office", "state": "running"}), 422, []string{prefix + "invalid_scope", prefix + "invalid_state"}},
+		"A65":                        {newRule(m{"category": "allow"}), 422, []string{prefix + "invalid_category"}},
+		"A64":                        {newRule(m{"value": "127.a.b.c"}), 422, []string{"value.invalid"}},
+		"FX-22":                      {newRule(m{"scope": "ip_subnet", "value": "300.1.1.0/24"}), 422, []string{"value.invalid"}},
+		"no country":                 {newRule(m{"scope": "country", "value": "Atlantis"}), 422, []string{"value.invalid"}},
+		"a value too long":           {newRule(m{"scope": "all", "value": strings.Repeat("a", 65)}), 422, []string{"value.too_long"}},
+		"a blank state":              {newRule(m{"state": ""}), 422, []string{prefix + "empty_state", prefix + "invalid_state"}},
+		"a blank code":               {newRule(m{"code": ""}), 422, []string{prefix + "empty_code"}},
+		"a code that is no number":   {newRule(m{"code": "x"}), 422, []string{"invalid"}},
+		"a code that allows (FX-23)": {newRule(m{"code": 200}), 422, []string{"code.invalid"}},
+		"code 0":                     {newRule(m{"code": 0}), 422, []string{"code.invalid"}},
+		"A60 as FX-23 has it":        {newRule(m{"code": 522}), 422, []string{"code.invalid"}},
+		"an equal row":               {newRule(m{"value": "164.116.47.255"}), 422, []string{"value.taken"}},
+		"an equal row, in IPv6":      {newRule(m{"value": "::ffff:164.116.47.255"}), 422, []string{"value.taken"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w.as("superadmin").JSON(t, "POST", restrictions, test.body).WantTokens(t, test.status, test.tokens...)
+		})
+	}
+	diff(t, w.restrictions(), before)
+	diff(t, len(w.journal()), 0)
+
+	for _, test := range []struct {
+		body  m
+		value string
+		code  int
+		state string
+	}{
+		{newRule(nil), "192.0.2.1", 401, "enabled"},
+		{newRule(m{"value": "2001:DB8:0::1", "state": "disabled"}), "2001:db8::1", 401, "disabled"},
+		{newRule(m{"scope": "ip_subnet", "value": "192.0.2.9/28", "code": 499}), "192.0.2.0/28", 499, "enabled"},
+		{newRule(m{"scope": "country", "value": "panama"}), "PA", 423, "enabled"},
+		{newRule(m{"scope": "continent", "value": "South America", "state": "disabled", "category": "maintenance"}), "SA", 471, "disabled"},
+		{newRule(m{"category": "whitelist", "code": 418}), "192.0.2.1", 401, "enabled"},
+	} {
+		test.body["id"], test.body["lock_version"], test.body["created_at"] = 1, 9, "2001-01-01"
+		a := w.as("superadmin").JSON(t, "POST", restrictions, test.body)
+		a.Want(t, 201, `201`)
+		diff(t, a.Header.Get("X-Policy-Version"), itoa(w.head()))
+		rows := w.restrictions()
+		r := rows[len(rows)-1]
+		diff(t, []any{r.Value, r.Code, r.State, r.LockVersion, r.CreatedAt}, []any{test.value, test.code, test.state, int64(1), w.now})
+	}
+	rows := w.restrictions()
+	diff(t, w.journal()[0].Data, fmt.Sprintf(
+		`{"id":%d,"before":null,"after":{"category":"whitelist","scope":"ip","value":"192.0.2.1","code":401,"state":"enabled"}}`, rows[len(rows)-1].ID))
+}
+
+// T-ADMR-5, admin 8.5.
+func TestChangeRestriction(t *testing.T) {
+	w := newWorld(t)
+	row := w.addRestriction(policy.Restriction{Category: "blacklist", Scope: "ip", Value: "192.0.2.1", Code: 418})
+	w.addRestriction(policy.Restriction{Category: "blacklist", Scope: "ip", Value: "192.0.2.2"})
+	c := w.as("superadmin")
+	put := func(change m) int {
+		t.Helper()
+		change["id"] = row.ID
+		return c.JSON(t, "PUT", restrictions, change).Status
+	}
+	now := func() policy.Restriction {
+		for _, r := range w.restrictions() {
+			if r.ID == row.ID {
+				return r
+			}
+		}
+		t.Fatal("gone")
+		return row
+	}
+	diff(t, put(m{"state": "disabled"}), 200)
+	diff(t, now().State, "disabled")
+	diff(t, put(m{"category": "maintenance"}), 200)
+	diff(t, now().Code, 418) // keeps the old code
+	diff(t, put(m{"category": "whitelist", "code": 499}), 200)
+	diff(t, now().Code, 401)
+	diff(t, put(m{"category": "blacklist", "scope": "country", "value": "CHL"}), 200)
+	diff(t, []any{now().Scope, now().Value, now().Code}, []any{"country", "CL", 401})
+	c.JSON(t, "PUT", restrictions, m{"id": row.ID, "scope": "ip"}).WantTokens(t, 422, "value.invalid")
+	c.JSON(t, "PUT", restrictions, m{"id": row.ID, "scope": "ip", "value": "192.0.2.2"}).WantTokens(t, 422, "value.taken")
+	c.JSON(t, "PUT", restrictions, m{"id": row.ID, "category": ""}).
+		WantTokens(t, 422, "admin.restriction.invalid_category", "admin.restriction.empty_category")
+	c.JSON(t, "PUT", restrictions, m{}).WantTokens(t, 400, "admin.restriction.missing_id", "admin.restriction.empty_id")
+	c.JSON(t, "PUT", restrictions, m{"id": 404404}).WantTokens(t, 404, "admin.restriction.doesnt_exist")
+	c.JSON(t, "PUT", restrictions, m{"id": 0}).WantTokens(t, 404, "admin.restriction.doesnt_exist")
+	c.With("If-Match", "1").JSON(t, "PUT", restrictions, m{"id": row.ID, "state": "enabled"}).
+		WantTokens(t, 412, "admin.restriction.stale")
+	diff(t, now().LockVersion, int64(5))
+	c.With("If-Match", `"5"`).JSON(t, "DELETE", restrictions+"?id="+itoa(row.ID), nil).Want(t, 204, "")
+	c.JSON(t, "DELETE", restrictions+"?id="+itoa(row.ID), nil).WantTokens(t, 404, "admin.restriction.doesnt_exist")
+	c.JSON(t, "DELETE", restrictions, nil).WantTokens(t, 400, "admin.restriction.missing_id", "admin.restriction.empty_id")
+	diff(t, w.journal()[0].Topic, "restrictions")
+}
+
+// W12: who would shut themself out must say so.
+func TestRestrictionLockOut(t *testing.T) {
+	white := policy.Restriction{Category: "whitelist", Scope: "ip", Value: home.String()}
+	for name, test := range map[string]struct {
+		there   []policy.Restriction
+		change  m
+		refused bool
+	}{
+		"maintenance for all":            {nil, m{"category": "maintenance", "scope": "all", "value": "everything"}, true},
+		"disabled, it shuts nobody out":  {nil, m{"category": "maintenance", "scope": "all", "value": "everything", "state": "disabled"}, false},
+		"maintenance behind a whitelist": {[]policy.Restriction{white}, m{"category": "maintenance", "scope": "all", "value": "everything"}, false},
+		"a blacklist of the own network": {nil, m{"category": "blacklist", "scope": "ip_subnet", "value": "203.0.113.0/24"}, true},
+		"a blacklist of another":         {nil, m{"category": "blacklist", "scope": "ip_subnet", "value": "198.51.100.0/24"}, false},
+		"blocklogin of the own address":  {nil, m{"category": "blocklogin", "scope": "ip", "value": home.String()}, true},
+		"blocklogin of all":              {nil, m{"category": "blocklogin", "scope": "all", "value": "everything"}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			for _, r := range test.there {
+				w.addRestriction(r)
+			}
+			before := len(w.restrictions())
+			a := w.as("admin").JSON(t, "POST", restrictions, test.change)
+			if !test.refused {
+				a.Want(t, 201, `201`)
+				return
+			}
+			a.WantTokens(t, 422, "admin.restriction.would_lock_out")
+			diff(t, len(w.restrictions()), before)
+			test.change["force"] = true
+			w.as("admin").JSON(t, "POST", restrictions, test.change).Want(t, 201, `201`)
+			diff(t, jsonField(t, w.journal()[0].Data, "force"), true)
+		})
+	}
+	w := newWorld(t)
+	row := w.addRestriction(white)
+	w.addRestriction(policy.Restriction{Category: "maintenance", Scope: "all", Value: "everything"})
+	c := w.as("superadmin")
+	c.JSON(t, "DELETE", restrictions+"?id="+itoa(row.ID), nil).WantTokens(t, 422, "admin.restriction.would_lock_out")
+	c.JSON(t, "PUT", restrictions, m{"id": row.ID, "state": "disabled"}).WantTokens(t, 422, "admin.restriction.would_lock_out")
+	w.ip = netip.MustParseAddr("198.51.100.1") // was shut out before: nothing gets worse
+	c.JSON(t, "DELETE", restrictions+"?id="+itoa(row.ID), nil).Want(t, 204, "")
+}
+
+// A56…A58, AZ-60, FX-25: the token is shown once and kept as a hash.
+func TestWhitelink(t *testing.T) {
+	w := newWorld(t)
+	c := w.as("superadmin")
+	for name, test := range map[string]struct {
+		body   m
+		tokens []string
+	}{
+		"A58":           {m{"expire_time": 31}, []string{"invalid_expire"}},
+		"too short":     {m{"expire_time": 0}, []string{"invalid_expire"}},
+		"no number":     {m{"expire_time": "x"}, []string{"invalid", "invalid_expire"}},
+		"blank":         {m{"expire_time": "", "range": ""}, []string{"admin.restriction.empty_expire_time", "admin.restriction.empty_range", "invalid_range"}},
+		"another range": {m{"range": "week"}, []string{"invalid_range"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.JSON(t, "POST", restrictions+"/whitelink", test.body).WantTokens(t, 422, test.tokens...)
+		})
+	}
+	for _, test := range []struct {
+		body m
+		life time.Duration
+	}{
+		{nil, 24 * time.Hour}, {m{"expire_time": 30}, 30 * 24 * time.Hour}, {m{"expire_time": 2, "range": "hour"}, 2 * time.Hour},
+	} {
+		made := w.now
+		token := w.whitelink(test.body)
+		if !regexp.MustCompile(`^[0-9a-f]{64}$`).MatchString(token) {
+			t.Errorf("got token %q, want 64 hex digits", token)
+		}
+		if data := w.journal()[0].Data; strings.Contains(data, token) || !strings.Contains(data, made.Add(test.life).Format(time.RFC3339Nano)) {
+			t.Errorf("activity says %s, want the end and no token", data)
+		}
+		w.now = made.Add(test.life)
+		w.redeem(token, "198.51.100.9").WantTokens(t, 422, "identity.user.access.invalid_token")
+		w.now = made.Add(test.life - time.Microsecond)
+		w.ip = netip.AddrFrom4([4]byte{198, 51, 100, byte(len(w.restrictions()))})
+		w.redeem(token, w.ip.String()).Want(t, 200, `200`)
+	}
+}
+
+func (w *world) whitelink(body m) string {
+	w.t.Helper()
+	var out struct {
+		Token string `json:"whitelink_token"`
+	}
+	a := w.as("superadmin").JSON(w.t, "POST", restrictions+"/whitelink", body)
+	diff(w.t, a.Status, 201)
+	a.Into(w.t, &out)
+	return out.Token
+}
+
+// AZ-61 as FX-25, D1, D2 and FX-22 have it.
+func TestRedeemWhitelink(t *testing.T) {
+	w := newWorld(t)
+	token := w.whitelink(nil)
+	w.client.JSON(t, "POST", access, m{}).
+		WantTokens(t, 400, "identity.user.missing_whitelink_token", "identity.user.empty_whitelink_token")
+	w.client.JSON(t, "POST", access, m{"whitelink_token": " "}).WantTokens(t, 400, "identity.user.empty_whitelink_token")
+	w.client.JSON(t, "POST", access+"?whitelink_token="+token, nil). // D19
+										WantTokens(t, 400, "identity.user.missing_whitelink_token", "identity.user.empty_whitelink_token")
+	for _, wrong := range []string{strings.Repeat("0", 64), token[:63], strings.ToUpper(token), "policy"} {
+		w.redeem(wrong, "198.51.100.1").WantTokens(t, 422, "identity.user.access.invalid_token")
+	}
+	// What cannot be made leaves the link alone.
+	taken := w.addRestriction(policy.Restriction{Category: "whitelist", Scope: "ip", Value: "198.51.100.1"})
+	w.redeem(token, taken.Value).WantTokens(t, 422, "value.taken")
+	w.redeem(token, "").WantTokens(t, 422, "value.invalid")
+
+	version := w.head()
+	w.redeem(token, "2001:db8::7").Want(t, 200, `200`)
+	diff(t, w.head(), version+1)
+	rows := w.restrictions()
+	r := rows[len(rows)-1]
+	diff(t, []any{r.Category, r.Scope, r.Value, r.State, r.Code}, []any{"whitelist", "ip", "2001:db8::7", "enabled", 401})
+	x := w.journal()[0]
+	diff(t, []string{x.ActorUID, x.Action, x.IP, x.Data}, []string{"SUPERADMIN", "whitelink::redeem", "2001:db8::7", fmt.Sprintf(
+		`{"id":%d,"before":null,"after":{"category":"whitelist","scope":"ip","value":"2001:db8::7","code":401,"state":"enabled"}}`, r.ID)})
+	w.redeem(token, "198.51.100.2").WantTokens(t, 422, "identity.user.access.invalid_token")
+}
+
+func (w *world) redeem(token, ip string) resttest.Answer {
+	w.t.Helper()
+	if w.ip = (netip.Addr{}); ip != "" {
+		w.ip = netip.MustParseAddr(ip)
+	}
+	return w.client.Form(w.t, "POST", access, url.Values{"whitelink_token": {token}})
+}
+
+// FX-25: of many who redeem at once one gets in.
+func TestRedeemRace(t *testing.T) {
+	w := newWorld(t)
+	token := w.whitelink(nil)
+	before := len(w.restrictions())
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			c := account.Client{IP: netip.AddrFrom4([4]byte{198, 51, 100, byte(i)})}
+			if _, err := w.rules.RedeemWhitelink(t.Context(), c, token); err != nil && !errors.Is(err, policy.ErrWhitelink) {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	diff(t, len(w.restrictions()), before+1)
+}
+
+// Enabling blocklogin ends sessions (AZ-50, design D11); the store's suite has the details.
+func TestBlockloginEndsSessions(t *testing.T) {
+	w := newWorld(t)
+	epoch := must[int64](t)(w.db.Epoch(t.Context()))
+	w.as("superadmin").JSON(t, "POST", restrictions,
+		m{"category": "blocklogin", "scope": "all", "value": "everything", "force": true}).Want(t, 201, `201`)
+	diff(t, must[int64](t)(w.db.Epoch(t.Context())), epoch+1)
+}

@@ -1,0 +1,45 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"barong/internal/account"
+	"barong/internal/rest"
+	"barong/policy"
+)
+
+// Whitelinks is what this package asks of policy.Service.
+type Whitelinks interface {
+	// RedeemWhitelink puts the client's address on the whitelist: policy.ErrWhitelink,
+	// policy.ErrTaken, policy.Invalid.
+	RedeemWhitelink(ctx context.Context, c account.Client, token string) (version int64, err error)
+}
+
+// errNoAddress says that the client has no address that a restriction can name.
+var errNoAddress = errors.New("identity: the client has no address")
+
+type access struct {
+	Token string `name:"whitelink_token" rule:"required,nonblank" in:"body" doc:"What staff handed out."`
+}
+
+func (a *API) access(g *rest.Group) {
+	rest.Add(g, rest.Op{
+		Method: http.MethodPost, Path: "/access", Status: http.StatusOK,
+		Summary: "Put your address on the whitelist, by a link that staff made.",
+		Errors: []rest.Failure{
+			rest.On(policy.ErrWhitelink, http.StatusUnprocessableEntity, "identity.user.access.invalid_token"),
+			rest.On(policy.ErrTaken, http.StatusUnprocessableEntity, "value.taken"),
+			rest.On(errNoAddress, http.StatusUnprocessableEntity, "value.invalid"),
+		},
+	}, anyone(a, a.redeem))
+}
+
+func (a *API) redeem(ctx context.Context, who visitor, in access) (rest.None, error) {
+	_, err := a.Whitelinks.RedeemWhitelink(ctx, who.Client, in.Token)
+	if _, bad := errors.AsType[policy.Invalid](err); bad {
+		err = errNoAddress
+	}
+	return rest.None{}, err
+}

@@ -1,0 +1,85 @@
+// Package caller finds out who calls a REST endpoint: the client behind the request and, from
+// its bearer token, the user and the account.Actor that services act for.
+//
+// What somebody may do is not decided here: that is the edges' and the services' part.
+//
+//	*http.Request ──► Client                    address, country, user agent
+//	              ──► SignedIn ──► Verifier ──► user row, which may act ──► account.Actor
+package caller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"barong/internal/account"
+)
+
+// Refusals of SignedIn. A uid without a user row, as a service account's, is
+// account.ErrNotFound.
+var (
+	ErrNoToken   = errors.New("caller: no valid bearer token")
+	ErrNotActive = errors.New("caller: the user may not act")
+)
+
+// A Verifier says whose a bearer token is; token.Minter is one.
+type Verifier interface {
+	// Verify takes the JWT alone; every error means that it is refused.
+	Verify(jwt string, now time.Time) (uid string, err error)
+}
+
+// Users loads accounts; account.Store is one.
+type Users interface {
+	// User loads by uid; account.ErrNotFound.
+	User(ctx context.Context, uid string) (account.User, error)
+}
+
+// A Desk is where callers are looked at.
+type Desk struct {
+	Users  Users
+	Tokens Verifier
+	// ClientIP is the caller's address, as decisions see it.
+	ClientIP func(*http.Request) netip.Addr
+	// Country names an address's country for activities; nil when nothing knows.
+	Country func(netip.Addr) string
+	Now     func() time.Time
+}
+
+// Client is where r comes from.
+func (d Desk) Client(r *http.Request) account.Client {
+	c := account.Client{IP: d.ClientIP(r), UserAgent: r.UserAgent()}
+	if d.Country != nil {
+		c.Country = d.Country(c.IP)
+	}
+	return c
+}
+
+// SignedIn returns the user of r's bearer token as it is in the database now: role, level
+// and state are never the token's. ErrNoToken, ErrNotActive, account.ErrNotFound; any other
+// error is an outage.
+func (d Desk) SignedIn(r *http.Request) (account.User, account.Actor, error) {
+	sent := r.Header.Values("Authorization")
+	if len(sent) != 1 {
+		return account.User{}, account.Actor{}, ErrNoToken
+	}
+	jwt, ok := strings.CutPrefix(sent[0], "Bearer ")
+	if !ok {
+		return account.User{}, account.Actor{}, ErrNoToken
+	}
+	uid, err := d.Tokens.Verify(jwt, d.Now())
+	if err != nil {
+		return account.User{}, account.Actor{}, ErrNoToken
+	}
+	u, err := d.Users.User(r.Context(), uid)
+	if err != nil {
+		return account.User{}, account.Actor{}, fmt.Errorf("load the caller: %w", err)
+	}
+	if !account.MayAct(u.State) {
+		return account.User{}, account.Actor{}, ErrNotActive
+	}
+	return u, account.Actor{UID: u.UID, Role: u.Role, Client: d.Client(r)}, nil
+}

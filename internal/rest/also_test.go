@@ -1,0 +1,87 @@
+package rest_test
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"testing"
+
+	"barong/internal/rest"
+	"barong/internal/rest/resttest"
+)
+
+type stamped struct {
+	Version int64  `header:"X-Version" doc:"Which one."`
+	Note    string `header:"X-Note" doc:"A note."`
+}
+
+type conditional struct {
+	Kind    string  `name:"kind" rule:"required,value,nonblank" enum:"a,b" value:"bad_kind"`
+	Color   string  `name:"color" rule:"required,nonblank" enum:"red" value:"bad_color"`
+	IfMatch *string `name:"If-Match" in:"header" doc:"The version that is meant."`
+}
+
+// Headers of outputs and inputs are sent, read from nowhere else, and in the document.
+func TestDeclaredHeaders(t *testing.T) {
+	s, err := rest.New(rest.Config{Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got *string
+	anyone := rest.Guard[string]{Admit: func(*http.Request) (string, error) { return "", nil }}
+	g := s.Group("test").At("/things", "thing")
+	for _, status := range []int{http.StatusOK, http.StatusNoContent} {
+		method := map[int]string{200: "PUT", 204: "DELETE"}[status]
+		rest.Add(g, rest.Op{Method: method, Status: status, Summary: "Change."}, rest.Guarded(anyone,
+			func(_ context.Context, _ string, in conditional) (out rest.Also[rest.None, stamped], err error) {
+				got = in.IfMatch
+				out.Headers.Version = 7
+				return out, nil
+			}))
+	}
+	c := resttest.New(t, s)
+	good := map[string]any{"kind": "a", "color": "red", "If-Match": "from the body"}
+	a := c.JSON(t, "PUT", "/api/v2/test/things?If-Match=query", good)
+	a.Want(t, 200, `200`)
+	if a.Header.Get("X-Version") != "7" || a.Header.Values("X-Note") != nil {
+		t.Errorf("got headers %v, want X-Version alone", a.Header)
+	}
+	if got != nil {
+		t.Errorf("If-Match: got %q without the header", *got)
+	}
+	a = c.With("If-Match", `"1"`).JSON(t, "DELETE", "/api/v2/test/things", good)
+	a.Want(t, 204, "")
+	if a.Header.Get("X-Version") != "7" || got == nil || *got != `"1"` {
+		t.Errorf("got %v and If-Match %v", a.Header, got)
+	}
+
+	doc, err := s.Document("test", "0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	op := doc.Paths.Find("/test/things").Put
+	if p := op.Parameters.GetByInAndName("header", "If-Match"); p == nil || p.Required {
+		t.Errorf("the document has If-Match as %+v", p)
+	}
+	if h := op.Responses.Status(200).Value.Headers; h["X-Version"] == nil || h["X-Note"] == nil {
+		t.Errorf("the document has headers %v", h)
+	}
+	if op.RequestBody.Value.Content["application/json"].Schema.Value.Properties["If-Match"] != nil {
+		t.Error("the document has If-Match in the body")
+	}
+}
+
+// "value" before "nonblank" turns the order of their tokens.
+func TestValueFirst(t *testing.T) {
+	s, err := rest.New(rest.Config{Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	anyone := rest.Guard[string]{Admit: func(*http.Request) (string, error) { return "", nil }}
+	rest.Add(s.Group("test").At("/things", "thing"), rest.Op{Method: "POST", Status: 200, Summary: "Make."},
+		rest.Guarded(anyone, func(context.Context, string, conditional) (rest.None, error) { return rest.None{}, nil }))
+	c := resttest.New(t, s)
+	c.JSON(t, "POST", "/api/v2/test/things", nil).WantTokens(t, 400,
+		"test.thing.missing_kind", "bad_kind", "test.thing.empty_kind",
+		"test.thing.missing_color", "test.thing.empty_color", "bad_color")
+}

@@ -1,0 +1,58 @@
+package view
+
+import (
+	"barong/internal/account"
+	"barong/internal/audit"
+)
+
+// activity is what the shapes of activities begin with.
+type activity struct {
+	UserIP        string  `json:"user_ip"`
+	UserIPCountry string  `json:"user_ip_country"`
+	UserAgent     string  `json:"user_agent"`
+	Topic         string  `json:"topic"`
+	Action        string  `json:"action"`
+	Result        string  `json:"result" doc:"succeed, failed or denied."`
+	Data          *string `json:"data" doc:"JSON text."`
+}
+
+func activityOf(a audit.Activity) activity {
+	v := activity{
+		UserIP: a.IP, UserIPCountry: a.IPCountry, UserAgent: a.UserAgent, Topic: a.Topic,
+		Action: a.Action, Result: a.Result,
+	}
+	if a.Data != "" {
+		v.Data = &a.Data
+	}
+	return v
+}
+
+// ActivityWithUser is what a user did, as staff see it (admin 5).
+type ActivityWithUser struct {
+	activity
+	User      User `json:"user"`
+	CreatedAt Time `json:"created_at"`
+}
+
+// ActivityWithUserOf shows a, done by u.
+func ActivityWithUserOf(a audit.Activity, u account.User) ActivityWithUser {
+	return ActivityWithUser{activity: activityOf(a), User: UserOf(u), CreatedAt: Time(a.CreatedAt)}
+}
+
+// AdminActivity is what staff did, as staff see it (admin 5).
+type AdminActivity struct {
+	activity
+	Admin     User  `json:"admin"`
+	Target    *User `json:"target"`
+	CreatedAt Time  `json:"created_at"`
+}
+
+// AdminActivityOf shows a, done by admin to target, nil for none.
+func AdminActivityOf(a audit.Activity, admin account.User, target *account.User) AdminActivity {
+	v := AdminActivity{activity: activityOf(a), Admin: UserOf(admin), CreatedAt: Time(a.CreatedAt)}
+	if target != nil {
+		u := UserOf(*target)
+		v.Target = &u
+	}
+	return v
+}
