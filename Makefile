@@ -33,9 +33,10 @@ lint: ## golangci-lint at the version that CI uses
 	scripts/golangci-lint run
 
 .PHONY: generate
-generate: ## Rewrite the files that are made from code: docs/configuration.md, docs/openapi.json
+generate: ## Rewrite the files that are made from code: docs/configuration.md, docs/openapi*.json
 	go run ./cmd/barong config docs > docs/configuration.md
 	go run ./cmd/barong openapi user > docs/openapi.json
+	go run ./cmd/barong openapi admin > docs/openapi-admin.json
 
 .PHONY: fuzz
 fuzz: ## Every fuzz target for a few seconds (FUZZTIME=10s)

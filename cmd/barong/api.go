@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"barong/admin"
 	"barong/identity"
 	"barong/internal/account"
 	"barong/internal/config"
@@ -15,20 +16,24 @@ import (
 	"barong/internal/session"
 	"barong/internal/store"
 	"barong/internal/token"
+	"barong/policy"
 	"barong/resource"
 )
 
 // apiParts is what the REST APIs are made of.
 type apiParts struct {
-	settings config.Settings
-	log      *slog.Logger
-	accounts *account.Service
-	sessions *session.Manager
-	store    *store.DB
-	verifier *token.Minter
-	keys     *token.Keys
-	clientIP func(*http.Request) netip.Addr
-	country  func(netip.Addr) string
+	settings  config.Settings
+	log       *slog.Logger
+	accounts  *account.Service
+	sessions  *session.Manager
+	store     *store.DB
+	verifier  *token.Minter
+	keys      *token.Keys
+	rules     *policy.Service
+	abilities policy.Abilities
+	explain   admin.Explainer
+	clientIP  func(*http.Request) netip.Addr
+	country   func(netip.Addr) string
 }
 
 // newAPI mounts every endpoint. The OpenAPI document comes from what is mounted here.
@@ -36,7 +41,7 @@ func newAPI(p apiParts) (*rest.Server, error) {
 	s := p.settings
 	server, err := rest.New(rest.Config{
 		Log: p.log, MaxBody: int64(s.REST.MaxBody), ClientIP: p.clientIP,
-		Outages: []error{secret.ErrBusy},
+		Outages: []error{secret.ErrBusy}, Unavailable: unavailable,
 		CORS: rest.CORS{
 			Origins: s.REST.CORSOrigins, MaxAge: s.REST.CORSMaxAge, Credentials: s.REST.CORSCredentials,
 		},
@@ -51,12 +56,19 @@ func newAPI(p apiParts) (*rest.Server, error) {
 			SessionName: s.Session.Name, InsecureCookie: !s.SecureCookie(), Origins: s.REST.CORSOrigins,
 			Build: identity.Build{Tag: b.Version, SHA: b.Commit, BuiltAt: built},
 		},
-		Users: p.store, Accounts: p.accounts, Sessions: p.sessions, ClientIP: p.clientIP, Now: time.Now, Log: p.log,
+		Users: p.store, Accounts: p.accounts, Sessions: p.sessions, Whitelinks: p.rules,
+		ClientIP: p.clientIP, Country: p.country,
+		Now: time.Now, Log: p.log,
 	}).Mount(server)
 	(&resource.API{
 		Config: resource.Config{SessionName: s.Session.Name, InsecureCookie: !s.SecureCookie()},
 		Users:  p.store, Accounts: p.accounts, Sessions: p.sessions, Tokens: p.verifier,
-		ClientIP: p.clientIP, Now: time.Now, Log: p.log,
+		ClientIP: p.clientIP, Country: p.country,
+		Now: time.Now, Log: p.log,
+	}).Mount(server)
+	(&admin.API{
+		Users: p.store, Tokens: p.verifier, Policy: p.rules, Activities: p.store, Abilities: p.abilities, Explain: p.explain,
+		ClientIP: p.clientIP, Country: p.country, Now: time.Now,
 	}).Mount(server)
 	maxAge := s.Token.JWKSMaxAge
 	if p.keys != nil {
@@ -66,7 +78,7 @@ func newAPI(p apiParts) (*rest.Server, error) {
 }
 
 type openAPICmd struct {
-	API string `arg:"" enum:"user" default:"user" help:"user: what people and bots call."`
+	API string `arg:"" enum:"user,admin" default:"user" help:"user: what people and bots call; admin: what staff calls."`
 }
 
 func (c openAPICmd) Run(term *terminal) error {
@@ -78,7 +90,8 @@ func (c openAPICmd) Run(term *terminal) error {
 	if err != nil {
 		return err
 	}
-	doc, err := server.Document("Barong user API", "2", "identity", "public", "resource")
+	namespaces := map[string][]string{"user": {"identity", "public", "resource"}, "admin": {"admin"}}
+	doc, err := server.Document("Barong "+c.API+" API", "2", namespaces[c.API]...)
 	if err != nil {
 		return err
 	}

@@ -17,12 +17,12 @@ type configCmd struct {
 type configCheckCmd struct{}
 
 func (configCheckCmd) Run(term *terminal) error {
-	s, err := config.Load(term.environ)
+	s, _, err := load(term)
 	if err != nil {
 		return err
 	}
-	if _, err := policyFiles(s); err != nil {
-		return errUsage{err}
+	if _, err := openGeo(s); err != nil {
+		return err
 	}
 	fmt.Fprintln(term.out, "The configuration is good.")
 	return nil
@@ -36,7 +36,7 @@ func (configDocsCmd) Run(term *terminal) error {
 }
 
 type configDefaultsCmd struct {
-	Name string `arg:"" optional:"" help:"settings (default), or a built-in file: seeds, authz_rules, config."`
+	Name string `arg:"" optional:"" help:"settings (default), or a built-in file: seeds, authz_rules, config, abilities."`
 }
 
 func (c configDefaultsCmd) Run(term *terminal) error {
@@ -44,9 +44,13 @@ func (c configDefaultsCmd) Run(term *terminal) error {
 		_, err := fmt.Fprint(term.out, config.YAML())
 		return err
 	}
-	text, ok := policy.Default(c.Name)
+	name := c.Name
+	if name == "config" { // as its variable is called
+		name = "barong"
+	}
+	text, ok := policy.Default(name)
 	if !ok {
-		return errUsage{fmt.Errorf("config defaults: no built-in file %q; there are settings, %s",
+		return usageError{fmt.Errorf("config defaults: no built-in file %q; there are settings, %s",
 			c.Name, strings.Join(policy.DefaultNames(), ", "))}
 	}
 	_, err := term.out.Write(text)

@@ -11,9 +11,10 @@ import (
 
 // files is what the YAML files of the settings say, or the built-in ones.
 type files struct {
-	seeds    policy.Seeds
-	rules    policy.RouteRules
-	accounts policy.AccountRules
+	seeds     policy.Seeds
+	rules     policy.RouteRules
+	accounts  policy.AccountRules
+	abilities policy.Abilities
 }
 
 // policyFiles reads and checks all of them; the error names every problem of every file.
@@ -45,6 +46,10 @@ func policyFiles(s config.Settings) (files, error) {
 	})
 	read("BARONG_CONFIG", s.Policy.Config, "barong", func(b []byte) (err error) {
 		f.accounts, err = policy.ParseAccountRules(b)
+		return err
+	})
+	read("BARONG_ABILITIES", s.Policy.Abilities, "abilities", func(b []byte) (err error) {
+		f.abilities, err = policy.ParseAbilities(b)
 		return err
 	})
 	return f, errors.Join(errs...)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"strings"
 
 	"barong/internal/account"
 	"barong/internal/config"
@@ -22,25 +21,23 @@ func seedIfEmpty(ctx context.Context, f files, db *store.DB, accounts *account.S
 		return err
 	}
 	_, users, err := seedAll(ctx, f, db, accounts)
-	if err != nil {
-		return err
-	}
-	for _, u := range users {
-		printSeeded(term, u)
-	}
-	return nil
+	printSeeded(term, users)
+	return err
 }
 
-// printSeeded tells what became of a user of the seeds file, and a made-up password once.
-func printSeeded(term *terminal, u account.Seeded) {
-	switch {
-	case u.Err != nil:
-		fmt.Fprintf(term.err, "Can't create user '%s': %v\n", u.Email, u.Err)
-	case u.Skipped:
-	case u.Password != "":
-		fmt.Fprintf(term.out, "user %s created, password %s\n", u.Email, u.Password)
-	default:
-		fmt.Fprintf(term.out, "user %s created\n", u.Email)
+// printSeeded tells what became of the users of the seeds file, and made-up passwords: of
+// those that were made before an error ended the run, too, as nobody can tell them later.
+func printSeeded(term *terminal, users []account.Seeded) {
+	for _, u := range users {
+		switch {
+		case u.Err != nil:
+			fmt.Fprintln(term.err, u.Err)
+		case u.Skipped:
+		case u.Password != "":
+			fmt.Fprintf(term.out, "user %s created, password %s\n", u.Email, u.Password)
+		default:
+			fmt.Fprintf(term.out, "user %s created\n", u.Email)
+		}
 	}
 }
 
@@ -63,6 +60,8 @@ func (sv *service) firstStart(ctx context.Context, f files) error {
 	if err != nil {
 		return fmt.Errorf("make the first superadmin: %w", err)
 	}
+	// At once: nobody could tell it after a failure between here and the greeting.
+	fmt.Fprintf(sv.term.out, "superadmin   %s\npassword     %s   (shown this once)\n", firstAdmin, password)
 	sv.password = password
 	sv.log.Info("first superadmin made", "uid", u.UID, "email", u.Email)
 	return nil
@@ -70,31 +69,37 @@ func (sv *service) firstStart(ctx context.Context, f files) error {
 
 // greet tells a person at the terminal where everything is, and in the embedded run three
 // lines that work.
-func (sv *service) greet() {
-	l := sv.settings.Listen
-	sv.log.Info("serving", "http", l.HTTP, "grpc", l.GRPC, "forward", l.Forward, "ops", l.Ops,
-		"gate", gateName(sv.settings), "policy", sv.holder.Load().Version())
-	if !sv.settings.EmbeddedGate() {
-		return
-	}
-	out := sv.term.out
-	base := "http://" + dialable(l.HTTP)
-	fmt.Fprintf(out, "\nREST         %s/api/v2\ngRPC         %s   (Envoy ext_authz)\nforward-auth http://%s\nhealth       http://%s/readyz\n",
-		base, l.GRPC, dialable(l.Forward), dialable(l.Ops))
-	password := sv.password
-	if password != "" {
-		fmt.Fprintf(out, "\nsuperadmin   %s\npassword     %s   (shown this once)\n", firstAdmin, password)
-	} else {
-		password = "PASSWORD"
-	}
-	fmt.Fprintf(out, `
-Try:
-  curl -s %[1]s/api/v2/public/time
-  curl -s -c cookies.txt -d 'email=%[2]s' --data-urlencode 'password=%[3]s' %[1]s/api/v2/identity/sessions
-  curl -s -b cookies.txt %[1]s/api/v2/resource/users/me
+func (sv *service) greet(at bound) {
+	http, grpc, forward, ops := shown(at.http), shown(at.grpc), shown(at.forward), shown(at.ops)
+	if sv.settings.EmbeddedGate() {
+		password := sv.password
+		if password == "" {
+			password = "PASSWORD"
+		}
+		fmt.Fprintf(sv.term.out, `
+REST         http://%[1]s/api/v2
+gRPC         %[2]s   (Envoy ext_authz)
+forward-auth http://%[3]s
+health       http://%[4]s/readyz
 
-`, base, firstAdmin, password)
-	sv.password = ""
+Try:
+  curl -s http://%[1]s/api/v2/public/time
+  curl -s -c cookies.txt -d 'email=%[5]s' --data-urlencode 'password=%[6]s' http://%[1]s/api/v2/identity/sessions
+  curl -s -b cookies.txt http://%[1]s/api/v2/resource/users/me
+
+`, http, grpc, forward, ops, firstAdmin, password)
+		sv.password = ""
+	}
+	sv.log.Info("serving", "http", http, "grpc", grpc, "forward", forward, "ops", ops,
+		"gate", gateName(sv.settings), "policy", sv.holder.Load().Version())
+}
+
+// shown is a listener's address as it is written in settings.
+func shown(l net.Listener) string {
+	if l.Addr().Network() == "unix" {
+		return "unix://" + l.Addr().String()
+	}
+	return l.Addr().String()
 }
 
 func gateName(s config.Settings) string {
@@ -102,13 +107,4 @@ func gateName(s config.Settings) string {
 		return "embedded"
 	}
 	return "off"
-}
-
-// dialable is an address that a client on this machine can use.
-func dialable(addr string) string {
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil || host != "" && !strings.HasPrefix(host, "0.0.0.0") && host != "::" {
-		return addr
-	}
-	return net.JoinHostPort("127.0.0.1", port)
 }

@@ -24,7 +24,7 @@ func withKeys(ctx context.Context, term *terminal, f func(*token.Keys) error) er
 	if err != nil {
 		return err
 	}
-	db, err := openMigrated(ctx, s)
+	db, err := openMigrated(ctx, s, newLog(s, term))
 	if err != nil {
 		return err
 	}

@@ -32,6 +32,7 @@ type cli struct {
 	Users   usersCmd   `cmd:"" help:"Manage users."`
 	Keys    keysCmd    `cmd:"" help:"Manage signing keys."`
 	Config  configCmd  `cmd:"" help:"Check settings, or print their reference and defaults."`
+	Explain explainCmd `cmd:"" help:"Tell what would become of a request, and why."`
 	OpenAPI openAPICmd `cmd:"" name:"openapi" help:"Print the OpenAPI document of an API."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
@@ -43,10 +44,10 @@ type terminal struct {
 	environ  []string
 }
 
-// errUsage marks failures that end with exit status 2.
-type errUsage struct{ error }
+// usageError marks failures that end with exit status 2.
+type usageError struct{ error }
 
-func (e errUsage) Unwrap() error { return e.error }
+func (e usageError) Unwrap() error { return e.error }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -83,7 +84,7 @@ func run(ctx context.Context, args []string, term *terminal) int {
 	if err := parsed.Run(); err != nil {
 		fmt.Fprintln(term.err, "barong:", err)
 		var problems config.Problems
-		if errors.As(err, &errUsage{}) || errors.As(err, &problems) {
+		if errors.As(err, &usageError{}) || errors.As(err, &problems) {
 			return 2
 		}
 		return 1

@@ -5,16 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 
+	"barong/authz"
 	"barong/internal/account"
 	"barong/internal/config"
 	"barong/internal/secret"
+	"barong/internal/session"
 	"barong/internal/store"
+	"barong/internal/store/redis"
 	"barong/internal/token"
 	"barong/policy"
 )
@@ -26,32 +30,107 @@ func load(term *terminal) (config.Settings, files, error) {
 		return s, files{}, err
 	}
 	f, err := policyFiles(s)
-	if err != nil {
-		return s, f, errUsage{err}
+	if err := errors.Join(err, checkParts(s)); err != nil {
+		return s, f, usageError{err}
 	}
 	return s, f, nil
 }
 
+// checkParts says what the parts that get the settings find wrong with them, before any
+// of them is made.
+func checkParts(s config.Settings) error {
+	var errs []error
+	check := func(settings string, err error) {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", settings, err))
+		}
+	}
+	if text := s.Stores.SecretKey.Reveal(); text != "" {
+		_, err := secret.ParseKey(text)
+		check("BARONG_SECRET_KEY", err)
+	}
+	check("BARONG_JWT_*, BARONG_JWKS_MAX_AGE", keysConfig(s).Validate())
+	check("BARONG_JWT_*", tokenConfig(s).Validate())
+	check("BARONG_AUDIT_*", auditConfig(s).Validate())
+	check("decisions", decisionConfig(s).Validate())
+	if s.Redis.URL != "" {
+		check("BARONG_REDIS_*", redisConfig(s).Validate())
+	}
+	return errors.Join(errs...)
+}
+
 // openDatabase opens the database of the settings with the key that seals it.
-func openDatabase(ctx context.Context, s config.Settings) (*store.DB, error) {
+func openDatabase(ctx context.Context, s config.Settings, log *slog.Logger) (*store.DB, error) {
 	key, err := masterKey(s)
 	if err != nil {
 		return nil, err
 	}
 	sealer, err := secret.NewSealer(key)
 	if err != nil {
-		return nil, errUsage{fmt.Errorf("BARONG_SECRET_KEY: %w", err)}
+		return nil, fmt.Errorf("sealing key: %w", err)
 	}
-	db, err := store.Open(ctx, s.Stores.DatabaseURL, sealer)
-	if errors.Is(err, store.ErrInUse) {
-		return nil, fmt.Errorf("%w; SQLite is one process on one file: stop the other first", err)
-	}
-	return db, err
+	return store.Open(ctx, s.Stores.DatabaseURL, sealer, store.WithLog(log), store.WithPostgres(store.Postgres{
+		MaxConns: s.Stores.MaxConns, StatementTimeout: s.Stores.StatementTimeout,
+	}))
 }
 
+// redisConfig is the part of the settings that Redis is used by.
+func redisConfig(s config.Settings) redis.Config {
+	r := s.Redis
+	return redis.Config{
+		URL: r.URL.Reveal(), Sentinels: r.Sentinels, Master: r.Master,
+		SentinelUsername: r.SentinelUsername, SentinelPassword: r.SentinelPassword.Reveal(),
+		Cluster: r.Cluster, Username: r.Username, Password: r.Password.Reveal(),
+		CA: r.CA, Cert: r.Cert, Key: r.Key, ServerName: r.ServerName,
+		DialTimeout: r.DialTimeout, Timeout: r.Timeout, PoolSize: r.Pool, Prefix: r.Prefix,
+	}
+}
+
+// shared is what several replicas must see alike: in Redis, or in the database.
+type shared struct {
+	sessions session.Store
+	nonces   authz.Nonces
+	attempts account.Attempts
+	redis    *redis.Store // nil without Redis
+}
+
+// openShared opens Redis if the settings name one. A server that is down is not an error:
+// decisions say so when they need it.
+func openShared(ctx context.Context, s config.Settings, db *store.DB, log *slog.Logger) (shared, error) {
+	if s.Redis.URL == "" {
+		return shared{sessions: db, nonces: db, attempts: new(account.MemoryAttempts)}, nil
+	}
+	redis.LogTo(log)
+	c := redisConfig(s)
+	c.Log = log
+	r, err := redis.Open(ctx, c)
+	if err != nil {
+		return shared{}, fmt.Errorf("redis: %w", err)
+	}
+	return shared{sessions: r, nonces: r, attempts: r, redis: r}, nil
+}
+
+// loads is how many sessions may be read at once: a pipeline to Redis takes many for the
+// price of one, the database does not.
+func (s shared) loads(settings config.Settings) int {
+	if s.redis != nil {
+		return max(512, settings.Account.LoadsAtOnce)
+	}
+	return settings.Account.LoadsAtOnce
+}
+
+func (s shared) close() {
+	if s.redis != nil {
+		_ = s.redis.Close() // the process ends
+	}
+}
+
+// unavailable reports whether a store is away, so that callers are told to come again.
+func unavailable(err error) bool { return store.Unavailable(err) || redis.Unavailable(err) }
+
 // openMigrated is openDatabase for commands that need today's tables.
-func openMigrated(ctx context.Context, s config.Settings) (*store.DB, error) {
-	db, err := openDatabase(ctx, s)
+func openMigrated(ctx context.Context, s config.Settings, log *slog.Logger) (*store.DB, error) {
+	db, err := openDatabase(ctx, s, log)
 	if err != nil {
 		return nil, err
 	}
@@ -61,26 +140,40 @@ func openMigrated(ctx context.Context, s config.Settings) (*store.DB, error) {
 	return db, nil
 }
 
-// masterKey is the key of the settings, or that of the file beside the SQLite database.
+// masterKey is the key of the settings, or that of the file beside the SQLite database,
+// which is made together with the database only: a new key would open nothing in an old one.
 func masterKey(s config.Settings) ([]byte, error) {
 	if text := s.Stores.SecretKey.Reveal(); text != "" {
 		key, err := secret.ParseKey(text)
 		if err != nil {
-			return nil, errUsage{fmt.Errorf("BARONG_SECRET_KEY: %w", err)}
+			return nil, usageError{fmt.Errorf("BARONG_SECRET_KEY: %w", err)}
 		}
 		return key, nil
 	}
-	key, err := secret.LoadOrCreateKey(filepath.Join(dataDir(s), "secret.key"))
+	path := filepath.Join(dataDir(s), "secret.key")
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		if db, err := os.Stat(databasePath(s)); err == nil && db.Size() > 0 {
+			return nil, usageError{fmt.Errorf("%s is missing, the key of the database beside it: put it back, or give BARONG_SECRET_KEY", path)}
+		}
+	}
+	key, err := secret.LoadOrCreateKey(path)
 	if err != nil {
 		return nil, fmt.Errorf("sealing key: %w", err)
 	}
 	return key, nil
 }
 
-// dataDir is the folder of the SQLite file.
-func dataDir(s config.Settings) string {
-	return filepath.Dir(strings.TrimPrefix(s.Stores.DatabaseURL, "sqlite:"))
+// databasePath is the SQLite file, as store.Open reads the URL; with another engine it is
+// where that would be by default, so that what is kept in files has its usual place.
+func databasePath(s config.Settings) string {
+	if !s.SQLite() {
+		return databasePath(config.Default())
+	}
+	return strings.TrimPrefix(strings.TrimPrefix(s.Stores.DatabaseURL, "sqlite:"), "//")
 }
+
+// dataDir is the folder of the SQLite file.
+func dataDir(s config.Settings) string { return filepath.Dir(databasePath(s)) }
 
 // newHasher makes the pool that passwords are hashed on.
 func newHasher(s config.Settings) *secret.Hasher {
@@ -92,7 +185,7 @@ func newHasher(s config.Settings) *secret.Hasher {
 }
 
 // newAccounts makes the account service.
-func newAccounts(s config.Settings, f files, db *store.DB, hasher *secret.Hasher) *account.Service {
+func newAccounts(s config.Settings, f files, db *store.DB, hasher *secret.Hasher, attempts account.Attempts) *account.Service {
 	triggers := make([]account.Trigger, len(f.accounts.Triggers))
 	for i, t := range f.accounts.Triggers {
 		triggers[i] = account.Trigger{State: t.State, Keys: t.Keys}
@@ -104,18 +197,25 @@ func newAccounts(s config.Settings, f files, db *store.DB, hasher *secret.Hasher
 		Triggers:     triggers,
 		Passwords:    account.PasswordRules{MinEntropy: float64(s.Account.MinEntropy)},
 		FailureFloor: s.Account.SigninFloor,
-	}, db, hasher, new(account.MemoryAttempts), nil)
+	}, db, hasher, attempts, nil)
+}
+
+// keysConfig is the part of the settings that signing keys go by.
+func keysConfig(s config.Settings) token.KeysConfig {
+	c := token.DefaultKeysConfig()
+	c.Algorithm, c.Lifetime = s.Token.Algorithm, s.Token.Expire
+	c.JWKSMaxAge, c.RotateEvery = s.Token.JWKSMaxAge, s.Token.RotateEvery
+	return c
+}
+
+// tokenConfig is the part of the settings that bearer tokens go by.
+func tokenConfig(s config.Settings) token.Config {
+	return token.Config{Lifetime: s.Token.Expire, Reuse: s.Token.Reuse, IatBackdate: s.Token.IatBackdate}
 }
 
 // openKeys loads the signing keys, making those that are missing.
 func openKeys(ctx context.Context, s config.Settings, db *store.DB) (*token.Keys, error) {
-	c := token.DefaultKeysConfig()
-	c.Algorithm, c.Lifetime = s.Token.Algorithm, s.Token.Expire
-	c.JWKSMaxAge, c.RotateEvery = s.Token.JWKSMaxAge, s.Token.RotateEvery
-	if err := c.Validate(); err != nil {
-		return nil, errUsage{err}
-	}
-	return token.OpenKeys(ctx, db, c, nil)
+	return token.OpenKeys(ctx, db, keysConfig(s), nil)
 }
 
 // seedAll adds what the seeds file holds and the database lacks, in the order in which the

@@ -76,3 +76,37 @@ func gauge(r prometheus.Registerer, name, help string, read func() float64) {
 func counter(r prometheus.Registerer, name, help string, read func() float64) {
 	r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, read))
 }
+
+// measure registers the figures that parts keep themselves.
+func (sv *service) measure(r prometheus.Registerer) {
+	gauge(r, "barong_feed_lag_seconds", "Time since the change feed was last read.",
+		func() float64 { return sv.follower.Age(time.Now()).Seconds() })
+	gauge(r, "barong_snapshot_age_seconds", "Time since the policy snapshot was last known to be the newest.",
+		func() float64 { return sv.holder.Age(time.Now()).Seconds() })
+	gauge(r, "barong_snapshot_version", "Change-feed number of the policy snapshot.",
+		func() float64 { return float64(sv.holder.Load().Version()) })
+	if redis := sv.stores.redis; redis != nil {
+		counter(r, "barong_redis_commands_total", "Commands sent to Redis.",
+			func() float64 { return float64(redis.Stats().Commands) })
+		counter(r, "barong_redis_exchanges_total", "Exchanges with Redis, each of one or more commands.",
+			func() float64 { return float64(redis.Stats().Pipelines) })
+		counter(r, "barong_redis_failures_total", "Exchanges that Redis did not answer.",
+			func() float64 { return float64(redis.Stats().Failures) })
+		counter(r, "barong_redis_refused_total", "Commands not sent because Redis had failed just before.",
+			func() float64 { return float64(redis.Stats().Refused) })
+	}
+	gauge(r, "barong_sessions_cached", "Sessions in memory.",
+		func() float64 { return float64(sv.sessions.Len()) })
+	counter(r, "barong_session_loads_total", "Sessions read from the store.",
+		func() float64 { return float64(sv.sessions.Loads()) })
+	gauge(r, "barong_audit_queue_depth", "Activities waiting in memory.",
+		func() float64 { return float64(sv.audit.QueueDepth()) })
+	gauge(r, "barong_audit_spill_bytes", "Size of the spill file.",
+		func() float64 { return float64(sv.audit.SpillBytes()) })
+	counter(r, "barong_audit_written_total", "Activities written to the database.",
+		func() float64 { return float64(sv.audit.Written()) })
+	counter(r, "barong_audit_folded_total", "Denials that were folded into a counted row.",
+		func() float64 { return float64(sv.audit.Folded()) })
+	counter(r, "barong_audit_lost_total", "Activities that could be kept nowhere.",
+		func() float64 { return float64(sv.audit.Lost()) })
+}

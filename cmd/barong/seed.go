@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+
+	"barong/internal/account"
 )
 
 type migrateCmd struct{}
@@ -12,7 +14,7 @@ func (migrateCmd) Run(ctx context.Context, term *terminal) error {
 	if err != nil {
 		return err
 	}
-	db, err := openDatabase(ctx, s)
+	db, err := openDatabase(ctx, s, newLog(s, term))
 	if err != nil {
 		return err
 	}
@@ -32,18 +34,16 @@ func (seedCmd) Run(ctx context.Context, term *terminal) error {
 	if err != nil {
 		return err
 	}
-	db, err := openMigrated(ctx, s)
+	db, err := openMigrated(ctx, s, newLog(s, term))
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	report, users, err := seedAll(ctx, f, db, newAccounts(s, f, db, newHasher(s)))
+	report, users, err := seedAll(ctx, f, db, newAccounts(s, f, db, newHasher(s), new(account.MemoryAttempts)))
+	printSeeded(term, users)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintln(term.out, report)
-	for _, u := range users {
-		printSeeded(term, u)
-	}
 	return nil
 }

@@ -34,19 +34,23 @@ func (c usersCreateCmd) Run(ctx context.Context, term *terminal) error {
 	if err != nil {
 		return err
 	}
-	password := ""
+	var password string
 	if c.Generate {
 		password = account.GeneratePassword()
 	} else if password, err = readPassword(term); err != nil {
 		return err
 	}
-	db, err := openMigrated(ctx, s)
+	db, err := openMigrated(ctx, s, newLog(s, term))
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	accounts := newAccounts(s, f, db, newHasher(s))
-	if err := seedIfEmpty(ctx, f, db, accounts, term); err != nil {
+	accounts := newAccounts(s, f, db, newHasher(s), new(account.MemoryAttempts))
+	seeds := *term
+	if c.Format == "json" {
+		seeds.out = term.err // standard output is one JSON object
+	}
+	if err := seedIfEmpty(ctx, f, db, accounts, &seeds); err != nil {
 		return err
 	}
 	in := account.NewUser{
@@ -92,7 +96,7 @@ func readPassword(t *terminal) (string, error) {
 			return "", err
 		}
 		if first != second {
-			return "", errUsage{errors.New("the passwords differ")}
+			return "", usageError{errors.New("the passwords differ")}
 		}
 		return first, nil
 	}
@@ -102,7 +106,7 @@ func readPassword(t *terminal) (string, error) {
 	}
 	line = strings.TrimRight(line, "\r\n")
 	if line == "" {
-		return "", errUsage{errors.New("no password on standard input; give one, or --generate")}
+		return "", usageError{errors.New("no password on standard input; give one, or --generate")}
 	}
 	return line, nil
 }

@@ -21,6 +21,10 @@ func (s Settings) SecureCookie() bool {
 	return s.Session.Secure == "true" || s.Session.Secure == "auto" && !s.EmbeddedGate()
 }
 
+// OpenGRPC reports whether the gRPC listener can be reached from other machines without
+// TLS: then anybody on the way can answer for us.
+func (s Settings) OpenGRPC() bool { return !loopback(s.Listen.GRPC) && s.TLS.GRPCCert == "" }
+
 func (s Settings) loopbackOnly() bool {
 	for _, a := range []string{s.Listen.HTTP, s.Listen.GRPC, s.Listen.Forward, s.Listen.Ops} {
 		if !loopback(a) {
@@ -65,11 +69,28 @@ func (s Settings) crossChecks() Problems {
 			say(l.key, "must be host:port; got %q", l.addr)
 		}
 	}
-	if !s.SQLite() {
-		scheme, _, _ := strings.Cut(s.Stores.DatabaseURL, ":")
-		say("database_url", "must be sqlite:PATH; %q is not supported", scheme)
-	} else if strings.TrimPrefix(s.Stores.DatabaseURL, "sqlite:") == "" {
-		say("database_url", "names no file")
+	switch scheme, rest, _ := strings.Cut(s.Stores.DatabaseURL, ":"); scheme {
+	case "sqlite":
+		if strings.TrimPrefix(rest, "//") == "" {
+			say("database_url", "names no file")
+		}
+	case "postgres", "postgresql":
+		if s.Stores.SecretKey == "" {
+			say("secret_key", "is mandatory with PostgreSQL: 32 random bytes in base64, the same for every replica")
+		}
+	default: // only the scheme: the rest may hold a password
+		say("database_url", "must be sqlite:PATH or postgres://…; %q is not supported", scheme)
+	}
+	if s.Redis.URL == "" && (len(s.Redis.Sentinels) > 0 || len(s.Redis.Cluster) > 0) {
+		say("redis_url", "is empty, but Sentinels or a Cluster are named; redis: alone will do")
+	}
+	for _, l := range []struct {
+		key   string
+		files Certificate
+	}{{"http_tls_key", s.TLS.HTTP()}, {"grpc_tls_key", s.TLS.GRPC()}, {"forward_tls_key", s.TLS.Forward()}} {
+		if (l.files.Cert == "") != (l.files.Key == "") || l.files.Cert == "" && l.files.ClientCA != "" {
+			say(l.key, "certificate and key go together, and a client authority needs both")
+		}
 	}
 	if s.Listen.Gate == "embedded" && !(s.SQLite() && s.loopbackOnly()) {
 		say("gate", "embedded needs SQLite and loopback addresses for every listener; put a proxy in front and set it off")

@@ -152,6 +152,8 @@ func TestEmbeddedGateOnlyWithSQLiteOnLoopback(t *testing.T) {
 func TestCrossChecks(t *testing.T) {
 	for name, environ := range map[string][]string{
 		"other engine":         {"BARONG_DATABASE_URL=mysql://x"},
+		"postgres, no key":     {"BARONG_DATABASE_URL=postgres://localhost/barong"},
+		"sentinels, no url":    {"BARONG_REDIS_SENTINELS=localhost:26379", "BARONG_REDIS_SENTINEL_MASTER=m"},
 		"address without port": {"BARONG_HTTP_ADDR=localhost"},
 		"akamai networks":      {"BARONG_GATEWAY=akamai"},
 		"star with cookies":    {"BARONG_API_CORS_ORIGINS=*", "BARONG_API_CORS_ALLOW_CREDENTIALS=true"},
@@ -159,6 +161,8 @@ func TestCrossChecks(t *testing.T) {
 		"cookie name":          {"BARONG_SESSION_NAME=a b"},
 		"short absolute":       {"BARONG_SESSION_ABSOLUTE_LIFETIME=60"},
 		"no components":        {"BARONG_GATEWAY_COMPONENTS="},
+		"certificate, no key":  {"BARONG_GRPC_TLS_CERT=a.pem"},
+		"authority alone":      {"BARONG_HTTP_TLS_CLIENT_CA=ca.pem"},
 	} {
 		if _, err := Load(environ); err == nil {
 			t.Errorf("%s: got no error", name)

@@ -17,7 +17,9 @@ import (
 //	doc      one sentence for the reference
 type Settings struct {
 	Listen   Listen   `group:"Listeners"`
+	TLS      TLS      `group:"TLS"`
 	Stores   Stores   `group:"Stores and secrets"`
+	Redis    Redis    `group:"Redis"`
 	Policy   Policy   `group:"Policy"`
 	Decision Decision `group:"Decisions"`
 	Client   Client   `group:"Client address"`
@@ -40,10 +42,55 @@ type Listen struct {
 	PProf   bool   `key:"pprof" default:"false" doc:"Serve /debug/pprof on the ops listener."`
 }
 
+// TLS names the certificates of the listeners.
+type TLS struct {
+	HTTPCert        string `key:"http_tls_cert" default:"" doc:"PEM file of the REST listener's certificate chain; empty means no TLS. The files are read again when they change."`
+	HTTPKey         string `key:"http_tls_key" default:"" doc:"PEM file of its private key."`
+	HTTPClientCA    string `key:"http_tls_client_ca" default:"" doc:"PEM file of authorities; when given, clients must show a certificate of theirs."`
+	GRPCCert        string `key:"grpc_tls_cert" default:"" doc:"PEM file of the gRPC listener's certificate chain; empty means no TLS. The files are read again when they change."`
+	GRPCKey         string `key:"grpc_tls_key" default:"" doc:"PEM file of its private key."`
+	GRPCClientCA    string `key:"grpc_tls_client_ca" default:"" doc:"PEM file of authorities; when given, clients must show a certificate of theirs."`
+	ForwardCert     string `key:"forward_tls_cert" default:"" doc:"PEM file of the forward-auth listener's certificate chain; empty means no TLS. The files are read again when they change."`
+	ForwardKey      string `key:"forward_tls_key" default:"" doc:"PEM file of its private key."`
+	ForwardClientCA string `key:"forward_tls_client_ca" default:"" doc:"PEM file of authorities; when given, clients must show a certificate of theirs."`
+}
+
+// A Certificate names the files of one listener's TLS; no Cert means none.
+type Certificate struct{ Cert, Key, ClientCA string }
+
+// HTTP, GRPC and Forward are the files of each listener.
+func (t TLS) HTTP() Certificate { return Certificate{t.HTTPCert, t.HTTPKey, t.HTTPClientCA} }
+func (t TLS) GRPC() Certificate { return Certificate{t.GRPCCert, t.GRPCKey, t.GRPCClientCA} }
+func (t TLS) Forward() Certificate {
+	return Certificate{t.ForwardCert, t.ForwardKey, t.ForwardClientCA}
+}
+
 // Stores names what is kept where.
 type Stores struct {
-	DatabaseURL string `key:"database_url" default:"sqlite:data/barong.db" doc:"sqlite:PATH keeps everything in one file for one process."`
-	SecretKey   Secret `key:"secret_key" default:"" secret:"yes" doc:"32 bytes in base64 that seal secret columns and signing keys. Empty with SQLite: secret.key beside the database is used, and made at the first start."`
+	DatabaseURL      string        `key:"database_url" default:"sqlite:data/barong.db" secret:"yes" doc:"sqlite:PATH keeps everything in one file for one process; postgres://… is for several, with libpq's parameters."`
+	MaxConns         int           `key:"database_max_conns" default:"20" min:"2" doc:"Connections to PostgreSQL at most."`
+	StatementTimeout time.Duration `key:"database_statement_timeout" default:"30s" doc:"Longest time of one statement on PostgreSQL."`
+	SecretKey        Secret        `key:"secret_key" default:"" secret:"yes" doc:"32 bytes in base64 that seal secret columns and signing keys. Empty with SQLite: secret.key beside the database is used, and made at the first start. Mandatory with PostgreSQL."`
+}
+
+// Redis says where sessions, nonces and counters are when they are not tables.
+type Redis struct {
+	URL              Secret        `key:"redis_url" default:"" secret:"yes" doc:"redis://[user:password@]host[:port][/db], or rediss:// for TLS; empty keeps sessions, nonces and counters in the database. With Sentinels it names no host."`
+	Username         string        `key:"redis_username" default:"" doc:"ACL user, unless the URL names one."`
+	Password         Secret        `key:"redis_password" default:"" secret:"yes" doc:"Its password."`
+	Sentinels        []string      `key:"redis_sentinels" default:"" doc:"Addresses of Sentinels."`
+	Master           string        `key:"redis_sentinel_master" default:"" doc:"Name by which the Sentinels know the master."`
+	SentinelUsername string        `key:"redis_sentinel_username" default:"" doc:"ACL user of the Sentinels."`
+	SentinelPassword Secret        `key:"redis_sentinel_password" default:"" secret:"yes" doc:"Its password."`
+	Cluster          []string      `key:"redis_cluster" default:"" doc:"Addresses of some nodes of a Redis Cluster; the others are learnt."`
+	CA               string        `key:"redis_ca" default:"" doc:"PEM file of the authorities to believe instead of the system's."`
+	Cert             string        `key:"redis_cert" default:"" doc:"PEM file of the certificate to show."`
+	Key              string        `key:"redis_key" default:"" doc:"PEM file of its private key."`
+	ServerName       string        `key:"redis_server_name" default:"" doc:"Name that the server's certificate must have; empty means the host dialled."`
+	Timeout          time.Duration `key:"redis_timeout" default:"200ms" doc:"Longest time of one exchange."`
+	DialTimeout      time.Duration `key:"redis_dial_timeout" default:"200ms" doc:"Longest time of making a connection."`
+	Pool             int           `key:"redis_pool" default:"32" min:"1" doc:"Connections to each server."`
+	Prefix           string        `key:"redis_prefix" default:"barong:" doc:"Beginning of every key."`
 }
 
 // Policy says where the rules come from and how they are read.
@@ -51,6 +98,8 @@ type Policy struct {
 	Seeds         string        `key:"seeds" alias:"seeds_file" default:"" doc:"YAML file of levels, permissions, restrictions and users in the reference's shape; empty means the built-in one."`
 	AuthzRules    string        `key:"authz_rules" alias:"authz_rules_file" default:"" doc:"YAML file of pass and block rules in the reference's shape; empty means the built-in one."`
 	Config        string        `key:"config" alias:"config_file" default:"" doc:"YAML file of activation requirements, state triggers and document types in the reference's shape; empty means the built-in one."`
+	Abilities     string        `key:"abilities" alias:"abilities_file" default:"" doc:"YAML file of what staff roles may do in the admin API, in the reference's shape; empty means the built-in one."`
+	WhitelinkUses int           `key:"whitelink_uses" default:"1" min:"1" doc:"Addresses that one whitelink admits."`
 	Components    []string      `key:"gateway_components" default:"barong,peatio,ranger,applogic,arke,finex,open_finance" doc:"Third path segments (api/v2/<component>) that may be asked for at all; * lifts the rule."`
 	PathMatching  string        `key:"path_matching" default:"segment" enum:"segment,prefix" doc:"segment matches rule paths at segment boundaries; prefix is the reference's plain string prefix."`
 	MaxMindDBPath string        `key:"maxminddb_path" default:"" doc:"MaxMind country database; empty means that country and continent restrictions never match. The file is read again when it changes."`

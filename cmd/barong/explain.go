@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"text/tabwriter"
+	"time"
+
+	"barong/admin"
+	"barong/authz"
+	"barong/internal/account"
+	"barong/internal/audit"
+	"barong/internal/session"
+	"barong/internal/token"
+	"barong/policy"
+)
+
+// explainer puts authz's explanations into admin's words: edges do not know each other.
+func explainer(s *authz.Server) admin.Explainer {
+	return func(ctx context.Context, q admin.Question) (admin.Explanation, error) {
+		e, err := s.Explain(ctx, authz.Question(q))
+		if err != nil {
+			return admin.Explanation{}, err
+		}
+		out := admin.Explanation{
+			Allowed: e.Allowed, Status: e.Status, Reason: e.Reason, Outage: e.Outage, PolicyVersion: e.Snapshot,
+			Path: e.Path, UID: e.UID, Role: e.Role, Token: e.Bearer, Steps: make([]admin.ExplainedStep, 0, len(e.Steps)),
+		}
+		for _, x := range e.Steps {
+			out.Steps = append(out.Steps, admin.ExplainedStep(x))
+		}
+		return out, nil
+	}
+}
+
+type explainCmd struct {
+	Method    string `arg:"" help:"Method of the request."`
+	Path      string `arg:"" help:"Path and query of the request."`
+	UID       string `name:"uid" help:"Ask with a session that this user has just opened." xor:"who"`
+	Kid       string `name:"kid" help:"Ask with a request that this API key has just signed." xor:"who"`
+	IP        string `name:"ip" default:"127.0.0.1" help:"The client's address."`
+	UserAgent string `name:"user-agent" help:"The client's User-Agent."`
+	Format    string `enum:"text,json" default:"text" help:"text or json."`
+}
+
+// Run decides over the database as it is now, without a server; with SQLite none may run.
+func (c explainCmd) Run(ctx context.Context, term *terminal) error {
+	ip, err := netip.ParseAddr(c.IP)
+	if err != nil {
+		return usageError{fmt.Errorf("explain: --ip: %w", err)}
+	}
+	s, f, err := load(term)
+	if err != nil {
+		return err
+	}
+	db, err := openMigrated(ctx, s, newLog(s, term))
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	sv := &service{settings: s, term: term, log: slog.New(slog.DiscardHandler), db: db}
+	if err := sv.openPolicy(ctx, f); err != nil {
+		return err
+	}
+	sv.sessions = session.NewManager(session.Config{}, db, db, nil, sv.log)
+	if err := sv.sessions.Start(ctx); err != nil {
+		return err
+	}
+	decider, err := authz.New(authz.Parts{
+		Rules: sv.holder, Feed: always{}, Sessions: sv.sessions,
+		Accounts: account.NewDirectory(account.DirectoryConfig{}, db, nil),
+		Tokens:   always{}, Nonces: db, Activities: always{},
+	}, decisionConfig(s))
+	if err != nil {
+		return usageError{err}
+	}
+	e, err := explainer(decider)(ctx, admin.Question{
+		Method: c.Method, Target: c.Path, UID: c.UID, Kid: c.Kid, IP: ip, UserAgent: c.UserAgent,
+	})
+	if err != nil {
+		return err
+	}
+	e.Permissions = admin.PermissionsOf(nil)
+	if e.Role != "" && e.Path != "" {
+		rows, err := policy.NewService(db, sv.holder, 1, nil).MatchingPermissions(ctx, e.Role, c.Method, e.Path)
+		if err != nil {
+			return err
+		}
+		e.Permissions = admin.PermissionsOf(rows)
+	}
+	return c.print(term, e)
+}
+
+func (c explainCmd) print(term *terminal, e admin.Explanation) error {
+	if c.Format == "json" {
+		text, err := json.MarshalIndent(e, "", "  ")
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(term.out, "%s\n", text)
+		return err
+	}
+	w := tabwriter.NewWriter(term.out, 0, 0, 2, ' ', 0)
+	for _, x := range e.Steps {
+		fmt.Fprintf(w, "%s\t%s\t%s\n", x.Rule, x.Outcome, x.Detail)
+	}
+	for _, p := range e.Permissions {
+		fmt.Fprintf(w, "  row %d\t%s\t%s %s %s\n", p.ID, p.Action, p.Role, p.Verb, p.Path)
+	}
+	if e.Allowed {
+		fmt.Fprintf(w, "allowed\t%d\tpolicy %d\n", e.Status, e.PolicyVersion)
+	} else {
+		fmt.Fprintf(w, "denied\t%d\t%s, policy %d\n", e.Status, e.Reason, e.PolicyVersion)
+	}
+	return w.Flush()
+}
+
+// always stands for what a single question over the database has no need of: a feed that was
+// just read, tokens that nobody gets, activities that nobody keeps.
+type always struct{}
+
+func (always) Age(time.Time) time.Duration                                      { return 0 }
+func (always) Reuse(*token.Slot, int64, time.Time) (bearer string, ok bool)     { return "Bearer", true }
+func (always) Mint(*token.Slot, int64, token.Claims, time.Time) (string, error) { return "Bearer", nil }
+func (always) Record(audit.Activity) bool                                       { return true }
+func (always) Fold(string, string) bool                                         { return true }

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"os"
+	"time"
+
+	"barong/internal/feed"
+)
+
+// apply hears the change feed.
+func (sv *service) apply(c feed.Change) {
+	switch c.Kind {
+	case feed.Policy:
+		sv.policySeq.Store(c.Seq)
+		poke(sv.refresh)
+	case feed.SigningKeys:
+		poke(sv.reload)
+	case feed.Principal, feed.Key:
+		sv.directory.Apply(c)
+	case feed.Session, feed.Epoch:
+		sv.sessions.Apply(c)
+	}
+}
+
+// stale is told when the feed cannot say what changed: everything is looked at again.
+func (sv *service) stale() {
+	sv.directory.Stale()
+	sv.sessions.Stale()
+	sv.policySeq.Store(sv.follower.Cursor())
+	poke(sv.refresh)
+	poke(sv.reload)
+}
+
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// keepPolicy compiles a new snapshot when the feed says so, when SIGHUP asks to read the
+// files again, and when the GeoIP file has changed; and confirms the current one.
+func (sv *service) keepPolicy(ctx context.Context, hangup <-chan os.Signal) {
+	confirm := time.NewTicker(time.Second)
+	defer confirm.Stop()
+	geo := time.NewTicker(time.Minute)
+	defer geo.Stop()
+	failed := false
+	for {
+		var refresh bool
+		select {
+		case <-ctx.Done():
+			return
+		case <-sv.refresh:
+			refresh = true
+		case <-hangup:
+			refresh = sv.rereadFiles()
+		case <-geo.C:
+			refresh = sv.rereadGeo()
+		case <-confirm.C:
+			// The age first: what the feed tells after it belongs to a later moment.
+			now := time.Now()
+			at := now.Add(-sv.follower.Age(now))
+			sv.holder.Confirm(sv.policySeq.Load(), at)
+			refresh = failed
+		}
+		if !refresh {
+			continue
+		}
+		err := sv.holder.Refresh(ctx, sv.db)
+		if failed = err != nil; failed && ctx.Err() == nil {
+			sv.log.Error("policy not refreshed; the old one stays", "error", err)
+		}
+	}
+}
+
+func (sv *service) rereadFiles() bool {
+	f, err := policyFiles(sv.settings)
+	if err != nil {
+		sv.log.Error("files not read again; the old rules stay", "error", err)
+		return false
+	}
+	sv.holder.Configure(f.rules, sv.policyOptions())
+	sv.rereadGeo()
+	sv.log.Info("rules file read again")
+	return true
+}
+
+func (sv *service) rereadGeo() bool {
+	if sv.geo == nil {
+		return false
+	}
+	changed, err := sv.geo.Reload()
+	if err != nil {
+		sv.log.Error("GeoIP file not read again; the old one stays", "error", err)
+	}
+	return changed
+}
+
+// keepKeys moves signing keys through their states and reads them when another did.
+func (sv *service) keepKeys(ctx context.Context) {
+	tick := time.NewTicker(10 * time.Second)
+	defer tick.Stop()
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return
+		case <-sv.reload:
+			err = sv.keys.Reload(ctx)
+		case <-tick.C:
+			err = sv.keys.Tick(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			sv.log.Error("signing keys", "error", err)
+		}
+	}
+}
+
+// sweep removes what time has made useless.
+func (sv *service) sweep(ctx context.Context) {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if _, err := sv.db.Sweep(ctx, time.Now()); err != nil && ctx.Err() == nil {
+			sv.log.Error("sweep", "error", err)
+		}
+	}
+}
