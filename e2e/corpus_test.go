@@ -1,17 +1,13 @@
 package e2e_test
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
+	"maps"
 	"net"
-	"net/http"
 	"net/netip"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -25,70 +21,95 @@ import (
 	"barong/e2e"
 )
 
-// TestCorpus replays the decision corpus through a real Envoy with the shipped file: the
+// leastAsked is how many steps of the corpus must have reached Barong through each gateway. The
+// rest is what the gateway refuses by itself or cannot be made to ask.
+var leastAsked = map[string]int{"envoy": 340, "envoy-http": 340, "nginx": 340, "caddy": 345}
+
+// TestCorpus replays the decision corpus through every real gateway with its shipped file: the
 // authorizer is the one that barong serve runs, over each case's own accounts and clock.
 //
-// Envoy is a client on loopback and itself normalises paths, so a case that names another peer
-// is left out, and a step may say what becomes of it behind Envoy. A denial that Envoy makes
-// by itself, without asking, is as good as Barong's.
+// Client, upstream, gateway and Barong are all on loopback, and the gateway stands behind a
+// load balancer, the test, which says where a request came from. A denial that a gateway
+// makes by itself, without asking, is as good as Barong's.
 func TestCorpus(t *testing.T) {
 	files, err := authztest.Load(filepath.Join(root(t), "authz", "testdata", "check"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(files) == 0 {
-		t.Fatal("the corpus is empty")
-	}
-	p, switchboard := gate(t)
 	keys, err := authztest.NewKeys()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var asked, alone, left int
-	for _, f := range files {
-		t.Run(f.Name, func(t *testing.T) {
-			if f.Envoy != nil && f.Envoy.Skip != "" {
-				left += len(f.Cases)
-				return
+	for _, kind := range gateways {
+		t.Run(kind, func(t *testing.T) {
+			r := openReplay(t, kind)
+			for _, f := range files {
+				t.Run(f.Name, func(t *testing.T) {
+					for _, c := range f.Cases {
+						w, err := authztest.NewWorld(f, keys)
+						if err != nil {
+							t.Fatal(err)
+						}
+						r.replay(t, w, c)
+					}
+				})
 			}
-			for _, c := range f.Cases {
-				w, err := authztest.NewWorld(f, keys)
-				if err != nil {
-					t.Fatal(err)
-				}
-				switchboard.asks(t, w)
-				for i, step := range c.All() {
-					if step.Envoy != nil && step.Envoy.Skip != "" || step.Request.Peer != "" {
-						left++
-						break
-					}
-					if err := w.Begin(step); err != nil {
-						t.Fatal(err)
-					}
-					q, err := f.Question(step.Request, w.Now())
-					if err != nil {
-						t.Fatal(err)
-					}
-					before := switchboard.questions()
-					got := send(t, p, q)
-					wasAsked := switchboard.questions() > before
-					if wasAsked {
-						asked++
-					} else {
-						alone++
-					}
-					for _, problem := range differences(step, q, got, wasAsked) {
-						t.Errorf("%s: step %d (%s %s): %s", c.Name, i+1, q.Method, q.Target, problem)
-					}
-				}
+			report("corpus through " + r.String())
+			if least := leastAsked[kind]; r.asked < least {
+				t.Errorf("only %d steps reached Barong, want at least %d: %s", r.asked, least, r)
 			}
 		})
 	}
-	t.Logf("%d steps were asked about, %d Envoy answered by itself, %d left out", asked, alone, left)
 }
 
-// asks makes a the front of a server over w, configured as its file says.
-func (a *authorizer) asks(t *testing.T, w *authztest.World) {
+// A replay puts the corpus to one gateway, and counts.
+type replay struct {
+	gateway e2e.Proxy
+	kind    string
+	door    door
+	asked   int
+	alone   int
+	left    map[string]int // why → steps
+}
+
+// A door is the listener that a gateway asks, with one authorizer after the other behind it.
+type door interface {
+	opens(t *testing.T, s *authz.Server)
+	questions() int // asked so far
+}
+
+// openReplay starts one kind of gateway before a door and an echo.
+func openReplay(t *testing.T, kind string) *replay {
+	t.Helper()
+	r := &replay{kind: kind, left: map[string]int{}}
+	echo := upstream(t)
+	at := e2e.Addresses{HTTP: echo}
+	if kind == "envoy" {
+		a := startAuthorizer(t)
+		r.door, at.GRPC = a, a.addr
+	} else {
+		f := startForwardAuthorizer(t)
+		r.door, at.Forward = f, f.addr()
+	}
+	places, err := e2e.FreePlaces(at, echo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	places.Edit = func(kind string, file []byte) []byte { return everywhere(t, kind, file, echo) }
+	r.gateway = startProxy(t, kind, places)
+	return r
+}
+
+func (r *replay) String() string {
+	text := fmt.Sprintf("%s: %d steps asked about, %d denied by the gateway itself", r.kind, r.asked, r.alone)
+	for _, why := range slices.Sorted(maps.Keys(r.left)) {
+		text += fmt.Sprintf(", %d left out (%s)", r.left[why], why)
+	}
+	return text
+}
+
+// replay takes the steps of c in order, in w.
+func (r *replay) replay(t *testing.T, w *authztest.World, c authztest.Case) {
 	t.Helper()
 	s, err := authz.New(authz.Parts{
 		Rules: w.Rules(), Feed: w.Feed(), Sessions: w.Sessions, Accounts: w.Accounts,
@@ -97,6 +118,38 @@ func (a *authorizer) asks(t *testing.T, w *authztest.World) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.door.opens(t, s)
+	steps := c.All()
+	for i, step := range steps {
+		if why := leftOut(step.Request); why != "" {
+			r.left[why] += len(steps) - i // the later ones build on this one
+			return
+		}
+		if err := w.Begin(step); err != nil {
+			t.Fatal(err)
+		}
+		q, err := w.File.Question(step.Request, w.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		q = throughBalancer(q)
+		before := r.door.questions()
+		got := send(t, r.gateway, q)
+		wasAsked := r.door.questions() > before
+		if wasAsked {
+			r.asked++
+		} else {
+			r.alone++
+		}
+		for _, problem := range differences(w, behind(t, r.kind, step), q, got, wasAsked) {
+			t.Errorf("%s: step %d (%s %s): %s", c.Name, i+1, q.Method, q.Target, problem)
+		}
+	}
+}
+
+// opens puts s behind a.
+func (a *authorizer) opens(t *testing.T, s *authz.Server) {
+	t.Helper()
 	g := authz.NewGRPC(s, authz.GRPCConfig{Workers: 1})
 	pipe := bufconn.Listen(1 << 16)
 	go g.Serve(pipe)
@@ -115,6 +168,13 @@ func (a *authorizer) asks(t *testing.T, w *authztest.World) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.next = authv3.NewAuthorizationClient(conn)
+}
+
+// opens puts s behind f.
+func (f *forwardAuthorizer) opens(_ *testing.T, s *authz.Server) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.next = s.Forward()
 }
 
 // settings are the shipped ones with those of a file, trusting Envoy's own address.
@@ -169,112 +229,4 @@ func overrideSet[T comparable](to *T, from T) {
 	if from != zero {
 		*to = from
 	}
-}
-
-// send puts a question to the gateway as a client would.
-func send(t *testing.T, p e2e.Proxy, q authztest.Question) answer {
-	t.Helper()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(p.URL(), "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(10 * time.Second))
-	var text strings.Builder
-	fmt.Fprintf(&text, "%s %s HTTP/1.1\r\nHost: %s\r\n", q.Method, q.Target, q.Host)
-	upgrade := false
-	for _, h := range q.Headers {
-		fmt.Fprintf(&text, "%s: %s\r\n", h.Name, h.Value)
-		upgrade = upgrade || strings.EqualFold(h.Name, "Upgrade")
-	}
-	if upgrade {
-		text.WriteString("Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n")
-	} else {
-		text.WriteString("Connection: close\r\n")
-	}
-	if q.Body != "" {
-		fmt.Fprintf(&text, "Content-Length: %d\r\n", len(q.Body))
-	}
-	text.WriteString("\r\n" + q.Body)
-	io.WriteString(conn, text.String())
-	resp, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: strings.ToUpper(q.Method)})
-	if err != nil {
-		// Envoy hangs up on what is no HTTP at all.
-		return answer{status: http.StatusBadRequest, header: http.Header{}}
-	}
-	defer resp.Body.Close()
-	body, _ := io.ReadAll(resp.Body)
-	return answer{status: resp.StatusCode, header: resp.Header, body: string(body)}
-}
-
-// differences compares what the client and the upstream got with what the step expects.
-func differences(step authztest.Step, q authztest.Question, got answer, asked bool) (list []string) {
-	wrong := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }
-	want, why := step.Expect.Status, step.Expect.Reason
-	if step.Envoy != nil && step.Envoy.Status != 0 {
-		want, why = step.Envoy.Status, step.Envoy.Reason
-	}
-	if want == 0 {
-		want = http.StatusOK
-	}
-	if !asked {
-		if got.status < 400 {
-			wrong("got %d without asking", got.status)
-		} else if want == http.StatusOK && got.status != http.StatusNotFound {
-			// 404 is a component that the shipped file has no route for.
-			wrong("Envoy answered %d by itself, want %d", got.status, want)
-		}
-		return list
-	}
-	if want != http.StatusOK {
-		if got.status != want {
-			wrong("got %d %.100s, want %d %s", got.status, got.body, want, why)
-		}
-		if q.Method != http.MethodHead && why != "" && got.body != reason(why) {
-			wrong("got %.100s, want %s", got.body, why)
-		}
-		if step.Expect.ClearsCookie != nil && (got.header.Get("Set-Cookie") != "") != *step.Expect.ClearsCookie {
-			wrong("got Set-Cookie %q", got.header.Get("Set-Cookie"))
-		}
-		return list
-	}
-	if got.status == http.StatusSwitchingProtocols || q.Method == http.MethodHead && got.status == http.StatusOK {
-		return list
-	}
-	var seen e2e.Echoed
-	if got.status != http.StatusOK || json.Unmarshal([]byte(got.body), &seen) != nil {
-		wrong("got %d %.100s, want the upstream's answer", got.status, got.body)
-		return list
-	}
-	x := step.Expect
-	if x.Claims != nil || x.Token != nil {
-		if token := x.Token == nil || *x.Token; (seen.Claims != nil) != token {
-			wrong("a token reached the upstream: %v, want %v", seen.Claims != nil, token)
-		}
-	}
-	for name, value := range x.Claims {
-		if name == "iat" || name == "exp" || value == "absent" {
-			continue // compared where the clock is known
-		}
-		a, _ := json.Marshal(seen.Claims[name])
-		b, _ := json.Marshal(value)
-		if string(a) != string(b) {
-			wrong("claim %s is %s, want %s", name, a, b)
-		}
-	}
-	if cookie := strings.Join(seen.Headers["Cookie"], "; "); x.Cookie != nil && cookie != *x.Cookie {
-		wrong("the upstream got Cookie %q, want %q", cookie, *x.Cookie)
-	}
-	for _, name := range x.Removed {
-		if v := seen.Headers[http.CanonicalHeaderKey(name)]; v != nil && !(name == "authorization" && seen.Claims != nil) {
-			wrong("the upstream got %s", name)
-		}
-	}
-	for _, name := range x.Kept {
-		sent := slices.ContainsFunc(q.Headers, func(h authztest.Header) bool { return strings.EqualFold(h.Name, name) })
-		if sent && seen.Headers[http.CanonicalHeaderKey(name)] == nil {
-			wrong("the upstream did not get %s", name)
-		}
-	}
-	return list
 }

@@ -192,6 +192,7 @@ func question(t *testing.T, c config, grpc bool) {
 	r := h.GetAuthorizationResponse()
 	check(t, "to the upstream", strings.Join(patterns(r.GetAllowedUpstreamHeaders()), " "), "authorization cookie")
 	check(t, "to the upstream, appended", len(patterns(r.GetAllowedUpstreamHeadersToAppend())), 0)
+	check(t, "to the access log", strings.Join(patterns(r.GetDynamicMetadataFromHeaders()), " "), "x-barong-decision")
 	check(t, "to the client", strings.Join(patterns(r.GetAllowedClientHeaders()), " "), "cache-control content-type retry-after set-cookie")
 }
 
@@ -264,7 +265,7 @@ func removedHeaders(t *testing.T, c config) {
 func routes(t *testing.T, c config) {
 	want := map[string]string{
 		"/api/v2/barong/admin": "barong", "/api/v2/peatio/admin": "peatio", "/api/v2/finex/admin": "finex",
-		"/api/v2/barong": "barong", "/api/v2/peatio": "peatio", "/api/v2/applogic": "applogic", "/api/v2/finex": "finex",
+		"/api/v2/barong": "barong", "/api/v2/peatio": "peatio", "/api/v2/applogic": "applogic", "/api/v2/arke": "arke", "/api/v2/finex": "finex",
 		"/api/v2/ranger": "ranger",
 	}
 	seen := map[string]bool{}
@@ -334,11 +335,15 @@ func accessLog(t *testing.T, c config, grpc bool) {
 	for _, name := range []string{"time", "method", "status", "duration_ms", "request_id", "details"} {
 		check(t, name+" is logged", fields[name] != nil, true)
 	}
-	check(t, "the decision's id is logged", fields["decision"] != nil, grpc) // HTTP has no place for it
+	id := "%DYNAMIC_METADATA(envoy.filters.http.ext_authz:decision)%"
+	if !grpc {
+		id = "%DYNAMIC_METADATA(envoy.filters.http.ext_authz:x-barong-decision)%"
+	}
+	check(t, "the decision's id", fields["decision"].GetStringValue(), id)
 }
 
 func clusters(t *testing.T, c config, grpc bool) {
-	ports := map[string]uint32{"barong": 8001, "peatio": 8000, "applogic": 8081, "finex": 8080, "ranger": 8082, "barong_authz": 8002}
+	ports := map[string]uint32{"barong": 8001, "peatio": 8000, "applogic": 8081, "arke": 8081, "finex": 8080, "ranger": 8082, "barong_authz": 8002}
 	if grpc {
 		ports["barong_authz"] = 9001
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"barong/e2e"
 )
@@ -20,6 +21,7 @@ type forwardAuthorizer struct {
 	status int
 	header map[string]string
 	asked  []*http.Request
+	next   http.Handler // answers instead, when set
 }
 
 func startForwardAuthorizer(t testing.TB) *forwardAuthorizer {
@@ -59,6 +61,10 @@ func (f *forwardAuthorizer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.asked = append(f.asked, r)
+	if f.next != nil {
+		f.next.ServeHTTP(w, r)
+		return
+	}
 	for k, v := range f.header {
 		w.Header().Set(k, v)
 	}
@@ -242,6 +248,22 @@ func forwardAuth(t *testing.T, kind string, p e2e.Proxy, authz *forwardAuthorize
 		}
 	})
 
+	if kind == "envoy-http" {
+		t.Run("the access log has the decision's id, which goes no further", func(t *testing.T) {
+			authz.answers(200, map[string]string{"X-Barong-Decision": "d-4712"})
+			answered := raw(t, p, "GET /api/v2/peatio/public/logged HTTP/1.1\nX-Barong-Decision: forged")
+			if seen := answered.echoed(t); seen.Headers["X-Barong-Decision"] != nil || answered.header.Get("X-Barong-Decision") != "" {
+				t.Errorf("the upstream got %q, the client %q, want none", seen.Headers["X-Barong-Decision"], answered.header.Get("X-Barong-Decision"))
+			}
+			authz.answers(401, map[string]string{"X-Barong-Decision": "d-4713"})
+			if denied := raw(t, p, "GET /api/v2/peatio/logged HTTP/1.1"); denied.header.Get("X-Barong-Decision") != "" {
+				t.Errorf("a denied client got %q, want none", denied.header.Get("X-Barong-Decision"))
+			}
+			logged(t, p, `"decision":"d-4712"`)
+			logged(t, p, `"decision":"d-4713"`)
+		})
+	}
+
 	t.Run("FX-61: with the authorizer gone nothing is allowed", func(t *testing.T) {
 		authz.server.Close()
 		got := raw(t, p, "GET /api/v2/peatio/public/x HTTP/1.1")
@@ -249,4 +271,19 @@ func forwardAuth(t *testing.T, kind string, p e2e.Proxy, authz *forwardAuthorize
 			t.Errorf("got %d %q, want %d", got.status, got.body, want)
 		}
 	})
+}
+
+// logged waits until an Envoy has written text into its access log, which it does in the
+// background, and returns the log.
+func logged(t *testing.T, p e2e.Proxy, text string) string {
+	t.Helper()
+	log := ""
+	for range 100 {
+		if log = p.(interface{ Output() string }).Output(); strings.Contains(log, text) {
+			return log
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Errorf("the log has no %s:\n%s", text, log)
+	return log
 }

@@ -6,11 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"sort"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -19,33 +20,49 @@ import (
 	"barong/e2e"
 )
 
-// notRun collects what this machine could not run, for the last lines of the output.
-var notRun struct {
+// closing collects what the last lines of the output say.
+var closing struct {
 	sync.Mutex
-	reasons map[string]int // reason → tests
+	lines  []string
+	notRun map[string]int // what this machine could not run: reason → tests
 }
 
+// TestMain prints the last lines, and adds them to the file $TEST_REPORT where scripts/test
+// collects them: go test hides what a package prints that passes.
 func TestMain(m *testing.M) {
-	notRun.reasons = map[string]int{}
+	closing.notRun = map[string]int{}
 	code := m.Run()
 	built.clean()
-	reasons := make([]string, 0, len(notRun.reasons))
-	for r := range notRun.reasons {
-		reasons = append(reasons, r)
+	text := ""
+	for _, line := range closing.lines {
+		text += "e2e: " + line + "\n"
 	}
-	sort.Strings(reasons)
-	for _, r := range reasons {
-		fmt.Printf("e2e: NOT RUN: %d tests: %s\n", notRun.reasons[r], r)
+	for _, why := range slices.Sorted(maps.Keys(closing.notRun)) {
+		text += fmt.Sprintf("e2e: NOT RUN: %d tests: %s\n", closing.notRun[why], why)
+	}
+	fmt.Print(text)
+	if path := os.Getenv("TEST_REPORT"); path != "" {
+		if f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600); err == nil {
+			f.WriteString(text)
+			f.Close()
+		}
 	}
 	os.Exit(code)
+}
+
+// report adds one of the last lines.
+func report(line string) {
+	closing.Lock()
+	defer closing.Unlock()
+	closing.lines = append(closing.lines, line)
 }
 
 // missing reports that the test could not run: skipped here, failed where CI=true.
 func missing(t testing.TB, reason string) {
 	t.Helper()
-	notRun.Lock()
-	notRun.reasons[reason]++
-	notRun.Unlock()
+	closing.Lock()
+	closing.notRun[reason]++
+	closing.Unlock()
 	if os.Getenv("CI") == "true" {
 		t.Fatalf("NOT RUN, and CI=true: %s", reason)
 	}
@@ -142,6 +159,9 @@ func startProxy(t testing.TB, kind string, places e2e.Places) e2e.Proxy {
 	return p
 }
 
+// A serving speaks HTTP at its URL: a gateway, or a listener of Barong.
+type serving interface{ URL() string }
+
 // An answer is a response, read whole.
 type answer struct {
 	status int
@@ -161,7 +181,7 @@ func (a answer) echoed(t testing.TB) e2e.Echoed {
 
 // raw sends a request byte for byte, which no HTTP client would do for an odd path or header,
 // and reads the answer. head is the request line and headers without Host; lines end in \n.
-func raw(t testing.TB, p e2e.Proxy, head string, body ...string) answer {
+func raw(t testing.TB, p serving, head string, body ...string) answer {
 	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(p.URL(), "http://"))
 	if err != nil {

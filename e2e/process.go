@@ -91,7 +91,7 @@ func (p *Process) wait(ctx context.Context, ready func() bool) error {
 		}
 		select {
 		case <-p.done:
-			return fmt.Errorf("%s ended before it was ready (%v):\n%s", p.Name, p.err, tail(p.Output(), 30))
+			return fmt.Errorf("%s ended before it was ready (%v):\n%s", p.Name, p.cmd.ProcessState, tail(p.Output(), 30))
 		case <-ctx.Done():
 			return fmt.Errorf("%s is not ready (%w):\n%s", p.Name, ctx.Err(), tail(p.Output(), 30))
 		case <-tick.C:

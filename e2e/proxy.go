@@ -29,9 +29,12 @@ type Places struct {
 	Admin  string    // Envoy's own, shipped as 127.0.0.1:9901
 	Barong Addresses // HTTP, GRPC and Forward are used
 	Peatio string    // shipped as 127.0.0.1:8000
-	Appl   string    // applogic, shipped as 127.0.0.1:8081
+	Appl   string    // applogic and arke, both shipped as 127.0.0.1:8081
 	Finex  string    // shipped as 127.0.0.1:8080
 	Ranger string    // shipped as 127.0.0.1:8082
+	// Edit, when set, has the last word on the file, which is otherwise as shipped: it stands for
+	// the operator who adapts it. kind is the proxy's Name.
+	Edit func(kind string, file []byte) []byte
 }
 
 // FreePlaces has a free address for the gateway and its admin, and every component at upstream.
@@ -90,7 +93,7 @@ func StartEnvoy(ctx context.Context, bin, file, dir string, p Places) (Proxy, er
 		name = "envoy-http"
 	}
 	config := filepath.Join(dir, name+".yaml")
-	if err := p.copy(file, config); err != nil {
+	if err := p.copy(name, file, config); err != nil {
 		return nil, err
 	}
 	// One worker per processor would also open one connection per processor to everything.
@@ -109,7 +112,7 @@ func StartEnvoy(ctx context.Context, bin, file, dir string, p Places) (Proxy, er
 
 // StartNginx runs the nginx binary bin with the repository's deploy/nginx.conf adapted to p.
 func StartNginx(ctx context.Context, bin, root, dir string, p Places) (Proxy, error) {
-	if err := p.copy(filepath.Join(root, "deploy", "nginx.conf"), filepath.Join(dir, "barong.conf")); err != nil {
+	if err := p.copy("nginx", filepath.Join(root, "deploy", "nginx.conf"), filepath.Join(dir, "barong.conf")); err != nil {
 		return nil, err
 	}
 	// The shipped file is the content of the http block; this is the rest of a main file, with
@@ -134,7 +137,7 @@ func StartNginx(ctx context.Context, bin, root, dir string, p Places) (Proxy, er
 // StartCaddy runs the Caddy binary bin with the repository's deploy/Caddyfile adapted to p.
 func StartCaddy(ctx context.Context, bin, root, dir string, p Places) (Proxy, error) {
 	config := filepath.Join(dir, "Caddyfile")
-	if err := p.copy(filepath.Join(root, "deploy", "Caddyfile"), config); err != nil {
+	if err := p.copy("caddy", filepath.Join(root, "deploy", "Caddyfile"), config); err != nil {
 		return nil, err
 	}
 	env := []string{"XDG_DATA_HOME=" + dir, "XDG_CONFIG_HOME=" + dir}
@@ -145,12 +148,17 @@ func StartCaddy(ctx context.Context, bin, root, dir string, p Places) (Proxy, er
 	return ready(ctx, proc, p, nil)
 }
 
-func (p Places) copy(from, to string) error {
+// copy puts the shipped file from, adapted to p for the proxy of that name, into to.
+func (p Places) copy(name, from, to string) error {
 	b, err := os.ReadFile(from)
 	if err != nil {
 		return fmt.Errorf("read the proxy's file: %w", err)
 	}
-	if err := os.WriteFile(to, p.adapt(b), 0o600); err != nil {
+	b = p.adapt(b)
+	if p.Edit != nil {
+		b = p.Edit(name, b)
+	}
+	if err := os.WriteFile(to, b, 0o600); err != nil {
 		return fmt.Errorf("write the proxy's file: %w", err)
 	}
 	return nil

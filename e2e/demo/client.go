@@ -68,10 +68,16 @@ func (c *client) do(ctx context.Context, method, path string, body map[string]st
 	for _, h := range []string{"X-Forwarded-For", "X-Auth-Apikey", "X-Auth-Nonce", "X-Auth-Signature"} {
 		if v, ok := headers[h]; ok {
 			req.Header.Set(h, v)
+			if h == "X-Auth-Signature" && len(v) > 8 {
+				v = v[:8] + "…"
+			}
 			shown = append(shown, h+": "+v)
 		}
 	}
-	say("%s %s  %s", method, path, strings.Join(shown, "  "))
+	say("%s %s", method, path)
+	for _, header := range shown {
+		say("    %s", header)
+	}
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", method, path, err)

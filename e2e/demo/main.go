@@ -63,11 +63,14 @@ func (d *demo) run(ctx context.Context) error {
 	if d.dir, err = os.MkdirTemp("", "barong-demo-"); err != nil {
 		return fmt.Errorf("make a directory: %w", err)
 	}
+	fmt.Println("Barong decides for a gateway which requests reach an exchange's services, and as whom.\n" +
+		"This demo starts all three and sends four requests: two are let through, two are not.")
 	title("Setting up")
 	bin, echo, err := d.build(ctx, root)
 	if err != nil {
 		return err
 	}
+	say("finding Envoy; the first time it is fetched into .tools, which takes a minute")
 	switch d.envoy, err = e2e.Tool(ctx, root, "envoy"); {
 	case errors.Is(err, e2e.ErrNone):
 		say("%v", err)
@@ -95,7 +98,7 @@ func (d *demo) run(ctx context.Context) error {
 
 // build compiles the two programs.
 func (d *demo) build(ctx context.Context, root string) (barong, echo string, err error) {
-	say("building barong and the echo upstream")
+	say("building barong and the echo upstream; the first time that takes some minutes")
 	if barong, err = e2e.Build(ctx, root, d.dir); err != nil {
 		return "", "", err
 	}

@@ -41,12 +41,12 @@ func (d *demo) show(ctx context.Context, c *client, who *people) error {
 	c.csrf = me.CSRF
 	say("-> %d, signed in as %s (%s)", in.status, who.member, me.UID)
 
-	title("1. Allowed by cookie")
+	title("1. Allowed by cookie: members may read their balances")
 	got, err := c.do(ctx, http.MethodGet, balances, nil, nil)
 	if err != nil {
 		return err
 	}
-	if err := got.showUpstream(); err != nil {
+	if err := got.showUpstream(true); err != nil {
 		return err
 	}
 
@@ -72,7 +72,7 @@ func (d *demo) show(ctx context.Context, c *client, who *people) error {
 
 // showKey enables 2FA for the member, makes an API key and uses it without the cookie.
 func (d *demo) showKey(ctx context.Context, c *client) error {
-	title("2. Allowed by API key: enable 2FA, make a key, sign with it")
+	title("2. Allowed by API key: the member enables 2FA, makes a key, and a program signs with it")
 	qr, err := c.do(ctx, http.MethodPost, "/api/v2/barong/resource/otp/generate_qrcode", nil, nil)
 	if err != nil {
 		return err
@@ -123,12 +123,12 @@ func (d *demo) showKey(ctx context.Context, c *client) error {
 	if err != nil {
 		return err
 	}
-	return got.showUpstream()
+	return got.showUpstream(false)
 }
 
 // showUpstream prints what the upstream saw; anything but a 200 from it with a bearer token and
-// without the caller's credentials is an error.
-func (r *reply) showUpstream() error {
+// without the caller's credentials is an error. With claims it prints the token's.
+func (r *reply) showUpstream(claims bool) error {
 	var seen e2e.Echoed
 	if r.status != http.StatusOK || json.Unmarshal([]byte(r.body), &seen) != nil || seen.Claims == nil {
 		return r.unexpected("200 from the upstream with a token")
@@ -138,7 +138,12 @@ func (r *reply) showUpstream() error {
 			return r.unexpected("no " + h + " of the caller at the upstream")
 		}
 	}
-	say("-> 200 from the upstream. It saw %s %s, no cookie and no key, but this token's claims:", seen.Method, seen.Target)
+	say("-> 200 from the upstream. It saw neither cookie nor key, but a token that Barong signed.")
+	if !claims {
+		say("   The token says the same: uid %v, role %v.", seen.Claims["uid"], seen.Claims["role"])
+		return nil
+	}
+	say("   What the token says:")
 	names := make([]string, 0, len(seen.Claims))
 	for n := range seen.Claims {
 		names = append(names, n)
