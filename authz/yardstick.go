@@ -13,34 +13,33 @@ import (
 
 // NewYardstick makes a server that decides nothing and allows everything, for make bench:
 // what Check costs before any of our work. With generated it is what anybody would write,
-// grpc-go's defaults and protobuf-go; without, it has our codec and server options.
-func NewYardstick(generated bool) *grpc.Server {
+// grpc-go's defaults and protobuf-go; without, it has our codec and server options. bearer
+// is the token that it answers.
+func NewYardstick(generated bool, bearer string) *grpc.Server {
 	if generated {
 		s := grpc.NewServer()
-		authv3.RegisterAuthorizationServer(s, allowAll{})
+		authv3.RegisterAuthorizationServer(s, allowAll{bearer: bearer})
 		return s
 	}
 	s := grpc.NewServer(serverOptions(GRPCConfig{})...)
 	s.RegisterService(serviceDesc(func(_ context.Context, q *question) *answer {
 		a := q.answer(responseOptions{})
-		a.decision.status, a.decision.bearer = http.StatusOK, yardstickBearer
+		a.decision.status, a.decision.bearer = http.StatusOK, bearer
 		return a
 	}), nil)
 	return s
 }
 
-// yardstickBearer has the length of a small token, as an upstream header would.
-const yardstickBearer = "Bearer yardstick"
-
 type allowAll struct {
 	authv3.UnimplementedAuthorizationServer
+	bearer string
 }
 
-func (allowAll) Check(context.Context, *authv3.CheckRequest) (*authv3.CheckResponse, error) {
+func (a allowAll) Check(context.Context, *authv3.CheckRequest) (*authv3.CheckResponse, error) {
 	return &authv3.CheckResponse{
 		Status: &status.Status{Code: int32(codes.OK)},
 		HttpResponse: &authv3.CheckResponse_OkResponse{OkResponse: &authv3.OkHttpResponse{
-			Headers: []*corev3.HeaderValueOption{{Header: &corev3.HeaderValue{Key: "authorization", Value: yardstickBearer}}},
+			Headers: []*corev3.HeaderValueOption{{Header: &corev3.HeaderValue{Key: "authorization", Value: a.bearer}}},
 		}},
 	}, nil
 }

@@ -16,7 +16,7 @@ import (
 type rig struct {
 	dir, barong, self string
 	servers           []*process
-	empty, own        *process
+	empty, own, token *process
 	small             *fixture // 100 rules
 	medium            *fixture // 10,000
 	large             *fixture // 100,000
@@ -53,6 +53,9 @@ func newRig(ctx context.Context, dir string) (*rig, error) {
 		return r, err
 	}
 	if r.own, err = r.startEmpty(ctx, "own"); err != nil {
+		return r, err
+	}
+	if r.token, err = r.startEmpty(ctx, "own-token"); err != nil {
 		return r, err
 	}
 	for _, f := range []struct {
@@ -145,6 +148,7 @@ func (r *rig) rows(rounds int) []row {
 	rows := []row{
 		{"empty authorizer, generated code, grpc-go's defaults", r.empty, s.warm, "", false},
 		{"empty authorizer, our codec and server options", r.own, s.warm, "", false},
+		{"the same, answering a token of our length", r.token, s.warm, "", false},
 		{"barong: warm session, 100 rules", s.process, s.warm, "Bearer ", false},
 		{"barong: warm session, 10,000 rules", r.medium.process, r.medium.warm, "Bearer ", false},
 		{"barong: warm session, 100,000 rules", r.large.process, r.large.warm, "Bearer ", false},
@@ -176,7 +180,7 @@ type figure struct {
 func (r *rig) table(ctx context.Context, o options) error {
 	rows := r.rows(o.rounds)
 	rows = slices.DeleteFunc(rows, func(x row) bool {
-		return x.server != r.empty && x.server != r.own && !o.only.MatchString(x.name)
+		return x.server != r.empty && x.server != r.own && x.server != r.token && !o.only.MatchString(x.name)
 	})
 	all := make([][]figure, len(rows))
 	for round := -1; round < o.rounds; round++ { // the first warms up and is not counted
