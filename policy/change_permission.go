@@ -142,25 +142,9 @@ func (m permissionMove) nothing() bool {
 	return m.before != nil && m.after != nil && *noteOf(m.before) == *noteOf(m.after)
 }
 
-// result are all rows after the move. An added row has the id 0 until it is written, and
-// comes last, as it will.
+// result are all rows after the move.
 func (m permissionMove) result() []Permission {
-	all := make([]Permission, 0, len(m.rows)+1)
-	for _, p := range m.rows {
-		if m.before == nil || p.ID != m.before.ID {
-			all = append(all, p)
-		} else if m.after != nil {
-			all = append(all, *m.after)
-		}
-	}
-	if m.before == nil {
-		added := *m.after
-		if n := len(m.rows); n > 0 {
-			added.ID = m.rows[n-1].ID + 1
-		}
-		all = append(all, added)
-	}
-	return all
+	return moved(m.rows, m.before, m.after, func(p *Permission) *int64 { return &p.ID })
 }
 
 // orphaned is the role that has no row left after the move.

@@ -125,24 +125,9 @@ func (m restrictionMove) nothing() bool {
 	return m.before != nil && m.after != nil && *restrictionNoteOf(m.before) == *restrictionNoteOf(m.after)
 }
 
-// result are all rows after the move. An added row comes last, as it will.
+// result are all rows after the move.
 func (m restrictionMove) result() []Restriction {
-	all := make([]Restriction, 0, len(m.rows)+1)
-	for _, r := range m.rows {
-		if m.before == nil || r.ID != m.before.ID {
-			all = append(all, r)
-		} else if m.after != nil {
-			all = append(all, *m.after)
-		}
-	}
-	if m.before == nil {
-		added := *m.after
-		if n := len(m.rows); n > 0 {
-			added.ID = m.rows[n-1].ID + 1
-		}
-		all = append(all, added)
-	}
-	return all
+	return moved(m.rows, m.before, m.after, func(r *Restriction) *int64 { return &r.ID })
 }
 
 // plan works c out: ErrNotFound, Invalid with every problem, ErrTaken.

@@ -190,3 +190,24 @@ func (c change[T]) action() string {
 	}
 	return "update"
 }
+
+// moved are all rows after one was added (before is nil), changed, or removed (after is
+// nil). An added row has the id 0 until it is written, and comes last, as it will.
+func moved[T any](rows []T, before, after *T, id func(*T) *int64) []T {
+	all := make([]T, 0, len(rows)+1)
+	for i := range rows {
+		if before == nil || *id(&rows[i]) != *id(before) {
+			all = append(all, rows[i])
+		} else if after != nil {
+			all = append(all, *after)
+		}
+	}
+	if before == nil {
+		added := *after
+		if n := len(rows); n > 0 {
+			*id(&added) = *id(&rows[n-1]) + 1
+		}
+		all = append(all, added)
+	}
+	return all
+}
