@@ -4,8 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -16,14 +14,12 @@ import (
 	"testing"
 	"time"
 
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/test/bufconn"
 
 	"barong/authz/authztest"
-	"barong/internal/audit"
 	"barong/internal/token"
 )
 
@@ -33,10 +29,10 @@ const corpus = "testdata/check"
 // decision itself and in the words of each protocol.
 func TestCorpusOnDecide(t *testing.T) {
 	replay(t, func(t *testing.T, s *Server) asker {
-		return func(q authztest.Question) answered {
+		return func(q authztest.Question) authztest.Answer {
 			var r request
 			d := decision{}
-			m := checkRequest(q)
+			m := authztest.CheckRequest(q)
 			r = fromProto(m)
 			s.answer(t.Context(), &r, &d, nil)
 			return ofDecision(&r, &d)
@@ -49,12 +45,12 @@ func TestCorpusOverGRPC(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			replay(t, func(t *testing.T, s *Server) asker {
 				client := authv3.NewAuthorizationClient(dialServer(t, s, GRPCConfig{Generated: generated}))
-				return func(q authztest.Question) answered {
-					m, err := client.Check(t.Context(), checkRequest(q))
+				return func(q authztest.Question) authztest.Answer {
+					m, err := client.Check(t.Context(), authztest.CheckRequest(q))
 					if err != nil {
 						t.Fatalf("Check failed, which is never the answer: %v", err)
 					}
-					return ofResponse(q, m)
+					return authztest.OfResponse(q, m)
 				}
 			})
 		})
@@ -64,7 +60,7 @@ func TestCorpusOverGRPC(t *testing.T) {
 func TestCorpusOverForwardAuth(t *testing.T) {
 	replay(t, func(t *testing.T, s *Server) asker {
 		h := s.Forward()
-		return func(q authztest.Question) answered {
+		return func(q authztest.Question) authztest.Answer {
 			req := httpRequest(t, q)
 			req.RequestURI = forwardPrefix + q.Target
 			w := httptest.NewRecorder()
@@ -75,18 +71,7 @@ func TestCorpusOverForwardAuth(t *testing.T) {
 }
 
 // An asker puts one question to a server.
-type asker func(authztest.Question) answered
-
-// answered is an answer in words that all protocols share.
-type answered struct {
-	status       int
-	reason       string
-	outage       bool
-	bearer       string
-	cookie       string // what the upstream gets
-	removed      []string
-	clearsCookie bool
-}
+type asker func(authztest.Question) authztest.Answer
 
 func replay(t *testing.T, open func(*testing.T, *Server) asker) {
 	t.Helper()
@@ -119,7 +104,7 @@ func replayCase(t *testing.T, f *authztest.File, c authztest.Case, keys *token.K
 		if err != nil {
 			t.Fatalf("step %d: %v", i+1, err)
 		}
-		for _, problem := range problems(w, step.Expect, q, ask(q)) {
+		for _, problem := range step.Expect.Problems(w, q, ask(q)) {
 			t.Errorf("step %d (%s %s): %s", i+1, q.Method, q.Target, problem)
 		}
 	}
@@ -191,173 +176,6 @@ func override[T any](to *T, from *T) {
 	}
 }
 
-// problems compares an answer with what was expected.
-func problems(w *authztest.World, x authztest.Expect, q authztest.Question, got answered) (list []string) {
-	wrong := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }
-	want := x.Status
-	if want == 0 {
-		want = http.StatusOK
-	}
-	if got.status != want || got.reason != x.Reason {
-		wrong("got %d %q, want %d %q", got.status, got.reason, want, x.Reason)
-	}
-	if got.outage != x.Outage {
-		wrong("told as an outage: %v, want %v", got.outage, x.Outage)
-	}
-	if want != http.StatusOK && got.bearer != "" {
-		wrong("a denial carries a token")
-	}
-	token := x.Token
-	if token == nil && x.Claims != nil {
-		yes := true
-		token = &yes
-	}
-	if token != nil && (got.bearer != "") != *token {
-		wrong("a token was given: %v, want %v", got.bearer != "", *token)
-	}
-	if got.status == http.StatusOK && got.bearer == "" && !slices.Contains(got.removed, "authorization") {
-		wrong("the client's own Authorization reaches the upstream")
-	}
-	if slices.Contains(got.removed, "authorization") && got.bearer != "" {
-		wrong("authorization is set and removed")
-	}
-	if x.Claims != nil && got.bearer != "" {
-		list = append(list, claimProblems(x.Claims, got.bearer, w.Now())...)
-	}
-	if x.Cookie != nil && got.cookie != *x.Cookie {
-		wrong("the upstream gets Cookie %q, want %q", got.cookie, *x.Cookie)
-	}
-	for _, name := range x.Removed {
-		if !slices.Contains(got.removed, name) {
-			wrong("%s is not removed, only %q", name, got.removed)
-		}
-	}
-	for _, name := range x.Kept {
-		if slices.Contains(got.removed, name) {
-			wrong("%s is removed", name)
-		}
-	}
-	if x.ClearsCookie != nil && got.clearsCookie != *x.ClearsCookie {
-		wrong("the session cookie is deleted: %v, want %v", got.clearsCookie, *x.ClearsCookie)
-	}
-	for _, name := range x.Ended {
-		if !w.Ended(name) {
-			wrong("session %s has not ended", name)
-		}
-	}
-	for _, name := range x.Alive {
-		if w.Ended(name) {
-			wrong("session %s has ended", name)
-		}
-	}
-	rows := w.Activities()
-	if x.Activities != nil {
-		if len(rows) != len(*x.Activities) {
-			wrong("%d activities, want %d: %+v", len(rows), len(*x.Activities), rows)
-		} else {
-			for i, want := range *x.Activities {
-				list = append(list, activityProblems(want, rows[i])...)
-			}
-		}
-	}
-	return list
-}
-
-func activityProblems(want authztest.Activity, got audit.Activity) (list []string) {
-	compare := func(name, got string, want *string) {
-		if want != nil && got != *want {
-			list = append(list, fmt.Sprintf("activity: %s is %q, want %q", name, got, *want))
-		}
-	}
-	compare("actor", got.ActorUID, want.Actor)
-	compare("ref", got.ActorRef, want.Ref)
-	compare("target", got.TargetUID, want.Target)
-	compare("category", got.Category, want.Category)
-	compare("topic", got.Topic, want.Topic)
-	compare("action", got.Action, want.Action)
-	compare("result", got.Result, want.Result)
-	compare("ip", got.IP, want.IP)
-	compare("country", got.IPCountry, want.Country)
-	compare("user agent", got.UserAgent, want.UserAgent)
-	for _, text := range want.Data {
-		if !strings.Contains(got.Data, text) {
-			list = append(list, fmt.Sprintf("activity: data %s lacks %s", got.Data, text))
-		}
-	}
-	for _, text := range want.NoData {
-		if strings.Contains(got.Data, text) {
-			list = append(list, fmt.Sprintf("activity: data %s holds %s", got.Data, text))
-		}
-	}
-	return list
-}
-
-// claimProblems compares the claims of a token with those expected. The signature is
-// package token's to prove. iat and exp are relative to the world's clock in seconds.
-func claimProblems(want map[string]any, bearer string, now time.Time) (list []string) {
-	compact, ok := strings.CutPrefix(bearer, "Bearer ")
-	parts := strings.Split(compact, ".")
-	if !ok || len(parts) != 3 {
-		return []string{fmt.Sprintf("token %q is not Bearer and a compact JWS", bearer)}
-	}
-	text, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil {
-		return []string{fmt.Sprintf("claims: %v", err)}
-	}
-	var got map[string]any
-	if err := json.Unmarshal(text, &got); err != nil {
-		return []string{fmt.Sprintf("claims: %v", err)}
-	}
-	for name, value := range want {
-		actual, present := got[name]
-		if value == "absent" {
-			if present {
-				list = append(list, fmt.Sprintf("claim %s is %v, want none", name, actual))
-			}
-			continue
-		}
-		if n, ok := actual.(float64); ok && (name == "iat" || name == "exp") {
-			actual = n - float64(now.Unix())
-		}
-		a, _ := json.Marshal(actual)
-		b, _ := json.Marshal(value)
-		if !present || !bytes.Equal(a, b) {
-			list = append(list, fmt.Sprintf("claim %s is %s, want %s", name, a, b))
-		}
-	}
-	return list
-}
-
-// checkRequest is a question as Envoy asks it over gRPC.
-func checkRequest(q authztest.Question) *authv3.CheckRequest {
-	headers := map[string]string{}
-	for _, h := range q.Headers {
-		name := strings.ToLower(h.Name)
-		if old, ok := headers[name]; ok {
-			separator := ","
-			if name == "cookie" {
-				separator = "; "
-			}
-			headers[name] = old + separator + h.Value
-			continue
-		}
-		headers[name] = h.Value
-	}
-	m := &authv3.CheckRequest{Attributes: &authv3.AttributeContext{
-		Source: &authv3.AttributeContext_Peer{Address: &corev3.Address{Address: &corev3.Address_SocketAddress{
-			SocketAddress: &corev3.SocketAddress{
-				Address: q.Peer, PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: 40000},
-			},
-		}}},
-		Request: &authv3.AttributeContext_Request{Http: &authv3.AttributeContext_HttpRequest{
-			Method: q.Method, Path: q.Target, Host: q.Host, Scheme: "https", Protocol: "HTTP/1.1",
-			Headers: headers,
-		}},
-	}}
-	m.Attributes.Request.Http.RawBody = []byte(q.Body)
-	return m
-}
-
 // httpRequest is a question as an HTTP server reads it, but for the request target.
 func httpRequest(t testing.TB, q authztest.Question) *http.Request {
 	t.Helper()
@@ -375,99 +193,42 @@ func httpRequest(t testing.TB, q authztest.Question) *http.Request {
 	return req
 }
 
-func ofDecision(r *request, d *decision) answered {
-	a := answered{
-		status: d.status, reason: d.reason, outage: d.outage, bearer: d.bearer,
-		clearsCookie: d.clearCookie != "",
+func ofDecision(r *request, d *decision) authztest.Answer {
+	a := authztest.Answer{
+		Status: d.status, Reason: d.reason, Outage: d.outage, Bearer: d.bearer,
+		ClearsCookie: d.clearCookie != "",
 	}
 	if d.allowed() {
-		a.removed = d.removals()
+		a.Removed = d.removals()
 		switch d.upstreamCookie() {
 		case cookieKeep:
-			a.cookie = r.cookie
+			a.Cookie = r.cookie
 		case cookieReplace:
-			a.cookie = d.cookieValue
+			a.Cookie = d.cookieValue
 		}
 	}
 	return a
 }
 
-func ofResponse(q authztest.Question, m *authv3.CheckResponse) answered {
-	denied := m.GetDeniedResponse()
-	a := answered{outage: m.GetErrorResponse() != nil}
-	if a.outage {
-		denied = m.GetErrorResponse()
-	}
-	if denied == nil {
-		if m.GetStatus().GetCode() != 0 {
-			a.status = int(m.GetStatus().GetCode())
-			return a
-		}
-		a.status = http.StatusOK
-		a.removed = m.GetOkResponse().GetHeadersToRemove()
-		a.cookie = sentCookie(q)
-		if slices.Contains(a.removed, "cookie") {
-			a.cookie = ""
-		}
-		for _, h := range m.GetOkResponse().GetHeaders() {
-			switch h.GetHeader().GetKey() {
-			case "authorization":
-				a.bearer = h.GetHeader().GetValue()
-			case "cookie":
-				a.cookie = h.GetHeader().GetValue()
-			}
-		}
-		return a
-	}
-	a.status, a.reason = int(denied.GetStatus().GetCode()), reasonIn(denied.GetBody())
-	if a.reason == reasonUnavailable {
-		a.outage = true // outage_answer=deny says it the other way
-	}
-	for _, h := range denied.GetHeaders() {
-		a.clearsCookie = a.clearsCookie || h.GetHeader().GetKey() == "set-cookie"
-	}
-	return a
-}
-
-func ofHTTP(q authztest.Question, res *http.Response) answered {
-	a := answered{status: res.StatusCode, bearer: res.Header.Get("Authorization")}
+func ofHTTP(q authztest.Question, res *http.Response) authztest.Answer {
+	a := authztest.Answer{Status: res.StatusCode, Bearer: res.Header.Get("Authorization")}
 	if res.StatusCode != http.StatusOK {
 		var body bytes.Buffer
 		body.ReadFrom(res.Body)
-		a.reason = reasonIn(body.String())
-		a.outage = a.reason == reasonUnavailable
-		a.clearsCookie = res.Header.Get("Set-Cookie") != ""
+		a.Reason = authztest.ReasonIn(body.String())
+		a.Outage = a.Reason == reasonUnavailable
+		a.ClearsCookie = res.Header.Get("Set-Cookie") != ""
 		return a
 	}
-	a.removed = strings.Split(res.Header.Get("X-Envoy-Auth-Headers-To-Remove"), ",")
-	a.cookie = sentCookie(q)
-	if slices.Contains(a.removed, "cookie") {
-		a.cookie = ""
+	a.Removed = strings.Split(res.Header.Get("X-Envoy-Auth-Headers-To-Remove"), ",")
+	a.Cookie = q.SentCookie()
+	if slices.Contains(a.Removed, "cookie") {
+		a.Cookie = ""
 	}
 	if c := res.Header.Get("Cookie"); c != "" {
-		a.cookie = c
+		a.Cookie = c
 	}
 	return a
-}
-
-func sentCookie(q authztest.Question) string {
-	var all []string
-	for _, h := range q.Headers {
-		if strings.EqualFold(h.Name, "cookie") {
-			all = append(all, h.Value)
-		}
-	}
-	return strings.Join(all, "; ")
-}
-
-// reasonIn is the code in a denial's body, which must have exactly one shape.
-func reasonIn(body string) string {
-	reason, ok := strings.CutPrefix(body, `{"errors":["`)
-	reason, ok2 := strings.CutSuffix(reason, `"]}`)
-	if !ok || !ok2 {
-		return "not a denial: " + body
-	}
-	return reason
 }
 
 // dialServer serves s over a connection in memory and returns a client's end of it.

@@ -82,16 +82,16 @@ func TestOutageOverGRPC(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m, err := client.Check(t.Context(), checkRequest(q))
+		m, err := client.Check(t.Context(), authztest.CheckRequest(q))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if (m.GetErrorResponse() != nil) != asError || (m.GetDeniedResponse() != nil) == asError {
 			t.Errorf("outage_answer=%s: got %v", answer, m)
 		}
-		a := ofResponse(q, m)
-		if a.status != http.StatusServiceUnavailable || a.reason != reasonUnavailable {
-			t.Errorf("outage_answer=%s: got %d %q", answer, a.status, a.reason)
+		a := authztest.OfResponse(q, m)
+		if a.Status != http.StatusServiceUnavailable || a.Reason != reasonUnavailable {
+			t.Errorf("outage_answer=%s: got %d %q", answer, a.Status, a.Reason)
 		}
 	}
 }
@@ -209,17 +209,18 @@ cases: [{name: n, request: {path: /x}}]
 					t.Error(err)
 					return
 				}
-				m, err := client.Check(t.Context(), checkRequest(q))
+				m, err := client.Check(t.Context(), authztest.CheckRequest(q))
 				if err != nil {
 					t.Error(err)
 					return
 				}
-				got := ofResponse(q, m)
-				for _, p := range claimProblems(map[string]any{"uid": fmt.Sprintf("ID%d", i)}, got.bearer, w.Now()) {
+				got := authztest.OfResponse(q, m)
+				x := authztest.Expect{Claims: map[string]any{"uid": fmt.Sprintf("ID%d", i)}}
+				for _, p := range x.Problems(w, q, got) {
 					t.Errorf("client %d: %s", i, p)
 				}
-				if want := fmt.Sprintf("a=%d; b=%d", i, n); got.cookie != want {
-					t.Errorf("client %d: the upstream gets Cookie %q, want %q", i, got.cookie, want)
+				if want := fmt.Sprintf("a=%d; b=%d", i, n); got.Cookie != want {
+					t.Errorf("client %d: the upstream gets Cookie %q, want %q", i, got.Cookie, want)
 				}
 			}
 		})
@@ -251,7 +252,7 @@ func TestWholeCheckAllocations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	message, err := encoding.GetCodecV2("proto").Marshal(checkRequest(q))
+	message, err := encoding.GetCodecV2("proto").Marshal(authztest.CheckRequest(q))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -180,7 +180,7 @@ func asked(t testing.TB, w *authztest.World, name string) request {
 			if err != nil {
 				t.Fatal(err)
 			}
-			return fromProto(checkRequest(q))
+			return fromProto(authztest.CheckRequest(q))
 		}
 	}
 	t.Fatalf("no case %q", name)

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -64,15 +62,10 @@ func NewWorld(f *File, keys *token.Keys) (*World, error) {
 	if err := w.setPolicy(f.Policy); err != nil {
 		return nil, err
 	}
-	w.Sessions = session.NewManager(session.Config{
-		Lifetime: w.lifetime(), Absolute: duration(f.Settings.SessionAbsolute, 24*time.Hour), Size: 1000,
-	}, sessionStore{w}, ledger{w}, w.Now, nil)
+	w.Sessions = session.NewManager(f.Settings.Sessions(), sessionStore{w}, ledger{w}, w.Now, nil)
 	w.Accounts = account.NewDirectory(account.DirectoryConfig{Principals: 1000, Keys: 1000}, reader{w}, w.Now)
-	life := duration(f.Settings.JWTExpireTime, 300*time.Second)
 	var err error
-	w.Minter, err = token.NewMinter(keys, token.Config{
-		Lifetime: life, Reuse: duration(f.Settings.JWTReuse, min(60*time.Second, life/2)), IatBackdate: time.Second,
-	})
+	w.Minter, err = token.NewMinter(keys, f.Settings.Tokens())
 	if err != nil {
 		return nil, err
 	}
@@ -134,17 +127,6 @@ func (w *World) check(part string) error {
 		return fmt.Errorf("%s: %w", part, ErrDown)
 	}
 	return nil
-}
-
-func (w *World) lifetime() time.Duration {
-	return duration(w.File.Settings.SessionExpireTime, 1800*time.Second)
-}
-
-func duration(d *Duration, otherwise time.Duration) time.Duration {
-	if d == nil {
-		return otherwise
-	}
-	return time.Duration(*d)
 }
 
 // Rules gives the world's policy.
@@ -234,56 +216,16 @@ func (w *World) Ended(name string) bool {
 func (w *World) setPolicy(p Policy) error {
 	w.mu.Lock()
 	w.seq++
-	rows := policy.Rows{Seq: w.seq}
-	now := w.now
+	seq, now := w.seq, w.now
 	w.mu.Unlock()
-	for i, line := range p.Permissions {
-		f := strings.Fields(line)
-		if len(f) != 4 && len(f) != 5 {
-			return fmt.Errorf("permission %q is not: role action verb path [topic]", line)
-		}
-		row := policy.Permission{ID: int64(i + 1), Role: f[0], Action: f[1], Verb: f[2], Path: f[3]}
-		if len(f) == 5 {
-			row.Topic = f[4]
-		}
-		rows.Permissions = append(rows.Permissions, row)
+	rows, err := p.Rows(now)
+	if err != nil {
+		return err
 	}
-	for i, r := range p.Restrictions {
-		rows.Restrictions = append(rows.Restrictions, policy.Restriction{
-			ID: int64(i + 1), Category: r.Category, Scope: r.Scope, Value: r.Value,
-			Code: or2(r.Code, policy.DefaultCode(r.Category, r.Scope)), State: or(r.State, "enabled"),
-		})
-	}
-	for _, c := range p.Cuts {
-		rows.Cuts = append(rows.Cuts, policy.Cut{Scope: c.Scope, Value: c.Value, At: now.Add(-time.Duration(c.Ago))})
-	}
-	options := policy.Options{
-		Matching: w.File.Settings.PathMatching, Components: w.File.Settings.GatewayComponents,
-		Geo: countries(p.Countries),
-	}
-	snapshot, _ := policy.Compile(rows, policy.RouteRules{Pass: p.Pass, Block: p.Block}, options)
+	rows.Seq = seq
+	snapshot, _ := policy.Compile(rows, p.RouteRules(), w.File.Options(p))
 	w.snapshot.Store(snapshot)
 	return nil
-}
-
-func or2(value, otherwise int) int {
-	if value == 0 {
-		return otherwise
-	}
-	return value
-}
-
-// countries locates the addresses of a file.
-type countries map[string]string
-
-func (c countries) Lookup(ip netip.Addr) (country, continent string, ok bool) {
-	country, continent, ok = strings.Cut(c[ip.String()], " ")
-	return country, continent, ok
-}
-
-func (c countries) Name(ip netip.Addr, _ string) string {
-	country, _, _ := c.Lookup(ip)
-	return country
 }
 
 // put adds or replaces accounts and tells the caches.
@@ -309,17 +251,10 @@ func (w *World) rows(a Accounts) (changes []feed.Change, err error) {
 		changes = append(changes, feed.Change{Seq: w.seq, Kind: feed.Principal, Ref: p.UID})
 	}
 	for _, u := range a.Users {
-		principal(account.Principal{
-			Kind: account.KindUser, UID: u.UID, Email: or(u.Email, strings.ToLower(u.UID)+"@example.com"),
-			Username: u.Username, Role: or(u.Role, "member"), Level: u.Level, State: or(u.State, "active"),
-			OTP: u.OTP, ReferralID: u.ReferralID, SessionGeneration: u.Generation,
-		})
+		principal(u.Principal())
 	}
 	for _, s := range a.ServiceAccounts {
-		principal(account.Principal{
-			Kind: account.KindServiceAccount, UID: s.UID, Email: strings.ToLower(s.UID) + "@example.com",
-			Role: or(s.Role, "service_account"), Level: s.Level, State: or(s.State, "active"), OwnerUID: s.Owner,
-		})
+		principal(s.Principal())
 	}
 	for _, uid := range a.Gone {
 		w.seq++
@@ -332,27 +267,15 @@ func (w *World) rows(a Accounts) (changes []feed.Change, err error) {
 		if p, ok := w.principals[k.Holder]; ok {
 			kind = p.Kind
 		}
-		w.keys[k.Kid] = account.KeyRecord{
-			Kid: k.Kid, Algorithm: account.AlgorithmHS256, Secret: []byte(or(k.Secret, Secret)),
-			State: or(k.State, account.KeyActive), HolderUID: k.Holder, HolderKind: kind,
-		}
+		w.keys[k.Kid] = k.Record(kind)
 		changes = append(changes, feed.Change{Seq: w.seq, Kind: feed.Key, Ref: k.Kid})
 	}
 	for _, s := range a.Sessions {
-		ip, err := netip.ParseAddr(or(s.IP, Client))
+		row, err := w.File.Session(s, w.now)
 		if err != nil {
-			return nil, fmt.Errorf("session %s: %w", s.Name, err)
+			return nil, err
 		}
-		agent := UserAgent
-		if s.UserAgent != nil {
-			agent = *s.UserAgent
-		}
-		id, _ := session.IDOf(s.Cookie())
-		w.sessions[id] = session.Session{
-			ID: id, UID: s.User, IP: ip.Unmap(), UserAgent: agent, CSRFToken: CSRFToken(s.Name),
-			Generation: s.Generation, Epoch: s.Epoch, CreatedAt: w.now.Add(-time.Duration(s.Age)),
-			ExpiresAt: w.now.Add(duration(s.Left, w.lifetime())),
-		}
+		w.sessions[row.ID] = row
 	}
 	return changes, nil
 }

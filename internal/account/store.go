@@ -23,6 +23,9 @@ type Tx interface {
 	// EndSessions raises a principal's session generation by one, which ends every session
 	// of it (design D11), and returns the new generation; ErrNotFound.
 	EndSessions(ctx context.Context, uid string) (int64, error)
+	// EndAll raises the global session epoch by one, which ends every session of everybody,
+	// and returns the new epoch.
+	EndAll(ctx context.Context) (int64, error)
 	// AddActivity writes an activity in this transaction.
 	AddActivity(ctx context.Context, a audit.Activity) error
 }

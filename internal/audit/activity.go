@@ -25,7 +25,7 @@ type Activity struct {
 	// ActorUID names the user who acted; for a service account its owner, or "" (FX-37).
 	ActorUID string
 	// ActorKind and ActorRef name the credential's own principal: "user" or
-	// "service_account", and its uid.
+	// "service_account", and its uid. The command line is "operator", without one.
 	ActorKind string
 	ActorRef  string
 	TargetUID string // "" for none; an unknown uid goes into Data instead

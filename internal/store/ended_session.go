@@ -63,7 +63,7 @@ func (q queries) Epoch(ctx context.Context) (epoch int64, err error) {
 	return epoch, nil
 }
 
-// EndAll implements session.Ledger.
+// EndAll implements session.Ledger and account.Tx.
 func (q queries) EndAll(ctx context.Context) (epoch int64, err error) {
 	err = q.write(ctx, "end all sessions", func(t *txn) (err error) {
 		epoch, err = t.raiseEpoch(ctx)

@@ -237,8 +237,8 @@ var writes = []write{
 	},
 	{
 		name: "EndAll", method: "EndAll", want: rowOf(feed.Epoch, ""),
-		other: func(ctx context.Context, s Store, _ *fixture) error {
-			_, err := s.EndAll(ctx)
+		account: func(ctx context.Context, tx account.Tx, _ *fixture) error {
+			_, err := tx.EndAll(ctx)
 			return err
 		},
 	},

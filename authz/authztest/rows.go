@@ -1,0 +1,130 @@
+package authztest
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"barong/internal/account"
+	"barong/internal/session"
+	"barong/internal/token"
+	"barong/policy"
+)
+
+// Principal is u as decisions see it, without a version.
+func (u User) Principal() account.Principal {
+	return account.Principal{
+		Kind: account.KindUser, UID: u.UID, Email: or(u.Email, strings.ToLower(u.UID)+"@example.com"),
+		Username: u.Username, Role: or(u.Role, "member"), Level: u.Level, State: or(u.State, "active"),
+		OTP: u.OTP, ReferralID: u.ReferralID, SessionGeneration: u.Generation,
+	}
+}
+
+// Principal is s as decisions see it, without a version.
+func (s Service) Principal() account.Principal {
+	return account.Principal{
+		Kind: account.KindServiceAccount, UID: s.UID, Email: strings.ToLower(s.UID) + "@example.com",
+		Role: or(s.Role, "service_account"), Level: s.Level, State: or(s.State, "active"), OwnerUID: s.Owner,
+	}
+}
+
+// Record is k as decisions see it, held by a principal of that kind.
+func (k APIKey) Record(holder account.Kind) account.KeyRecord {
+	return account.KeyRecord{
+		Kid: k.Kid, Algorithm: account.AlgorithmHS256, Secret: []byte(or(k.Secret, Secret)),
+		State: or(k.State, account.KeyActive), HolderUID: k.Holder, HolderKind: holder,
+	}
+}
+
+// Session is s as a store keeps it, in a world whose clock shows now.
+func (f *File) Session(s Session, now time.Time) (session.Session, error) {
+	ip, err := netip.ParseAddr(or(s.IP, Client))
+	if err != nil {
+		return session.Session{}, fmt.Errorf("session %s: %w", s.Name, err)
+	}
+	agent := UserAgent
+	if s.UserAgent != nil {
+		agent = *s.UserAgent
+	}
+	id, _ := session.IDOf(s.Cookie())
+	return session.Session{
+		ID: id, UID: s.User, IP: ip.Unmap(), UserAgent: agent, CSRFToken: CSRFToken(s.Name),
+		Generation: s.Generation, Epoch: s.Epoch, CreatedAt: now.Add(-time.Duration(s.Age)),
+		ExpiresAt: now.Add(duration(s.Left, f.Settings.Sessions().Lifetime)),
+	}, nil
+}
+
+// Sessions configures a session manager.
+func (set Settings) Sessions() session.Config {
+	return session.Config{
+		Lifetime: duration(set.SessionExpireTime, 1800*time.Second),
+		Absolute: duration(set.SessionAbsolute, 24*time.Hour), Size: 1000,
+	}
+}
+
+// Tokens configures a minter.
+func (set Settings) Tokens() token.Config {
+	life := duration(set.JWTExpireTime, 300*time.Second)
+	return token.Config{
+		Lifetime: life, Reuse: duration(set.JWTReuse, min(60*time.Second, life/2)), IatBackdate: time.Second,
+	}
+}
+
+func duration(d *Duration, otherwise time.Duration) time.Duration {
+	if d == nil {
+		return otherwise
+	}
+	return time.Duration(*d)
+}
+
+// Rows are the rows of p in a world whose clock shows now, numbered from 1, without Seq.
+func (p Policy) Rows(now time.Time) (rows policy.Rows, err error) {
+	for i, line := range p.Permissions {
+		f := strings.Fields(line)
+		if len(f) != 4 && len(f) != 5 {
+			return policy.Rows{}, fmt.Errorf("permission %q is not: role action verb path [topic]", line)
+		}
+		row := policy.Permission{ID: int64(i + 1), Role: f[0], Action: f[1], Verb: f[2], Path: f[3]}
+		if len(f) == 5 {
+			row.Topic = f[4]
+		}
+		rows.Permissions = append(rows.Permissions, row)
+	}
+	for i, r := range p.Restrictions {
+		rows.Restrictions = append(rows.Restrictions, policy.Restriction{
+			ID: int64(i + 1), Category: r.Category, Scope: r.Scope, Value: r.Value,
+			Code: cmp.Or(r.Code, policy.DefaultCode(r.Category, r.Scope)), State: or(r.State, "enabled"),
+		})
+	}
+	for _, c := range p.Cuts {
+		rows.Cuts = append(rows.Cuts, policy.Cut{Scope: c.Scope, Value: c.Value, At: now.Add(-time.Duration(c.Ago))})
+	}
+	return rows, nil
+}
+
+// RouteRules are those of p.
+func (p Policy) RouteRules() policy.RouteRules {
+	return policy.RouteRules{Pass: p.Pass, Block: p.Block}
+}
+
+// Options are those that p is compiled with.
+func (f *File) Options(p Policy) policy.Options {
+	return policy.Options{
+		Matching: f.Settings.PathMatching, Components: f.Settings.GatewayComponents, Geo: countries(p.Countries),
+	}
+}
+
+// countries locates the addresses of a file.
+type countries map[string]string
+
+func (c countries) Lookup(ip netip.Addr) (country, continent string, ok bool) {
+	country, continent, ok = strings.Cut(c[ip.String()], " ")
+	return country, continent, ok
+}
+
+func (c countries) Name(ip netip.Addr, _ string) string {
+	country, _, _ := c.Lookup(ip)
+	return country
+}

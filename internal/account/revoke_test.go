@@ -1,0 +1,74 @@
+package account_test
+
+import (
+	"errors"
+	"testing"
+
+	"barong/internal/account"
+	"barong/internal/audit"
+	"barong/internal/feed"
+)
+
+// D11: one counter rises, with its activity in the same transaction and one change-feed row,
+// however many sessions there are.
+func TestRevokeSessions(t *testing.T) {
+	w := newWorld(t, account.Config{})
+	u, other := w.user("one@example.com", 0), w.user("two@example.com", 0)
+	for name, c := range map[string]struct {
+		revoke func() (int64, error)
+		target string
+		want   feed.Change
+	}{
+		"of a user": {
+			func() (int64, error) { return w.svc.RevokeSessions(t.Context(), u.UID) },
+			u.UID, feed.Change{Kind: feed.Principal, Ref: u.UID},
+		},
+		"of everybody": {
+			func() (int64, error) { return w.svc.RevokeAllSessions(t.Context()) },
+			"", feed.Change{Kind: feed.Epoch},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			head, err := w.db.Head(t.Context())
+			w.must(err)
+			n, err := c.revoke()
+			w.must(err)
+			if n != 1 {
+				t.Errorf("got %d, want the counter at 1", n)
+			}
+			changes, _, err := w.db.Changes(t.Context(), head, 10)
+			w.must(err)
+			c.want.Seq = head + 1
+			if len(changes) != 1 || changes[0] != c.want {
+				t.Errorf("feed: got %+v, want %+v alone", changes, c.want)
+			}
+			rows, _, err := w.db.Activities(t.Context(), audit.Query{Topic: "session", Action: "revoke"})
+			w.must(err)
+			found := 0
+			for _, r := range rows {
+				if r.TargetUID == c.target && r.ActorKind == "operator" && r.ActorUID == "" && r.Category == audit.CategoryAdmin {
+					found++
+				}
+			}
+			if found != 1 {
+				t.Errorf("got activities %+v, want one by the operator about %q", rows, c.target)
+			}
+		})
+	}
+	if got := w.reload(other.UID).SessionGeneration; got != other.SessionGeneration {
+		t.Errorf("another user: generation is %d, was %d", got, other.SessionGeneration)
+	}
+}
+
+func TestRevokeSessionsOfNobody(t *testing.T) {
+	w := newWorld(t, account.Config{})
+	bot := w.service(w.user("one@example.com", 0), "SI1")
+	for _, uid := range []string{"ID404", "", bot.UID} {
+		if _, err := w.svc.RevokeSessions(t.Context(), uid); !errors.Is(err, account.ErrNotFound) {
+			t.Errorf("%q: got %v, want ErrNotFound", uid, err)
+		}
+	}
+	if rows, _, err := w.db.Activities(t.Context(), audit.Query{Action: "revoke"}); err != nil || len(rows) != 0 {
+		t.Errorf("got %d activities, %v; want none", len(rows), err)
+	}
+}
