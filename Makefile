@@ -6,11 +6,15 @@ LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 
 .PHONY: help
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 .PHONY: demo
 demo: ## Barong, a real Envoy and an upstream: two requests allowed, two denied (KEEP=1 leaves them running)
 	go run ./e2e/demo
+
+.PHONY: demo-cluster
+demo-cluster: ## Two replicas on PostgreSQL and Redis behind Envoy, and both servers taken away under load
+	go run ./e2e/cluster/demo
 
 .PHONY: test
 test: ## Everything that CI runs: format, vet, lint, generated files, all tests, real proxies

@@ -38,6 +38,8 @@ type Redis struct {
 	Addr string
 
 	process *os.Process
+	dir     string
+	args    []string
 	log     string
 	done    chan struct{} // closed when it has ended
 	client  *goredis.Options
@@ -94,7 +96,7 @@ func StartRedis(t testing.TB, cfg RedisConfig) *Redis {
 func (r *Redis) start(t testing.TB, dir string, args ...string) {
 	t.Helper()
 	bin := redisServer(t)
-	r.log = filepath.Join(dir, "log")
+	r.dir, r.args, r.log = dir, args, filepath.Join(dir, "log")
 	out, err := os.Create(r.log)
 	must(t, err)
 	defer out.Close()
@@ -131,6 +133,16 @@ func (r *Redis) Resume(t testing.TB) {
 func (r *Redis) Kill() {
 	_ = r.process.Kill() // an error says that it has ended
 	<-r.done
+}
+
+// Restart starts it again after Kill, at the same address and empty, and waits until it
+// takes connections.
+func (r *Redis) Restart(t testing.TB) {
+	t.Helper()
+	r.start(t, r.dir, r.args...)
+	until(t, "redis at "+r.Addr+" is back", r.output, func(ctx context.Context) bool {
+		return accepts(ctx, r.Addr)
+	})
 }
 
 func (r *Redis) output() string {

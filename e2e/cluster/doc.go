@@ -1,0 +1,7 @@
+// Package cluster runs Barong the way it is run for real: two replicas on one PostgreSQL
+// and one Redis behind one Envoy, all of them on this machine. It breaks the parts one by
+// one under load, while a model that knows every committed change judges every answer.
+//
+//	go test ./e2e/cluster          the tests
+//	go run ./e2e/cluster/demo      the same, told in plain words (make demo-cluster)
+package cluster

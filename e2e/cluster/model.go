@@ -1,0 +1,234 @@
+package cluster
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// A Model knows every change that was committed, and when, and judges answers by it. It is
+// safe for concurrent use.
+type Model struct {
+	mu    sync.Mutex
+	bound time.Duration
+	mute  map[string]span // by who was asked
+	kinds map[Kind]int
+	wrong []string
+	lost  map[string][]string // the last answers that were no decision, by who was asked
+}
+
+// A span of time; a zero end is open.
+type span struct{ from, to time.Time }
+
+// Kind is how an answer is counted.
+type Kind struct {
+	By   string // who was asked: gate, A, B
+	Cold bool   // about a session that this replica had never seen
+	Said string // allow, deny, unavailable, no answer, WRONG
+}
+
+// What can be said.
+const (
+	Allow       = "allow"
+	Deny        = "deny"
+	Unavailable = "unavailable"
+	NoAnswer    = "no answer"
+	Wrong       = "WRONG"
+)
+
+// Prompt is the longest that a replica that hears the feed may take to act by a change, with
+// room for a machine that does much else.
+const Prompt = time.Second
+
+// NewModel knows of no change yet.
+func NewModel() *Model {
+	return &Model{bound: Prompt, mute: map[string]span{}, kinds: map[Kind]int{}, lost: map[string][]string{}}
+}
+
+// Within says how long after its commit a change may go unheard from now on.
+func (m *Model) Within(bound time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.bound = bound
+}
+
+// MustRefuse says that who must answer nothing but Unavailable between the times.
+func (m *Model) MustRefuse(who string, from, to time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.mute[who] = span{from, to}
+}
+
+// An Answer is what was said about a grant.
+type Answer struct {
+	By         string
+	Cold       bool
+	Asked, Got time.Time
+	Status     int
+	Reason     string // of a denial
+	UID        string // of the token of an allow
+	Err        error  // instead of the above
+}
+
+// Judge counts an answer and keeps it if it is wrong.
+func (m *Model) Judge(g *Grant, a Answer) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	said, why := Deny, ""
+	maybe := g.possible(a.Asked, a.Got, m.bound)
+	quiet, isQuiet := m.mute[a.By]
+	switch {
+	case a.Err != nil:
+		said = NoAnswer
+	case a.Status == 200:
+		said = Allow
+		switch {
+		case !maybe.allowed:
+			why = "allowed after it was revoked"
+		case a.UID != g.UID:
+			why = fmt.Sprintf("allowed as %q, want %q", a.UID, g.UID)
+		case isQuiet && a.Asked.After(quiet.from) && (quiet.to.IsZero() || a.Got.Before(quiet.to)):
+			why = "allowed by what has become too old"
+		}
+	case a.Status == 503 && a.Reason == "authz.unavailable":
+		said = Unavailable
+	case a.Reason == g.Refusal && maybe.refused, a.Reason == "authz.invalid_session" && g.lost(a.Got):
+	default:
+		why = fmt.Sprintf("refused by %d %s", a.Status, a.Reason)
+	}
+	if why != "" {
+		said = Wrong
+		if len(m.wrong) < 20 {
+			m.wrong = append(m.wrong, fmt.Sprintf("%s of %s at %s: %s (%v)", g.Name, a.By, a.Asked.Format("05.000"), why, g))
+		}
+	}
+	if said == NoAnswer || said == Unavailable {
+		m.lost[a.By] = append(m.lost[a.By][max(0, len(m.lost[a.By])-19):], fmt.Sprintf("%s of %s at %s: %s %v after %v",
+			g.Name, a.By, a.Asked.Format("05.000"), said, a.Err, a.Got.Sub(a.Asked)))
+	}
+	m.kinds[Kind{By: a.By, Cold: a.Cold, Said: said}]++
+}
+
+// Wrong are the first wrong answers.
+func (m *Model) Wrong() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.wrong)
+}
+
+// Lost are the last requests that got no decision from whom was asked.
+func (m *Model) Lost(by string) []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.lost[by])
+}
+
+// Count is how many answers match; an empty by or said matches all.
+func (m *Model) Count(by string, cold bool, said ...string) (n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for k, count := range m.kinds {
+		if (by == "" || k.By == by) && k.Cold == cold && (len(said) == 0 || slices.Contains(said, k.Said)) {
+			n += count
+		}
+	}
+	return n
+}
+
+// Counts are all answers by what was said, as text.
+func (m *Model) Counts() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	sums := map[string]int{Wrong: 0}
+	for k, n := range m.kinds {
+		what := k.Said
+		if k.Cold {
+			what += " (cold)"
+		}
+		sums[what] += n
+	}
+	var parts []string
+	for _, what := range slices.Sorted(maps.Keys(sums)) {
+		parts = append(parts, fmt.Sprintf("%s %d", what, sums[what]))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// A change of a grant: to allowed or refused, committed some time between begin and end.
+type change struct {
+	allowed    bool
+	begin, end time.Time // end is zero while that is not known
+}
+
+// verdicts that an answer may have.
+type verdicts struct{ allowed, refused bool }
+
+// possible are the verdicts that a question asked and answered between the times may get,
+// when a change is acted by at most bound after its commit.
+func (g *Grant) possible(asked, got time.Time, bound time.Duration) (v verdicts) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	all := append([]change{{allowed: true}}, g.changes...)
+	for i, c := range all {
+		if c.begin.After(got) {
+			break
+		}
+		if i+1 < len(all) {
+			next := all[i+1]
+			if !next.end.IsZero() && next.end.Add(bound).Before(asked) {
+				continue // certainly overtaken
+			}
+		}
+		if c.allowed {
+			v.allowed = true
+		} else {
+			v.refused = true
+		}
+	}
+	return v
+}
+
+// change makes one and notes when.
+func (g *Grant) change(allowed bool, commit func() error) error {
+	g.mu.Lock()
+	g.changes = append(g.changes, change{allowed: allowed, begin: time.Now()})
+	this := len(g.changes) - 1
+	g.mu.Unlock()
+	if err := commit(); err != nil {
+		return err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.changes[this].end = time.Now()
+	return nil
+}
+
+// lost tells whether the session may be gone from its store by then.
+func (g *Grant) lost(by time.Time) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return !g.gone.IsZero() && by.After(g.gone)
+}
+
+// Forget says that the session store loses this session from now on.
+func (g *Grant) Forget() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.gone = time.Now()
+}
+
+func (g *Grant) String() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var parts []string
+	for _, c := range g.changes {
+		parts = append(parts, fmt.Sprintf("allowed=%t committed %s…%s", c.allowed, c.begin.Format("05.000"), c.end.Format("05.000")))
+	}
+	if !g.gone.IsZero() {
+		parts = append(parts, "lost "+g.gone.Format("05.000"))
+	}
+	return strings.Join(parts, "; ")
+}
