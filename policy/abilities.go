@@ -3,8 +3,11 @@ package policy
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
+
+	"barong/internal/strictyaml"
 )
 
 // An Action is what an ability allows. Manage is every action.
@@ -80,43 +83,43 @@ type Abilities struct {
 // role to action to subjects. Templates, unknown keys, actions and subjects are errors; all of
 // them are told at once, each with its line.
 func ParseAbilities(data []byte) (Abilities, error) {
-	var d document
+	var d strictyaml.Document
 	a := Abilities{byRole: map[string]RoleAbilities{}}
-	top := d.parse(data)
+	top := d.Parse(data)
 	if top == nil {
-		return a, d.err()
+		return a, d.Err()
 	}
-	for _, f := range d.fields(top, "the file") {
-		switch strings.ToLower(f.key) {
+	for _, f := range d.Fields(top, "the file") {
+		switch strings.ToLower(f.Key) {
 		case "roles":
-			a.roles = d.texts(f.value, "roles")
+			a.roles = d.Texts(f.Value, "roles")
 		case "admin_permissions":
-			for _, role := range d.fields(f.value, "admin_permissions") {
-				a.byRole[role.key] = d.abilities(role)
+			for _, role := range d.Fields(f.Value, "admin_permissions") {
+				a.byRole[role.Key] = abilities(&d, role)
 			}
 		default:
-			d.unknown(f, "the file", []string{"roles", "admin_permissions"})
+			d.Unknown(f, "the file", []string{"roles", "admin_permissions"})
 		}
 	}
-	if err := d.err(); err != nil {
+	if err := d.Err(); err != nil {
 		return Abilities{}, err
 	}
 	return a, nil
 }
 
-func (d *document) abilities(role field) RoleAbilities {
+func abilities(d *strictyaml.Document, role strictyaml.Field) RoleAbilities {
 	list := RoleAbilities{}
 	known := []string{string(Read), string(Create), string(Update), string(Destroy), string(Manage)}
-	for _, f := range d.fields(role.value, "role "+role.key) {
-		action := strings.ToLower(f.key)
+	for _, f := range d.Fields(role.Value, "role "+role.Key) {
+		action := strings.ToLower(f.Key)
 		if !slices.Contains(known, action) {
-			d.unknown(f, "role "+role.key, known)
+			d.Unknown(f, "role "+role.Key, known)
 			continue
 		}
-		subjects := d.texts(f.value, "role "+role.key+", "+action)
+		subjects := d.Texts(f.Value, "role "+role.Key+", "+action)
 		for _, s := range subjects {
 			if s != AnySubject && !slices.Contains(Subjects(), s) {
-				d.problem(f.line, "role %s, %s: unknown subject %q", role.key, action, s)
+				d.Problem(f.Line, "role %s, %s: unknown subject %q", role.Key, action, s)
 			}
 		}
 		list = append(list, Ability{Action(action), subjects})
@@ -138,6 +141,17 @@ func (a Abilities) Can(role string, action Action, subject string) bool {
 
 // Of is what the file says about a role; empty when nothing.
 func (a Abilities) Of(role string) RoleAbilities { return slices.Clone(a.byRole[role]) }
+
+// Staff are all roles that the file lists or says something about, in its order.
+func (a Abilities) Staff() []string {
+	staff := a.Roles()
+	for _, role := range slices.Sorted(maps.Keys(a.byRole)) {
+		if !slices.Contains(staff, role) {
+			staff = append(staff, role)
+		}
+	}
+	return staff
+}
 
 // Roles are the staff roles that the file lists, in its order.
 func (a Abilities) Roles() []string { return slices.Clone(a.roles) }

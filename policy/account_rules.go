@@ -1,6 +1,10 @@
 package policy
 
-import "strings"
+import (
+	"strings"
+
+	"barong/internal/strictyaml"
+)
 
 // AccountRules are the rules about accounts that an exchange sets in one file
 // (data-model 11.1). They are data for the account service; a Snapshot holds none of them.
@@ -23,36 +27,36 @@ type StateTrigger struct {
 // "email: verified", as in the reference; other missing keys mean none. Unknown keys and
 // wrong shapes are errors, all told at once with their lines.
 func ParseAccountRules(data []byte) (AccountRules, error) {
-	var d document
+	var d strictyaml.Document
 	r := AccountRules{}
 	known := []string{"activation_requirements", "state_triggers", "document_types", "user_storage_titles",
 		"captcha_protected_endpoints", "profile_verification_roles"}
-	if top := d.parse(data); top != nil {
-		for _, f := range d.fields(top, "the file") {
-			switch key := strings.ToLower(f.key); key {
+	if top := d.Parse(data); top != nil {
+		for _, f := range d.Fields(top, "the file") {
+			switch key := strings.ToLower(f.Key); key {
 			case "activation_requirements":
 				r.Activation = map[string]string{}
-				for _, label := range d.fields(f.value, key) {
-					r.Activation[label.key] = d.text(label.value, key+"."+label.key)
+				for _, label := range d.Fields(f.Value, key) {
+					r.Activation[label.Key] = d.Text(label.Value, key+"."+label.Key)
 				}
 			case "state_triggers":
-				for _, state := range d.fields(f.value, key) {
-					r.Triggers = append(r.Triggers, StateTrigger{state.key, d.texts(state.value, key+"."+state.key)})
+				for _, state := range d.Fields(f.Value, key) {
+					r.Triggers = append(r.Triggers, StateTrigger{state.Key, d.Texts(state.Value, key+"."+state.Key)})
 				}
 			case "document_types":
-				r.DocumentTypes = d.texts(f.value, key)
+				r.DocumentTypes = d.Texts(f.Value, key)
 			case "user_storage_titles":
-				r.StorageTitles = d.texts(f.value, key)
+				r.StorageTitles = d.Texts(f.Value, key)
 			case "captcha_protected_endpoints":
-				r.CaptchaEndpoints = d.texts(f.value, key)
+				r.CaptchaEndpoints = d.Texts(f.Value, key)
 			case "profile_verification_roles":
-				r.ProfileVerifiers = d.texts(f.value, key)
+				r.ProfileVerifiers = d.Texts(f.Value, key)
 			default:
-				d.unknown(f, "the file", known)
+				d.Unknown(f, "the file", known)
 			}
 		}
 	}
-	if err := d.err(); err != nil {
+	if err := d.Err(); err != nil {
 		return AccountRules{}, err
 	}
 	if r.Activation == nil {

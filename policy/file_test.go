@@ -170,6 +170,9 @@ func TestAbilitiesFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if d := cmp.Diff([]string{"boss", "clerk"}, a.Staff()); d != "" {
+		t.Errorf("D24: roles with abilities are of staff, listed or not (-want +got):\n%s", d)
+	}
 	for name, test := range map[string]struct {
 		role    string
 		action  policy.Action

@@ -3,6 +3,8 @@ package policy
 import (
 	"errors"
 	"strings"
+
+	"barong/internal/strictyaml"
 )
 
 // RouteRules say which paths are refused and which are allowed before any credential is looked
@@ -15,43 +17,43 @@ type RouteRules struct {
 // each of which may be missing. Templates, unknown keys, empty and impossible paths are
 // errors; all of them are told at once, each with its line (AZ-70, FX-38, FX-55).
 func ParseRules(data []byte) (RouteRules, error) {
-	var d document
+	var d strictyaml.Document
 	var rules RouteRules
-	top := d.parse(data)
+	top := d.Parse(data)
 	if top == nil {
-		return rules, d.err()
+		return rules, d.Err()
 	}
-	for _, f := range d.fields(top, "the file") {
-		if !strings.EqualFold(f.key, "rules") {
-			d.unknown(f, "the file", []string{"rules"})
+	for _, f := range d.Fields(top, "the file") {
+		if !strings.EqualFold(f.Key, "rules") {
+			d.Unknown(f, "the file", []string{"rules"})
 			continue
 		}
-		for _, list := range d.fields(f.value, "rules") {
-			switch key := strings.ToLower(list.key); key {
+		for _, list := range d.Fields(f.Value, "rules") {
+			switch key := strings.ToLower(list.Key); key {
 			case "pass":
-				rules.Pass = d.patterns(list, "rules.pass")
+				rules.Pass = patterns(&d, list, "rules.pass")
 			case "block":
-				rules.Block = d.patterns(list, "rules.block")
+				rules.Block = patterns(&d, list, "rules.block")
 			default:
-				d.unknown(list, "rules", []string{"pass", "block"})
+				d.Unknown(list, "rules", []string{"pass", "block"})
 			}
 		}
 	}
-	if err := d.err(); err != nil {
+	if err := d.Err(); err != nil {
 		return RouteRules{}, err
 	}
 	return rules, nil
 }
 
-func (d *document) patterns(f field, what string) []string {
+func patterns(d *strictyaml.Document, f strictyaml.Field, what string) []string {
 	var list []string
-	for _, item := range d.items(f.value, what) {
-		p, err := CanonicalPattern(d.text(item, what))
+	for _, item := range d.Items(f.Value, what) {
+		p, err := CanonicalPattern(d.Text(item, what))
 		switch {
 		case errors.Is(err, ErrEmptyPattern):
-			d.problem(item.Line, "%s: path is empty; a single * covers everything", what)
+			d.Problem(item.Line, "%s: path is empty; a single * covers everything", what)
 		case err != nil:
-			d.problem(item.Line, "%s: %w", what, err)
+			d.Problem(item.Line, "%s: %w", what, err)
 		default:
 			list = append(list, p)
 		}

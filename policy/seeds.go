@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"barong/internal/strictyaml"
 )
 
 // Seeds is what a seeds file holds. Levels and Users are for the account service to apply:
@@ -48,72 +50,50 @@ func (u SeedUser) GoString() string { return u.String() }
 // case. Templates, unknown keys, missing and invalid values are errors; all of them are told
 // at once, each with its line (AZ-420).
 func ParseSeeds(data []byte) (Seeds, error) {
-	var d document
+	var d strictyaml.Document
 	var s Seeds
-	top := d.parse(data)
+	top := d.Parse(data)
 	if top == nil {
-		return s, d.err()
+		return s, d.Err()
 	}
-	for _, f := range d.fields(top, "the file") {
-		switch key := strings.ToLower(f.key); key {
+	for _, f := range d.Fields(top, "the file") {
+		switch key := strings.ToLower(f.Key); key {
 		case "levels":
-			for _, n := range d.items(f.value, key) {
+			for _, n := range d.Items(f.Value, key) {
 				s.addLevel(&d, n)
 			}
 		case "permissions":
 			seen := map[permissionKey]bool{}
-			for _, n := range d.items(f.value, key) {
+			for _, n := range d.Items(f.Value, key) {
 				s.addPermission(&d, n, seen)
 			}
 		case "users":
-			for _, n := range d.items(f.value, key) {
+			for _, n := range d.Items(f.Value, key) {
 				s.addUser(&d, n)
 			}
 		case "restrictions":
 			seen := map[restrictionKey]bool{}
-			for _, n := range d.items(f.value, key) {
+			for _, n := range d.Items(f.Value, key) {
 				s.addRestriction(&d, n, seen)
 			}
 		default:
-			d.unknown(f, "the file", []string{"levels", "permissions", "restrictions", "users"})
+			d.Unknown(f, "the file", []string{"levels", "permissions", "restrictions", "users"})
 		}
 	}
-	if err := d.err(); err != nil {
+	if err := d.Err(); err != nil {
 		return Seeds{}, err
 	}
 	return s, nil
 }
 
-// record reads a mapping of scalars with known keys; false when it is none.
-func (d *document) record(n *yaml.Node, what string, to map[string]*string) bool {
-	if empty(n) || n.Kind != yaml.MappingNode {
-		d.problem(n.Line, "%s: every item must be a mapping", what)
-		return false
-	}
-	before := len(d.problems)
-	for _, f := range d.fields(n, what) {
-		dst, ok := to[strings.ToLower(f.key)]
-		if !ok {
-			known := make([]string, 0, len(to))
-			for k := range to {
-				known = append(known, k)
-			}
-			d.unknown(f, what, known)
-			continue
-		}
-		*dst = d.text(f.value, what+": "+f.key)
-	}
-	return len(d.problems) == before
-}
-
-func (s *Seeds) addLevel(d *document, n *yaml.Node) {
+func (s *Seeds) addLevel(d *strictyaml.Document, n *yaml.Node) {
 	var l SeedLevel
-	if !d.record(n, "levels", map[string]*string{
+	if !d.Record(n, "levels", map[string]*string{
 		"key": &l.Key, "value": &l.Value, "description": &l.Description}) {
 		return
 	}
 	if l.Key == "" || l.Value == "" {
-		d.problem(n.Line, "levels: key and value are needed")
+		d.Problem(n.Line, "levels: key and value are needed")
 		return
 	}
 	s.Levels = append(s.Levels, l)
@@ -126,14 +106,14 @@ func keyOf(p Permission) permissionKey {
 	return permissionKey{p.Role, strings.ToUpper(p.Verb), p.Path, strings.ToUpper(p.Action)}
 }
 
-func (s *Seeds) addPermission(d *document, n *yaml.Node, seen map[permissionKey]bool) {
+func (s *Seeds) addPermission(d *strictyaml.Document, n *yaml.Node, seen map[permissionKey]bool) {
 	var p Permission
-	if !d.record(n, "permissions", map[string]*string{"role": &p.Role, "verb": &p.Verb,
+	if !d.Record(n, "permissions", map[string]*string{"role": &p.Role, "verb": &p.Verb,
 		"path": &p.Path, "action": &p.Action, "topic": &p.Topic}) {
 		return
 	}
 	if err := p.Normalize(); err != nil {
-		d.problem(n.Line, "Can't create permission: %w", err)
+		d.Problem(n.Line, "Can't create permission: %w", err)
 		return
 	}
 	if !seen[keyOf(p)] {
@@ -142,24 +122,24 @@ func (s *Seeds) addPermission(d *document, n *yaml.Node, seen map[permissionKey]
 	}
 }
 
-func (s *Seeds) addUser(d *document, n *yaml.Node) {
+func (s *Seeds) addUser(d *strictyaml.Document, n *yaml.Node) {
 	u := SeedUser{Line: n.Line}
 	var level string
-	if !d.record(n, "users", map[string]*string{"email": &u.Email, "password": &u.Password,
+	if !d.Record(n, "users", map[string]*string{"email": &u.Email, "password": &u.Password,
 		"username": &u.Username, "role": &u.Role, "state": &u.State, "level": &level}) {
 		return
 	}
 	switch {
 	case u.Email == "":
-		d.problem(n.Line, "Email missing in users seed")
+		d.Problem(n.Line, "Email missing in users seed")
 		return
 	case level == "":
-		d.problem(n.Line, "Level is missing for user %s", u.Email)
+		d.Problem(n.Line, "Level is missing for user %s", u.Email)
 		return
 	}
 	var err error
 	if u.Level, err = strconv.Atoi(level); err != nil || u.Level < 0 {
-		d.problem(n.Line, "Level is missing for user %s: %q is no whole number", u.Email, level)
+		d.Problem(n.Line, "Level is missing for user %s: %q is no whole number", u.Email, level)
 		return
 	}
 	s.Users = append(s.Users, u)
@@ -168,40 +148,40 @@ func (s *Seeds) addUser(d *document, n *yaml.Node) {
 // A restrictionKey tells restriction rows apart; so does the store.
 type restrictionKey struct{ category, scope, value string }
 
-func (s *Seeds) addRestriction(d *document, n *yaml.Node, seen map[restrictionKey]bool) {
+func (s *Seeds) addRestriction(d *strictyaml.Document, n *yaml.Node, seen map[restrictionKey]bool) {
 	var r Restriction
 	var code string
-	if !d.record(n, "restrictions", map[string]*string{"category": &r.Category,
+	if !d.Record(n, "restrictions", map[string]*string{"category": &r.Category,
 		"scope": &r.Scope, "value": &r.Value, "state": &r.State, "code": &code}) {
 		return
 	}
-	before := len(d.problems)
+	before := d.Len()
 	if r.Category == "" {
-		d.problem(n.Line, "category missing in restrictions seed")
+		d.Problem(n.Line, "category missing in restrictions seed")
 	}
 	for _, f := range []struct{ name, value string }{
 		{"scope", r.Scope}, {"value", r.Value}, {"state", r.State},
 	} {
 		if f.value == "" {
-			d.problem(n.Line, "%s is missing in restrictions seed", f.name)
+			d.Problem(n.Line, "%s is missing in restrictions seed", f.name)
 		}
 	}
 	if code != "" {
 		var err error
 		if r.Code, err = strconv.Atoi(code); err != nil {
-			d.problem(n.Line, "Can't create restriction: code %q is no whole number", code)
+			d.Problem(n.Line, "Can't create restriction: code %q is no whole number", code)
 		} else if r.Code == 0 {
-			d.problem(n.Line, "Can't create restriction: %w",
+			d.Problem(n.Line, "Can't create restriction: %w",
 				Invalid{{"code", Malformed, "0 is outside 400 to 499"}})
 		}
 	}
-	if len(d.problems) > before {
+	if d.Len() > before {
 		return
 	}
 	if err := r.Normalize(); err != nil {
 		var bad Invalid
 		if errors.As(err, &bad) {
-			d.problem(n.Line, "Can't create restriction: %w", bad)
+			d.Problem(n.Line, "Can't create restriction: %w", bad)
 		}
 		return
 	}

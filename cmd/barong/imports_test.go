@@ -25,9 +25,10 @@ var layers = map[string]string{
 
 	"barong/policy": "domain", "barong/internal/account": "domain", "barong/internal/session": "domain",
 	"barong/internal/token": "domain", "barong/internal/audit": "domain", "barong/internal/event": "domain",
-	"barong/internal/notify": "domain", "barong/internal/feed": "domain",
+	"barong/internal/notify": "domain", "barong/internal/feed": "domain", "barong/internal/limit": "domain",
+	"barong/internal/captcha": "domain",
 
-	"barong/internal/secret": "core",
+	"barong/internal/secret": "core", "barong/internal/strictyaml": "core",
 }
 
 // mayImport says which layers a layer's packages may import.
@@ -60,6 +61,8 @@ var foreign = map[string][]string{
 	"github.com/pressly/goose":               {"barong/internal/store"},
 	"github.com/redis/go-redis":              {"barong/internal/store/redis"},
 	"github.com/jackc/pgx":                   {"barong/internal/store"},
+	"github.com/rabbitmq/amqp091-go":         {"barong/internal/provider/amqp"},
+	"github.com/wneessen/go-mail":            {"barong/internal/provider/smtp"},
 }
 
 // TestImportsPointInward holds the import rule of the package tree over `go list`.

@@ -1,4 +1,8 @@
-package policy
+// Package strictyaml reads YAML files of operators strictly: what is not known is a problem,
+// templates are not expanded, and all problems are told at once, each with its line.
+//
+// It does not know what the files mean: package policy and package notify do.
+package strictyaml
 
 import (
 	"bytes"
@@ -11,23 +15,27 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// A document is a YAML file that is read strictly: what is not known is a problem, and all
-// problems are told at once, each with its line.
-type document struct {
+// A Document is one file being read. Its zero value is ready; it is for one goroutine.
+type Document struct {
 	problems []error
 }
 
-func (d *document) problem(line int, format string, args ...any) {
+// Problem notes what is wrong in a line; the text is made as by fmt.Errorf.
+func (d *Document) Problem(line int, format string, args ...any) {
 	d.problems = append(d.problems,
 		fmt.Errorf("line %d: %w", line, fmt.Errorf(format, args...)))
 }
 
-func (d *document) err() error { return errors.Join(d.problems...) }
+// Len is how many problems there are so far.
+func (d *Document) Len() int { return len(d.problems) }
 
-// parse returns the top-level mapping, nil for an empty file.
-func (d *document) parse(data []byte) *yaml.Node {
+// Err is every problem so far, nil for none.
+func (d *Document) Err() error { return errors.Join(d.problems...) }
+
+// Parse returns the top-level mapping, nil for an empty file.
+func (d *Document) Parse(data []byte) *yaml.Node {
 	if line := template(data); line > 0 {
-		d.problem(line, "this is a template (<%%= … %%>), which is not expanded here: "+
+		d.Problem(line, "this is a template (<%%= … %%>), which is not expanded here: "+
 			"write the value itself, or render the file first")
 		return nil
 	}
@@ -49,7 +57,7 @@ func (d *document) parse(data []byte) *yaml.Node {
 	case empty(root):
 		return nil
 	case root.Kind != yaml.MappingNode:
-		d.problem(root.Line, "the file must be a mapping")
+		d.Problem(root.Line, "the file must be a mapping")
 		return nil
 	}
 	return root
@@ -90,49 +98,71 @@ func empty(n *yaml.Node) bool {
 	return n.Kind == 0 || n.Kind == yaml.ScalarNode && n.Tag == "!!null"
 }
 
-// A field is one entry of a mapping. The key is as it stands in the file.
-type field struct {
-	key   string
-	line  int
-	value *yaml.Node
+// A Field is one entry of a mapping. Key is as it stands in the file.
+type Field struct {
+	Key   string
+	Line  int
+	Value *yaml.Node
 }
 
-// fields lists the entries of a mapping; what is not a mapping is a problem. Keys that differ
+// Fields lists the entries of a mapping; what is not a mapping is a problem. Keys that differ
 // in case only are the same key.
-func (d *document) fields(n *yaml.Node, what string) []field {
+func (d *Document) Fields(n *yaml.Node, what string) []Field {
 	n = resolve(n)
 	if empty(n) {
 		return nil
 	}
 	if n.Kind != yaml.MappingNode {
-		d.problem(n.Line, "%s must be a mapping", what)
+		d.Problem(n.Line, "%s must be a mapping", what)
 		return nil
 	}
-	var list []field
+	var list []Field
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k := n.Content[i]
 		if k.Kind != yaml.ScalarNode || k.Tag == "!!merge" {
-			d.problem(k.Line, "%s: keys must be plain words", what)
+			d.Problem(k.Line, "%s: keys must be plain words", what)
 			continue
 		}
-		same := func(f field) bool { return strings.EqualFold(f.key, k.Value) }
+		same := func(f Field) bool { return strings.EqualFold(f.Key, k.Value) }
 		if slices.ContainsFunc(list, same) {
-			d.problem(k.Line, "%s: key %q is there twice", what, k.Value)
+			d.Problem(k.Line, "%s: key %q is there twice", what, k.Value)
 			continue
 		}
-		list = append(list, field{k.Value, k.Line, resolve(n.Content[i+1])})
+		list = append(list, Field{k.Value, k.Line, resolve(n.Content[i+1])})
 	}
 	return list
 }
 
-// items lists the elements of a list; what is not a list is a problem.
-func (d *document) items(n *yaml.Node, what string) []*yaml.Node {
+// Record reads a mapping of scalars with known keys; false when it is none.
+func (d *Document) Record(n *yaml.Node, what string, to map[string]*string) bool {
+	if empty(n) || n.Kind != yaml.MappingNode {
+		d.Problem(n.Line, "%s: every item must be a mapping", what)
+		return false
+	}
+	before := d.Len()
+	for _, f := range d.Fields(n, what) {
+		dst, ok := to[strings.ToLower(f.Key)]
+		if !ok {
+			known := make([]string, 0, len(to))
+			for k := range to {
+				known = append(known, k)
+			}
+			d.Unknown(f, what, known)
+			continue
+		}
+		*dst = d.Text(f.Value, what+": "+f.Key)
+	}
+	return d.Len() == before
+}
+
+// Items lists the elements of a list; what is not a list is a problem.
+func (d *Document) Items(n *yaml.Node, what string) []*yaml.Node {
 	n = resolve(n)
 	if empty(n) {
 		return nil
 	}
 	if n.Kind != yaml.SequenceNode {
-		d.problem(n.Line, "%s must be a list", what)
+		d.Problem(n.Line, "%s must be a list", what)
 		return nil
 	}
 	list := make([]*yaml.Node, len(n.Content))
@@ -142,35 +172,35 @@ func (d *document) items(n *yaml.Node, what string) []*yaml.Node {
 	return list
 }
 
-// text is a scalar, trimmed; null is "".
-func (d *document) text(n *yaml.Node, what string) string {
+// Text is a scalar, trimmed; null is "".
+func (d *Document) Text(n *yaml.Node, what string) string {
 	n = resolve(n)
 	if empty(n) {
 		return ""
 	}
 	if n.Kind != yaml.ScalarNode {
-		d.problem(n.Line, "%s must be a single value", what)
+		d.Problem(n.Line, "%s must be a single value", what)
 		return ""
 	}
 	return strings.TrimSpace(n.Value)
 }
 
-// texts is a list of scalars.
-func (d *document) texts(n *yaml.Node, what string) []string {
+// Texts is a list of scalars.
+func (d *Document) Texts(n *yaml.Node, what string) []string {
 	var list []string
-	for _, item := range d.items(n, what) {
-		list = append(list, d.text(item, what))
+	for _, item := range d.Items(n, what) {
+		list = append(list, d.Text(item, what))
 	}
 	return list
 }
 
-// unknown reports a key that is none of those known, naming the nearest.
-func (d *document) unknown(f field, what string, known []string) {
+// Unknown reports a key that is none of those known, naming the nearest.
+func (d *Document) Unknown(f Field, what string, known []string) {
 	hint := ""
-	if near := nearest(f.key, known); near != "" {
+	if near := nearest(f.Key, known); near != "" {
 		hint = fmt.Sprintf("; did you mean %q?", near)
 	}
-	d.problem(f.line, "%s: unknown key %q%s", what, f.key, hint)
+	d.Problem(f.Line, "%s: unknown key %q%s", what, f.Key, hint)
 }
 
 // nearest is the known word with the fewest letters to change, add or drop, "" when none is
