@@ -1,0 +1,17 @@
+// Package limit bounds how often something may be done, per key. It owns the arithmetic and
+// the contract of the stores; who is limited, and by which key, is the caller's matter.
+//
+//	Rule{5, 15 min}: a bucket that holds five, and gets one back every three minutes
+//
+//	Take ──► one is left ──► wait 0, spent
+//	     └─► none is left ─► wait until one is back, nothing spent
+//	Return ──► gives one back; Clear ──► fills the bucket
+//
+// It is the generic cell rate algorithm (ITU-T I.371, annex A): all that a bucket remembers
+// is the moment at which it will be full, so a store keeps one number per key, and a bucket
+// that is full again needs none. In any Period at most twice Burst pass: what was saved up,
+// and what came back meanwhile.
+//
+// Memory is the store of one process; internal/store and internal/store/redis have those
+// that replicas share.
+package limit
