@@ -85,3 +85,45 @@ func TestValueFirst(t *testing.T) {
 		"test.thing.missing_kind", "bad_kind", "test.thing.empty_kind",
 		"test.thing.missing_color", "test.thing.empty_color", "bad_color")
 }
+
+type choice struct {
+	UID   string  `name:"uid" rule:"required"`
+	State *string `name:"state" rule:"nonblank" oneof:"test.thing.one_of"`
+	On    *bool   `name:"on" oneof:"test.thing.one_of"`
+}
+
+// Parameters with one "oneof" token: exactly one is sent, blank or not; told last.
+func TestOneOf(t *testing.T) {
+	s, err := rest.New(rest.Config{Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	anyone := rest.Guard[string]{Admit: func(*http.Request) (string, error) { return "", nil }}
+	rest.Add(s.Group("test").At("/things", "thing"), rest.Op{Method: "POST", Status: 200, Summary: "Choose."},
+		rest.Guarded(anyone, func(context.Context, string, choice) (rest.None, error) { return rest.None{}, nil }))
+	c := resttest.New(t, s)
+	for name, test := range map[string]struct {
+		target, body string
+		status       int
+		tokens       []string
+	}{
+		"one":                        {"", `{"uid":"a","state":"b"}`, 200, nil},
+		"the other, false":           {"", `{"uid":"a","on":false}`, 200, nil},
+		"one in the query":           {"?state=b", `{"uid":"a"}`, 200, nil},
+		"none":                       {"", `{"uid":"a"}`, 422, []string{"test.thing.one_of"}},
+		"both":                       {"", `{"uid":"a","state":"b","on":true}`, 422, []string{"test.thing.one_of"}},
+		"one in each place":          {"?on=1", `{"uid":"a","state":"b"}`, 422, []string{"test.thing.one_of"}},
+		"both, one of them null":     {"", `{"uid":"a","state":null,"on":true}`, 422, []string{"test.thing.empty_state", "test.thing.one_of"}},
+		"one, but blank":             {"", `{"uid":"a","state":" "}`, 422, []string{"test.thing.empty_state"}},
+		"none and something missing": {"", `{}`, 422, []string{"test.thing.missing_uid", "test.thing.one_of"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := c.Send(t, "POST", "/api/v2/test/things"+test.target, "application/json", test.body)
+			if test.status == 200 {
+				a.Want(t, 200, `200`)
+				return
+			}
+			a.WantTokens(t, test.status, test.tokens...)
+		})
+	}
+}

@@ -13,6 +13,7 @@ import (
 // plan is how one input struct is filled: by the tags that the package comment lists.
 type plan struct {
 	fields []*field
+	raw    bool // a field wants the body as it was sent
 }
 
 // field is one parameter.
@@ -29,6 +30,7 @@ type field struct {
 	secret             bool // by its name
 	missing, empty     string
 	invalid, value     string
+	oneOf              string // token of the group that it is in, "" for none
 	doc                string
 }
 
@@ -44,6 +46,7 @@ func planOf(t reflect.Type, method, path, base string) (*plan, error) {
 	if err := p.add(t, nil, base); err != nil {
 		return nil, err
 	}
+	p.raw = slices.ContainsFunc(p.fields, func(f *field) bool { return f.in == inRaw })
 	for segment := range strings.SplitSeq(path, "/") {
 		name, ok := pathParam(segment)
 		if !ok {
@@ -110,9 +113,13 @@ func fieldOf(sf reflect.StructField, index []int, base string) (*field, error) {
 		empty:   tag("empty", base+".empty_"+name),
 		invalid: tag("invalid", "invalid"),
 		value:   tag("value", "value"),
+		oneOf:   tag("oneof", ""),
 	}
 	if !slices.Contains([]string{"", "body", "query", "header"}, f.in) {
 		return nil, fmt.Errorf("in:%q is none of body, query and header", f.in)
+	}
+	if sf.Type == reflect.TypeFor[Raw]() {
+		f.in = inRaw
 	}
 	var err error
 	if f.kind, err = kindOf(sf.Type); err != nil {
@@ -152,16 +159,23 @@ func fieldOf(sf reflect.StructField, index []int, base string) (*field, error) {
 	return f, nil
 }
 
+// inRaw is where fields of type Raw are taken from.
+const inRaw = "raw"
+
 // params are the parameters of one request, by where they came from.
 type params struct {
 	path, query, body map[string]any
 	header            http.Header
+	raw               []byte // the whole body, when a field wants it
 }
 
 func (p params) get(f *field) (any, bool) {
 	if f.in == "path" {
 		v, ok := p.path[f.name]
 		return v, ok
+	}
+	if f.in == inRaw {
+		return p.raw, true
 	}
 	if f.in == "header" {
 		v := p.header.Values(f.name)
@@ -192,6 +206,17 @@ func (pl *plan) bind(dst reflect.Value, p params) error {
 	for _, f := range pl.fields {
 		bad = append(bad, f.bind(dst.FieldByIndex(f.index), p)...)
 	}
+	for _, token := range pl.groups() {
+		sent := 0
+		for _, f := range pl.fields {
+			if _, present := p.get(f); present && f.oneOf == token {
+				sent++
+			}
+		}
+		if sent != 1 {
+			bad = append(bad, problem{token, false})
+		}
+	}
 	if len(bad) == 0 {
 		return nil
 	}
@@ -205,6 +230,16 @@ func (pl *plan) bind(dst reflect.Value, p params) error {
 		}
 	}
 	return r
+}
+
+// groups are the tokens of parameters of which exactly one must be sent, in order.
+func (pl *plan) groups() (tokens []string) {
+	for _, f := range pl.fields {
+		if f.oneOf != "" && !slices.Contains(tokens, f.oneOf) {
+			tokens = append(tokens, f.oneOf)
+		}
+	}
+	return tokens
 }
 
 // bind runs the rules of identity 2.3 for one parameter: presence, type, then the others;

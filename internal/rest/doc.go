@@ -28,6 +28,7 @@
 //	missing:"…" empty:"…" invalid:"…" value:"…"
 //	                      tokens in place of <namespace>.<resource>.missing_<name>,
 //	                      <namespace>.<resource>.empty_<name>, "invalid" and "value"
+//	oneof:"…"             exactly one of the parameters with this token is sent, even if blank
 //	doc:"…"               a sentence for the document
 //
 // Its type is string, int, int64, bool, Date, Lenient, TextOrObject, []string, []File or a

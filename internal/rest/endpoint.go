@@ -80,11 +80,13 @@ func Guarded[W, I, O any](g Guard[W], f func(context.Context, W, I) (O, error)) 
 // None is the input of an endpoint without parameters and the output of one without a body.
 type None struct{}
 
-// With is an output that comes with a cookie.
+// With is an output that comes with cookies.
 type With[T any] struct {
 	Body T
 	// SetCookie is the value of a Set-Cookie header; "" sends none.
 	SetCookie string
+	// SetCookies are those of further ones, in order; "" sends none.
+	SetCookies []string
 }
 
 // reply is what outputs implement that say more than their JSON.
@@ -96,8 +98,10 @@ type reply interface {
 }
 
 func (w With[T]) write(r *http.Request, h http.Header) any {
-	if w.SetCookie != "" {
-		h.Add("Set-Cookie", w.SetCookie)
+	for _, c := range append([]string{w.SetCookie}, w.SetCookies...) {
+		if c != "" {
+			h.Add("Set-Cookie", c)
+		}
 	}
 	if inner, ok := any(w.Body).(reply); ok {
 		return inner.write(r, h)
@@ -143,7 +147,7 @@ func Add[I, O any](g *Group, op Op, h Handler[I, O]) {
 		failures: append(append([]Failure(nil), op.Errors...), h.failures...), schemes: h.schemes,
 	}
 	for _, f := range e.failures {
-		if f.text == "" && len(f.tokens) == 0 {
+		if f.text == "" && len(f.tokens) == 0 && !f.bare {
 			panic(fmt.Sprintf("rest: %s %s: a failure without a token", op.Method, path))
 		}
 	}
@@ -155,7 +159,7 @@ func Add[I, O any](g *Group, op Op, h Handler[I, O]) {
 		var done func()
 		out, err := h.call(r, func() (in I, err error) {
 			var p params
-			p, done, err = read(c.Writer, r, op.MaxBody)
+			p, done, err = read(c.Writer, r, op.MaxBody, e.in.raw)
 			if err != nil {
 				return in, err
 			}

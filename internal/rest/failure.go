@@ -17,6 +17,7 @@ type Failure struct {
 	status int
 	tokens []string
 	text   string
+	bare   bool
 	wait   func(error) time.Duration
 }
 
@@ -28,6 +29,11 @@ func On(err error, status int, tokens ...string) Failure {
 // OnText answers err with {"error": text}, the shape of a few old answers.
 func OnText(err error, status int, text string) Failure {
 	return Failure{err: err, status: status, text: text}
+}
+
+// OnStatus answers err with the status number as its body, as services expect that call back.
+func OnStatus(err error, status int) Failure {
+	return Failure{err: err, status: status, bare: true}
 }
 
 // After adds Retry-After: wait says how long the client should.
@@ -102,6 +108,10 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, e *endpoint, err e
 			}
 			if f.status >= 500 {
 				s.logFailure(r, e, f.status, err)
+			}
+			if f.bare {
+				writeJSON(w, f.status, f.status)
+				return
 			}
 			refuse(w, f.status, f.tokens, f.text)
 			return

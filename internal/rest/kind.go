@@ -24,6 +24,10 @@ type TextOrObject struct {
 	Object map[string]any // nil when it was text
 }
 
+// Raw is the body as it was sent, for callers who sign it; the parameters in it are read as
+// always. It is no parameter of the document.
+type Raw []byte
+
 // File is one uploaded element: a file, or the text that a client sent in its place.
 type File struct {
 	// Header opens the file; nil when the client sent text. It is gone after the handler.
@@ -68,6 +72,12 @@ func kindOf(t reflect.Type) (kind, error) {
 		return kind{typ: "string", format: "date", emptyIsNull: true, set: setDate}, nil
 	case reflect.TypeFor[TextOrObject]():
 		return kind{set: setTextOrObject}, nil
+	case reflect.TypeFor[Raw]():
+		return kind{anything: true, set: func(dst reflect.Value, raw any) bool {
+			body, _ := raw.([]byte)
+			dst.SetBytes(body)
+			return true
+		}}, nil
 	case reflect.TypeFor[[]File]():
 		return kind{typ: "string", format: "binary", array: true, anything: true, set: setFiles}, nil
 	case reflect.TypeFor[[]string]():

@@ -114,6 +114,7 @@ func (e *endpoint) parameters(o *openapi3.Operation, types *schemas) {
 	files := false
 	for _, f := range e.in.fields {
 		switch {
+		case f.in == inRaw:
 		case f.in == "path":
 			o.AddParameter(openapi3.NewPathParameter(f.name).WithSchema(f.schema()).WithDescription(f.doc))
 		case f.in == "header":
@@ -191,6 +192,7 @@ func headers(docs map[string]string) openapi3.Headers {
 // refusals describes every failure, by status: what the client may read in the body.
 func (e *endpoint) refusals(o *openapi3.Operation) {
 	tokens, texts, waits := map[int][]string{}, map[int][]string{}, map[int]bool{}
+	bare := map[int][]string{}
 	add := func(status int, more ...string) {
 		for _, t := range more {
 			if !slices.Contains(tokens[status], t) {
@@ -209,13 +211,16 @@ func (e *endpoint) refusals(o *openapi3.Operation) {
 	}
 	for _, f := range e.failures {
 		waits[f.status] = waits[f.status] || f.wait != nil
-		if f.text != "" {
+		switch {
+		case f.bare:
+			bare[f.status] = []string{}
+		case f.text != "":
 			texts[f.status] = append(texts[f.status], f.text)
-		} else {
+		default:
 			add(f.status, f.tokens...)
 		}
 	}
-	for status := range merged(tokens, texts) {
+	for status := range merged(merged(tokens, texts), bare) {
 		r := openapi3.NewResponse().WithDescription(http.StatusText(status))
 		var bodies openapi3.SchemaRefs
 		if t := tokens[status]; t != nil {
@@ -223,6 +228,9 @@ func (e *endpoint) refusals(o *openapi3.Operation) {
 		}
 		if t := texts[status]; t != nil {
 			bodies = append(bodies, &openapi3.SchemaRef{Value: textSchema(t[0])})
+		}
+		if bare[status] != nil {
+			bodies = append(bodies, &openapi3.SchemaRef{Value: openapi3.NewIntegerSchema().WithEnum(status)})
 		}
 		body := bodies[0]
 		if len(bodies) > 1 {
@@ -252,6 +260,9 @@ func (pl *plan) problems() []problem {
 		if f.enum != nil || f.min != nil || f.max != nil {
 			out = append(out, problem{f.value, f.required})
 		}
+	}
+	for _, token := range pl.groups() {
+		out = append(out, problem{token, false})
 	}
 	return out
 }

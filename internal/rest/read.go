@@ -23,23 +23,31 @@ const (
 	maxInMemory = 4 << 20
 )
 
-// read takes the query and the body of r apart, whatever the verb. done removes spooled
-// uploads; it is nil when there are none. Errors are refusals.
-func read(w http.ResponseWriter, r *http.Request, limit int64) (p params, done func(), err error) {
+// read takes the query and the body of r apart, whatever the verb; raw keeps the body as it
+// was sent, too. done removes spooled uploads; it is nil when there are none. Errors are
+// refusals.
+func read(w http.ResponseWriter, r *http.Request, limit int64, raw bool) (p params, done func(), err error) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return p, nil, refusal{status: http.StatusBadRequest, tokens: []string{tokenQuery}}
 	}
 	p.query = nest(query)
-	body := bufio.NewReader(http.MaxBytesReader(w, r.Body, limit))
+	var sent io.Reader = http.MaxBytesReader(w, r.Body, limit)
+	if raw {
+		if p.raw, err = io.ReadAll(sent); err != nil {
+			return p, nil, unreadable(err, tokenForm)
+		}
+		sent = bytes.NewReader(p.raw)
+	}
+	body := bufio.NewReader(sent)
 	if _, err := body.Peek(1); err == io.EOF {
 		return p, nil, nil
 	} else if err != nil {
 		return p, nil, unreadable(err, tokenForm)
 	}
-	sent := r.Header.Get("Content-Type")
-	media, args, err := mime.ParseMediaType(sent)
-	if sent == "" {
+	contentType := r.Header.Get("Content-Type")
+	media, args, err := mime.ParseMediaType(contentType)
+	if contentType == "" {
 		media = "application/json"
 	} else if err != nil {
 		media = ""
@@ -53,7 +61,7 @@ func read(w http.ResponseWriter, r *http.Request, limit int64) (p params, done f
 		p.body, done, err = readMultipart(body, args["boundary"])
 	default:
 		err = refusal{status: http.StatusUnsupportedMediaType,
-			text: fmt.Sprintf("The provided content-type '%s' is not supported.", clip(sent, 128))}
+			text: fmt.Sprintf("The provided content-type '%s' is not supported.", clip(contentType, 128))}
 	}
 	return p, done, err
 }

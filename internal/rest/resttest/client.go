@@ -27,6 +27,7 @@ type Client struct {
 	server *rest.Server
 	doc    *openapi3.T
 	header http.Header
+	seen   *Coverage
 }
 
 // New makes a client; the server must be fully mounted.
@@ -44,6 +45,14 @@ func (c *Client) With(name, value string) *Client {
 	d := *c
 	d.header = c.header.Clone()
 	d.header.Set(name, value)
+	return &d
+}
+
+// Recording is a client that tells c of every request and answer.
+func (c *Client) Recording(seen *Coverage) *Client {
+	d := *c
+	d.seen = seen
+	seen.describe(c.doc)
 	return &d
 }
 
@@ -92,22 +101,26 @@ func (c *Client) Send(t testing.TB, method, target, media, body string) Answer {
 	w := httptest.NewRecorder()
 	c.server.ServeHTTP(w, r)
 	a := Answer{Status: w.Code, Header: w.Header(), Body: w.Body.String()}
-	c.hold(t, r, a)
+	c.hold(t, r, a, body)
 	return a
 }
 
 // hold checks a against the document, if its request was for an endpoint.
-func (c *Client) hold(t testing.TB, r *http.Request, a Answer) {
+func (c *Client) hold(t testing.TB, r *http.Request, a Answer, sent string) {
 	t.Helper()
 	if c.server.Handles(r.URL.Path) {
 		return
 	}
-	op, ours := c.operation(r)
+	at, ours := c.operation(r)
+	op := at.op
 	if op == nil {
 		if ours && a.Status != http.StatusNotFound && a.Status != http.StatusNoContent {
 			t.Errorf("%s %s is not in the document but answers %d", r.Method, r.URL.Path, a.Status)
 		}
 		return
+	}
+	if c.seen != nil {
+		c.seen.note(at, r, sent, a)
 	}
 	if op.Responses.Status(a.Status) == nil {
 		t.Errorf("%s %s: status %d is not in the document; body %s", r.Method, r.URL.Path, a.Status, a.Body)
@@ -128,9 +141,15 @@ func (c *Client) hold(t testing.TB, r *http.Request, a Answer) {
 	}
 }
 
-// operation finds what r asks for, nil when it is no documented endpoint, and whether it is
+// A place is where the document has an operation, and under which prefix it was asked for.
+type place struct {
+	op                       *openapi3.Operation
+	prefix, method, template string
+}
+
+// operation finds what r asks for, none when it is no documented endpoint, and whether it is
 // below a path that the document covers.
-func (c *Client) operation(r *http.Request) (op *openapi3.Operation, ours bool) {
+func (c *Client) operation(r *http.Request) (at place, ours bool) {
 	method := r.Method
 	if method == http.MethodHead {
 		method = http.MethodGet
@@ -148,16 +167,15 @@ func (c *Client) operation(r *http.Request) (op *openapi3.Operation, ours bool) 
 			continue
 		}
 		ours = true
-		if op = c.match(method, parts[len(base):]); op != nil {
-			return op, true
+		if op, template := c.match(method, parts[len(base):]); op != nil {
+			return place{op, server.URL, method, template}, true
 		}
 	}
-	return nil, ours
+	return place{}, ours
 }
 
 // match prefers the template with the fewest parameters.
-func (c *Client) match(method string, parts []string) *openapi3.Operation {
-	var found *openapi3.Operation
+func (c *Client) match(method string, parts []string) (found *openapi3.Operation, at string) {
 	fewest := len(parts) + 1
 	for template, item := range c.doc.Paths.Map() {
 		want := strings.Split(strings.Trim(template, "/"), "/")
@@ -173,10 +191,10 @@ func (c *Client) match(method string, parts []string) *openapi3.Operation {
 			}
 		}
 		if op := item.GetOperation(method); fits && op != nil && params < fewest {
-			found, fewest = op, params
+			found, at, fewest = op, template, params
 		}
 	}
-	return found
+	return found, at
 }
 
 // Want checks status and JSON body; want "" means no body.
