@@ -137,14 +137,14 @@ func TestReuse(t *testing.T) {
 		rotate  bool
 		want    bool
 	}{
-		"at once":                         {7, 0, false, true},
-		"just before the window ends":     {7, 60*time.Second - 1, false, true},
-		"when the window ends":            {7, 60 * time.Second, false, false},
-		"another version":                 {8, 0, false, false},
-		"an older version":                {6, 0, false, false},
-		"a request that began before it":  {7, -900 * time.Millisecond, false, true},
-		"after the clock was set back":    {7, -time.Minute, false, false},
-		"after another key became active": {7, 0, true, false},
+		"at once":                          {7, 0, false, true},
+		"an eighth before the window ends": {7, 52500*time.Millisecond - 1, false, true},
+		"when the window ends":             {7, 60 * time.Second, false, false},
+		"another version":                  {8, 0, false, false},
+		"an older version":                 {6, 0, false, false},
+		"a request that began before it":   {7, -900 * time.Millisecond, false, true},
+		"after the clock was set back":     {7, -time.Minute, false, false},
+		"after another key became active":  {7, 0, true, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var slot Slot
@@ -173,6 +173,28 @@ func TestReuse(t *testing.T) {
 	}
 }
 
+// Tokens that were minted at one moment run out over an eighth of the window, so that the next
+// ones are not all minted at one moment either.
+func TestReuseEndsApart(t *testing.T) {
+	m, _, _, now := fixture(t, EdDSA)
+	start := now.now()
+	const slots = 200
+	held := 0
+	for range slots {
+		var slot Slot
+		if _, err := m.Mint(&slot, 7, user(), start); err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := m.Reuse(&slot, 7, start.Add(56250*time.Millisecond)); ok {
+			held++
+		}
+	}
+	// A fair coin gives fewer than 60 or more than 140 heads of 200 once in 10^8.
+	if held < 60 || held > 140 {
+		t.Errorf("in the middle of the last eighth %d of %d tokens are reused, want about half", held, slots)
+	}
+}
+
 func TestReuseZeroMintsEveryTime(t *testing.T) {
 	_, keys, _, now := fixture(t, EdDSA)
 	c := DefaultConfig()
@@ -197,7 +219,7 @@ func TestTrim(t *testing.T) {
 	if _, err := m.Mint(&slot, 1, user(), now.now()); err != nil {
 		t.Fatal(err)
 	}
-	if slot.Trim(now.now().Add(59 * time.Second)) {
+	if slot.Trim(now.now().Add(52 * time.Second)) {
 		t.Error("Trim inside the window = true, want the token kept")
 	}
 	if !slot.Trim(now.now().Add(time.Minute)) || slot.last.Load() != nil {

@@ -1,0 +1,192 @@
+package token
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Purposes of mail tokens, their claim sub (identity §6.9).
+const (
+	Confirmation = "confirmation"
+	Reset        = "reset"
+)
+
+const (
+	mailAudience = "barong-mail" // no bearer token has it, and no verifier of ours takes both
+	maxMail      = 4 << 10
+)
+
+// MailClaims is what the token of a mailed link says: who may do what, once, until when.
+type MailClaims struct {
+	// Purpose is Confirmation or Reset.
+	Purpose    string
+	UID, Email string
+	// ID is the claim jti, by which the caller knows that the link was used.
+	ID string
+	// Expires is exp, to the second.
+	Expires time.Time
+}
+
+// A MailError says that a mail token is refused, and the one word of it that clients are
+// told: segments, encoding, raised, algorithm, expired, reached, jti or iat (identity §6.9).
+type MailError struct{ Word string }
+
+func (e *MailError) Error() string { return "token: mail token refused: " + e.Word }
+
+// mailClaims is the payload, in the order in which it is written.
+type mailClaims struct {
+	IssuedAt  int64  `json:"iat"`
+	ExpiresAt int64  `json:"exp"`
+	Subject   string `json:"sub"`
+	Issuer    string `json:"iss"`
+	Audience  string `json:"aud"`
+	ID        string `json:"jti"`
+	Email     string `json:"email"`
+	UID       string `json:"uid"`
+}
+
+// MailLifetime is how long mail tokens live.
+func (k *Keys) MailLifetime() time.Duration { return k.config.MailLifetime }
+
+// MintMail makes the token of a mailed link, signed by the active mail key, whose kid is
+// published nowhere (design D7b). The claims must be complete but for Expires, which is
+// MailLifetime from now when it is zero and may not be later.
+func (k *Keys) MintMail(c MailClaims, now time.Time) (jwt string, err error) {
+	last := now.Add(k.config.MailLifetime)
+	if c.Expires.IsZero() {
+		c.Expires = last
+	}
+	switch {
+	case c.Purpose != Confirmation && c.Purpose != Reset:
+		return "", fmt.Errorf("token: mail token for %q", c.Purpose)
+	case c.UID == "" || c.Email == "" || c.ID == "":
+		return "", errors.New("token: mail token without uid, e-mail or jti")
+	case c.Expires.After(last):
+		return "", fmt.Errorf("token: mail token that outlives %v", k.config.MailLifetime)
+	}
+	key, err := k.signer(UseMail)
+	if err != nil {
+		return "", err
+	}
+	claims, err := json.Marshal(mailClaims{
+		IssuedAt: now.Unix(), ExpiresAt: c.Expires.Unix(), Subject: c.Purpose, Issuer: issuer,
+		Audience: mailAudience, ID: c.ID, Email: c.Email, UID: c.UID,
+	})
+	if err != nil {
+		return "", fmt.Errorf("token: write mail token: %w", err)
+	}
+	text, err := key.sign(base64.RawURLEncoding.AppendEncode([]byte(key.header), claims), 0)
+	return string(text), err
+}
+
+// VerifyMail checks the token of a mailed link for one purpose. It is accepted only if it is
+// signed by the mail key that its kid names, in any of the key's states, with that key's own
+// algorithm; if iss, aud and sub are those of MintMail; if exp is there and in the future,
+// iat is there, and neither it nor nbf is in the future (2 s of leeway); and if jti, uid and
+// email are not empty. Every error is a *MailError. Whether the link was used before is the
+// caller's to know, by ID.
+func (k *Keys) VerifyMail(jwt, purpose string, now time.Time) (MailClaims, error) {
+	payload, word := k.openMail(jwt)
+	if word != "" {
+		return MailClaims{}, &MailError{word}
+	}
+	c, word := readMail(payload, purpose, now)
+	if word != "" {
+		return MailClaims{}, &MailError{word}
+	}
+	return c, nil
+}
+
+// openMail returns the members of a payload whose signature is right, or the word for what
+// is wrong. It is written out because a library tells the words apart by its own order.
+func (k *Keys) openMail(jwt string) (payload map[string]json.RawMessage, word string) {
+	if strings.Count(jwt, ".") != 2 {
+		return nil, "segments"
+	}
+	if len(jwt) > maxMail {
+		return nil, "encoding"
+	}
+	parts := strings.Split(jwt, ".")
+	var header map[string]json.RawMessage
+	signature, err := base64.RawURLEncoding.Strict().DecodeString(parts[2])
+	if err != nil || !decodePart(parts[0], &header) || !decodePart(parts[1], &payload) {
+		return nil, "encoding"
+	}
+	algorithm := text(header["alg"])
+	switch algorithm {
+	case RS256, ES256, EdDSA:
+	default:
+		return nil, "algorithm"
+	}
+	key := k.set.Load().byKid[text(header["kid"])]
+	if key == nil || key.Use != UseMail || header["crit"] != nil { // RFC 7515 §4.1.11: nothing is understood
+		return nil, "raised"
+	}
+	if algorithm != key.Algorithm {
+		return nil, "algorithm"
+	}
+	signed := jwt[:len(parts[0])+1+len(parts[1])]
+	if key.method.Verify(signed, signature, key.public) != nil {
+		return nil, "raised"
+	}
+	return payload, ""
+}
+
+// readMail checks the claims.
+func readMail(payload map[string]json.RawMessage, purpose string, now time.Time) (c MailClaims, word string) {
+	exp, ok := second(payload["exp"])
+	if !ok || !now.Before(exp) {
+		return c, "expired"
+	}
+	late := now.Add(leeway)
+	if nbf, ok := second(payload["nbf"]); payload["nbf"] != nil && (!ok || nbf.After(late)) {
+		return c, "reached"
+	}
+	if iat, ok := second(payload["iat"]); !ok || iat.After(late) {
+		return c, "iat"
+	}
+	c = MailClaims{
+		Purpose: text(payload["sub"]), UID: text(payload["uid"]), Email: text(payload["email"]),
+		ID: text(payload["jti"]), Expires: exp,
+	}
+	switch {
+	case c.ID == "":
+		return c, "jti"
+	case text(payload["iss"]) != issuer, text(payload["aud"]) != mailAudience, c.Purpose != purpose,
+		c.UID == "", c.Email == "":
+		return c, "raised" // never what was received (W-I28)
+	}
+	return c, ""
+}
+
+// decodePart reads a JSON object in base64url without padding.
+func decodePart(part string, into *map[string]json.RawMessage) bool {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(part)
+	return err == nil && json.Unmarshal(raw, into) == nil && *into != nil
+}
+
+// text is a JSON string's value, "" for anything else.
+func text(raw json.RawMessage) (s string) {
+	if json.Unmarshal(raw, &s) != nil {
+		return ""
+	}
+	return s
+}
+
+// second is a NumericDate of whole seconds (RFC 7519 §2).
+func second(raw json.RawMessage) (time.Time, bool) {
+	var n *int64
+	if json.Unmarshal(raw, &n) != nil || n == nil {
+		return time.Time{}, false
+	}
+	return time.Unix(*n, 0).UTC(), true
+}
+
+// MailErrorWords are all words that a MailError can have.
+func MailErrorWords() []string {
+	return []string{"segments", "encoding", "raised", "algorithm", "expired", "reached", "jti", "iat"}
+}

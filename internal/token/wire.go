@@ -1,0 +1,82 @@
+package token
+
+import (
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"time"
+
+	"barong/internal/secret"
+)
+
+const (
+	// wireKid is what consumers of events look the key up by. It is a name, not the key's id
+	// (AZ-380).
+	wireKid = "barong"
+	// wireLifetime is exp minus iat of an event (AZ-381).
+	wireLifetime = time.Hour
+)
+
+// ErrEvent says that an event can never be signed; the text around it says why.
+var ErrEvent = errors.New("token: not an event")
+
+// SignEvent returns the message that carries an event: a JWS in general JSON serialization
+// (RFC 7515, section 7.2.1) with one signature, by the active wire key (AZ-380, AZ-381). Its
+// lifetime begins at now, so sign when you send. An event that is no object, or has a member
+// sub or uid, is ErrEvent: it must never pass for an identity (design D7b).
+func (k *Keys) SignEvent(event json.RawMessage, now time.Time) ([]byte, error) {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(event, &members); err != nil || members == nil {
+		return nil, fmt.Errorf("%w: it is not a JSON object", ErrEvent)
+	}
+	for _, name := range []string{"sub", "uid"} {
+		if _, ok := members[name]; ok {
+			return nil, fmt.Errorf("%w: its member %s could be taken for an identity", ErrEvent, name)
+		}
+	}
+	key, err := k.signer(UseWire)
+	if err != nil {
+		return nil, fmt.Errorf("token: sign event: %w", err)
+	}
+	claims, err := json.Marshal(struct {
+		Issuer  string          `json:"iss"`
+		ID      string          `json:"jti"`
+		Issued  int64           `json:"iat"`
+		Expires int64           `json:"exp"`
+		Event   json.RawMessage `json:"event"`
+	}{issuer, secret.UUID(), now.Unix(), now.Add(wireLifetime).Unix(), event})
+	if err != nil {
+		return nil, fmt.Errorf("token: sign event: %w", err)
+	}
+	protected := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"` + key.Algorithm + `"}`))
+	payload := base64.RawURLEncoding.EncodeToString(claims)
+	signature, err := key.method.Sign(protected+"."+payload, key.private)
+	if err != nil {
+		return nil, fmt.Errorf("token: sign event with %v: %w", key.SigningKey, err)
+	}
+	// All three are base64url and need no escaping.
+	return []byte(`{"payload":"` + payload + `","signatures":[{"protected":"` + protected +
+		`","header":{"kid":"` + wireKid + `"},"signature":"` +
+		base64.RawURLEncoding.EncodeToString(signature) + `"}]}`), nil
+}
+
+// PublicPEM is the public half of a use's active key, for who configures it by hand: PEM of
+// its SubjectPublicKeyInfo (RFC 5280). Mail keys verify nothing outside of this service:
+// ErrNoKey for them and for unknown uses.
+func (k *Keys) PublicPEM(use string) ([]byte, error) {
+	if use == UseMail {
+		return nil, fmt.Errorf("%w: keys of use %s are nobody else's", ErrNoKey, use)
+	}
+	key, err := k.signer(use)
+	if err != nil {
+		return nil, err
+	}
+	der, err := x509.MarshalPKIXPublicKey(key.public)
+	if err != nil {
+		return nil, fmt.Errorf("token: encode public key: %w", err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), nil
+}
