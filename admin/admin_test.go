@@ -30,6 +30,7 @@ import (
 var (
 	_ caller.Verifier     = (*token.Minter)(nil)
 	_ admin.Policy        = (*policy.Service)(nil)
+	_ admin.Accounts      = (*account.Service)(nil)
 	_ admin.Activities    = (*store.DB)(nil)
 	_ identity.Whitelinks = (*policy.Service)(nil)
 )
@@ -52,6 +53,8 @@ type world struct {
 	roles  policy.Abilities
 	// explain stands for the decision.
 	explain func(admin.Question) (admin.Explanation, error)
+	// accounts, when not nil, goes around the real ones.
+	accounts func(admin.Accounts) admin.Accounts
 }
 
 func must[T any](t testing.TB) func(T, error) T {
@@ -109,12 +112,20 @@ func (w *world) mount(roles policy.Abilities) {
 	log := slog.New(slog.DiscardHandler)
 	w.server = must[*rest.Server](w.t)(rest.New(rest.Config{Log: log}))
 	ip := func(*http.Request) netip.Addr { return w.ip }
+	service := account.NewService(account.Config{
+		Triggers: account.DefaultTriggers(), StaffRoles: roles.Staff(),
+	}, w.db, nil, w.db, clock)
+	var accounts admin.Accounts = service
+	if w.accounts != nil {
+		accounts = w.accounts(accounts)
+	}
 	(&admin.API{
 		Users: w.db, Tokens: w, Policy: w.rules, Activities: w.db, Abilities: roles, ClientIP: ip,
-		Explain: func(_ context.Context, q admin.Question) (admin.Explanation, error) { return w.explain(q) },
-		Country: func(netip.Addr) string { return "Malta" }, Now: clock, Patience: 50 * time.Millisecond,
+		Accounts: accounts,
+		Explain:  func(_ context.Context, q admin.Question) (admin.Explanation, error) { return w.explain(q) },
+		Country:  func(netip.Addr) string { return "Malta" }, Now: clock, Patience: 50 * time.Millisecond,
 	}).Mount(w.server)
-	(&identity.API{Whitelinks: w.rules, ClientIP: ip, Now: clock, Log: log}).Mount(w.server)
+	(&identity.API{Accounts: service, Whitelinks: w.rules, ClientIP: ip, Now: clock, Log: log}).Mount(w.server)
 	w.client = resttest.New(w.t, w.server).With("User-Agent", "Firefox/1")
 }
 
@@ -231,6 +242,9 @@ var endpoints = []endpoint{
 	{"GET", "/admin/activities", policy.Read, policy.SubjectActivity, ""},
 	{"GET", "/admin/activities/admin", policy.Read, policy.SubjectActivity, ""},
 	{"POST", "/admin/explain", policy.Read, policy.SubjectPermission, policy.SubjectUser},
+	{"PUT", "/admin/users", policy.Update, policy.SubjectUser, ""},
+	{"POST", "/admin/users/update", policy.Update, policy.SubjectUser, ""},
+	{"POST", "/admin/users/role", policy.Update, policy.SubjectUser, ""},
 }
 
 // Every endpoint that is mounted, as every role there is: AZ-191, AZ-194, admin 3.3; and
@@ -287,11 +301,12 @@ func TestAbilityByRole(t *testing.T) {
 		"POST restrictions/whitelink", "POST restrictions/preview"}
 	diff(t, effective, map[string][]string{ // admin 3.4
 		"superadmin": all,
-		"admin":      slices.Concat([]string{"GET abilities"}, restrictions, []string{"GET activities", "POST explain"}),
+		"admin": slices.Concat([]string{"GET abilities"}, restrictions,
+			[]string{"GET activities", "POST explain", "PUT users", "POST users/update"}),
 		"technical":  slices.Concat([]string{"GET abilities"}, restrictions, []string{"GET activities"}),
 		"accountant": {"GET abilities", "GET activities"},
-		"compliance": {"GET abilities"},
-		"support":    {"GET abilities", "GET activities"},
+		"compliance": {"GET abilities", "PUT users", "POST users/update"},
+		"support":    {"GET abilities", "GET activities", "POST users/update"},
 	})
 }
 

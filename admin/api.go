@@ -22,6 +22,7 @@ type API struct {
 	Tokens     caller.Verifier
 	Policy     Policy
 	Activities Activities
+	Accounts   Accounts
 	Explain    Explainer
 	// Abilities say what roles may do here.
 	Abilities policy.Abilities
@@ -60,6 +61,7 @@ func (a *API) Mount(s *rest.Server) {
 	a.restrictions(g.At("/restrictions", "restriction"))
 	a.activities(g.At("/activities", "activity"))
 	a.explain(g.At("/explain", "explain"))
+	a.users(g.At("/users", "user"))
 }
 
 // staff is the caller of an endpoint.

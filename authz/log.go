@@ -18,6 +18,9 @@ import (
 // done by one goroutine (Run) behind a bounded queue: a decision never waits for a disk,
 // and when lines come faster than they can be written they are dropped and counted.
 //
+// An outage says the same about everybody: of each reason one line a second is written, the
+// first at once, and "folded" in a later one counts those that it stands for beside itself.
+//
 // A line names who, from where, what and why; it never holds a query, a body, a cookie, a
 // signature or a token.
 type DecisionLog struct {
@@ -30,6 +33,7 @@ type DecisionLog struct {
 	allowed atomic.Uint64
 	ids     decisionIDs
 	dropped func()
+	outages outageFolder // of Run alone
 }
 
 // decisionLine is what one line says. Its strings are its own or live as long as the
@@ -43,6 +47,7 @@ type decisionLine struct {
 	status                                int
 	snapshot                              int64
 	ip                                    netip.Addr
+	folded                                int // lines left out that this one stands for
 }
 
 // Longest request id and path that are written.
@@ -88,16 +93,21 @@ func (w wholeLines) Write(line []byte) (int, error) {
 
 // Run writes lines until ctx ends, and then those that still wait.
 func (l *DecisionLog) Run(ctx context.Context) error {
+	due := time.NewTimer(0)
+	defer due.Stop()
 	for {
 		select {
 		case line := <-l.queue:
-			l.write(line)
+			l.take(line)
+		case <-due.C:
+			l.writeAll(l.outages.due(time.Now()))
 		case <-ctx.Done():
 			for {
 				select {
 				case line := <-l.queue:
-					l.write(line)
+					l.take(line)
 				default:
+					l.writeAll(l.outages.rest())
 					return l.out.Flush()
 				}
 			}
@@ -105,7 +115,37 @@ func (l *DecisionLog) Run(ctx context.Context) error {
 		if len(l.queue) == 0 {
 			l.flush()
 		}
+		if wait, some := l.outages.next(time.Now()); some {
+			due.Reset(wait)
+		}
 	}
+}
+
+// take writes a line, or folds it.
+func (l *DecisionLog) take(line *decisionLine) {
+	if line.cause == nil {
+		l.write(line)
+		return
+	}
+	out, left := l.outages.add(line)
+	if left != nil {
+		l.free(left)
+	}
+	if out != nil {
+		l.write(out)
+	}
+}
+
+func (l *DecisionLog) writeAll(lines []*decisionLine) {
+	for _, line := range lines {
+		l.write(line)
+	}
+}
+
+// free gives a line back.
+func (l *DecisionLog) free(line *decisionLine) {
+	*line = decisionLine{}
+	l.lines.Put(line)
 }
 
 // flush writes what is buffered. A buffer that failed once would refuse everything after,
@@ -223,12 +263,14 @@ func (l *DecisionLog) write(line *decisionLine) {
 		if line.cause != nil {
 			rec.AddAttrs(slog.String("cause", line.cause.Error()))
 		}
+		if line.folded > 0 {
+			rec.AddAttrs(slog.Int("folded", line.folded))
+		}
 		if l.handler.Handle(ctx, rec) != nil {
 			l.flush()
 		}
 	}
-	*line = decisionLine{}
-	l.lines.Put(line)
+	l.free(line)
 }
 
 // addrText is "" for the zero address.

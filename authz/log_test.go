@@ -30,15 +30,7 @@ func written(t *testing.T, l *DecisionLog, out *bytes.Buffer) []map[string]any {
 	if err := l.Run(ctx); err != nil {
 		t.Fatal(err)
 	}
-	var lines []map[string]any
-	for d := json.NewDecoder(out); d.More(); {
-		var line map[string]any
-		if err := d.Decode(&line); err != nil {
-			t.Fatal(err)
-		}
-		lines = append(lines, line)
-	}
-	return lines
+	return decoded(t, out)
 }
 
 func TestDecisionLogSaysWhoWhatAndWhy(t *testing.T) {

@@ -32,11 +32,15 @@ func (a *API) access(g *rest.Group) {
 			rest.On(policy.ErrWhitelink, http.StatusUnprocessableEntity, "identity.user.access.invalid_token"),
 			rest.On(policy.ErrTaken, http.StatusUnprocessableEntity, "value.taken"),
 			rest.On(errNoAddress, http.StatusUnprocessableEntity, "value.invalid"),
+			tooMany("identity.user"),
 		},
 	}, anyone(a, a.redeem))
 }
 
 func (a *API) redeem(ctx context.Context, who visitor, in access) (rest.None, error) {
+	if err := a.Accounts.Limit(ctx, account.FlowWhitelink, who.Client); err != nil {
+		return rest.None{}, err
+	}
 	_, err := a.Whitelinks.RedeemWhitelink(ctx, who.Client, in.Token)
 	if _, bad := errors.AsType[policy.Invalid](err); bad {
 		err = errNoAddress

@@ -3,13 +3,17 @@ package identity
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"barong/internal/account"
 	"barong/internal/caller"
+	"barong/internal/captcha"
 	"barong/internal/rest"
 	"barong/internal/session"
 )
@@ -23,8 +27,25 @@ type Config struct {
 	// Origins are the origins of other sites ("scheme://host[:port]") whose pages may call
 	// endpoints that change state; "*" never counts.
 	Origins []string
-	// Build is what GET version answers.
-	Build Build
+	// Build is what GET version answers, Published what GET configs do.
+	Build     Build
+	Published Published
+	// CaptchaProtected names the endpoints that ask for a captcha.
+	CaptchaProtected []string
+	// Languages are those of mails: ISO 639-1 codes in lower case.
+	Languages []string
+}
+
+// Validate names what is wrong.
+func (c Config) Validate() error {
+	var wrong []error
+	for _, name := range c.CaptchaProtected {
+		if !slices.Contains(captchaEndpoints(), name) {
+			wrong = append(wrong, fmt.Errorf("captcha_protected_endpoints: %q is none of %s",
+				name, strings.Join(captchaEndpoints(), ", ")))
+		}
+	}
+	return errors.Join(wrong...)
 }
 
 // API is the identity and public namespaces.
@@ -35,6 +56,11 @@ type API struct {
 	Sessions Sessions
 	// Whitelinks redeems the links of POST users/access.
 	Whitelinks Whitelinks
+	// Captcha, Geetest, Auth0 and KYC are nil where they are off.
+	Captcha captcha.Verifier
+	Geetest captcha.Registrar
+	Auth0   IDVerifier
+	KYC     KYC
 	// ClientIP is the caller's address, as decisions see it.
 	ClientIP func(*http.Request) netip.Addr
 	// Country names an address's country for activities; nil when nothing knows.
@@ -48,9 +74,20 @@ type API struct {
 func (a *API) Mount(s *rest.Server) {
 	g := s.Group("identity")
 	a.general(g.At("", "general"))
+	a.configs(g.At("", "general"), "identity.general")
 	a.sessions(g.At("/sessions", "session"))
+	a.auth0(g.At("/sessions", "session"))
+	a.users(g.At("/users", "user"))
+	a.email(g.At("/users/email", "user"))
+	a.password(g.At("/users/password", "user"))
 	a.access(g.At("/users", "user"))
-	a.general(s.Group("public").At("", "general"))
+	a.geetest(g.At("/users", "user"))
+
+	p := s.Group("public").At("", "general")
+	a.general(p)
+	a.configs(p, "public.general")
+	a.auth0Configs(p)
+	a.kyc(p)
 }
 
 // errCrossSite refuses a browser that another site sent (FX-13).
@@ -60,6 +97,7 @@ var errCrossSite = errors.New("identity: a page of another site asks")
 type visitor struct {
 	account.Client
 	cookie string // the session cookie's value, "" for none
+	device string // the device cookie's
 }
 
 // anyone admits everybody.
@@ -69,12 +107,14 @@ func anyone[I, O any](a *API, f func(context.Context, visitor, I) (O, error)) re
 	}, f)
 }
 
-// sameSite admits everybody but a browser that carries a cookie and was sent by a page of
-// another site: for endpoints that change state (FX-13).
+// sameSite admits everybody but a browser that was sent by a page of another site: for
+// endpoints that open or end sessions (FX-13). It asks for no cookie first: browsers keep ours
+// from such requests, and a page that signs its visitor in to its own author's account steals
+// what the visitor then pays in.
 func sameSite[I, O any](a *API, f func(context.Context, visitor, I) (O, error)) rest.Handler[I, O] {
 	return rest.Guarded(rest.Guard[visitor]{
 		Admit: func(r *http.Request) (visitor, error) {
-			if r.Header.Get("Cookie") != "" && rest.CrossSite(r, a.Origins) {
+			if rest.CrossSite(r, a.Origins) {
 				return visitor{}, errCrossSite
 			}
 			return a.visitor(r), nil
@@ -86,9 +126,11 @@ func sameSite[I, O any](a *API, f func(context.Context, visitor, I) (O, error)) 
 }
 
 func (a *API) visitor(r *http.Request) visitor {
+	client := caller.Desk{ClientIP: a.ClientIP, Country: a.Country}.Client(r)
+	client.Language = a.accepted(r)
 	return visitor{
-		Client: caller.Desk{ClientIP: a.ClientIP, Country: a.Country}.Client(r),
-		cookie: rest.Cookie(r, a.cookieName()),
+		Client: client,
+		cookie: rest.Cookie(r, a.cookieName()), device: rest.Cookie(r, deviceCookie),
 	}
 }
 
@@ -97,6 +139,21 @@ func (a *API) cookieName() string {
 		return "_barong_session"
 	}
 	return a.SessionName
+}
+
+// deviceCookie is the name of the cookie of account.Devices.
+const deviceCookie = "_barong_device"
+
+// setDevice is the Set-Cookie value that makes the device known; "" for a value of "". It
+// proves nothing, so upstreams under the same path may see it.
+func (a *API) setDevice(value string) string {
+	if value == "" {
+		return ""
+	}
+	return (&http.Cookie{
+		Name: deviceCookie, Value: value, Path: "/api/v2", MaxAge: int(account.DeviceLife / time.Second),
+		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: !a.InsecureCookie,
+	}).String()
 }
 
 // setCookie is the Set-Cookie value that hands out a session.

@@ -11,16 +11,37 @@ import (
 	"barong/internal/account"
 	"barong/internal/rest"
 	"barong/internal/session"
-	"barong/internal/view"
 )
 
 // Accounts is what this package asks of account.Service.
 type Accounts interface {
 	// SignIn proves who somebody is. ErrBadCredentials, ErrBanned, ErrDeleted,
 	// ErrNotActive, ErrMissingOTP, ErrInvalidOTP, ErrOTPReplay, TooManyAttempts.
-	SignIn(ctx context.Context, in account.SignIn) (account.User, error)
+	SignIn(ctx context.Context, in account.SignIn) (account.SignedIn, error)
+	// SignInAuth0 signs in, or up, whom a provider vouches for. SignIn's refusals after the
+	// password, ErrUnverifiedEmail, ErrVerificationAbsent.
+	SignInAuth0(ctx context.Context, in account.Auth0) (account.SignedIn, error)
 	// SignedOut records that somebody has signed out.
 	SignedOut(ctx context.Context, by account.Actor) error
+	// SignUp makes a pending user and mails the confirmation link. Invalid,
+	// ErrReferralFormat, ErrReferralUnknown, TooManyAttempts.
+	SignUp(ctx context.Context, in account.SignUp) (account.User, error)
+	// RememberDevice is the device cookie with an account added; "" to keep the one there is.
+	RememberDevice(cookie, uid string) string
+	// SendConfirmation and SendReset mail a link where there is somebody to mail it to, and
+	// tell nobody whether there was. TooManyAttempts.
+	SendConfirmation(ctx context.Context, in account.MailRequest) error
+	SendReset(ctx context.Context, in account.MailRequest) error
+	// ConfirmEmail proves an address; session says whether it may open one. A
+	// *token.MailError, ErrActiveOrUnknown, ErrUtilizedToken, TooManyAttempts.
+	ConfirmEmail(ctx context.Context, in account.Confirmation) (u account.User, session bool, err error)
+	// ResetPassword sets a new password. A *token.MailError, ErrUtilizedToken, Invalid,
+	// TooManyAttempts.
+	ResetPassword(ctx context.Context, in account.Reset) error
+	// Entropy scores a password.
+	Entropy(password string) float64
+	// Limit spends one of what a network may ask for. TooManyAttempts.
+	Limit(ctx context.Context, f account.Flow, c account.Client) error
 }
 
 // Users is what this package reads; account.Store is one.
@@ -52,17 +73,9 @@ func (a *API) sessions(g *rest.Group) {
 	rest.Add(g, rest.Op{
 		Method: http.MethodPost, Status: http.StatusCreated,
 		Summary: "Sign in; the answer sets the session cookie and holds the CSRF token.",
-		Errors: []rest.Failure{
+		Errors: append(append([]rest.Failure{
 			rest.On(account.ErrBadCredentials, http.StatusUnauthorized, "identity.session.invalid_params"),
-			rest.On(account.ErrBanned, http.StatusUnauthorized, "identity.session.banned"),
-			rest.On(account.ErrDeleted, http.StatusUnauthorized, "identity.session.deleted"),
-			rest.On(account.ErrNotActive, http.StatusUnauthorized, "identity.session.not_active"),
-			rest.On(account.ErrMissingOTP, http.StatusUnauthorized, "identity.session.missing_otp"),
-			rest.On(account.ErrInvalidOTP, http.StatusForbidden, "identity.session.invalid_otp"),
-			rest.On(account.ErrOTPReplay, http.StatusUnprocessableEntity, "totp.error"),
-			rest.On(account.ErrSeal, http.StatusUnprocessableEntity, "totp.error"),
-			rest.On(account.ErrTooManyAttempts, http.StatusTooManyRequests, "identity.session.too_many_requests").After(wait),
-		},
+		}, signInFailures()...), captchaFailures()...),
 	}, sameSite(a, a.signIn))
 	rest.Add(g, rest.Op{
 		Method: http.MethodDelete, Status: http.StatusNoContent,
@@ -73,31 +86,35 @@ func (a *API) sessions(g *rest.Group) {
 	}, sameSite(a, a.signOut))
 }
 
+// signInFailures are the refusals of somebody who has proved the first factor.
+func signInFailures() []rest.Failure {
+	return []rest.Failure{
+		rest.On(account.ErrBanned, http.StatusUnauthorized, "identity.session.banned"),
+		rest.On(account.ErrDeleted, http.StatusUnauthorized, "identity.session.deleted"),
+		rest.On(account.ErrNotActive, http.StatusUnauthorized, "identity.session.not_active"),
+		rest.On(account.ErrMissingOTP, http.StatusUnauthorized, "identity.session.missing_otp"),
+		rest.On(account.ErrInvalidOTP, http.StatusForbidden, "identity.session.invalid_otp"),
+		rest.On(account.ErrOTPReplay, http.StatusUnprocessableEntity, "totp.error"),
+		rest.On(account.ErrSeal, http.StatusUnprocessableEntity, "totp.error"),
+		tooMany("identity.session"),
+	}
+}
+
 // errNoSession says that the request came with no session that still stands.
 var errNoSession = errors.New("identity: no session")
 
-func (a *API) signIn(ctx context.Context, who visitor, in signIn) (out rest.With[view.UserWithFullInfo], err error) {
+func (a *API) signIn(ctx context.Context, who visitor, in signIn) (out welcome, err error) {
+	if err := a.human(ctx, CaptchaSignIn, in.Captcha); err != nil {
+		return out, err
+	}
 	u, err := a.Accounts.SignIn(ctx, account.SignIn{
 		Email: string(in.Email), Password: string(in.Password), OTPCode: in.OTPCode,
-		Client: who.Client,
+		Device: who.device, Client: who.Client,
 	})
 	if err != nil {
 		return out, err
 	}
-	labels, err := a.Users.Labels(ctx, u.UID)
-	if err != nil {
-		return out, fmt.Errorf("load labels: %w", err)
-	}
-	cookie, s, err := a.Sessions.Open(ctx, session.Opening{
-		UID: u.UID, Generation: u.SessionGeneration, IP: who.IP, UserAgent: who.UserAgent, Replaces: who.cookie,
-	}, a.Now())
-	if err != nil {
-		return out, fmt.Errorf("open session: %w", err)
-	}
-	out.Body = view.UserWithFullInfoOf(u, labels)
-	out.Body.CSRFToken = s.CSRFToken
-	out.SetCookie = a.setCookie(cookie)
-	return out, nil
+	return a.open(ctx, who, u)
 }
 
 func (a *API) signOut(ctx context.Context, who visitor, _ rest.None) (out rest.With[rest.None], err error) {

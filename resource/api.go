@@ -50,6 +50,7 @@ type Users interface {
 type Accounts interface {
 	codes
 	keys
+	signOuts
 }
 
 // Mount adds the endpoints to s.
@@ -58,6 +59,7 @@ func (a *API) Mount(s *rest.Server) {
 	a.users(g.At("/users", "user"))
 	a.otp(g.At("/otp", "otp"))
 	a.keys(g.At("/api_keys", "apikey"))
+	a.sessions(g.At("/sessions", "session"))
 	a.serviceAccountKeys(g.At("/service_accounts/api_keys", "serviceaccount"))
 }
 
@@ -114,6 +116,11 @@ type Sessions interface {
 	Lookup(ctx context.Context, cookie string, now time.Time) (*session.Entry, error)
 	// Restamp moves a session to another generation under a new cookie value.
 	Restamp(ctx context.Context, id session.ID, generation int64, now time.Time) (cookie string, s session.Session, err error)
+	// List returns the valid sessions of a user and its generation, newest first; current, if
+	// not nil, is looked at even when the store does not know of it.
+	List(ctx context.Context, uid string, generation int64, current *session.Entry, now time.Time) ([]session.Live, error)
+	// End ends one; an error means that it may live on.
+	End(ctx context.Context, id session.ID) error
 }
 
 // current finds the session that the request came with, if it is one of the caller's own

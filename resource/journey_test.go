@@ -16,6 +16,7 @@ import (
 	"barong/internal/account"
 	"barong/internal/audit"
 	"barong/internal/caller"
+	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/internal/rest/resttest"
 	"barong/internal/secret"
@@ -72,7 +73,7 @@ func newJourney(t *testing.T) *journey {
 		}
 	}
 	j.svc = account.NewService(account.Config{FailureFloor: time.Nanosecond}, j.db,
-		secret.NewHasher(1, 4), &account.MemoryAttempts{}, clock)
+		secret.NewHasher(1, 4), new(limit.Memory), clock)
 	must[int](t)(j.svc.SeedLevels(t.Context(), []account.SeedLevel{{Key: "email", Value: "verified"}}))
 	j.user = must[account.User](t)(j.svc.CreateUser(t.Context(),
 		account.NewUser{Email: "trader@barong.io", Password: "Tecohvi0", Level: 1}))

@@ -47,6 +47,7 @@ type world struct {
 	restamped []int64
 	restamp   error
 	lookup    error
+	ends      ends
 }
 
 func newWorld() *world {
@@ -187,6 +188,7 @@ var every = []struct{ method, path string }{
 	{"GET", "/service_accounts/api_keys"}, {"POST", "/service_accounts/api_keys"},
 	{"PATCH", "/service_accounts/api_keys/k"}, {"PUT", "/service_accounts/api_keys/k"},
 	{"DELETE", "/service_accounts/api_keys/k"},
+	{"GET", "/sessions"}, {"DELETE", "/sessions"}, {"DELETE", "/sessions/h"},
 }
 
 // resource 1: authentication comes before parameters, on every endpoint and prefix.

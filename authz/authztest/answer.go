@@ -96,15 +96,20 @@ func (x Expect) Problems(w State, q Question, got Answer) (list []string) {
 			wrong("session %s has ended", name)
 		}
 	}
-	rows := w.Activities()
-	if x.Activities != nil {
-		if len(rows) != len(*x.Activities) {
-			wrong("%d activities, want %d: %+v", len(rows), len(*x.Activities), rows)
-		} else {
-			for i, want := range *x.Activities {
-				list = append(list, activityProblems(want, rows[i])...)
-			}
-		}
+	return append(list, x.ActivityProblems(w.Activities())...)
+}
+
+// ActivityProblems compares the activities that a question left with those expected, if any
+// are stated.
+func (x Expect) ActivityProblems(got []audit.Activity) (list []string) {
+	if x.Activities == nil {
+		return nil
+	}
+	if len(got) != len(*x.Activities) {
+		return []string{fmt.Sprintf("%d activities, want %d: %+v", len(got), len(*x.Activities), got)}
+	}
+	for i, want := range *x.Activities {
+		list = append(list, activityProblems(want, got[i])...)
 	}
 	return list
 }

@@ -244,7 +244,8 @@ type Change struct {
 
 // Envoy is how a file or step fares behind a real Envoy, where that differs.
 type Envoy struct {
-	// Skip says why it cannot be asked there.
+	// Skip says what a gateway changes or refuses: the answer must be the same if Barong is
+	// asked, the activities need not be.
 	Skip string `yaml:"skip"`
 	// Status and Reason replace those expected: Envoy itself answers, or normalises.
 	Status int    `yaml:"status"`

@@ -322,6 +322,20 @@ func (s sessionStore) Session(_ context.Context, id session.ID, now time.Time) (
 	return session.Session{}, session.ErrNotFound
 }
 
+func (s sessionStore) SessionsOf(_ context.Context, uid string, now time.Time) (all []session.Session, err error) {
+	if err := s.w.check("sessions"); err != nil {
+		return nil, err
+	}
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
+	for _, row := range s.w.sessions {
+		if row.UID == uid && now.Before(row.ExpiresAt) {
+			all = append(all, row)
+		}
+	}
+	return all, nil
+}
+
 func (s sessionStore) AddSession(_ context.Context, row session.Session) error {
 	s.w.mu.Lock()
 	defer s.w.mu.Unlock()

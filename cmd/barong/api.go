@@ -10,7 +10,9 @@ import (
 	"barong/admin"
 	"barong/identity"
 	"barong/internal/account"
+	"barong/internal/captcha"
 	"barong/internal/config"
+	"barong/internal/provider/auth0"
 	"barong/internal/rest"
 	"barong/internal/secret"
 	"barong/internal/session"
@@ -32,6 +34,8 @@ type apiParts struct {
 	rules     *policy.Service
 	abilities policy.Abilities
 	explain   admin.Explainer
+	people    people
+	kyc       identity.KYC
 	clientIP  func(*http.Request) netip.Addr
 	country   func(netip.Addr) string
 }
@@ -41,7 +45,7 @@ func newAPI(p apiParts) (*rest.Server, error) {
 	s := p.settings
 	server, err := rest.New(rest.Config{
 		Log: p.log, MaxBody: int64(s.REST.MaxBody), ClientIP: p.clientIP,
-		Outages: []error{secret.ErrBusy}, Unavailable: unavailable,
+		Outages: []error{secret.ErrBusy, captcha.ErrOutage, auth0.ErrOutage}, Unavailable: unavailable,
 		CORS: rest.CORS{
 			Origins: s.REST.CORSOrigins, MaxAge: s.REST.CORSMaxAge, Credentials: s.REST.CORSCredentials,
 		},
@@ -54,8 +58,10 @@ func newAPI(p apiParts) (*rest.Server, error) {
 	(&identity.API{
 		Config: identity.Config{
 			SessionName: s.Session.Name, InsecureCookie: !s.SecureCookie(), Origins: s.REST.CORSOrigins,
-			Build: identity.Build{Tag: b.Version, SHA: b.Commit, BuiltAt: built},
+			Build:     identity.Build{Tag: b.Version, SHA: b.Commit, BuiltAt: built},
+			Published: published(s), CaptchaProtected: p.people.protected, Languages: p.people.languages,
 		},
+		Captcha: p.people.captcha, Geetest: p.people.geetest, Auth0: p.people.auth0, KYC: p.kyc,
 		Users: p.store, Accounts: p.accounts, Sessions: p.sessions, Whitelinks: p.rules,
 		ClientIP: p.clientIP, Country: p.country,
 		Now: time.Now, Log: p.log,
@@ -68,6 +74,7 @@ func newAPI(p apiParts) (*rest.Server, error) {
 	}).Mount(server)
 	(&admin.API{
 		Users: p.store, Tokens: p.verifier, Policy: p.rules, Activities: p.store, Abilities: p.abilities, Explain: p.explain,
+		Accounts: p.accounts,
 		ClientIP: p.clientIP, Country: p.country, Now: time.Now,
 	}).Mount(server)
 	maxAge := s.Token.JWKSMaxAge

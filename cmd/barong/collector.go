@@ -3,9 +3,9 @@ package main
 import (
 	"context"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
-	"time"
 )
 
 // roomy is how much garbage may gather before it is collected while the live heap is small.
@@ -19,17 +19,29 @@ func tuneCollector(ctx context.Context) {
 		return
 	}
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	tick := time.NewTicker(5 * time.Second)
-	defer tick.Stop()
+	collected := make(chan struct{}, 1)
 	for {
 		metrics.Read(live)
 		debug.SetGCPercent(gcPercent(live[0].Value.Uint64()))
+		tellOfCollection(collected)
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-collected:
 		}
 	}
+}
+
+// tellOfCollection sends on told after the next collection. The percentage is renewed after
+// each: one that fitted a smaller heap gives a target that is many times too high once the
+// memory of a few password hashes was in use.
+func tellOfCollection(told chan<- struct{}) {
+	runtime.AddCleanup(&struct{ told chan<- struct{} }{told}, func(told chan<- struct{}) {
+		select {
+		case told <- struct{}{}:
+		default:
+		}
+	}, told)
 }
 
 // gcPercent is what GOGC should be for a live heap. Below 8 MiB Go's own least heap size

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"barong/internal/config"
-	"barong/policy"
 )
 
 type configCmd struct {
@@ -36,7 +35,7 @@ func (configDocsCmd) Run(term *terminal) error {
 }
 
 type configDefaultsCmd struct {
-	Name string `arg:"" optional:"" help:"settings (default), or a built-in file: seeds, authz_rules, config, abilities."`
+	Name string `arg:"" optional:"" help:"settings (default), or a built-in file: seeds, authz_rules, config, abilities, mailer."`
 }
 
 func (c configDefaultsCmd) Run(term *terminal) error {
@@ -48,10 +47,10 @@ func (c configDefaultsCmd) Run(term *terminal) error {
 	if name == "config" { // as its variable is called
 		name = "barong"
 	}
-	text, ok := policy.Default(name)
+	text, ok := builtInFile(name)
 	if !ok {
 		return usageError{fmt.Errorf("config defaults: no built-in file %q; there are settings, %s",
-			c.Name, strings.Join(policy.DefaultNames(), ", "))}
+			c.Name, strings.Join(builtInFiles(), ", "))}
 	}
 	_, err := term.out.Write(text)
 	return err

@@ -56,7 +56,7 @@ func (c explainCmd) Run(ctx context.Context, term *terminal) error {
 	if err != nil {
 		return err
 	}
-	db, err := openMigrated(ctx, s, newLog(s, term))
+	db, err := openMigrated(ctx, s, f, newLog(s, term))
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"barong/internal/config"
+	"barong/internal/notify"
 	"barong/policy"
 )
 
@@ -15,14 +16,26 @@ type files struct {
 	rules     policy.RouteRules
 	accounts  policy.AccountRules
 	abilities policy.Abilities
+	mails     notify.Rules
 }
+
+// builtInFile is one of the embedded YAML files.
+func builtInFile(name string) ([]byte, bool) {
+	if name == "mailer" {
+		return notify.DefaultRules(), true
+	}
+	return policy.Default(name)
+}
+
+// builtInFiles are their names.
+func builtInFiles() []string { return append(policy.DefaultNames(), "mailer") }
 
 // policyFiles reads and checks all of them; the error names every problem of every file.
 func policyFiles(s config.Settings) (files, error) {
 	var f files
 	var errs []error
 	read := func(key, path, builtIn string, parse func([]byte) error) {
-		text, _ := policy.Default(builtIn)
+		text, _ := builtInFile(builtIn)
 		name := "the built-in " + builtIn
 		if path != "" {
 			var err error
@@ -50,6 +63,10 @@ func policyFiles(s config.Settings) (files, error) {
 	})
 	read("BARONG_ABILITIES", s.Policy.Abilities, "abilities", func(b []byte) (err error) {
 		f.abilities, err = policy.ParseAbilities(b)
+		return err
+	})
+	read("BARONG_MAILER", s.Mail.Rules, "mailer", func(b []byte) (err error) {
+		f.mails, err = notify.ParseRules(b)
 		return err
 	})
 	return f, errors.Join(errs...)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"math"
 	"os"
 	"time"
 
@@ -23,13 +24,33 @@ func (sv *service) apply(c feed.Change) {
 	}
 }
 
+// unknownChange is a policySeq that no snapshot includes.
+const unknownChange = math.MaxInt64
+
 // stale is told when the feed cannot say what changed: everything is looked at again.
 func (sv *service) stale() {
 	sv.directory.Stale()
 	sv.sessions.Stale()
-	sv.policySeq.Store(sv.follower.Cursor())
-	poke(sv.refresh)
+	sv.policySeq.Store(unknownChange) // until caughtUp
 	poke(sv.reload)
+}
+
+// caughtUp is told when the feed has been read after it was not for a while. A policy change
+// that was missed in that time is in the snapshot before the feed counts as read: decisions
+// that went by the old snapshot until they became an outage do not go by it once more.
+func (sv *service) caughtUp(ctx context.Context) error {
+	seq := sv.policySeq.Load()
+	if s := sv.holder.Load(); s != nil && s.Version() >= seq {
+		return nil
+	}
+	if err := sv.holder.Refresh(ctx, sv.db); err != nil {
+		return err
+	}
+	if seq == unknownChange {
+		// Numbers may have gone back with a restored database.
+		sv.policySeq.Store(sv.holder.Load().Version())
+	}
+	return nil
 }
 
 func poke(c chan struct{}) {

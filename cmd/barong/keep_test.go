@@ -1,11 +1,14 @@
 package main
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"net/url"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -15,8 +18,10 @@ import (
 
 	"github.com/pquerna/otp/totp"
 
+	"barong/internal/account"
 	"barong/internal/audit"
 	"barong/internal/config"
+	"barong/internal/feed"
 	"barong/internal/session"
 	"barong/internal/store"
 	"barong/policy"
@@ -139,6 +144,80 @@ func TestKillAndRestart(t *testing.T) {
 	}
 	if rows, err := db.Permissions(t.Context()); err != nil || len(rows) != len(parsed.Permissions) {
 		t.Errorf("permissions: got %d, %v; want the %d of the seeds", len(rows), err, len(parsed.Permissions))
+	}
+}
+
+// source is a change feed that can be cut off.
+type source struct {
+	*store.DB
+	fail error
+}
+
+func (s *source) Changes(ctx context.Context, after int64, limit int) ([]feed.Change, int64, error) {
+	if s.fail != nil {
+		return nil, 0, s.fail
+	}
+	return s.DB.Changes(ctx, after, limit)
+}
+
+// Design D21: a policy change that was missed while the feed could not be read is in force
+// when the feed counts as read again, not some time after it.
+func TestMissedPolicyIsInForceBeforeTheFeedIsFresh(t *testing.T) {
+	for name, gap := range map[string]bool{"changes to read": false, "a gap": true} {
+		t.Run(name, func(t *testing.T) {
+			ctx := t.Context()
+			dir := t.TempDir()
+			withMembers(t, dir, 1)
+			db := openStore(t, filepath.Join(dir, "data"))
+			feeding := &source{DB: db}
+			sv := &service{
+				db: db, holder: policy.NewHolder(policy.RouteRules{}, policy.Options{}, nil, nil),
+				sessions:  session.NewManager(session.Config{}, db, db, nil, nil),
+				directory: account.NewDirectory(account.DirectoryConfig{}, db, nil),
+				follower:  feed.NewFollower(feeding, feed.FollowerConfig{}, nil, nil),
+				refresh:   make(chan struct{}, 1), reload: make(chan struct{}, 1),
+			}
+			sv.follower.Subscribe(sv.apply)
+			sv.follower.OnGap(sv.stale)
+			sv.follower.OnCatchUp(sv.caughtUp)
+			head, err := db.Head(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := sv.holder.Refresh(ctx, db); err != nil {
+				t.Fatal(err)
+			}
+			sv.follower.Start(head)
+
+			down := errors.New("down")
+			feeding.fail = down
+			drop := policy.Permission{Role: "member", Action: policy.Drop, Verb: "GET", Path: "api/v2/x"}
+			if err := db.AddPermission(ctx, &drop); err != nil {
+				t.Fatal(err)
+			}
+			if err := sv.follower.Sync(ctx); !errors.Is(err, down) {
+				t.Fatalf("cut off: got %v", err)
+			}
+			feeding.fail = nil
+			if gap {
+				if _, err := db.DeleteChanges(ctx, time.Now().Add(time.Hour)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := sv.follower.Sync(ctx); err != nil {
+				t.Fatal(err)
+			}
+			// Nobody runs who would compile it in the background.
+			if got := sv.holder.Load().Version(); got <= head {
+				t.Errorf("the feed is read, and the snapshot is version %d, want more than %d", got, head)
+			}
+			// And it can be confirmed again.
+			moment := time.Now().Add(time.Minute)
+			sv.holder.Confirm(sv.policySeq.Load(), moment)
+			if age := sv.holder.Age(moment); age != 0 {
+				t.Errorf("age of the policy after a confirmation: got %s, want 0", age)
+			}
+		})
 	}
 }
 

@@ -16,15 +16,16 @@ type keysCmd struct {
 	List   keysListCmd   `cmd:"" help:"List the signing keys and their states."`
 	Rotate keysRotateCmd `cmd:"" help:"Publish a new key, which signs once every consumer can know it."`
 	Import keysImportCmd `cmd:"" help:"Bring the private key of the service that this replaces, as PEM."`
+	Public keysPublicCmd `cmd:"" help:"Print the public key in use, as PEM, for those who configure it by hand."`
 }
 
 // withKeys opens the database and its keys for one command.
 func withKeys(ctx context.Context, term *terminal, f func(*token.Keys) error) error {
-	s, _, err := load(term)
+	s, files, err := load(term)
 	if err != nil {
 		return err
 	}
-	db, err := openMigrated(ctx, s, newLog(s, term))
+	db, err := openMigrated(ctx, s, files, newLog(s, term))
 	if err != nil {
 		return err
 	}
@@ -124,4 +125,19 @@ func (c keysImportCmd) read(term *terminal) ([]byte, error) {
 	}
 	defer f.Close()
 	return io.ReadAll(io.LimitReader(f, most))
+}
+
+type keysPublicCmd struct {
+	Use string `arg:"" optional:"" enum:"wire,bearer" default:"wire" help:"wire, which signs events, or bearer."`
+}
+
+func (c keysPublicCmd) Run(ctx context.Context, term *terminal) error {
+	return withKeys(ctx, term, func(keys *token.Keys) error {
+		text, err := keys.PublicPEM(c.Use)
+		if err != nil {
+			return err
+		}
+		_, err = term.out.Write(text)
+		return err
+	})
 }

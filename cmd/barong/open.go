@@ -9,12 +9,14 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 
 	"barong/authz"
 	"barong/internal/account"
 	"barong/internal/config"
+	"barong/internal/limit"
 	"barong/internal/secret"
 	"barong/internal/session"
 	"barong/internal/store"
@@ -53,6 +55,9 @@ func checkParts(s config.Settings) error {
 	check("BARONG_JWT_*", tokenConfig(s).Validate())
 	check("BARONG_AUDIT_*", auditConfig(s).Validate())
 	check("decisions", decisionConfig(s).Validate())
+	if s.Events.On() {
+		check("BARONG_EVENT_API_RABBITMQ_*", brokerConfig(s).Validate())
+	}
 	if s.Redis.URL != "" {
 		check("BARONG_REDIS_*", redisConfig(s).Validate())
 	}
@@ -60,7 +65,7 @@ func checkParts(s config.Settings) error {
 }
 
 // openDatabase opens the database of the settings with the key that seals it.
-func openDatabase(ctx context.Context, s config.Settings, log *slog.Logger) (*store.DB, error) {
+func openDatabase(ctx context.Context, s config.Settings, f files, log *slog.Logger) (*store.DB, error) {
 	key, err := masterKey(s)
 	if err != nil {
 		return nil, err
@@ -71,7 +76,7 @@ func openDatabase(ctx context.Context, s config.Settings, log *slog.Logger) (*st
 	}
 	return store.Open(ctx, s.Stores.DatabaseURL, sealer, store.WithLog(log), store.WithPostgres(store.Postgres{
 		MaxConns: s.Stores.MaxConns, StatementTimeout: s.Stores.StatementTimeout,
-	}))
+	}), store.WithDestinations(destinations(s, f)))
 }
 
 // redisConfig is the part of the settings that Redis is used by.
@@ -83,6 +88,7 @@ func redisConfig(s config.Settings) redis.Config {
 		Cluster: r.Cluster, Username: r.Username, Password: r.Password.Reveal(),
 		CA: r.CA, Cert: r.Cert, Key: r.Key, ServerName: r.ServerName,
 		DialTimeout: r.DialTimeout, Timeout: r.Timeout, PoolSize: r.Pool, Prefix: r.Prefix,
+		SessionLife: s.Session.Absolute,
 	}
 }
 
@@ -90,7 +96,7 @@ func redisConfig(s config.Settings) redis.Config {
 type shared struct {
 	sessions session.Store
 	nonces   authz.Nonces
-	attempts account.Attempts
+	limits   limit.Store
 	redis    *redis.Store // nil without Redis
 }
 
@@ -98,7 +104,7 @@ type shared struct {
 // decisions say so when they need it.
 func openShared(ctx context.Context, s config.Settings, db *store.DB, log *slog.Logger) (shared, error) {
 	if s.Redis.URL == "" {
-		return shared{sessions: db, nonces: db, attempts: new(account.MemoryAttempts)}, nil
+		return shared{sessions: db, nonces: db, limits: db}, nil
 	}
 	redis.LogTo(log)
 	c := redisConfig(s)
@@ -107,7 +113,7 @@ func openShared(ctx context.Context, s config.Settings, db *store.DB, log *slog.
 	if err != nil {
 		return shared{}, fmt.Errorf("redis: %w", err)
 	}
-	return shared{sessions: r, nonces: r, attempts: r, redis: r}, nil
+	return shared{sessions: r, nonces: r, limits: r, redis: r}, nil
 }
 
 // loads is how many sessions may be read at once: a pipeline to Redis takes many for the
@@ -129,8 +135,8 @@ func (s shared) close() {
 func unavailable(err error) bool { return store.Unavailable(err) || redis.Unavailable(err) }
 
 // openMigrated is openDatabase for commands that need today's tables.
-func openMigrated(ctx context.Context, s config.Settings, log *slog.Logger) (*store.DB, error) {
-	db, err := openDatabase(ctx, s, log)
+func openMigrated(ctx context.Context, s config.Settings, f files, log *slog.Logger) (*store.DB, error) {
+	db, err := openDatabase(ctx, s, f, log)
 	if err != nil {
 		return nil, err
 	}
@@ -184,20 +190,61 @@ func newHasher(s config.Settings) *secret.Hasher {
 	return secret.NewHasher(workers, s.Account.HashQueue)
 }
 
-// newAccounts makes the account service.
-func newAccounts(s config.Settings, f files, db *store.DB, hasher *secret.Hasher, attempts account.Attempts) *account.Service {
+// openDevices makes what remembers devices, by the key that seals the database.
+func openDevices(s config.Settings) (*account.Devices, error) {
+	key, err := masterKey(s)
+	if err != nil {
+		return nil, err
+	}
+	return account.NewDevices(key)
+}
+
+// accountParts is what only the serving process has of an account service.
+type accountParts struct {
+	limits  limit.Store
+	devices *account.Devices
+	mail    account.MailTokens
+}
+
+// newAccounts makes the account service; parts may be zero where nobody signs in.
+func newAccounts(s config.Settings, f files, db *store.DB, hasher account.Hasher, parts accountParts) *account.Service {
 	triggers := make([]account.Trigger, len(f.accounts.Triggers))
 	for i, t := range f.accounts.Triggers {
 		triggers[i] = account.Trigger{State: t.State, Keys: t.Keys}
 	}
+	if parts.limits == nil {
+		parts.limits = db
+	}
+	domain := s.Account.Domain
+	if domain == "" {
+		domain, _ = s.Site()
+	}
 	return account.NewService(account.Config{
-		AppName:      s.Account.AppName,
-		UIDPrefix:    s.Account.UIDPrefix,
-		Activation:   f.accounts.Activation,
-		Triggers:     triggers,
-		Passwords:    account.PasswordRules{MinEntropy: float64(s.Account.MinEntropy)},
-		FailureFloor: s.Account.SigninFloor,
-	}, db, hasher, attempts, nil)
+		AppName:         s.Account.AppName,
+		UIDPrefix:       s.Account.UIDPrefix,
+		Activation:      f.accounts.Activation,
+		Triggers:        triggers,
+		StaffRoles:      f.abilities.Staff(),
+		Passwords:       passwordRules(s),
+		FailureFloor:    s.Account.SigninFloor,
+		Mail:            parts.mail,
+		Domain:          domain,
+		DefaultLanguage: s.Account.Language,
+		Limits:          account.Limits{Off: !s.Abuse.Limits},
+		Devices:         parts.devices,
+	}, db, hasher, parts.limits, nil)
+}
+
+// passwordRules are the rules for new passwords.
+func passwordRules(s config.Settings) account.PasswordRules {
+	r := account.PasswordRules{MinEntropy: float64(s.Account.MinEntropy)}
+	if s.Account.Pattern != "" {
+		r.Pattern = regexp.MustCompile(s.Account.Pattern) // the settings were checked
+	}
+	if s.Account.Dictionary {
+		r.Dictionary = account.CommonPasswords()
+	}
+	return r
 }
 
 // keysConfig is the part of the settings that signing keys go by.
@@ -205,6 +252,7 @@ func keysConfig(s config.Settings) token.KeysConfig {
 	c := token.DefaultKeysConfig()
 	c.Algorithm, c.Lifetime = s.Token.Algorithm, s.Token.Expire
 	c.JWKSMaxAge, c.RotateEvery = s.Token.JWKSMaxAge, s.Token.RotateEvery
+	c.MailLifetime = s.Mail.TokenExpire
 	return c
 }
 

@@ -32,6 +32,12 @@ func (sv *service) run(ctx context.Context, at bound) error {
 	background.Go(func() { sv.keepPolicy(working, hangup) })
 	background.Go(func() { sv.keepKeys(working) })
 	background.Go(func() { sv.sweep(working) })
+	background.Go(func() { sv.relay.Run(working) })
+	receiving, stopReceiving := context.WithCancel(working)
+	defer stopReceiving()
+	if sv.inbox != nil {
+		background.Go(func() { sv.inbox.Run(receiving) })
+	}
 	background.Go(func() { tuneCollector(working) })
 	background.Go(func() { sv.grpc.WatchReady(working, time.Second, sv.ready) })
 
@@ -60,14 +66,20 @@ func (sv *service) run(ctx context.Context, at bound) error {
 		sv.log.Error("stopping", "error", cause)
 	}
 
+	stopReceiving() // mails of what comes now would wait for the next start
 	// Connections that do not end may take their time, but not that of what must be written.
 	total := sv.settings.Process.ShutdownTimeout
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), total)
 	defer cancel()
 	sv.drain(limit, total-min(total/4, 5*time.Second), restServer, forwardServer)
+	sv.closeRelay(limit)
+	errs := []error{cause}
+	for _, c := range sv.closers {
+		errs = append(errs, c())
+	}
 	stopWorking()
 	background.Wait()
-	errs := []error{cause, sv.sessions.Flush(limit)}
+	errs = append(errs, sv.sessions.Flush(limit))
 	stopWriting()
 	writers.Wait()
 	errs = append(errs, sv.audit.Close(limit))
@@ -77,6 +89,19 @@ func (sv *service) run(ctx context.Context, at bound) error {
 	_ = opsServer.Close() // served until the very end, so that the end can be watched
 	sv.log.Info("stopped")
 	return nil
+}
+
+// closeRelay sends events that are due, in half of the time that ctx leaves: what is not sent
+// stays in the outbox, but what is to be written after it is nowhere else.
+func (sv *service) closeRelay(ctx context.Context) {
+	if end, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(end)/2)
+		defer cancel()
+	}
+	if err := sv.relay.Close(ctx); err != nil {
+		sv.log.Warn("events wait for the next process", "error", err)
+	}
 }
 
 // drain says NOT_SERVING, waits the drain delay, asks connections to leave and lets the

@@ -3,18 +3,16 @@ package main
 import (
 	"context"
 	"fmt"
-
-	"barong/internal/account"
 )
 
 type migrateCmd struct{}
 
 func (migrateCmd) Run(ctx context.Context, term *terminal) error {
-	s, _, err := load(term)
+	s, f, err := load(term)
 	if err != nil {
 		return err
 	}
-	db, err := openDatabase(ctx, s, newLog(s, term))
+	db, err := openDatabase(ctx, s, f, newLog(s, term))
 	if err != nil {
 		return err
 	}
@@ -34,12 +32,12 @@ func (seedCmd) Run(ctx context.Context, term *terminal) error {
 	if err != nil {
 		return err
 	}
-	db, err := openMigrated(ctx, s, newLog(s, term))
+	db, err := openMigrated(ctx, s, f, newLog(s, term))
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	report, users, err := seedAll(ctx, f, db, newAccounts(s, f, db, newHasher(s), new(account.MemoryAttempts)))
+	report, users, err := seedAll(ctx, f, db, newAccounts(s, f, db, newHasher(s), accountParts{}))
 	printSeeded(term, users)
 	if err != nil {
 		return err

@@ -15,10 +15,13 @@ import (
 	"google.golang.org/grpc/credentials"
 
 	"barong/authz"
+	"barong/identity"
 	"barong/internal/account"
 	"barong/internal/audit"
 	"barong/internal/config"
+	"barong/internal/event"
 	"barong/internal/feed"
+	"barong/internal/provider/amqp"
 	"barong/internal/session"
 	"barong/internal/store"
 	"barong/internal/token"
@@ -33,7 +36,7 @@ func (serveCmd) Run(ctx context.Context, term *terminal) error {
 		return err
 	}
 	log := newLog(s, term)
-	db, err := openMigrated(ctx, s, log)
+	db, err := openMigrated(ctx, s, f, log)
 	if err != nil {
 		return err
 	}
@@ -80,6 +83,11 @@ type service struct {
 	rest      http.Handler
 	ops       http.Handler
 
+	relay   *event.Relay
+	inbox   *amqp.Consumer // nil when no events of other services are wanted
+	kyc     identity.KYC   // nil when no provider calls back
+	closers []func() error
+
 	password string // of the first superadmin, until it was shown
 
 	// policySeq is the newest policy change that the feed has told of.
@@ -98,8 +106,14 @@ func newService(
 		settings: s, term: term, log: log, db: db, stores: stores,
 		refresh: make(chan struct{}, 1), reload: make(chan struct{}, 1),
 	}
-	hasher := newHasher(s)
-	sv.accounts = newAccounts(s, f, db, hasher, stores.attempts)
+	devices, err := openDevices(s)
+	if err != nil {
+		return nil, err
+	}
+	if sv.keys, err = openKeys(ctx, s, db); err != nil {
+		return nil, err
+	}
+	sv.accounts = newAccounts(s, f, db, newHasher(s).GiveWay(), accountParts{limits: stores.limits, devices: devices, mail: sv.keys})
 	if err := sv.firstStart(ctx, f); err != nil {
 		return nil, err
 	}
@@ -111,13 +125,12 @@ func newService(
 	sv.follower = feed.NewFollower(db, feed.FollowerConfig{}, nil, sv.log)
 	sv.follower.Subscribe(sv.apply)
 	sv.follower.OnGap(sv.stale)
+	sv.follower.OnCatchUp(sv.caughtUp)
 
 	if err := sv.openPolicy(ctx, f); err != nil {
 		return nil, err
 	}
-	if sv.keys, err = openKeys(ctx, s, db); err != nil {
-		return nil, err
-	}
+	poke(sv.reload) // of the signing keys, which were read before the feed's head
 	if sv.minter, err = token.NewMinter(sv.keys, tokenConfig(s)); err != nil {
 		return nil, err
 	}
@@ -159,10 +172,14 @@ func newService(
 		grpcConfig.Options = []grpc.ServerOption{grpc.Creds(credentials.NewTLS(sv.tls.grpc))}
 	}
 	sv.grpc = authz.NewGRPC(sv.decider, grpcConfig)
+	if err := sv.openRelay(f); err != nil {
+		return nil, err
+	}
 	if sv.rest, err = sv.newREST(f); err != nil {
 		return nil, err
 	}
 	sv.measure(registry)
+	sv.measureRelay(registry)
 	sv.ops = opsHandler(registry, sv.ready, s.Listen.PProf)
 	return sv, nil
 }
@@ -222,8 +239,12 @@ func auditConfig(s config.Settings) audit.Config {
 // newREST mounts the REST APIs, behind the embedded gate if it is on.
 func (sv *service) newREST(f files) (http.Handler, error) {
 	s := sv.settings
+	people, err := openPeople(s, f)
+	if err != nil {
+		return nil, usageError{err}
+	}
 	server, err := newAPI(apiParts{
-		settings: s, log: sv.log, accounts: sv.accounts, sessions: sv.sessions, store: sv.db,
+		settings: s, people: people, kyc: sv.kyc, log: sv.log, accounts: sv.accounts, sessions: sv.sessions, store: sv.db,
 		verifier: sv.minter, keys: sv.keys, country: sv.country, clientIP: sv.decider.ClientIP,
 		rules: policy.NewService(sv.db, sv.holder, s.Policy.WhitelinkUses, nil), abilities: f.abilities,
 		explain: explainer(sv.decider),

@@ -36,12 +36,12 @@ func (c sessionsRevokeCmd) Run(ctx context.Context, term *terminal) error {
 	if err != nil {
 		return err
 	}
-	db, err := openMigrated(ctx, s, newLog(s, term))
+	db, err := openMigrated(ctx, s, f, newLog(s, term))
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	accounts := newAccounts(s, f, db, nil, nil) // no passwords here
+	accounts := newAccounts(s, f, db, nil, accountParts{}) // no passwords here
 	done := revoked{All: c.All, UID: c.User}
 	if c.All {
 		done.Epoch, err = accounts.RevokeAllSessions(ctx)

@@ -40,12 +40,12 @@ func (c usersCreateCmd) Run(ctx context.Context, term *terminal) error {
 	} else if password, err = readPassword(term); err != nil {
 		return err
 	}
-	db, err := openMigrated(ctx, s, newLog(s, term))
+	db, err := openMigrated(ctx, s, f, newLog(s, term))
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	accounts := newAccounts(s, f, db, newHasher(s), new(account.MemoryAttempts))
+	accounts := newAccounts(s, f, db, newHasher(s), accountParts{})
 	seeds := *term
 	if c.Format == "json" {
 		seeds.out = term.err // standard output is one JSON object

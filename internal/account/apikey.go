@@ -168,9 +168,9 @@ func (s *Service) CreateKey(ctx context.Context, me Actor, in NewAPIKey) (APIKey
 		}
 		return tx.AddActivity(ctx, s.keyActivity(me, "api key create", k.Kid))
 	}
-	err := s.store.Update(ctx, create)
+	err := s.update(ctx, create)
 	if errors.Is(err, ErrTaken) && in.Kid == "" {
-		err = s.store.Update(ctx, create) // another random kid
+		err = s.update(ctx, create) // another random kid
 	}
 	switch {
 	case errors.Is(err, ErrTaken):
@@ -227,7 +227,7 @@ func (s *Service) UpdateKey(
 	ctx context.Context, me Actor, holderUID, kid string, patch KeyPatch,
 ) (APIKey, error) {
 	var k APIKey
-	err := s.store.Update(ctx, func(tx Tx) error {
+	err := s.update(ctx, func(tx Tx) error {
 		h, err := holder(ctx, tx, me, holderUID)
 		if err != nil {
 			return err
@@ -266,7 +266,7 @@ func (s *Service) UpdateKey(
 
 // DeleteKey removes a key. holderUID is as in ListKeys. ErrNotFound (holder or key).
 func (s *Service) DeleteKey(ctx context.Context, me Actor, holderUID, kid string) error {
-	err := s.store.Update(ctx, func(tx Tx) error {
+	err := s.update(ctx, func(tx Tx) error {
 		h, err := holder(ctx, tx, me, holderUID)
 		if err != nil {
 			return err

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"barong/internal/account"
+	"barong/internal/limit"
 )
 
 // Resource 2.6 and 5.8, AZ-270…275, W-R10, DM43–52.
@@ -144,7 +145,7 @@ func (seallessTx) AddAPIKey(context.Context, *account.APIKey) error { return acc
 func TestCreateKeyWithoutASealStoresNothing(t *testing.T) {
 	w := newWorld(t, account.Config{})
 	u := w.user("a@example.com", 1)
-	svc := account.NewService(account.Config{}, sealless{w.db}, w.hasher, &account.MemoryAttempts{}, nil)
+	svc := account.NewService(account.Config{}, sealless{w.db}, w.hasher, new(limit.Memory), nil)
 	if _, err := svc.CreateKey(t.Context(), actor(u), account.NewAPIKey{Algorithm: "HS256"}); !errors.Is(err, account.ErrCouldNotSaveSecret) {
 		t.Errorf("err = %v, want ErrCouldNotSaveSecret", err)
 	}

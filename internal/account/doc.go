@@ -6,7 +6,7 @@
 // (package policy) or any wire format: edges translate to and from it.
 //
 //	edges ──► Service ──► Store (internal/store) ──► one transaction:
-//	                                                 rows + activity + change-feed row
+//	                                                 rows + activity + change-feed row + events
 //	authz ──► Directory ──► Reader                   principals and keys, cached,
 //	             ▲                                   dropped by the change feed
 //	             └── feed.Follower

@@ -62,7 +62,7 @@ func (s *Service) SetLabel(ctx context.Context, l Label) (Label, error) {
 	if err := labelProblems(l).err(); err != nil {
 		return Label{}, err
 	}
-	err := s.store.Update(ctx, func(tx Tx) error {
+	err := s.update(ctx, func(tx Tx) error {
 		if err := tx.PutLabel(ctx, &l); err != nil {
 			return err
 		}
@@ -77,7 +77,7 @@ func (s *Service) SetLabel(ctx context.Context, l Label) (Label, error) {
 // RemoveLabel deletes a label and, when it was private, recomputes the user's level and
 // state. ErrNotFound.
 func (s *Service) RemoveLabel(ctx context.Context, uid, key, scope string) error {
-	err := s.store.Update(ctx, func(tx Tx) error {
+	err := s.update(ctx, func(tx Tx) error {
 		if err := tx.DeleteLabel(ctx, uid, key, scope); err != nil {
 			return err
 		}

@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
-	"barong/internal/audit"
 	"barong/internal/secret"
 )
 
@@ -34,9 +34,10 @@ type NewUser struct {
 	Level int
 	// Operator marks the command line and the seeds, which alone may make superadmins.
 	Operator bool
-	// SignUp writes the activity of a sign-up from Client.
-	SignUp bool
-	Client
+
+	// discreet says of other users nothing to who makes mistakes of the own: whether the
+	// address is taken is looked up only when all else is right.
+	discreet bool
 }
 
 // String keeps the password out of logs and errors.
@@ -49,6 +50,14 @@ func (n NewUser) GoString() string { return n.String() }
 // role, referral_id, email, username, password; a blank or too long password first),
 // ErrSuperadmin, ErrLevels, the hasher's.
 func (s *Service) CreateUser(ctx context.Context, in NewUser) (User, error) {
+	return s.createUser(ctx, in, func(Tx, *User) error { return nil })
+}
+
+// createUser is CreateUser; then belongs to the same transaction and may change the user,
+// which it gets as written.
+func (s *Service) createUser(
+	ctx context.Context, in NewUser, then func(tx Tx, u *User) error,
+) (User, error) {
 	if in.Role == "" {
 		in.Role = RoleMember
 	}
@@ -73,10 +82,13 @@ func (s *Service) CreateUser(ctx context.Context, in NewUser) (User, error) {
 
 	made := u
 	for try := 0; ; try++ {
-		err = s.store.Update(ctx, func(tx Tx) error {
+		err = s.update(ctx, func(tx Tx) error {
 			made = u
 			made.UID = secret.UID(s.cfg.UIDPrefix)
-			return s.insertUser(ctx, tx, &made, in)
+			if err := s.insertUser(ctx, tx, &made, in); err != nil {
+				return err
+			}
+			return then(tx, &made)
 		})
 		if !errors.Is(err, ErrTaken) {
 			break
@@ -125,13 +137,8 @@ func (s *Service) insertUser(ctx context.Context, tx Tx, u *User, in NewUser) er
 			}
 		}
 	}
-	if *u, err = s.recompute(ctx, tx, u.UID); err != nil {
-		return err
-	}
-	if !in.SignUp {
-		return nil
-	}
-	return tx.AddActivity(ctx, s.activity(u.UID, in.Client, topicAccount, "signup", audit.Succeed, ""))
+	*u, err = s.recompute(ctx, tx, u.UID)
+	return err
 }
 
 // checkNewUser reports every broken rule, in the order of identity §6.1, and resolves the
@@ -159,8 +166,19 @@ func (s *Service) checkNewUser(ctx context.Context, u *User, in NewUser) error {
 			return fmt.Errorf("look up referral: %w", err)
 		}
 	}
+	var after problems
+	if u.Username != nil {
+		after.add("username", usernameProblems(*u.Username)...)
+	}
+	for _, reason := range s.cfg.Passwords.Check(in.Password) {
+		if reason == "blank" || reason == "too_long" {
+			first.add("password", reason)
+		} else {
+			after.add("password", reason)
+		}
+	}
 	wrong := emailProblems(u.Email)
-	if wrong == nil {
+	if wrong == nil && !(in.discreet && len(first)+len(rest)+len(after) > 0) {
 		switch _, err := s.store.UserByEmail(ctx, u.Email); {
 		case err == nil:
 			wrong = []string{"taken"}
@@ -169,17 +187,7 @@ func (s *Service) checkNewUser(ctx context.Context, u *User, in NewUser) error {
 		}
 	}
 	rest.add("email", wrong...)
-	if u.Username != nil {
-		rest.add("username", usernameProblems(*u.Username)...)
-	}
-	for _, reason := range s.cfg.Passwords.Check(in.Password) {
-		if reason == "blank" || reason == "too_long" {
-			first.add("password", reason)
-		} else {
-			rest.add("password", reason)
-		}
-	}
-	return append(first, rest...).err()
+	return slices.Concat(first, rest, after).err()
 }
 
 func fold(text *string) *string {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"barong/internal/audit"
 	"barong/internal/secret"
@@ -67,20 +66,16 @@ type TOTPStore interface {
 }
 
 // useCode checks a code of a user and consumes it: no code works twice, and after
-// Config.CodeTries wrong ones in Config.CodeWindow none works at all (W-I3). Errors:
+// as many wrong ones as Limits.Code has none works at all for a while (W-I3). Errors:
 // TooManyAttempts, ErrInvalidOTP (also without a secret), ErrOTPReplay.
 func (s *Service) useCode(ctx context.Context, uid, code string) (err error) {
-	key := "otp:" + uid
-	wait, err := s.attempts.Take(ctx, key, s.cfg.CodeTries, s.cfg.CodeWindow, s.now())
-	if err != nil {
-		return fmt.Errorf("count one-time code: %w", err)
-	}
-	if wait > 0 {
-		return TooManyAttempts{wait}
+	try := s.byCode(uid)
+	if err := s.spend(ctx, try); err != nil {
+		return err
 	}
 	defer func() {
 		if !errors.Is(err, ErrInvalidOTP) { // only wrong codes count
-			err = errors.Join(err, s.attempts.Return(context.WithoutCancel(ctx), key, s.now()))
+			err = errors.Join(err, s.giveBack(ctx, try))
 		}
 	}()
 	held, err := s.store.TOTPSecret(ctx, uid)
@@ -143,12 +138,8 @@ func (s *Service) OTPSecret(ctx context.Context, me Actor) (OTPSetup, error) {
 	if u.OTP {
 		return OTPSetup{}, s.refuseOTP(ctx, me, ErrOTPEnabled, actionQR, reasonEnabled)
 	}
-	wait, err := s.attempts.Take(ctx, "otp-secret:"+me.UID, s.cfg.QRTries, time.Hour, s.now())
-	if err != nil {
-		return OTPSetup{}, fmt.Errorf("count one-time code secret: %w", err)
-	}
-	if wait > 0 {
-		return OTPSetup{}, TooManyAttempts{wait}
+	if err := s.spend(ctx, take{"code secret of " + me.UID, s.cfg.Limits.QR}); err != nil {
+		return OTPSetup{}, err
 	}
 	raw := secret.NewTOTPSecret()
 	setup := OTPSetup{
@@ -158,7 +149,7 @@ func (s *Service) OTPSecret(ctx context.Context, me Actor) (OTPSetup, error) {
 	if setup.PNG, err = secret.QRCode(setup.URL, qrPixels); err != nil {
 		return OTPSetup{}, fmt.Errorf("draw QR code: %w", err)
 	}
-	err = s.store.Update(ctx, func(tx Tx) error {
+	err = s.update(ctx, func(tx Tx) error {
 		u, err := tx.User(ctx, me.UID)
 		if err != nil {
 			return err
@@ -228,7 +219,7 @@ func (s *Service) switchOTP(
 	} else if err != nil {
 		return 0, err
 	}
-	err = s.store.Update(ctx, func(tx Tx) error {
+	err = s.update(ctx, func(tx Tx) error {
 		before, err := tx.User(ctx, me.UID)
 		if err != nil {
 			return err

@@ -10,6 +10,10 @@ import (
 	"barong/internal/secret"
 )
 
+// DefaultPattern says what PasswordRules test by default, as clients know it (identity §6.4);
+// Go's expressions know no look-ahead, so it is for showing only.
+const DefaultPattern = `^(?=.*[[:lower:]])(?=.*[[:upper:]])(?=.*[[:digit:]])(?=.*[[:graph:]]).{8,80}$`
+
 // PasswordRules decide which new passwords are accepted; the zero value is the default.
 type PasswordRules struct {
 	// Pattern replaces the default test: a lower-case and an upper-case letter, a digit,
@@ -79,3 +83,6 @@ func GeneratePassword() string {
 		}
 	}
 }
+
+// Entropy scores a password by the service's rules; see PasswordRules.
+func (s *Service) Entropy(password string) float64 { return s.cfg.Passwords.Entropy(password) }

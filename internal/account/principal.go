@@ -30,10 +30,11 @@ const (
 )
 
 // RoleMember and RoleServiceAccount are the default roles; RoleSuperadmin is the one that
-// no sign-up grants (design D14).
+// no sign-up grants (design D14), RoleAdmin the next in rank (design D24).
 const (
 	RoleMember         = "member"
 	RoleServiceAccount = "service_account"
+	RoleAdmin          = "admin"
 	RoleSuperadmin     = "superadmin"
 )
 

@@ -16,7 +16,7 @@ type SeedLevel struct {
 // SeedLevels adds the rungs that are not there yet and returns how many. A rung whose
 // number is held by another one is an error: replacing it would change people's levels.
 func (s *Service) SeedLevels(ctx context.Context, seeds []SeedLevel) (added int, err error) {
-	err = s.store.Update(ctx, func(tx Tx) error {
+	err = s.update(ctx, func(tx Tx) error {
 		added = 0
 		levels, err := tx.Levels(ctx)
 		if err != nil {

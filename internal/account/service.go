@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"barong/internal/audit"
+	"barong/internal/limit"
 )
 
 // A Hasher hashes passwords on a bounded pool; secret.Hasher is one. Its errors (a full
@@ -30,16 +31,23 @@ type Config struct {
 	Activation map[string]string
 	// Triggers turn a private label's key into a state; later ones win. Nil means none.
 	Triggers []Trigger
+	// StaffRoles are the roles that only a higher rank changes; nil means the shipped ones.
+	StaffRoles []string
 	// Passwords are the rules for new passwords.
 	Passwords PasswordRules
-	// FailureFloor is the least time that a refused sign-in takes: 300 ms.
+	// FailureFloor is the least time that a refused sign-in takes, and any request for a
+	// mail: 300 ms. What takes longer takes a multiple of it.
 	FailureFloor time.Duration
-	// CodeTries wrong one-time codes per user are allowed in CodeWindow, over all
-	// endpoints together: 5 in 15 minutes (W-I3).
-	CodeTries  int
-	CodeWindow time.Duration
-	// QRTries one-time-code secrets per user may be made in an hour: 5 (W-R13).
-	QRTries int
+	// Mail makes the tokens of mailed links; nil makes and takes none.
+	Mail MailTokens
+	// Domain is the site that mailed links lead to: "http://localhost", never somebody else's.
+	Domain string
+	// DefaultLanguage of mails, two lower-case letters: "en".
+	DefaultLanguage string
+	// Limits bound how often things may be tried.
+	Limits Limits
+	// Devices know the devices that accounts were used from; nil knows and remembers none.
+	Devices *Devices
 	// MaxKeys bounds the API keys of one holder: 20 (W-R10).
 	MaxKeys int
 }
@@ -70,17 +78,21 @@ func (c Config) withDefaults() Config {
 	if c.Activation == nil {
 		c.Activation = map[string]string{"email": "verified"}
 	}
+	if c.StaffRoles == nil {
+		c.StaffRoles = DefaultStaffRoles()
+	}
 	if c.FailureFloor == 0 {
 		c.FailureFloor = 300 * time.Millisecond
 	}
-	if c.CodeTries <= 0 {
-		c.CodeTries = 5
+	c.Limits = c.Limits.withDefaults()
+	if c.Mail == nil {
+		c.Mail = noMail{}
 	}
-	if c.CodeWindow <= 0 {
-		c.CodeWindow = 15 * time.Minute
+	if c.Domain == "" {
+		c.Domain = "http://localhost"
 	}
-	if c.QRTries <= 0 {
-		c.QRTries = 5
+	if c.DefaultLanguage = languageCode(c.DefaultLanguage); c.DefaultLanguage == "" {
+		c.DefaultLanguage = "en"
 	}
 	if c.MaxKeys <= 0 {
 		c.MaxKeys = 20
@@ -89,23 +101,28 @@ func (c Config) withDefaults() Config {
 }
 
 // A Service holds the rules of accounts. Its methods are safe for concurrent use; each
-// commits its rows, its activity and its change-feed rows together.
+// commits its rows, its activity, its change-feed rows and its events together.
 type Service struct {
-	cfg      Config
-	store    Store
-	hasher   Hasher
-	attempts Attempts
-	now      func() time.Time
-	sleep    func(ctx context.Context, d time.Duration)
+	cfg    Config
+	store  Store
+	hasher Hasher
+	limits limit.Store
+	used   limit.Store // what works once; on when limits are off
+	now    func() time.Time
+	sleep  func(ctx context.Context, d time.Duration)
 }
 
 // NewService makes a service; now may be nil for time.Now.
-func NewService(cfg Config, store Store, hasher Hasher, attempts Attempts, now func() time.Time) *Service {
+func NewService(cfg Config, store Store, hasher Hasher, limits limit.Store, now func() time.Time) *Service {
 	if now == nil {
 		now = time.Now
 	}
+	used := limits
+	if cfg.Limits.Off {
+		limits = unlimited{}
+	}
 	return &Service{
-		cfg: cfg.withDefaults(), store: store, hasher: hasher, attempts: attempts, now: now, sleep: sleep,
+		cfg: cfg.withDefaults(), store: store, hasher: hasher, limits: limits, used: used, now: now, sleep: sleep,
 	}
 }
 
@@ -123,6 +140,8 @@ type Client struct {
 	IP        netip.Addr
 	UserAgent string // as sent; "" when absent
 	Country   string // GeoIP name, "" when unknown
+	// Language is the one that the browser likes best of those that mails have, "" for none.
+	Language string
 }
 
 // An Actor is the principal that a service method acts for.

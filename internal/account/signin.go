@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"barong/internal/audit"
+	"barong/internal/event"
+	"barong/internal/secret"
 )
 
 // Refusals of SignIn.
@@ -17,11 +20,16 @@ var (
 	ErrNotActive      = errors.New("account: not active")
 )
 
+// recordTimeout bounds writing down a refusal whose caller does not wait for it.
+const recordTimeout = 5 * time.Second
+
 // A SignIn is what somebody presents to sign in.
 type SignIn struct {
 	Email    string
 	Password string
 	OTPCode  string // "" for none
+	Language string // of mails about it; "" for the user's own
+	Device   string // the device cookie's value, "" for none
 	Client
 }
 
@@ -31,70 +39,144 @@ func (SignIn) String() string { return "sign-in" }
 // GoString keeps it out of %#v.
 func (in SignIn) GoString() string { return in.String() }
 
-// SignIn proves who somebody is (design D3, W-I1) and returns the user as committed, whose
-// SessionGeneration the new session takes. Refusals, in order: ErrBadCredentials (unknown
-// e-mail and wrong password alike, after equal work), then, told only after the right
-// password, ErrBanned, ErrDeleted, ErrNotActive; ErrMissingOTP, TooManyAttempts,
-// ErrInvalidOTP, ErrOTPReplay. None takes less than Config.FailureFloor. Anything else is
-// an outage: the hasher's full queue or the store.
-//
-// A good sign-in replaces an old kind of password digest by a new one.
-func (s *Service) SignIn(ctx context.Context, in SignIn) (User, error) {
-	floor := s.now().Add(s.cfg.FailureFloor)
-	u, err := s.signIn(ctx, in)
-	if err != nil {
-		if early := floor.Sub(s.now()); early > 0 {
-			s.sleep(ctx, early)
-		}
-		return User{}, err
-	}
-	return u, nil
+// A SignedIn is who has proved to be somebody.
+type SignedIn struct {
+	// User is as committed; the new session takes its SessionGeneration.
+	User
+	// Device is the device cookie's new value, "" to keep the one there is.
+	Device string
+	// NewDevice says that the cookie did not know the account, which the user is told unless
+	// it is the first session ever.
+	NewDevice bool
 }
 
-func (s *Service) signIn(ctx context.Context, in SignIn) (User, error) {
+// String keeps the cookie out of logs and errors.
+func (in SignedIn) String() string { return "sign-in of " + in.UID }
+
+// GoString keeps it out of %#v.
+func (in SignedIn) GoString() string { return in.String() }
+
+// SignIn proves who somebody is (design D3, W-I1). Refusals, in order: TooManyAttempts;
+// ErrBadCredentials (unknown e-mail and wrong password alike, after equal work), then, told
+// only after the right password, ErrBanned, ErrDeleted, ErrNotActive; ErrMissingOTP,
+// TooManyAttempts, ErrInvalidOTP, ErrOTPReplay. Each takes a whole number of Config.FailureFloor.
+// Anything else is an outage: the hasher's full queue, the store or the limiters.
+//
+// What counts is a wrong password and a wrong or used code (W-I2): for the network, and for
+// the account or, from a device that knows it, for that device alone, so that nobody can lock
+// out an owner by failing elsewhere. Each try is counted before the password is looked at, so
+// that of many at once no more are. A good sign-in, with the second factor when it is on,
+// clears what was counted for the account or that device. The account is the address as typed
+// and folded, whether or not anyone has it.
+//
+// A good sign-in replaces an old kind of password digest by a new one.
+func (s *Service) SignIn(ctx context.Context, in SignIn) (SignedIn, error) {
+	began := s.now()
+	out, err := s.signIn(ctx, in)
+	if err != nil {
+		s.evenOut(ctx, began)
+		return SignedIn{}, err
+	}
+	return out, nil
+}
+
+func (s *Service) signIn(ctx context.Context, in SignIn) (SignedIn, error) {
+	network := s.byNetwork(FlowSignIn, in.Client)
+	if err := s.spend(ctx, network); err != nil {
+		return SignedIn{}, err
+	}
 	u, err := s.store.UserByEmail(ctx, FoldEmail(in.Email))
 	if err != nil && !errors.Is(err, ErrNotFound) {
-		return User{}, fmt.Errorf("load user: %w", err)
+		return SignedIn{}, errors.Join(fmt.Errorf("load user: %w", err), s.giveBack(ctx, network))
 	}
-	known := err == nil
-	ok, rehash, err := s.hasher.Match(ctx, u.PasswordDigest, in.Password)
 	if err != nil {
-		return User{}, fmt.Errorf("match password: %w", err)
+		u = User{} // nobody, whose empty digest matches nothing
 	}
-	if !known {
-		return User{}, ErrBadCredentials
+	try := s.bySignIn(in.Email)
+	device, known := s.cfg.Devices.Known(in.Device, u.UID, s.now())
+	if known {
+		try = s.byDevice(u.UID, device)
 	}
-	refuse := func(why error, action, reason string) (User, error) {
-		a := s.activity(u.UID, in.Client, topicSession, action, audit.Failed, reason)
-		if err := s.store.AddActivity(ctx, a); err != nil {
-			return User{}, fmt.Errorf("record refused sign-in: %w", err)
-		}
-		return User{}, why
+	if err := s.spend(ctx, try); err != nil {
+		return SignedIn{}, errors.Join(err, s.giveBack(ctx, network))
 	}
-	if !ok {
-		return refuse(ErrBadCredentials, actionLogin, "Invalid Email or Password")
+	p, err := s.prove(ctx, u, in)
+	switch {
+	case errors.Is(err, ErrBadCredentials), errors.Is(err, ErrInvalidOTP), errors.Is(err, ErrOTPReplay):
+		return SignedIn{}, err
+	case err != nil:
+		return SignedIn{}, errors.Join(err, s.giveBack(ctx, network, try))
 	}
-	if reason, why := stateRefusal(u.State); why != nil {
-		return refuse(why, actionLogin, reason)
+	// Before the commit: a sign-in that is written down is not refused any more.
+	if err := errors.Join(s.giveBack(ctx, network), s.forget(ctx, try)); err != nil {
+		return SignedIn{}, err
 	}
-	action := actionLogin
-	if u.OTP {
-		action = actionLogin2F
-		if strings.TrimSpace(in.OTPCode) == "" {
-			return refuse(ErrMissingOTP, action, "OTP code is missing")
-		}
-		if err := s.useCode(ctx, u.UID, in.OTPCode); errors.Is(err, ErrInvalidOTP) {
-			return refuse(err, action, reasonWrongCode)
-		} else if err != nil {
-			return User{}, err
-		}
+	return s.signedIn(ctx, p, in.Language, in.Device, in.Client)
+}
+
+// A proof is who somebody is and how it was shown.
+type proof struct {
+	user   User   // as read
+	action string // of the activity
+	digest string // replaces the user's when it is not ""
+}
+
+// prove checks password, state and second factor of u, who is nobody without a uid. It
+// records refusals of somebody. Errors as SignIn.
+func (s *Service) prove(ctx context.Context, u User, in SignIn) (proof, error) {
+	ok, rehash, err := s.hasher.Match(ctx, u.PasswordDigest, in.Password)
+	switch {
+	case errors.Is(err, secret.ErrDigest): // of an import that went wrong; no answer may show it
+		return proof{}, s.refuseSignIn(ctx, u, in.Client, ErrBadCredentials, actionLogin, "Stored password is unreadable")
+	case err != nil:
+		return proof{}, fmt.Errorf("match password: %w", err)
+	case u.UID == "":
+		return proof{}, ErrBadCredentials
+	case !ok:
+		return proof{}, s.refuseSignIn(ctx, u, in.Client, ErrBadCredentials, actionLogin, "Invalid Email or Password")
 	}
-	var digest string
+	action, err := s.admit(ctx, u, in.OTPCode, in.Client)
+	if err != nil {
+		return proof{}, err
+	}
+	p := proof{user: u, action: action}
 	if rehash {
 		// A pool that is full now is no reason to refuse: the next sign-in tries again.
-		digest, _ = s.hasher.Hash(ctx, in.Password)
+		p.digest, _ = s.hasher.Hash(ctx, in.Password)
 	}
-	return s.signedIn(ctx, u, digest, action, in.Client)
+	return p, nil
+}
+
+// admit checks the state of u, who has shown the first factor, and the second one when it is
+// on; it returns the action of the activity. It records refusals. Errors as SignIn.
+func (s *Service) admit(ctx context.Context, u User, code string, c Client) (action string, err error) {
+	if reason, why := stateRefusal(u.State); why != nil {
+		return "", s.refuseSignIn(ctx, u, c, why, actionLogin, reason)
+	}
+	if !u.OTP {
+		return actionLogin, nil
+	}
+	if strings.TrimSpace(code) == "" {
+		return "", s.refuseSignIn(ctx, u, c, ErrMissingOTP, actionLogin2F, "OTP code is missing")
+	}
+	if err := s.useCode(ctx, u.UID, code); errors.Is(err, ErrInvalidOTP) {
+		return "", s.refuseSignIn(ctx, u, c, err, actionLogin2F, reasonWrongCode)
+	} else if err != nil {
+		return "", err
+	}
+	return actionLogin2F, nil
+}
+
+// refuseSignIn records a refusal and returns why, also for a caller who has left: a wrong
+// password that could not be written down would be an outage, which does not count as a try.
+func (s *Service) refuseSignIn(ctx context.Context, u User, c Client, why error, action, reason string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
+	a := s.activity(u.UID, c, topicSession, action, audit.Failed, reason)
+	if err := s.store.AddActivity(ctx, a); err != nil {
+		return fmt.Errorf("record refused sign-in: %w", err)
+	}
+	return why
 }
 
 // stateRefusal says why an account may not sign in; the error is nil when it may.
@@ -110,31 +192,61 @@ func stateRefusal(state string) (reason string, why error) {
 	return "Your account is not active", ErrNotActive
 }
 
-// signedIn commits a sign-in of proved: the activity, and digest when it is not "". What
-// the proof rested on must still stand inside the transaction.
-func (s *Service) signedIn(ctx context.Context, proved User, digest, action string, c Client) (User, error) {
-	var u User
-	err := s.store.Update(ctx, func(tx Tx) error {
-		var err error
-		if u, err = tx.User(ctx, proved.UID); err != nil {
+// signedIn commits a sign-in: the activity, the events and the new digest. What the proof
+// rested on must still stand inside the transaction.
+func (s *Service) signedIn(ctx context.Context, p proof, language, cookie string, c Client) (SignedIn, error) {
+	_, known := s.cfg.Devices.Known(cookie, p.user.UID, s.now())
+	out := SignedIn{NewDevice: !known && s.cfg.Devices != nil}
+	err := s.update(ctx, func(tx Tx) error {
+		u, err := tx.User(ctx, p.user.UID)
+		if err != nil {
 			return err
 		}
-		if u.PasswordDigest != proved.PasswordDigest || u.Email != proved.Email || u.OTP != proved.OTP {
+		if u.PasswordDigest != p.user.PasswordDigest || u.Email != p.user.Email || u.OTP != p.user.OTP {
 			return ErrBadCredentials
 		}
 		if _, why := stateRefusal(u.State); why != nil {
 			return why
 		}
-		if digest != "" {
-			u.PasswordDigest = digest
+		if p.digest != "" {
+			u.PasswordDigest = p.digest
 			if err := tx.PutUser(ctx, &u); err != nil {
 				return err
 			}
 		}
-		return tx.AddActivity(ctx, s.activity(u.UID, c, topicSession, action, audit.Succeed, ""))
+		out.User = u
+		// The first session of an account is on a new device by nature.
+		tell := out.NewDevice
+		if tell {
+			if tell, err = tx.SignedInBefore(ctx, u.UID); err != nil {
+				return err
+			}
+		}
+		a := s.activity(u.UID, c, topicSession, p.action, audit.Succeed, "")
+		if err := tx.AddActivity(ctx, a); err != nil {
+			return err
+		}
+		told := []event.Event{event.SessionCreated(eventUser(u), a.IP, a.UserAgent)}
+		if tell {
+			told = append(told, event.NewDevice(eventUser(u), a.IP, a.UserAgent, a.IPCountry, a.CreatedAt))
+		}
+		for _, e := range told {
+			e.Language = s.language(c.wish(language), u)
+			if err := tx.Emit(ctx, e); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
-		return User{}, fmt.Errorf("sign in: %w", err)
+		return SignedIn{}, fmt.Errorf("sign in: %w", err)
 	}
-	return u, nil
+	out.Device = s.RememberDevice(cookie, out.UID)
+	return out, nil
+}
+
+// RememberDevice returns the device cookie's new value for a device on which uid has just
+// opened a session other than by SignIn; "" to set none.
+func (s *Service) RememberDevice(cookie, uid string) string {
+	return s.cfg.Devices.Remember(cookie, uid, s.now())
 }

@@ -14,7 +14,7 @@ import (
 	"barong/internal/secret"
 )
 
-func (w *world) signIn(email, password, code string) (account.User, error) {
+func (w *world) signIn(email, password, code string) (account.SignedIn, error) {
 	return w.svc.SignIn(w.t.Context(), account.SignIn{Email: email, Password: password, OTPCode: code, Client: browser})
 }
 
@@ -147,9 +147,11 @@ func TestSignOutIsRecorded(t *testing.T) {
 
 func TestPrintingTellsNoSecret(t *testing.T) {
 	for _, v := range []any{
-		account.User{PasswordDigest: "hush"}, account.NewUser{Password: "hush"}, account.SignIn{Password: "hush", OTPCode: "hush"},
+		account.User{PasswordDigest: "hush"}, account.NewUser{Password: "hush"}, account.SignIn{Password: "hush", OTPCode: "hush"}, account.SignedIn{Device: "hush"},
 		account.APIKey{Secret: "hush"}, account.KeyRecord{Secret: []byte("hush")}, account.NewKey(account.KeyRecord{Secret: []byte("hush")}),
 		account.TOTPSecret{Secret: []byte("hush")}, account.OTPSetup{Secret: "hush"}, account.Seeded{Password: "hush"},
+		account.SignUp{Password: "hush"}, account.Confirmation{Token: "hush"}, account.Reset{Token: "hush", Password: "hush"},
+		account.Auth0{OTPCode: "hush"}, account.SignedIn{Device: "hush"},
 	} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
 			if text := fmt.Sprintf(verb, v); strings.Contains(text, "hush") || strings.Contains(text, "104 117 115 104") {

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"barong/internal/audit"
+	"barong/internal/event"
 )
 
 // ErrSeal says that a secret could not be sealed or opened: the sealing key is missing or
@@ -18,6 +19,8 @@ type Tx interface {
 	LabelStore
 	APIKeyStore
 	TOTPStore
+	KYCStore
+	MailTokenStore
 	// RoleExists reports whether a permission row has the role (AZ-147).
 	RoleExists(ctx context.Context, role string) (bool, error)
 	// EndSessions raises a principal's session generation by one, which ends every session
@@ -26,8 +29,14 @@ type Tx interface {
 	// EndAll raises the global session epoch by one, which ends every session of everybody,
 	// and returns the new epoch.
 	EndAll(ctx context.Context) (int64, error)
+	// SignedInBefore reports whether an activity tells that the user has had a session, by
+	// signing up or in.
+	SignedInBefore(ctx context.Context, uid string) (bool, error)
 	// AddActivity writes an activity in this transaction.
 	AddActivity(ctx context.Context, a audit.Activity) error
+	// Emit puts an event into the outbox in this transaction, for every destination that
+	// wants it. It may wait for other writers of the same user; ErrSeal.
+	Emit(ctx context.Context, e event.Event) error
 }
 
 // Reader is what the Directory loads from.

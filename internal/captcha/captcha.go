@@ -5,8 +5,9 @@ import (
 	"errors"
 )
 
-// What is wrong with a response (identity §6.6). Any other error of a Verifier is an outage:
-// nobody can say whether the client is human, so the request must not go on (design D20).
+// What is wrong with a response (identity §6.6). Any other error of a Verifier is an outage or
+// a wrong setting: nobody can say whether the client is human, so the request must not go on
+// (design D20). It wraps ErrOutage.
 var (
 	// ErrRequired says that no response was sent, or a blank one.
 	ErrRequired = errors.New("captcha: response is missing")
@@ -15,6 +16,8 @@ var (
 	// ErrFailed says that the response proves nothing: too long, forged, used up, or of
 	// another site.
 	ErrFailed = errors.New("captcha: verification failed")
+	// ErrOutage says that the service did not judge.
+	ErrOutage = errors.New("captcha: the service cannot say")
 )
 
 // MaxResponse is the length in characters above which a response, or a field of one, proves
@@ -54,7 +57,7 @@ func (r Response) GoString() string { return r.String() }
 // A Verifier judges responses; it is safe for concurrent use.
 type Verifier interface {
 	// Verify is nil when the response proves a human. ErrRequired, ErrFields and ErrFailed
-	// are the client's fault; everything else is an outage or a wrong setting.
+	// are the client's fault; everything else is ErrOutage.
 	Verify(ctx context.Context, r Response) error
 }
 

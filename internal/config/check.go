@@ -137,6 +137,7 @@ func (s Settings) crossChecks() Problems {
 	if len(s.Policy.Components) == 0 {
 		say("gateway_components", "is empty: nothing could be reached; * lifts the rule")
 	}
+	s.checkPeople(say)
 	return p
 }
 

@@ -27,6 +27,11 @@ type Settings struct {
 	APIKey   APIKey   `group:"API keys"`
 	Token    Token    `group:"Tokens"`
 	Account  Account  `group:"Accounts"`
+	Abuse    Abuse    `group:"Abuse"`
+	Captcha  Captcha  `group:"Captcha"`
+	Mail     Mail     `group:"Mail"`
+	Events   Events   `group:"Events"`
+	External External `group:"Outside services"`
 	REST     REST     `group:"REST"`
 	Audit    Audit    `group:"Audit"`
 	Process  Process  `group:"Process"`
@@ -162,12 +167,73 @@ type Token struct {
 type Account struct {
 	UIDPrefix   string        `key:"uid_prefix" default:"ID" match:"^[A-Za-z]{2,6}$" doc:"First letters of user uids; upper-cased."`
 	AppName     string        `key:"app_name" default:"Barong" doc:"Issuer shown in authenticator apps."`
-	MinEntropy  int           `key:"password_min_entropy" default:"14" min:"0" doc:"Least strength of passwords, in bits as the reference counts them."`
+	MinEntropy  int           `key:"password_min_entropy" default:"14" min:"0" doc:"Least strength of new passwords, in bits as the reference counts them."`
+	Pattern     string        `key:"password_regexp" default:"" doc:"Expression (RE2) that new passwords must match as a whole; empty means a lower-case and an upper-case letter, a digit, 8 to 80 characters."`
+	Dictionary  bool          `key:"password_use_dictionary" default:"true" doc:"Hold it against a new password that it is made of a common one."`
+	Domain      string        `key:"domain" default:"" doc:"Site to which the links in mails lead, with or without scheme; also told in events. Empty means localhost: set it to yours."`
+	Language    string        `key:"default_language" default:"en" match:"^[a-z]{2}$" doc:"Language of mails to people who chose none."`
 	HashWorkers int           `key:"password_workers" default:"0" min:"0" doc:"Passwords hashed at once; 0 means half of the processors, at least one."`
 	HashQueue   int           `key:"password_queue" default:"32" min:"0" doc:"Sign-ins that may wait for a worker; more are answered 503."`
 	CacheSize   int           `key:"principal_cache_size" default:"1000000" min:"1" doc:"Accounts kept in memory."`
 	LoadsAtOnce int           `key:"cache_loads" default:"64" min:"1" doc:"Cache misses that may ask the database at once."`
 	SigninFloor time.Duration `key:"signin_floor" default:"250ms" doc:"Least time that a refused sign-in takes, so that timing tells nothing."`
+}
+
+// Abuse bounds what strangers may try.
+type Abuse struct {
+	Limits bool `key:"rate_limits" default:"true" doc:"Limit sign-ins, sign-ups, codes and resets by account and by network. Off is for tests."`
+}
+
+// Captcha says who tells people from programs.
+type Captcha struct {
+	Kind            string   `key:"captcha" default:"none" enum:"none,recaptcha,geetest,hcaptcha,turnstile" doc:"Provider; the endpoints it protects are captcha_protected_endpoints of the file BARONG_CONFIG."`
+	Hosts           []string `key:"captcha_hosts" default:"" doc:"Host names on whose pages captchas may have been solved; empty means any."`
+	RecaptchaSite   string   `key:"recaptcha_site_key" default:"" doc:"Public key of reCAPTCHA."`
+	RecaptchaSecret Secret   `key:"recaptcha_secret_key" default:"" secret:"yes" doc:"Secret key of reCAPTCHA."`
+	GeetestID       string   `key:"geetest_id" default:"" doc:"Public id of GeeTest."`
+	GeetestKey      Secret   `key:"geetest_key" default:"" secret:"yes" doc:"Secret key of GeeTest."`
+	HcaptchaSite    string   `key:"hcaptcha_site_key" default:"" doc:"Public key of hCaptcha."`
+	HcaptchaSecret  Secret   `key:"hcaptcha_secret_key" default:"" secret:"yes" doc:"Secret key of hCaptcha."`
+	TurnstileSite   string   `key:"turnstile_site_key" default:"" doc:"Public key of Turnstile."`
+	TurnstileSecret Secret   `key:"turnstile_secret_key" default:"" secret:"yes" doc:"Secret key of Turnstile."`
+	URL             string   `key:"captcha_url" default:"" doc:"Where the provider is asked, instead of its own address."`
+}
+
+// Mail says how mails are written and sent.
+type Mail struct {
+	Delivery    string        `key:"mail_delivery" default:"auto" enum:"auto,smtp,folder,off" doc:"folder writes mails to the folder outbox beside the SQLite file and tells their links on the terminal; auto is folder with the embedded gate and smtp elsewhere. off leaves them to a consumer of the events."`
+	Rules       string        `key:"mailer" alias:"mailer_file" default:"" doc:"YAML file of which events become mails, in the reference's shape; empty means the built-in one."`
+	Templates   string        `key:"mail_templates" default:"" doc:"Folder whose files replace built-in templates of the same name."`
+	SenderEmail string        `key:"sender_email" default:"noreply@barong.io" doc:"Address that mails come from."`
+	SenderName  string        `key:"sender_name" default:"Barong" doc:"Name before it."`
+	Host        string        `key:"smtp_host" default:"localhost" doc:"SMTP server."`
+	Port        int           `key:"smtp_port" default:"1025" min:"1" max:"65535" doc:"Its port."`
+	User        string        `key:"smtp_user" default:"" doc:"User to sign in as; empty means none."`
+	Password    Secret        `key:"smtp_password" default:"" secret:"yes" doc:"Its password."`
+	TLS         string        `key:"smtp_tls" default:"auto" enum:"auto,implicit,starttls,opportunistic,none" doc:"auto is implicit on port 465, opportunistic to loopback and starttls elsewhere."`
+	CA          string        `key:"smtp_ca" default:"" doc:"PEM file of the authorities to believe instead of the system's."`
+	Logo        string        `key:"smtp_logo_link" default:"" doc:"Address of a picture at the head of mails."`
+	TokenExpire time.Duration `key:"mail_token_expire_time" default:"3600s" doc:"How long links in mails work."`
+}
+
+// Events names the broker.
+type Events struct {
+	URL      Secret `key:"event_api_rabbitmq_url" default:"" secret:"yes" doc:"amqp://user:password@host:port/vhost, or amqps:// for TLS; goes before the four below."`
+	Host     string `key:"event_api_rabbitmq_host" default:"" doc:"RabbitMQ server; with this and the URL empty, events are not published."`
+	Port     int    `key:"event_api_rabbitmq_port" default:"5672" min:"1" max:"65535" doc:"Its port."`
+	Username string `key:"event_api_rabbitmq_username" default:"guest" doc:"User to sign in as."`
+	Password Secret `key:"event_api_rabbitmq_password" default:"guest" secret:"yes" doc:"Its password."`
+	CA       string `key:"event_api_rabbitmq_ca" default:"" doc:"PEM file of the authorities to believe instead of the system's."`
+}
+
+// External names services that know people.
+type External struct {
+	Auth0Domain   string `key:"auth0_domain" default:"" doc:"Tenant of Auth0, as in https://<domain>/; empty switches sign-in with it off."`
+	Auth0ClientID string `key:"auth0_client_id" default:"" doc:"Client whose ID tokens are taken."`
+	KYCProvider   string `key:"kyc_provider" default:"local" enum:"local,kycaid" doc:"Who checks identities: local is staff."`
+	KYCAIDToken   Secret `key:"kycaid_authorization_token" default:"" secret:"yes" doc:"API token of KYCAID, which also signs its callbacks; mandatory with it."`
+	KYCAIDURL     string `key:"kycaid_api_endpoint" default:"https://api.kycaid.com/" doc:"Address of its API."`
+	PhoneKind     string `key:"phone_verification" default:"mock" enum:"mock,twilio_sms,twilio_verify" doc:"How phones are verified, as GET configs says."`
 }
 
 // REST shapes the REST listener.

@@ -18,6 +18,8 @@ type FollowerConfig struct {
 	Batch int
 	// Timeout bounds one read: 5 s.
 	Timeout time.Duration
+	// Late is the age from which a read that succeeds has something to catch up with: 1 s.
+	Late time.Duration
 }
 
 func (c FollowerConfig) withDefaults() FollowerConfig {
@@ -30,12 +32,15 @@ func (c FollowerConfig) withDefaults() FollowerConfig {
 	if c.Timeout <= 0 {
 		c.Timeout = 5 * time.Second
 	}
+	if c.Late <= 0 {
+		c.Late = time.Second
+	}
 	return c
 }
 
 // A Follower reads the feed and tells its subscribers, in order and from one goroutine at a
-// time. Subscribe and OnGap come before Start, Start before Run and Sync; everything else
-// is safe for concurrent use.
+// time. Subscribe, OnGap and OnCatchUp come before Start, Start before Run and Sync;
+// everything else is safe for concurrent use.
 type Follower struct {
 	source Source
 	cfg    FollowerConfig
@@ -44,6 +49,7 @@ type Follower struct {
 
 	changed []func(Change)
 	gap     []func()
+	caught  []func(context.Context) error
 
 	reading chan struct{} // held while a read and its deliveries go on
 	cursor  atomic.Int64
@@ -78,6 +84,13 @@ func (f *Follower) Subscribe(changed func(Change)) { f.changed = append(f.change
 // OnGap adds a function that is called when changes were lost: it must mark all that it
 // holds for revalidation.
 func (f *Follower) OnGap(gap func()) { f.gap = append(f.gap, gap) }
+
+// OnCatchUp adds a function that is called when the feed has been read to its end after
+// failed reads, a gap, or a silence longer than cfg.Late, and all that has been told. The
+// read counts, and the age falls, only when the function returns nil; otherwise it is called
+// again after the next read. So what a subscriber does in its own time about a change is not
+// taken for done while the change may be old already. The feed waits for it.
+func (f *Follower) OnCatchUp(caught func(context.Context) error) { f.caught = append(f.caught, caught) }
 
 // Start sets the cursor to head, read from the Source before anything that the subscribers
 // hold was loaded, and begins the age.
@@ -138,29 +151,45 @@ func (f *Follower) Sync(ctx context.Context) error {
 
 // drain reads batches until one is not full.
 func (f *Follower) drain(ctx context.Context) error {
+	late := f.failing
 	for {
 		began := f.now()
-		n, err := f.read(ctx)
+		n, gap, err := f.read(ctx)
 		if err != nil {
 			return fmt.Errorf("read change feed: %w", err)
 		}
+		late = late || gap
 		if n < f.cfg.Batch {
+			if late || f.Age(f.now()) > f.cfg.Late {
+				if err := f.catchUp(ctx); err != nil {
+					return fmt.Errorf("catch up with change feed: %w", err)
+				}
+			}
 			f.readAt.Store(int64(began.Sub(f.born)))
 			return nil
 		}
 	}
 }
 
-// read delivers one batch and returns its length.
-func (f *Follower) read(ctx context.Context) (int, error) {
+func (f *Follower) catchUp(ctx context.Context) error {
+	for _, caught := range f.caught {
+		if err := caught(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// read delivers one batch and returns its length, or that there was a gap.
+func (f *Follower) read(ctx context.Context) (n int, gap bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, f.cfg.Timeout)
 	defer cancel()
 	changes, upTo, err := f.source.Changes(ctx, f.cursor.Load(), f.cfg.Batch)
 	if errors.Is(err, ErrGap) {
-		return 0, f.jump(ctx)
+		return 0, true, f.jump(ctx)
 	}
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	for _, c := range changes {
 		for _, tell := range f.changed {
@@ -168,7 +197,7 @@ func (f *Follower) read(ctx context.Context) (int, error) {
 		}
 	}
 	f.cursor.Store(upTo)
-	return len(changes), nil
+	return len(changes), false, nil
 }
 
 // jump goes to the head over rows that are gone. The head is read before the subscribers

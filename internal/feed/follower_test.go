@@ -206,3 +206,60 @@ func TestFollowerSyncHonoursItsContext(t *testing.T) {
 		t.Errorf("err = %v, want context.Canceled while another read goes on", err)
 	}
 }
+
+// What is done about a missed change is done before the feed counts as read again, whatever
+// made it late; in between, changes are told and nobody waits.
+func TestFollowerCatchesUpBeforeTheReadCounts(t *testing.T) {
+	for name, miss := range map[string]func(*log, *Follower){
+		"a failed read": func(l *log, f *Follower) {
+			l.set(errors.New("down"))
+			if f.Sync(context.Background()) == nil {
+				panic("it did not fail")
+			}
+			l.set(nil)
+		},
+		"a gap":     func(l *log, _ *Follower) { l.mu.Lock(); l.pruned = 1; l.mu.Unlock() },
+		"a silence": func(*log, *Follower) { time.Sleep(1001 * time.Millisecond) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLog()
+				f := NewFollower(l, FollowerConfig{}, nil, nil)
+				told, caught := 0, 0
+				var refuse error
+				f.Subscribe(func(Change) { told++ })
+				f.OnCatchUp(func(context.Context) error {
+					caught++
+					if age := f.Age(time.Now()); age < 500*time.Millisecond {
+						t.Errorf("age %v while catching up, want that of the read before", age)
+					}
+					return refuse
+				})
+				f.Start(0)
+				time.Sleep(500 * time.Millisecond)
+				l.add(change(2))
+				miss(l, f)
+
+				refuse = errors.New("no policy")
+				for i := range 2 {
+					if err := f.Sync(t.Context()); !errors.Is(err, refuse) || caught != i+1 {
+						t.Errorf("got %v and %d calls, want the refusal and %d", err, caught, i+1)
+					}
+					if age := f.Age(time.Now()); age < 500*time.Millisecond {
+						t.Errorf("age %v after a refusal, want that of the read before", age)
+					}
+				}
+				refuse = nil
+				if err := f.Sync(t.Context()); err != nil || f.Age(time.Now()) != 0 {
+					t.Errorf("got %v, age %v; want nil and 0", err, f.Age(time.Now()))
+				}
+				calls, before := caught, told
+				time.Sleep(250 * time.Millisecond)
+				l.add(change(3))
+				if err := f.Sync(t.Context()); err != nil || caught != calls || told != before+1 {
+					t.Errorf("in time: got %v, %d calls and %d changes, want %d and %d", err, caught, told, calls, before+1)
+				}
+			})
+		})
+	}
+}

@@ -47,13 +47,14 @@ const (
 )
 
 // A Hasher hashes and matches passwords, at most so many at a time: each takes 19 MiB and
-// tens of milliseconds of a core, and sign-ins must not starve decisions. Work runs in the
-// caller's goroutine; there is nothing to close. It is safe for concurrent use.
+// tens of milliseconds of a core, and sign-ins must not starve decisions. The caller waits;
+// there is nothing to close. It is safe for concurrent use.
 type Hasher struct {
 	slots   chan struct{}
 	limit   int64 // workers + queue
 	pending atomic.Int64
 	dummy   phc
+	aside   *aside // nil: in the caller's goroutine
 }
 
 // NewHasher makes one with the given number of workers (at least one) and places to wait.
@@ -69,6 +70,15 @@ func NewHasher(workers, queue int) *Hasher {
 	}
 }
 
+// GiveWay makes hashing yield to everything else in the process, for servers that answer
+// other requests meanwhile; it returns h, and comes before any use of it. While passwords are
+// hashed, and for some seconds after, GOMAXPROCS is higher by the number of workers, and on
+// Linux their threads have a lower priority.
+func (h *Hasher) GiveWay() *Hasher {
+	h.aside = &aside{processors: cap(h.slots), linger: spareFor}
+	return h
+}
+
 // Pending is how many calls are running or waiting, for metrics.
 func (h *Hasher) Pending() int { return int(h.pending.Load()) }
 
@@ -82,7 +92,7 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	}
 	defer release()
 	d := phc{memory: argonMemory, time: argonTime, threads: argonThreads, salt: Bytes(argonSalt)}
-	d.key = d.derive(password, argonKey)
+	h.aside.run(func() { d.key = d.derive(password, argonKey) })
 	return d.String(), nil
 }
 
@@ -101,21 +111,21 @@ func (h *Hasher) Match(ctx context.Context, digest, password string) (ok, rehash
 	}
 	defer release()
 	if isBcrypt(digest) {
-		ok := matchBcrypt(digest, password)
+		h.aside.run(func() { ok = matchBcrypt(digest, password) })
 		return ok, ok, nil
 	}
 	d, known := parsePHC(digest)
 	if !known {
 		d = h.dummy
 	}
-	equal := subtle.ConstantTimeCompare(d.derive(password, len(d.key)), d.key) == 1
+	h.aside.run(func() { ok = subtle.ConstantTimeCompare(d.derive(password, len(d.key)), d.key) == 1 })
 	if !known {
 		if digest == "" {
 			return false, false, nil
 		}
 		return false, false, fmt.Errorf("match password: %w", ErrDigest)
 	}
-	return equal, equal && d.outdated(), nil
+	return ok, ok && d.outdated(), nil
 }
 
 // acquire takes a worker's slot, waiting in the queue if there is room.

@@ -6,5 +6,6 @@
 //
 //	Set-Cookie ◄── Manager.Open ──► Store (table or Redis)
 //	cookie ──► Manager.Lookup ──► local bounded cache ──► Store, one load per key in flight
+//	Manager.List ──► Store, and the Ledger for what has ended: what a user is shown
 //	feed ──► Manager.Apply      drops ended sessions; the database alone says what has ended
 package session

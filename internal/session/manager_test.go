@@ -31,6 +31,9 @@ type memory struct {
 	reads atomic.Int32
 	slid  atomic.Int32
 	pause chan struct{} // when set, a read waits after it has the row
+
+	strays   bool                // lists hold sessions of other users too
+	unlisted map[session.ID]bool // missing in lists
 }
 
 func newMemory() *memory { return &memory{rows: map[session.ID]session.Session{}} }
@@ -51,6 +54,17 @@ func (m *memory) Session(_ context.Context, id session.ID, now time.Time) (sessi
 		return session.Session{}, session.ErrNotFound
 	}
 	return s, nil
+}
+
+func (m *memory) SessionsOf(_ context.Context, uid string, now time.Time) (all []session.Session, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, s := range m.rows {
+		if (s.UID == uid || m.strays) && now.Before(s.ExpiresAt) && !m.unlisted[s.ID] {
+			all = append(all, s)
+		}
+	}
+	return all, m.fail
 }
 
 func (m *memory) AddSession(_ context.Context, s session.Session) error {

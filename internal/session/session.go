@@ -41,6 +41,9 @@ func (s Session) GoString() string { return s.String() }
 type Store interface {
 	// Session loads one that has not expired at now; ErrNotFound.
 	Session(ctx context.Context, id ID, now time.Time) (Session, error)
+	// SessionsOf lists those of a user that have not expired at now, in no order: the newest
+	// MaxListed, and all of them but such as an earlier version of this service stored.
+	SessionsOf(ctx context.Context, uid string, now time.Time) ([]Session, error)
 	// AddSession stores a new one.
 	AddSession(ctx context.Context, s Session) error
 	// SlideSessions sets ExpiresAt of those that still exist and never creates or shortens

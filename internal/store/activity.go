@@ -40,6 +40,20 @@ func (q queries) AddActivity(ctx context.Context, a audit.Activity) error {
 	return q.AddActivities(ctx, []audit.Entry{{Ref: hex.EncodeToString(ref[:]), Activity: a}})
 }
 
+// SignedInBefore implements account.Tx.
+func (q queries) SignedInBefore(ctx context.Context, uid string) (bool, error) {
+	before, err := exists(ctx, q.read(), `
+		SELECT 1 FROM activities
+		WHERE actor_uid = $1 AND result = 'succeed'
+		  AND (topic = 'session' AND action IN ('login', 'login::2fa')
+		       OR topic = 'account' AND action = 'signup')
+		LIMIT 1`, uid)
+	if err != nil {
+		return false, fmt.Errorf("look for a sign-in: %w", err)
+	}
+	return before, nil
+}
+
 func (t *txn) addActivities(ctx context.Context, rows []audit.Entry, known map[string]bool) error {
 	var values []string
 	var args []any

@@ -58,6 +58,9 @@ func (q queries) Changes(ctx context.Context, after int64, limit int) ([]feed.Ch
 		}, `SELECT seq, kind, ref FROM changes WHERE seq > $1 AND seq <= $2 ORDER BY seq, kind, ref`, after, upTo)
 		return err
 	})
+	if q.db.pg != nil {
+		q.db.pg.polled(err)
+	}
 	if err != nil {
 		return nil, 0, err
 	}

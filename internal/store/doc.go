@@ -1,6 +1,6 @@
 // Package store keeps everything that Barong remembers in one SQL database and implements
 // the stores that the domain packages declare: account.Store, session.Store,
-// session.Ledger, policy.Store, token.KeyStore, audit.Store and feed.Source.
+// session.Ledger, policy.Store, token.KeyStore, audit.Store, limit.Store and feed.Source.
 //
 // It knows no rules: services decide, stores write. It owns the schema, the sealing of
 // secret columns, and the change feed, whose row every verdict-changing transaction leaves.

@@ -34,10 +34,7 @@ func (q queries) EndedSessions(ctx context.Context, now time.Time) ([]session.ID
 		if err := row.Scan(&b); err != nil {
 			return id, err
 		}
-		if copy(id[:], b) != len(id) || len(b) != len(id) {
-			return id, fmt.Errorf("session id of %d bytes", len(b))
-		}
-		return id, nil
+		return sessionID(b)
 	}, `SELECT id FROM ended_sessions WHERE expires_at > $1 ORDER BY id`, now.UnixMicro())
 	if err != nil {
 		return nil, fmt.Errorf("list ended sessions: %w", err)

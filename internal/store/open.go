@@ -15,7 +15,9 @@ import (
 
 	"barong/internal/account"
 	"barong/internal/audit"
+	"barong/internal/event"
 	"barong/internal/feed"
+	"barong/internal/limit"
 	"barong/internal/session"
 	"barong/internal/token"
 	"barong/policy"
@@ -41,9 +43,13 @@ type DB struct {
 	sealer  Sealer
 	now     func() time.Time
 	hint    chan struct{}
+	emitted chan struct{}
 	lock    *os.File  // SQLite only
 	pg      *postgres // PostgreSQL only
 	newest  int64     // version of the newest embedded migration
+
+	destinations func(event.Event) []string // nil: nobody wants events
+	leases       leases                     // SQLite only
 
 	sessionByID, userByUID, serviceAccountByUID, keyByKid prepared
 }
@@ -55,7 +61,9 @@ var (
 	_ policy.Store   = (*DB)(nil)
 	_ token.KeyStore = (*DB)(nil)
 	_ audit.Store    = (*DB)(nil)
+	_ event.Outbox   = (*DB)(nil)
 	_ feed.Source    = (*DB)(nil)
+	_ limit.Store    = (*DB)(nil)
 	_ NonceStore     = (*DB)(nil)
 )
 
@@ -68,6 +76,8 @@ type settings struct {
 	synchronous string
 	postgres    Postgres
 	log         *slog.Logger
+
+	destinations func(event.Event) []string
 }
 
 // WithClock makes every time that the store itself writes come from now; default time.Now.
@@ -139,7 +149,7 @@ func openSQLite(ctx context.Context, path string, sealer Sealer, s settings) (_ 
 	}
 	db := &DB{
 		dialect: sqliteDialect(), sealer: sealer, now: s.now, newest: newest,
-		hint: make(chan struct{}, 1),
+		hint: make(chan struct{}, 1), emitted: make(chan struct{}, 1), destinations: s.destinations,
 	}
 	db.queries = queries{db: db}
 	db.prepareTexts()

@@ -14,6 +14,7 @@ import (
 
 	"barong/internal/account"
 	"barong/internal/feed"
+	"barong/internal/limit"
 	"barong/internal/session"
 	"barong/internal/store"
 	"barong/internal/store/storetest"
@@ -245,16 +246,19 @@ func TestSweep(t *testing.T) {
 		if _, err := db.UseNonce(ctx, "kid", fmt.Sprint(n), until); err != nil {
 			t.Fatal(err)
 		}
+		if _, err := db.Take(ctx, fmt.Sprint(n), limit.Rule{Burst: 1, Period: time.Minute}, until.Add(-90*time.Second)); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if n, err := db.Sweep(ctx, now); err != nil || n != 3 {
-		t.Errorf("removed %d, %v; want one session, one record, one nonce", n, err)
+	if n, err := db.Sweep(ctx, now); err != nil || n != 4 {
+		t.Errorf("removed %d, %v; want one session, one record, one nonce, one bucket", n, err)
 	}
 	if _, err := db.Session(ctx, sessionID(2), now); err != nil {
 		t.Errorf("the living session: %v", err)
 	}
 	now = now.Add(2 * time.Hour)
-	if n, err := db.Sweep(ctx, now); err != nil || n != 5 {
-		t.Errorf("removed %d, %v; want the other three and two changes", n, err)
+	if n, err := db.Sweep(ctx, now); err != nil || n != 6 {
+		t.Errorf("removed %d, %v; want the other four and two changes", n, err)
 	}
 	if _, _, err := db.Changes(ctx, 0, 10); !errors.Is(err, feed.ErrGap) {
 		t.Errorf("got %v, want ErrGap", err)

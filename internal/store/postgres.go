@@ -17,6 +17,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"barong/internal/feed"
 )
 
 // Postgres tunes how a PostgreSQL server is used; zero values mean the defaults. What the
@@ -51,6 +53,9 @@ type postgres struct {
 	log   *slog.Logger
 	fresh atomic.Int64 // unix nanoseconds of the last reset
 
+	unread   atomic.Bool   // the last poll of the feed failed
+	readable chan struct{} // signalled when a poll works after one that failed; capacity one
+
 	mu     sync.Mutex
 	closed bool
 	stop   context.CancelFunc // ends the listener; nil while there is none
@@ -70,14 +75,15 @@ func openPostgres(ctx context.Context, rawURL string, sealer Sealer, s settings)
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", hidden(err))
 	}
-	pg := &postgres{pool: pool, log: s.log}
+	pg := &postgres{pool: pool, log: s.log, readable: make(chan struct{}, 1)}
 	// All idle connections are the pool's: those that database/sql keeps would be lost to
 	// the pool's own health checks.
 	w := sql.OpenDB(connector{pg})
 	w.SetMaxIdleConns(0)
 	db := &DB{
 		dialect: postgresDialect(), sealer: sealer, now: s.now, newest: newest,
-		hint: make(chan struct{}, 1), w: w, r: w, pg: pg,
+		hint: make(chan struct{}, 1), emitted: make(chan struct{}, 1), destinations: s.destinations,
+		w: w, r: w, pg: pg,
 	}
 	db.queries = queries{db: db}
 	db.prepareTexts()
@@ -236,14 +242,13 @@ func (pg *postgres) listen(hint func()) {
 	config := pg.pool.Config().ConnConfig
 	config.RuntimeParams["application_name"] += " feed"
 	pg.heard.Go(func() {
-		const shortest, longest = 100 * time.Millisecond, 5 * time.Second
-		pause, failing := shortest, false
+		pause, failing := shortestPause, false
 		for {
 			err := pg.listenOnce(ctx, config, func() {
 				if failing {
 					pg.log.InfoContext(ctx, "change announcements are heard again")
 				}
-				pause, failing = shortest, false
+				pause, failing = shortestPause, false
 				hint()
 			}, hint)
 			if ctx.Err() != nil {
@@ -253,14 +258,47 @@ func (pg *postgres) listen(hint func()) {
 				failing = true
 				pg.log.WarnContext(ctx, "change announcements are not heard; the feed is polled", "error", hidden(err))
 			}
-			select {
-			case <-ctx.Done():
+			if pause = pg.rest(ctx, pause); pause == 0 {
 				return
-			case <-time.After(pause):
 			}
-			pause = min(2*pause, longest)
 		}
 	})
+}
+
+// Between two tries to listen.
+const (
+	shortestPause = 100 * time.Millisecond
+	longestPause  = 5 * time.Second
+)
+
+// rest waits between two tries to listen, but no longer than until the feed can be read
+// again: then the server is back, and waiting on would cost every revocation a poll. It
+// returns the next pause, 0 when ctx has ended.
+func (pg *postgres) rest(ctx context.Context, pause time.Duration) time.Duration {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return 0
+	case <-pg.readable:
+		return shortestPause
+	case <-timer.C:
+		return min(2*pause, longestPause)
+	}
+}
+
+// polled notes how a read of the feed went.
+func (pg *postgres) polled(err error) {
+	if err != nil && !errors.Is(err, feed.ErrGap) {
+		pg.unread.Store(true)
+		return
+	}
+	if pg.unread.CompareAndSwap(true, false) {
+		select {
+		case pg.readable <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // listenOnce listens on one connection until it breaks or ctx ends.

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"barong/internal/feed"
 	"barong/internal/testenv"
 )
 
@@ -218,5 +220,44 @@ func TestPostgresHotReadsUseAnIndex(t *testing.T) {
 		if _, err := conn.ExecContext(t.Context(), `DEALLOCATE hot`); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// A listener that could not connect for long tries again as soon as the feed can be read: an
+// announcement that is not heard costs a revocation up to one poll.
+func TestPostgresListensAgainWhenTheFeedIsReadable(t *testing.T) {
+	down := errors.New("down")
+	for name, c := range map[string]struct {
+		polls      []error // one a second
+		took, next time.Duration
+	}{
+		"the server stays away":            {[]error{down, down, down, down, down, down}, 4 * time.Second, longestPause},
+		"it comes back":                    {[]error{down, down, nil}, 3 * time.Second, shortestPause},
+		"it comes back with a gap":         {[]error{down, feed.ErrGap}, 2 * time.Second, shortestPause},
+		"the listener alone is not served": {[]error{nil, nil, nil, nil, nil, nil}, 4 * time.Second, longestPause},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				pg := &postgres{readable: make(chan struct{}, 1)}
+				go func() {
+					for _, err := range c.polls {
+						time.Sleep(time.Second)
+						pg.polled(err)
+					}
+				}()
+				began := time.Now()
+				next := pg.rest(t.Context(), 4*time.Second-time.Millisecond)
+				if took := time.Since(began).Round(10 * time.Millisecond); took != c.took || next != c.next {
+					t.Errorf("waited %s and then %s, want %s and %s", took, next, c.took, c.next)
+				}
+				time.Sleep(10 * time.Second)
+			})
+		})
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	pg := &postgres{readable: make(chan struct{}, 1)}
+	if next := pg.rest(ended, time.Hour); next != 0 {
+		t.Errorf("after the end: got %s, want 0", next)
 	}
 }

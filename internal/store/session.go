@@ -17,23 +17,55 @@ const selectSession = `
 	SELECT uid, ip, user_agent, csrf_token, generation, epoch, created_at, expires_at
 	FROM sessions WHERE id = $1 AND expires_at > $2`
 
-// Session implements session.Store.
-func (db *DB) Session(ctx context.Context, id session.ID, now time.Time) (session.Session, error) {
-	s := session.Session{ID: id}
+// scanSession fills s from a row of before, then the columns of selectSession.
+func scanSession(row scanner, s *session.Session, before ...any) error {
 	var ip string
 	var agent []byte
-	err := db.sessionByID.row(ctx, db, id[:], now.UnixMicro()).Scan(&s.UID, &ip, &agent,
-		&s.CSRFToken, &s.Generation, &s.Epoch, at(&s.CreatedAt), at(&s.ExpiresAt))
+	err := row.Scan(append(before, &s.UID, &ip, &agent, &s.CSRFToken, &s.Generation, &s.Epoch,
+		at(&s.CreatedAt), at(&s.ExpiresAt))...)
 	if err != nil {
-		return session.Session{}, fmt.Errorf("load session: %w", found(err, session.ErrNotFound))
+		return err
 	}
 	s.UserAgent = string(agent)
 	if ip != "" {
-		if s.IP, err = netip.ParseAddr(ip); err != nil {
-			return session.Session{}, fmt.Errorf("load session: %w", err)
-		}
+		s.IP, err = netip.ParseAddr(ip)
+	}
+	return err
+}
+
+// Session implements session.Store.
+func (db *DB) Session(ctx context.Context, id session.ID, now time.Time) (session.Session, error) {
+	s := session.Session{ID: id}
+	if err := scanSession(db.sessionByID.row(ctx, db, id[:], now.UnixMicro()), &s); err != nil {
+		return session.Session{}, fmt.Errorf("load session: %w", found(err, session.ErrNotFound))
 	}
 	return s, nil
+}
+
+// SessionsOf implements session.Store, newest first.
+func (q queries) SessionsOf(ctx context.Context, uid string, now time.Time) ([]session.Session, error) {
+	all, err := list(ctx, q.read(), func(row scanner) (s session.Session, err error) {
+		var id []byte
+		if err := scanSession(row, &s, &id); err != nil {
+			return s, err
+		}
+		s.ID, err = sessionID(id)
+		return s, err
+	}, `SELECT id, uid, ip, user_agent, csrf_token, generation, epoch, created_at, expires_at
+		FROM sessions WHERE uid = $1 AND expires_at > $2
+		ORDER BY created_at DESC, id LIMIT $3`, uid, now.UnixMicro(), session.MaxListed)
+	if err != nil {
+		return nil, fmt.Errorf("list sessions: %w", err)
+	}
+	return all, nil
+}
+
+// sessionID reads the id column.
+func sessionID(b []byte) (id session.ID, err error) {
+	if len(b) != len(id) {
+		return id, fmt.Errorf("session id of %d bytes", len(b))
+	}
+	return session.ID(b), nil
 }
 
 // AddSession implements session.Store; an id that exists is an error.

@@ -7,7 +7,10 @@ import (
 	"barong/internal/account/accounttest"
 	"barong/internal/audit"
 	"barong/internal/audit/audittest"
+	"barong/internal/event"
 	"barong/internal/feed/feedtest"
+	"barong/internal/limit"
+	"barong/internal/limit/limittest"
 	"barong/internal/session"
 	"barong/internal/session/sessiontest"
 	"barong/internal/store"
@@ -62,12 +65,20 @@ func TestActivities(t *testing.T) {
 
 func TestFeed(t *testing.T) {
 	storetest.Engines(t, func(t *testing.T, open storetest.Opener) {
-		feedtest.TestStore(t, func(t testing.TB) feedtest.Store { return open(t) })
+		feedtest.TestStore(t, func(t testing.TB) feedtest.Store {
+			return open(t, store.WithDestinations(func(event.Event) []string { return []string{"d"} }))
+		})
 	})
 }
 
 func TestNonces(t *testing.T) {
 	storetest.Engines(t, func(t *testing.T, open storetest.Opener) {
 		storetest.TestNonces(t, func(t testing.TB) store.NonceStore { return open(t) })
+	})
+}
+
+func TestLimits(t *testing.T) {
+	storetest.Engines(t, func(t *testing.T, open storetest.Opener) {
+		limittest.TestStore(t, func(t testing.TB) limit.Store { return open(t) })
 	})
 }

@@ -43,6 +43,7 @@ type txn struct {
 	now     time.Time
 	clock   func() time.Time
 	changes []feed.Change // Seq unset; each kind and ref once
+	emitted bool          // there are new rows in the outbox
 }
 
 // tick sets the time that the transaction writes.
@@ -184,13 +185,18 @@ func (db *DB) transactOnce(ctx context.Context, f func(*txn) error) error {
 	if len(t.changes) > 0 {
 		db.signal()
 	}
+	if t.emitted {
+		poke(db.emitted)
+	}
 	return nil
 }
 
 // signal makes Hint's receiver look.
-func (db *DB) signal() {
+func (db *DB) signal() { poke(db.hint) }
+
+func poke(hint chan<- struct{}) {
 	select {
-	case db.hint <- struct{}{}:
+	case hint <- struct{}{}:
 	default: // one is already waiting
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -41,6 +41,7 @@ type Server struct {
 	owner    account
 	guard    *exec.Cmd
 	stdin    *os.File // closing it ends the server
+	paused   []int    // its processes, while Pause is in force
 }
 
 // shared is the one server of this process and what has been made in it.
@@ -254,7 +255,7 @@ func startPostgres(cfg PostgresConfig) (*Server, error) {
 	}
 	// Another process may take the port between our look and the server's start.
 	for try := 1; ; try++ {
-		if s.port, err = unusedPort(); err == nil {
+		if s.port, err = FreePort(); err == nil {
 			err = s.Start()
 		}
 		if err == nil {
@@ -324,6 +325,7 @@ trap '' INT TERM HUP
 told=
 read -r told
 kill -INT $pid 2>/dev/null
+[ ! -f "$dir/paused" ] || kill -CONT $(cat "$dir/paused") 2>/dev/null
 wait $pid
 [ "$told" = stop ] || rm -rf "$dir"
 `
@@ -367,11 +369,64 @@ func (s *Server) await(patience time.Duration) error {
 	}
 }
 
+// Pause stops all of its processes where they stand, connections open: new ones are taken by
+// the kernel, and nothing is answered any more. The server must be up.
+func (s *Server) Pause(t testing.TB) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, s.URL("postgres"))
+	must(t, err)
+	defer conn.Close(ctx)
+	text, err := os.ReadFile(filepath.Join(s.data(), "postmaster.pid"))
+	must(t, err)
+	first, _, _ := strings.Cut(string(text), "\n")
+	postmaster, err := strconv.Atoi(first)
+	must(t, err)
+	// The parent first: from then on there are no others but those that it lists.
+	must(t, syscall.Kill(postmaster, syscall.SIGSTOP))
+	s.paused = []int{postmaster}
+	rows, err := conn.Query(ctx, `SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()`)
+	must(t, err)
+	children, err := pgx.CollectRows(rows, pgx.RowTo[int])
+	must(t, err)
+	s.paused = append(s.paused, children...)
+	list := strings.Trim(fmt.Sprint(s.paused), "[]")
+	must(t, os.WriteFile(filepath.Join(s.dir, "paused"), []byte(list), 0o644)) // for the guard, who is another user
+	for _, pid := range children {
+		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil && !errors.Is(err, syscall.ESRCH) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Resume undoes Pause.
+func (s *Server) Resume() {
+	for _, pid := range s.paused {
+		_ = syscall.Kill(pid, syscall.SIGCONT) // a connection may have ended
+	}
+	s.paused = nil
+	os.Remove(filepath.Join(s.dir, "paused"))
+}
+
+// SetReadOnly makes the server take no writes in transactions that begin from now on, as a
+// primary that was demoted does, or take them again.
+func (s *Server) SetReadOnly(on bool) error {
+	// The setting is that of this transaction, too.
+	err := exec1(s.URL("postgres")+"&default_transaction_read_only=off",
+		`ALTER SYSTEM SET default_transaction_read_only = `+strconv.FormatBool(on))
+	if err != nil {
+		return err
+	}
+	return exec1(s.URL("postgres"), `SELECT pg_reload_conf()`)
+}
+
 // Stop ends the server at once, breaking its connections, and keeps the data.
 func (s *Server) Stop() error {
 	if s.guard == nil {
 		return nil
 	}
+	s.Resume()
 	fmt.Fprintln(s.stdin, "stop")
 	s.stdin.Close()
 	err := s.guard.Wait()
@@ -383,13 +438,4 @@ func (s *Server) Stop() error {
 func (s *Server) end() {
 	_ = s.Stop()
 	os.RemoveAll(s.dir)
-}
-
-func unusedPort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
 }

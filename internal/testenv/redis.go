@@ -135,14 +135,32 @@ func (r *Redis) Kill() {
 	<-r.done
 }
 
-// Restart starts it again after Kill, at the same address and empty, and waits until it
-// takes connections.
+// Save makes the next Restart bring back what it holds now, as one from an old backup does.
+func (r *Redis) Save(t testing.TB) {
+	t.Helper()
+	c := r.Client()
+	defer c.Close()
+	must(t, c.Save(t.Context()).Err())
+}
+
+// Restart starts it again after Kill, at the same address and empty, or with what it held at
+// a Save since it was started, and waits until it takes connections.
 func (r *Redis) Restart(t testing.TB) {
 	t.Helper()
 	r.start(t, r.dir, r.args...)
 	until(t, "redis at "+r.Addr+" is back", r.output, func(ctx context.Context) bool {
 		return accepts(ctx, r.Addr)
 	})
+	// It listens before it has read the file, and answers once it has.
+	until(t, "redis at "+r.Addr+" has read what was saved", r.output, func(ctx context.Context) bool {
+		c := r.Client()
+		defer c.Close()
+		err := c.Ping(ctx).Err()
+		return err == nil || !strings.HasPrefix(err.Error(), "LOADING")
+	})
+	if err := os.Remove(filepath.Join(r.dir, "dump.rdb")); !errors.Is(err, os.ErrNotExist) {
+		must(t, err)
+	}
 }
 
 func (r *Redis) output() string {
@@ -191,13 +209,12 @@ var findRedis = sync.OnceValues(func() (string, error) {
 	}
 })
 
-// freePort is a loopback port that nothing listens on now.
+// freePort is FreePort for commands.
 func freePort(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := FreePort()
 	must(t, err)
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	return strconv.Itoa(port)
 }
 
 func accepts(ctx context.Context, addr string) bool {

@@ -16,6 +16,7 @@ import (
 
 	"barong/internal/account"
 	"barong/internal/feed"
+	"barong/internal/limit"
 	"barong/internal/session"
 	"barong/internal/token"
 	"barong/policy"
@@ -28,6 +29,7 @@ type Store interface {
 	policy.Store
 	session.Ledger
 	token.KeyStore
+	limit.Store
 }
 
 // TestStore is what every Store passes; open returns an empty one.
@@ -153,6 +155,7 @@ func tableIsComplete(t *testing.T, _ Store) {
 	for _, contract := range []reflect.Type{
 		reflect.TypeFor[account.Tx](), reflect.TypeFor[account.Reader](), reflect.TypeFor[policy.Store](),
 		reflect.TypeFor[session.Ledger](), reflect.TypeFor[token.KeyStore](),
+		reflect.TypeFor[limit.Store](),
 	} {
 		for m := range contract.NumMethod() {
 			if name := contract.Method(m).Name; !known[name] {
@@ -251,27 +254,27 @@ func pages(t *testing.T, s Store) {
 		must(t, err)
 	}
 	want, _ := since(t, s, start)
-	for limit := range 9 {
+	for size := range 9 {
 		var got []feed.Change
 		cursor, calls := start, 0
 		for cursor != head(t, s) {
-			page, upTo, err := s.Changes(t.Context(), cursor, limit)
+			page, upTo, err := s.Changes(t.Context(), cursor, size)
 			must(t, err)
 			if upTo <= cursor || calls > 100 {
-				t.Fatalf("limit %d: stuck at %d", limit, cursor)
+				t.Fatalf("limit %d: stuck at %d", size, cursor)
 			}
 			for _, c := range page {
 				if c.Seq <= cursor || c.Seq > upTo {
-					t.Errorf("limit %d: number %d outside (%d, %d]", limit, c.Seq, cursor, upTo)
+					t.Errorf("limit %d: number %d outside (%d, %d]", size, c.Seq, cursor, upTo)
 				}
 			}
-			if len(page) > max(limit, 3) {
-				t.Errorf("limit %d: a page of %d", limit, len(page))
+			if len(page) > max(size, 3) {
+				t.Errorf("limit %d: a page of %d", size, len(page))
 			}
 			got, cursor, calls = append(got, page...), upTo, calls+1
 		}
 		if d := gocmp.Diff(want, sorted(got)); d != "" {
-			t.Errorf("limit %d: want (-), got (+):\n%s", limit, d)
+			t.Errorf("limit %d: want (-), got (+):\n%s", size, d)
 		}
 	}
 }

@@ -9,7 +9,9 @@ import (
 
 	"barong/internal/account"
 	"barong/internal/audit"
+	"barong/internal/event"
 	"barong/internal/feed"
+	"barong/internal/limit"
 	"barong/internal/session"
 	"barong/internal/token"
 	"barong/policy"
@@ -259,7 +261,9 @@ var quiet = []string{
 	"PutLabel", "DeleteLabel", "Levels", "PutLevel", "APIKeys", "APIKey", "TOTPSecret",
 	"PutTOTPSecret", "AdvanceTOTP", "DeleteTOTPSecret", "RoleExists", "AddActivity", "Principal",
 	"KeyRecord", "Permissions", "Restrictions", "Rows", "UpdatePolicy", "EndedSessions", "Ended",
-	"Epoch", "DeleteEnded", "SigningKeys",
+	"Epoch", "DeleteEnded", "SigningKeys", "Emit", "Take", "Return", "Clear",
+	"MailToken", "AddMailToken", "UseMailToken", "DeleteMailTokens", "SignedInBefore",
+	"AddVerification", "Verification", "NewestVerification", "FinishVerification",
 }
 
 func quietCalls(s Store, f *fixture) map[string]func(context.Context) error {
@@ -279,12 +283,30 @@ func quietCalls(s Store, f *fixture) map[string]func(context.Context) error {
 			return errors.Join(s.PutLabel(ctx, &label), s.PutLevel(ctx, account.Level{ID: 1, Key: "k", Value: "v"}),
 				s.DeleteLabel(ctx, f.user.UID, "email", "private"))
 		},
+		"limits": func(ctx context.Context) error {
+			r := limit.Rule{Burst: 1, Period: time.Minute}
+			_, err := s.Take(ctx, "k", r, until)
+			_, refused := s.Take(ctx, "k", r, until)
+			return errors.Join(err, refused, s.Return(ctx, "k", r, until), s.Clear(ctx, "k"))
+		},
 		"totp": func(ctx context.Context) error {
 			_, err := s.AdvanceTOTP(ctx, f.user.UID, 9)
 			return err
 		},
+		"mail tokens": func(ctx context.Context) error {
+			m := account.MailToken{Hash: [32]byte{1}, UserUID: f.user.UID, Purpose: token.Reset, ExpiresAt: until}
+			_, used := s.UseMailToken(ctx, [32]byte{2}, until)
+			return errors.Join(s.AddMailToken(ctx, m, 1), used, s.DeleteMailTokens(ctx, f.user.UID, ""))
+		},
+		"verifications": func(ctx context.Context) error {
+			v := account.Verification{VerificationID: "v", ApplicantID: "a", UserUID: f.user.UID, Kind: account.KYCAddress}
+			return errors.Join(s.AddVerification(ctx, &v), s.FinishVerification(ctx, "v", account.KYCVerified))
+		},
 		"an activity": func(ctx context.Context) error {
 			return s.AddActivity(ctx, audit.Activity{ActorKind: "user", Topic: "t", CreatedAt: until})
+		},
+		"Emit": func(ctx context.Context) error {
+			return s.Emit(ctx, event.AccountDeleted(event.User{UID: f.user.UID}))
 		},
 		"PutUser with the same principal": func(ctx context.Context) error {
 			u := f.user

@@ -24,20 +24,24 @@ var base = time.Now().UTC().Truncate(time.Second)
 // TestStore is what every session.Store passes; open returns an empty one.
 func TestStore(t *testing.T, open func(testing.TB) session.Store) {
 	for name, test := range map[string]func(*testing.T, session.Store){
-		"a round trip keeps every field":                         roundTrip,
-		"a user agent may be empty or no text at all":            oddAgents,
-		"an unknown session is ErrNotFound":                      unknown,
-		"an expired session is ErrNotFound from its last moment": expired,
-		"sliding lengthens what exists":                          slide,
-		"sliding never shortens (FX-46)":                         slideNeverShortens,
-		"sliding never creates (FX-46)":                          slideNeverCreates,
-		"sliding hundreds at once":                               slideMany,
-		"sliding none is fine":                                   slideNone,
-		"sliding against deletion never revives":                 slideRace,
-		"restamping changes the generation alone":                restamp,
-		"restamping an unknown session is ErrNotFound":           restampUnknown,
-		"deleting forgets one, twice is fine":                    deleteOne,
-		"expired sessions are removed, others stay":              deleteExpired,
+		"a round trip keeps every field":                          roundTrip,
+		"a user agent may be empty or no text at all":             oddAgents,
+		"an unknown session is ErrNotFound":                       unknown,
+		"an expired session is ErrNotFound from its last moment":  expired,
+		"sliding lengthens what exists":                           slide,
+		"sliding never shortens (FX-46)":                          slideNeverShortens,
+		"sliding never creates (FX-46)":                           slideNeverCreates,
+		"sliding hundreds at once":                                slideMany,
+		"sliding none is fine":                                    slideNone,
+		"sliding against deletion never revives":                  slideRace,
+		"restamping changes the generation alone":                 restamp,
+		"restamping an unknown session is ErrNotFound":            restampUnknown,
+		"deleting forgets one, twice is fine":                     deleteOne,
+		"expired sessions are removed, others stay":               deleteExpired,
+		"a list has all of one user's sessions and nobody else's": listOfOne,
+		"a list tells what became of each":                        listAfterwards,
+		"sessions opened at once are all listed":                  listRace,
+		"of too many a list has the newest":                       listMany,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -11,7 +11,7 @@ import (
 // once while fewer than workers pipelines are under way, and else together with all others that
 // came meanwhile.
 type batcher struct {
-	size    int // commands in one pipeline at most
+	size    int // callers whose commands share one pipeline at most
 	workers int
 	run     func(context.Context, []*goredis.Cmd) // one pipeline; bounds its own time
 
@@ -23,16 +23,23 @@ type batcher struct {
 type waiter struct {
 	ctx  context.Context
 	cmd  *goredis.Cmd
-	done chan struct{} // closed when cmd has its outcome
+	then *goredis.Cmd  // goes out right behind cmd; nil for none
+	done chan struct{} // closed when both have their outcome
 }
 
 // do returns the reply to cmd, or ctx's error as soon as ctx ends: cmd may be carried out even
 // so, unless it had not gone out yet.
 func (b *batcher) do(ctx context.Context, cmd *goredis.Cmd) (any, error) {
+	return b.both(ctx, cmd, nil)
+}
+
+// both is do for cmd with then, if not nil, right behind it in the same pipeline. Unless ctx
+// has ended, then has its outcome too.
+func (b *batcher) both(ctx context.Context, cmd, then *goredis.Cmd) (any, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	w := &waiter{ctx: ctx, cmd: cmd, done: make(chan struct{})}
+	w := &waiter{ctx: ctx, cmd: cmd, then: then, done: make(chan struct{})}
 	b.mu.Lock()
 	b.waiting = append(b.waiting, w)
 	if b.running < b.workers {
@@ -55,9 +62,12 @@ func (b *batcher) work() {
 		if batch == nil {
 			return
 		}
-		cmds := make([]*goredis.Cmd, len(batch))
-		for i, w := range batch {
-			cmds[i] = w.cmd
+		cmds := make([]*goredis.Cmd, 0, len(batch))
+		for _, w := range batch {
+			cmds = append(cmds, w.cmd)
+			if w.then != nil {
+				cmds = append(cmds, w.then)
+			}
 		}
 		// Not the context of any caller: one that leaves must not take the others along.
 		b.run(context.Background(), cmds)

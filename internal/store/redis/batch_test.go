@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -52,6 +53,21 @@ func TestBatcher(t *testing.T) {
 			}
 		})
 	})
+	t.Run("two commands of one caller go out one behind the other", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			f := &fake{}
+			b := &batcher{size: 1, workers: 2, run: f.run}
+			then := goredis.NewCmd(t.Context(), 2)
+			got, err := b.both(t.Context(), goredis.NewCmd(t.Context(), 1), then)
+			if err != nil || got != 1 || then.Val() != 2 {
+				t.Errorf("got %v and %v (%v), want 1 and 2", got, then.Val(), err)
+			}
+			synctest.Wait()
+			if !slices.Equal(f.batches, []int{2}) {
+				t.Errorf("batches of %v, want one of 2", f.batches)
+			}
+		})
+	})
 	t.Run("what comes meanwhile goes out together, everybody gets their own reply", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			f := &fake{}
@@ -59,8 +75,8 @@ func TestBatcher(t *testing.T) {
 			var wg sync.WaitGroup
 			for n := range 2 {
 				wg.Go(func() { ask(t, b, n) })
+				synctest.Wait() // a pipeline of its own for each
 			}
-			synctest.Wait()
 			for n := range 250 {
 				wg.Go(func() { ask(t, b, n) })
 			}

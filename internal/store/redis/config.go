@@ -48,6 +48,10 @@ type Config struct {
 	// Prefix begins every key: "barong:".
 	Prefix string
 
+	// SessionLife is how long a session can live at most, session.Config.Absolute: 24 h. The
+	// list of a user's sessions forgets each after that.
+	SessionLife time.Duration
+
 	// Batch bounds the commands of one pipeline (512) and Pipelines those under way at
 	// once (4).
 	Batch, Pipelines int
@@ -94,6 +98,7 @@ func (c Config) withDefaults() Config {
 		{&c.DialTimeout, 200 * time.Millisecond},
 		{&c.Timeout, 200 * time.Millisecond},
 		{&c.Pause, 300 * time.Millisecond},
+		{&c.SessionLife, 24 * time.Hour},
 	} {
 		if *d.at <= 0 {
 			*d.at = d.to

@@ -1,6 +1,6 @@
 // Package redis keeps sessions, the nonces of API keys and counters in Redis: one server, a
 // master found by Sentinel, or a Cluster. It implements session.Store, the nonce store of
-// package store, and account.Attempts.
+// package store, and limit.Store.
 //
 // It owns the form of keys and values, the batches, and what becomes of a failing server. It
 // does not say what has ended: the database does (session.Ledger), so Redis may lose what it
@@ -15,11 +15,13 @@
 // its own hash puts it and no hash tag is used:
 //
 //	session:<id in hex>                  a record (see record.go), gone an hour after its expiry
+//	sessions:<uid>                       sorted set: the ids of a user's sessions (see session_index.go)
 //	nonce:<length of kid>:<kid>:<nonce>  a mark, gone when the nonce is too old to be used
-//	attempts:<SHA-256 of the key>        hash: n tries, e the end of the window in microseconds
+//	limit:<SHA-256 of the key in hex>    when its bucket is full, in microseconds; gone soon after
 //
 // Redis 6 or later with maxmemory-policy noeviction: any other one ends sessions when memory
 // runs short. A restricted user needs ~<prefix>* and +get +set +del +evalsha +eval, for the
-// scripts also +getrange +setrange +hmget +hset +hget +hincrby +pexpire, and +ping
-// +hello, or +cluster|slots and +cluster|shards in a Cluster.
+// scripts also +getrange +setrange +pexpire, for the lists of sessions +zadd +zrange +zrem
+// +zremrangebyscore +zremrangebyrank, and +ping +hello, or +cluster|slots and +cluster|shards
+// in a Cluster.
 package redis

@@ -1,7 +1,6 @@
 package redis_test
 
 import (
-	"strings"
 	"testing"
 	"time"
 )
@@ -29,25 +28,5 @@ func TestNonces(t *testing.T) {
 	// One that is too old already is taken once and leaves nothing.
 	if fresh, err := s.UseNonce(t.Context(), "old", "1", time.Now().Add(-time.Minute)); err != nil || !fresh {
 		t.Errorf("an old one: fresh %v (%v), want fresh", fresh, err)
-	}
-}
-
-func TestKeysOfAttemptsHideWhoIsMeantAndAreForgotten(t *testing.T) {
-	server, cfg := start(t)
-	cfg.Prefix = "k:"
-	s, raw := open(t, cfg), server.Client()
-	defer raw.Close()
-	if _, err := s.Take(t.Context(), "otp:me@example.com", 5, time.Hour, time.Now()); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Return(t.Context(), "otp:me@example.com", time.Now()); err != nil {
-		t.Fatal(err)
-	}
-	keys := raw.Keys(t.Context(), "*").Val()
-	if len(keys) != 1 || strings.Contains(keys[0], "me@") {
-		t.Fatalf("keys %q, want one that names nobody", keys)
-	}
-	if life := raw.PTTL(t.Context(), keys[0]).Val(); life < time.Hour || life > time.Hour+2*time.Minute {
-		t.Errorf("it lives %v, want a little longer than the window", life)
 	}
 }

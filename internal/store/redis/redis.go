@@ -11,7 +11,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
-	"barong/internal/account"
+	"barong/internal/limit"
 	"barong/internal/session"
 )
 
@@ -29,9 +29,9 @@ type Store struct {
 }
 
 var (
-	_ session.Store    = (*Store)(nil)
-	_ account.Attempts = (*Store)(nil)
-	_ io.Closer        = (*Store)(nil)
+	_ session.Store = (*Store)(nil)
+	_ limit.Store   = (*Store)(nil)
+	_ io.Closer     = (*Store)(nil)
 )
 
 // Open returns a store over the Redis that cfg names. Wrong settings are an error, and so is

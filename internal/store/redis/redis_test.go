@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"barong/internal/account"
-	"barong/internal/account/accounttest"
+	"barong/internal/limit"
+	"barong/internal/limit/limittest"
 	"barong/internal/session"
 	"barong/internal/session/sessiontest"
 	"barong/internal/store"
@@ -60,8 +60,8 @@ func suites(t *testing.T, cfg redis.Config) {
 	t.Run("nonces", func(t *testing.T) {
 		storetest.TestNonces(t, func(t testing.TB) store.NonceStore { return open(t, cfg) })
 	})
-	t.Run("attempts", func(t *testing.T) {
-		accounttest.TestAttempts(t, func(t testing.TB) account.Attempts { return open(t, cfg) })
+	t.Run("limits", func(t *testing.T) {
+		limittest.TestStore(t, func(t testing.TB) limit.Store { return open(t, cfg) })
 	})
 }
 
@@ -79,7 +79,7 @@ func TestOneServer(t *testing.T) {
 
 // documented are the rights that the package comment says are enough.
 const documented = "resetkeys ~barong:* -@all +get +set +del +evalsha +eval +getrange +setrange " +
-	"+hmget +hset +hget +hincrby +pexpire +ping +hello"
+	"+pexpire +zadd +zrange +zrem +zremrangebyscore +zremrangebyrank +ping +hello"
 
 func TestTLSAndRestrictedUser(t *testing.T) {
 	certificates := testenv.NewCertificates(t, "redis.test")

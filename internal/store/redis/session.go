@@ -69,18 +69,17 @@ func (s *Store) Session(ctx context.Context, id session.ID, now time.Time) (sess
 	return found, nil
 }
 
-// AddSession implements session.Store; another session under the same id is an error.
+// AddSession implements session.Store; another session under the same id is an error. A
+// session whose record is stored counts even if its user's index could not be told, which
+// only makes it miss in lists and is logged.
 func (s *Store) AddSession(ctx context.Context, x session.Session) error {
 	b, err := encode(x)
 	if err != nil {
 		return fmt.Errorf("add session: %w", err)
 	}
 	key := s.sessionKey(x.ID)
-	_, err = s.one(ctx, "SET", key, b, "NX", "PX", s.life(x.ExpiresAt.Add(afterlife)))
-	if errors.Is(err, goredis.Nil) {
-		err = errors.New("its id is taken")
-	}
-	if err != nil {
+	set := goredis.NewCmd(context.Background(), "SET", key, b, "NX", "PX", s.life(x.ExpiresAt.Add(afterlife)))
+	if err := s.addListed(ctx, key, set, x); err != nil {
 		return fmt.Errorf("add session: %w", err)
 	}
 	return nil

@@ -1,0 +1,342 @@
+package admin_test
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"testing"
+
+	"barong/admin"
+	"barong/internal/account"
+)
+
+const users = base + "/users"
+
+func (w *world) user(uid string) account.User {
+	w.t.Helper()
+	return must[account.User](w.t)(w.db.User(w.t.Context(), uid))
+}
+
+func (w *world) putUser(uid string, change func(*account.User)) {
+	w.t.Helper()
+	u := w.user(uid)
+	change(&u)
+	fine(w.t, w.db.PutUser(w.t.Context(), &u))
+}
+
+// key adds an active key of a user's.
+func (w *world) key(uid, kid string) {
+	w.t.Helper()
+	fine(w.t, w.db.AddAPIKey(w.t.Context(), &account.APIKey{
+		Kid: kid, Algorithm: account.AlgorithmHS256, State: account.KeyActive, HolderUID: uid,
+		HolderKind: account.KindUser, Secret: "0123456789abcdef0123456789abcdef",
+	}))
+}
+
+func (w *world) keyState(uid, kid string) string {
+	w.t.Helper()
+	return must[account.APIKey](w.t)(w.db.APIKey(w.t.Context(), uid, kid)).State
+}
+
+// Admin 4.1 as design D2 has it, A105: every parameter of every route, with nothing changed.
+func TestUserParameters(t *testing.T) {
+	w := newWorld(t)
+	before := w.user("MEMBER")
+	const (
+		three = "admin.user.one_of_state_otp_email"
+		two   = "admin.user.one_of_state_otp"
+	)
+	for name, test := range map[string]struct {
+		method, path string
+		body         m
+		status       int
+		tokens       []string
+	}{
+		"PUT: nothing":                 {"PUT", "", m{}, 422, []string{"admin.user.missing_uid", "admin.user.empty_uid", three}},
+		"PUT: no uid":                  {"PUT", "", m{"state": "banned"}, 400, []string{"admin.user.missing_uid", "admin.user.empty_uid"}},
+		"PUT: a blank uid":             {"PUT", "", m{"uid": " ", "otp": false}, 400, []string{"admin.user.empty_uid"}},
+		"PUT: none of three":           {"PUT", "", m{"uid": "MEMBER"}, 422, []string{three}},
+		"PUT: two of three":            {"PUT", "", m{"uid": "MEMBER", "state": "banned", "email": "a@b.io"}, 422, []string{three}},
+		"PUT: all three":               {"PUT", "", m{"uid": "MEMBER", "state": "banned", "otp": false, "email": "a@b.io"}, 422, []string{three}},
+		"PUT: two, one of them blank":  {"PUT", "", m{"uid": "MEMBER", "state": "", "otp": false}, 422, []string{"admin.user.empty_state", three}},
+		"PUT: a blank state":           {"PUT", "", m{"uid": "MEMBER", "state": " "}, 422, []string{"admin.user.empty_state"}},
+		"PUT: a blank flag":            {"PUT", "", m{"uid": "MEMBER", "otp": ""}, 422, []string{"admin.user.empty_otp"}},
+		"PUT: no flag":                 {"PUT", "", m{"uid": "MEMBER", "otp": "perhaps"}, 422, []string{"invalid"}},
+		"PUT: a blank address (A105)":  {"PUT", "", m{"uid": "MEMBER", "email": ""}, 422, []string{"admin.user.empty_email"}},
+		"PUT: a role is no field here": {"PUT", "", m{"uid": "MEMBER", "role": "admin"}, 422, []string{three}},
+		"update: nothing":              {"POST", "/update", m{}, 422, []string{"admin.user.missing_uid", "admin.user.empty_uid", two}},
+		"update: none of two":          {"POST", "/update", m{"uid": "MEMBER"}, 422, []string{two}},
+		"update: both":                 {"POST", "/update", m{"uid": "MEMBER", "state": "banned", "otp": false}, 422, []string{two}},
+		"update: no address here":      {"POST", "/update", m{"uid": "MEMBER", "email": "a@b.io"}, 422, []string{two}},
+		"update: a list as state":      {"POST", "/update", m{"uid": "MEMBER", "state": []string{"banned"}}, 422, []string{"invalid"}},
+		"role: nothing": {"POST", "/role", m{}, 400, []string{
+			"admin.user.missing_uid", "admin.user.empty_uid", "admin.user.missing_role", "admin.user.empty_role"}},
+		"role: blanks": {"POST", "/role", m{"uid": "", "role": " "}, 400, []string{"admin.user.empty_uid", "admin.user.empty_role"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w.as("superadmin").JSON(t, test.method, users+test.path, test.body).WantTokens(t, test.status, test.tokens...)
+		})
+	}
+	diff(t, w.user("MEMBER"), before)
+	diff(t, len(w.journal()), 0)
+}
+
+// AZ-195, T-ADMU-4, D24, admin 3.5, 7.4 to 7.6, A100, A106, A108, W6: every refusal of every
+// route, with nothing changed.
+func TestUserRefusals(t *testing.T) {
+	w := newWorld(t)
+	w.putUser("TRADER", func(u *account.User) { u.OTP = true })
+	w.addUser("other")
+	w.putUser("OTHER", func(u *account.User) { u.Role = "superadmin" })
+	w.addUser("second")
+	w.putUser("SECOND", func(u *account.User) { u.Role = "admin" })
+	fine(t, w.db.AddServiceAccount(t.Context(), &account.ServiceAccount{
+		UID: "SI1", OwnerUID: "MEMBER", Email: "si@barong.io", Role: "service_account", State: "active",
+	}))
+	all := []string{"SUPERADMIN", "OTHER", "ADMIN", "SECOND", "COMPLIANCE", "SUPPORT", "MEMBER", "TRADER"}
+	before := map[string]account.User{}
+	for _, uid := range all {
+		before[uid] = w.user(uid)
+	}
+	type refusal struct {
+		as     string
+		body   m
+		status int
+		token  string
+	}
+	either := map[string]refusal{ // on both routes for states
+		"nobody":                           {"admin", m{"uid": "NOBODY", "state": "banned"}, 404, "admin.user.doesnt_exist"},
+		"a service account":                {"admin", m{"uid": "SI1", "state": "banned"}, 404, "admin.user.doesnt_exist"},
+		"nobody, before the second factor": {"admin", m{"uid": "NOBODY", "otp": true}, 404, "admin.user.doesnt_exist"},
+		"a superadmin":                     {"admin", m{"uid": "OTHER", "state": "banned"}, 422, "admin.user.superadmin_change"},
+		"a superadmin's second factor":     {"support", m{"uid": "OTHER", "otp": false}, 422, "admin.user.superadmin_change"},
+		"oneself":                          {"admin", m{"uid": "ADMIN", "state": "banned"}, 422, "admin.user.update_himself"},
+		"oneself as superadmin":            {"superadmin", m{"uid": "SUPERADMIN", "otp": false}, 422, "admin.user.update_himself"},
+		"an admin by an admin":             {"admin", m{"uid": "SECOND", "state": "banned"}, 422, "admin.user.insufficient_rank"},
+		"an admin by compliance":           {"compliance", m{"uid": "ADMIN", "otp": false}, 422, "admin.user.insufficient_rank"},
+		"support by compliance":            {"compliance", m{"uid": "SUPPORT", "state": "banned"}, 422, "admin.user.insufficient_rank"},
+		"switching on":                     {"superadmin", m{"uid": "MEMBER", "otp": true}, 422, "admin.user.enable_2fa"},
+		"switching on what is on":          {"admin", m{"uid": "TRADER", "otp": "true"}, 422, "admin.user.enable_2fa"},
+		"switching off what is off":        {"support", m{"uid": "MEMBER", "otp": false}, 422, "admin.user.otp_no_change"},
+		"the same state (A100)":            {"admin", m{"uid": "MEMBER", "state": "active"}, 422, "admin.user.state_no_change"},
+		"a state that nothing knows":       {"admin", m{"uid": "MEMBER", "state": "whatever"}, 422, "state.inclusion"},
+		"without the ability":              {"technical", m{"uid": "MEMBER", "state": "banned"}, 401, "admin.ability.not_permitted"},
+		"a member":                         {"member", m{"uid": "TRADER", "state": "banned"}, 401, "admin.ability.not_permitted"},
+	}
+	for name, test := range either {
+		for _, route := range [][2]string{{"PUT", users}, {"POST", users + "/update"}} {
+			t.Run(route[0]+" "+name, func(t *testing.T) {
+				w.as(test.as).JSON(t, route[0], route[1], test.body).WantTokens(t, test.status, test.token)
+			})
+		}
+	}
+	for name, test := range map[string]refusal{
+		"an address by an admin (A108)":     {"admin", m{"uid": "MEMBER", "email": "a@b.io"}, 422, "superadmin.user.update_email"},
+		"a bad address by an admin":         {"admin", m{"uid": "MEMBER", "email": "bad"}, 422, "superadmin.user.update_email"},
+		"a superadmin's address":            {"admin", m{"uid": "OTHER", "email": "a@b.io"}, 422, "admin.user.superadmin_change"},
+		"one's own address":                 {"superadmin", m{"uid": "SUPERADMIN", "email": "a@b.io"}, 422, "admin.user.update_himself"},
+		"the same address":                  {"superadmin", m{"uid": "MEMBER", "email": " MEMBER@barong.io"}, 422, "admin.user.email_no_change"},
+		"an address without shape (A106)":   {"superadmin", m{"uid": "MEMBER", "email": "bad_format"}, 422, "email.invalid"},
+		"an address too long":               {"superadmin", m{"uid": "MEMBER", "email": fmt.Sprintf("%0251d@x.io", 0)}, 422, "email.too_long"},
+		"an address that somebody else has": {"superadmin", m{"uid": "MEMBER", "email": "Trader@barong.io"}, 422, "email.taken"},
+	} {
+		t.Run("PUT "+name, func(t *testing.T) {
+			w.as(test.as).JSON(t, "PUT", users, test.body).WantTokens(t, test.status, test.token)
+		})
+	}
+	for name, test := range map[string]refusal{
+		"nobody":                     {"admin", m{"uid": "NOBODY", "role": "king"}, 404, "admin.user.doesnt_exist"},
+		"a superadmin":               {"admin", m{"uid": "OTHER", "role": "member"}, 422, "admin.user.superadmin_change"},
+		"a new superadmin":           {"admin", m{"uid": "MEMBER", "role": "superadmin"}, 422, "admin.user.superadmin_change"},
+		"oneself":                    {"admin", m{"uid": "ADMIN", "role": "member"}, 422, "admin.user.update_himself"},
+		"oneself made superadmin":    {"admin", m{"uid": "ADMIN", "role": "superadmin"}, 422, "admin.user.update_himself"},
+		"oneself as superadmin":      {"superadmin", m{"uid": "SUPERADMIN", "role": "admin"}, 422, "admin.user.update_himself"},
+		"an admin by an admin":       {"admin", m{"uid": "SECOND", "role": "member"}, 422, "admin.user.insufficient_rank"},
+		"a new admin by compliance":  {"compliance", m{"uid": "MEMBER", "role": "admin"}, 422, "admin.user.insufficient_rank"},
+		"the same role":              {"admin", m{"uid": "MEMBER", "role": "member"}, 422, "admin.user.role_no_change"},
+		"a role without permissions": {"admin", m{"uid": "MEMBER", "role": "king"}, 422, "role.doesnt_exist"},
+		"a role in another case":     {"superadmin", m{"uid": "MEMBER", "role": "Admin"}, 422, "role.doesnt_exist"},
+		"without the ability":        {"accountant", m{"uid": "MEMBER", "role": "member"}, 401, "admin.ability.not_permitted"},
+	} {
+		t.Run("role "+name, func(t *testing.T) {
+			w.as(test.as).JSON(t, "POST", users+"/role", test.body).WantTokens(t, test.status, test.token)
+		})
+	}
+	for _, uid := range all {
+		diff(t, w.user(uid), before[uid])
+	}
+	diff(t, len(w.journal()), 0)
+}
+
+// D24: a superadmin who is not active may act, but not remove the last one who is.
+func TestLastSuperadminStays(t *testing.T) {
+	w := newWorld(t)
+	w.addUser("last")
+	w.putUser("LAST", func(u *account.User) { u.Role = "superadmin" })
+	w.putUser("SUPERADMIN", func(u *account.User) { u.State = account.StatePending })
+	for _, c := range []struct {
+		method, path string
+		body         m
+	}{
+		{"PUT", "", m{"uid": "LAST", "state": "banned"}},
+		{"POST", "/update", m{"uid": "LAST", "state": "pending"}},
+		{"POST", "/role", m{"uid": "LAST", "role": "admin"}},
+	} {
+		w.as("superadmin").JSON(t, c.method, users+c.path, c.body).WantTokens(t, 422, "admin.user.last_superadmin")
+	}
+	u := w.user("LAST")
+	diff(t, []string{u.Role, u.State}, []string{"superadmin", "active"})
+}
+
+// D1, A97 to A99, A101 to A104, A107, T-ADMU-1 to 3: statuses, and what is stored.
+func TestUserChanges(t *testing.T) {
+	for name, test := range map[string]struct {
+		as, method, path string
+		body             m
+		status           int
+		want             func(*account.User)
+		key              string
+		ends             bool
+		data             string
+	}{
+		"PUT a state (A103)": {
+			"admin", "PUT", "", m{"uid": "TRADER", "state": "banned"}, 200,
+			func(u *account.User) { u.State, u.AdminState = "banned", "banned" }, "inactive", true,
+			`{"before":{"state":"active"},"after":{"state":"banned"}}`,
+		},
+		"PUT no second factor (A98, A104)": {
+			"compliance", "PUT", "", m{"uid": "TRADER", "otp": "f"}, 200,
+			func(u *account.User) { u.OTP = false }, "inactive", true,
+			`{"before":{"otp":true},"after":{"otp":false}}`,
+		},
+		"PUT an address (A107)": {
+			"superadmin", "PUT", "", m{"uid": "TRADER", "email": "Valid@Email.com "}, 200,
+			func(u *account.User) { u.Email = "valid@email.com" }, "active", true,
+			`{"before":{"email":"trader@barong.io"},"after":{"email":"valid@email.com"}}`,
+		},
+		"update a state": {
+			"compliance", "POST", "/update", m{"uid": "TRADER", "state": "locked"}, 201,
+			func(u *account.User) { u.State, u.AdminState = "locked", "locked" }, "inactive", true,
+			`{"before":{"state":"active"},"after":{"state":"locked"}}`,
+		},
+		"update no second factor": {
+			"support", "POST", "/update", m{"uid": "TRADER", "otp": false}, 201,
+			func(u *account.User) { u.OTP = false }, "inactive", true,
+			`{"before":{"otp":true},"after":{"otp":false}}`,
+		},
+		"a role (A99)": {
+			"admin", "POST", "/role", m{"uid": "TRADER", "role": "admin"}, 201,
+			func(u *account.User) { u.Role = "admin" }, "active", true,
+			`{"before":{"role":"trader"},"after":{"role":"admin"}}`,
+		},
+		"superadmin by one": {
+			"superadmin", "POST", "/role", m{"uid": "TRADER", "role": "superadmin"}, 201,
+			func(u *account.User) { u.Role = "superadmin" }, "active", true,
+			`{"before":{"role":"trader"},"after":{"role":"superadmin"}}`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.key("TRADER", "0123456789abcdef")
+			w.putUser("TRADER", func(u *account.User) { u.OTP = true })
+			fine(t, w.db.PutLabel(t.Context(), &account.Label{
+				UserUID: "TRADER", Key: "otp", Value: "enabled", Scope: account.ScopePrivate,
+			}))
+			want := w.user("TRADER")
+			test.want(&want)
+			want.Version++
+			want.LockVersion++
+			if test.ends {
+				want.SessionGeneration++
+			}
+
+			w.as(test.as).JSON(t, test.method, users+test.path, test.body).Want(t, test.status, itoa(int64(test.status)))
+
+			diff(t, w.user("TRADER"), want)
+			diff(t, w.keyState("TRADER", "0123456789abcdef"), test.key)
+			labels := must[[]account.Label](t)(w.db.Labels(t.Context(), "TRADER"))
+			diff(t, len(labels) == 1, want.OTP)
+			rows := w.journal()
+			if len(rows) != 1 {
+				t.Fatalf("got %d activities, want 1", len(rows))
+			}
+			x := rows[0]
+			diff(t, []string{x.ActorUID, x.TargetUID, x.Topic, x.Action, x.Result, x.IP, x.IPCountry, x.Data},
+				[]string{uidOf(test.as), "TRADER", "users", "update", "succeed", "203.0.113.7", "Malta", test.data})
+		})
+	}
+}
+
+// A97: a state of no label's making can be given and taken; keys stay as they are.
+func TestUserActivated(t *testing.T) {
+	w := newWorld(t)
+	w.key("MEMBER", "0123456789abcdef")
+	w.as("admin").JSON(t, "PUT", users, m{"uid": "MEMBER", "state": "banned"}).Want(t, 200, `200`)
+	w.as("admin").JSON(t, "PUT", users, m{"uid": "MEMBER", "state": "active"}).Want(t, 200, `200`)
+	u := w.user("MEMBER")
+	diff(t, []string{u.State, w.keyState("MEMBER", "0123456789abcdef")}, []string{"active", "inactive"})
+	diff(t, u.SessionGeneration, int64(1))
+}
+
+// Admin 11.1: only the declared field reaches the row, whatever else is sent and first.
+func TestUserWritesNothingUndeclared(t *testing.T) {
+	w := newWorld(t)
+	extra := url.Values{
+		"role": {"superadmin"}, "level": {"5"}, "password_digest": {"x"}, "username": {"king"}, "data": {"{}"},
+		"admin_state": {"x"}, "session_generation": {"0"}, "referral_id": {"1"}, "id": {"1"},
+	}
+	form := func(more ...string) url.Values {
+		v := url.Values{"uid": {"MEMBER"}}
+		for k, x := range extra {
+			v[k] = x
+		}
+		for i := 0; i < len(more); i += 2 {
+			v.Set(more[i], more[i+1])
+		}
+		return v
+	}
+	want := w.user("MEMBER")
+	steps := []struct {
+		method, path string
+		form         url.Values
+		status       int
+		change       func()
+	}{
+		{"PUT", "?role=superadmin", form("state", "banned"), 200, func() { want.State, want.AdminState = "banned", "banned" }},
+		{"POST", "/update?role=superadmin", form("state", "locked", "email", "a@b.io"), 201, func() { want.State, want.AdminState = "locked", "locked" }},
+		{"PUT", "", form("email", "a@b.io"), 200, func() { want.Email = "a@b.io" }},
+		{"POST", "/role", form("role", "trader", "state", "active", "otp", "true"), 201, func() { want.Role = "trader" }},
+	}
+	ends := map[int]int64{0: 1, 2: 1, 3: 1} // the second state is as dead as the first
+	for i, s := range steps {
+		w.as("superadmin").Form(t, s.method, users+s.path, s.form).Want(t, s.status, itoa(int64(s.status)))
+		s.change()
+		want.Version++
+		want.LockVersion++
+		want.SessionGeneration += ends[i]
+		diff(t, w.user("MEMBER"), want)
+	}
+}
+
+// demoting stands for the accounts while the caller loses the role between guard and write.
+type demoting struct {
+	admin.Accounts
+	before func()
+}
+
+func (d demoting) SetRole(ctx context.Context, by account.Actor, uid, role string) error {
+	d.before()
+	return d.Accounts.SetRole(ctx, by, uid, role)
+}
+
+// A caller who was somebody else by the time of the write is refused as such.
+func TestCallerDemotedMeanwhile(t *testing.T) {
+	w := newWorld(t)
+	w.accounts = func(a admin.Accounts) admin.Accounts {
+		return demoting{a, func() { w.putUser("ADMIN", func(u *account.User) { u.Role = "member" }) }}
+	}
+	w.mount(w.roles)
+	w.as("admin").JSON(t, "POST", users+"/role", m{"uid": "MEMBER", "role": "trader"}).
+		WantTokens(t, 401, "admin.ability.not_permitted")
+	diff(t, w.user("MEMBER").Role, "member")
+}

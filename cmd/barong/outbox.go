@@ -1,0 +1,297 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"barong/identity"
+	"barong/internal/account"
+	"barong/internal/config"
+	"barong/internal/event"
+	"barong/internal/notify"
+	"barong/internal/provider/amqp"
+	"barong/internal/provider/kycaid"
+	"barong/internal/provider/smtp"
+	"barong/internal/store"
+)
+
+// Destinations of the outbox.
+const (
+	toBroker = "broker"
+	toMail   = "mail"
+	toKYC    = "kyc"
+)
+
+// destinations says who wants an event.
+func destinations(s config.Settings, f files) func(event.Event) []string {
+	broker, mail := s.Events.On(), s.MailDelivery() != "off"
+	return func(e event.Event) []string {
+		if e.Name == event.KYCCallback {
+			return []string{toKYC}
+		}
+		var to []string
+		// Consumers of the wire know session.create, and other services' events from them.
+		if broker && e.Name != event.NewDeviceName && e.Category() != notify.Category {
+			to = append(to, toBroker)
+		}
+		if mail && f.mails.Wants(e) {
+			to = append(to, toMail)
+		}
+		return to
+	}
+}
+
+// brokerConfig is the part of the settings that RabbitMQ is used by.
+func brokerConfig(s config.Settings) amqp.Config {
+	e := s.Events
+	return amqp.Config{
+		URL: e.URL.Reveal(), Host: e.Host, Port: e.Port, Username: e.Username, Password: e.Password.Reveal(),
+		CAFile: e.CA,
+	}
+}
+
+// giveUpMail is the age at which what could not be delivered is given up.
+const giveUpMail = 24 * time.Hour
+
+// openRelay makes what carries the outbox out.
+func (sv *service) openRelay(f files) error {
+	s := sv.settings
+	var to []event.Destination
+	if s.Events.On() {
+		sender, err := amqp.New(brokerConfig(s), sv.keys, nil)
+		if err != nil {
+			return usageError{fmt.Errorf("BARONG_EVENT_API_RABBITMQ_*: %w", err)}
+		}
+		sv.closers = append(sv.closers, sender.Close)
+		to = append(to, event.Destination{Name: toBroker, Sender: sender, Parallel: 16})
+	}
+	if s.MailDelivery() != "off" {
+		sender, err := sv.mailSender()
+		if err != nil {
+			return usageError{err}
+		}
+		mailer, err := newMailer(s, f, sender, mailStore{sv.db})
+		if err != nil {
+			return usageError{err}
+		}
+		to = append(to, event.Destination{Name: toMail, Sender: mailer, GiveUp: giveUpMail})
+		if s.Account.Domain == "" && s.MailDelivery() == "smtp" {
+			sv.log.Warn("BARONG_DOMAIN is empty: the links in mails lead to localhost")
+		}
+		if err := sv.openInbox(f); err != nil {
+			return err
+		}
+	}
+	if s.External.KYCProvider == "kycaid" {
+		provider, err := kycaid.New(kycConfig(s), nil)
+		if err != nil {
+			return usageError{fmt.Errorf("BARONG_KYCAID_*: %w", err)}
+		}
+		sv.kyc = kycCallbacks{accounts: sv.accounts, provider: provider, log: sv.log}
+		to = append(to, event.Destination{
+			Name: toKYC, Sender: kycJob{accounts: sv.accounts, provider: provider, log: sv.log}, GiveUp: giveUpMail,
+		})
+	}
+	relay, err := event.NewRelay(event.Config{}, sv.db, to, sv.log, nil)
+	sv.relay = relay
+	return err
+}
+
+// openInbox makes what receives other services' events that become mails, if there are any.
+func (sv *service) openInbox(f files) error {
+	var names []string
+	var bindings []amqp.Binding
+	for _, r := range f.mails.Foreign() {
+		names = append(names, r.Exchange+" "+r.Key)
+		bindings = append(bindings, amqp.Binding{Exchange: r.Exchange, Key: r.Key})
+	}
+	switch {
+	case len(bindings) == 0:
+		return nil
+	case !sv.settings.Events.On():
+		sv.log.Warn("mails of other services' events are not sent: BARONG_EVENT_API_RABBITMQ_* names no broker",
+			"events", strings.Join(names, ", "))
+		return nil
+	}
+	kept := mailStore{sv.db}
+	var err error
+	sv.inbox, err = amqp.NewConsumer(brokerConfig(sv.settings), amqp.ConsumerConfig{Bindings: bindings},
+		notify.Receiver{Rules: f.mails, Users: kept, Outbox: kept}, sv.log)
+	if err != nil {
+		return usageError{fmt.Errorf("BARONG_EVENT_API_RABBITMQ_*: %w", err)}
+	}
+	return nil
+}
+
+// mailStore is the database as mails use it: one that is away says so in their words.
+type mailStore struct{ db *store.DB }
+
+// User implements notify.Users.
+func (m mailStore) User(ctx context.Context, uid string) (account.User, error) {
+	u, err := m.db.User(ctx, uid)
+	return u, away(err)
+}
+
+// EmitOnce implements notify.Outbox.
+func (m mailStore) EmitOnce(ctx context.Context, source, id string, until time.Time, e event.Event) (bool, error) {
+	fresh, err := m.db.EmitOnce(ctx, source, id, until, e)
+	return fresh, away(err)
+}
+
+func away(err error) error {
+	if err != nil && unavailable(err) {
+		return fmt.Errorf("%w: %w", event.ErrUnavailable, err)
+	}
+	return err
+}
+
+// newMailer makes what writes mails; without a broker there are none of other services.
+func newMailer(s config.Settings, f files, sender notify.Sender, users notify.Users) (*notify.Mailer, error) {
+	mails := f.mails
+	if !s.Events.On() {
+		mails = mails.Own()
+	}
+	site := s.Account.Domain
+	if site == "" {
+		site, _ = s.Site()
+	}
+	m, err := notify.New(notify.Config{
+		From: s.Mail.SenderEmail, FromName: s.Mail.SenderName, DefaultLanguage: s.Account.Language,
+		Site: site, Logo: s.Mail.Logo, Templates: s.Mail.Templates, LinkLife: s.Mail.TokenExpire,
+	}, mails, sender, users)
+	if err != nil {
+		return nil, fmt.Errorf("BARONG_MAILER, BARONG_MAIL_TEMPLATES: %w", err)
+	}
+	return m, nil
+}
+
+// mailSender sends mails, or keeps them in the folder outbox and tells of their links.
+func (sv *service) mailSender() (notify.Sender, error) {
+	s := sv.settings
+	if s.MailDelivery() == "folder" {
+		return smtp.Folder{Path: filepath.Join(dataDir(s), "outbox"), Announce: sv.announce}, nil
+	}
+	server, err := smtp.New(smtp.Config{
+		Host: s.Mail.Host, Port: s.Mail.Port, User: s.Mail.User, Password: s.Mail.Password.Reveal(),
+		TLS: s.Mail.TLS, CAFile: s.Mail.CA,
+	}, nil)
+	if err != nil {
+		return nil, fmt.Errorf("BARONG_SMTP_*: %w", err)
+	}
+	return server, nil
+}
+
+// announce shows a mail to the person at the terminal, who has no mailbox here.
+func (sv *service) announce(m notify.Message, file string) {
+	fmt.Fprintf(sv.term.out, "mail to %s: %s (%s)\n", m.To, m.Subject, file)
+	if m.Link != "" {
+		fmt.Fprintf(sv.term.out, "  %s\n", m.Link)
+	}
+}
+
+// kycConfig is the part of the settings that KYCAID is used by.
+func kycConfig(s config.Settings) kycaid.Config {
+	return kycaid.Config{Token: s.External.KYCAIDToken.Reveal(), Address: s.External.KYCAIDURL}
+}
+
+// kycCallbacks believes a callback's signature and notes the verification that it names.
+type kycCallbacks struct {
+	accounts *account.Service
+	provider *kycaid.Client
+	log      *slog.Logger
+}
+
+// Called implements identity.KYC.
+func (k kycCallbacks) Called(ctx context.Context, body []byte, signature, verificationID string) error {
+	if err := k.provider.VerifySignature(body, signature); err != nil {
+		return errors.Join(identity.ErrCallback, err)
+	}
+	err := k.accounts.NoteVerification(ctx, verificationID)
+	if errors.Is(err, account.ErrUnknownVerification) {
+		k.log.WarnContext(ctx, "KYC callback about a verification that was not asked for")
+		return nil
+	}
+	return err
+}
+
+// kycJob looks at verifications that callbacks have named.
+type kycJob struct {
+	accounts *account.Service
+	provider *kycaid.Client
+	log      *slog.Logger
+}
+
+// Send implements event.Sender.
+func (k kycJob) Send(ctx context.Context, i event.Item) error {
+	id, ok := event.KYCVerification(i.Event)
+	if !ok {
+		return fmt.Errorf("%w: it names no verification", event.ErrPermanent)
+	}
+	err := k.accounts.CheckVerification(ctx, k.provider, id)
+	if errors.Is(err, account.ErrUnknownVerification) {
+		k.log.WarnContext(ctx, "KYC verification is not one that was asked for, or of another applicant")
+		return nil
+	}
+	return err
+}
+
+// measureRelay registers the figures of the outbox.
+func (sv *service) measureRelay(r prometheus.Registerer) {
+	r.MustRegister(relayMetrics{sv.relay})
+}
+
+// relayMetrics tells what a Relay knows of each destination.
+type relayMetrics struct{ *event.Relay }
+
+var (
+	outboxWaiting = prometheus.NewDesc("barong_outbox_waiting", "Events that wait for a destination.", []string{"destination"}, nil)
+	outboxParked  = prometheus.NewDesc("barong_outbox_parked", "Events that a destination will not take.", []string{"destination"}, nil)
+	outboxOldest  = prometheus.NewDesc("barong_outbox_oldest_seconds", "Age of the oldest event that waits.", []string{"destination"}, nil)
+	outboxUp      = prometheus.NewDesc("barong_outbox_up", "0 while a destination cannot be reached.", []string{"destination"}, nil)
+	outboxSent    = prometheus.NewDesc("barong_outbox_sent_total", "Events that this process delivered.", []string{"destination"}, nil)
+	outboxRetried = prometheus.NewDesc("barong_outbox_retried_total", "Attempts of this process that failed.", []string{"destination"}, nil)
+	outboxGaveUp  = prometheus.NewDesc("barong_outbox_gave_up_total", "Events that this process gave up.", []string{"destination"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (relayMetrics) Describe(c chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		outboxWaiting, outboxParked, outboxOldest, outboxUp, outboxSent, outboxRetried, outboxGaveUp,
+	} {
+		c <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (m relayMetrics) Collect(c chan<- prometheus.Metric) {
+	for _, s := range m.Stats() {
+		gauge := func(d *prometheus.Desc, v float64) {
+			c <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, s.Destination)
+		}
+		total := func(d *prometheus.Desc, n int64) {
+			c <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), s.Destination)
+		}
+		gauge(outboxWaiting, float64(s.Waiting))
+		gauge(outboxParked, float64(s.Parked))
+		age := 0.0
+		if !s.Oldest.IsZero() {
+			age = max(0, time.Since(s.Oldest).Seconds())
+		}
+		gauge(outboxOldest, age)
+		up := 0.0
+		if s.Up {
+			up = 1
+		}
+		gauge(outboxUp, up)
+		total(outboxSent, s.Sent)
+		total(outboxRetried, s.Retried)
+		total(outboxGaveUp, s.GaveUp)
+	}
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"barong/identity"
+	"barong/internal/account"
+	"barong/internal/captcha"
+	"barong/internal/config"
+	"barong/internal/provider/auth0"
+	provider "barong/internal/provider/captcha"
+)
+
+// people is what the identity API knows people by beside their accounts; parts that are off
+// are nil.
+type people struct {
+	captcha   captcha.Verifier
+	geetest   captcha.Registrar
+	auth0     identity.IDVerifier
+	protected []string // endpoints that ask for a captcha
+	languages []string // of mails
+}
+
+// openPeople makes the parts that the settings switch on; it connects to nothing.
+func openPeople(s config.Settings, f files) (people, error) {
+	p := people{protected: f.accounts.CaptchaEndpoints}
+	var errs []error
+	if err := (identity.Config{CaptchaProtected: p.protected}).Validate(); err != nil {
+		errs = append(errs, fmt.Errorf("BARONG_CONFIG: %w", err))
+	}
+	if err := p.openCaptcha(s); err != nil {
+		errs = append(errs, fmt.Errorf("BARONG_CAPTCHA: %w", err))
+	}
+	if s.External.Auth0Domain != "" {
+		v, err := auth0.New(auth0.Config{Domain: s.External.Auth0Domain, ClientID: s.External.Auth0ClientID}, nil, nil)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("BARONG_AUTH0_*: %w", err))
+		} else {
+			p.auth0 = v
+		}
+	}
+	m, err := newMailer(s, f, nil, nil) // for its languages
+	if err != nil {
+		errs = append(errs, err)
+	} else {
+		p.languages = m.Languages()
+	}
+	return p, errors.Join(errs...)
+}
+
+func (p *people) openCaptcha(s config.Settings) error {
+	site, key := s.Captcha.Keys()
+	switch s.Captcha.Kind {
+	case "none":
+		return nil
+	case "geetest":
+		g, err := provider.NewGeeTest(provider.GeeTestConfig{ID: site, Key: key.Reveal(), Address: s.Captcha.URL}, nil)
+		if err != nil {
+			return err
+		}
+		p.captcha, p.geetest = g, g
+		return nil
+	}
+	v, err := provider.NewSiteVerify(provider.SiteVerifyConfig{
+		Service: s.Captcha.Kind, Secret: key.Reveal(), SiteKey: site, Hosts: s.Captcha.Hosts, Address: s.Captcha.URL,
+	}, nil)
+	if err != nil {
+		return err
+	}
+	p.captcha = v
+	return nil
+}
+
+// published is what anybody may read of the settings. GeeTest's id comes with its challenge.
+func published(s config.Settings) identity.Published {
+	site, _ := s.Captcha.Keys()
+	if s.Captcha.Kind == "geetest" {
+		site = ""
+	}
+	pattern := s.Account.Pattern
+	if pattern == "" {
+		pattern = account.DefaultPattern
+	}
+	return identity.Published{
+		SessionExpire: s.Session.Expire, CaptchaType: s.Captcha.Kind, CaptchaID: site,
+		PhoneVerification: s.External.PhoneKind,
+		PasswordPattern:   pattern, PasswordEntropy: float64(s.Account.MinEntropy),
+		Auth0Domain: s.External.Auth0Domain, Auth0ClientID: s.External.Auth0ClientID,
+	}
+}

@@ -1,0 +1,76 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"barong/internal/account"
+	"barong/internal/rest"
+	"barong/internal/token"
+)
+
+// An IDVerifier checks ID tokens of the configured OpenID Connect provider.
+type IDVerifier interface {
+	// Verify returns what a good token says. token.ErrIDToken: it is refused; any other
+	// error is an outage of the provider.
+	Verify(ctx context.Context, idToken string) (token.IDClaims, error)
+}
+
+var (
+	// errNoAuth0 says that no provider is configured; errNoEmail that its token has no address.
+	errNoAuth0 = errors.New("identity: auth0 is not configured")
+	errNoEmail = errors.New("identity: the ID token has no e-mail address")
+	// errBadEmail says that nobody can sign up with the address in it.
+	errBadEmail = errors.New("identity: the ID token's e-mail address is refused")
+)
+
+type auth0SignIn struct {
+	Token   string `name:"id_token" rule:"required,nonblank" in:"body" doc:"OpenID Connect ID token, RS256."`
+	OTPCode string `name:"otp_code" in:"body" doc:"Code from the authenticator app, when the second factor is on."`
+	Lang    string `name:"lang" doc:"Language of mails, where the account says none: en or ru."`
+}
+
+func (a *API) auth0(g *rest.Group) {
+	const refused = "identity.session.auth0.invalid_params"
+	rest.Add(g, rest.Op{
+		Method: http.MethodPost, Path: "/auth0", Status: http.StatusOK,
+		Summary: "Sign in, or up, with an ID token of Auth0; the answer sets the session cookie and holds the CSRF token.",
+		Errors: append([]rest.Failure{
+			rest.On(errNoAuth0, http.StatusUnprocessableEntity, refused),
+			rest.On(token.ErrIDToken, http.StatusUnprocessableEntity, refused),
+			rest.On(errBadEmail, http.StatusUnprocessableEntity, refused),
+			// The account changed while it was signed in to.
+			rest.On(account.ErrBadCredentials, http.StatusUnprocessableEntity, refused),
+			rest.On(errNoEmail, http.StatusUnauthorized, refused),
+			rest.On(account.ErrTokenUsed, http.StatusUnprocessableEntity, refused),
+			rest.On(account.ErrUnverifiedEmail, http.StatusUnauthorized, refused),
+			rest.On(account.ErrVerificationAbsent, http.StatusUnprocessableEntity, refused),
+		}, signInFailures()...),
+	}, sameSite(a, a.signInAuth0))
+}
+
+func (a *API) signInAuth0(ctx context.Context, who visitor, in auth0SignIn) (out welcome, err error) {
+	if a.Auth0 == nil {
+		return out, errNoAuth0
+	}
+	claims, err := a.Auth0.Verify(ctx, in.Token)
+	if err != nil {
+		return out, err
+	}
+	if claims.Email == "" {
+		return out, errNoEmail
+	}
+	u, err := a.Accounts.SignInAuth0(ctx, account.Auth0{
+		Email: claims.Email, EmailVerified: claims.EmailVerified, OTPCode: in.OTPCode,
+		Token: claims.Fingerprint, ExpiresAt: claims.ExpiresAt,
+		Language: a.language(in.Lang), Device: who.device, Client: who.Client,
+	})
+	if _, bad := errors.AsType[account.Invalid](err); bad {
+		return out, errBadEmail
+	}
+	if err != nil {
+		return out, err
+	}
+	return a.open(ctx, who, u)
+}

@@ -1,0 +1,150 @@
+package identity_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"barong/internal/account"
+	"barong/internal/rest/resttest"
+	"barong/internal/token"
+)
+
+const auth0 = "/api/v2/identity/sessions/auth0"
+
+// vouch makes the provider vouch for an address; verified is nil for "it does not say".
+func (w *world) vouch(address string, verified *bool) {
+	w.api.Auth0, w.auth0.claims = &w.auth0, token.IDClaims{
+		Subject: "auth0|1", Email: address, EmailVerified: verified, ExpiresAt: w.now.Add(48 * time.Hour),
+	}
+}
+
+func ptr[T any](v T) *T { return &v }
+
+func signInAuth0(t *testing.T, c *resttest.Client) resttest.Answer {
+	t.Helper()
+	return c.JSON(t, "POST", auth0, body{"id_token": "good"})
+}
+
+// 14.2 #16; D1: 200, not 201.
+func TestAuth0SignsUp(t *testing.T) {
+	w := newWorld(t)
+	w.vouch("New@Barong.io", ptr(true))
+	u, _ := w.opened(signInAuth0(t, w.browser()), 200)
+	diff(t, []any{u["email"], u["level"], u["state"], u["role"]}, []any{"new@barong.io", 1.0, "active", "member"})
+	labels, _ := u["labels"].([]any)
+	if len(labels) != 1 {
+		t.Fatalf("labels %v, want exactly one", labels)
+	}
+	l, _ := labels[0].(map[string]any)
+	diff(t, []any{l["key"], l["value"], l["scope"]}, []any{"email", "verified", "private"})
+	uid, _ := u["uid"].(string)
+	diff(t, w.activities(uid), []string{"session login succeed"})
+	got := names(w.news())
+	diff(t, slices.Contains(got, "system.session.create"), true)
+	diff(t, slices.ContainsFunc(got, func(n string) bool { return strings.HasSuffix(n, ".token") }), false)
+}
+
+// 14.2 #17: a known address, as it is.
+func TestAuth0SignsIn(t *testing.T) {
+	w := newWorld(t)
+	made := w.user(email, 1)
+	w.vouch(email, ptr(true))
+	w.auth0.claims.Fingerprint = "one token"
+	u, _ := w.opened(signInAuth0(t, w.browser()), 200) // opened holds the members
+	diff(t, []any{u["email"], u["uid"]}, []any{email, made.UID})
+	diff(t, names(w.news()), []string{"system.session.create"})
+	diff(t, w.activities(made.UID), []string{"session login succeed"})
+	again := signInAuth0(t, w.browser()) // a token is good for one sign-in
+	again.WantTokens(t, 422, "identity.session.auth0.invalid_params")
+	closed(t, again)
+	w.auth0.claims.Fingerprint = "another token"
+	w.opened(w.browser().JSON(t, "POST", auth0, body{"id_token": "good", "lang": "ru"}), 200)
+	for _, e := range w.news() {
+		diff(t, e.Language, "ru")
+	}
+}
+
+// 14.2 #18, #19 under D2 (400, not 422), #21; 9.8.
+func TestAuth0Refusals(t *testing.T) {
+	const refused = "identity.session.auth0.invalid_params"
+	for name, c := range map[string]struct {
+		sent   body
+		change func(w *world)
+		status int
+		tokens []string
+	}{
+		"no token (14.2 #18, D2)":        {body{}, nil, 400, []string{"identity.session.missing_id_token", "identity.session.empty_id_token"}},
+		"an empty token (14.2 #19, D2)":  {body{"id_token": ""}, nil, 400, []string{"identity.session.empty_id_token"}},
+		"a token that is no text":        {body{"id_token": body{}}, nil, 422, []string{"invalid", "identity.session.empty_id_token"}},
+		"a token that does not verify":   {body{"id_token": "bad"}, nil, 422, []string{refused}},
+		"unverified, unknown (14.2 #21)": {nil, func(w *world) { w.vouch("new@barong.io", ptr(false)) }, 401, []string{refused}},
+		"unverified, known (W-I5)":       {nil, func(w *world) { w.vouch(email, ptr(false)) }, 401, []string{refused}},
+		"it does not say, unknown":       {nil, func(w *world) { w.vouch("new@barong.io", nil) }, 422, []string{refused}},
+		"it does not say, known (W-I5)":  {nil, func(w *world) { w.vouch(email, nil) }, 422, []string{refused}},
+		"no address":                     {nil, func(w *world) { w.vouch("", ptr(true)) }, 401, []string{refused}},
+		"an address that cannot sign up": {nil, func(w *world) { w.vouch("a..b", ptr(true)) }, 422, []string{refused}},
+		"not configured (W-I5)":          {nil, func(w *world) { w.api.Auth0 = nil }, 422, []string{refused}},
+		"the provider is away (D20)":     {nil, func(w *world) { w.auth0.err = errOutage }, 503, []string{"server.internal_error"}},
+		"the provider is slow (D20)":     {nil, func(w *world) { w.auth0.err = context.DeadlineExceeded }, 503, []string{"server.internal_error"}},
+		"the account changes meanwhile":  {nil, func(w *world) { w.fail.signIn = account.ErrBadCredentials }, 422, []string{refused}},
+		"banned (W-I5)":                  {nil, func(w *world) { w.byEmail("banned") }, 401, []string{"identity.session.banned"}},
+		"deleted (W-I5)":                 {nil, func(w *world) { w.byEmail("deleted") }, 401, []string{"identity.session.deleted"}},
+		"locked (W-I5)":                  {nil, func(w *world) { w.byEmail("locked") }, 401, []string{"identity.session.not_active"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.user(email, 1)
+			w.vouch(email, ptr(true))
+			if c.change != nil {
+				c.change(w)
+			}
+			w.news()
+			sent := c.sent
+			if sent == nil {
+				sent = body{"id_token": "good"}
+			}
+			a := w.browser().JSON(t, "POST", auth0, sent)
+			a.WantTokens(t, c.status, c.tokens...)
+			closed(t, a)
+			diff(t, names(w.news()), []string{})
+			if n, err := w.db.CountUsers(t.Context(), "", ""); err != nil || n != 1 {
+				t.Errorf("%d users, %v; want the one there was", n, err)
+			}
+		})
+	}
+}
+
+// byEmail gives the one user a state.
+func (w *world) byEmail(state string) {
+	w.t.Helper()
+	u, err := w.db.UserByEmail(w.t.Context(), email)
+	w.must(err)
+	w.state(u.UID, state)
+}
+
+// W-I5, W-I3: the second factor, which has its limit here, too.
+func TestAuth0WithASecondFactor(t *testing.T) {
+	w := newWorld(t)
+	code := w.secondFactor(w.user(email, 1))
+	w.vouch(email, ptr(true))
+	c := w.browser()
+	signIn := func(code any) resttest.Answer {
+		return c.JSON(t, "POST", auth0, body{"id_token": "good", "otp_code": code})
+	}
+	signIn(nil).WantTokens(t, 401, "identity.session.missing_otp")
+	good := code()
+	w.opened(signIn(good), 200)
+	signIn(good).WantTokens(t, 422, "totp.error")
+	w.now = w.now.Add(24 * time.Hour)
+	for range 5 {
+		a := signIn("000000x")
+		a.WantTokens(t, 403, "identity.session.invalid_otp")
+		closed(t, a)
+	}
+	a := signIn("000000x")
+	a.WantTokens(t, 429, "identity.session.too_many_requests")
+	diff(t, a.Header.Get("Retry-After"), "180")
+}

@@ -1,0 +1,51 @@
+package identity
+
+import (
+	"context"
+	"net/http"
+	"slices"
+
+	"barong/internal/captcha"
+	"barong/internal/rest"
+)
+
+// Endpoints that captchas may protect, as the setting names them (identity 6.6).
+const (
+	CaptchaSignUp       = "user_create"
+	CaptchaSignIn       = "session_create"
+	CaptchaReset        = "password_reset"
+	CaptchaConfirmation = "email_confirmation"
+)
+
+// captchaEndpoints are all of them.
+func captchaEndpoints() []string {
+	return []string{CaptchaSignUp, CaptchaSignIn, CaptchaReset, CaptchaConfirmation}
+}
+
+// human checks the captcha of a protected endpoint: captcha.ErrRequired, ErrFields,
+// ErrFailed; any other error is an outage of the provider, never a pass (design D20).
+func (a *API) human(ctx context.Context, endpoint string, in rest.TextOrObject) error {
+	if a.Captcha == nil || !slices.Contains(a.CaptchaProtected, endpoint) {
+		return nil
+	}
+	return a.Captcha.Verify(ctx, captcha.ResponseOf(in.Text, in.Object))
+}
+
+// humanOrUnproved is human for sign-up, where a response counts even when none is asked for:
+// unproved says that none was given where one could have been (W-I4).
+func (a *API) humanOrUnproved(ctx context.Context, in rest.TextOrObject) (unproved bool, err error) {
+	sent := in.Text != "" || in.Object != nil
+	if a.Captcha == nil || !sent && !slices.Contains(a.CaptchaProtected, CaptchaSignUp) {
+		return a.Captcha != nil, nil
+	}
+	return false, a.Captcha.Verify(ctx, captcha.ResponseOf(in.Text, in.Object))
+}
+
+// captchaFailures are what human refuses with.
+func captchaFailures() []rest.Failure {
+	return []rest.Failure{
+		rest.On(captcha.ErrRequired, http.StatusBadRequest, "identity.captcha.required"),
+		rest.On(captcha.ErrFields, http.StatusBadRequest, "identity.captcha.mandatory_fields"),
+		rest.On(captcha.ErrFailed, http.StatusUnprocessableEntity, "identity.captcha.verification_failed"),
+	}
+}

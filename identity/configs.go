@@ -1,0 +1,100 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+	"unicode/utf8"
+
+	"barong/internal/account"
+	"barong/internal/rest"
+)
+
+// Published is what anybody may read of the configuration (identity 9.4).
+type Published struct {
+	SessionExpire time.Duration
+	// CaptchaType is none, recaptcha, geetest, hcaptcha or turnstile; CaptchaID is the site
+	// key that pages need, "" for none.
+	CaptchaType string
+	CaptchaID   string
+	// PhoneVerification is mock, twilio_sms or twilio_verify.
+	PhoneVerification string
+	PasswordPattern   string
+	PasswordEntropy   float64
+	Auth0Domain       string
+	Auth0ClientID     string
+}
+
+type configs struct {
+	SessionExpire     int64   `json:"session_expire_time" doc:"Seconds."`
+	CaptchaType       string  `json:"captcha_type"`
+	CaptchaID         string  `json:"captcha_id,omitempty" doc:"The site key, where pages need one."`
+	PhoneVerification string  `json:"phone_verification_type"`
+	PasswordEntropy   float64 `json:"password_min_entropy" doc:"Least strength of new passwords."`
+	PasswordPattern   string  `json:"password_regexp" doc:"What new passwords must match."`
+}
+
+type auth0Configs struct {
+	Domain   string `json:"auth0_domain"`
+	ClientID string `json:"auth0_client_id"`
+}
+
+type validate struct {
+	Password string `name:"password" rule:"required" in:"body"`
+}
+
+type strength struct {
+	Entropy float64 `json:"entropy" doc:"Bits, as password_min_entropy counts them."`
+}
+
+// maxValidated bounds the work on what anybody may send (W-I26).
+const maxValidated = 256
+
+// errPasswordTooLong says that a password is longer than that.
+var errPasswordTooLong = errors.New("identity: password too long")
+
+// configs adds the endpoints that both namespaces have; resource begins their own tokens.
+func (a *API) configs(g *rest.Group, resource string) {
+	rest.Add(g, rest.Op{
+		Method: http.MethodGet, Path: "/configs", Status: http.StatusOK,
+		Summary: "Read what sign-up and sign-in pages need to know.",
+	}, anyone(a, a.readConfigs))
+	rest.Add(g, rest.Op{
+		Method: http.MethodPost, Path: "/password/validate", Status: http.StatusCreated,
+		Summary: "Ask how strong a password is.",
+		Errors: []rest.Failure{
+			rest.On(errPasswordTooLong, http.StatusUnprocessableEntity, "password.too_long"),
+			tooMany(resource),
+		},
+	}, anyone(a, a.validatePassword))
+}
+
+func (a *API) readConfigs(context.Context, visitor, rest.None) (configs, error) {
+	p := a.Published
+	out := configs{
+		SessionExpire: int64(p.SessionExpire / time.Second), CaptchaType: p.CaptchaType, CaptchaID: p.CaptchaID,
+		PhoneVerification: p.PhoneVerification, PasswordEntropy: p.PasswordEntropy,
+		PasswordPattern: "(?-mix:" + p.PasswordPattern + ")",
+	}
+	return out, nil
+}
+
+func (a *API) validatePassword(ctx context.Context, who visitor, in validate) (strength, error) {
+	if utf8.RuneCountInString(in.Password) > maxValidated {
+		return strength{}, errPasswordTooLong
+	}
+	if err := a.Accounts.Limit(ctx, account.FlowPassword, who.Client); err != nil {
+		return strength{}, err
+	}
+	return strength{a.Accounts.Entropy(in.Password)}, nil
+}
+
+func (a *API) auth0Configs(g *rest.Group) {
+	rest.Add(g, rest.Op{
+		Method: http.MethodGet, Path: "/configs/auth0", Status: http.StatusOK,
+		Summary: "Read what the Auth0 sign-in page needs to know; empty when it is off.",
+	}, anyone(a, func(context.Context, visitor, rest.None) (auth0Configs, error) {
+		return auth0Configs{a.Published.Auth0Domain, a.Published.Auth0ClientID}, nil
+	}))
+}

@@ -1,0 +1,84 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"barong/internal/account"
+	"barong/internal/rest"
+	"barong/internal/token"
+)
+
+type mailRequest struct {
+	Email   string            `name:"email" rule:"required,nonblank"`
+	Captcha rest.TextOrObject `name:"captcha_response" in:"body"`
+	Lang    string            `name:"lang" doc:"Language of the mail, where the account says none: en or ru."`
+}
+
+type confirmEmail struct {
+	Token string `name:"token" rule:"required,nonblank" in:"body" doc:"From the mail."`
+	Lang  string `name:"lang" doc:"Language of mails, where the account says none: en or ru."`
+}
+
+func (a *API) email(g *rest.Group) {
+	rest.Add(g, rest.Op{
+		Method: http.MethodPost, Path: "/generate_code", Status: http.StatusCreated,
+		Summary: "Ask for another confirmation mail; the answer is the same whether there is such an account or not.",
+		Errors:  append([]rest.Failure{tooMany("identity.user")}, captchaFailures()...),
+	}, anyone(a, a.sendConfirmation))
+	rest.Add(g, rest.Op{
+		Method: http.MethodPost, Path: "/confirm_code", Status: http.StatusCreated,
+		Summary: "Confirm your e-mail address. Where the second factor is on, no session is opened and csrf_token is absent.",
+		Errors: append([]rest.Failure{
+			rest.On(account.ErrActiveOrUnknown, http.StatusUnprocessableEntity, "identity.user.active_or_doesnt_exist"),
+			rest.On(account.ErrUtilizedToken, http.StatusUnprocessableEntity, "identity.user.utilized_token"),
+			tooMany("identity.user"),
+		}, linkFailures()...),
+	}, sameSite(a, a.confirmEmail))
+}
+
+func (a *API) sendConfirmation(ctx context.Context, who visitor, in mailRequest) (rest.None, error) {
+	if err := a.human(ctx, CaptchaConfirmation, in.Captcha); err != nil {
+		return rest.None{}, err
+	}
+	return rest.None{}, a.Accounts.SendConfirmation(ctx, account.MailRequest{
+		Email: in.Email, Language: a.language(in.Lang), Client: who.Client,
+	})
+}
+
+func (a *API) confirmEmail(ctx context.Context, who visitor, in confirmEmail) (out welcome, err error) {
+	u, session, err := a.Accounts.ConfirmEmail(ctx, account.Confirmation{
+		Token: in.Token, Language: a.language(in.Lang), Client: who.Client,
+	})
+	switch {
+	case err != nil:
+		return out, badLink(err)
+	case !session:
+		return a.show(ctx, u)
+	}
+	return a.openHere(ctx, who, u)
+}
+
+// A linkError is a mailed token that does not verify, under its own token on the wire.
+type linkError struct{ *token.MailError }
+
+// Tokens implements rest.Tokens.
+func (e linkError) Tokens() []string { return []string{"jwt.decode_and_verify." + e.Word} }
+
+// badLink gives a token.MailError its token on the wire; other errors pass.
+func badLink(err error) error {
+	if bad, ok := errors.AsType[*token.MailError](err); ok {
+		return linkError{bad}
+	}
+	return err
+}
+
+// linkFailures are what badLink answers (identity 6.9).
+func linkFailures() []rest.Failure {
+	var all []string
+	for _, word := range token.MailErrorWords() {
+		all = append(all, "jwt.decode_and_verify."+word)
+	}
+	return []rest.Failure{rest.Rules(all...)}
+}

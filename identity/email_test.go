@@ -1,0 +1,231 @@
+package identity_test
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"barong/internal/account"
+	"barong/internal/token"
+)
+
+const emails = "/api/v2/identity/users/email/"
+
+// 14.3 #34; 9.12: the answer is the same whoever asks; a pending user is mailed.
+func TestSendConfirmation(t *testing.T) {
+	w := newWorld(t)
+	pending := w.user(email, 0)
+	w.user("active@barong.io", 1)
+	w.state(w.user("banned@barong.io", 0).UID, "banned")
+	w.news()
+	c := w.browser()
+	for address, mailed := range map[string]int{
+		" Trader@barong.io ": 1, "active@barong.io": 0, "banned@barong.io": 0, "nobody@barong.io": 0, "no address": 0,
+	} {
+		c.JSON(t, "POST", emails+"generate_code", body{"email": address}).Want(t, 201, `201`)
+		news := w.news()
+		if len(news) != mailed || mailed == 1 && news[0].Name != "system.user.email.confirmation.token" {
+			t.Errorf("%q: events %q, want %d", address, names(news), mailed)
+		}
+	}
+	diff(t, w.activities(pending.UID), []string(nil)) // 6.7: not recorded
+
+	c.JSON(t, "POST", emails+"generate_code", body{}).WantTokens(t, 400, "identity.user.missing_email", "identity.user.empty_email")
+	c.JSON(t, "POST", emails+"generate_code", body{"email": ""}).WantTokens(t, 400, "identity.user.empty_email")
+	c.JSON(t, "POST", emails+"generate_code", body{"email": []int{1}, "lang": body{}}).WantTokens(t, 422, "invalid")
+	c.JSON(t, "POST", emails+"generate_code", body{"email": email, "captcha_response": []int{1}}).WantTokens(t, 422, "invalid")
+}
+
+// W-I11: above the limits of an account nothing is sent and nothing is told; a network's are.
+func TestMailsAreLimited(t *testing.T) {
+	for _, path := range []string{emails, resets} {
+		w := newWorld(t)
+		w.user(email, 0)
+		c := w.browser()
+		for n := range 2 {
+			c.JSON(t, "POST", path+"generate_code", body{"email": email}).Want(t, 201, `201`)
+			if got := len(w.news()); got != 1-n {
+				t.Errorf("%s: request %d sent %d mails, want one a minute", path, n+1, got)
+			}
+		}
+		for n := range 18 {
+			c.JSON(t, "POST", path+"generate_code", body{"email": fmt.Sprintf("nobody%d@barong.io", n)}).Want(t, 201, `201`)
+		}
+		a := c.JSON(t, "POST", path+"generate_code", body{"email": email})
+		a.WantTokens(t, 429, "identity.user.too_many_requests")
+		diff(t, a.Header.Get("Retry-After"), "180")
+	}
+}
+
+// confirmation signs a user up and returns the mailed token.
+func (w *world) confirmation() (uid, jwt string) {
+	w.t.Helper()
+	a := w.browser().JSON(w.t, "POST", signUps, credentials())
+	u, _ := w.opened(a, 201)
+	jwt, _ = w.link()
+	uid, _ = u["uid"].(string)
+	return uid, jwt
+}
+
+// 9.13, 6.8, ID8: active, level 1, a session.
+func TestConfirmEmail(t *testing.T) {
+	w := newWorld(t)
+	uid, jwt := w.confirmation()
+	before, c := w.activities(uid), w.browser()
+	_, old := w.opened(c.JSON(t, "POST", sessions, credentials()), 201)
+	w.news()
+	a := c.JSON(t, "POST", emails+"confirm_code", body{"token": jwt, "lang": "ru"})
+	u, cookie := w.opened(a, 201)
+	diff(t, []any{u["uid"], u["state"], u["level"]}, []any{uid, "active", 1.0})
+	if labels, _ := u["labels"].([]any); len(labels) != 1 || labels[0].(map[string]any)["scope"] != "private" {
+		t.Errorf("labels %v, want email:verified, private", u["labels"])
+	}
+	news := w.news()
+	diff(t, names(news), []string{"model.label.created", "model.user.updated", "system.user.email.confirmed"}) // no session.create
+	diff(t, []string{news[2].Language, member(t, news[2], "domain")}, []string{"ru", "exchange.example"})
+	diff(t, w.activities(uid), append(before, "session login succeed")) // 6.7: not recorded
+	if !w.ended(old) || w.ended(cookie) {
+		t.Error("want who signed up out of it, and this session standing")
+	}
+}
+
+// The second factor is no mailbox: the address is confirmed, and no session opened.
+func TestConfirmEmailWithASecondFactor(t *testing.T) {
+	w := newWorld(t)
+	uid, jwt := w.confirmation()
+	w.put(uid, func(u *account.User) { u.OTP = true })
+	a := w.browser().JSON(t, "POST", emails+"confirm_code", body{"token": jwt})
+	closed(t, a)
+	var u map[string]any
+	a.Into(t, &u)
+	keys := []string{}
+	for k := range u {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	diff(t, keys, userKeys(false))
+	diff(t, []any{a.Status, u["state"], u["level"]}, []any{201, "active", 1.0})
+}
+
+// 14.3 #40 under D2 (400, not 422), #41, #43, #44; 9.13, W-I12.
+func TestConfirmEmailRefusals(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(w *world, uid, jwt string) (sent any)
+		status int
+		tokens []string
+	}{
+		"no token (14.3 #40, D2)": {func(*world, string, string) any { return nil }, 400,
+			[]string{"identity.user.missing_token", "identity.user.empty_token"}},
+		"a blank one": {func(*world, string, string) any { return " " }, 400, []string{"identity.user.empty_token"}},
+		"no text":     {func(*world, string, string) any { return []int{1} }, 422, []string{"invalid"}},
+		"no token at all (14.3 #41)": {func(*world, string, string) any { return "invalid token" }, 422,
+			[]string{"jwt.decode_and_verify.segments"}},
+		"used, and set back to pending (14.3 #43)": {func(w *world, uid, jwt string) any {
+			w.opened(w.browser().JSON(w.t, "POST", emails+"confirm_code", body{"token": jwt}), 201)
+			w.state(uid, "pending")
+			return jwt
+		}, 422, []string{"identity.user.utilized_token"}},
+		"used, and active": {func(w *world, _, jwt string) any {
+			w.opened(w.browser().JSON(w.t, "POST", emails+"confirm_code", body{"token": jwt}), 201)
+			return jwt
+		}, 422, []string{"identity.user.active_or_doesnt_exist"}},
+		"after its life and ten seconds (14.3 #44)": {func(w *world, _, jwt string) any {
+			w.now = w.now.Add(time.Hour + 10*time.Second)
+			return jwt
+		}, 422, []string{"jwt.decode_and_verify.expired"}},
+		"of a banned user (W-I12)": {func(w *world, uid, jwt string) any { w.state(uid, "banned"); return jwt }, 422,
+			[]string{"identity.user.active_or_doesnt_exist"}},
+		"of another address by now (W-I12)": {func(w *world, uid, jwt string) any {
+			w.put(uid, func(u *account.User) { u.Email = "other@barong.io" })
+			return jwt
+		}, 422, []string{"identity.user.active_or_doesnt_exist"}},
+		"a reset token": {func(w *world, _, _ string) any { return w.resetLink() }, 422, []string{"jwt.decode_and_verify.raised"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			uid, jwt := w.confirmation()
+			sent := body{}
+			if s := c.change(w, uid, jwt); s != nil {
+				sent["token"] = s
+			}
+			w.news()
+			a := w.browser().JSON(t, "POST", emails+"confirm_code", sent)
+			a.WantTokens(t, c.status, c.tokens...)
+			closed(t, a)
+			diff(t, names(w.news()), []string{})
+		})
+	}
+}
+
+// 9.12: another link leaves the earlier ones working.
+func TestEarlierConfirmationsWork(t *testing.T) {
+	w := newWorld(t)
+	_, first := w.confirmation()
+	w.now = w.now.Add(2 * time.Minute)
+	w.browser().JSON(t, "POST", emails+"generate_code", body{"email": email}).Want(t, 201, `201`)
+	if second, _ := w.link(); second == first {
+		t.Error("the same link twice")
+	}
+	w.opened(w.browser().JSON(t, "POST", emails+"confirm_code", body{"token": first}), 201)
+}
+
+// linkFrom is a body that uses a mailed token, by endpoint.
+func linkFrom() map[string]func(jwt string) body {
+	return map[string]func(string) body{
+		emails + "confirm_code": func(jwt string) body { return body{"token": jwt} },
+		resets + "confirm_code": func(jwt string) body {
+			return body{"reset_password_token": jwt, "password": fresh, "confirm_password": fresh}
+		},
+	}
+}
+
+// 6.9, W-I28: one word for each problem, which never echoes the token.
+func TestMailTokenWords(t *testing.T) {
+	w := newWorld(t)
+	_, confirmation := w.confirmation()
+	reset := w.resetLink()
+	c := w.browser()
+	for path, sent := range linkFrom() {
+		good := confirmation
+		if path == resets+"confirm_code" {
+			good = reset
+		}
+		part := strings.Split(good, ".")
+		none := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`)) + "." + part[1] + "."
+		for word, jwts := range map[string][]string{
+			"segments":  {"x", "a.b", good + ".x"},
+			"encoding":  {"a.b.c", part[0] + ".#." + part[2]},
+			"raised":    {part[0] + "." + part[1] + "." + strings.Repeat("A", len(part[2]))},
+			"algorithm": {none},
+		} {
+			for _, jwt := range jwts {
+				w.ip = w.ip.Next()
+				c.JSON(t, "POST", path, sent(jwt)).WantTokens(t, 422, "jwt.decode_and_verify."+word)
+			}
+		}
+		for _, word := range token.MailErrorWords() {
+			w.ip = w.ip.Next()
+			c.JSON(t, "POST", path, sent("word "+word)).WantTokens(t, 422, "jwt.decode_and_verify."+word)
+		}
+	}
+}
+
+// The tokens of mails are tried ten times in a quarter of an hour from one network.
+func TestMailTokenTriesAreLimited(t *testing.T) {
+	for path, sent := range linkFrom() {
+		w := newWorld(t)
+		c := w.browser()
+		for range 10 {
+			c.JSON(t, "POST", path, sent("x")).WantTokens(t, 422, "jwt.decode_and_verify.segments")
+		}
+		a := c.JSON(t, "POST", path, sent("x"))
+		a.WantTokens(t, 429, "identity.user.too_many_requests")
+		diff(t, a.Header.Get("Retry-After"), "90")
+		w.ip = netip.MustParseAddr("10.9.9.9")
+		c.JSON(t, "POST", path, sent("x")).WantTokens(t, 422, "jwt.decode_and_verify.segments")
+	}
+}

@@ -1,0 +1,48 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"barong/internal/account"
+	"barong/internal/rest"
+)
+
+// ErrCallback refuses a callback: no provider is configured, or the provider did not sign it.
+var ErrCallback = errors.New("identity: not a callback of the KYC provider")
+
+// KYC takes what the provider of identity checks calls back with.
+type KYC interface {
+	// Called notes, durably, that a verification is to be looked at: body as it was sent and
+	// the signature over it. It believes nothing else of the body than which verification is
+	// meant. ErrCallback.
+	Called(ctx context.Context, body []byte, signature, verificationID string) error
+}
+
+type kycCallback struct {
+	Body         rest.Raw     `name:"body"`
+	Signature    string       `name:"X-Data-Integrity" in:"header" doc:"Signature of the body, hex."`
+	Verification rest.Lenient `name:"verification_id"`
+}
+
+func (a *API) kyc(g *rest.Group) {
+	rest.Add(g, rest.Op{
+		Method: http.MethodPost, Path: "/kyc", Status: http.StatusOK,
+		Summary: "Where the KYC provider calls back.",
+		Errors: []rest.Failure{
+			rest.OnStatus(ErrCallback, http.StatusUnprocessableEntity),
+			tooMany("public.general"),
+		},
+	}, anyone(a, a.kycCalled))
+}
+
+func (a *API) kycCalled(ctx context.Context, who visitor, in kycCallback) (rest.None, error) {
+	if a.KYC == nil {
+		return rest.None{}, ErrCallback
+	}
+	if err := a.Accounts.Limit(ctx, account.FlowKYC, who.Client); err != nil {
+		return rest.None{}, err
+	}
+	return rest.None{}, a.KYC.Called(ctx, in.Body, in.Signature, string(in.Verification))
+}

@@ -1,0 +1,25 @@
+package identity
+
+import (
+	"net/http"
+	"slices"
+	"testing"
+)
+
+// Whatever a browser or a client sends: a language that mails have, or none.
+func FuzzLanguage(f *testing.F) {
+	for _, seed := range []string{
+		"", "ru", "ru-RU,ru;q=0.9,en;q=0.8", "*", "de;q=0", "x-klingon", "en;q=2", "sr-Latn-RS", ",,;;", "ru\x00", "ru_RU", "i-default",
+	} {
+		f.Add(seed)
+	}
+	a := &API{Config: Config{Languages: []string{"en", "ru"}}}
+	f.Fuzz(func(t *testing.T, sent string) {
+		r := &http.Request{Header: http.Header{"Accept-Language": {sent}}}
+		for _, got := range []string{a.accepted(r), a.language(sent)} {
+			if got != "" && !slices.Contains(a.Languages, got) {
+				t.Errorf("%q: got %q", sent, got)
+			}
+		}
+	})
+}

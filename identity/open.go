@@ -1,0 +1,47 @@
+package identity
+
+import (
+	"context"
+	"fmt"
+
+	"barong/internal/account"
+	"barong/internal/rest"
+	"barong/internal/session"
+	"barong/internal/view"
+)
+
+// welcome is the answer that opens a session: whose account it is, with the CSRF token, and
+// the session cookie (identity 5.2).
+type welcome = rest.With[view.UserWithFullInfo]
+
+// open starts a session of u, in place of the one that the browser came with.
+func (a *API) open(ctx context.Context, who visitor, u account.SignedIn) (welcome, error) {
+	out, err := a.show(ctx, u.User)
+	if err != nil {
+		return out, err
+	}
+	cookie, s, err := a.Sessions.Open(ctx, session.Opening{
+		UID: u.UID, Generation: u.SessionGeneration, IP: who.IP, UserAgent: who.UserAgent, Replaces: who.cookie,
+	}, a.Now())
+	if err != nil {
+		return out, fmt.Errorf("open session: %w", err)
+	}
+	out.Body.CSRFToken = s.CSRFToken
+	out.SetCookie, out.SetCookies = a.setCookie(cookie), []string{a.setDevice(u.Device)}
+	return out, nil
+}
+
+// openHere is open for who needed no password to prove to be u: the device is known from now on.
+func (a *API) openHere(ctx context.Context, who visitor, u account.User) (welcome, error) {
+	return a.open(ctx, who, account.SignedIn{User: u, Device: a.Accounts.RememberDevice(who.device, u.UID)})
+}
+
+// show is the answer that shows u and opens nothing.
+func (a *API) show(ctx context.Context, u account.User) (out welcome, err error) {
+	labels, err := a.Users.Labels(ctx, u.UID)
+	if err != nil {
+		return out, fmt.Errorf("load labels: %w", err)
+	}
+	out.Body = view.UserWithFullInfoOf(u, labels)
+	return out, nil
+}

@@ -1,0 +1,56 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"barong/internal/account"
+	"barong/internal/rest"
+)
+
+// errPasswordsDiffer says that the new password was not given twice.
+var errPasswordsDiffer = errors.New("identity: the passwords differ")
+
+type resetPassword struct {
+	Token    string `name:"reset_password_token" rule:"required,nonblank" in:"body" missing:"identity.user.missing_pass_token" doc:"From the mail."`
+	Password string `name:"password" rule:"required,nonblank" in:"body"`
+	Confirm  string `name:"confirm_password" rule:"required,nonblank" in:"body" doc:"The same again."`
+	Lang     string `name:"lang" doc:"Language of mails, where the account says none: en or ru."`
+}
+
+func (a *API) password(g *rest.Group) {
+	rest.Add(g, rest.Op{
+		Method: http.MethodPost, Path: "/generate_code", Status: http.StatusCreated,
+		Summary: "Ask for a mail that lets you set a new password; the answer is the same whether there is such an account or not.",
+		Errors:  append([]rest.Failure{tooMany("identity.user")}, captchaFailures()...),
+	}, anyone(a, a.sendReset))
+	rest.Add(g, rest.Op{
+		Method: http.MethodPost, Path: "/confirm_code", Status: http.StatusCreated,
+		Summary: "Set a new password by a mailed link; ends every session.",
+		Errors: append([]rest.Failure{
+			rest.On(errPasswordsDiffer, http.StatusUnprocessableEntity, "identity.user.passwords_doesnt_match"),
+			rest.On(account.ErrUtilizedToken, http.StatusUnprocessableEntity, "identity.user.utilized_token"),
+			rest.Rules("password.too_long", "password.requirements", "password.weak"),
+			tooMany("identity.user"),
+		}, linkFailures()...),
+	}, anyone(a, a.resetPassword))
+}
+
+func (a *API) sendReset(ctx context.Context, who visitor, in mailRequest) (rest.None, error) {
+	if err := a.human(ctx, CaptchaReset, in.Captcha); err != nil {
+		return rest.None{}, err
+	}
+	return rest.None{}, a.Accounts.SendReset(ctx, account.MailRequest{
+		Email: in.Email, Language: a.language(in.Lang), Client: who.Client,
+	})
+}
+
+func (a *API) resetPassword(ctx context.Context, who visitor, in resetPassword) (rest.None, error) {
+	if in.Password != in.Confirm {
+		return rest.None{}, errPasswordsDiffer
+	}
+	return rest.None{}, badLink(a.Accounts.ResetPassword(ctx, account.Reset{
+		Token: in.Token, Password: in.Password, Language: a.language(in.Lang), Client: who.Client,
+	}))
+}

@@ -1,0 +1,164 @@
+package identity_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	resets = "/api/v2/identity/users/password/"
+	fresh  = "Gol4aid1" // another strong one (6.5)
+)
+
+// resetLink asks for a mail and returns its token; time moves on, so that it may again.
+func (w *world) resetLink() string {
+	w.t.Helper()
+	w.now = w.now.Add(2 * time.Minute)
+	w.news()
+	w.browser().JSON(w.t, "POST", resets+"generate_code", body{"email": email}).Want(w.t, 201, `201`)
+	jwt, _ := w.link()
+	return jwt
+}
+
+func newPassword(jwt, password string) body {
+	return body{"reset_password_token": jwt, "password": password, "confirm_password": password}
+}
+
+// 14.3 #45, #46; 9.14, ID5: the answer is the same whoever asks; W-I10: banned and deleted
+// users are mailed nothing.
+func TestSendReset(t *testing.T) {
+	w := newWorld(t)
+	u := w.user(email, 1)
+	w.user("pending@barong.io", 0)
+	w.state(w.user("banned@barong.io", 1).UID, "banned")
+	w.state(w.user("deleted@barong.io", 1).UID, "deleted")
+	w.news()
+	c := w.browser()
+	for address, mailed := range map[string]int{
+		" Trader@barong.io ": 1, "pending@barong.io": 1, "banned@barong.io": 0, "deleted@barong.io": 0,
+		"nobody@barong.io": 0, "no address": 0,
+	} {
+		c.JSON(t, "POST", resets+"generate_code", body{"email": address}).Want(t, 201, `201`)
+		news := w.news()
+		if len(news) != mailed || mailed == 1 && news[0].Name != "system.user.password.reset.token" {
+			t.Errorf("%q: events %q, want %d", address, names(news), mailed)
+		}
+	}
+	diff(t, w.activities(u.UID), []string{"password request password reset succeed"})
+
+	c.JSON(t, "POST", resets+"generate_code", body{}).WantTokens(t, 400, "identity.user.missing_email", "identity.user.empty_email")
+	c.JSON(t, "POST", resets+"generate_code", body{"email": ""}).WantTokens(t, 400, "identity.user.empty_email")
+	c.JSON(t, "POST", resets+"generate_code", body{"email": []int{1}}).WantTokens(t, 422, "invalid")
+	c.JSON(t, "POST", resets+"generate_code", body{"email": email, "captcha_response": []int{1}}).WantTokens(t, 422, "invalid")
+}
+
+// 14.3 #47, #54; 9.15, D11, W-I7: the password is new, and every session has ended.
+func TestResetPassword(t *testing.T) {
+	w := newWorld(t)
+	u := w.user(email, 1)
+	c := w.browser()
+	_, one := w.opened(c.JSON(t, "POST", sessions, credentials()), 201)
+	_, two := w.opened(c.JSON(t, "POST", sessions, credentials()), 201)
+	w.resetLink()
+	jwt := w.resetLink() // 14.3 #47: the newest of two
+	before := w.activities(u.UID)
+	a := c.JSON(t, "POST", resets+"confirm_code", with(newPassword(jwt, fresh), "lang", "ru"))
+	a.Want(t, 201, `201`)
+	closed(t, a)
+	news := w.news()
+	diff(t, names(news), []string{"model.user.updated", "system.user.password.reset"})
+	diff(t, []string{news[1].Language, member(t, news[1], "domain")}, []string{"ru", "exchange.example"})
+	diff(t, w.activities(u.UID), append(before, "password password reset succeed"))
+	diff(t, []bool{w.ended(one), w.ended(two)}, []bool{true, true})
+	c.JSON(t, "POST", sessions, credentials()).WantTokens(t, 401, "identity.session.invalid_params")
+	w.opened(c.JSON(t, "POST", sessions, body{"email": email, "password": fresh}), 201)
+	// 9.15: the old password may be the new one.
+	c.JSON(t, "POST", resets+"confirm_code", newPassword(w.resetLink(), fresh)).Want(t, 201, `201`)
+}
+
+// 14.3 #48 under a decision of package account: mail arrives late and out of order, so the
+// newest three links of a user work, and all of them are void once one was used.
+func TestEarlierResetLinks(t *testing.T) {
+	w := newWorld(t)
+	w.user(email, 1)
+	c := w.browser()
+	var links []string
+	for range 4 {
+		links = append(links, w.resetLink())
+	}
+	c.JSON(t, "POST", resets+"confirm_code", newPassword(links[0], fresh)).WantTokens(t, 422, "identity.user.utilized_token")
+	c.JSON(t, "POST", resets+"confirm_code", newPassword(links[1], fresh)).Want(t, 201, `201`)
+	for _, jwt := range links[1:] {
+		c.JSON(t, "POST", resets+"confirm_code", newPassword(jwt, fresh)).WantTokens(t, 422, "identity.user.utilized_token")
+	}
+}
+
+// 14.3 #49, #52 under D2 (400, not 422), #53, #55, #56; 9.15, W-I10.
+func TestResetPasswordRefusals(t *testing.T) {
+	all := func(password string) func(*world, string) body {
+		return func(_ *world, jwt string) body { return newPassword(jwt, password) }
+	}
+	set := func(name string, value any) func(*world, string) body {
+		return func(_ *world, jwt string) body { return with(newPassword(jwt, fresh), name, value) }
+	}
+	for name, c := range map[string]struct {
+		sent   func(w *world, jwt string) body
+		status int
+		tokens []string
+		note   string // of the activity
+	}{
+		"all blank (14.3 #52, D2)": {func(*world, string) body { return newPassword("", "") }, 400, []string{
+			"identity.user.empty_reset_password_token", "identity.user.empty_password", "identity.user.empty_confirm_password"}, ""},
+		"nothing (D2)": {func(*world, string) body { return body{} }, 400, []string{
+			"identity.user.missing_pass_token", "identity.user.empty_reset_password_token",
+			"identity.user.missing_password", "identity.user.empty_password",
+			"identity.user.missing_confirm_password", "identity.user.empty_confirm_password"}, ""},
+		"no text":              {set("reset_password_token", []int{1}), 422, []string{"invalid"}, ""},
+		"no token (14.3 #53)":  {set("reset_password_token", "invalid"), 422, []string{"jwt.decode_and_verify.segments"}, ""},
+		"different (14.3 #56)": {set("confirm_password", "Gol4aid2"), 422, []string{"identity.user.passwords_doesnt_match"}, ""},
+		"no shape (14.3 #55)":  {all("Simple"), 422, []string{"password.requirements"}, "password.requirements"},
+		"weak":                 {all("Password1"), 422, []string{"password.weak"}, "password.weak"},
+		"too long (W-I18)":     {all("Tecohvi0" + strings.Repeat("xY3!z", 13)), 422, []string{"password.too_long"}, "password.too_long"},
+		"after its life (14.3 #49)": {func(w *world, jwt string) body {
+			w.now = w.now.Add(time.Hour + 10*time.Second)
+			return newPassword(jwt, fresh)
+		}, 422, []string{"jwt.decode_and_verify.expired"}, ""},
+		"banned meanwhile (W-I10)": {func(w *world, jwt string) body { w.byEmail("banned"); return newPassword(jwt, fresh) },
+			422, []string{"identity.user.utilized_token"}, ""},
+		"a confirmation token": {func(w *world, _ string) body {
+			w.byEmail("pending")
+			w.browser().JSON(w.t, "POST", emails+"generate_code", body{"email": email}).Want(w.t, 201, `201`)
+			jwt, _ := w.link()
+			return newPassword(jwt, fresh)
+		}, 422, []string{"jwt.decode_and_verify.raised"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			u := w.user(email, 1)
+			jwt := w.resetLink()
+			before := w.activities(u.UID)
+			sent := c.sent(w, jwt)
+			w.news()
+			a := w.browser().JSON(t, "POST", resets+"confirm_code", sent)
+			a.WantTokens(t, c.status, c.tokens...)
+			closed(t, a)
+			diff(t, names(w.news()), []string{})
+			if c.note != "" {
+				before = append(before, `password password reset failed {"reason":"`+c.note+`"}`)
+			}
+			diff(t, w.activities(u.UID), before)
+			if digest := w.reload(u.UID).PasswordDigest; digest != "#"+password {
+				t.Errorf("the password changed to %s", digest)
+			}
+			if c.note != "" { // the link still works
+				w.browser().JSON(t, "POST", resets+"confirm_code", newPassword(jwt, fresh)).Want(t, 201, `201`)
+			}
+		})
+	}
+	w := newWorld(t)
+	w.user(email, 1)
+	w.browser().JSON(t, "POST", resets+"confirm_code?password="+fresh+"&confirm_password="+fresh, // D19
+		body{"reset_password_token": "x"}).WantTokens(t, 400, "identity.user.missing_password", "identity.user.empty_password",
+		"identity.user.missing_confirm_password", "identity.user.empty_confirm_password")
+}

@@ -1,0 +1,378 @@
+package identity_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pquerna/otp/totp"
+	"pgregory.net/rapid"
+
+	"barong/authz"
+	"barong/internal/account"
+	"barong/internal/audit"
+	"barong/internal/feed"
+	"barong/internal/limit"
+	"barong/internal/token"
+	"barong/policy"
+)
+
+// Whatever is asked in whatever order: a session is given to nobody whose account may not act,
+// and to nobody without the second factor that is on; a mailed link works once, in its time,
+// for its purpose and its account as it was; and a session that was to end is refused.
+//
+// The endpoints run over the services and the decision that production wires, with every
+// limiter off. A model says after each step who must be let in and which sessions stand.
+func TestNoSequenceOpensWhatIsClosed(t *testing.T) {
+	town := newTown(t)
+	rapid.Check(t, func(t *rapid.T) {
+		m := town.founded(t)
+		t.Repeat(map[string]func(*rapid.T){
+			"sign up": m.signUp, "sign in": m.signIn, "sign in once more": m.signIn, "auth0": m.auth0,
+			"ask for a confirmation": m.askConfirmation, "confirm": m.confirm, "confirm again": m.confirm,
+			"ask for a reset": m.askReset, "reset": m.reset, "reset again": m.reset,
+			"second factor on": m.secondFactorOn, "second factor off": m.secondFactorOff,
+			"state by staff": m.stateByStaff, "second factor off by staff": m.secondFactorOffByStaff,
+			"e-mail by staff": m.emailByStaff, "role by staff": m.roleByStaff, "label": m.label,
+			"sign out": m.signOut, "sign out everywhere": m.signOutEverywhere, "revoke": m.revoke,
+			"wait": m.wait,
+			"":     m.holds,
+		})
+	})
+}
+
+// town is what all runs of the property share: the service, and one superadmin.
+type town struct {
+	*world
+	rest    http.Handler
+	gate    http.Handler
+	feed    *feed.Follower
+	minter  *token.Minter
+	staff   account.Actor
+	foreign string // a mail token of another installation
+	founds  int
+}
+
+const otherRole = "support"
+
+func newTown(t *testing.T) *town {
+	t.Helper()
+	w := newWorld(t)
+	clock := func() time.Time { return w.now }
+	for _, role := range []string{otherRole, account.RoleSuperadmin} {
+		w.must(w.db.AddPermission(t.Context(), &policy.Permission{
+			Action: policy.Accept, Role: role, Verb: "ALL", Path: "api/v2",
+		}))
+	}
+	w.must(w.holder.Refresh(t.Context(), w.db))
+	w.account.Mail, w.account.Limits.Off = w.keys, true
+	w.svc = account.NewService(w.account, w.db, quick{}, new(limit.Memory), clock)
+	w.api.Auth0 = &w.auth0
+	boss, err := w.svc.CreateUser(t.Context(), account.NewUser{
+		Email: "boss@example.com", Password: password, Role: account.RoleSuperadmin, Level: 1, Operator: true,
+	})
+	w.must(err)
+
+	town := &town{world: w, rest: w.server(), staff: account.Actor{UID: boss.UID, Role: boss.Role}}
+	head, err := w.db.Head(t.Context())
+	w.must(err)
+	directory := account.NewDirectory(account.DirectoryConfig{}, w.db, clock)
+	town.feed = feed.NewFollower(w.db, feed.FollowerConfig{}, clock, nil)
+	town.feed.Subscribe(w.sessions.Apply)
+	town.feed.Subscribe(directory.Apply)
+	town.feed.Start(head)
+	town.minter, err = token.NewMinter(w.keys, token.DefaultConfig())
+	w.must(err)
+	config := authz.DefaultConfig()
+	config.PolicyMaxStale = 1 << 60 // nothing changes it
+	decider, err := authz.New(authz.Parts{
+		Rules: w.holder, Feed: town.feed, Sessions: w.sessions, Accounts: directory, Tokens: town.minter,
+		Activities: unwritten{}, Now: clock,
+	}, config)
+	w.must(err)
+	town.gate = decider.Forward()
+
+	keys := token.DefaultKeysConfig()
+	keys.Algorithm = token.EdDSA
+	elsewhere, err := token.OpenKeys(t.Context(), newWorld(t).db, keys, clock)
+	w.must(err)
+	town.foreign, err = elsewhere.MintMail(token.MailClaims{
+		Purpose: token.Reset, UID: boss.UID, Email: boss.Email, ID: strings.Repeat("0", 20),
+	}, w.now)
+	w.must(err)
+	return town
+}
+
+type unwritten struct{}
+
+func (unwritten) Record(audit.Activity) bool { return true }
+func (unwritten) Fold(string, string) bool   { return false }
+
+// model is what one run must lead to: people, their sessions, and what was mailed to them.
+type model struct {
+	*town
+	emails   []string
+	people   []*person
+	sessions []*opened
+	links    []*link
+	bearers  []string
+}
+
+// person is one account. What labels and staff say gives the state.
+type person struct {
+	uid, email, role string
+	password         string // "" when nobody knows it
+	labels           map[string]string
+	byStaff          string // the state that staff gave, "" for the labels'
+	secret           string // of the second factor, "" when it is off
+	step             int64  // of the newest accepted code
+	codes            []string
+}
+
+func (p *person) state() string {
+	switch {
+	case p.byStaff != "":
+		return p.byStaff
+	case p.labels["lock"] != "":
+		return account.StateLocked
+	case p.labels["delete"] != "":
+		return account.StateDeleted
+	case p.labels["ban"] != "":
+		return account.StateBanned
+	case p.labels["email"] == "verified":
+		return account.StateActive
+	}
+	return account.StatePending
+}
+
+func (p *person) mayAct() bool { return account.MayAct(p.state()) }
+
+// opened is a session that somebody was given.
+type opened struct {
+	of              *person
+	cookie          string
+	since, lastUsed time.Time
+	over            bool
+}
+
+// link is what was mailed, or made up to look like it.
+type link struct {
+	of             *person // nil for what must never work
+	purpose, email string
+	jwt            string
+	expires        time.Time
+	void           bool
+}
+
+// founded begins a run with addresses that nobody has.
+func (w *town) founded(t *rapid.T) *model {
+	w.founds++
+	w.news()
+	m := &model{town: w}
+	for n := range 3 {
+		m.emails = append(m.emails, fmt.Sprintf("p%d-%d@example.com", w.founds, n))
+	}
+	m.links = append(m.links, &link{jwt: w.foreign, purpose: token.Reset}, &link{jwt: "a.b.c"})
+	for range 2 {
+		m.signUp(t)
+	}
+	for n := range m.sessions {
+		if o := m.sessions[n]; !o.over && rapid.Bool().Draw(t, "second factor") {
+			m.secondFactor(t, o, m.rightCode)
+		}
+	}
+	return m
+}
+
+func (m *model) byEmail(email string) *person {
+	for _, p := range m.people {
+		if p.email == email {
+			return p
+		}
+	}
+	return nil
+}
+
+// anyone draws a person; there must be one.
+func (m *model) anyone(t *rapid.T) *person {
+	if len(m.people) == 0 {
+		t.Skip("nobody has signed up")
+	}
+	return rapid.SampledFrom(m.people).Draw(t, "person")
+}
+
+// signedIn draws a session that stands.
+func (m *model) signedIn(t *rapid.T) *opened {
+	standing := slices.DeleteFunc(slices.Clone(m.sessions), func(o *opened) bool { return o.over })
+	if len(standing) == 0 {
+		t.Skip("nobody is signed in")
+	}
+	return rapid.SampledFrom(standing).Draw(t, "session")
+}
+
+func (m *model) email(t *rapid.T) string { return rapid.SampledFrom(m.emails).Draw(t, "e-mail") }
+
+var chosen = []string{"Tecohvi0", "Quooph7ei", "Zaem3ohgh"}
+
+// code draws a one-time code for p: of now, one that was used, one of long ago, or none, and
+// says whether it must be accepted.
+func (m *model) code(t *rapid.T, p *person) (code string, good bool, step int64) {
+	kind := rapid.SampledFrom([]string{"right", "right", "right", "right", "used", "used", "old", "none", "blank", "letters"}).Draw(t, "code")
+	if p == nil || p.secret == "" {
+		return map[string]string{"right": "123456", "letters": "abcdef"}[kind], false, 0
+	}
+	at := func(now time.Time) string { return p.code(t, now) }
+	switch kind {
+	case "right":
+		code = at(m.now)
+	case "used":
+		if len(p.codes) > 0 {
+			code = rapid.SampledFrom(p.codes).Draw(t, "which")
+		}
+	case "old":
+		code = at(m.now.Add(-time.Hour))
+	case "blank":
+		code = " "
+	case "letters":
+		code = "abcdef"
+	}
+	for s := int64(-1); s <= 1; s++ { // RFC 6238 §5.2: one step of skew
+		if moment := m.now.Add(time.Duration(s) * 30 * time.Second); code == at(moment) {
+			step = moment.Unix() / 30
+		}
+	}
+	return code, step > p.step, step
+}
+
+// code is that of p's authenticator app.
+func (p *person) code(t *rapid.T, now time.Time) string {
+	c, err := totp.GenerateCode(p.secret, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func (m *model) rightCode(t *rapid.T, p *person) (code string, good bool, step int64) {
+	return p.code(t, m.now), true, m.now.Unix() / 30
+}
+
+// used notes that a code of p was accepted.
+func (p *person) used(code string, step int64) { p.step, p.codes = step, append(p.codes, code) }
+
+// post asks an identity endpoint, perhaps from a browser that holds a session.
+func (m *model) post(t *rapid.T, path string, in body) (a answer, with *opened) {
+	if len(m.sessions) > 0 && rapid.IntRange(0, 3).Draw(t, "with a cookie") == 0 {
+		with = rapid.SampledFrom(m.sessions).Draw(t, "whose")
+	}
+	return m.ask(t, http.MethodPost, path, in, with), with
+}
+
+type answer struct {
+	status int
+	body   string
+	cookie string
+}
+
+func (m *model) ask(t *rapid.T, method, path string, in body, with *opened) answer {
+	text, err := json.Marshal(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest(method, "/api/v2/identity/"+path, strings.NewReader(string(text)))
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("User-Agent", agent)
+	if with != nil {
+		r.AddCookie(&http.Cookie{Name: "_barong_session", Value: with.cookie})
+	}
+	rec := httptest.NewRecorder()
+	m.rest.ServeHTTP(rec, r)
+	a := answer{status: rec.Code, body: rec.Body.String()}
+	for _, c := range rec.Result().Cookies() {
+		if c.Name == "_barong_session" {
+			a.cookie = c.Value
+		}
+	}
+	m.collect(t)
+	return a
+}
+
+// collect takes in who is new and what was mailed.
+func (m *model) collect(t *rapid.T) {
+	for _, p := range m.people {
+		if p.uid == "" {
+			u, err := m.db.UserByEmail(m.t.Context(), p.email)
+			m.must(err)
+			p.uid = u.UID
+		}
+	}
+	for _, e := range m.news() {
+		if !strings.HasSuffix(e.Name, ".token") {
+			continue
+		}
+		l := &link{jwt: member(m.t, e, "token"), purpose: token.Confirmation}
+		if strings.Contains(e.Name, "reset") {
+			l.purpose = token.Reset
+		}
+		c, err := m.keys.VerifyMail(l.jwt, l.purpose, m.now)
+		if err != nil {
+			t.Fatalf("a link was mailed that does not verify: %v", err)
+		}
+		l.email, l.expires = c.Email, c.Expires
+		if l.of = m.byEmail(c.Email); l.of != nil && l.of.uid != c.UID {
+			t.Fatalf("a link for %s was mailed to %s", c.UID, c.Email)
+		}
+		if _, err := m.minter.Verify(l.jwt, m.now); !errors.Is(err, token.ErrInvalid) {
+			t.Fatalf("a mail token as bearer token: %v, want ErrInvalid", err)
+		}
+		m.links = append(m.links, l)
+	}
+}
+
+// judge holds an answer against whether it must open a session for p, and notes the session.
+func (m *model) judge(t *rapid.T, a answer, with *opened, want bool, p *person) {
+	if (a.cookie != "") != want || strings.Contains(a.body, "csrf_token") != want || want && a.status >= 300 {
+		t.Fatalf("answered %d %s, opened a session: %v; want %v", a.status, a.body, a.cookie != "", want)
+	}
+	if !want {
+		return
+	}
+	if with != nil {
+		with.over = true // a session in its place (W-I6)
+	}
+	m.sessions = append(m.sessions, &opened{of: p, cookie: a.cookie, since: m.now, lastUsed: m.now})
+}
+
+// end ends the sessions of p but one.
+func (m *model) end(p *person, but *opened) {
+	for _, o := range m.sessions {
+		if o.of == p && o != but {
+			o.over = true
+		}
+	}
+}
+
+// void makes links of p useless; "" is every purpose.
+func (m *model) void(p *person, purpose string) {
+	for _, l := range m.links {
+		if l.of == p && (purpose == "" || l.purpose == purpose) {
+			l.void = true
+		}
+	}
+}
+
+// change lets a change of p have what follows from a state that may not act.
+func (m *model) change(p *person, change func()) {
+	before := p.mayAct()
+	change()
+	if before && !p.mayAct() {
+		m.end(p, nil)
+		m.void(p, token.Reset)
+	}
+}

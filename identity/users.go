@@ -1,0 +1,54 @@
+package identity
+
+import (
+	"context"
+	"net/http"
+
+	"barong/internal/account"
+	"barong/internal/rest"
+)
+
+type signUp struct {
+	Email    string            `name:"email" rule:"required,nonblank"`
+	Password string            `name:"password" rule:"required,nonblank" in:"body"`
+	Username *string           `name:"username" doc:"4 to 12 letters and digits."`
+	RefID    *string           `name:"refid" doc:"uid of the user who recommended us."`
+	Captcha  rest.TextOrObject `name:"captcha_response" in:"body"`
+	Data     *string           `name:"data" doc:"Text of a JSON object of the client's own, at most 1024 characters; its member language is that of mails."`
+	Lang     string            `name:"lang" doc:"Language of mails, where data says none: en or ru."`
+}
+
+func (a *API) users(g *rest.Group) {
+	rest.Add(g, rest.Op{
+		Method: http.MethodPost, Status: http.StatusCreated,
+		Summary: "Sign up; the answer sets the session cookie and holds the CSRF token.",
+		Errors: append([]rest.Failure{
+			rest.On(account.ErrReferralFormat, http.StatusUnprocessableEntity, "identity.user.invalid_referral_format"),
+			rest.On(account.ErrReferralUnknown, http.StatusUnprocessableEntity, "identity.user.referral_doesnt_exist"),
+			rest.Rules("data.too_long", "data.invalid_format", "role.doesnt_exist", "email.invalid", "email.taken",
+				"username.too_short", "username.too_long", "username.invalid", "username.taken",
+				"password.too_long", "password.requirements", "password.weak"),
+			tooMany("identity.user"),
+		}, captchaFailures()...),
+	}, sameSite(a, a.signUp))
+}
+
+func (a *API) signUp(ctx context.Context, who visitor, in signUp) (out welcome, err error) {
+	unproved, err := a.humanOrUnproved(ctx, in.Captcha)
+	if err != nil {
+		return out, err
+	}
+	u, err := a.Accounts.SignUp(ctx, account.SignUp{
+		Email: in.Email, Password: in.Password, Username: in.Username, Data: in.Data, RefID: in.RefID,
+		Unproved: unproved, Language: a.language(in.Lang), Client: who.Client,
+	})
+	if err != nil {
+		return out, err
+	}
+	return a.openHere(ctx, who, u)
+}
+
+// tooMany is the answer to somebody who must wait.
+func tooMany(resource string) rest.Failure {
+	return rest.On(account.ErrTooManyAttempts, http.StatusTooManyRequests, resource+".too_many_requests").After(wait)
+}

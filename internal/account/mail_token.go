@@ -1,0 +1,146 @@
+package account
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"time"
+
+	"barong/internal/event"
+	"barong/internal/secret"
+	"barong/internal/token"
+)
+
+// MailTokens signs and checks the tokens of mailed links; token.Keys is one.
+type MailTokens interface {
+	MintMail(c token.MailClaims, now time.Time) (jwt string, err error)
+	// VerifyMail's errors are *token.MailError.
+	VerifyMail(jwt, purpose string, now time.Time) (token.MailClaims, error)
+	// MailLifetime is how long they live.
+	MailLifetime() time.Duration
+}
+
+// A MailToken remembers a mailed link that still works: its token alone opens nothing.
+type MailToken struct {
+	// Hash is SHA-256 over purpose, uid, e-mail and jti: what was mailed for another of
+	// these is another link, and whoever reads the table can use none.
+	Hash      [32]byte
+	UserUID   string
+	Purpose   string // of token.MailClaims
+	ExpiresAt time.Time
+	CreatedAt time.Time // the store's
+}
+
+// MailTokenStore keeps mail tokens until they are used or expire.
+type MailTokenStore interface {
+	// MailToken loads one that has not expired at now; ErrNotFound.
+	MailToken(ctx context.Context, hash [32]byte, now time.Time) (MailToken, error)
+	// AddMailToken inserts m and, when keep is above 0, removes all but the newest keep of
+	// the same user and purpose. ErrNotFound without the user, ErrTaken for the hash.
+	AddMailToken(ctx context.Context, m MailToken, keep int) error
+	// UseMailToken removes one and reports whether it was there and had not expired at now:
+	// of two uses one wins.
+	UseMailToken(ctx context.Context, hash [32]byte, now time.Time) (bool, error)
+	// DeleteMailTokens removes a user's of a purpose, "" for all; no error when there is none.
+	DeleteMailTokens(ctx context.Context, uid, purpose string) error
+}
+
+// Purposes of mailed links.
+const (
+	purposeConfirmation = token.Confirmation
+	purposeReset        = token.Reset
+)
+
+// liveResets is how many reset links of a user work at once: mail arrives late and out of
+// order, and the owner opens any of what came.
+const liveResets = 3
+
+// mailTokenHash names the link of c in the store. The parts are of ours and hold no zero
+// byte: a uid and a folded address that passed its syntax.
+func mailTokenHash(c token.MailClaims) [32]byte {
+	return sha256.Sum256([]byte(c.Purpose + "\x00" + c.UID + "\x00" + c.Email + "\x00" + c.ID))
+}
+
+// mailLink makes a link for u that works once, and announces it for mailing, in tx.
+func (s *Service) mailLink(ctx context.Context, tx Tx, u User, purpose string, w wish) error {
+	now := s.now()
+	c := token.MailClaims{
+		Purpose: purpose, UID: u.UID, Email: u.Email, ID: secret.Hex(10),
+		Expires: now.Add(s.cfg.Mail.MailLifetime()).Truncate(time.Second).UTC(),
+	}
+	text, err := s.cfg.Mail.MintMail(c, now)
+	if err != nil {
+		return fmt.Errorf("mint mail token: %w", err)
+	}
+	announce, keep := event.ConfirmationToken, 0
+	if purpose == purposeReset {
+		announce, keep = event.ResetToken, liveResets
+	}
+	m := MailToken{Hash: mailTokenHash(c), UserUID: u.UID, Purpose: purpose, ExpiresAt: c.Expires}
+	if err := tx.AddMailToken(ctx, m, keep); err != nil {
+		return fmt.Errorf("keep mail token: %w", err)
+	}
+	return tx.Emit(ctx, announce(s.notice(u, w), text))
+}
+
+// A MailRequest asks for a mail with a link.
+type MailRequest struct {
+	Email    string
+	Language string // as the edge understood the request, "" when it said none
+	Client
+}
+
+// mailOnRequest lets send write a mail to whoever has the address, within the limits (W-I11).
+func (s *Service) mailOnRequest(
+	ctx context.Context, in MailRequest, purpose string, send func(Tx, User) error,
+) error {
+	if err := s.spend(ctx, s.byNetwork(FlowMail, in.Client)); err != nil {
+		return err
+	}
+	if err := s.spend(ctx, s.byMail(purpose, in.Email)...); errors.Is(err, ErrTooManyAttempts) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	err := s.update(ctx, func(tx Tx) error {
+		u, err := tx.UserByEmail(ctx, in.Email)
+		if errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return send(tx, u)
+	})
+	if err != nil {
+		return fmt.Errorf("send %s mail: %w", purpose, err)
+	}
+	return nil
+}
+
+// atLeast makes f take Config.FailureFloor, so that its time tells nothing.
+func (s *Service) atLeast(ctx context.Context, f func() error) error {
+	began := s.now()
+	err := f()
+	s.evenOut(ctx, began)
+	return err
+}
+
+// evenOut waits until a whole number of floors has gone since began. On a busy machine work
+// takes longer than one; what it then took more for some than for others is still covered.
+func (s *Service) evenOut(ctx context.Context, began time.Time) {
+	floor := s.cfg.FailureFloor
+	s.sleep(ctx, floor-s.now().Sub(began)%floor)
+}
+
+// noMail is the MailTokens of a service that sends none.
+type noMail struct{}
+
+var errNoMail = errors.New("account: no mail tokens are configured")
+
+func (noMail) MintMail(token.MailClaims, time.Time) (string, error) { return "", errNoMail }
+func (noMail) VerifyMail(string, string, time.Time) (token.MailClaims, error) {
+	return token.MailClaims{}, errNoMail
+}
+func (noMail) MailLifetime() time.Duration { return 0 }

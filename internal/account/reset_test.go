@@ -1,0 +1,287 @@
+package account_test
+
+import (
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"barong/internal/account"
+	"barong/internal/limit"
+	"barong/internal/secret"
+	"barong/internal/store/storetest"
+	"barong/internal/token"
+)
+
+const otherPassword = "ZahSh8ei"
+
+func (w *world) askReset(email string) {
+	w.t.Helper()
+	w.must(w.svc.SendReset(w.t.Context(), account.MailRequest{Email: email, Client: browser}))
+	w.now = w.now.Add(time.Minute) // W-I11
+}
+
+func (w *world) resetLink(email string) string {
+	w.t.Helper()
+	w.news()
+	w.askReset(email)
+	return w.link()
+}
+
+func (w *world) reset(link, password string) error {
+	return w.svc.ResetPassword(w.t.Context(), account.Reset{Token: link, Password: password, Client: browser})
+}
+
+// Identity §9.14, §9.15, §6.7, §6.8.
+func TestResetPassword(t *testing.T) {
+	w := newWorld(t, account.Config{})
+	u := w.user("a@example.com", 1)
+	w.secondFactor(u)
+	kid := w.key(u.UID, account.KindUser)
+	before := w.reload(u.UID)
+	link := w.resetLink("A@example.com")
+	told := len(w.activities(u.UID))
+	w.must(w.svc.ResetPassword(t.Context(), account.Reset{Token: link, Password: otherPassword, Language: "de", Client: browser}))
+
+	after := w.reload(u.UID)
+	if after.PasswordDigest != "new:"+otherPassword || after.SessionGeneration != before.SessionGeneration+1 {
+		t.Errorf("digest %q, generation %d after %d; want the new password, and all sessions to end",
+			after.PasswordDigest, after.SessionGeneration, before.SessionGeneration)
+	}
+	if !after.OTP || w.keyState(u.UID, kid) != account.KeyActive {
+		t.Errorf("second factor %v, key %s; want both untouched", after.OTP, w.keyState(u.UID, kid))
+	}
+	if d := cmp.Diff([]string{
+		"password request password reset succeed", "password password reset succeed",
+	}, w.activities(u.UID)[told-1:]); d != "" {
+		t.Errorf("activities (-want +got):\n%s", d)
+	}
+	news := w.news()
+	if d := cmp.Diff([]string{"model.user.updated:en", "system.user.password.reset:de"}, names(news)); d != "" {
+		t.Fatalf("events (-want +got):\n%s", d)
+	}
+	if string(news[0].Changes) != "{}" {
+		t.Errorf("changes %s, want {}: no published field is another", news[0].Changes)
+	}
+	if err := w.reset(link, otherPassword); !errors.Is(err, account.ErrUtilizedToken) {
+		t.Errorf("again: %v, want ErrUtilizedToken", err)
+	}
+	w.must(w.reset(w.resetLink("a@example.com"), otherPassword)) // the old one is allowed
+}
+
+// Who forgot the password has tried some: the new one is not held back by that.
+func TestResetForgetsFailedSignIns(t *testing.T) {
+	w := newWorld(t, account.Config{})
+	w.user("a@example.com", 1)
+	link := w.resetLink("a@example.com")
+	for range 6 {
+		_, _ = w.signIn("a@example.com", "x", "")
+	}
+	if _, err := w.signIn("a@example.com", password, ""); !errors.Is(err, account.ErrTooManyAttempts) {
+		t.Fatalf("before: %v, want TooManyAttempts", err)
+	}
+	w.must(w.reset(link, otherPassword))
+	if _, err := w.signIn("a@example.com", otherPassword, ""); err != nil {
+		t.Errorf("with the new password: %v", err)
+	}
+}
+
+// The newest three links work, and each use voids the others.
+func TestResetLinks(t *testing.T) {
+	for used := range 4 {
+		w := newWorld(t, account.Config{})
+		w.user("a@example.com", 1)
+		w.news()
+		for range 4 {
+			w.askReset("a@example.com")
+		}
+		links := w.links()
+		err := w.reset(links[used], otherPassword)
+		if void := errors.Is(err, account.ErrUtilizedToken); void != (used == 0) || !void && err != nil {
+			t.Errorf("link %d of 4: %v; want the newest three to work", used+1, err)
+		}
+		for i, link := range links {
+			err := w.reset(link, password)
+			if works := err == nil; works != (used == 0 && i == 1) {
+				t.Errorf("link %d of 4 after link %d: %v", i+1, used+1, err)
+			}
+		}
+	}
+}
+
+// Identity §9.15: the order of checks, and a refused password leaves the link.
+func TestResetPasswordRefusesPasswords(t *testing.T) {
+	w := newWorld(t, account.Config{Passwords: account.PasswordRules{Dictionary: common}})
+	u := w.user("a@example.com", 1)
+	link := w.resetLink("a@example.com")
+	for weak, want := range map[string]string{
+		"Simple": "password.requirements", "Password1": "password.weak", "": "password.blank",
+	} {
+		if d := cmp.Diff([]string{want}, tokens(w.reset(link, weak))); d != "" {
+			t.Errorf("%q (-want +got):\n%s", weak, d)
+		}
+	}
+	got := map[string]bool{}
+	for _, a := range w.activities(u.UID) {
+		got[a] = true
+	}
+	if !got[`password password reset failed {"reason":"password.weak"}`] {
+		t.Errorf("activities %v; want the refused password", got)
+	}
+	if err := w.reset(forge(t, link, func(c *token.MailClaims) { c.ID = "x" }), "Simple"); !errors.Is(err, account.ErrUtilizedToken) {
+		t.Errorf("a void link with a weak password: %v, want ErrUtilizedToken", err)
+	}
+	if err := w.reset("x", "Simple"); word(err) != "segments" {
+		t.Errorf("no token with a weak password: %v, want segments", err)
+	}
+	w.hasher.fail = secret.ErrBusy
+	if err := w.reset(link, otherPassword); !errors.Is(err, secret.ErrBusy) {
+		t.Errorf("a full pool: %v, want secret.ErrBusy", err)
+	}
+	w.hasher.fail = nil
+	w.must(w.reset(link, otherPassword))
+}
+
+// A link is bound to the account as it was (W-I10).
+func TestResetLinksGoVoid(t *testing.T) {
+	for name, change := range map[string]func(w *world, u account.User, link string) string{
+		"an unknown user": func(w *world, _ account.User, link string) string {
+			return forge(w.t, link, func(c *token.MailClaims) { c.UID = "ID404" })
+		},
+		"another user": func(w *world, _ account.User, link string) string {
+			other := w.user("b@example.com", 1)
+			return forge(w.t, link, func(c *token.MailClaims) { c.UID, c.Email = other.UID, other.Email })
+		},
+		"banned by a label": func(w *world, u account.User, link string) string {
+			w.label(u.UID, "ban", "staff", "private")
+			return link
+		},
+		"banned, and let in again": func(w *world, u account.User, link string) string {
+			w.label(u.UID, "ban", "staff", "private")
+			w.must(w.svc.RemoveLabel(w.t.Context(), u.UID, "ban", "private"))
+			return link
+		},
+		"deleted": func(w *world, u account.User, link string) string {
+			w.label(u.UID, "delete", "by_user", "private")
+			return link
+		},
+		"another address by now": func(w *world, u account.User, link string) string {
+			w.setEmail(u, "new@example.com")
+			return link
+		},
+		"another address, and back": func(w *world, u account.User, link string) string {
+			w.setEmail(u, "new@example.com")
+			w.setEmail(u, "a@example.com")
+			return link
+		},
+		"another password by now": func(w *world, u account.User, link string) string {
+			w.must(w.reset(w.resetLink("a@example.com"), otherPassword))
+			return link
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, account.Config{})
+			u := w.user("a@example.com", 1)
+			link := change(w, u, w.resetLink("a@example.com"))
+			before := w.reload(u.UID)
+			if err := w.reset(link, "Gol4aid1"); !errors.Is(err, account.ErrUtilizedToken) {
+				t.Errorf("%v, want ErrUtilizedToken", err)
+			}
+			if after := w.reload(u.UID); after.PasswordDigest != before.PasswordDigest {
+				t.Error("the password changed")
+			}
+		})
+	}
+	t.Run("an hour later", func(t *testing.T) {
+		w := newWorld(t, account.Config{})
+		w.user("a@example.com", 1)
+		link := w.resetLink("a@example.com")
+		w.now = w.now.Add(time.Hour)
+		if err := w.reset(link, otherPassword); word(err) != "expired" {
+			t.Errorf("%v, want expired", err)
+		}
+	})
+	t.Run("a confirmation link", func(t *testing.T) {
+		w := newWorld(t, account.Config{})
+		_, err := w.signUp("a@example.com")
+		w.must(err)
+		if err := w.reset(w.link(), otherPassword); word(err) != "raised" {
+			t.Errorf("%v, want raised", err)
+		}
+	})
+	t.Run("a new level leaves it", func(t *testing.T) {
+		w := newWorld(t, account.Config{})
+		u := w.user("a@example.com", 1)
+		link := w.resetLink("a@example.com")
+		w.label(u.UID, "phone", "verified", "private")
+		w.must(w.reset(link, otherPassword))
+	})
+}
+
+// setEmail changes an address as staff do.
+func (w *world) setEmail(u account.User, email string) {
+	w.t.Helper()
+	boss, err := w.db.UserByEmail(w.t.Context(), "boss@example.com")
+	if errors.Is(err, account.ErrNotFound) {
+		boss, err = w.svc.CreateUser(w.t.Context(), account.NewUser{
+			Email: "boss@example.com", Password: password, Role: account.RoleSuperadmin, Level: 1, Operator: true,
+		})
+	}
+	w.must(err)
+	w.must(w.svc.SetEmail(w.t.Context(), actor(boss), u.UID, email))
+}
+
+// Of links used at once, one and only one works, on every engine.
+func TestMailedLinksWorkOnce(t *testing.T) {
+	storetest.Engines(t, func(t *testing.T, open storetest.Opener) {
+		w := newWorldOn(t, account.Config{Limits: account.Limits{Off: true}}, open)
+		// A hasher and limits of their own: the world's hasher is not made for many.
+		svc := account.NewService(account.Config{Mail: letters{}, Limits: account.Limits{Off: true}}, w.db,
+			secret.NewHasher(2, 32), new(limit.Memory), func() time.Time { return w.now })
+		u, err := w.signUp("a@example.com")
+		w.must(err)
+		confirmation := w.link()
+		var resets []string
+		for range 3 {
+			w.askReset(u.Email)
+		}
+		resets = w.links()
+
+		var mu sync.Mutex
+		var wg sync.WaitGroup
+		confirmed, reset := 0, 0
+		for i := range 6 {
+			wg.Go(func() {
+				_, _, err := svc.ConfirmEmail(t.Context(), account.Confirmation{Token: confirmation})
+				mu.Lock()
+				defer mu.Unlock()
+				switch {
+				case err == nil:
+					confirmed++
+				case !errors.Is(err, account.ErrActiveOrUnknown) && !errors.Is(err, account.ErrUtilizedToken):
+					t.Errorf("confirm: %v", err)
+				}
+			})
+			wg.Go(func() {
+				err := svc.ResetPassword(t.Context(), account.Reset{Token: resets[i%3], Password: otherPassword})
+				mu.Lock()
+				defer mu.Unlock()
+				switch {
+				case err == nil:
+					reset++
+				case !errors.Is(err, account.ErrUtilizedToken):
+					t.Errorf("reset: %v", err)
+				}
+			})
+		}
+		wg.Wait()
+		if confirmed != 1 || reset != 1 {
+			t.Errorf("confirmed %d times, reset %d times; want once each", confirmed, reset)
+		}
+		if got := w.reload(u.UID); got.State != "active" || got.SessionGeneration != u.SessionGeneration+2 {
+			t.Errorf("state %s, generation %d; want active, and two rises", got.State, got.SessionGeneration)
+		}
+	})
+}

@@ -1,0 +1,264 @@
+package account_test
+
+import (
+	"crypto/rand"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"barong/internal/account"
+)
+
+func (w *world) auth0(email, code string) (account.SignedIn, error) {
+	return w.svc.SignInAuth0(w.t.Context(), w.vouched(account.Auth0{Email: email, OTPCode: code}))
+}
+
+// vouched completes a sign-in with a verified address and a token of its own.
+func (w *world) vouched(in account.Auth0) account.Auth0 {
+	in.EmailVerified, in.Client = ptr(true), browser
+	in.Token, in.ExpiresAt = rand.Text(), w.now.Add(time.Hour)
+	return in
+}
+
+// Identity §9.8, 14.2-16.
+func TestAuth0MakesAUser(t *testing.T) {
+	w := newWorld(t, account.Config{})
+	got, err := w.svc.SignInAuth0(t.Context(), w.vouched(account.Auth0{Email: " A@Example.com", Language: "ru"}))
+	w.must(err)
+	labels, err := w.db.Labels(t.Context(), got.UID)
+	w.must(err)
+	if got.Email != "a@example.com" || got.State != "active" || got.Level != 1 || got.Role != "member" ||
+		len(labels) != 1 || labels[0].Key != "email" || labels[0].Value != "verified" || labels[0].Scope != "private" {
+		t.Errorf("made %+v with %+v; want an active member of level 1 with one label", got.User, labels)
+	}
+	if d := cmp.Diff([]string{"session login succeed"}, w.activities(got.UID)); d != "" {
+		t.Errorf("activities (-want +got):\n%s", d)
+	}
+	if d := cmp.Diff([]string{
+		"model.user.created:en", "model.label.created:en", "model.user.updated:en", "system.session.create:ru",
+	}, names(w.news())); d != "" {
+		t.Errorf("events (-want +got):\n%s", d)
+	}
+	again, err := w.auth0("a@example.com", "")
+	if err != nil || again.UID != got.UID || again.PasswordDigest != got.PasswordDigest ||
+		again.SessionGeneration != got.SessionGeneration {
+		t.Errorf("again %+v, %v; want the same user, unchanged", again.User, err)
+	}
+}
+
+// W-I5: the provider must vouch for the address, of known users too.
+func TestAuth0WantsAVerifiedAddress(t *testing.T) {
+	w := newWorld(t, account.Config{})
+	w.user("known@example.com", 1)
+	for _, email := range []string{"known@example.com", "new@example.com"} {
+		for name, c := range map[string]struct {
+			verified *bool
+			want     error
+		}{
+			"not verified": {ptr(false), account.ErrUnverifiedEmail},
+			"not said":     {nil, account.ErrVerificationAbsent},
+		} {
+			_, err := w.svc.SignInAuth0(t.Context(), account.Auth0{Email: email, EmailVerified: c.verified})
+			if !errors.Is(err, c.want) {
+				t.Errorf("%s, %s: %v, want %v", email, name, err, c.want)
+			}
+		}
+	}
+	if _, err := w.auth0(" ", ""); !errors.Is(err, account.ErrUnverifiedEmail) {
+		t.Errorf("no address: %v, want ErrUnverifiedEmail", err)
+	}
+	if d := cmp.Diff([]string{"email.invalid"}, tokens(second(w.auth0("a@b@c", "")))); d != "" {
+		t.Errorf("an address that cannot sign up (-want +got):\n%s", d)
+	}
+	if _, err := w.db.UserByEmail(t.Context(), "new@example.com"); !errors.Is(err, account.ErrNotFound) {
+		t.Errorf("the unverified address: %v, want no user", err)
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
+
+// W-I5: steps 4 to 6 and 9 to 12 of §9.6.
+func TestAuth0KeepsStatesAndSecondFactor(t *testing.T) {
+	for state, want := range map[string]error{
+		"banned": account.ErrBanned, "deleted": account.ErrDeleted, "locked": account.ErrNotActive,
+	} {
+		for _, level := range []int{0, 1} { // with and without proof of the address
+			w := newWorld(t, account.Config{})
+			u := w.user("a@example.com", level)
+			w.put(u.UID, func(u *account.User) { u.State = state })
+			before := w.reload(u.UID)
+			if _, err := w.auth0("a@example.com", ""); !errors.Is(err, want) {
+				t.Errorf("%s at level %d: %v, want %v", state, level, err, want)
+			}
+			if d := cmp.Diff(before, w.reload(u.UID)); d != "" {
+				t.Errorf("%s at level %d: the user changed:\n%s", state, level, d)
+			}
+		}
+	}
+	w := newWorld(t, account.Config{})
+	u := w.user("a@example.com", 1)
+	code := w.secondFactor(u)
+	before := len(w.activities(u.UID))
+	for _, step := range []struct {
+		code string
+		want error
+	}{{"", account.ErrMissingOTP}, {"abcdef", account.ErrInvalidOTP}, {code(), nil}, {code(), account.ErrOTPReplay}} {
+		if _, err := w.auth0("a@example.com", step.code); !errors.Is(err, step.want) {
+			t.Errorf("code %q: %v, want %v", step.code, err, step.want)
+		}
+	}
+	if d := cmp.Diff([]string{
+		`session login::2fa failed {"reason":"OTP code is missing"}`,
+		`session login::2fa failed {"reason":"OTP code is invalid"}`,
+		"session login::2fa succeed",
+	}, w.activities(u.UID)[before:]); d != "" {
+		t.Errorf("activities (-want +got):\n%s", d)
+	}
+}
+
+// Whoever signed up with another's address keeps no way in once the owner proves it.
+func TestAuth0TakesOverAnUnprovedAccount(t *testing.T) {
+	w := newWorld(t, account.Config{})
+	squatter, err := w.signUp("a@example.com")
+	w.must(err)
+	w.secondFactor(squatter)
+	robot := w.service(squatter, "SI1")
+	own, robots := w.key(squatter.UID, account.KindUser), w.key(robot.UID, account.KindServiceAccount)
+	reset := w.resetLink("a@example.com")
+	w.must(w.svc.SendConfirmation(t.Context(), account.MailRequest{Email: "a@example.com", Client: browser}))
+	confirmation := w.link()
+	before := w.reload(squatter.UID)
+
+	recorded := len(w.activities(squatter.UID))
+	got, err := w.auth0("a@example.com", "") // no code: the second factor is the squatter's
+	w.must(err)
+	if d := cmp.Diff([]string{
+		`password password reset succeed {"reason":"Address proved by the identity provider"}`, "session login succeed",
+	}, w.activities(squatter.UID)[recorded:]); d != "" {
+		t.Errorf("activities (-want +got):\n%s", d)
+	}
+	if got.UID != squatter.UID || got.State != "active" || got.Level != 1 || got.OTP {
+		t.Errorf("signed in %+v; want active at level 1 without a second factor", got.User)
+	}
+	if got.SessionGeneration <= before.SessionGeneration || got.PasswordDigest == before.PasswordDigest {
+		t.Errorf("generation %d after %d, digest %q; want the sessions and the password to end",
+			got.SessionGeneration, before.SessionGeneration, got.PasswordDigest)
+	}
+	if _, err := w.db.TOTPSecret(t.Context(), got.UID); !errors.Is(err, account.ErrNotFound) {
+		t.Errorf("one-time code secret: %v, want ErrNotFound", err)
+	}
+	if _, err := w.db.Label(t.Context(), got.UID, "otp", "private"); !errors.Is(err, account.ErrNotFound) {
+		t.Errorf("label otp: %v, want ErrNotFound", err)
+	}
+	for holder, kid := range map[string]string{got.UID: own, robot.UID: robots} {
+		if _, err := w.db.APIKey(t.Context(), holder, kid); !errors.Is(err, account.ErrNotFound) {
+			t.Errorf("key of %s: %v, want it gone", holder, err)
+		}
+	}
+	if err := w.reset(reset, otherPassword); !errors.Is(err, account.ErrUtilizedToken) {
+		t.Errorf("the squatter's reset link: %v, want ErrUtilizedToken", err)
+	}
+	w.put(got.UID, func(u *account.User) { u.State = "pending" })
+	if _, _, err := w.confirm(confirmation); !errors.Is(err, account.ErrUtilizedToken) {
+		t.Errorf("the squatter's confirmation link: %v, want ErrUtilizedToken", err)
+	}
+}
+
+// Where no proof is asked for, an account without one may be in use: its second factor stands.
+func TestAuth0AsksActiveAccountsForTheSecondFactor(t *testing.T) {
+	w := newWorld(t, account.Config{Activation: map[string]string{}})
+	u, err := w.signUp("a@example.com")
+	w.must(err)
+	code := w.secondFactor(u)
+	if _, err := w.auth0("a@example.com", ""); !errors.Is(err, account.ErrMissingOTP) {
+		t.Errorf("without a code: %v, want ErrMissingOTP", err)
+	}
+	got, err := w.auth0("a@example.com", code())
+	if err != nil || !got.OTP || got.PasswordDigest == u.PasswordDigest {
+		t.Errorf("%+v, %v; want the second factor on, another password", got.User, err)
+	}
+	if _, err := w.db.TOTPSecret(t.Context(), u.UID); err != nil {
+		t.Errorf("one-time code secret: %v, want it kept", err)
+	}
+}
+
+// An account of which more is known than an unproved address is somebody's: staff who take the
+// proof away do not take the second factor with it.
+func TestAuth0AsksForTheSecondFactorOfWhoeverIsKnown(t *testing.T) {
+	w := newWorld(t, account.Config{})
+	u := w.user("a@example.com", 2)
+	code := w.secondFactor(u)
+	w.must(w.svc.RemoveLabel(t.Context(), u.UID, "email", "private"))
+	if got := w.reload(u.UID); got.State != "pending" {
+		t.Fatalf("state %s without the proof, want pending", got.State)
+	}
+	if _, err := w.auth0("a@example.com", ""); !errors.Is(err, account.ErrMissingOTP) {
+		t.Errorf("without a code: %v, want ErrMissingOTP", err)
+	}
+	if got, err := w.auth0("a@example.com", code()); err != nil || !got.OTP {
+		t.Errorf("%+v, %v; want the second factor on", got.User, err)
+	}
+}
+
+// A token signs in once; one that asked for the second factor first has signed nobody in yet.
+func TestAuth0TokensSignInOnce(t *testing.T) {
+	w := newWorld(t, account.Config{})
+	u := w.user("a@example.com", 1)
+	code := w.secondFactor(u)
+	known, fresh := w.vouched(account.Auth0{Email: "a@example.com"}), w.vouched(account.Auth0{Email: "new@example.com"})
+	for _, step := range []struct {
+		in   account.Auth0
+		code string
+		want error
+	}{
+		{known, "", account.ErrMissingOTP},
+		{known, code(), nil},
+		{fresh, "", nil},
+		{fresh, "", account.ErrTokenUsed},
+	} {
+		step.in.OTPCode = step.code
+		if _, err := w.svc.SignInAuth0(t.Context(), step.in); !errors.Is(err, step.want) {
+			t.Errorf("%s with code %q: %v, want %v", step.in.Email, step.code, err, step.want)
+		}
+	}
+	w.now = w.now.Add(30 * time.Minute) // within the token's life, past the code's
+	known.OTPCode = code()
+	if _, err := w.svc.SignInAuth0(t.Context(), known); !errors.Is(err, account.ErrTokenUsed) {
+		t.Errorf("again: %v, want ErrTokenUsed", err)
+	}
+	w.now = w.now.Add(time.Hour)
+	late := w.vouched(account.Auth0{Email: "new@example.com"})
+	late.ExpiresAt = w.now
+	if _, err := w.svc.SignInAuth0(t.Context(), late); !errors.Is(err, account.ErrTokenUsed) {
+		t.Errorf("a token that is over: %v, want ErrTokenUsed", err)
+	}
+}
+
+// A label of the same name that does not prove the address proves nothing.
+func TestAuth0LabelMustSayVerified(t *testing.T) {
+	w := newWorld(t, account.Config{})
+	u := w.user("a@example.com", 0)
+	w.label(u.UID, "email", "pending", "private")
+	w.label(u.UID, "email", "verified", "public")
+	got, err := w.auth0("a@example.com", "")
+	if err != nil || got.PasswordDigest == u.PasswordDigest || got.Level != 1 {
+		t.Errorf("%+v, %v; want a new password and level 1", got.User, err)
+	}
+}
+
+// Staff were given their role as who they are: a mailbox does not undo their second factor.
+func TestAuth0AsksStaffForTheSecondFactor(t *testing.T) {
+	w := newWorld(t, account.Config{})
+	u := w.user("a@example.com", 0)
+	code := w.secondFactor(u)
+	w.put(u.UID, func(u *account.User) { u.Role = account.RoleSuperadmin })
+	if _, err := w.auth0("a@example.com", ""); !errors.Is(err, account.ErrMissingOTP) {
+		t.Errorf("without a code: %v, want ErrMissingOTP", err)
+	}
+	got, err := w.auth0("a@example.com", code())
+	if err != nil || !got.OTP || got.Level != 1 || got.PasswordDigest == u.PasswordDigest {
+		t.Errorf("%+v, %v; want the second factor on, level 1, another password", got.User, err)
+	}
+}

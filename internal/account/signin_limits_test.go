@@ -1,0 +1,383 @@
+package account_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"barong/internal/account"
+	"barong/internal/event"
+	"barong/internal/limit"
+	"barong/internal/secret"
+	"barong/internal/store"
+	"barong/internal/store/storetest"
+)
+
+// gate is a world whose service knows devices.
+type gate struct {
+	*world
+	limits outage
+	owner  account.User
+}
+
+// outage is a limiter that can be away.
+type outage struct {
+	limit.Memory
+	err error
+}
+
+func (o *outage) Take(ctx context.Context, key string, r limit.Rule, now time.Time) (time.Duration, error) {
+	if o.err != nil {
+		return 0, o.err
+	}
+	return o.Memory.Take(ctx, key, r, now)
+}
+
+func newGate(t testing.TB) *gate {
+	t.Helper()
+	g := &gate{world: newWorld(t, account.Config{})}
+	g.serve(account.Config{Devices: newDevices(t, 7)})
+	g.owner = g.user("owner@example.com", 1)
+	return g
+}
+
+// serve begins anew over the same database: the limiter has forgotten everything.
+func (g *gate) serve(cfg account.Config) {
+	g.limits = outage{}
+	g.svc = account.NewService(cfg, g.db, g.hasher, &g.limits, func() time.Time { return g.now })
+	g.svc.SetSleep(func(_ context.Context, d time.Duration) { g.slept += d })
+}
+
+// A try is a sign-in by somebody at the host, which is its own network.
+type try struct {
+	host                          byte
+	email, password, code, device string
+}
+
+func (g *gate) try(in try) (account.SignedIn, error) {
+	c := browser
+	c.IP = netip.AddrFrom4([4]byte{192, 0, 2, in.host})
+	return g.svc.SignIn(g.t.Context(), account.SignIn{
+		Email: in.email, Password: in.password, OTPCode: in.code, Device: in.device, Client: c,
+	})
+}
+
+// want makes a try and returns its error if it is not of the kind.
+func (g *gate) want(in try, want error) {
+	g.t.Helper()
+	if _, err := g.try(in); !errors.Is(err, want) {
+		g.t.Errorf("%+v: %v, want %v", in, err, want)
+	}
+}
+
+// W-I2, D3: known and unknown addresses are limited alike, and told alike.
+func TestSignInIsLimitedByAccountWhetherOrNotItExists(t *testing.T) {
+	g := newGate(t)
+	var told [2][]string
+	for n, email := range []string{"owner@example.com", "nobody@example.com"} {
+		for range 7 {
+			before := g.hasher.matches
+			g.slept = 0
+			_, err := g.try(try{byte(n), email, "wrong", "", ""})
+			told[n] = append(told[n], fmt.Sprint(err, g.hasher.matches-before, g.slept))
+		}
+	}
+	if d := cmp.Diff(told[0], told[1]); d != "" {
+		t.Errorf("known -, unknown +:\n%s", d)
+	}
+	want := "account: too many attempts; retry after 3m0s 0 300ms" // no hash, and the floor
+	if told[0][4] == want || told[0][5] != want || told[0][6] != want {
+		t.Errorf("told %q, want five wrong passwords and then %q", told[0], want)
+	}
+	// From anywhere, however it is spelled, and with the right password.
+	g.want(try{9, " OWNER@example.com ", password, "", ""}, account.ErrTooManyAttempts)
+	for range 60 { // which costs the network nothing: nothing was tried
+		g.want(try{9, g.owner.Email, "wrong", "", ""}, account.ErrTooManyAttempts)
+	}
+	g.want(try{9, "other@example.com", "wrong", "", ""}, account.ErrBadCredentials)
+	g.now = g.now.Add(3 * time.Minute)
+	g.want(try{9, " OWNER@example.com ", password, "", ""}, nil)
+}
+
+// Of many at once no more than five are looked at.
+func TestSignInCountsBeforeItLooks(t *testing.T) {
+	g := newGate(t)
+	var looks slowHasher
+	svc := account.NewService(account.Config{FailureFloor: 1}, g.db, &looks, new(limit.Memory), nil)
+	svc.SetSleep(func(context.Context, time.Duration) {})
+	var wg sync.WaitGroup
+	for range 30 {
+		wg.Go(func() {
+			_, err := svc.SignIn(t.Context(), account.SignIn{Email: g.owner.Email, Password: "wrong", Client: browser})
+			if !errors.Is(err, account.ErrBadCredentials) && !errors.Is(err, account.ErrTooManyAttempts) {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if got := looks.Load(); got != 5 {
+		t.Errorf("looked at %d passwords, want 5", got)
+	}
+}
+
+type slowHasher struct{ atomic.Int32 }
+
+func (h *slowHasher) Hash(context.Context, string) (string, error) { return "", nil }
+
+func (h *slowHasher) Match(context.Context, string, string) (ok, rehash bool, err error) {
+	h.Add(1)
+	return false, false, nil
+}
+
+// Who hangs up while the password is looked at has tried it all the same, else the bucket that
+// only the right one clears would tell when guesses without end have hit.
+func TestSignInCountsCallersWhoLeave(t *testing.T) {
+	g := newGate(t)
+	for _, email := range []string{g.owner.Email, "nobody@example.com"} {
+		for range 5 {
+			ctx, leave := context.WithCancel(t.Context())
+			svc := account.NewService(account.Config{}, g.db, leaver{leave}, &g.limits, func() time.Time { return g.now })
+			_, err := svc.SignIn(ctx, account.SignIn{Email: email, Password: "wrong", Client: browser})
+			if !errors.Is(err, account.ErrBadCredentials) {
+				t.Fatalf("%s: %v, want ErrBadCredentials", email, err)
+			}
+		}
+		g.want(try{9, email, password, "", ""}, account.ErrTooManyAttempts)
+	}
+	if got := len(g.activities(g.owner.UID)); got != 5 {
+		t.Errorf("%d refusals are recorded, want 5", got)
+	}
+}
+
+// leaver is a Hasher whose caller is gone before it has looked.
+type leaver struct{ leave context.CancelFunc }
+
+func (leaver) Hash(context.Context, string) (string, error) { return "", nil }
+
+func (h leaver) Match(context.Context, string, string) (ok, rehash bool, err error) {
+	h.leave()
+	return false, false, nil
+}
+
+// A good sign-in clears its account's bucket, and takes nothing from its network's.
+func TestSuccessClearsOnlyItsOwnBucket(t *testing.T) {
+	g := newGate(t)
+	mine := g.user("mine@example.com", 1)
+	for n := range 50 { // all that the network has, with good sign-ins between
+		g.want(try{1, fmt.Sprintf("guess%d@example.com", n), "wrong", "", ""}, account.ErrBadCredentials)
+		if n < 49 {
+			g.want(try{1, mine.Email, password, "", ""}, nil)
+		}
+	}
+	before := g.hasher.matches
+	g.want(try{1, mine.Email, password, "", ""}, account.ErrTooManyAttempts)
+	for range 10 { // a network that must wait keeps nobody out of an account
+		g.want(try{1, g.owner.Email, "wrong", "", ""}, account.ErrTooManyAttempts)
+	}
+	if g.hasher.matches != before {
+		t.Error("a password was hashed for a network that must wait")
+	}
+	for range 3 {
+		for range 4 {
+			g.want(try{2, g.owner.Email, "wrong", "", ""}, account.ErrBadCredentials)
+		}
+		g.want(try{3, g.owner.Email, password, "", ""}, nil)
+	}
+}
+
+// Wrong and used codes count like wrong passwords, a missing one does not; nothing is cleared
+// before the second factor.
+func TestSecondFactorIsPartOfTheSignIn(t *testing.T) {
+	g := newGate(t)
+	code := g.secondFactor(g.owner)
+	for range 3 {
+		g.want(try{1, g.owner.Email, "wrong", "", ""}, account.ErrBadCredentials)
+	}
+	for range 10 {
+		g.want(try{1, g.owner.Email, password, "", ""}, account.ErrMissingOTP)
+	}
+	g.want(try{1, g.owner.Email, password, "x", ""}, account.ErrInvalidOTP)
+	g.want(try{1, g.owner.Email, password, code(), ""}, nil) // the fifth; it clears
+	g.want(try{1, g.owner.Email, password, code(), ""}, account.ErrOTPReplay)
+	for range 4 {
+		g.want(try{1, g.owner.Email, "wrong", "", ""}, account.ErrBadCredentials)
+	}
+	g.want(try{1, g.owner.Email, password, "", ""}, account.ErrTooManyAttempts)
+}
+
+// What is no failure is not counted.
+func TestSignInGivesBackWhatIsNoFailure(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil func(*gate)
+		want  error
+	}{
+		"a banned owner":     {func(g *gate) { g.put(g.owner.UID, func(u *account.User) { u.State = "banned" }) }, account.ErrBanned},
+		"a full pool":        {func(g *gate) { g.hasher.fail = secret.ErrBusy }, secret.ErrBusy},
+		"a caller who left":  {func(g *gate) { g.hasher.fail = context.Canceled }, context.Canceled},
+		"a good one":         {func(*gate) {}, nil},
+		"an old digest too":  {func(g *gate) { g.put(g.owner.UID, func(u *account.User) { u.PasswordDigest = "old:" + password }) }, nil},
+		"codes at their end": {exhaustCodes, account.ErrTooManyAttempts},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGate(t)
+			c.spoil(g)
+			for range 60 { // more than either bucket has
+				g.want(try{1, g.owner.Email, password, "123456", ""}, c.want)
+			}
+		})
+	}
+}
+
+func exhaustCodes(g *gate) {
+	g.secondFactor(g.owner)
+	for range 5 {
+		if err := g.svc.VerifyOTP(g.t.Context(), actor(g.owner), "x"); !errors.Is(err, account.ErrInvalidOTP) {
+			g.t.Fatal(err)
+		}
+	}
+}
+
+// An outage of the limiter lets nobody in, and hashes nothing.
+func TestSignInWithoutLimiter(t *testing.T) {
+	g := newGate(t)
+	g.limits.err = errors.New("away")
+	_, err := g.try(try{1, g.owner.Email, password, "", ""})
+	if !errors.Is(err, g.limits.err) || errors.Is(err, account.ErrTooManyAttempts) || g.hasher.matches != 0 {
+		t.Errorf("err = %v after %d matches, want the outage before any", err, g.hasher.matches)
+	}
+	if rows := g.activities(g.owner.UID); len(rows) != 0 {
+		t.Errorf("activities %q, want none", rows)
+	}
+}
+
+func TestSignInTellsNewDevices(t *testing.T) {
+	g := newGate(t)
+	other := g.user("other@example.com", 1)
+	first, err := g.try(try{1, g.owner.Email, password, "", "no cookie of ours"})
+	g.must(err)
+	again, err := g.try(try{1, g.owner.Email, password, "", first.Device})
+	g.must(err)
+	second, err := g.try(try{1, other.Email, password, "", again.Device})
+	g.must(err)
+	both, err := g.try(try{1, g.owner.Email, password, "", second.Device})
+	g.must(err)
+	got := []bool{first.NewDevice, again.NewDevice, second.NewDevice, both.NewDevice}
+	if d := cmp.Diff([]bool{true, false, true, false}, got); d != "" {
+		t.Errorf("new (-want +got):\n%s", d)
+	}
+	g.serve(account.Config{}) // remembers none, and so tells of none
+	plain, err := g.try(try{1, g.owner.Email, password, "", both.Device})
+	if err != nil || plain.Device != "" || plain.NewDevice {
+		t.Errorf("without devices: cookie %q, new %v (%v)", plain.Device, plain.NewDevice, err)
+	}
+}
+
+// A device has a bucket of its own, which nobody else's failures reach, nor its own others.
+func TestKnownDeviceHasItsOwnBucket(t *testing.T) {
+	g := newGate(t)
+	mine := g.user("mine@example.com", 1)
+	in, err := g.try(try{1, g.owner.Email, password, "", ""})
+	g.must(err)
+	foreign, err := g.try(try{2, mine.Email, password, "", ""})
+	g.must(err)
+	for range 5 {
+		g.want(try{2, g.owner.Email, "wrong", "", foreign.Device}, account.ErrBadCredentials)
+	}
+	g.want(try{2, g.owner.Email, password, "", foreign.Device}, account.ErrTooManyAttempts)
+	g.want(try{1, g.owner.Email, password, "", in.Device}, nil)
+	// That cleared the device's bucket alone.
+	g.want(try{2, g.owner.Email, password, "", foreign.Device}, account.ErrTooManyAttempts)
+	for range 5 {
+		g.want(try{1, g.owner.Email, "wrong", "", in.Device}, account.ErrBadCredentials)
+	}
+	g.want(try{1, g.owner.Email, password, "", in.Device}, account.ErrTooManyAttempts)
+	g.now = g.now.Add(account.DeviceLife)
+	for range 5 { // known no more: the account's
+		g.want(try{3, g.owner.Email, "wrong", "", in.Device}, account.ErrBadCredentials)
+	}
+	g.want(try{1, g.owner.Email, password, "", in.Device}, account.ErrTooManyAttempts)
+}
+
+// No sequence of tries from other networks keeps an owner out of a device that knows the
+// account (W-I2: never lock from the outside).
+func TestNobodyLocksOutAKnownDevice(t *testing.T) {
+	g := newGate(t)
+	mine := g.user("mine@example.com", 1)
+	rapid.Check(t, func(t *rapid.T) {
+		g.now = g.now.Add(24 * time.Hour)
+		in, err := g.try(try{1, g.owner.Email, password, "", ""})
+		if err != nil {
+			t.Fatal(err)
+		}
+		jar := in.Device
+		attack := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) try {
+			return try{
+				host:     rapid.ByteRange(2, 5).Draw(t, "host"),
+				email:    rapid.SampledFrom([]string{g.owner.Email, g.owner.Email, mine.Email, "x@y.io"}).Draw(t, "email"),
+				password: rapid.SampledFrom([]string{"wrong", "wrong", password + "!"}).Draw(t, "password"),
+				device:   rapid.SampledFrom([]string{"", "mine", "forged"}).Draw(t, "device"),
+			}
+		}), 0, 30).Draw(t, "attack")
+		pause := time.Duration(rapid.IntRange(0, 20).Draw(t, "seconds")) * time.Second
+		var attackers string
+		for _, a := range attack {
+			switch {
+			case a.device == "mine":
+				a.device = attackers
+			case a.device == "forged" && jar != "":
+				a.device = jar[:len(jar)-8] + "AAAAAAAA"
+			}
+			if a.email == mine.Email { // whose password the attacker has
+				a.password = password
+			}
+			if out, err := g.try(a); err == nil {
+				attackers = out.Device
+			}
+			g.now = g.now.Add(pause)
+		}
+		out, err := g.try(try{1, g.owner.Email, password, "", jar})
+		if err != nil || out.NewDevice {
+			t.Fatalf("the owner: %v, new device %v", err, out.NewDevice)
+		}
+	})
+}
+
+// AZ-370: what a sign-in announces, in which language.
+func TestSignInAnnounces(t *testing.T) {
+	g := newGate(t)
+	var seen []event.Event
+	g.db = storetest.Open(t, store.WithClock(func() time.Time { return g.now }),
+		store.WithDestinations(func(e event.Event) []string { seen = append(seen, e); return nil }))
+	g.serve(account.Config{Devices: newDevices(t, 7)})
+	u := account.User{
+		UID: "ID1", Email: "owner@example.com", PasswordDigest: "new:" + password, Role: "member", State: "active", SessionGeneration: 1,
+	}
+	g.must(g.db.AddUser(t.Context(), &u))
+	seen = nil
+	in, err := g.svc.SignIn(t.Context(), account.SignIn{Email: u.Email, Password: password, Language: "uk-UA", Client: browser})
+	g.must(err)
+	_, err = g.svc.SignIn(t.Context(), account.SignIn{Email: u.Email, Password: password, Device: in.Device, Client: browser})
+	g.must(err)
+	_, err = g.svc.SignIn(t.Context(), account.SignIn{Email: u.Email, Password: password, Language: "uk-UA", Client: browser})
+	g.must(err)
+	g.want(try{1, u.Email, "wrong", "", ""}, account.ErrBadCredentials)
+	var told []string
+	for _, e := range seen {
+		told = append(told, e.Name+" "+e.Language)
+	}
+	if d := cmp.Diff([]string{
+		"system.session.create uk", // the first ever is on no device that could be new
+		"system.session.create en",
+		"system.session.create uk", "system.session.new_device uk",
+	}, told); d != "" {
+		t.Errorf("events (-want +got):\n%s", d)
+	}
+}

@@ -1,0 +1,91 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"barong/internal/audit"
+	"barong/internal/captcha"
+)
+
+// Refusals of SignUp about who referred the user.
+var (
+	ErrReferralFormat  = errors.New("account: referral is not a uid")
+	ErrReferralUnknown = errors.New("account: referral unknown")
+)
+
+// A SignUp is what somebody presents to become a user.
+type SignUp struct {
+	Email    string
+	Password string // clear
+	Username *string
+	Data     *string // JSON object
+	RefID    *string // uid of the referring user
+	// Unproved says that no captcha was solved where one could have been asked for.
+	Unproved bool
+	Language string // of mails, as in MailRequest
+	Client
+}
+
+// String keeps the password out of logs and errors.
+func (SignUp) String() string { return "sign-up" }
+
+// GoString keeps it out of %#v.
+func (in SignUp) GoString() string { return in.String() }
+
+// SignUp makes a pending member, to whom a confirmation link is mailed; nobody becomes more
+// by signing up (design D14). Refusals, in order: ErrReferralFormat, TooManyAttempts (from
+// the caller's network, W-I4), captcha.ErrRequired (after a few Unproved ones from there),
+// ErrReferralUnknown, Invalid. A refusal that tells nothing about
+// other users does not count as a try: so whether an address is taken is told only to who made
+// no other mistake, and who names a referrer always counts.
+func (s *Service) SignUp(ctx context.Context, in SignUp) (User, error) {
+	if in.RefID != nil && !strings.HasPrefix(*in.RefID, s.cfg.UIDPrefix) {
+		return User{}, ErrReferralFormat
+	}
+	tries := []take{s.byNetwork(FlowSignUp, in.Client)}
+	if err := s.spend(ctx, tries...); err != nil {
+		return User{}, err
+	}
+	if in.Unproved {
+		more := s.byNetwork(flowUnproved, in.Client)
+		if err := s.spend(ctx, more); errors.Is(err, ErrTooManyAttempts) {
+			return User{}, errors.Join(captcha.ErrRequired, s.giveBack(ctx, tries...))
+		} else if err != nil {
+			return User{}, err
+		}
+		tries = append(tries, more)
+	}
+	if in.RefID != nil {
+		if _, err := s.store.User(ctx, *in.RefID); errors.Is(err, ErrNotFound) {
+			return User{}, ErrReferralUnknown
+		} else if err != nil {
+			return User{}, fmt.Errorf("look up referral: %w", err)
+		}
+	}
+	u, err := s.createUser(ctx, NewUser{
+		Email: in.Email, Password: in.Password, Username: in.Username, Data: in.Data, Referral: in.RefID,
+		discreet: true,
+	}, func(tx Tx, u *User) error {
+		a := s.activity(u.UID, in.Client, topicAccount, "signup", audit.Succeed, "")
+		if err := tx.AddActivity(ctx, a); err != nil {
+			return err
+		}
+		if u.State != StatePending { // this installation asks for no proof
+			return nil
+		}
+		return s.mailLink(ctx, tx, *u, purposeConfirmation, in.wish(in.Language))
+	})
+	if bad, ok := errors.AsType[Invalid](err); ok && in.RefID == nil && !bad.tellsOthers() {
+		return User{}, errors.Join(err, s.giveBack(ctx, tries...))
+	}
+	return u, err
+}
+
+// tellsOthers reports whether a problem shows what other users have (W-I4).
+func (e Invalid) tellsOthers() bool {
+	return slices.ContainsFunc(e.Problems, func(p Problem) bool { return p.Reason == "taken" })
+}

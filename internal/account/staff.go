@@ -1,0 +1,280 @@
+package account
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"barong/internal/audit"
+)
+
+// Refusals of what staff do with accounts (AZ-195, design D24).
+var (
+	// ErrActorChanged says that the actor is gone, may not act any more, or has another role
+	// than when the request was let in.
+	ErrActorChanged = errors.New("account: the actor is not who was let in")
+	// ErrSuperadminOnly says that only superadmins change, make and unmake superadmins.
+	ErrSuperadminOnly = errors.New("account: only superadmins change superadmins")
+	// ErrSelf says that nobody does this to the own account.
+	ErrSelf = errors.New("account: nobody changes the own account this way")
+	// ErrRank says that the user, or the role to be given, is not below the actor.
+	ErrRank = errors.New("account: not of a lower rank")
+	// ErrEmailSuperadmin says that only superadmins change e-mail addresses.
+	ErrEmailSuperadmin = errors.New("account: only superadmins change e-mail addresses")
+	// ErrEnableOTP says that nobody switches one-time codes on for another.
+	ErrEnableOTP = errors.New("account: one-time codes are not switched on for others")
+	// ErrLastSuperadmin says that no active superadmin would be left.
+	ErrLastSuperadmin = errors.New("account: the last active superadmin")
+)
+
+// NoChange says that a field has the value already.
+//
+//nolint:errname // reads as a sentence where it is made and matched
+type NoChange struct{ Field string }
+
+func (e NoChange) Error() string { return "account: no change of " + e.Field }
+
+// topicUsers and actionUpdate are how activities tell what staff do to users.
+const (
+	topicUsers   = "users"
+	actionUpdate = "update"
+)
+
+// A rank says who may change whom (design D24).
+type rank int
+
+const (
+	rankMember rank = iota
+	rankStaff
+	rankAdmin
+	rankSuperadmin
+)
+
+// DefaultStaffRoles are those of the shipped abilities.
+func DefaultStaffRoles() []string {
+	return []string{RoleSuperadmin, RoleAdmin, "technical", "accountant", "compliance", "support"}
+}
+
+func (s *Service) rank(role string) rank {
+	switch {
+	case role == RoleSuperadmin:
+		return rankSuperadmin
+	case role == RoleAdmin:
+		return rankAdmin
+	case slices.Contains(s.cfg.StaffRoles, role):
+		return rankStaff
+	}
+	return rankMember
+}
+
+// SetState gives the user uid a state that stands whatever the labels say (W-I17), until
+// staff give the one that the labels give: then the labels go on. What follows from a state
+// is saveUser's. Errors: those of byStaff, NoChange, Invalid (state.inclusion: neither pending
+// nor active nor of a trigger), ErrLastSuperadmin.
+func (s *Service) SetState(ctx context.Context, by Actor, uid, state string) error {
+	err := s.byStaff(ctx, by, uid, func(tx Tx, _, u User) (User, error) {
+		if u.State == state {
+			return u, NoChange{"state"}
+		}
+		if !s.knownState(state) {
+			return u, invalid("state", "inclusion")
+		}
+		u.State, u.AdminState = state, state
+		if !MayAct(state) { // a ban by staff outlives a label that happens to ban, too
+			return u, nil
+		}
+		labels, err := tx.Labels(ctx, uid)
+		if err != nil {
+			return u, err
+		}
+		if s.labelState(labels) == state {
+			u.AdminState = ""
+		}
+		return u, nil
+	})
+	if err != nil {
+		return fmt.Errorf("set state of %s: %w", uid, err)
+	}
+	return nil
+}
+
+func (s *Service) knownState(state string) bool {
+	return MayAct(state) ||
+		slices.ContainsFunc(s.cfg.Triggers, func(t Trigger) bool { return t.State == state })
+}
+
+// SetOTP switches the user's one-time codes off: the secret and its label are forgotten, API
+// keys stop, sessions end. Errors: those of byStaff, ErrEnableOTP when on is set, NoChange.
+func (s *Service) SetOTP(ctx context.Context, by Actor, uid string, on bool) error {
+	err := s.byStaff(ctx, by, uid, func(tx Tx, _, u User) (User, error) {
+		if on {
+			return u, ErrEnableOTP
+		}
+		if !u.OTP {
+			return u, NoChange{"otp"}
+		}
+		u.OTP = false
+		u.SessionGeneration++
+		err := tx.DeleteLabel(ctx, uid, otpLabelKey, ScopePrivate)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return u, err
+		}
+		return u, tx.DeleteTOTPSecret(ctx, uid)
+	})
+	if err != nil {
+		return fmt.Errorf("switch one-time codes of %s: %w", uid, err)
+	}
+	return nil
+}
+
+// SetEmail changes the user's address, which is folded first; sessions end. The state, the
+// label email and the API keys stay. Errors: those of byStaff, ErrEmailSuperadmin, NoChange,
+// Invalid.
+func (s *Service) SetEmail(ctx context.Context, by Actor, uid, email string) error {
+	email = FoldEmail(email)
+	err := s.byStaff(ctx, by, uid, func(tx Tx, me, u User) (User, error) {
+		if me.Role != RoleSuperadmin {
+			return u, ErrEmailSuperadmin
+		}
+		if u.Email == email {
+			return u, NoChange{"email"}
+		}
+		var p problems
+		p.add("email", emailProblems(email)...)
+		u.Email = email
+		return u, p.err()
+	})
+	if errors.Is(err, ErrTaken) {
+		err = invalid("email", "taken")
+	}
+	if err != nil {
+		return fmt.Errorf("set e-mail of %s: %w", uid, err)
+	}
+	return nil
+}
+
+// SetRole gives the user a role that some permission has; sessions end. Superadmins give any,
+// others their own and those of a lower rank. Errors: those of byStaff, ErrSuperadminOnly and
+// ErrRank also about the role, NoChange, Invalid (role.doesnt_exist), ErrLastSuperadmin.
+func (s *Service) SetRole(ctx context.Context, by Actor, uid, role string) error {
+	err := s.byStaff(ctx, by, uid, func(tx Tx, me, u User) (User, error) {
+		switch mine, given := s.rank(me.Role), s.rank(role); {
+		case mine == rankSuperadmin:
+		case given == rankSuperadmin:
+			return u, ErrSuperadminOnly
+		case given >= mine && role != me.Role:
+			return u, ErrRank
+		}
+		if u.Role == role {
+			return u, NoChange{"role"}
+		}
+		known, err := tx.RoleExists(ctx, role)
+		if err != nil {
+			return u, err
+		}
+		if !known {
+			return u, invalid("role", "doesnt_exist")
+		}
+		u.Role = role
+		return u, nil
+	})
+	if err != nil {
+		return fmt.Errorf("set role of %s: %w", uid, err)
+	}
+	return nil
+}
+
+// byStaff changes one user for another, with the activity that tells how. change gets both as
+// they are in the transaction and returns the user as it is to be. Errors: ErrActorChanged,
+// ErrNotFound (no user has uid), ErrSuperadminOnly, ErrSelf, ErrRank, then change's,
+// ErrLastSuperadmin, ErrTaken.
+func (s *Service) byStaff(
+	ctx context.Context, by Actor, uid string, change func(tx Tx, me, u User) (User, error),
+) error {
+	return s.update(ctx, func(tx Tx) error {
+		// Counting comes first: it makes changes by staff wait for each other, so that two
+		// superadmins do not remove each other, nor two rows get locked crosswise.
+		superadmins, err := tx.CountUsers(ctx, RoleSuperadmin, StateActive)
+		if err != nil {
+			return err
+		}
+		me, err := tx.User(ctx, by.UID)
+		if errors.Is(err, ErrNotFound) || err == nil && (!MayAct(me.State) || me.Role != by.Role) {
+			return ErrActorChanged
+		}
+		if err != nil {
+			return err
+		}
+		before, err := tx.User(ctx, uid)
+		if err != nil {
+			return err
+		}
+		if err := s.mayChange(me, before); err != nil {
+			return err
+		}
+		u, err := change(tx, me, before)
+		if err != nil {
+			return err
+		}
+		if superadmins < 2 && activeSuperadmin(before) && !activeSuperadmin(u) {
+			return ErrLastSuperadmin
+		}
+		if err := s.saveUser(ctx, tx, before, &u); err != nil {
+			return err
+		}
+		return tx.AddActivity(ctx, s.staffActivity(by, before, u))
+	})
+}
+
+// mayChange is the rule of ranks, its refusals in the order of admin 7.4.
+func (s *Service) mayChange(me, u User) error {
+	switch {
+	case u.Role == RoleSuperadmin && me.Role != RoleSuperadmin:
+		return ErrSuperadminOnly
+	case u.UID == me.UID:
+		return ErrSelf
+	case me.Role != RoleSuperadmin && s.rank(u.Role) >= s.rank(me.Role):
+		return ErrRank
+	}
+	return nil
+}
+
+func activeSuperadmin(u User) bool { return u.Role == RoleSuperadmin && u.State == StateActive }
+
+// userNote is what activities keep of a user that staff changed: the fields that differ. An
+// old address stays known by it.
+type userNote struct {
+	State string `json:"state,omitempty"`
+	OTP   *bool  `json:"otp,omitempty"`
+	Email string `json:"email,omitempty"`
+	Role  string `json:"role,omitempty"`
+}
+
+func noteOf(u, other User) (n userNote) {
+	if u.State != other.State {
+		n.State = u.State
+	}
+	if u.OTP != other.OTP {
+		n.OTP = &u.OTP
+	}
+	if u.Email != other.Email {
+		n.Email = u.Email
+	}
+	if u.Role != other.Role {
+		n.Role = u.Role
+	}
+	return n
+}
+
+func (s *Service) staffActivity(by Actor, before, after User) audit.Activity {
+	a := s.activity(by.UID, by.Client, topicUsers, actionUpdate, audit.Succeed, "")
+	a.Category, a.TargetUID = audit.CategoryAdmin, after.UID
+	data, _ := json.Marshal(struct { // text and flags always marshal
+		Before userNote `json:"before"`
+		After  userNote `json:"after"`
+	}{noteOf(before, after), noteOf(after, before)})
+	a.Data = string(data)
+	return a
+}

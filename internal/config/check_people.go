@@ -1,0 +1,96 @@
+package config
+
+import (
+	"net/mail"
+	"net/url"
+	"regexp"
+	"strings"
+)
+
+// checkPeople are the rules on what deals with people: passwords, captchas, mails and the
+// services around them.
+func (s Settings) checkPeople(say func(key, format string, args ...any)) {
+	if _, err := regexp.Compile(s.Account.Pattern); err != nil {
+		say("password_regexp", "is no expression of RE2 (which has no look-ahead): %v", err)
+	}
+	if d := s.Account.Domain; d != "" {
+		if _, ok := s.Site(); !ok {
+			say("domain", "must be a host name, or http(s)://host[:port]; got %q", d)
+		}
+	}
+	site, secret := s.Captcha.Keys()
+	if s.Captcha.Kind != "none" {
+		names := map[string][2]string{
+			"recaptcha": {"recaptcha_site_key", "recaptcha_secret_key"},
+			"geetest":   {"geetest_id", "geetest_key"},
+			"hcaptcha":  {"hcaptcha_site_key", "hcaptcha_secret_key"},
+			"turnstile": {"turnstile_site_key", "turnstile_secret_key"},
+		}[s.Captcha.Kind]
+		if site == "" {
+			say(names[0], "is mandatory when BARONG_CAPTCHA is %s", s.Captcha.Kind)
+		}
+		if secret == "" {
+			say(names[1], "is mandatory when BARONG_CAPTCHA is %s", s.Captcha.Kind)
+		}
+	}
+	if (s.External.Auth0Domain == "") != (s.External.Auth0ClientID == "") {
+		say("auth0_client_id", "goes with auth0_domain: give both or neither")
+	}
+	if s.External.KYCProvider == "kycaid" && s.External.KYCAIDToken == "" {
+		say("kycaid_authorization_token", "is mandatory when BARONG_KYC_PROVIDER is kycaid: it also proves callbacks")
+	}
+	if _, err := mail.ParseAddress(s.Mail.SenderEmail); err != nil {
+		say("sender_email", "must be an e-mail address; got %q", s.Mail.SenderEmail)
+	}
+	if s.Mail.Delivery == "folder" && !s.SQLite() {
+		say("mail_delivery", "folder is for SQLite: replicas would each keep their own")
+	}
+	if s.Mail.TokenExpire <= 0 {
+		say("mail_token_expire_time", "must be more than zero")
+	}
+}
+
+// Site is the setting domain as the address of a site, without a slash at the end; localhost
+// when it is empty. ok is false when it is none.
+func (s Settings) Site() (site string, ok bool) {
+	d := s.Account.Domain
+	if d == "" {
+		return "http://localhost", true
+	}
+	if !strings.Contains(d, "://") {
+		d = "https://" + d
+	}
+	u, err := url.Parse(d)
+	ok = err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil &&
+		u.RawQuery == "" && u.Fragment == "" && !strings.ContainsAny(u.Host, " _%")
+	return strings.TrimRight(d, "/"), ok
+}
+
+// Keys are the public and the secret key of the captcha that is on; "" for none.
+func (c Captcha) Keys() (site string, secret Secret) {
+	switch c.Kind {
+	case "recaptcha":
+		return c.RecaptchaSite, c.RecaptchaSecret
+	case "geetest":
+		return c.GeetestID, c.GeetestKey
+	case "hcaptcha":
+		return c.HcaptchaSite, c.HcaptchaSecret
+	case "turnstile":
+		return c.TurnstileSite, c.TurnstileSecret
+	}
+	return "", ""
+}
+
+// On reports whether events are published.
+func (e Events) On() bool { return e.URL != "" || e.Host != "" }
+
+// MailDelivery is smtp, folder or off.
+func (s Settings) MailDelivery() string {
+	switch {
+	case s.Mail.Delivery != "auto":
+		return s.Mail.Delivery
+	case s.EmbeddedGate():
+		return "folder"
+	}
+	return "smtp"
+}

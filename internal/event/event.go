@@ -1,0 +1,267 @@
+package event
+
+import (
+	"encoding/json"
+	"strings"
+	"time"
+)
+
+// An Event is one message to other systems, ready to be sent. Its zero value is none.
+type Event struct {
+	// Name is category and rest: "system.user.password.reset.token" (AZ-370, AZ-371).
+	Name string
+	// UID is the user whom it is about; the order of events is kept per user.
+	UID string
+	// Language of mails about it, "" for unknown: an ISO 639-1 code in lower case.
+	Language string
+	// Record and Changes are JSON objects; Changes is nil but for updates (AZ-382). They hold
+	// personal data and mailed tokens: not for logs.
+	Record  json.RawMessage
+	Changes json.RawMessage
+}
+
+// String keeps record and changes out of logs and errors.
+func (e Event) String() string { return "event " + e.Name + " of " + e.UID }
+
+// GoString keeps them out of %#v.
+func (e Event) GoString() string { return e.String() }
+
+// Category is the first token of the name: "system" or "model".
+func (e Event) Category() string {
+	category, _, _ := strings.Cut(e.Name, ".")
+	return category
+}
+
+// Key is the name without its category, the routing key on the wire (AZ-371).
+func (e Event) Key() string {
+	_, key, _ := strings.Cut(e.Name, ".")
+	return key
+}
+
+// Object is the event as the wire shows it: record, changes if any, name (AZ-382).
+func (e Event) Object() json.RawMessage {
+	return marshal(struct {
+		Record  json.RawMessage `json:"record"`
+		Changes json.RawMessage `json:"changes,omitempty"`
+		Name    string          `json:"name"`
+	}{e.Record, e.Changes, e.Name})
+}
+
+// A User is a user as events show one (AZ-385).
+type User struct {
+	UID         string  `json:"uid"`
+	Username    *string `json:"username"`
+	Email       string  `json:"email"`
+	Role        string  `json:"role"`
+	Level       int     `json:"level"`
+	OTP         bool    `json:"otp"`
+	State       string  `json:"state"`
+	ReferralUID *string `json:"referral_uid"`
+	CreatedAt   Time    `json:"created_at"`
+	UpdatedAt   Time    `json:"updated_at"`
+}
+
+// A Label is a label as events show one.
+type Label struct {
+	ID          int64   `json:"id"`
+	Key         string  `json:"key"`
+	Value       string  `json:"value"`
+	Description *string `json:"description"`
+	User        User    `json:"user"`
+}
+
+// Time is shown in UTC to the second: "2019-01-28T08:35:29Z" (AZ-385).
+type Time time.Time
+
+// MarshalText writes the form above.
+func (t Time) MarshalText() ([]byte, error) {
+	return time.Time(t).UTC().AppendFormat(nil, "2006-01-02T15:04:05Z"), nil
+}
+
+// UserCreated tells of a new user.
+func UserCreated(u User) Event {
+	return Event{Name: "model.user.created", UID: u.UID, Record: withoutNulls(marshal(u))}
+}
+
+// UserUpdated tells of a write that changed a column of a user, published or not (AZ-387).
+func UserUpdated(u, before User) Event {
+	return Event{
+		Name: "model.user.updated", UID: u.UID,
+		Record: withoutNulls(marshal(u)), Changes: changes(marshal(u), marshal(before)),
+	}
+}
+
+// LabelCreated tells of a new label.
+func LabelCreated(l Label) Event {
+	return Event{Name: "model.label.created", UID: l.User.UID, Record: withoutNulls(marshal(l))}
+}
+
+// LabelUpdated tells of a changed label.
+func LabelUpdated(l, before Label) Event {
+	before.User = l.User // the label changed, not whose it is
+	return Event{
+		Name: "model.label.updated", UID: l.User.UID,
+		Record: withoutNulls(marshal(l)), Changes: changes(marshal(l), marshal(before)),
+	}
+}
+
+// DocumentReviewed tells that the private label document was saved or removed with the value
+// verified or rejected; ok is false for any other label.
+func DocumentReviewed(l Label) (e Event, ok bool) {
+	if l.Key != "document" || l.Value != "verified" && l.Value != "rejected" {
+		return Event{}, false
+	}
+	return Event{Name: "system.document." + l.Value, UID: l.User.UID, Record: marshal(l)}, true
+}
+
+// SessionCreated tells of a sign-in, not of the session of a sign-up or confirmation.
+func SessionCreated(u User, ip, userAgent string) Event {
+	return Event{Name: "system.session.create", UID: u.UID, Record: marshal(struct {
+		User      User   `json:"user"`
+		IP        string `json:"user_ip"`
+		UserAgent string `json:"user_agent"`
+	}{u, ip, userAgent})}
+}
+
+// NewDeviceName names the event of NewDevice.
+const NewDeviceName = "system.session.new_device"
+
+// NewDevice tells of a sign-in from a device that the account had not been used from. It is
+// not among the reference's events: a mail is made of it.
+func NewDevice(u User, ip, userAgent, country string, at time.Time) Event {
+	return Event{Name: NewDeviceName, UID: u.UID, Record: marshal(struct {
+		User      User   `json:"user"`
+		IP        string `json:"user_ip"`
+		UserAgent string `json:"user_agent"`
+		Country   string `json:"country"`
+		At        Time   `json:"at"`
+	}{u, ip, userAgent, country, Time(at)})}
+}
+
+// A Notice is what happened to an account, for events whose record is user and domain.
+type Notice struct {
+	User User
+	// Domain is the setting: the site to which links lead.
+	Domain string
+	// Language is "" when unknown.
+	Language string
+}
+
+// ConfirmationToken carries the link that proves an e-mail address.
+func ConfirmationToken(n Notice, token string) Event {
+	return n.event("system.user.email.confirmation.token", token)
+}
+
+// EmailConfirmed tells that the address was proved.
+func EmailConfirmed(n Notice) Event { return n.event("system.user.email.confirmed", "") }
+
+// ResetToken carries the link that sets a new password.
+func ResetToken(n Notice, token string) Event {
+	return n.event("system.user.password.reset.token", token)
+}
+
+// PasswordReset tells that such a link was used.
+func PasswordReset(n Notice) Event { return n.event("system.user.password.reset", "") }
+
+// PasswordChanged tells that the owner changed the password.
+func PasswordChanged(n Notice) Event { return n.event("system.user.password.change", "") }
+
+func (n Notice) event(name, token string) Event {
+	return Event{Name: name, UID: n.User.UID, Language: n.Language, Record: marshal(struct {
+		User     User   `json:"user"`
+		Domain   string `json:"domain"`
+		Token    string `json:"token,omitempty"`
+		Language string `json:"language,omitempty"`
+	}{n.User, n.Domain, token, n.Language})}
+}
+
+// AccountDeleted tells that the owner deleted the account.
+func AccountDeleted(u User) Event {
+	return Event{Name: "system.user.account.deleted", UID: u.UID, Record: marshal(struct {
+		User User `json:"user"`
+	}{u})}
+}
+
+// KYCCallback names the event of KYCCalled, which is a note to ourselves and goes to nobody else.
+const KYCCallback = "kyc.verification.called"
+
+type kycCalled struct {
+	VerificationID string `json:"verification_id"`
+}
+
+// KYCCalled notes that the provider of identity checks has called back about a verification
+// of a user.
+func KYCCalled(uid, verificationID string) Event {
+	return Event{Name: KYCCallback, UID: uid, Record: marshal(kycCalled{verificationID})}
+}
+
+// KYCVerification is the verification of a KYCCalled.
+func KYCVerification(e Event) (id string, ok bool) {
+	var r kycCalled
+	if e.Name != KYCCallback || json.Unmarshal(e.Record, &r) != nil || r.VerificationID == "" {
+		return "", false
+	}
+	return r.VerificationID, true
+}
+
+// marshal writes one of this file's structs, which always succeeds.
+func marshal(v any) json.RawMessage {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return text
+}
+
+// members are an object's, in its order.
+func members(object json.RawMessage) (names []string, values map[string]json.RawMessage) {
+	dec := json.NewDecoder(strings.NewReader(string(object)))
+	values = map[string]json.RawMessage{}
+	if _, err := dec.Token(); err != nil { // the brace
+		return nil, values
+	}
+	for dec.More() {
+		name, _ := dec.Token()
+		var value json.RawMessage
+		if dec.Decode(&value) != nil {
+			break
+		}
+		names = append(names, name.(string))
+		values[name.(string)] = value
+	}
+	return names, values
+}
+
+// pick is an object with some of another's members, in their order.
+func pick(object json.RawMessage, keep func(name string, value json.RawMessage) bool) json.RawMessage {
+	var b strings.Builder
+	b.WriteByte('{')
+	names, values := members(object)
+	for _, name := range names {
+		if !keep(name, values[name]) {
+			continue
+		}
+		if b.Len() > 1 {
+			b.WriteByte(',')
+		}
+		b.Write(marshal(name))
+		b.WriteByte(':')
+		b.Write(values[name])
+	}
+	b.WriteByte('}')
+	return json.RawMessage(b.String())
+}
+
+// withoutNulls drops the members that are null, top level only (AZ-386).
+func withoutNulls(object json.RawMessage) json.RawMessage {
+	return pick(object, func(_ string, value json.RawMessage) bool { return string(value) != "null" })
+}
+
+// changes are the members of before that differ from now's, without updated_at and without
+// those that were null (AZ-387).
+func changes(now, before json.RawMessage) json.RawMessage {
+	_, current := members(now)
+	return pick(before, func(name string, value json.RawMessage) bool {
+		return name != "updated_at" && string(value) != "null" && string(value) != string(current[name])
+	})
+}

@@ -1,0 +1,139 @@
+package event
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// memory is an Outbox of one destination in memory, with a lease for whoever asks.
+type memory struct {
+	mu      sync.Mutex
+	rows    []*row
+	hint    chan struct{}
+	broken  error // of every call
+	undying error // of DeleteEvents
+	leases  int   // calls of Lease
+	left    int   // calls of ReleaseLease
+}
+
+type row struct {
+	Item
+	next   time.Time
+	parked bool
+	reason string
+}
+
+func newMemory() *memory { return &memory{hint: make(chan struct{}, 1)} }
+
+func (m *memory) add(uid string) int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	id := int64(len(m.rows) + 1)
+	m.rows = append(m.rows, &row{Item: Item{ID: id, Event: Event{Name: "system.x", UID: uid}, CreatedAt: time.Now()}})
+	select {
+	case m.hint <- struct{}{}:
+	default:
+	}
+	return id
+}
+
+func (m *memory) set(f func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f()
+}
+
+func (m *memory) DueEvents(_ context.Context, _ string, now time.Time, limit int) (due []Item, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	blocked := map[string]bool{}
+	for _, r := range m.rows {
+		switch {
+		case r == nil || r.parked || blocked[r.UID]:
+		case r.next.After(now):
+			blocked[r.UID] = true
+		case len(due) < limit:
+			due = append(due, r.Item)
+		}
+	}
+	return due, m.broken
+}
+
+func (m *memory) DeleteEvents(_ context.Context, ids ...int64) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.undying != nil {
+		return m.undying
+	}
+	for _, id := range ids {
+		m.rows[id-1] = nil
+	}
+	return m.broken
+}
+
+func (m *memory) RetryEvent(_ context.Context, id int64, until time.Time, reason string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := m.rows[id-1]
+	r.Attempts++
+	r.next, r.reason = until, reason
+	return m.broken
+}
+
+func (m *memory) ParkEvent(_ context.Context, id int64, _ time.Time, reason string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.rows[id-1].parked, m.rows[id-1].reason = true, reason
+	return m.broken
+}
+
+func (m *memory) DeleteParkedEvents(context.Context, time.Time) (int, error) { return 0, nil }
+
+func (m *memory) EventBacklog(context.Context, string) (b Backlog, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, r := range m.rows {
+		switch {
+		case r == nil:
+		case r.parked:
+			b.Parked++
+		default:
+			b.Waiting++
+		}
+	}
+	return b, m.broken
+}
+
+func (m *memory) EventHint() <-chan struct{} { return m.hint }
+
+func (m *memory) Lease(context.Context, string, string, time.Time, time.Time) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.leases++
+	return m.broken == nil, m.broken
+}
+
+func (m *memory) ReleaseLease(context.Context, string, string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.left++
+	return nil
+}
+
+// row is a copy of one; nil when it is gone.
+func (m *memory) row(n int) *row {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.rows[n] == nil {
+		return nil
+	}
+	r := *m.rows[n]
+	return &r
+}
+
+func (m *memory) calls() (leases, left int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.leases, m.left
+}

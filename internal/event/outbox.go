@@ -1,0 +1,58 @@
+package event
+
+import (
+	"context"
+	"time"
+)
+
+// An Outbox keeps events until they are delivered, one item for each destination that wants
+// the event. Rows get in by Emit of account.Tx. It is safe for concurrent use.
+type Outbox interface {
+	// DueEvents lists what to send now, oldest first and at most limit: items that are neither
+	// parked nor waiting for a later attempt, without those of a user who has an earlier item
+	// for this destination that waits for one. So whoever sends a user's items in this order,
+	// and those after a failed one not at all, keeps the order of that user's events.
+	DueEvents(ctx context.Context, destination string, now time.Time, limit int) ([]Item, error)
+	// DeleteEvents removes delivered items; an unknown id is no error.
+	DeleteEvents(ctx context.Context, ids ...int64) error
+	// RetryEvent counts a failed attempt; the item waits until a time.
+	RetryEvent(ctx context.Context, id int64, until time.Time, reason string) error
+	// ParkEvent gives an item up. It stays to be looked at, and no longer holds back the ones
+	// after it.
+	ParkEvent(ctx context.Context, id int64, now time.Time, reason string) error
+	// DeleteParkedEvents removes items parked before a time and returns how many.
+	DeleteParkedEvents(ctx context.Context, before time.Time) (int, error)
+	// EventBacklog counts what a destination has not been sent.
+	EventBacklog(ctx context.Context, destination string) (Backlog, error)
+	// EventHint is signalled after a commit of this process that emitted. Every call returns
+	// the same channel, so it serves one receiver.
+	EventHint() <-chan struct{}
+	// Lease reports whether holder may do the work called name until a time, alone: nobody
+	// else holds it, or holds it no longer at now. Who holds it already extends it.
+	Lease(ctx context.Context, name, holder string, now, until time.Time) (bool, error)
+	// ReleaseLease ends a lease early; one that holder has not is no error.
+	ReleaseLease(ctx context.Context, name, holder string) error
+}
+
+// An Item is an event on its way to one destination.
+type Item struct {
+	ID int64
+	Event
+	Attempts  int // failed ones so far
+	CreatedAt time.Time
+	// Err says that the event could not be read back; then only the name and the user of it
+	// are known.
+	Err error
+}
+
+// String keeps the record out of logs and errors.
+func (i Item) String() string { return i.Event.String() }
+
+// GoString keeps the record out of %#v.
+func (i Item) GoString() string { return i.Event.String() }
+
+// A Backlog is what waits for one destination.
+type Backlog struct {
+	Waiting, Parked int
+	Oldest          time.Time // of what waits; zero for nothing
+}

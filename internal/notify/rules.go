@@ -1,0 +1,289 @@
+package notify
+
+import (
+	"embed"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"barong/internal/event"
+	"barong/internal/strictyaml"
+	"barong/internal/token"
+)
+
+// Rules say which events become mails; they are the file mailer.yml (data-model 14.1).
+type Rules struct {
+	rules   []Rule
+	foreign []ForeignRule
+}
+
+// A Rule makes mails of one event.
+type Rule struct {
+	// Name is for people; Event is the full name: "system.session.create".
+	Name, Event string
+	// Expression decides by the event's content; the zero value always sends.
+	Expression Expression
+	// Templates by language, in lower case.
+	Templates map[string]Template
+}
+
+// A Template is a subject and the name of its files: "sign_up" stands for sign_up.en.html and
+// sign_up.en.txt in language en.
+type Template struct {
+	Subject, Path string
+}
+
+// A ForeignRule makes mails of another service's event, which comes through a broker. Its Event
+// is the name that it has in our outbox: Category, exchange and key.
+type ForeignRule struct {
+	Rule
+	// Exchange is the broker's name of it, Key the routing key.
+	Exchange, Key string
+	// Signer is who signs what comes from the exchange.
+	Signer token.ForeignKey
+}
+
+// Category begins the names of events that are mails and nothing else.
+const Category = "mail"
+
+// maxName is the length of names in the outbox, and more than what AMQP takes.
+const maxName = 255
+
+// exchangePrefix begins the names of our exchanges; the category follows.
+const exchangePrefix = "barong.events."
+
+//go:embed mailer.yml
+var defaults embed.FS
+
+// DefaultRules is the built-in mailer.yml.
+func DefaultRules() []byte {
+	text, err := defaults.ReadFile("mailer.yml")
+	if err != nil {
+		panic(err) // it is embedded
+	}
+	return text
+}
+
+// ParseRules reads a mailer.yml of the reference: keychain, exchanges and events. Our own events
+// do not come through a broker, so of the keychain only those keys are looked at that sign
+// another service's. Unknown keys, exchanges and operators, templates without a subject or
+// path, and signers without a usable key are errors; all are told at once, each with its line.
+// An event that is there twice is an error too.
+func ParseRules(data []byte) (Rules, error) {
+	var d strictyaml.Document
+	var r Rules
+	top := d.Parse(data)
+	if top == nil {
+		return r, d.Err()
+	}
+	f := file{keychain: map[string]signerEntry{}, exchanges: map[string]exchangeEntry{}}
+	var events []*yaml.Node
+	for _, field := range d.Fields(top, "the file") {
+		switch strings.ToLower(field.Key) {
+		case "keychain":
+			for _, k := range d.Fields(field.Value, "keychain") {
+				e := signerEntry{line: k.Line}
+				d.Record(k.Value, "keychain: "+k.Key, map[string]*string{"algorithm": &e.algorithm, "value": &e.value})
+				f.keychain[k.Key] = e
+			}
+		case "exchanges":
+			for _, x := range d.Fields(field.Value, "exchanges") {
+				e := exchangeEntry{line: x.Line}
+				if d.Record(x.Value, "exchanges: "+x.Key, map[string]*string{"name": &e.name, "signer": &e.signer}) {
+					f.exchanges[x.Key] = e
+				}
+			}
+		case "events":
+			events = d.Items(field.Value, "events")
+		default:
+			d.Unknown(field, "the file", []string{"keychain", "exchanges", "events"})
+		}
+	}
+	for _, n := range events {
+		r.add(&d, n, &f)
+	}
+	if err := d.Err(); err != nil {
+		return Rules{}, err
+	}
+	return r, nil
+}
+
+// file is what events refer to.
+type file struct {
+	keychain  map[string]signerEntry
+	exchanges map[string]exchangeEntry
+	// keys are those of keychain that were asked for.
+	keys map[string]token.ForeignKey
+}
+
+type signerEntry struct {
+	algorithm, value string
+	line             int
+}
+
+type exchangeEntry struct {
+	name, signer string
+	line         int
+}
+
+// key is a signer's; what is wrong with it is told once.
+func (f *file) key(d *strictyaml.Document, signer string) token.ForeignKey {
+	if k, ok := f.keys[signer]; ok {
+		return k
+	}
+	e := f.keychain[signer]
+	k, err := token.ParseForeignKey(signer, e.algorithm, e.value)
+	if err != nil {
+		d.Problem(e.line, "keychain: %s: %w", signer, err)
+	}
+	if f.keys == nil {
+		f.keys = map[string]token.ForeignKey{}
+	}
+	f.keys[signer] = k
+	return k
+}
+
+func (r *Rules) add(d *strictyaml.Document, n *yaml.Node, in *file) {
+	rule := Rule{Templates: map[string]Template{}}
+	var key, exchange string
+	before := d.Len()
+	for _, f := range d.Fields(n, "events") {
+		switch strings.ToLower(f.Key) {
+		case "name":
+			rule.Name = d.Text(f.Value, "events: name")
+		case "key":
+			key = d.Text(f.Value, "events: key")
+		case "exchange":
+			exchange = d.Text(f.Value, "events: exchange")
+		case "templates":
+			for _, lang := range d.Fields(f.Value, "templates") {
+				rule.Templates[strings.ToLower(lang.Key)] = readTemplate(d, lang)
+			}
+		case "expression":
+			rule.Expression = readExpression(d, f)
+		default:
+			d.Unknown(f, "events", []string{"name", "key", "exchange", "templates", "expression"})
+		}
+	}
+	x, known := in.exchanges[exchange]
+	switch {
+	case d.Len() > before:
+		return
+	case key == "":
+		d.Problem(n.Line, "events: key is missing")
+		return
+	case !known:
+		d.Problem(n.Line, "events: %s: exchange %q is not among exchanges", key, exchange)
+		return
+	case len(rule.Templates) == 0:
+		d.Problem(n.Line, "events: %s: it has no templates", key)
+		return
+	}
+	category, ours := strings.CutPrefix(x.name, exchangePrefix)
+	if !ours {
+		r.addForeign(d, n.Line, in, x, ForeignRule{Rule: rule, Exchange: x.name, Key: key})
+		return
+	}
+	rule.Event = category + "." + key
+	if rule.Name == "" {
+		rule.Name = rule.Event
+	}
+	if _, twice := r.rule(rule.Event); twice {
+		d.Problem(n.Line, "events: %s is there twice", rule.Event)
+		return
+	}
+	r.rules = append(r.rules, rule)
+}
+
+func (r *Rules) addForeign(d *strictyaml.Document, line int, in *file, x exchangeEntry, rule ForeignRule) {
+	rule.Event = Category + "." + rule.Exchange + "." + rule.Key
+	if rule.Name == "" {
+		rule.Name = rule.Event
+	}
+	_, known := in.keychain[x.signer]
+	_, twice := r.mail(rule.Event)
+	switch {
+	case rule.Exchange == "":
+		d.Problem(x.line, "exchanges: name is missing")
+	case len(rule.Event) > maxName:
+		d.Problem(line, "events: %s: exchange and key are too long", rule.Key)
+	case x.signer == "":
+		d.Problem(x.line, "exchanges: %s: signer is missing: events of other services are believed by their signature only", rule.Exchange)
+	case !known:
+		d.Problem(x.line, "exchanges: %s: signer %q is not in the keychain", rule.Exchange, x.signer)
+	case twice:
+		d.Problem(line, "events: %s of %s is there twice", rule.Key, rule.Exchange)
+	default:
+		rule.Signer = in.key(d, x.signer)
+		r.foreign = append(r.foreign, rule)
+	}
+}
+
+// readTemplate takes the reference's file names, too: "sign_up.en.html.erb" is sign_up.
+func readTemplate(d *strictyaml.Document, lang strictyaml.Field) Template {
+	var t Template
+	what := "templates: " + lang.Key
+	if !d.Record(lang.Value, what, map[string]*string{"subject": &t.Subject, "template_path": &t.Path}) {
+		return t
+	}
+	t.Path = strings.TrimSuffix(t.Path, ".erb")
+	t.Path = strings.TrimSuffix(t.Path, ".html")
+	t.Path = strings.TrimSuffix(t.Path, "."+strings.ToLower(lang.Key))
+	switch {
+	case t.Subject == "":
+		d.Problem(lang.Line, "%s: subject is missing", what)
+	case strings.ContainsAny(t.Subject, "\r\n"):
+		d.Problem(lang.Line, "%s: subject has a line break", what)
+	case t.Path == "":
+		d.Problem(lang.Line, "%s: template_path is missing", what)
+	case strings.ContainsAny(t.Path, `/\`) || strings.HasPrefix(t.Path, "."):
+		d.Problem(lang.Line, "%s: template_path must be a plain file name", what)
+	}
+	return t
+}
+
+func (r Rules) rule(name string) (Rule, bool) {
+	for _, rule := range r.rules {
+		if rule.Event == name {
+			return rule, true
+		}
+	}
+	return Rule{}, false
+}
+
+// mail is the rule of another service's event by its name in our outbox.
+func (r Rules) mail(name string) (ForeignRule, bool) {
+	for _, rule := range r.foreign {
+		if rule.Event == name {
+			return rule, true
+		}
+	}
+	return ForeignRule{}, false
+}
+
+// received is the rule of what comes from an exchange with a routing key.
+func (r Rules) received(exchange, key string) (ForeignRule, bool) {
+	for _, rule := range r.foreign {
+		if rule.Exchange == exchange && rule.Key == key {
+			return rule, true
+		}
+	}
+	return ForeignRule{}, false
+}
+
+// Foreign are the rules of other services' events, in the file's order.
+func (r Rules) Foreign() []ForeignRule { return slices.Clone(r.foreign) }
+
+// Own are the rules without those of other services' events.
+func (r Rules) Own() Rules { return Rules{rules: r.rules} }
+
+// Wants reports whether e becomes a mail. Of other services' events only those are emitted
+// that do.
+func (r Rules) Wants(e event.Event) bool {
+	if _, ok := r.mail(e.Name); ok {
+		return true
+	}
+	rule, ok := r.rule(e.Name)
+	return ok && rule.Expression.Matches(e.Object())
+}

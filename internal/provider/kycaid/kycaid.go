@@ -1,0 +1,169 @@
+package kycaid
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha512"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"barong/internal/account"
+	"barong/internal/provider/outbound"
+)
+
+// ErrSignature says that a callback is not KYCAID's.
+var ErrSignature = errors.New("kycaid: signature is not valid")
+
+const (
+	defaultAddress = "https://api.kycaid.com"
+	defaultTimeout = 10 * time.Second
+	maxAnswer      = 1 << 20 // an answer may hold the applicant with all documents
+	maxID          = 64
+)
+
+// Config is our account at KYCAID.
+type Config struct {
+	// Token is the API token. KYCAID signs its callbacks with it, too.
+	Token string
+	// Address replaces the service's own; "" means that.
+	Address string
+	// Timeout of a call, answer included, 3 to 10 s: 10 s.
+	Timeout time.Duration
+}
+
+// Validate lists every problem.
+func (c Config) Validate() error {
+	var problems []error
+	if strings.TrimSpace(c.Token) == "" {
+		problems = append(problems, errors.New("the api token is missing: without it no callback can be told from a forged one"))
+	} else if strings.ContainsFunc(c.Token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		problems = append(problems, errors.New("the api token has characters that no header takes"))
+	}
+	if c.Address != "" {
+		if err := outbound.CheckAddress(c.Address); err != nil {
+			problems = append(problems, fmt.Errorf("the address %w", err))
+		}
+	}
+	if c.Timeout != 0 && (c.Timeout < 3*time.Second || c.Timeout > 10*time.Second) {
+		problems = append(problems, fmt.Errorf("timeout is %v, want 3s to 10s", c.Timeout))
+	}
+	return errors.Join(problems...)
+}
+
+// A Client talks to KYCAID. It is safe for concurrent use.
+type Client struct {
+	config Config
+	client *outbound.Client
+}
+
+var _ account.KYCProvider = (*Client)(nil)
+
+// New makes a client; transport may be nil.
+func New(c Config, transport http.RoundTripper) (*Client, error) {
+	if err := c.Validate(); err != nil {
+		return nil, fmt.Errorf("kycaid: configuration: %w", err)
+	}
+	if c.Address == "" {
+		c.Address = defaultAddress
+	}
+	if c.Timeout == 0 {
+		c.Timeout = defaultTimeout
+	}
+	c.Address = strings.TrimRight(c.Address, "/")
+	return &Client{config: c, client: outbound.New(c.Timeout, transport)}, nil
+}
+
+// Verification implements account.KYCProvider: GET /verifications/{id}.
+func (c *Client) Verification(ctx context.Context, id string) (account.KYCResult, error) {
+	if !validID(id) {
+		return account.KYCResult{}, fmt.Errorf("fetch verification: the id is not one of kycaid's: %w", account.ErrUnknownVerification)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.config.Address+"/verifications/"+id, nil)
+	if err != nil {
+		return account.KYCResult{}, errors.New("fetch verification: the address is not one")
+	}
+	req.Header.Set("Authorization", "Token "+c.config.Token)
+	req.Header.Set("Accept", "application/json")
+	status, body, err := c.client.Do(req, maxAnswer)
+	switch {
+	case err != nil:
+		return account.KYCResult{}, fmt.Errorf("fetch verification: %w", err)
+	case status == http.StatusNotFound:
+		return account.KYCResult{}, fmt.Errorf("fetch verification: kycaid has none: %w", account.ErrUnknownVerification)
+	case status != http.StatusOK:
+		return account.KYCResult{}, fmt.Errorf("fetch verification: status %d", status)
+	}
+	r, err := parseResult(body)
+	if err != nil {
+		return account.KYCResult{}, fmt.Errorf("fetch verification: %w", err)
+	}
+	if r.VerificationID != id {
+		return account.KYCResult{}, errors.New("fetch verification: the answer is about another")
+	}
+	return r, nil
+}
+
+// validID keeps what a callback says from becoming another path.
+func validID(id string) bool {
+	return id != "" && len(id) <= maxID && !strings.ContainsFunc(id, func(c rune) bool {
+		return (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && c != '-'
+	})
+}
+
+// errAnswer keeps the answer, which is about a person, out of the text.
+var errAnswer = errors.New("the answer is not understood")
+
+// parseResult reads an answer: ids and status must be there, results may not be. A result
+// without a verdict (null) is not verified.
+func parseResult(body []byte) (account.KYCResult, error) {
+	var answer struct {
+		VerificationID string          `json:"verification_id"`
+		ApplicantID    string          `json:"applicant_id"`
+		Status         string          `json:"status"`
+		Verifications  json.RawMessage `json:"verifications"`
+	}
+	if json.Unmarshal(body, &answer) != nil ||
+		answer.VerificationID == "" || answer.ApplicantID == "" || answer.Status == "" {
+		return account.KYCResult{}, errAnswer
+	}
+	r := account.KYCResult{
+		VerificationID: answer.VerificationID, ApplicantID: answer.ApplicantID, Status: answer.Status,
+		Verified: map[string]bool{},
+	}
+	switch string(answer.Verifications) {
+	case "", "null", "[]": // how some servers write an object without members
+		return r, nil
+	}
+	var results map[string]struct {
+		Verified *bool `json:"verified"`
+	}
+	if json.Unmarshal(answer.Verifications, &results) != nil {
+		return account.KYCResult{}, errAnswer
+	}
+	for name, result := range results {
+		r.Verified[name] = result.Verified != nil && *result.Verified
+	}
+	return r, nil
+}
+
+// VerifySignature checks the header x-data-integrity of a callback against its body as it was
+// sent: the hexadecimal HMAC-SHA-512, keyed with the API token, of the body in base64.
+// ErrSignature when it does not fit.
+func (c *Client) VerifySignature(body []byte, header string) error {
+	got, err := hex.DecodeString(header)
+	if err != nil {
+		return ErrSignature
+	}
+	mac := hmac.New(sha512.New, []byte(c.config.Token))
+	mac.Write([]byte(base64.StdEncoding.EncodeToString(body)))
+	if !hmac.Equal(mac.Sum(nil), got) {
+		return ErrSignature
+	}
+	return nil
+}

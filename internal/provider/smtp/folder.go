@@ -1,0 +1,60 @@
+package smtp
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/wneessen/go-mail"
+
+	"barong/internal/event"
+	"barong/internal/notify"
+)
+
+// A Folder keeps mails as files *.eml, readable by their owner alone, for runs without a mail
+// server. It is safe for concurrent use.
+type Folder struct {
+	// Path is made when it is missing.
+	Path string
+	// Announce, when not nil, is told of each mail and its file.
+	Announce func(m notify.Message, file string)
+	// Now is time.Now when nil.
+	Now func() time.Time
+}
+
+var _ notify.Sender = Folder{}
+
+// Send implements notify.Sender. A repetition replaces the file. Bodies are written as they
+// are, so that links can be copied out of the file.
+func (f Folder) Send(_ context.Context, m notify.Message) error {
+	now := time.Now
+	if f.Now != nil {
+		now = f.Now
+	}
+	msg, err := encode(m, now(), mail.NoEncoding)
+	if err != nil {
+		return fmt.Errorf("%w: %w", event.ErrPermanent, err)
+	}
+	var b bytes.Buffer
+	if _, err := msg.WriteTo(&b); err != nil {
+		return fmt.Errorf("encode mail: %w", err)
+	}
+	if err := os.MkdirAll(f.Path, 0o700); err != nil {
+		return fmt.Errorf("make folder of mails: %w", err)
+	}
+	file := filepath.Join(f.Path, m.ID+".eml")
+	half := file + ".part"
+	if err := os.WriteFile(half, b.Bytes(), 0o600); err != nil {
+		return fmt.Errorf("write mail: %w", err)
+	}
+	if err := os.Rename(half, file); err != nil {
+		return fmt.Errorf("write mail: %w", err)
+	}
+	if f.Announce != nil {
+		f.Announce(m, file)
+	}
+	return nil
+}

@@ -1,0 +1,81 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"barong/internal/account"
+)
+
+// MailToken implements account.MailTokenStore.
+func (q queries) MailToken(ctx context.Context, hash [32]byte, now time.Time) (account.MailToken, error) {
+	m := account.MailToken{Hash: hash}
+	err := q.read().QueryRowContext(ctx, `
+		SELECT user_uid, purpose, expires_at, created_at FROM mail_tokens
+		WHERE hash = $1 AND expires_at > $2`, hash[:], now.UnixMicro()).
+		Scan(&m.UserUID, &m.Purpose, at(&m.ExpiresAt), at(&m.CreatedAt))
+	if err != nil {
+		return account.MailToken{}, fmt.Errorf("load mail token: %w", found(err, account.ErrNotFound))
+	}
+	return m, nil
+}
+
+// AddMailToken implements account.MailTokenStore. The lock on the user is what makes two at
+// once count each other.
+func (q queries) AddMailToken(ctx context.Context, m account.MailToken, keep int) error {
+	return q.write(ctx, "add mail token", func(t *txn) error {
+		if _, err := t.lockedUserID(ctx, m.UserUID); err != nil {
+			return err
+		}
+		var id int64
+		err := t.QueryRowContext(ctx, `
+			INSERT INTO mail_tokens (hash, user_uid, purpose, expires_at, created_at)
+			VALUES ($1, $2, $3, $4, $5)
+			ON CONFLICT DO NOTHING
+			RETURNING id`,
+			m.Hash[:], m.UserUID, m.Purpose, m.ExpiresAt.UnixMicro(), t.now.UnixMicro()).Scan(&id)
+		if err != nil || keep <= 0 {
+			return inserted(err, account.ErrTaken)
+		}
+		_, err = t.ExecContext(ctx, `
+			DELETE FROM mail_tokens
+			WHERE user_uid = $1 AND purpose = $2 AND id NOT IN (
+				SELECT id FROM mail_tokens WHERE user_uid = $1 AND purpose = $2 ORDER BY id DESC LIMIT $3)`,
+			m.UserUID, m.Purpose, keep)
+		return err
+	})
+}
+
+// UseMailToken implements account.MailTokenStore: one conditional write, so of two uses one
+// wins whatever the isolation.
+func (q queries) UseMailToken(ctx context.Context, hash [32]byte, now time.Time) (bool, error) {
+	var n int64
+	err := q.write(ctx, "use mail token", func(t *txn) (err error) {
+		n, err = affected(ctx, t,
+			`DELETE FROM mail_tokens WHERE hash = $1 AND expires_at > $2`, hash[:], now.UnixMicro())
+		return err
+	})
+	return n > 0, err
+}
+
+// DeleteMailTokens implements account.MailTokenStore.
+func (q queries) DeleteMailTokens(ctx context.Context, uid, purpose string) error {
+	return q.write(ctx, "delete mail tokens", func(t *txn) error {
+		if err := t.lockUser(ctx, uid); err != nil {
+			return err
+		}
+		var f filter
+		f.add("user_uid = $%d", uid)
+		f.match("purpose", purpose)
+		_, err := t.ExecContext(ctx, `DELETE FROM mail_tokens`+f.where(), f.args...)
+		return err
+	})
+}
+
+// DeleteExpiredMailTokens forgets links that have expired at now and returns how many.
+func (q queries) DeleteExpiredMailTokens(ctx context.Context, now time.Time) (int, error) {
+	return q.deleteInParts(ctx, "delete expired mail tokens", `
+		DELETE FROM mail_tokens
+		WHERE id IN (SELECT id FROM mail_tokens WHERE expires_at <= $1 LIMIT $2)`, now.UnixMicro())
+}

@@ -1,0 +1,177 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"barong/internal/account"
+	"barong/internal/event"
+)
+
+// keepParked is how long an event that could not be delivered stays to be looked at.
+const keepParked = 7 * 24 * time.Hour
+
+// WithDestinations sets who wants an event: Emit writes one row for each name that wanted
+// returns. It must always answer the same. Default: nobody wants any.
+func WithDestinations(wanted func(event.Event) []string) Option {
+	return func(s *settings) { s.destinations = wanted }
+}
+
+// sealedEvent is the payload column: all of the event, so that a changed name, user or
+// destination beside it is noticed.
+type sealedEvent struct {
+	Destination string          `json:"destination"`
+	Name        string          `json:"name"`
+	UID         string          `json:"uid"`
+	Language    string          `json:"language,omitempty"`
+	Record      json.RawMessage `json:"record"`
+	Changes     json.RawMessage `json:"changes,omitempty"`
+}
+
+// Emit implements account.Tx. It locks the user first, so that ids of one user are in the
+// order of commits.
+func (q queries) Emit(ctx context.Context, e event.Event) error {
+	if e.Category() == "" || e.Key() == "" || e.UID == "" {
+		return fmt.Errorf("emit %v: want a name of category and key, and a user", e)
+	}
+	if q.db.destinations == nil {
+		return nil
+	}
+	wanted := q.db.destinations(e)
+	if len(wanted) == 0 {
+		return nil
+	}
+	return q.write(ctx, "emit "+e.Name, func(t *txn) error {
+		if err := t.lockUser(ctx, e.UID); err != nil {
+			return err
+		}
+		for _, destination := range wanted {
+			if err := q.emit(ctx, t, destination, e); err != nil {
+				return err
+			}
+		}
+		t.emitted = true
+		return nil
+	})
+}
+
+func (q queries) emit(ctx context.Context, t *txn, destination string, e event.Event) error {
+	plain, err := json.Marshal(sealedEvent{destination, e.Name, e.UID, e.Language, e.Record, e.Changes})
+	if err != nil {
+		return err
+	}
+	row, sealed, err := q.seal(plain, "outbox", "payload")
+	if err != nil {
+		return err
+	}
+	_, err = t.ExecContext(ctx, `
+		INSERT INTO outbox (uuid, destination, name, user_uid, payload, next_at, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $6)`,
+		row, destination, e.Name, e.UID, sealed, t.now.UnixMicro())
+	return err
+}
+
+// DueEvents implements event.Outbox.
+func (q queries) DueEvents(ctx context.Context, destination string, now time.Time, limit int) ([]event.Item, error) {
+	all, err := list(ctx, q.read(), func(row scanner) (event.Item, error) {
+		var i event.Item
+		var uuid string
+		var payload []byte
+		err := row.Scan(&i.ID, &uuid, &i.Name, &i.UID, &payload, &i.Attempts, at(&i.CreatedAt))
+		if err == nil {
+			q.openEvent(&i, destination, uuid, payload)
+		}
+		return i, err
+	}, `SELECT id, uuid, name, user_uid, payload, attempts, created_at
+		FROM outbox
+		WHERE destination = $1 AND failed_at IS NULL AND next_at <= $2
+		  AND NOT EXISTS (SELECT 1 FROM outbox earlier
+		                  WHERE earlier.destination = $1 AND earlier.user_uid = outbox.user_uid
+		                    AND earlier.failed_at IS NULL AND earlier.id < outbox.id AND earlier.next_at > $2)
+		ORDER BY id LIMIT $3`, destination, now.UnixMicro(), limit)
+	if err != nil {
+		return nil, fmt.Errorf("list due events: %w", err)
+	}
+	return all, nil
+}
+
+// openEvent fills the event of an item whose name and user are those of the row.
+func (q queries) openEvent(i *event.Item, destination, uuid string, payload []byte) {
+	plain, err := q.open(payload, "outbox", "payload", uuid)
+	if err != nil {
+		i.Err = fmt.Errorf("open event: %w", err)
+		return
+	}
+	var s sealedEvent
+	if json.Unmarshal(plain, &s) != nil || s.Destination != destination || s.Name != i.Name || s.UID != i.UID {
+		i.Err = fmt.Errorf("open event: %w: the row was changed", account.ErrSeal)
+		return
+	}
+	i.Language, i.Record, i.Changes = s.Language, s.Record, s.Changes
+}
+
+// DeleteEvents implements event.Outbox.
+func (q queries) DeleteEvents(ctx context.Context, ids ...int64) error {
+	for part := range slices.Chunk(ids, 200) {
+		marks, args := make([]string, len(part)), make([]any, len(part))
+		for i, id := range part {
+			marks[i], args[i] = fmt.Sprintf("$%d", i+1), id
+		}
+		err := q.write(ctx, "delete delivered events", func(t *txn) error {
+			_, err := t.ExecContext(ctx, `DELETE FROM outbox WHERE id IN (`+strings.Join(marks, ", ")+`)`, args...)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// RetryEvent implements event.Outbox.
+func (q queries) RetryEvent(ctx context.Context, id int64, until time.Time, reason string) error {
+	return q.write(ctx, "put an event off", func(t *txn) error {
+		_, err := t.ExecContext(ctx, `
+			UPDATE outbox SET attempts = attempts + 1, next_at = $1, reason = $2
+			WHERE id = $3 AND failed_at IS NULL`, until.UnixMicro(), textOrNull(cut(reason)), id)
+		return err
+	})
+}
+
+// ParkEvent implements event.Outbox.
+func (q queries) ParkEvent(ctx context.Context, id int64, now time.Time, reason string) error {
+	return q.write(ctx, "park an event", func(t *txn) error {
+		_, err := t.ExecContext(ctx, `
+			UPDATE outbox SET attempts = attempts + 1, failed_at = $1, reason = $2
+			WHERE id = $3 AND failed_at IS NULL`, now.UnixMicro(), textOrNull(cut(reason)), id)
+		return err
+	})
+}
+
+// DeleteParkedEvents implements event.Outbox.
+func (q queries) DeleteParkedEvents(ctx context.Context, before time.Time) (int, error) {
+	return q.deleteInParts(ctx, "delete parked events", `
+		DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE failed_at < $1 LIMIT $2)`, before.UnixMicro())
+}
+
+// EventBacklog implements event.Outbox.
+func (q queries) EventBacklog(ctx context.Context, destination string) (event.Backlog, error) {
+	var b event.Backlog
+	err := q.read().QueryRowContext(ctx, `
+		SELECT count(*), min(created_at),
+		       (SELECT count(*) FROM outbox WHERE destination = $1 AND failed_at IS NOT NULL)
+		FROM outbox WHERE destination = $1 AND failed_at IS NULL`, destination).
+		Scan(&b.Waiting, at(&b.Oldest), &b.Parked)
+	if err != nil {
+		return event.Backlog{}, fmt.Errorf("count waiting events: %w", err)
+	}
+	return b, nil
+}
+
+// EventHint implements event.Outbox. On PostgreSQL it is silent about commits of other
+// processes.
+func (db *DB) EventHint() <-chan struct{} { return db.emitted }

@@ -1,0 +1,78 @@
+package strictyaml
+
+import (
+	"strings"
+	"testing"
+)
+
+// read takes a file {name: text, list: [text], map: {a: text, b: text}}.
+func read(data string) (name string, list []string, a, b string, err error) {
+	var d Document
+	top := d.Parse([]byte(data))
+	if top == nil {
+		return "", nil, "", "", d.Err()
+	}
+	for _, f := range d.Fields(top, "the file") {
+		switch f.Key {
+		case "name":
+			name = d.Text(f.Value, "name")
+		case "list":
+			list = d.Texts(f.Value, "list")
+		case "map":
+			d.Record(f.Value, "map", map[string]*string{"a": &a, "b": &b})
+		default:
+			d.Unknown(f, "the file", []string{"name", "list", "map"})
+		}
+	}
+	return name, list, a, b, d.Err()
+}
+
+func TestAGoodFile(t *testing.T) {
+	name, list, a, b, err := read("name: ' n '\nlist: [one, ~, two]\nmap: { a: 1, B: true }\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if name != "n" || strings.Join(list, "|") != "one||two" || a != "1" || b != "true" {
+		t.Errorf("got %q, %q, %q, %q", name, list, a, b)
+	}
+}
+
+func TestEveryProblemIsToldWithItsLine(t *testing.T) {
+	for name, tt := range map[string]struct {
+		in   string
+		want []string
+	}{
+		"an unknown key names the nearest": {"naem: x", []string{`line 1: the file: unknown key "naem"; did you mean`}},
+		"two problems are both told":       {"name: [x]\nlist: y", []string{"line 1: name must be a single value", "line 2: list must be a list"}},
+		"a key twice, in another case":     {"name: x\nNAME: y", []string{`line 2: the file: key "NAME" is there twice`}},
+		"a template":                       {"# <%= fine %>\nname: <%= ENV['X'] %>", []string{"line 2: this is a template"}},
+		"a list at the top":                {"- a", []string{"the file must be a mapping"}},
+		"two documents":                    {"name: x\n---\nname: y", []string{"more than one document"}},
+		"no YAML":                          {"name: [", []string{"read YAML"}},
+		"a record that is none":            {"map: x", []string{"map: every item must be a mapping"}},
+		"an unknown key of a record":       {"map: { c: x }", []string{`map: unknown key "c"`}},
+		"a merge key":                      {"x: &x { a: 1 }\nmap: { <<: *x }", []string{"keys must be plain words"}},
+	} {
+		_, _, _, _, err := read(tt.in)
+		for _, w := range tt.want {
+			if err == nil || !strings.Contains(err.Error(), w) {
+				t.Errorf("%s: got %v, want %q in it", name, err, w)
+			}
+		}
+	}
+}
+
+func TestEmptyFilesAreFine(t *testing.T) {
+	for _, in := range []string{"", "# nothing\n", "~", "---\n"} {
+		if _, _, _, _, err := read(in); err != nil {
+			t.Errorf("%q: got %v", in, err)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add("name: x\nlist: [a]\nmap: { a: b }")
+	f.Add("a: &a [*a]")
+	f.Add("name: &n [*n]\nmap: *n")
+	f.Fuzz(func(_ *testing.T, data string) { _, _, _, _, _ = read(data) })
+}

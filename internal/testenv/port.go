@@ -1,0 +1,26 @@
+package testenv
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"strconv"
+)
+
+// Ports that are handed out lie below those that systems give to outgoing connections (32768
+// and up on Linux, RFC 6335 §6 has 49152): one of these could take a port between the look and
+// the server's start.
+const lowestPort, ports = 20000, 12000
+
+// FreePort is a loopback port that nothing listens on now.
+func FreePort() (int, error) {
+	var err error
+	for range 100 {
+		port := lowestPort + rand.IntN(ports)
+		var l net.Listener
+		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+			return port, l.Close()
+		}
+	}
+	return 0, fmt.Errorf("find a free port: %w", err)
+}
