@@ -93,6 +93,10 @@ func behind(t *testing.T, kind string, step authztest.Step) authztest.Expect {
 	if x.Status == 0 {
 		x.Status = http.StatusOK
 	}
+	// Gateways make request ids of their own and leave bodies out, which activities tell.
+	if step.Envoy != nil && step.Envoy.Skip != "" {
+		x.Activities = nil
+	}
 	switch kind {
 	case "envoy", "envoy-http":
 		// Envoy resolves dot segments and repeated slashes, which Barong refuses, before it asks. The
@@ -177,7 +181,7 @@ func send(t *testing.T, p e2e.Proxy, q authztest.Question) answer {
 }
 
 // differences compares what the client and the upstream got with what is expected.
-func differences(w *authztest.World, x authztest.Expect, q authztest.Question, got answer, asked bool) (list []string) {
+func differences(w authztest.State, x authztest.Expect, q authztest.Question, got answer, asked bool) (list []string) {
 	wrong := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }
 	if !asked {
 		if got.status < 400 {

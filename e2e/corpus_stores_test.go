@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"maps"
 	"net"
 	"path/filepath"
@@ -24,64 +23,77 @@ import (
 	"barong/internal/token"
 )
 
-// leastOnStores is how many steps of the corpus must have been asked on each backend; the rest
-// puts down parts that share a store.
-const leastOnStores = 330
+// How many steps of the corpus must have been asked on each backend, over gRPC and through
+// Envoy. The rest puts down parts that share a store, or never reaches Barong.
+const leastOnStores, leastOnStoresThroughEnvoy = 331, 325
+
+// backends are the sets of stores that barong serve can have.
+var backends = map[string]func(*testing.T) *backend{
+	"sqlite": openSQLite, "postgres": openPostgres, "postgres and redis": openPostgresAndRedis,
+}
 
 // TestCorpusOnStores replays the decision corpus on real stores: every case's accounts,
 // sessions, keys and policy are rows, the parts between are those of barong serve, and the
 // question comes over gRPC. Activities are compared as they are in the database.
 func TestCorpusOnStores(t *testing.T) {
-	files, err := authztest.Load(filepath.Join(root(t), "authz", "testdata", "check"))
-	must(t, err)
-	for name, open := range map[string]func(*testing.T) *backend{
-		"sqlite": openSQLite, "postgres": openPostgres, "postgres and redis": openPostgresAndRedis,
-	} {
+	onBackends(t, "", leastOnStores, func(t *testing.T, b *backend, f *authztest.File, c authztest.Case, n *tally) {
+		var client authv3.AuthorizationClient
+		w := newStoredWorld(t, b, f, func(t *testing.T, s *authz.Server) { client = overGRPC(t, s) })
+		steps := c.All()
+		for i, step := range steps {
+			if why := w.cannot(step); why != "" {
+				n.left[why] += len(steps) - i // the later ones build on this one
+				return
+			}
+			must(t, w.begin(t, step))
+			q, err := f.Question(step.Request, w.Now())
+			must(t, err)
+			m, err := client.Check(t.Context(), authztest.CheckRequest(q))
+			if err != nil {
+				t.Fatalf("step %d: Check failed, which is never the answer: %v", i+1, err)
+			}
+			n.asked++
+			for _, problem := range step.Expect.Problems(w, q, authztest.OfResponse(q, m)) {
+				t.Errorf("step %d (%s %s): %s", i+1, q.Method, q.Target, problem)
+			}
+		}
+	})
+}
+
+// TestCorpusOnStoresThroughEnvoy is TestCorpusOnStores with one Envoy before it all, as it is
+// in TestCorpus: a client's request goes in, and an echo says what came out.
+func TestCorpusOnStoresThroughEnvoy(t *testing.T) {
+	r := openReplay(t, "envoy")
+	onBackends(t, " through envoy", leastOnStoresThroughEnvoy,
+		func(t *testing.T, b *backend, f *authztest.File, c authztest.Case, n *tally) {
+			r.replay(t, f, newStoredWorld(t, b, f, r.door.opens), c, n)
+		})
+}
+
+// onBackends gives every case of the corpus to replay, on one backend after the other.
+func onBackends(
+	t *testing.T, way string, least int,
+	replay func(*testing.T, *backend, *authztest.File, authztest.Case, *tally),
+) {
+	files := corpus(t)
+	for _, name := range slices.Sorted(maps.Keys(backends)) {
 		t.Run(name, func(t *testing.T) {
-			b := open(t)
-			asked, left := 0, map[string]int{}
+			t.Cleanup(func() {
+				if t.Skipped() {
+					report("corpus on " + name + way + ": NOT RUN")
+				}
+			})
+			b, n := backends[name](t), newTally()
 			for _, f := range files {
 				t.Run(f.Name, func(t *testing.T) {
 					for _, c := range f.Cases {
-						t.Run(c.Name, func(t *testing.T) { asked += replayOnStores(t, b, f, c, left) })
+						t.Run(c.Name, func(t *testing.T) { replay(t, b, f, c, n) })
 					}
 				})
 			}
-			text := fmt.Sprintf("%s: %d steps asked", name, asked)
-			for _, why := range slices.Sorted(maps.Keys(left)) {
-				text += fmt.Sprintf(", %d left out (%s)", left[why], why)
-			}
-			report("corpus on " + text)
-			if asked < leastOnStores {
-				t.Errorf("want at least %d: %s", leastOnStores, text)
-			}
+			n.check(t, "corpus on "+name+way, files, least)
 		})
 	}
-}
-
-// replayOnStores takes the steps of c in a world of its own and returns how many it asked.
-func replayOnStores(t *testing.T, b *backend, f *authztest.File, c authztest.Case, left map[string]int) (asked int) {
-	w := newStoredWorld(t, b, f)
-	steps := c.All()
-	for i, step := range steps {
-		if why := w.cannot(step); why != "" {
-			left[why] += len(steps) - i // the later ones build on this one
-			return asked
-		}
-		must(t, w.begin(t, step))
-		q, err := f.Question(step.Request, w.Now())
-		must(t, err)
-		m, err := w.client.Check(t.Context(), authztest.CheckRequest(q))
-		if err != nil {
-			t.Fatalf("step %d: Check failed, which is never the answer: %v", i+1, err)
-		}
-		asked++
-		for _, problem := range step.Expect.Problems(w, q, authztest.OfResponse(q, m)) {
-			t.Errorf("step %d (%s %s): %s", i+1, q.Method, q.Target, problem)
-		}
-		must(t, w.err)
-	}
-	return asked
 }
 
 // overGRPC serves s on a port of its own, with the codec that barong serve has by default.

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -32,56 +33,113 @@ var leastAsked = map[string]int{"envoy": 340, "envoy-http": 340, "nginx": 340, "
 // load balancer, the test, which says where a request came from. A denial that a gateway
 // makes by itself, without asking, is as good as Barong's.
 func TestCorpus(t *testing.T) {
-	files, err := authztest.Load(filepath.Join(root(t), "authz", "testdata", "check"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	files := corpus(t)
 	keys, err := authztest.NewKeys()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	for _, kind := range gateways {
 		t.Run(kind, func(t *testing.T) {
-			r := openReplay(t, kind)
+			r, n := openReplay(t, kind), newTally()
 			for _, f := range files {
 				t.Run(f.Name, func(t *testing.T) {
 					for _, c := range f.Cases {
 						w, err := authztest.NewWorld(f, keys)
-						if err != nil {
-							t.Fatal(err)
-						}
-						r.replay(t, w, c)
+						must(t, err)
+						s, err := authz.New(authz.Parts{
+							Rules: w.Rules(), Feed: w.Feed(), Sessions: w.Sessions, Accounts: w.Accounts,
+							Tokens: w.Tokens(), Nonces: w, Activities: w, Now: w.Now,
+						}, settings(t, f.Settings))
+						must(t, err)
+						r.door.opens(t, s)
+						r.replay(t, f, memoryWorld{w}, c, n)
 					}
 				})
 			}
-			report("corpus through " + r.String())
-			if least := leastAsked[kind]; r.asked < least {
-				t.Errorf("only %d steps reached Barong, want at least %d: %s", r.asked, least, r)
-			}
+			n.check(t, "corpus through "+kind, files, leastAsked[kind])
 		})
 	}
 }
 
-// A replay puts the corpus to one gateway, and counts.
+// corpus is the decision corpus.
+func corpus(t *testing.T) []*authztest.File {
+	t.Helper()
+	files, err := authztest.Load(filepath.Join(root(t), "authz", "testdata", "check"))
+	must(t, err)
+	return files
+}
+
+// A world is one running copy of a file's accounts and policy, in memory or in stores.
+type world interface {
+	authztest.State
+	// cannot says why a step cannot be taken in it, "" when it can.
+	cannot(s authztest.Step) string
+	// begin does what comes before the request of a step.
+	begin(t *testing.T, s authztest.Step) error
+}
+
+// memoryWorld is an authztest.World, which can take every step.
+type memoryWorld struct{ *authztest.World }
+
+func (memoryWorld) cannot(authztest.Step) string { return "" }
+
+func (w memoryWorld) begin(_ *testing.T, s authztest.Step) error { return w.Begin(s) }
+
+// A tally counts what became of the steps of a corpus.
+type tally struct {
+	asked int            // about which Barong was asked
+	alone int            // that the gateway denied by itself
+	left  map[string]int // why → steps
+	began time.Time
+}
+
+func newTally() *tally { return &tally{left: map[string]int{}, began: time.Now()} }
+
+func (n *tally) String() string {
+	text := fmt.Sprintf("%d steps asked", n.asked)
+	if n.alone > 0 {
+		text += fmt.Sprintf(", %d denied by the gateway itself", n.alone)
+	}
+	for _, why := range slices.Sorted(maps.Keys(n.left)) {
+		text += fmt.Sprintf(", %d left out (%s)", n.left[why], why)
+	}
+	return text
+}
+
+// check reports n under a name, and fails when a step of the corpus is not in it or when
+// fewer than least have reached Barong.
+func (n *tally) check(t *testing.T, name string, files []*authztest.File, least int) {
+	t.Helper()
+	report(fmt.Sprintf("%s: %s, in %.1f s", name, n, time.Since(n.began).Seconds()))
+	all, counted := 0, n.asked+n.alone
+	for _, f := range files {
+		for _, c := range f.Cases {
+			all += len(c.All())
+		}
+	}
+	for _, steps := range n.left {
+		counted += steps
+	}
+	if counted != all || n.asked < least {
+		t.Errorf("%d of %d steps accounted for, want all, at least %d of them asked: %s", counted, all, least, n)
+	}
+}
+
+// A replay puts worlds behind one gateway and the corpus to it.
 type replay struct {
 	gateway e2e.Proxy
 	kind    string
 	door    door
-	asked   int
-	alone   int
-	left    map[string]int // why → steps
 }
 
 // A door is the listener that a gateway asks, with one authorizer after the other behind it.
 type door interface {
 	opens(t *testing.T, s *authz.Server)
-	questions() int // asked so far
+	questions() int // asked since it was opened
 }
 
 // openReplay starts one kind of gateway before a door and an echo.
 func openReplay(t *testing.T, kind string) *replay {
 	t.Helper()
-	r := &replay{kind: kind, left: map[string]int{}}
+	r := &replay{kind: kind}
 	echo := upstream(t)
 	at := e2e.Addresses{HTTP: echo}
 	if kind == "envoy" {
@@ -92,56 +150,39 @@ func openReplay(t *testing.T, kind string) *replay {
 		r.door, at.Forward = f, f.addr()
 	}
 	places, err := e2e.FreePlaces(at, echo)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	places.Edit = func(kind string, file []byte) []byte { return everywhere(t, kind, file, echo) }
 	r.gateway = startProxy(t, kind, places)
 	return r
 }
 
-func (r *replay) String() string {
-	text := fmt.Sprintf("%s: %d steps asked about, %d denied by the gateway itself", r.kind, r.asked, r.alone)
-	for _, why := range slices.Sorted(maps.Keys(r.left)) {
-		text += fmt.Sprintf(", %d left out (%s)", r.left[why], why)
-	}
-	return text
-}
-
-// replay takes the steps of c in order, in w.
-func (r *replay) replay(t *testing.T, w *authztest.World, c authztest.Case) {
+// replay takes the steps of c in order, in w, whose authorizer is behind the door.
+func (r *replay) replay(t *testing.T, f *authztest.File, w world, c authztest.Case, n *tally) {
 	t.Helper()
-	s, err := authz.New(authz.Parts{
-		Rules: w.Rules(), Feed: w.Feed(), Sessions: w.Sessions, Accounts: w.Accounts,
-		Tokens: w.Tokens(), Nonces: w, Activities: w, Now: w.Now,
-	}, settings(t, w.File.Settings))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.door.opens(t, s)
 	steps := c.All()
 	for i, step := range steps {
-		if why := leftOut(step.Request); why != "" {
-			r.left[why] += len(steps) - i // the later ones build on this one
+		if why := cmp.Or(leftOut(step.Request), w.cannot(step)); why != "" {
+			n.left[why] += len(steps) - i // the later ones build on this one
 			return
 		}
-		if err := w.Begin(step); err != nil {
-			t.Fatal(err)
-		}
-		q, err := w.File.Question(step.Request, w.Now())
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, w.begin(t, step))
+		q, err := f.Question(step.Request, w.Now())
+		must(t, err)
 		q = throughBalancer(q)
 		before := r.door.questions()
 		got := send(t, r.gateway, q)
 		wasAsked := r.door.questions() > before
-		if wasAsked {
-			r.asked++
+		x := behind(t, r.kind, step)
+		problems := differences(w, x, q, got, wasAsked)
+		if done := w.Activities(); !wasAsked {
+			n.alone++
 		} else {
-			r.alone++
+			n.asked++
+			if x.Status != anyDenial {
+				problems = append(problems, x.ActivityProblems(done)...)
+			}
 		}
-		for _, problem := range differences(w, behind(t, r.kind, step), q, got, wasAsked) {
+		for _, problem := range problems {
 			t.Errorf("%s: step %d (%s %s): %s", c.Name, i+1, q.Method, q.Target, problem)
 		}
 	}

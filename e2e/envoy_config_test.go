@@ -22,6 +22,7 @@ import (
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/early_header_mutation/header_mutation/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/resource_monitors/downstream_connections/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/host/previous_hosts/v3"
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"github.com/google/go-cmp/cmp"
@@ -32,6 +33,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/testing/protocmp"
 	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 	"gopkg.in/yaml.v3"
 )
 
@@ -180,6 +182,11 @@ func question(t *testing.T, c config, grpc bool) {
 	}
 	check(t, "asked with authorization", slices.Contains(asks, "authorization"), false)
 
+	retry := a.GetHttpService().GetRetryPolicy()
+	if grpc {
+		retry = a.GetGrpcService().GetRetryPolicy()
+	}
+	askedAgain(t, "the question", retry)
 	if grpc {
 		check(t, "timeout", a.GetGrpcService().GetTimeout().AsDuration(), time.Second)
 		check(t, "cluster", a.GetGrpcService().GetEnvoyGrpc().GetClusterName(), "barong_authz")
@@ -194,6 +201,36 @@ func question(t *testing.T, c config, grpc bool) {
 	check(t, "to the upstream, appended", len(patterns(r.GetAllowedUpstreamHeadersToAppend())), 0)
 	check(t, "to the access log", strings.Join(patterns(r.GetDynamicMetadataFromHeaders()), " "), "x-barong-decision")
 	check(t, "to the client", strings.Join(patterns(r.GetAllowedClientHeaders()), " "), "cache-control content-type retry-after set-cookie")
+}
+
+// A retrier says when something is asked again; a question and a route have it in two types.
+type retrier interface {
+	GetRetryOn() string
+	GetNumRetries() *wrapperspb.UInt32Value
+	GetHostSelectionRetryMaxAttempts() int64
+}
+
+// askedAgain checks that what never reached one replica goes to another, and nothing else: a
+// nonce counts once.
+func askedAgain(t *testing.T, what string, r retrier) {
+	t.Helper()
+	check(t, what+" is asked again on", r.GetRetryOn(), "connect-failure,refused-stream,reset-before-request")
+	check(t, what+" is asked again", r.GetNumRetries().GetValue(), 2)
+	check(t, what+": other hosts looked for", r.GetHostSelectionRetryMaxAttempts(), 3)
+	var names []string
+	switch r := r.(type) {
+	case *corev3.RetryPolicy:
+		// Not below the timeout of the question: it is that of each try.
+		check(t, what+": time of one try", r.GetRetryBackOff().GetMaxInterval().AsDuration(), time.Second)
+		for _, p := range r.GetRetryHostPredicate() {
+			names = append(names, p.GetName())
+		}
+	case *routev3.RetryPolicy:
+		for _, p := range r.GetRetryHostPredicate() {
+			names = append(names, p.GetName())
+		}
+	}
+	check(t, what+" is asked again of", strings.Join(names, " "), "envoy.retry_host_predicates.previous_hosts")
 }
 
 // patterns lists the header names, sorted; "x-*" for a prefix.
@@ -278,6 +315,9 @@ func routes(t *testing.T, c config) {
 		seen[prefix] = true
 		a := r.GetRoute()
 		check(t, prefix+" cluster", a.GetCluster(), want[prefix])
+		if a.GetCluster() == "barong" {
+			askedAgain(t, prefix, a.GetRetryPolicy())
+		}
 		check(t, prefix+" rewrites nothing", a.GetPrefixRewrite() == "" && a.GetRegexRewrite() == nil && a.GetPathRewritePolicy() == nil, true)
 		check(t, prefix+" upgrades", len(a.GetUpgradeConfigs()) == 1, prefix == "/api/v2/ranger")
 		for longer := range seen {

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"barong/internal/testenv"
 )
 
 // A Process is one program that this package started. Its output goes to a file, so that it
@@ -74,6 +76,16 @@ func (p *Process) Stop() error {
 	return p.err
 }
 
+// Kill ends the program without a warning, as kill -9 does, and waits until it is gone.
+// Killing twice, or what has ended, is allowed.
+func (p *Process) Kill() error {
+	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("kill %s: %w", p.Name, err)
+	}
+	<-p.done
+	return nil
+}
+
 // Output is what the program has printed so far.
 func (p *Process) Output() string {
 	b, _ := os.ReadFile(p.Log)
@@ -116,12 +128,8 @@ func accepts(addr string) bool {
 
 // FreeAddr is a loopback address whose port nothing listens on now.
 func FreeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
+	port, err := testenv.FreePort()
+	return fmt.Sprintf("127.0.0.1:%d", port), err
 }
 
 // ErrNone says that a program is not on this machine and could not be fetched.

@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
-
 	"barong/authz"
 	"barong/authz/authztest"
 	"barong/internal/account"
@@ -69,7 +67,7 @@ type storedWorld struct {
 	holder   *policy.Holder
 	follower *feed.Follower
 	minter   *token.Minter
-	client   authv3.AuthorizationClient // of the server over all that
+	serve    func(*testing.T, *authz.Server) // puts the server over all that where it is asked
 
 	writer    atomic.Pointer[audit.Writer]
 	activity  int64 // id of the newest row seen
@@ -80,19 +78,27 @@ type storedWorld struct {
 	err       error // of what cannot return one
 }
 
-// newStoredWorld empties b and builds f in it.
-func newStoredWorld(t *testing.T, b *backend, f *authztest.File) *storedWorld {
+// newStoredWorld empties b and builds f in it. serve is called with the server of that world,
+// and with another after each restart.
+func newStoredWorld(
+	t *testing.T, b *backend, f *authztest.File, serve func(*testing.T, *authz.Server),
+) *storedWorld {
 	t.Helper()
 	ctx := t.Context()
 	// Real time, since Redis lets keys expire by its own clock.
 	b.clock.set(time.Now().UTC().Truncate(time.Second))
 	must(t, b.empty(ctx))
-	w := &storedWorld{backend: b, file: f, orphans: map[string]bool{}}
+	w := &storedWorld{backend: b, file: f, serve: serve, orphans: map[string]bool{}}
 	must(t, w.setPolicy(ctx, f.Policy))
 	must(t, w.put(ctx, f.Accounts))
 	must(t, w.open())
 	w.start(t)
-	t.Cleanup(func() { w.Activities() })
+	t.Cleanup(func() {
+		w.Activities()
+		if w.err != nil {
+			t.Error(w.err)
+		}
+	})
 	return w
 }
 
@@ -126,7 +132,7 @@ func (w *storedWorld) start(t *testing.T) {
 		Nonces: w.nonces, Activities: w, Now: w.Now,
 	}, settings(t, f.Settings))
 	must(t, err)
-	w.client = overGRPC(t, s)
+	w.serve(t, s)
 }
 
 // cannot says why a step cannot be taken on real stores, "" when it can.

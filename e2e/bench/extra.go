@@ -3,61 +3,93 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"syscall"
 	"time"
 )
 
 // ready reports how long a start with existing keys takes.
-func (r *rig) ready(ctx context.Context) error {
-	p, w := r.small.process, r.small.world
-	var took []float64
-	for range 5 {
-		p.stop()
-		next, err := r.startBarong(ctx, "barong-100", w)
-		if err != nil {
-			return err
-		}
-		took = append(took, float64(next.took)/1e6)
-		p = next
+func (r *rig) ready(ctx context.Context, _ options) error {
+	f, err := r.fixture(ctx, small)
+	if err != nil {
+		return err
 	}
-	r.small.process = p
-	fmt.Printf("\nready after a restart, SQLite, 100 rules: median %.0f ms of %d\n", median(took), len(took))
+	took, _, err := r.restart(ctx, f, small)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("\nready after a restart, SQLite, 100 rules: median %.0f ms (%.0f–%.0f) of %d\n",
+		median(took), slices.Min(took), slices.Max(took), len(took))
 	return nil
 }
 
+// restart stops and starts f again five times; the milliseconds until it was ready, and the
+// bytes resident then.
+func (r *rig) restart(ctx context.Context, f *fixture, name string) (took, resident []float64, err error) {
+	for range 5 {
+		f.stop()
+		if f.process, err = r.startBarong(ctx, name, f.world); err != nil {
+			return nil, nil, err
+		}
+		took = append(took, float64(f.took)/1e6)
+		resident = append(resident, float64(f.memory("VmRSS")))
+	}
+	return took, resident, nil
+}
+
+// stormSessions is how many cold sessions of a fixture are kept for a storm.
+const stormSessions = 100_000
+
 // coldStorm asks for many sessions that are in no cache, all at once.
 func (r *rig) coldStorm(ctx context.Context, o options) error {
-	f := r.fresh
-	n := min(o.cold, 100_000)
-	before, err := f.metric("barong_session_loads_total")
+	f, err := r.fixture(ctx, fresh)
 	if err != nil {
 		return err
 	}
-	c, err := dial(f.grpc, 16)
+	res, reads, err := f.storm(ctx, o, func() (float64, error) { return f.metric("barong_session_loads_total") })
 	if err != nil {
 		return err
+	}
+	fmt.Printf("%d cold sessions from SQLite, 1,000 in flight: %.1f s, %.2f store reads each, %d not allowed, p50 %s, p99 %s\n",
+		res.sent, res.elapsed.Seconds(), reads, res.wrong, ms(res.quantile(.5)), ms(res.quantile(.99)))
+	return nil
+}
+
+func ms(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
+
+// storm sends each of the last cold requests once, and returns how much reads grew for each.
+func (f *fixture) storm(ctx context.Context, o options, reads func() (float64, error)) (result, float64, error) {
+	n := min(o.cold, stormSessions)
+	before, err := reads()
+	if err != nil {
+		return result{}, 0, err
+	}
+	c, err := dial(f.grpc, 16)
+	if err != nil {
+		return result{}, 0, err
 	}
 	defer c.close()
 	res, err := c.closed(ctx, f.cold[len(f.cold)-n:], []byte("Bearer "), 1000, 0, true)
 	if err != nil {
-		return err
+		return result{}, 0, err
 	}
-	after, err := f.metric("barong_session_loads_total")
+	after, err := reads()
 	if err != nil {
-		return err
+		return result{}, 0, err
 	}
-	fmt.Printf("%d cold sessions, 1,000 in flight: %.1f s, %.2f store reads each, %d not allowed, p50 %s, p99 %s\n",
-		n, res.elapsed.Seconds(), (after-before)/float64(n), res.wrong, res.quantile(.5).Round(time.Millisecond), res.quantile(.99).Round(time.Millisecond))
 	if res.wrong > 0 {
-		return fmt.Errorf("cold sessions: %d wrong answers, such as %q", res.wrong, res.example)
+		return result{}, 0, fmt.Errorf("%d wrong answers, such as %q", res.wrong, res.example)
 	}
-	return nil
+	return res, (after - before) / float64(n), nil
 }
 
 // rebuildUnderLoad makes the 100,000-rule barong compile its snapshot again and again
 // while 2,000 requests a second go on.
-func (r *rig) rebuildUnderLoad(ctx context.Context) error {
-	f := r.large
+func (r *rig) rebuildUnderLoad(ctx context.Context, _ options) error {
+	f, err := r.fixture(ctx, large)
+	if err != nil {
+		return err
+	}
 	c, err := dial(f.grpc, 4)
 	if err != nil {
 		return err
@@ -109,9 +141,13 @@ func watched(ctx context.Context, c *client, f *fixture, each func()) (res resul
 }
 
 // resident holds a million sessions and a hundred thousand keys in one process.
-func (r *rig) resident(ctx context.Context, o options) error {
+func (r *rig) resident(ctx context.Context, _ options) error {
 	const sessions, keys = 1_000_000, 100_000
-	w, err := populateResident(ctx, r.dir, sessions, keys)
+	at, err := r.file("barong-resident")
+	if err != nil {
+		return err
+	}
+	w, err := populateResident(ctx, at, sessions, keys)
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"barong/internal/testenv"
 )
 
 // process is one server under measurement.
@@ -26,6 +28,7 @@ type process struct {
 	ops  string // address, "" for yardsticks
 	log  string // file with what it said
 	took time.Duration
+	done chan struct{} // closed when it has ended
 }
 
 // serverCore and clientCore are where pinned processes run.
@@ -43,7 +46,7 @@ func start(ctx context.Context, dir, name string, env []string, ready func() boo
 		args = append([]string{"taskset", "-c", serverCore}, args...)
 		env = append(env, "GOMAXPROCS=1")
 	}
-	p := &process{name: name, log: filepath.Join(dir, name+".log")}
+	p := &process{name: name, log: filepath.Join(dir, name+".log"), done: make(chan struct{})}
 	out, err := os.Create(p.log)
 	if err != nil {
 		return nil, err
@@ -57,8 +60,9 @@ func start(ctx context.Context, dir, name string, env []string, ready func() boo
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
+	go func() { _ = p.cmd.Wait(); close(p.done) }()
 	for !ready() {
-		if time.Since(began) > 2*time.Minute || ctx.Err() != nil || p.cmd.ProcessState != nil {
+		if time.Since(began) > 2*time.Minute || ctx.Err() != nil || p.ended() {
 			p.stop()
 			said, _ := os.ReadFile(p.log)
 			return nil, fmt.Errorf("%s did not become ready; it said:\n%s", name, said)
@@ -71,13 +75,21 @@ func start(ctx context.Context, dir, name string, env []string, ready func() boo
 
 func (p *process) stop() {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
-	done := make(chan struct{})
-	go func() { _ = p.cmd.Wait(); close(done) }()
 	select {
-	case <-done:
+	case <-p.done:
 	case <-time.After(10 * time.Second):
 		_ = p.cmd.Process.Kill()
-		<-done
+		<-p.done
+	}
+}
+
+// ended reports whether it runs no more.
+func (p *process) ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -136,12 +148,8 @@ func (p *process) metric(name string) (float64, error) {
 }
 
 func freeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
+	port, err := testenv.FreePort()
+	return fmt.Sprintf("127.0.0.1:%d", port), err
 }
 
 func listening(addr string) bool {

@@ -3,24 +3,27 @@ package main
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
+
+	"barong/internal/testenv"
 )
 
 // rig is everything that runs during a benchmark.
 type rig struct {
 	dir, barong, self string
-	servers           []*process
+	stage             *testenv.Stage // of the servers
+	servers           *servers       // nil until a fixture needs them
+	processes         []*process
 	empty, own, token *process
-	small             *fixture // 100 rules
-	medium            *fixture // 10,000
-	large             *fixture // 100,000
-	fresh             *fixture // cold sessions, EdDSA
+	fixtures          map[string]*fixture
 }
 
 // A fixture is a barong with the accounts, credentials and rules that its database holds.
@@ -29,10 +32,19 @@ type fixture struct {
 	world
 }
 
+// The fixtures. Each is made when something is first measured on it.
+const (
+	small  = "barong-100" // rules
+	medium = "barong-10000"
+	large  = "barong-100000"
+	fresh  = "barong-cold"   // cold sessions, EdDSA
+	shared = "barong-shared" // the same on PostgreSQL and Redis
+)
+
 const coldSessions = 160_000
 
 func newRig(ctx context.Context, dir string) (*rig, error) {
-	r := &rig{dir: dir, barong: filepath.Join(dir, "barong")}
+	r := &rig{dir: dir, barong: filepath.Join(dir, "barong"), stage: testenv.NewStage(ctx), fixtures: map[string]*fixture{}}
 	var err error
 	if r.self, err = os.Executable(); err != nil {
 		return nil, err
@@ -49,44 +61,49 @@ func newRig(ctx context.Context, dir string) (*rig, error) {
 			return nil, fmt.Errorf("pin the client: %w\n%s", err, out)
 		}
 	}
-	if r.empty, err = r.startEmpty(ctx, "generated"); err != nil {
-		return r, err
-	}
-	if r.own, err = r.startEmpty(ctx, "own"); err != nil {
-		return r, err
-	}
-	if r.token, err = r.startEmpty(ctx, "own-token"); err != nil {
-		return r, err
-	}
-	for _, f := range []struct {
-		into  **fixture
-		name  string
-		rules int
-		cold  int
-		env   []string
-	}{
-		{&r.small, "barong-100", 100, 0, nil},
-		{&r.medium, "barong-10000", 10_000, 0, nil},
-		// Long-lived tokens: a thousand running out in one second would hide the rebuilds.
-		{&r.large, "barong-100000", 100_000, 0, []string{"BARONG_JWT_REUSE=30m", "BARONG_JWT_EXPIRE_TIME=1h"}},
-		{&r.fresh, "barong-cold", 100, coldSessions, []string{"BARONG_JWT_ALGORITHM=EdDSA"}},
-	} {
-		w, err := populate(ctx, filepath.Join(dir, f.name), f.rules, f.cold)
-		if err != nil {
-			return r, fmt.Errorf("populate %s: %w", f.name, err)
-		}
-		p, err := r.startBarong(ctx, f.name, w, f.env...)
-		if err != nil {
-			return r, err
-		}
-		*f.into = &fixture{p, w}
-	}
 	return r, nil
 }
 
+// fixture returns the fixture of that name, made at the first call.
+func (r *rig) fixture(ctx context.Context, name string) (*fixture, error) {
+	if f := r.fixtures[name]; f != nil {
+		return f, nil
+	}
+	rules, cold, env := 100, 0, []string(nil)
+	at, err := r.file(name)
+	switch name {
+	case medium:
+		rules = 10_000
+	case large:
+		// Long-lived tokens: a thousand running out in one second would hide the rebuilds.
+		rules, env = 100_000, []string{"BARONG_JWT_REUSE=30m", "BARONG_JWT_EXPIRE_TIME=1h"}
+	case fresh:
+		cold, env = coldSessions, []string{"BARONG_JWT_ALGORITHM=EdDSA"}
+	case shared:
+		cold, env = coldSessions, []string{"BARONG_JWT_ALGORITHM=EdDSA"}
+		at, err = r.sharedPlace(ctx, "bench_sessions")
+	}
+	if err != nil {
+		return nil, err
+	}
+	w, err := populate(ctx, at, rules, cold)
+	if err != nil {
+		return nil, fmt.Errorf("populate %s: %w", name, err)
+	}
+	p, err := r.startBarong(ctx, name, w, env...)
+	if err != nil {
+		return nil, err
+	}
+	r.fixtures[name] = &fixture{p, w}
+	return r.fixtures[name], nil
+}
+
 func (r *rig) stop() {
-	for _, p := range r.servers {
+	for _, p := range r.processes {
 		p.stop()
+	}
+	if err := r.stage.Close(); err != nil && r.servers != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
 	}
 }
 
@@ -107,64 +124,117 @@ func (r *rig) startEmpty(ctx context.Context, codec string) (*process, error) {
 		return nil, err
 	}
 	p.grpc = addr
-	r.servers = append(r.servers, p)
+	r.processes = append(r.processes, p)
 	return p, nil
 }
 
-func (r *rig) startBarong(ctx context.Context, name string, w world, env ...string) (*process, error) {
-	addrs := make([]string, 4)
-	for i := range addrs {
-		a, err := freeAddr()
-		if err != nil {
-			return nil, err
-		}
-		addrs[i] = a
-	}
-	env = append([]string{
-		"BARONG_DATABASE_URL=sqlite:" + w.database, "BARONG_SECRET_KEY=" + base64.StdEncoding.EncodeToString(w.key),
-		"BARONG_HTTP_ADDR=" + addrs[0], "BARONG_GRPC_ADDR=" + addrs[1], "BARONG_FORWARD_ADDR=" + addrs[2], "BARONG_OPS_ADDR=" + addrs[3],
-		"BARONG_GATE=off", "BARONG_APIKEY_NONCE_LIFETIME=24h", "BARONG_LOG_FORMAT=json",
-	}, env...)
-	p, err := start(ctx, r.dir, name, env, func() bool { return isReady(addrs[3]) }, r.barong, "serve")
-	if err != nil {
+// file is a new place in one file, in the directory that a barong of that name runs in.
+func (r *rig) file(name string) (place, error) {
+	dir := filepath.Join(r.dir, name)
+	return place{database: "sqlite:" + filepath.Join(dir, "barong.db")}, os.MkdirAll(dir, 0o700)
+}
+
+// startBarong runs barong serve on w. Another process may take a port between our look and
+// its start: then it is started again.
+func (r *rig) startBarong(ctx context.Context, name string, w world, env ...string) (p *process, err error) {
+	dir := filepath.Join(r.dir, name)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	p.grpc, p.ops = addrs[1], addrs[3]
-	r.servers = append(r.servers, p)
-	return p, nil
+	for range 3 {
+		addrs := make([]string, 4)
+		for i := range addrs {
+			if addrs[i], err = freeAddr(); err != nil {
+				return nil, err
+			}
+		}
+		p, err = start(ctx, dir, name, append([]string{
+			"BARONG_DATABASE_URL=" + w.database, "BARONG_REDIS_URL=" + w.redis,
+			"BARONG_SECRET_KEY=" + base64.StdEncoding.EncodeToString(w.key),
+			"BARONG_HTTP_ADDR=" + addrs[0], "BARONG_GRPC_ADDR=" + addrs[1], "BARONG_FORWARD_ADDR=" + addrs[2], "BARONG_OPS_ADDR=" + addrs[3],
+			"BARONG_GATE=off", "BARONG_APIKEY_NONCE_LIFETIME=24h", "BARONG_LOG_FORMAT=json",
+		}, env...), func() bool { return isReady(addrs[3]) }, r.barong, "serve")
+		if err == nil {
+			p.grpc, p.ops = addrs[1], addrs[3]
+			r.processes = append(r.processes, p)
+			return p, nil
+		}
+		if !strings.Contains(err.Error(), "address already in use") {
+			break
+		}
+	}
+	return nil, err
 }
 
 // A row is one line of the table.
 type row struct {
 	name     string
+	on       string // fixture, "" for yardsticks
 	server   *process
 	requests [][]byte
+	pick     func(w world) [][]byte // the requests out of the fixture's world
 	want     string
 	once     bool // each request is sent at most once: a cold session is cold once
 }
 
-func (r *rig) rows(rounds int) []row {
-	s := r.small
-	rows := []row{
-		{"empty authorizer, generated code, grpc-go's defaults", r.empty, s.warm, "", false},
-		{"empty authorizer, our codec and server options", r.own, s.warm, "", false},
-		{"the same, answering a token of our length", r.token, s.warm, "", false},
-		{"barong: warm session, 100 rules", s.process, s.warm, "Bearer ", false},
-		{"barong: warm session, 10,000 rules", r.medium.process, r.medium.warm, "Bearer ", false},
-		{"barong: warm session, 100,000 rules", r.large.process, r.large.warm, "Bearer ", false},
-		{"barong: warm API key, token reused", s.process, s.keyed, "Bearer ", false},
-		{"barong: public path (pass rule)", s.process, s.passing, "", false},
-		{"barong: denial by permission, a flood of 10 users", s.process, s.denied[:10], "authz.invalid_permission", false},
-		{"barong: denial by permission, 1,000 users, rows written", s.process, s.denied, "authz.invalid_permission", false},
-		{"barong: denial by restriction", s.process, s.restricted, "authz.restrict.blacklist", false},
-		{"barong: denial, bad signature", s.process, s.forged, "authz.invalid_signature", false},
-		{"barong: denial, unknown key", s.process, s.unknown, "authz.unexistent_apikey", false},
-		{"barong: cold session from SQLite, fresh EdDSA token", r.fresh.process, nil, "Bearer ", true},
-	}
+// rows are the selected ones, and the yardsticks before them if there are any.
+func (r *rig) rows(ctx context.Context, o options) ([]row, error) {
+	warm := func(w world) [][]byte { return w.warm }
+	denied := func(w world) [][]byte { return w.denied }
 	// Cold sessions are dealt out over the rounds and the storm that follows.
-	per := (coldSessions - 100_000) / (rounds + 1)
-	rows[len(rows)-1].requests = r.fresh.cold[:per*(rounds+1)]
-	return rows
+	cold := func(w world) [][]byte {
+		per := (coldSessions - stormSessions) / (o.rounds + 1)
+		return w.cold[:per*(o.rounds+1)]
+	}
+	rows := []row{
+		{name: "barong: warm session, 100 rules", on: small, pick: warm, want: "Bearer "},
+		{name: "barong: warm session, 10,000 rules", on: medium, pick: warm, want: "Bearer "},
+		{name: "barong: warm session, 100,000 rules", on: large, pick: warm, want: "Bearer "},
+		{name: "barong: warm session, PostgreSQL and Redis, 100 rules", on: shared, pick: warm, want: "Bearer "},
+		{name: "barong: warm API key, token reused", on: small, pick: func(w world) [][]byte { return w.keyed }, want: "Bearer "},
+		{name: "barong: public path (pass rule)", on: small, pick: func(w world) [][]byte { return w.passing }},
+		{name: "barong: denial by permission, a flood of 10 users", on: small, pick: func(w world) [][]byte { return w.denied[:10] }, want: "authz.invalid_permission"},
+		{name: "barong: denial by permission, 1,000 users, rows written", on: small, pick: denied, want: "authz.invalid_permission"},
+		{name: "barong: denial by restriction", on: small, pick: func(w world) [][]byte { return w.restricted }, want: "authz.restrict.blacklist"},
+		{name: "barong: denial, bad signature", on: small, pick: func(w world) [][]byte { return w.forged }, want: "authz.invalid_signature"},
+		{name: "barong: denial, unknown key", on: small, pick: func(w world) [][]byte { return w.unknown }, want: "authz.unexistent_apikey"},
+		{name: "barong: cold session from SQLite, fresh EdDSA token", on: fresh, pick: cold, want: "Bearer ", once: true},
+		{name: "barong: cold session from Redis, fresh EdDSA token", on: shared, pick: cold, want: "Bearer ", once: true},
+	}
+	rows = slices.DeleteFunc(rows, func(x row) bool { return !o.only.MatchString(x.name) })
+	if len(rows) == 0 {
+		return nil, nil
+	}
+	made := rows[:0]
+	for _, x := range rows {
+		f, err := r.fixture(ctx, x.on)
+		if errors.Is(err, errNoServers) {
+			notRun(x.name, err)
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		x.server, x.requests = f.process, x.pick(f.world)
+		made = append(made, x)
+	}
+	f, err := r.fixture(ctx, small)
+	if err != nil {
+		return nil, err
+	}
+	for _, y := range []struct {
+		codec string
+		into  **process
+	}{{"generated", &r.empty}, {"own", &r.own}, {"own-token", &r.token}} {
+		if *y.into, err = r.startEmpty(ctx, y.codec); err != nil {
+			return nil, err
+		}
+	}
+	return append([]row{
+		{name: "empty authorizer, generated code, grpc-go's defaults", server: r.empty, requests: f.warm},
+		{name: "empty authorizer, our codec and server options", server: r.own, requests: f.warm},
+		{name: "the same, answering a token of our length", server: r.token, requests: f.warm},
+	}, made...), nil
 }
 
 // figure is what one measurement of a row gave.
@@ -178,10 +248,10 @@ type figure struct {
 }
 
 func (r *rig) table(ctx context.Context, o options) error {
-	rows := r.rows(o.rounds)
-	rows = slices.DeleteFunc(rows, func(x row) bool {
-		return x.server != r.empty && x.server != r.own && x.server != r.token && !o.only.MatchString(x.name)
-	})
+	rows, err := r.rows(ctx, o)
+	if err != nil || len(rows) == 0 {
+		return err
+	}
 	all := make([][]figure, len(rows))
 	for round := -1; round < o.rounds; round++ { // the first warms up and is not counted
 		var empty, own float64

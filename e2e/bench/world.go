@@ -5,11 +5,11 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strconv"
+	"sync"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -20,13 +20,20 @@ import (
 	"barong/internal/secret"
 	"barong/internal/session"
 	"barong/internal/store"
+	"barong/internal/store/redis"
 	"barong/policy"
 )
 
-// A world is a database on disk and ready-made questions about what is in it.
+// A place is where a world is kept.
+type place struct {
+	database string // URL
+	redis    string // URL, "" for sessions in the database
+}
+
+// A world is a database and ready-made questions about what is in it.
 type world struct {
-	database string
-	key      []byte // seals it
+	place
+	key []byte // seals it
 
 	warm, cold, keyed, passing, denied, restricted, forged, unknown [][]byte
 }
@@ -42,8 +49,8 @@ const (
 
 // populate makes a database with the number of permissions and of restrictions, a thousand
 // users with a session and an API key each, and as many cold sessions as asked for.
-func populate(ctx context.Context, dir string, rules, cold int) (world, error) {
-	w, db, err := newWorld(ctx, dir)
+func populate(ctx context.Context, at place, rules, cold int) (world, error) {
+	w, db, err := newWorld(ctx, at)
 	if err != nil {
 		return w, err
 	}
@@ -55,7 +62,7 @@ func populate(ctx context.Context, dir string, rules, cold int) (world, error) {
 	if err != nil {
 		return w, err
 	}
-	cookies, err := addSessions(ctx, db, users, principals+cold)
+	cookies, err := addSessions(ctx, db, at.redis, users, principals+cold)
 	if err != nil {
 		return w, err
 	}
@@ -83,8 +90,8 @@ func populate(ctx context.Context, dir string, rules, cold int) (world, error) {
 
 // populateResident makes the database of the memory row: one session for each of many
 // users would measure accounts, so that a hundred thousand users share a million sessions.
-func populateResident(ctx context.Context, dir string, sessions, keys int) (world, error) {
-	w, db, err := newWorld(ctx, filepath.Join(dir, "barong-resident"))
+func populateResident(ctx context.Context, at place, sessions, keys int) (world, error) {
+	w, db, err := newWorld(ctx, at)
 	if err != nil {
 		return w, err
 	}
@@ -96,7 +103,7 @@ func populateResident(ctx context.Context, dir string, sessions, keys int) (worl
 	if err != nil {
 		return w, err
 	}
-	cookies, err := addSessions(ctx, db, users, sessions)
+	cookies, err := addSessions(ctx, db, at.redis, users, sessions)
 	if err != nil {
 		return w, err
 	}
@@ -116,16 +123,13 @@ func populateResident(ctx context.Context, dir string, sessions, keys int) (worl
 	return w, nil
 }
 
-func newWorld(ctx context.Context, dir string) (world, *store.DB, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return world{}, nil, err
-	}
-	w := world{database: filepath.Join(dir, "barong.db"), key: secret.Bytes(32)}
+func newWorld(ctx context.Context, at place) (world, *store.DB, error) {
+	w := world{place: at, key: secret.Bytes(32)}
 	sealer, err := secret.NewSealer(w.key)
 	if err != nil {
 		return w, nil, err
 	}
-	db, err := store.Open(ctx, "sqlite:"+w.database, sealer)
+	db, err := store.Open(ctx, w.database, sealer)
 	if err != nil {
 		return w, nil, err
 	}
@@ -192,8 +196,13 @@ func addUsers(ctx context.Context, db *store.DB, n int) ([]string, error) {
 	})
 }
 
-func addSessions(ctx context.Context, db *store.DB, uids []string, n int) ([]string, error) {
+// addSessions adds n sessions of the users in turn, to Redis if it has an address and to db
+// otherwise, and returns their cookies.
+func addSessions(ctx context.Context, db *store.DB, redisURL string, uids []string, n int) ([]string, error) {
 	cookies := make([]string, n)
+	for i := range cookies {
+		cookies[i] = secret.Hex(16)
+	}
 	now := time.Now().UTC()
 	epoch, err := db.Epoch(ctx)
 	if err != nil {
@@ -202,19 +211,39 @@ func addSessions(ctx context.Context, db *store.DB, uids []string, n int) ([]str
 	type adder interface {
 		AddSession(context.Context, session.Session) error
 	}
-	return cookies, db.Update(ctx, func(tx account.Tx) error {
-		for i := range n {
-			cookies[i] = secret.Hex(16)
-			err := tx.(adder).AddSession(ctx, session.Session{ // the store's transactions are one type
-				ID: sha256.Sum256([]byte(cookies[i])), UID: uids[i%len(uids)], IP: netip.MustParseAddr(clientIP), UserAgent: agent,
-				CSRFToken: secret.Hex(10), Epoch: epoch, CreatedAt: now, ExpiresAt: now.Add(6 * time.Hour),
-			})
-			if err != nil {
-				return err
+	add := func(to adder, i int) error {
+		return to.AddSession(ctx, session.Session{
+			ID: sha256.Sum256([]byte(cookies[i])), UID: uids[i%len(uids)], IP: netip.MustParseAddr(clientIP), UserAgent: agent,
+			CSRFToken: secret.Hex(10), Epoch: epoch, CreatedAt: now, ExpiresAt: now.Add(6 * time.Hour),
+		})
+	}
+	if redisURL == "" {
+		return cookies, db.Update(ctx, func(tx account.Tx) error {
+			for i := range n {
+				if err := add(tx.(adder), i); err != nil { // the store's transactions are one type
+					return err
+				}
 			}
-		}
-		return nil
-	})
+			return nil
+		})
+	}
+	to, err := redis.Open(ctx, redis.Config{URL: redisURL, Timeout: 5 * time.Second})
+	if err != nil {
+		return nil, err
+	}
+	defer to.Close()
+	const writers = 64 // who share exchanges
+	errs := make([]error, writers)
+	var all sync.WaitGroup
+	for w := range writers {
+		all.Go(func() {
+			for i := w; i < n && errs[w] == nil; i += writers {
+				errs[w] = add(to, i)
+			}
+		})
+	}
+	all.Wait()
+	return cookies, errors.Join(errs...)
 }
 
 func addKeys(ctx context.Context, db *store.DB, uids []string, n int) ([]account.APIKey, error) {

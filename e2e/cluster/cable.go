@@ -15,6 +15,7 @@ type Cable struct {
 	mu     sync.Mutex
 	listen net.Listener // nil while cut
 	frozen chan struct{}
+	delay  time.Duration
 	ends   map[net.Conn]bool
 	closed bool
 }
@@ -54,7 +55,14 @@ func (c *Cable) Freeze() {
 	}
 }
 
-// Mend undoes Cut and Freeze. What stood in a frozen cable is lost with its connections.
+// Slow delays all that goes through by so much each way; 0 is the usual speed.
+func (c *Cable) Slow(delay time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.delay = delay
+}
+
+// Mend undoes Cut and Freeze, but not Slow. What stood in a frozen cable is lost with its connections.
 func (c *Cable) Mend() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -145,14 +153,15 @@ func (c *Cable) release(end net.Conn) {
 	delete(c.ends, end)
 }
 
-// pass waits while the cable is frozen.
+// pass waits while the cable is frozen, or as long as it is slow.
 func (c *Cable) pass() {
 	c.mu.Lock()
-	frozen := c.frozen
+	frozen, delay := c.frozen, c.delay
 	c.mu.Unlock()
 	if frozen != nil {
 		<-frozen
 	}
+	time.Sleep(delay)
 }
 
 func (c *Cable) copy(to, from net.Conn) {

@@ -72,20 +72,34 @@ func until(t testing.TB, what string, patience time.Duration, ready func() bool)
 	return time.Since(began)
 }
 
-// TestTwoReplicas: what is revoked by way of one replica is refused by the other.
+// TestTwoReplicas: what is revoked by way of one replica is refused by the other, and what is
+// given back is allowed by it.
 func TestTwoReplicas(t *testing.T) {
 	c := cluster.Start(t, barong(t))
 	ctx := t.Context()
 	for _, x := range []struct {
-		name   string
-		grant  *cluster.Grant
-		revoke func(*cluster.Grant) error
+		name    string
+		grant   *cluster.Grant
+		revoke  func(*cluster.Grant) error
+		restore func(*cluster.Grant) error // nil: for good
 	}{
-		{"a network closed on A", c.Network(t), func(g *cluster.Grant) error { return c.SetNetwork(ctx, c.A, g, false) }},
-		{"a user locked", c.User(t), func(g *cluster.Grant) error { return c.SetUser(ctx, g, false) }},
-		{"a permission removed on A", c.Permission(t), func(g *cluster.Grant) error { return c.SetPermission(ctx, c.A, g, false) }},
-		{"a session ended on A", c.Session(t), func(g *cluster.Grant) error { return c.SignOut(ctx, c.A, g) }},
-		{"an API key deactivated", c.Key(t), func(g *cluster.Grant) error { return c.SetKey(ctx, g, false) }},
+		{"a network closed on A", c.Network(t),
+			func(g *cluster.Grant) error { return c.SetNetwork(ctx, c.A, g, false) },
+			func(g *cluster.Grant) error { return c.SetNetwork(ctx, c.A, g, true) }},
+		{"a country closed on A", c.Country(t),
+			func(g *cluster.Grant) error { return c.SetCountry(ctx, c.A, g, false) },
+			func(g *cluster.Grant) error { return c.SetCountry(ctx, c.A, g, true) }},
+		{"a user locked on A", c.User(t), func(g *cluster.Grant) error { return c.LockUser(ctx, c.A, g) }, nil},
+		{"a user locked by another process", c.User(t),
+			func(g *cluster.Grant) error { return c.SetUser(ctx, g, false) },
+			func(g *cluster.Grant) error { return c.SetUser(ctx, g, true) }},
+		{"a permission removed on A", c.Permission(t),
+			func(g *cluster.Grant) error { return c.SetPermission(ctx, c.A, g, false) },
+			func(g *cluster.Grant) error { return c.SetPermission(ctx, c.A, g, true) }},
+		{"a session ended on A", c.Session(t), func(g *cluster.Grant) error { return c.SignOut(ctx, c.A, g) }, nil},
+		{"an API key deactivated", c.Key(t),
+			func(g *cluster.Grant) error { return c.SetKey(ctx, g, false) },
+			func(g *cluster.Grant) error { return c.SetKey(ctx, g, true) }},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			for _, by := range []string{"A", "B", cluster.Gate} {
@@ -101,6 +115,15 @@ func TestTwoReplicas(t *testing.T) {
 					a := c.Ask(ctx, by, x.grant)
 					return a.Status != 200 && a.Reason == x.grant.Refusal
 				})
+			}
+			if x.restore == nil {
+				return
+			}
+			if err := x.restore(x.grant); err != nil {
+				t.Fatal(err)
+			}
+			for _, by := range []string{"B", "A", cluster.Gate} {
+				until(t, by+" allows again", cluster.Prompt, func() bool { return c.Ask(ctx, by, x.grant).Status == 200 })
 			}
 		})
 	}

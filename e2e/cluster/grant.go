@@ -32,9 +32,10 @@ type Grant struct {
 	Path    string
 	Refusal string // the reason of the denial once it is revoked
 
-	ip     netip.Addr
-	cookie string
-	key    *account.APIKey // instead of cookie
+	ip      netip.Addr
+	country string // of a Country
+	cookie  string
+	key     *account.APIKey // instead of cookie
 
 	mu      sync.Mutex
 	changes []change
@@ -94,7 +95,7 @@ func (c *Cluster) Session(t testing.TB) *Grant {
 	return c.signedIn(t, "session", account.RoleMember, "authz.invalid_session")
 }
 
-// User is one that SetUser locks.
+// User is one that SetUser or LockUser locks.
 func (c *Cluster) User(t testing.TB) *Grant {
 	t.Helper()
 	return c.signedIn(t, "user", account.RoleMember, "authz.user_not_active")
@@ -190,23 +191,21 @@ func (c *Cluster) SetNetwork(ctx context.Context, on *Replica, g *Grant, open bo
 	if err != nil {
 		return err
 	}
-	if !open {
-		return g.change(false, func() error {
-			return c.admin(ctx, on, http.MethodPost, "/api/v2/admin/restrictions", map[string]any{
-				"category": policy.Blacklist, "scope": policy.ScopeSubnet, "value": network.String(), "state": "enabled",
-			})
-		})
-	}
-	rows, err := c.DB.Restrictions(ctx)
-	if err != nil {
+	return c.setRestriction(ctx, on, g, policy.ScopeSubnet, network.String(), open)
+}
+
+// LockUser locks the grant's user over REST on a replica. It stays locked: its sessions have
+// ended by that, too.
+func (c *Cluster) LockUser(ctx context.Context, on *Replica, g *Grant) error {
+	return g.change(false, func() error {
+		return c.admin(ctx, on, http.MethodPut, "/api/v2/admin/users", map[string]any{"uid": g.UID, "state": "locked"})
+	})
+}
+
+// EndSessions ends all sessions of the grant's user, past the replicas.
+func (c *Cluster) EndSessions(ctx context.Context, g *Grant) error {
+	return g.change(false, func() error {
+		_, err := c.DB.EndSessions(ctx, g.UID)
 		return err
-	}
-	for _, row := range rows {
-		if row.Value == network.String() {
-			return g.change(true, func() error {
-				return c.admin(ctx, on, http.MethodDelete, "/api/v2/admin/restrictions", map[string]any{"id": row.ID})
-			})
-		}
-	}
-	return fmt.Errorf("no restriction on %s", network)
+	})
 }

@@ -18,6 +18,7 @@ type Model struct {
 	kinds map[Kind]int
 	wrong []string
 	lost  map[string][]string // the last answers that were no decision, by who was asked
+	felt  map[*Grant]int      // how many there were
 }
 
 // A span of time; a zero end is open.
@@ -45,7 +46,7 @@ const Prompt = time.Second
 
 // NewModel knows of no change yet.
 func NewModel() *Model {
-	return &Model{bound: Prompt, mute: map[string]span{}, kinds: map[Kind]int{}, lost: map[string][]string{}}
+	return &Model{bound: Prompt, mute: map[string]span{}, kinds: map[Kind]int{}, lost: map[string][]string{}, felt: map[*Grant]int{}}
 }
 
 // Within says how long after its commit a change may go unheard from now on.
@@ -106,6 +107,7 @@ func (m *Model) Judge(g *Grant, a Answer) {
 		}
 	}
 	if said == NoAnswer || said == Unavailable {
+		m.felt[g]++
 		m.lost[a.By] = append(m.lost[a.By][max(0, len(m.lost[a.By])-19):], fmt.Sprintf("%s of %s at %s: %s %v after %v",
 			g.Name, a.By, a.Asked.Format("05.000"), said, a.Err, a.Got.Sub(a.Asked)))
 	}
@@ -124,6 +126,13 @@ func (m *Model) Lost(by string) []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return slices.Clone(m.lost[by])
+}
+
+// Felt is how often a question about a grant got no decision.
+func (m *Model) Felt(g *Grant) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.felt[g]
 }
 
 // Count is how many answers match; an empty by or said matches all.

@@ -16,12 +16,30 @@ import (
 
 	"barong/e2e"
 	"barong/e2e/cluster"
+	"barong/internal/testenv"
 )
 
 func main() {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
-	os.Exit(perform(ctx, show))
+	s := &stage{testenv.NewStage(ctx)}
+	err := s.Do(func() { show(s) })
+	if left := s.Close(); err == nil {
+		err = left
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		os.Exit(1)
+	}
+}
+
+// A stage is where the demo is performed.
+type stage struct{ *testenv.Stage }
+
+func (s *stage) must(err error) {
+	if err != nil {
+		s.Fatal(err)
+	}
 }
 
 // show is the whole demo; what goes wrong ends it through the stage.
@@ -40,11 +58,17 @@ func show(s *stage) {
 	say("gateway    %s, Envoy with the shipped envoy.yaml and both replicas in it", c.Gate)
 
 	title("What is revoked by way of A is refused by B")
-	network, user, session := c.Network(s), c.User(s), c.Session(s)
+	network, country, user, session := c.Network(s), c.Country(s), c.User(s), c.Session(s)
 	revoke(s, c, network, "staff closes the caller's network on A", func() error {
 		return c.SetNetwork(s.Context(), c.A, network, false)
 	})
-	revoke(s, c, user, "the user is locked", func() error { return c.SetUser(s.Context(), user, false) })
+	revoke(s, c, country, "staff closes the caller's country on A", func() error {
+		return c.SetCountry(s.Context(), c.A, country, false)
+	})
+	restore(s, c, country, "staff opens it again on A", func() error {
+		return c.SetCountry(s.Context(), c.A, country, true)
+	})
+	revoke(s, c, user, "staff locks the user on A", func() error { return c.LockUser(s.Context(), c.A, user) })
 	revoke(s, c, session, "the user signs out on A", func() error { return c.SignOut(s.Context(), c.A, session) })
 
 	title(fmt.Sprintf("%d requests a second, and every answer is checked", cluster.Rate))
@@ -115,6 +139,22 @@ func revoke(s *stage, c *cluster.Cluster, g *cluster.Grant, what string, do func
 		a := c.Ask(s.Context(), "B", g)
 		if a.Reason == g.Refusal {
 			say("%-40s -> B says %d %s after %.1f ms", what, a.Status, a.Reason, float64(time.Since(began).Microseconds())/1000)
+			return
+		}
+		if time.Since(began) > cluster.Prompt {
+			s.Fatalf("B still says %d %s %v after %s", a.Status, a.Reason, a.Err, what)
+		}
+	}
+}
+
+// restore shows that B allows after.
+func restore(s *stage, c *cluster.Cluster, g *cluster.Grant, what string, do func() error) {
+	s.must(do())
+	began := time.Now()
+	for {
+		a := c.Ask(s.Context(), "B", g)
+		if a.Status == 200 {
+			say("%-40s -> B says 200 after %.1f ms", what, float64(time.Since(began).Microseconds())/1000)
 			return
 		}
 		if time.Since(began) > cluster.Prompt {
