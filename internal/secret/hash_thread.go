@@ -25,7 +25,7 @@ type aside struct {
 	linger  time.Duration
 }
 
-// run calls work and returns when it has. A nil aside runs it here.
+// run calls work and returns, or panics, when it has. A nil aside runs it here.
 func (a *aside) run(work func()) {
 	if a == nil {
 		work()
@@ -34,8 +34,10 @@ func (a *aside) run(work func()) {
 	a.enter()
 	defer a.leave()
 	done := make(chan struct{})
+	var failed any
 	go func() {
 		defer close(done)
+		defer func() { failed = recover() }() // for the caller, who may have a guard
 		// Never unlocked, so that the thread ends with this goroutine: a priority once
 		// lowered is not raised again without a privilege.
 		runtime.LockOSThread()
@@ -43,6 +45,9 @@ func (a *aside) run(work func()) {
 		work()
 	}()
 	<-done
+	if failed != nil {
+		panic(failed)
+	}
 }
 
 func (a *aside) enter() {

@@ -66,3 +66,19 @@ func TestGiveWayGivesTheSameAnswers(t *testing.T) {
 		t.Errorf("Pending = %d after all, want 0", got)
 	}
 }
+
+// A panic belongs to whoever asked, where the server's guard is.
+func TestAPanicAsideIsTheCallers(t *testing.T) {
+	a := &aside{processors: 1, linger: time.Hour}
+	defer func() {
+		if got := recover(); got != "broken" {
+			t.Errorf("recovered %v, want broken", got)
+		}
+		a.lower.Stop()
+		a.restore()
+		if a.running != 0 {
+			t.Errorf("%d are running, want none", a.running)
+		}
+	}()
+	a.run(func() { panic("broken") })
+}
