@@ -66,8 +66,10 @@ func TestHostileInputIsCheap(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			best := time.Hour
-			for range 3 { // the machine may be busy
+			const limit = 50 * time.Millisecond
+			best, tries := time.Hour, uint64(0)
+			for tries < 3 || best > limit && tries < 30 { // the machine may be busy
+				tries++
 				start := time.Now()
 				var r request
 				if r.decode(msg) == nil {
@@ -78,11 +80,11 @@ func TestHostileInputIsCheap(t *testing.T) {
 				best = min(best, time.Since(start))
 			}
 			runtime.ReadMemStats(&after)
-			if got := (after.TotalAlloc - before.TotalAlloc) / 3; got > 4<<20 {
+			if got := (after.TotalAlloc - before.TotalAlloc) / tries; got > 4<<20 {
 				t.Errorf("allocated %d bytes, want at most 4 MiB", got)
 			}
-			if best > 50*time.Millisecond {
-				t.Errorf("took %v, want at most 50ms", best)
+			if best > limit {
+				t.Errorf("took %v, want at most %v", best, limit)
 			}
 		})
 	}
