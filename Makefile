@@ -43,7 +43,7 @@ generate: ## Rewrite the files that are made from code: docs/configuration.md, d
 	go run ./cmd/barong openapi admin > docs/openapi-admin.json
 
 .PHONY: fuzz
-fuzz: ## Every fuzz target for a few seconds (FUZZTIME=10s)
+fuzz: ## Every fuzz target for five minutes (FUZZTIME=5m); scripts/fuzz keep puts what they found into the tree
 	scripts/fuzz
 
 .PHONY: bench
