@@ -28,8 +28,9 @@ type Holder struct {
 	mu      sync.Mutex
 	rules   RouteRules
 	options Options
-	running *rebuild // in flight
-	next    *rebuild // starts when running ends
+	running *rebuild      // in flight
+	next    *rebuild      // starts when running ends
+	swapped chan struct{} // closed at the next swap, for Await; nil while nobody waits
 }
 
 // A rebuild is waited for by everybody who asked for it before it started.
@@ -55,9 +56,40 @@ func NewHolder(rules RouteRules, o Options, log *slog.Logger, now func() time.Ti
 func (h *Holder) Load() *Snapshot { return h.current.Load() }
 
 // Store puts a snapshot in place, as of now.
-func (h *Holder) Store(s *Snapshot) {
+func (h *Holder) Store(s *Snapshot) { h.swap(s, h.now()) }
+
+// swap puts a snapshot of a moment in place and lets those who Await look at it.
+func (h *Holder) swap(s *Snapshot, at time.Time) {
 	h.current.Store(s)
-	h.fresh.Store(h.now().UnixNano())
+	h.fresh.Store(at.UnixNano())
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.swapped != nil {
+		close(h.swapped)
+		h.swapped = nil
+	}
+}
+
+// Await returns when the current snapshot is of the version or a later one, or with ctx's
+// error. It asks for no rebuild.
+func (h *Holder) Await(ctx context.Context, version int64) error {
+	for {
+		h.mu.Lock()
+		if s := h.current.Load(); s != nil && s.Version() >= version {
+			h.mu.Unlock()
+			return nil
+		}
+		if h.swapped == nil {
+			h.swapped = make(chan struct{})
+		}
+		swapped := h.swapped
+		h.mu.Unlock()
+		select {
+		case <-swapped:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // Configure sets the rules and options of later rebuilds; call Refresh to apply them. It is
@@ -156,9 +188,7 @@ func (h *Holder) rebuild(r *rebuild) error {
 		h.log.WarnContext(ctx, "policy went back to an earlier version: database restored?",
 			"from", old.Version(), "to", s.Version())
 	}
-	h.current.Store(s)
-	// The rows are those of some moment after start.
-	h.fresh.Store(start.UnixNano())
+	h.swap(s, start) // the rows are those of some moment after start
 	for _, w := range warnings {
 		h.log.WarnContext(ctx, "policy row needs attention", "row", w.Row, "problem", w.Problem)
 	}

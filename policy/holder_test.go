@@ -118,3 +118,36 @@ func TestHolderRefreshGoesOnWithoutItsCaller(t *testing.T) {
 		}
 	})
 }
+
+// Await is woken by the snapshot that it waits for, not before and not by a look now and then.
+func TestHolderAwait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := policy.NewHolder(policy.RouteRules{}, policy.Options{}, nil, nil)
+		store := func(version int64) {
+			s, _ := policy.Compile(policy.Rows{Seq: version}, policy.RouteRules{}, policy.Options{})
+			h.Store(s)
+		}
+		reached := make(chan error, 3)
+		for _, version := range []int64{2, 3, 3} {
+			go func() { reached <- h.Await(t.Context(), version) }()
+		}
+		synctest.Wait()
+		begun := time.Now()
+		store(1)
+		store(2)
+		synctest.Wait()
+		if len(reached) != 1 {
+			t.Errorf("at version 2: %d came back, want the one that waits for it", len(reached))
+		}
+		store(5)
+		synctest.Wait()
+		if len(reached) != 3 || time.Since(begun) != 0 {
+			t.Errorf("at version 5: %d came back after %s, want all at once", len(reached), time.Since(begun))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := h.Await(ctx, 6); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a version that does not come: %v, want the deadline", err)
+		}
+	})
+}

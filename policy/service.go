@@ -114,24 +114,12 @@ func (s *Service) Version() int64 {
 // Await returns when this process decides by the version or a later one; ErrBehind when
 // that takes longer than atMost.
 func (s *Service) Await(ctx context.Context, version int64, atMost time.Duration) error {
-	if s.Version() >= version {
-		return nil
-	}
 	ctx, cancel := context.WithTimeout(ctx, atMost)
 	defer cancel()
-	// The holder tells nobody: it is read by every decision and must stay one pointer.
-	look := time.NewTicker(5 * time.Millisecond)
-	defer look.Stop()
-	for {
-		select {
-		case <-look.C:
-			if s.Version() >= version {
-				return nil
-			}
-		case <-ctx.Done():
-			return ErrBehind
-		}
+	if s.rules.Await(ctx, version) != nil {
+		return ErrBehind
 	}
+	return nil
 }
 
 // compile makes a snapshot of rows as this process would read them.

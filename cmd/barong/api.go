@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"log/slog"
 	"net/http"
@@ -38,13 +39,14 @@ type apiParts struct {
 	kyc       identity.KYC
 	clientIP  func(*http.Request) netip.Addr
 	country   func(netip.Addr) string
+	track     func(context.Context) (context.Context, func())
 }
 
 // newAPI mounts every endpoint. The OpenAPI document comes from what is mounted here.
 func newAPI(p apiParts) (*rest.Server, error) {
 	s := p.settings
 	server, err := rest.New(rest.Config{
-		Log: p.log, MaxBody: int64(s.REST.MaxBody), ClientIP: p.clientIP,
+		Log: p.log, MaxBody: int64(s.REST.MaxBody), ClientIP: p.clientIP, Track: p.track,
 		Outages: []error{secret.ErrBusy, captcha.ErrOutage, auth0.ErrOutage}, Unavailable: unavailable,
 		CORS: rest.CORS{
 			Origins: s.REST.CORSOrigins, MaxAge: s.REST.CORSMaxAge, Credentials: s.REST.CORSCredentials,

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"barong/internal/feed"
+	"barong/internal/rest"
 )
 
 // apply hears the change feed.
@@ -51,6 +52,33 @@ func (sv *service) caughtUp(ctx context.Context) error {
 		sv.policySeq.Store(sv.holder.Load().Version())
 	}
 	return nil
+}
+
+// obeyedWithin bounds how long an answer waits for what its call has changed.
+const obeyedWithin = time.Second
+
+// track returns a context for a call of REST, and a wait for this process to decide by all
+// that the call has committed (design D26): the feed has told of it, and the snapshot
+// includes it if it was about the policy. What takes longer than obeyedWithin is in force as
+// soon as the feed can be read, as everywhere else.
+func (sv *service) track(ctx context.Context) (context.Context, func()) {
+	ctx, mark := feed.WithMark(ctx)
+	return ctx, func() {
+		seq := mark.Seq()
+		if seq == 0 {
+			return
+		}
+		wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), obeyedWithin)
+		defer cancel()
+		err := sv.follower.Reach(wait, seq)
+		if err == nil {
+			err = sv.holder.Await(wait, min(sv.policySeq.Load(), seq))
+		}
+		if err != nil {
+			sv.log.WarnContext(ctx, "answered before this process obeys the change",
+				"request_id", rest.RequestID(ctx), "change", seq, "error", err)
+		}
+	}
 }
 
 func poke(c chan struct{}) {

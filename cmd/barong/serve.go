@@ -247,7 +247,7 @@ func (sv *service) newREST(f files) (http.Handler, error) {
 		settings: s, people: people, kyc: sv.kyc, log: sv.log, accounts: sv.accounts, sessions: sv.sessions, store: sv.db,
 		verifier: sv.minter, keys: sv.keys, country: sv.country, clientIP: sv.decider.ClientIP,
 		rules: policy.NewService(sv.db, sv.holder, s.Policy.WhitelinkUses, nil), abilities: f.abilities,
-		explain: explainer(sv.decider),
+		explain: explainer(sv.decider), track: sv.track,
 	})
 	if err != nil {
 		return nil, err

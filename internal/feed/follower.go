@@ -130,12 +130,38 @@ func (f *Follower) Run(ctx context.Context) {
 }
 
 // Sync reads all that is new now and returns when the subscribers have been told.
-func (f *Follower) Sync(ctx context.Context) error {
+func (f *Follower) Sync(ctx context.Context) error { return f.sync(ctx, math.MaxInt64) }
+
+// Reach returns when the subscribers have been told of everything up to seq, which has been
+// committed; those who wait at once share the reads. It fails only with ctx's error: a read
+// that fails, or sees less, is made again after a pause.
+func (f *Follower) Reach(ctx context.Context, seq int64) error {
+	const pause = 5 * time.Millisecond
+	for f.cursor.Load() < seq {
+		_ = f.sync(ctx, seq) // logged there
+		if f.cursor.Load() >= seq {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+	return nil
+}
+
+// sync reads all that is new, unless the subscribers were told of seq while it waited for
+// another read.
+func (f *Follower) sync(ctx context.Context, seq int64) error {
 	select {
 	case f.reading <- struct{}{}:
 		defer func() { <-f.reading }()
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+	if f.cursor.Load() >= seq {
+		return nil
 	}
 	err := f.drain(ctx)
 	switch {

@@ -263,3 +263,56 @@ func TestFollowerCatchesUpBeforeTheReadCounts(t *testing.T) {
 		})
 	}
 }
+
+// Reach waits for one number: it reads itself, goes on after a failed read, and ends with the
+// context when the number does not come.
+func TestFollowerReaches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLog()
+		f := NewFollower(l, FollowerConfig{}, nil, nil)
+		var told atomic.Int64
+		f.Subscribe(func(c Change) { told.Store(c.Seq) })
+		f.Start(0)
+		l.add(change(1), change(2))
+		if err := f.Reach(t.Context(), 1); err != nil || told.Load() != 2 {
+			t.Errorf("nobody else reads: told %d, %v; want 2", told.Load(), err)
+		}
+		reads := l.reads
+		if err := f.Reach(t.Context(), 2); err != nil || l.reads != reads {
+			t.Errorf("told already: %d more reads, %v", l.reads-reads, err)
+		}
+
+		l.set(errors.New("down"))
+		l.add(change(3))
+		go func() {
+			time.Sleep(100 * time.Millisecond)
+			l.set(nil)
+		}()
+		if err := f.Reach(t.Context(), 3); err != nil || told.Load() != 3 {
+			t.Errorf("after an outage: told %d, %v; want 3", told.Load(), err)
+		}
+
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := f.Reach(ctx, 4); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a number that does not come: %v, want the deadline", err)
+		}
+	})
+}
+
+// A mark keeps the newest number of its own context and of those made from it.
+func TestMark(t *testing.T) {
+	Committed(t.Context(), 7) // nobody asks
+	ctx, mark := WithMark(t.Context())
+	inner, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if mark.Seq() != 0 {
+		t.Errorf("before a commit: %d", mark.Seq())
+	}
+	for _, seq := range []int64{3, 9, 5} {
+		Committed(inner, seq)
+	}
+	if mark.Seq() != 9 {
+		t.Errorf("got %d, want 9", mark.Seq())
+	}
+}

@@ -156,6 +156,12 @@ func Add[I, O any](g *Group, op Op, h Handler[I, O]) {
 	serve := func(c *gin.Context) {
 		r := c.Request
 		passageOf(r.Context()).route = path
+		settle := func() {}
+		if s.config.Track != nil {
+			var ctx context.Context
+			ctx, settle = s.config.Track(r.Context())
+			r = r.WithContext(ctx)
+		}
 		var done func()
 		out, err := h.call(r, func() (in I, err error) {
 			var p params
@@ -172,6 +178,7 @@ func Add[I, O any](g *Group, op Op, h Handler[I, O]) {
 		if done != nil {
 			defer done()
 		}
+		settle() // a failure, too, may have written
 		if err != nil {
 			s.fail(c.Writer, r, e, err)
 			return

@@ -37,6 +37,10 @@ type Config struct {
 	CORS CORS
 	// ClientIP, when set, puts the caller's address on the access line.
 	ClientIP func(*http.Request) netip.Addr
+	// Track, when set, is given the context of each call of an endpoint. It returns the one to
+	// make the call with, and a wait for what the call has committed to be obeyed, which comes
+	// before the answer.
+	Track func(context.Context) (context.Context, func())
 	// Observe, when set, is told of every answer, for metrics. The route is the endpoint's
 	// path template without its prefix, "" for none.
 	Observe func(method, route string, status int, took time.Duration)

@@ -43,6 +43,7 @@ type txn struct {
 	now     time.Time
 	clock   func() time.Time
 	changes []feed.Change // Seq unset; each kind and ref once
+	seq     int64         // of the changes, once they are written
 	emitted bool          // there are new rows in the outbox
 }
 
@@ -108,13 +109,12 @@ func (t *txn) publish(ctx context.Context) error {
 	if len(t.changes) == 0 {
 		return nil
 	}
-	var seq int64
-	err := t.QueryRowContext(ctx, `UPDATE feed SET seq = seq + 1 WHERE id = 1 RETURNING seq`).Scan(&seq)
+	err := t.QueryRowContext(ctx, `UPDATE feed SET seq = seq + 1 WHERE id = 1 RETURNING seq`).Scan(&t.seq)
 	if err != nil {
 		return fmt.Errorf("take change number: %w", err)
 	}
 	for part := range slices.Chunk(t.changes, 200) {
-		args := []any{seq, t.now.UnixMicro()}
+		args := []any{t.seq, t.now.UnixMicro()}
 		var rows []string
 		for _, c := range part {
 			n := len(args)
@@ -183,6 +183,7 @@ func (db *DB) transactOnce(ctx context.Context, f func(*txn) error) error {
 		return fmt.Errorf("commit: %w", err)
 	}
 	if len(t.changes) > 0 {
+		feed.Committed(ctx, t.seq)
 		db.signal()
 	}
 	if t.emitted {
