@@ -153,6 +153,7 @@ func configOf(t testing.TB, set authztest.Settings) Config {
 	if set.Replay != "" {
 		c.Replay = Replay(set.Replay)
 	}
+	c.PartyPerComponent = set.JWTParty == "component"
 	if set.APIKeyForbidden != nil {
 		c.APIKeyForbidden = set.APIKeyForbidden
 	}

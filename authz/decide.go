@@ -87,7 +87,7 @@ func (s *Server) decide(ctx context.Context, r *request, d *decision, now time.T
 
 	// The token comes before what is remembered of an allowed request, so that nothing is
 	// remembered of one that ends as an outage (FX-10: nonces count only when allowed).
-	bearer, err := s.bearer(who, now)
+	bearer, err := s.bearer(who, s.party(r.path), now)
 	if err != nil {
 		d.unavailable(err)
 		return
@@ -161,15 +161,36 @@ func continuesName(c byte) bool {
 	return c == '-' || c == '_' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }
 
-// bearer returns the token of a credential: the one minted a moment ago if it still says
-// the truth, else a new one (design D7).
-func (s *Server) bearer(who credential, now time.Time) (string, error) {
+// party is for whom the token of a canonical path is (design D7d): this service on its own
+// paths, and else the component that the path names, or all of them.
+func (s *Server) party(path string) string {
+	const longest = 64 // a listed component's name is shorter; the slot keeps it
+	rest, _ := strings.CutPrefix(path, "api/v2/")
+	if len(rest) == len(path) {
+		return token.PartyComponents
+	}
+	component := rest
+	if i := strings.IndexByte(rest, '/'); i >= 0 {
+		component = rest[:i]
+	}
+	switch {
+	case component == token.PartyBarong:
+		return token.PartyBarong
+	case s.PartyPerComponent && component != "" && len(component) <= longest:
+		return component
+	}
+	return token.PartyComponents
+}
+
+// bearer returns the token of a credential for a party: the one minted a moment ago if it
+// still says the truth, else a new one (design D7).
+func (s *Server) bearer(who credential, party string, now time.Time) (string, error) {
 	p := who.principal
-	if bearer, ok := s.Tokens.Reuse(who.slot, p.Version, now); ok {
+	if bearer, ok := s.Tokens.Reuse(who.slot, party, p.Version, now); ok {
 		return bearer, nil
 	}
 	bearer, err := s.Tokens.Mint(who.slot, p.Version, token.Claims{
-		UID: p.UID, Email: p.Email, Role: p.Role, State: p.State, Level: p.Level,
+		Party: party, UID: p.UID, Email: p.Email, Role: p.Role, State: p.State, Level: p.Level,
 		Username: p.Username, ReferralID: p.ReferralID,
 		ServiceAccount: p.Kind == account.KindServiceAccount,
 	}, now)

@@ -50,7 +50,7 @@ type Accounts interface {
 
 // Tokens mints bearer tokens; token.Minter does.
 type Tokens interface {
-	Reuse(slot *token.Slot, version int64, now time.Time) (bearer string, ok bool)
+	Reuse(slot *token.Slot, party string, version int64, now time.Time) (bearer string, ok bool)
 	Mint(slot *token.Slot, version int64, c token.Claims, now time.Time) (bearer string, err error)
 }
 
@@ -119,6 +119,9 @@ type Config struct {
 	NonceLifetime time.Duration
 	// Replay says what a repeated nonce leads to; "" is off.
 	Replay Replay
+	// PartyPerComponent makes a token for the one component that a path names, instead of for
+	// all of them (design D7d).
+	PartyPerComponent bool
 	// APIKeyForbidden are canonical paths that API keys may not reach (design D10b).
 	APIKeyForbidden []string
 

@@ -104,11 +104,11 @@ func (f *fakes) Key(ctx context.Context, kid string) (*account.Key, error) {
 
 func (f *fakes) DummyMAC(nonce, kid string) [32]byte { return f.w.Accounts.DummyMAC(nonce, kid) }
 
-func (f *fakes) Reuse(slot *token.Slot, version int64, now time.Time) (string, bool) {
+func (f *fakes) Reuse(slot *token.Slot, party string, version int64, now time.Time) (string, bool) {
 	if f.reuse != nil {
 		return f.reuse()
 	}
-	return f.w.Minter.Reuse(slot, version, now)
+	return f.w.Minter.Reuse(slot, party, version, now)
 }
 
 func (f *fakes) Mint(slot *token.Slot, version int64, c token.Claims, now time.Time) (string, error) {

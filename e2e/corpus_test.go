@@ -232,6 +232,7 @@ func settings(t *testing.T, set authztest.Settings) authz.Config {
 	overrideSet(&c.SessionName, set.SessionName)
 	overrideSet(&c.Replay, authz.Replay(set.Replay))
 	overrideSet(&c.Gateway, set.Gateway)
+	c.PartyPerComponent = set.JWTParty == "component"
 	if set.APIKeyForbidden != nil {
 		c.APIKeyForbidden = set.APIKeyForbidden
 	}

@@ -141,10 +141,10 @@ func TestKeysRotateUnderTwoReplicas(t *testing.T) {
 					published[kid] = at
 				}
 			}
-			if _, ok := r.minter.Reuse(&r.slot, 1, at); ok {
+			if _, ok := r.minter.Reuse(&r.slot, token.PartyBarong, 1, at); ok {
 				continue
 			}
-			bearer, err := r.minter.Mint(&r.slot, 1, token.Claims{UID: "ID1", Role: "member", State: "active"}, at)
+			bearer, err := r.minter.Mint(&r.slot, 1, token.Claims{Party: token.PartyBarong, UID: "ID1", Role: "member", State: "active"}, at)
 			must(t, err)
 			bearer = bearer[len("Bearer "):]
 			tokens = append(tokens, living{bearer, at.Add(token.DefaultConfig().Lifetime)})

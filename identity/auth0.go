@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"crypto/subtle"
 	"errors"
 	"net/http"
 
@@ -23,10 +24,13 @@ var (
 	errNoEmail = errors.New("identity: the ID token has no e-mail address")
 	// errBadEmail says that nobody can sign up with the address in it.
 	errBadEmail = errors.New("identity: the ID token's e-mail address is refused")
+	// errOtherNonce says that the token was issued for another sign-in than the page began.
+	errOtherNonce = errors.New("identity: the ID token's nonce is another")
 )
 
 type auth0SignIn struct {
 	Token   string `name:"id_token" rule:"required,nonblank" in:"body" doc:"OpenID Connect ID token, RS256."`
+	Nonce   string `name:"nonce" in:"body" doc:"The nonce that the page asked the provider with; with it the token must hold the same, so that a token which was read elsewhere does not sign in."`
 	OTPCode string `name:"otp_code" in:"body" doc:"Code from the authenticator app, when the second factor is on."`
 	Lang    string `name:"lang" doc:"Language of mails, where the account says none: en or ru."`
 }
@@ -39,6 +43,7 @@ func (a *API) auth0(g *rest.Group) {
 		Errors: append([]rest.Failure{
 			rest.On(errNoAuth0, http.StatusUnprocessableEntity, refused),
 			rest.On(token.ErrIDToken, http.StatusUnprocessableEntity, refused),
+			rest.On(errOtherNonce, http.StatusUnprocessableEntity, refused),
 			rest.On(errBadEmail, http.StatusUnprocessableEntity, refused),
 			// The account changed while it was signed in to.
 			rest.On(account.ErrBadCredentials, http.StatusUnprocessableEntity, refused),
@@ -57,6 +62,10 @@ func (a *API) signInAuth0(ctx context.Context, who visitor, in auth0SignIn) (out
 	claims, err := a.Auth0.Verify(ctx, in.Token)
 	if err != nil {
 		return out, err
+	}
+	// OpenID Connect Core §3.1.3.7, 11: a page that asked with a nonce wants its own back.
+	if in.Nonce != "" && subtle.ConstantTimeCompare([]byte(in.Nonce), []byte(claims.Nonce)) != 1 {
+		return out, errOtherNonce
 	}
 	if claims.Email == "" {
 		return out, errNoEmail

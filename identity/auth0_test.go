@@ -60,8 +60,8 @@ func TestAuth0SignsIn(t *testing.T) {
 	again := signInAuth0(t, w.browser()) // a token is good for one sign-in
 	again.WantTokens(t, 422, "identity.session.auth0.invalid_params")
 	closed(t, again)
-	w.auth0.claims.Fingerprint = "another token"
-	w.opened(w.browser().JSON(t, "POST", auth0, body{"id_token": "good", "lang": "ru"}), 200)
+	w.auth0.claims.Fingerprint, w.auth0.claims.Nonce = "another token", "mine"
+	w.opened(w.browser().JSON(t, "POST", auth0, body{"id_token": "good", "lang": "ru", "nonce": "mine"}), 200)
 	for _, e := range w.news() {
 		diff(t, e.Language, "ru")
 	}
@@ -84,6 +84,8 @@ func TestAuth0Refusals(t *testing.T) {
 		"unverified, known (W-I5)":       {nil, func(w *world) { w.vouch(email, ptr(false)) }, 401, []string{refused}},
 		"it does not say, unknown":       {nil, func(w *world) { w.vouch("new@barong.io", nil) }, 422, []string{refused}},
 		"it does not say, known (W-I5)":  {nil, func(w *world) { w.vouch(email, nil) }, 422, []string{refused}},
+		"another nonce than asked with":  {body{"id_token": "good", "nonce": "mine"}, func(w *world) { w.auth0.claims.Nonce = "another's" }, 422, []string{refused}},
+		"no nonce though asked with one": {body{"id_token": "good", "nonce": "mine"}, nil, 422, []string{refused}},
 		"no address":                     {nil, func(w *world) { w.vouch("", ptr(true)) }, 401, []string{refused}},
 		"an address that cannot sign up": {nil, func(w *world) { w.vouch("a..b", ptr(true)) }, 422, []string{refused}},
 		"not configured (W-I5)":          {nil, func(w *world) { w.api.Auth0 = nil }, 422, []string{refused}},

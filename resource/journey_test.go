@@ -120,7 +120,7 @@ func (j *journey) me(cookie string) *resttest.Client {
 	j.t.Helper()
 	var slot token.Slot
 	bearer, err := j.minter.Mint(&slot, 1, token.Claims{
-		UID: j.user.UID, Email: j.user.Email, Role: j.user.Role, State: j.user.State,
+		Party: token.PartyBarong, UID: j.user.UID, Email: j.user.Email, Role: j.user.Role, State: j.user.State,
 	}, j.now)
 	if err != nil {
 		j.t.Fatal(err)

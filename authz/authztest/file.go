@@ -82,6 +82,7 @@ type Settings struct {
 	GatewayNetworks    []string  `yaml:"gateway_networks,omitempty"`
 	JWTExpireTime      *Duration `yaml:"jwt_expire_time,omitempty"`
 	JWTReuse           *Duration `yaml:"jwt_reuse,omitempty"`
+	JWTParty           string    `yaml:"jwt_azp,omitempty"`
 }
 
 // A Duration is written as Go writes it ("30m") or as a number of seconds.

@@ -157,8 +157,8 @@ func (w *World) Tokens() Tokens { return Tokens{w} }
 type Tokens struct{ w *World }
 
 // Reuse is the minter's.
-func (t Tokens) Reuse(slot *token.Slot, version int64, now time.Time) (string, bool) {
-	return t.w.Minter.Reuse(slot, version, now)
+func (t Tokens) Reuse(slot *token.Slot, party string, version int64, now time.Time) (string, bool) {
+	return t.w.Minter.Reuse(slot, party, version, now)
 }
 
 // Mint is the minter's.

@@ -122,8 +122,10 @@ func (c explainCmd) print(term *terminal, e admin.Explanation) error {
 // just read, tokens that nobody gets, activities that nobody keeps.
 type always struct{}
 
-func (always) Age(time.Time) time.Duration                                      { return 0 }
-func (always) Reuse(*token.Slot, int64, time.Time) (bearer string, ok bool)     { return "Bearer", true }
+func (always) Age(time.Time) time.Duration { return 0 }
+func (always) Reuse(*token.Slot, string, int64, time.Time) (bearer string, ok bool) {
+	return "Bearer", true
+}
 func (always) Mint(*token.Slot, int64, token.Claims, time.Time) (string, error) { return "Bearer", nil }
 func (always) Record(audit.Activity) bool                                       { return true }
 func (always) Fold(string, string) bool                                         { return true }

@@ -16,7 +16,7 @@ type keysCmd struct {
 	List   keysListCmd   `cmd:"" help:"List the signing keys and their states."`
 	Rotate keysRotateCmd `cmd:"" help:"Publish a new key, which signs once every consumer can know it."`
 	Import keysImportCmd `cmd:"" help:"Bring the private key of the service that this replaces, as PEM."`
-	Public keysPublicCmd `cmd:"" help:"Print the public key in use, as PEM, for those who configure it by hand."`
+	Public keysPublicCmd `cmd:"" help:"Print the public key in use, for those who configure it by hand."`
 }
 
 // withKeys opens the database and its keys for one command.
@@ -128,12 +128,13 @@ func (c keysImportCmd) read(term *terminal) ([]byte, error) {
 }
 
 type keysPublicCmd struct {
-	Use string `arg:"" optional:"" enum:"wire,bearer" default:"wire" help:"wire, which signs events, or bearer."`
+	Use    string `arg:"" optional:"" enum:"wire,bearer" default:"wire" help:"wire, which signs events, or bearer."`
+	Format string `enum:"pem,raw,jwk" default:"pem" help:"pem; raw, which is PEM around the 32 bytes of an Ed25519 key, as Rango reads it; or jwk."`
 }
 
 func (c keysPublicCmd) Run(ctx context.Context, term *terminal) error {
 	return withKeys(ctx, term, func(keys *token.Keys) error {
-		text, err := keys.PublicPEM(c.Use)
+		text, err := keys.Public(c.Use, c.Format)
 		if err != nil {
 			return err
 		}

@@ -195,7 +195,8 @@ func decisionConfig(s config.Settings) authz.Config {
 		SessionName:   s.Session.Name, SecureCookie: s.SecureCookie(), SessionAbsolute: s.Session.Absolute,
 		SessionMaskV4: s.Session.MaskV4, SessionMaskV6: s.Session.MaskV6,
 		NonceLifetime: s.APIKey.NonceLifetime, Replay: authz.Replay(s.APIKey.Replay), APIKeyForbidden: s.APIKey.Forbidden,
-		TrustedProxies: s.Client.TrustedProxies, Gateway: s.Client.Gateway, GatewayNetworks: s.Client.GatewayNetworks,
+		PartyPerComponent: s.Token.Party == "component",
+		TrustedProxies:    s.Client.TrustedProxies, Gateway: s.Client.Gateway, GatewayNetworks: s.Client.GatewayNetworks,
 		TrustPipe: strings.HasPrefix(s.Listen.GRPC, "unix:"),
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -136,6 +137,9 @@ func (s Settings) crossChecks() Problems {
 	}
 	if len(s.Policy.Components) == 0 {
 		say("gateway_components", "is empty: nothing could be reached; * lifts the rule")
+	}
+	if s.Token.Party == "component" && slices.Contains(s.Policy.Components, "*") {
+		say("jwt_azp", "component needs names in gateway_components, so that nobody makes up parties; there is *")
 	}
 	s.checkPeople(say)
 	return p

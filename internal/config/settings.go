@@ -159,6 +159,7 @@ type Token struct {
 	Expire      time.Duration `key:"jwt_expire_time" default:"300s" doc:"Lifetime of bearer tokens."`
 	Reuse       time.Duration `key:"jwt_reuse" default:"60s" doc:"How long a minted token is given again for the same credential; at most half the lifetime, 0 mints every time."`
 	IatBackdate time.Duration `key:"jwt_iat_backdate" default:"1s" doc:"How far iat lies in the past, for consumers whose clocks lag."`
+	Party       string        `key:"jwt_azp" default:"class" enum:"class,component" doc:"Claim azp of bearer tokens, for whom they are: class is barong on Barong's own paths and components elsewhere; component is the third segment of the path, and needs gateway_components to list names."`
 	JWKSMaxAge  time.Duration `key:"jwks_max_age" default:"300s" doc:"How long consumers may cache the key set; a key is published this long before it signs and after."`
 	RotateEvery time.Duration `key:"jwt_rotate_every" default:"0" doc:"Age at which the bearer key is replaced by itself; 0 leaves it to keys rotate."`
 }

@@ -135,14 +135,14 @@ func fixture(t testing.TB, algorithm string) (*Minter, *Keys, *memory, *clock) {
 func user() Claims {
 	name, referrer := "ann", int64(41)
 	return Claims{
-		UID: "ID1A2B3C4D5E", Email: "ann@example.com", Role: "member", State: "active", Level: 3,
+		Party: PartyBarong, UID: "ID1A2B3C4D5E", Email: "ann@example.com", Role: "member", State: "active", Level: 3,
 		Username: &name, ReferralID: &referrer,
 	}
 }
 
 func serviceAccount() Claims {
 	return Claims{
-		UID: "SI1A2B3C4D5E", Email: "bot@example.com", Role: "service_account", State: "active", Level: 1,
+		Party: PartyBarong, UID: "SI1A2B3C4D5E", Email: "bot@example.com", Role: "service_account", State: "active", Level: 1,
 		ServiceAccount: true,
 	}
 }

@@ -155,7 +155,7 @@ func VerifyForeignEvent(message []byte, k ForeignKey, now time.Time) (ForeignEve
 		Payload    *string            `json:"payload"`
 		Signatures []foreignSignature `json:"signatures"`
 	}
-	if json.Unmarshal(message, &envelope) != nil || envelope.Payload == nil {
+	if json.Unmarshal(message, &envelope) != nil || envelope.Payload == nil || !namesOnce(message) {
 		return refuse("it is no JWS in general JSON serialization")
 	}
 	if len(envelope.Signatures) > maxForeignSignatures {
@@ -190,8 +190,8 @@ type foreignSignature struct {
 // verify reports whether a signature claims to be by the key's signer, and what is wrong
 // with it, "" for nothing.
 func (s foreignSignature) verify(payload string, k ForeignKey) (mine bool, problem string) {
-	var protected map[string]json.RawMessage
-	if !decodePart(s.Protected, &protected) {
+	protected, encoded := decodeObject(s.Protected)
+	if !encoded {
 		return text(s.Header["kid"]) == k.signer, "its protected header cannot be read"
 	}
 	if text(s.Header["kid"]) != k.signer && text(protected["kid"]) != k.signer {
@@ -211,8 +211,8 @@ func (s foreignSignature) verify(payload string, k ForeignKey) (mine bool, probl
 	if text(protected["alg"]) != k.algorithm {
 		return true, "the algorithm is not the key's"
 	}
-	signature, err := base64.RawURLEncoding.Strict().DecodeString(s.Signature)
-	if err != nil || k.method.Verify(s.Protected+"."+payload, signature, k.public) != nil {
+	signature, encoded := decodePart(s.Signature)
+	if !encoded || k.method.Verify(s.Protected+"."+payload, signature, k.public) != nil {
 		return true, "the signature is wrong"
 	}
 	return true, ""
@@ -220,8 +220,8 @@ func (s foreignSignature) verify(payload string, k ForeignKey) (mine bool, probl
 
 // readForeign checks the claims of a payload whose signature is right.
 func readForeign(payload string, now time.Time) (e ForeignEvent, problem string) {
-	var claims map[string]json.RawMessage
-	if !decodePart(payload, &claims) {
+	claims, encoded := decodeObject(payload)
+	if !encoded {
 		return e, "the payload is no object"
 	}
 	late := now.Add(foreignLeeway)

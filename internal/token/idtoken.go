@@ -141,7 +141,8 @@ type IDClaims struct {
 	EmailVerified *bool
 	// Nonce is "" when the token has none.
 	Nonce string
-	// Fingerprint names this very token: SHA-256 of its text, hex.
+	// Fingerprint names this very token: SHA-256 of what was signed, hex. No other spelling of
+	// the token is accepted.
 	Fingerprint string
 	// ExpiresAt is when it ends.
 	ExpiresAt time.Time
@@ -153,15 +154,6 @@ func (c IDClaims) String() string { return "id token claims" }
 // GoString keeps it out of %#v.
 func (c IDClaims) GoString() string { return c.String() }
 
-// idTokenClaims is what VerifyIDToken looks at.
-type idTokenClaims struct {
-	jwt.RegisteredClaims
-	AuthorizedParty string `json:"azp"`
-	Email           string `json:"email"`
-	EmailVerified   *bool  `json:"email_verified"`
-	Nonce           string `json:"nonce"`
-}
-
 // VerifyIDToken checks an OpenID Connect ID token (OpenID Connect Core §3.1.3.7): signed with
 // RS256 by the key that its kid names; typ, if there, JWT, so that no logout or access token
 // takes its place; iss the issuer, to the letter; aud with the audience, and azp the audience
@@ -169,67 +161,78 @@ type idTokenClaims struct {
 // there and, like nbf, at most a minute ahead. Everything else is ErrIDToken; a kid that is
 // not in the set is ErrUnknownKid besides. Whether a nonce was asked for is the caller's to
 // know.
-func (s *KeySet) VerifyIDToken(text, issuer, audience string, now time.Time) (IDClaims, error) {
-	if len(text) > maxIDToken {
-		return IDClaims{}, fmt.Errorf("%w: it is too long", ErrIDToken)
+func (s *KeySet) VerifyIDToken(idToken, issuer, audience string, now time.Time) (IDClaims, error) {
+	refuse := func(why string) (IDClaims, error) { return IDClaims{}, fmt.Errorf("%w: %s", ErrIDToken, why) }
+	t, word := parseCompact(idToken, maxIDToken)
+	if word != "" {
+		return refuse("it is malformed")
 	}
-	var c idTokenClaims
-	parser := jwt.NewParser(jwt.WithoutClaimsValidation(), jwt.WithStrictDecoding(),
-		jwt.WithValidMethods([]string{RS256}))
-	_, err := parser.ParseWithClaims(text, &c, func(t *jwt.Token) (any, error) { return s.keyOf(t.Header) })
+	typ, typed := member[string](t.header, "typ")
+	kid := text(t.header["kid"])
 	switch {
-	case errors.Is(err, ErrUnknownKid):
+	case text(t.header["alg"]) != RS256:
+		return refuse("the algorithm is not RS256")
+	case kid == "", t.header["crit"] != nil, // RFC 7515 §4.1.11: nothing is understood
+		!typed, typ != "" && !strings.EqualFold(typ, "JWT"):
+		return refuse("its header has no kid, another typ, or critical members")
+	case s.byKid[kid] == nil:
 		return IDClaims{}, fmt.Errorf("%w: %w", ErrIDToken, ErrUnknownKid)
-	case errors.Is(err, jwt.ErrTokenSignatureInvalid):
-		return IDClaims{}, fmt.Errorf("%w: the signature is not the key's, or not RS256", ErrIDToken)
-	case errors.Is(err, errIDHeader):
-		return IDClaims{}, fmt.Errorf("%w: %w", ErrIDToken, errIDHeader)
-	case err != nil: // its text may hold pieces of the token
-		return IDClaims{}, fmt.Errorf("%w: it is malformed", ErrIDToken)
+	case jwt.SigningMethodRS256.Verify(t.signed, t.signature, s.byKid[kid]) != nil:
+		return refuse("the signature is wrong")
 	}
-	if problem := c.problem(issuer, audience, now); problem != "" {
-		return IDClaims{}, fmt.Errorf("%w: %s", ErrIDToken, problem)
+	c, problem := readIDToken(t.payload, issuer, audience, now)
+	if problem != "" {
+		return refuse(problem)
 	}
-	return IDClaims{Subject: c.Subject, Email: c.Email, EmailVerified: c.EmailVerified, Nonce: c.Nonce,
-		Fingerprint: fmt.Sprintf("%x", sha256.Sum256([]byte(text))), ExpiresAt: c.ExpiresAt.UTC()}, nil
+	c.Fingerprint = fmt.Sprintf("%x", sha256.Sum256([]byte(t.signed)))
+	return c, nil
 }
 
-var errIDHeader = errors.New("its header has no kid, another typ, or critical members")
-
-// keyOf is the key that a header names.
-func (s *KeySet) keyOf(header map[string]any) (*rsa.PublicKey, error) {
-	kid, _ := header["kid"].(string)
-	typ, isText := header["typ"].(string)
-	if kid == "" || header["crit"] != nil || // RFC 7515 §4.1.11: nothing is understood
-		header["typ"] != nil && (!isText || !strings.EqualFold(typ, "JWT")) {
-		return nil, errIDHeader
+// readIDToken checks the claims of a token whose signature is right.
+func readIDToken(claims map[string]json.RawMessage, issuer, audience string, now time.Time) (c IDClaims, problem string) {
+	for _, ok := range []bool{
+		read(claims, "sub", &c.Subject), read(claims, "email", &c.Email),
+		read(claims, "email_verified", &c.EmailVerified), read(claims, "nonce", &c.Nonce),
+	} {
+		if !ok {
+			return IDClaims{}, "a claim is of another type"
+		}
 	}
-	if k := s.byKid[kid]; k != nil {
-		return k, nil
-	}
-	return nil, ErrUnknownKid
-}
-
-func (c *idTokenClaims) problem(issuer, audience string, now time.Time) string {
+	party, partyOK := member[string](claims, "azp")
+	named := texts(claims["aud"])
+	exp, expires := second(claims["exp"])
+	iat, issued := second(claims["iat"])
+	nbf, begins := second(claims["nbf"])
+	late := now.Add(idLeeway)
 	switch {
-	case issuer == "" || c.Issuer != issuer:
-		return "iss is not the provider"
-	case audience == "" || !slices.Contains(c.Audience, audience):
-		return "aud does not name us"
-	case c.AuthorizedParty != audience && (c.AuthorizedParty != "" || len(c.Audience) > 1):
-		return "azp does not name us"
+	case issuer == "" || text(claims["iss"]) != issuer:
+		problem = "iss is not the provider"
+	case audience == "" || !slices.Contains(named, audience):
+		problem = "aud does not name us"
+	case !partyOK || party != audience && (party != "" || len(named) > 1):
+		problem = "azp does not name us"
 	case c.Subject == "":
-		return "sub is missing"
-	case c.ExpiresAt == nil:
-		return "exp is missing"
-	case !now.Before(c.ExpiresAt.Time):
-		return "it has expired"
-	case c.IssuedAt == nil:
-		return "iat is missing"
-	case c.IssuedAt.After(now.Add(idLeeway)):
-		return "iat is in the future"
-	case c.NotBefore != nil && c.NotBefore.After(now.Add(idLeeway)):
-		return "nbf is in the future"
+		problem = "sub is missing"
+	case !expires:
+		problem = "exp is missing"
+	case !now.Before(exp):
+		problem = "it has expired"
+	case !issued:
+		problem = "iat is missing"
+	case iat.After(late):
+		problem = "iat is in the future"
+	case claims["nbf"] != nil && (!begins || nbf.After(late)):
+		problem = "nbf is in the future"
 	}
-	return ""
+	if problem != "" {
+		return IDClaims{}, problem
+	}
+	c.ExpiresAt = exp
+	return c, ""
+}
+
+// read puts a member where it belongs and reports whether it is of that type.
+func read[T any](claims map[string]json.RawMessage, name string, to *T) (ok bool) {
+	*to, ok = member[T](claims, name)
+	return ok
 }

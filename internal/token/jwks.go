@@ -16,16 +16,9 @@ func publish(s *keySet) ([]byte, error) {
 			if row.Use != UseBearer || row.State != state {
 				continue
 			}
-			k, err := jwk.FromRaw(s.byKid[row.Kid].public)
+			k, err := published(s.byKid[row.Kid])
 			if err != nil {
-				return nil, fmt.Errorf("publish %v: %w", row, err)
-			}
-			for name, value := range map[string]string{
-				jwk.KeyIDKey: row.Kid, jwk.AlgorithmKey: row.Algorithm, jwk.KeyUsageKey: "sig",
-			} {
-				if err := k.Set(name, value); err != nil {
-					return nil, fmt.Errorf("publish %v: %w", row, err)
-				}
+				return nil, err
 			}
 			if err := set.AddKey(k); err != nil {
 				return nil, fmt.Errorf("publish %v: %w", row, err)
@@ -37,4 +30,20 @@ func publish(s *keySet) ([]byte, error) {
 		return nil, fmt.Errorf("publish signing keys: %w", err)
 	}
 	return b, nil
+}
+
+// published is the public half of a key as the set shows it.
+func published(key *key) (jwk.Key, error) {
+	k, err := jwk.FromRaw(key.public)
+	if err != nil {
+		return nil, fmt.Errorf("publish %v: %w", key.SigningKey, err)
+	}
+	for name, value := range map[string]string{
+		jwk.KeyIDKey: key.Kid, jwk.AlgorithmKey: key.Algorithm, jwk.KeyUsageKey: "sig",
+	} {
+		if err := k.Set(name, value); err != nil {
+			return nil, fmt.Errorf("publish %v: %w", key.SigningKey, err)
+		}
+	}
+	return k, nil
 }

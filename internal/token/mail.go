@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -90,7 +89,7 @@ func (k *Keys) MintMail(c MailClaims, now time.Time) (jwt string, err error) {
 // email are not empty. Every error is a *MailError. Whether the link was used before is the
 // caller's to know, by ID.
 func (k *Keys) VerifyMail(jwt, purpose string, now time.Time) (MailClaims, error) {
-	payload, word := k.openMail(jwt)
+	payload, word := k.set.Load().open(jwt, UseMail, maxMail)
 	if word != "" {
 		return MailClaims{}, &MailError{word}
 	}
@@ -99,41 +98,6 @@ func (k *Keys) VerifyMail(jwt, purpose string, now time.Time) (MailClaims, error
 		return MailClaims{}, &MailError{word}
 	}
 	return c, nil
-}
-
-// openMail returns the members of a payload whose signature is right, or the word for what
-// is wrong. It is written out because a library tells the words apart by its own order.
-func (k *Keys) openMail(jwt string) (payload map[string]json.RawMessage, word string) {
-	if strings.Count(jwt, ".") != 2 {
-		return nil, "segments"
-	}
-	if len(jwt) > maxMail {
-		return nil, "encoding"
-	}
-	parts := strings.Split(jwt, ".")
-	var header map[string]json.RawMessage
-	signature, err := base64.RawURLEncoding.Strict().DecodeString(parts[2])
-	if err != nil || !decodePart(parts[0], &header) || !decodePart(parts[1], &payload) {
-		return nil, "encoding"
-	}
-	algorithm := text(header["alg"])
-	switch algorithm {
-	case RS256, ES256, EdDSA:
-	default:
-		return nil, "algorithm"
-	}
-	key := k.set.Load().byKid[text(header["kid"])]
-	if key == nil || key.Use != UseMail || header["crit"] != nil { // RFC 7515 §4.1.11: nothing is understood
-		return nil, "raised"
-	}
-	if algorithm != key.Algorithm {
-		return nil, "algorithm"
-	}
-	signed := jwt[:len(parts[0])+1+len(parts[1])]
-	if key.method.Verify(signed, signature, key.public) != nil {
-		return nil, "raised"
-	}
-	return payload, ""
 }
 
 // readMail checks the claims.
@@ -158,35 +122,12 @@ func readMail(payload map[string]json.RawMessage, purpose string, now time.Time)
 		return c, "jti"
 	case text(payload["iss"]) != issuer, text(payload["aud"]) != mailAudience, c.Purpose != purpose,
 		c.UID == "", c.Email == "":
-		return c, "raised" // never what was received (W-I28)
+		return c, notVerified // never what was received (W-I28)
 	}
 	return c, ""
 }
 
-// decodePart reads a JSON object in base64url without padding.
-func decodePart(part string, into *map[string]json.RawMessage) bool {
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(part)
-	return err == nil && json.Unmarshal(raw, into) == nil && *into != nil
-}
-
-// text is a JSON string's value, "" for anything else.
-func text(raw json.RawMessage) (s string) {
-	if json.Unmarshal(raw, &s) != nil {
-		return ""
-	}
-	return s
-}
-
-// second is a NumericDate of whole seconds (RFC 7519 §2).
-func second(raw json.RawMessage) (time.Time, bool) {
-	var n *int64
-	if json.Unmarshal(raw, &n) != nil || n == nil {
-		return time.Time{}, false
-	}
-	return time.Unix(*n, 0).UTC(), true
-}
-
 // MailErrorWords are all words that a MailError can have.
 func MailErrorWords() []string {
-	return []string{"segments", "encoding", "raised", "algorithm", "expired", "reached", "jti", "iat"}
+	return []string{notThreeParts, notEncoded, notVerified, notAlgorithm, "expired", "reached", "jti", "iat"}
 }

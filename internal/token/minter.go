@@ -5,9 +5,11 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -19,8 +21,18 @@ const (
 	prefix   = "Bearer "
 )
 
-// Claims is what a bearer token says about a principal (AZ-213).
+// Parties that tokens are minted for, their claim azp (design D7d): this service itself, and
+// all components behind the gate.
+const (
+	PartyBarong     = "barong"
+	PartyComponents = "components"
+)
+
+// Claims is what a bearer token says about a principal (AZ-213), and to whom.
 type Claims struct {
+	// Party is for whom the token is: PartyBarong, PartyComponents or a component's name. It
+	// may alias a message.
+	Party                   string
 	UID, Email, Role, State string
 	Level                   int
 	// Username and ReferralID are null when nil; tokens of service accounts lack both.
@@ -48,15 +60,18 @@ func NewMinter(keys *Keys, c Config) (*Minter, error) {
 	return &Minter{keys: keys, config: c}, nil
 }
 
-// Reuse returns the slot's last token, as "Bearer <jwt>", if it was minted for the same
-// principal version, by the key that signs now, at most Config.Reuse ago (design D7), or up to
+// Reuse returns the slot's last token for a party, as "Bearer <jwt>", if it was minted for the
+// same principal version, by the key that signs now, at most Config.Reuse ago (design D7), or up to
 // an eighth less: tokens that were minted at one moment do not all run out at another. It
 // takes no lock and allocates nothing.
 //
 // All requests that share a token share its jti, iat and exp: a consumer that wants to see
 // every jti once needs Config.Reuse 0.
-func (m *Minter) Reuse(slot *Slot, version int64, now time.Time) (bearer string, ok bool) {
+func (m *Minter) Reuse(slot *Slot, party string, version int64, now time.Time) (bearer string, ok bool) {
 	last := slot.last.Load()
+	for last != nil && last.party != party {
+		last = last.older
+	}
 	if last == nil || last.version != version || last.kid != m.keys.set.Load().bearer.Kid {
 		return "", false
 	}
@@ -70,13 +85,17 @@ func (m *Minter) Reuse(slot *Slot, version int64, now time.Time) (bearer string,
 }
 
 // Mint makes a token for the claims and leaves it in the slot, as "Bearer <jwt>". Of several
-// calls on one slot one mints and the others wait for its token; with Reuse 0 each mints.
+// calls on one slot and party one mints and the others wait for its token; with Reuse 0 each
+// mints. A slot keeps one token for each of at most 16 parties.
 // The version must change whenever any claim does. Nothing of the claims is kept.
 func (m *Minter) Mint(slot *Slot, version int64, c Claims, now time.Time) (bearer string, err error) {
 	slot.minting.Lock()
 	defer slot.minting.Unlock()
-	if bearer, ok := m.Reuse(slot, version, now); ok {
+	if bearer, ok := m.Reuse(slot, c.Party, version, now); ok {
 		return bearer, nil
+	}
+	if c.Party == "" {
+		return "", errors.New("token: bearer token for nobody")
 	}
 	key := m.keys.set.Load().bearer
 	text, err := m.compact(key, c, now)
@@ -85,9 +104,11 @@ func (m *Minter) Mint(slot *Slot, version int64, c Claims, now time.Time) (beare
 	}
 	bearer = string(text)
 	if m.config.Reuse > 0 {
+		at := now.UnixNano()
 		slot.last.Store(&minted{
-			bearer: bearer, kid: key.Kid, version: version,
-			until: now.UnixNano() + int64(m.config.Reuse) - mathrand.Int64N(int64(m.config.Reuse)/8+1),
+			bearer: bearer, party: strings.Clone(c.Party), kid: key.Kid, version: version,
+			until: at + int64(m.config.Reuse) - mathrand.Int64N(int64(m.config.Reuse)/8+1),
+			older: slot.last.Load().others(c.Party, at, maxParties-1),
 		})
 	}
 	return bearer, nil
@@ -112,7 +133,9 @@ func (m *Minter) appendClaims(b []byte, c Claims, now time.Time) []byte {
 	b = strconv.AppendInt(b, unix-int64(m.config.IatBackdate/time.Second), 10)
 	b = append(b, `,"exp":`...)
 	b = strconv.AppendInt(b, unix+int64(m.config.Lifetime/time.Second), 10)
-	b = append(b, `,"sub":"`+subject+`","iss":"`+issuer+`","aud":["peatio","`+audience+`"],"jti":"`...)
+	b = append(b, `,"sub":"`+subject+`","iss":"`+issuer+`","aud":["peatio","`+audience+`"],"azp":`...)
+	b = appendString(b, c.Party)
+	b = append(b, `,"jti":"`...)
 	var id [10]byte
 	_, _ = rand.Read(id[:]) // never fails
 	b = hex.AppendEncode(b, id[:])

@@ -40,7 +40,7 @@ func TestClaimsAreExactlyThose(t *testing.T) {
 	base := func() map[string]any {
 		return map[string]any{
 			"iat": unix - 1, "exp": unix + 300, "sub": "session", "iss": "barong",
-			"aud": []any{"peatio", "barong"}, "uid": "ID1A2B3C4D5E", "email": "ann@example.com",
+			"aud": []any{"peatio", "barong"}, "azp": "barong", "uid": "ID1A2B3C4D5E", "email": "ann@example.com",
 			"role": "member", "level": 3.0, "state": "active", "username": "ann", "referral_id": 41.0,
 		}
 	}
@@ -79,8 +79,8 @@ func TestClaimsAreExactlyThose(t *testing.T) {
 			t.Errorf("a service account's token has %s, want it absent", absent)
 		}
 	}
-	if len(bot) != 11 {
-		t.Errorf("a service account's token has %d claims, want 11: %v", len(bot), bot)
+	if len(bot) != 12 {
+		t.Errorf("a service account's token has %d claims, want 12: %v", len(bot), bot)
 	}
 
 	header := payload(t, mint(t, m, user(), now.now()), 0)
@@ -157,7 +157,7 @@ func TestReuse(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			got, ok := m.Reuse(&slot, c.version, start.Add(c.after))
+			got, ok := m.Reuse(&slot, PartyBarong, c.version, start.Add(c.after))
 			if ok != c.want || ok && got != first {
 				t.Errorf("Reuse = %t, want %t", ok, c.want)
 			}
@@ -168,7 +168,7 @@ func TestReuse(t *testing.T) {
 		})
 	}
 	var empty Slot
-	if _, ok := m.Reuse(&empty, 0, start); ok {
+	if _, ok := m.Reuse(&empty, PartyBarong, 0, start); ok {
 		t.Error("an empty slot has a token")
 	}
 }
@@ -185,7 +185,7 @@ func TestReuseEndsApart(t *testing.T) {
 		if _, err := m.Mint(&slot, 7, user(), start); err != nil {
 			t.Fatal(err)
 		}
-		if _, ok := m.Reuse(&slot, 7, start.Add(56250*time.Millisecond)); ok {
+		if _, ok := m.Reuse(&slot, PartyBarong, 7, start.Add(56250*time.Millisecond)); ok {
 			held++
 		}
 	}
@@ -202,7 +202,7 @@ func TestReuseZeroMintsEveryTime(t *testing.T) {
 	m := newMinter(t, keys, c)
 	var slot Slot
 	first, _ := m.Mint(&slot, 1, user(), now.now())
-	if _, ok := m.Reuse(&slot, 1, now.now()); ok {
+	if _, ok := m.Reuse(&slot, PartyBarong, 1, now.now()); ok {
 		t.Error("Reuse with a window of 0 gives a token")
 	}
 	if second, _ := m.Mint(&slot, 1, user(), now.now()); second == first {
@@ -237,7 +237,7 @@ func TestOneMintInFlight(t *testing.T) {
 	for i := range got {
 		wg.Go(func() {
 			<-start
-			if bearer, ok := m.Reuse(&slot, 1, now.now()); ok {
+			if bearer, ok := m.Reuse(&slot, PartyBarong, 1, now.now()); ok {
 				got[i] = bearer
 				return
 			}
@@ -261,7 +261,7 @@ func TestReuseAllocatesNothing(t *testing.T) {
 	}
 	at := now.now()
 	if n := testing.AllocsPerRun(1000, func() {
-		if _, ok := m.Reuse(&slot, 1, at); !ok {
+		if _, ok := m.Reuse(&slot, PartyBarong, 1, at); !ok {
 			t.Fatal("no reuse")
 		}
 	}); n != 0 {
@@ -310,7 +310,7 @@ func BenchmarkReuse(b *testing.B) {
 	at := now.now()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, ok := m.Reuse(&slot, 1, at); !ok {
+		if _, ok := m.Reuse(&slot, PartyBarong, 1, at); !ok {
 			b.Fatal("no reuse")
 		}
 	}

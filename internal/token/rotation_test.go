@@ -55,7 +55,7 @@ func TestRotationNeverBreaksAConsumer(t *testing.T) {
 			}
 		}
 		for r, m := range replicas {
-			if _, ok := m.Reuse(&slots[r], 1, at); !ok {
+			if _, ok := m.Reuse(&slots[r], PartyBarong, 1, at); !ok {
 				bearer, err := m.Mint(&slots[r], 1, user(), at)
 				if err != nil {
 					t.Fatalf("Mint: %v", err)

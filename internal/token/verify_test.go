@@ -64,6 +64,10 @@ func TestVerifyRefuses(t *testing.T) {
 		"another audience":                    {claims: map[string]any{"aud": []string{"peatio"}}},
 		"the audience of mails":               {claims: map[string]any{"aud": []string{"barong-mail"}}},
 		"no audience":                         {claims: map[string]any{"aud": nil}},
+		"the party of components":             {claims: map[string]any{"azp": "components"}},
+		"the party of a component":            {claims: map[string]any{"azp": "ranger"}},
+		"a party that is a list":              {claims: map[string]any{"azp": []string{"barong"}}},
+		"no party":                            {claims: map[string]any{"azp": nil}},
 		"another subject":                     {claims: map[string]any{"sub": "reset"}},
 		"no subject":                          {claims: map[string]any{"sub": nil}},
 		"no jti":                              {claims: map[string]any{"jti": nil}},
@@ -82,7 +86,7 @@ func TestVerifyRefuses(t *testing.T) {
 			header := map[string]any{"alg": RS256, "kid": active.Kid}
 			claims := map[string]any{
 				"iat": unix, "exp": unix + 300, "sub": "session", "iss": "barong",
-				"aud": []string{"peatio", "barong"}, "jti": "x", "uid": "ID1",
+				"aud": []string{"peatio", "barong"}, "azp": "barong", "jti": "x", "uid": "ID1",
 			}
 			for _, change := range []struct{ to, with map[string]any }{{header, f.header}, {claims, f.claims}} {
 				for k, v := range change.with {
@@ -105,7 +109,7 @@ func TestVerifyRefuses(t *testing.T) {
 	}
 
 	good := forge(t, map[string]any{"alg": RS256, "kid": active.Kid}, map[string]any{
-		"iat": unix + 2, "exp": unix + 1, "sub": "session", "iss": "barong", "aud": "barong", "jti": "x", "uid": "ID1",
+		"iat": unix + 2, "exp": unix + 1, "sub": "session", "iss": "barong", "aud": "barong", "azp": "barong", "jti": "x", "uid": "ID1",
 	}, jwt.SigningMethodRS256, active.private)
 	if uid, err := m.Verify(good, now.now()); uid != "ID1" || err != nil {
 		t.Errorf("a plain audience and an iat two seconds ahead: %q, %v; want it accepted", uid, err)

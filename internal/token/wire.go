@@ -1,6 +1,7 @@
 package token
 
 import (
+	"crypto/ed25519"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
@@ -19,6 +20,9 @@ const (
 	// wireLifetime is exp minus iat of an event (AZ-381).
 	wireLifetime = time.Hour
 )
+
+// ErrNoForm says that a public key cannot be had in a form; the text around it says why.
+var ErrNoForm = errors.New("token: no such form of the key")
 
 // ErrEvent says that an event can never be signed; the text around it says why.
 var ErrEvent = errors.New("token: not an event")
@@ -63,10 +67,17 @@ func (k *Keys) SignEvent(event json.RawMessage, now time.Time) ([]byte, error) {
 		base64.RawURLEncoding.EncodeToString(signature) + `"}]}`), nil
 }
 
-// PublicPEM is the public half of a use's active key, for who configures it by hand: PEM of
-// its SubjectPublicKeyInfo (RFC 5280). Mail keys verify nothing outside of this service:
-// ErrNoKey for them and for unknown uses.
-func (k *Keys) PublicPEM(use string) ([]byte, error) {
+// Forms of a public key.
+const (
+	FormPEM = "pem" // of its SubjectPublicKeyInfo (RFC 5280)
+	FormRaw = "raw" // PEM around the 32 bytes of an Ed25519 key, as Rango 3.1 reads it (AZ-227)
+	FormJWK = "jwk" // RFC 7517, as in the published set
+)
+
+// Public is the public half of a use's active key, for who configures it by hand, in one of
+// the forms, with a line end. Mail keys verify nothing outside of this service: ErrNoKey for
+// them and for unknown uses. A key that is not for EdDSA has no raw form: ErrNoForm.
+func (k *Keys) Public(use, form string) ([]byte, error) {
 	if use == UseMail {
 		return nil, fmt.Errorf("%w: keys of use %s are nobody else's", ErrNoKey, use)
 	}
@@ -74,9 +85,31 @@ func (k *Keys) PublicPEM(use string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	der, err := x509.MarshalPKIXPublicKey(key.public)
-	if err != nil {
-		return nil, fmt.Errorf("token: encode public key: %w", err)
+	var block []byte
+	switch form {
+	case FormJWK:
+		public, err := published(key)
+		if err != nil {
+			return nil, err
+		}
+		text, err := json.Marshal(public)
+		if err != nil {
+			return nil, fmt.Errorf("token: encode public key: %w", err)
+		}
+		return append(text, '\n'), nil
+	case FormRaw:
+		raw, ok := key.public.(ed25519.PublicKey)
+		if !ok {
+			return nil, fmt.Errorf("%w: the key is for %s, and only one for EdDSA (Ed25519) has 32 bytes; the setting is jwt_algorithm",
+				ErrNoForm, key.Algorithm)
+		}
+		block = raw
+	case FormPEM:
+		if block, err = x509.MarshalPKIXPublicKey(key.public); err != nil {
+			return nil, fmt.Errorf("token: encode public key: %w", err)
+		}
+	default:
+		return nil, fmt.Errorf("%w: %q", ErrNoForm, form)
 	}
-	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), nil
+	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: block}), nil
 }

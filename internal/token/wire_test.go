@@ -29,7 +29,7 @@ func wireKeys(t *testing.T) (*Keys, *clock) {
 
 func publicKey(t *testing.T, k *Keys, use string) any {
 	t.Helper()
-	text, err := k.PublicPEM(use)
+	text, err := k.Public(use, FormPEM)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +167,7 @@ func TestSignedEventIsNoBearerToken(t *testing.T) {
 func TestPublicKeyOfMailIsNotTold(t *testing.T) {
 	k, _ := wireKeys(t)
 	for _, use := range []string{UseMail, "", "other"} {
-		if text, err := k.PublicPEM(use); !errors.Is(err, ErrNoKey) || text != nil {
+		if text, err := k.Public(use, FormPEM); !errors.Is(err, ErrNoKey) || text != nil {
 			t.Errorf("use %q: got %q, %v; want ErrNoKey", use, text, err)
 		}
 	}

@@ -50,7 +50,7 @@ func newWorld(t testing.TB) world { return openWorld(t, filepath.Join(t.TempDir(
 
 func (w world) publicKey(t testing.TB) []byte {
 	t.Helper()
-	key, err := w.keys.PublicPEM(token.UseWire)
+	key, err := w.keys.Public(token.UseWire, token.FormPEM)
 	must(t, err)
 	return key
 }
