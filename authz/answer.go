@@ -18,8 +18,9 @@ import (
 //	status          0
 //	ok_response     headers            authorization, cookie      (overwritten)
 //	                headers_to_remove  authorization when no token is given, cookie when
-//	                                   nothing of it may stay, d.remove, and always jwtuid,
-//	                                   jwtrole, x-http-method-override (FX-1)
+//	                                   nothing of it may stay, for components what proved the
+//	                                   caller, and always what would name another caller,
+//	                                   method or path than was judged (forbidden, FX-1)
 //
 // On denial:
 //
@@ -82,14 +83,10 @@ func (d *decision) upstreamCookie() cookieFate {
 	return d.cookie
 }
 
-// removable tells of a name in d.remove whether it is to be listed: not those that the
-// answer lists anyway, and none that a proto string cannot hold.
+// removable reports whether a name in d.remove is to be listed: never the token's (Envoy
+// removes after it sets), and none that a proto string cannot hold.
 func removable(name string) bool {
-	switch name {
-	case "", "authorization", "jwtuid", "jwtrole", "x-http-method-override":
-		return false
-	}
-	return utf8.ValidString(name)
+	return name != "" && name != "authorization" && utf8.ValidString(name)
 }
 
 // Field numbers, as tags of length-delimited fields.
@@ -110,7 +107,6 @@ const (
 	tagAppendAction   = 3 << 3
 	tagCode           = 1 << 3 // of Status and HttpStatus
 	statusOK          = "\x0a\x00"
-	removeClaims      = "\x2a\x06jwtuid\x2a\x07jwtrole\x2a\x16x-http-method-override"
 	removeToken       = "\x2a\x0dauthorization"
 	removeCookie      = "\x2a\x06cookie"
 	jsonHead, jsonEnd = `{"errors":["`, `"]}`
@@ -155,12 +151,15 @@ func appendAllow(b []byte, d *decision) []byte {
 	if cookie == cookieRemove {
 		b = append(b, removeCookie...)
 	}
+	if d.component {
+		b = append(b, removeComponents...)
+	}
 	for _, name := range d.remove {
 		if removable(name) {
 			b = appendText(b, tagRemove, name)
 		}
 	}
-	return append(b, removeClaims...)
+	return append(b, removeAlways...)
 }
 
 func appendDenial(b []byte, d *decision, o responseOptions) []byte {

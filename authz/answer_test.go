@@ -45,29 +45,36 @@ func setHeaders(h []*corev3.HeaderValueOption) map[string]string {
 }
 
 func TestAnswerAllow(t *testing.T) {
+	const always = "jwtuid jwtrole x-http-method-override x-http-method x-method-override x-original-method " +
+		"x-original-url x-original-uri x-rewrite-url"
 	for name, c := range map[string]struct {
 		d      decision
 		set    map[string]string
 		remove string
 	}{
 		"with a token (AZ-23)": {
-			decision{bearer: bearer, cookie: cookieReplace, cookieValue: "a=1; b=2", remove: []string{"x-auth-apikey"}},
+			decision{bearer: bearer, cookie: cookieReplace, cookieValue: "a=1; b=2", remove: []string{"x-auth-version"}},
 			map[string]string{"authorization": bearer, "cookie": "a=1; b=2"},
-			"x-auth-apikey jwtuid jwtrole x-http-method-override",
+			"x-auth-version " + always,
+		},
+		"for a component what proved the caller goes (D12)": {
+			decision{bearer: bearer, component: true, remove: []string{"x-auth-version"}},
+			map[string]string{"authorization": bearer},
+			"x-auth-apikey x-auth-nonce x-auth-signature x-csrf-token cf-connecting-ip true-client-ip x-auth-version " + always,
 		},
 		"without a token the client's own goes (FX-8)": {
 			decision{cookie: cookieRemove}, map[string]string{},
-			"authorization cookie jwtuid jwtrole x-http-method-override",
+			"authorization cookie " + always,
 		},
 		"a set token is never removed (D12)": {
-			decision{bearer: "Bearer x", remove: []string{"authorization", "jwtuid", "x-auth-nonce", ""}},
+			decision{bearer: "Bearer x", remove: []string{"authorization", "x-auth-nonce", ""}},
 			map[string]string{"authorization": "Bearer x"},
-			"x-auth-nonce jwtuid jwtrole x-http-method-override",
+			"x-auth-nonce " + always,
 		},
 		"a cookie that is not UTF-8 is removed": {
 			decision{bearer: "Bearer x", cookie: cookieReplace, cookieValue: "a=\xff", remove: []string{"x-auth-\xff"}},
 			map[string]string{"authorization": "Bearer x"},
-			"cookie jwtuid jwtrole x-http-method-override",
+			"cookie " + always,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -178,7 +185,7 @@ func FuzzAppendResponse(f *testing.F) {
 		}
 		d := decision{status: status, reason: reason, bearer: bearer, cookie: cookieFate(fate % 3),
 			cookieValue: cookie, clearCookie: clear, snapshot: snapshot, id: id,
-			outage: flags&1 != 0, metadata: flags&4 != 0, remove: strings.Split(remove, "\n")}
+			outage: flags&1 != 0, metadata: flags&4 != 0, component: flags&8 != 0, remove: strings.Split(remove, "\n")}
 		if uid != "" {
 			d.who = &account.Principal{UID: uid, Role: role}
 		}
@@ -188,7 +195,7 @@ func FuzzAppendResponse(f *testing.F) {
 
 func usualAllow() *decision {
 	return &decision{status: 200, bearer: bearer, cookie: cookieReplace, cookieValue: "theme=dark; lang=en",
-		remove:   []string{"x-auth-apikey", "x-auth-nonce", "x-auth-signature"},
+		component: true, remove: []string{"x-auth-version"},
 		metadata: true, snapshot: 7, who: &account.Principal{UID: "ID0123456789", Role: "member"}}
 }
 

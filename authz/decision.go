@@ -71,8 +71,10 @@ type decision struct {
 	// cookieValue, or remove it (design D12).
 	cookie      cookieFate
 	cookieValue string
-	// remove lists further request headers to remove on allow. It never holds
-	// "authorization" when bearer is set (Envoy removes after it sets).
+	// component is set when the credentials that were read stay here: the upstream of an
+	// allow is a component, not Barong, and gets none of them (removedComponents).
+	component bool
+	// remove lists further request headers to remove on allow.
 	remove []string
 	// clearCookie deletes the session cookie at the client (FX-16).
 	clearCookie string // the whole Set-Cookie value, "" for none

@@ -189,22 +189,25 @@ func writeAllow(w http.ResponseWriter, d *decision) {
 }
 
 // removals are all request headers that an allow takes away, as appendAllow says them over
-// gRPC: a token and an identity that the client made up, and a method that its upstream
-// might believe (FX-1, FX-8).
+// gRPC: a token that the client made up, what proved the caller, and what its upstream might
+// believe about caller, method or path (forbidden; FX-1, FX-8).
 func (d *decision) removals() []string {
-	names := make([]string, 0, len(d.remove)+5)
+	names := make([]string, 0, 2+len(removedComponents)+len(d.remove)+len(removedAlways))
 	if d.bearer == "" {
 		names = append(names, "authorization")
 	}
 	if d.upstreamCookie() == cookieRemove {
 		names = append(names, "cookie")
 	}
+	if d.component {
+		names = append(names, removedComponents...)
+	}
 	for _, name := range d.remove {
 		if removable(name) {
 			names = append(names, name)
 		}
 	}
-	return append(names, "jwtuid", "jwtrole", "x-http-method-override")
+	return append(names, removedAlways...)
 }
 
 // plainDenial answers a denial as it is.

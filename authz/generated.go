@@ -96,22 +96,11 @@ func allowToProto(d *decision) *authv3.OkHttpResponse {
 	ok := new(authv3.OkHttpResponse)
 	if d.bearer != "" {
 		ok.Headers = append(ok.Headers, header("authorization", d.bearer))
-	} else {
-		ok.HeadersToRemove = append(ok.HeadersToRemove, "authorization")
 	}
-	switch d.upstreamCookie() {
-	case cookieReplace:
+	if d.upstreamCookie() == cookieReplace {
 		ok.Headers = append(ok.Headers, header("cookie", d.cookieValue))
-	case cookieRemove:
-		ok.HeadersToRemove = append(ok.HeadersToRemove, "cookie")
 	}
-	for _, name := range d.remove {
-		if removable(name) {
-			ok.HeadersToRemove = append(ok.HeadersToRemove, name)
-		}
-	}
-	ok.HeadersToRemove = append(ok.HeadersToRemove,
-		"jwtuid", "jwtrole", "x-http-method-override")
+	ok.HeadersToRemove = d.removals()
 	return ok
 }
 

@@ -8,7 +8,8 @@ import (
 // deny makes d a denial.
 func (d *decision) deny(no refusal) {
 	// Nothing that an allow would carry may survive, whatever was decided before.
-	d.bearer, d.cookie, d.cookieValue, d.remove = "", cookieKeep, "", d.remove[:0]
+	d.bearer, d.cookie, d.cookieValue = "", cookieKeep, ""
+	d.component, d.remove = false, d.remove[:0]
 	d.status, d.reason, d.outage = no.status, no.reason, false
 	// A denial below 400 would be an allow to a proxy that looks at nothing but the status,
 	// and one above 499 an outage (FX-23).
@@ -35,13 +36,9 @@ func (s *Server) allow(r *request, d *decision, bearer string) {
 	if s.ForwardCredentials || isOwnPath(r.path) {
 		return
 	}
-	d.remove = append(d.remove[:0], apiKeyHeaders[:]...)
-	d.remove = append(d.remove, r.extra...)
+	d.component, d.remove = true, append(d.remove[:0], r.extra...)
 	d.cookie, d.cookieValue = r.stripSession(s.SessionName)
 }
-
-// apiKeyHeaders carry an API key's proof.
-var apiKeyHeaders = [...]string{"x-auth-apikey", "x-auth-nonce", "x-auth-signature"}
 
 // isOwnPath reports whether path is one of this service's REST API, which needs the
 // credentials themselves.

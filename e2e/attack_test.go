@@ -92,9 +92,10 @@ func (l login) lines() string {
 	return "User-Agent: e2e\nCookie: theme=dark; " + l.cookie + "; lang=en"
 }
 
-func signIn(t testing.TB, p serving, role string) login {
+// signIn opens a session; lines are further headers of the request.
+func signIn(t testing.TB, p serving, role string, lines ...string) login {
 	t.Helper()
-	got := raw(t, p, "POST /api/v2/barong/identity/sessions HTTP/1.1\nUser-Agent: e2e\nContent-Type: application/json",
+	got := raw(t, p, "POST /api/v2/barong/identity/sessions HTTP/1.1\nUser-Agent: e2e\nContent-Type: application/json\n"+strings.Join(lines, "\n"),
 		fmt.Sprintf(`{"email":"%s@example.com","password":"%s"}`, role, password))
 	var me struct {
 		UID  string `json:"uid"`

@@ -7,12 +7,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
+	extauthzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"gopkg.in/yaml.v3"
 )
 
@@ -90,8 +92,36 @@ func TestIstioFile(t *testing.T) {
 	if err := protojson.Unmarshal(text, hcm); err != nil {
 		t.Fatalf("the patch of the connection manager: %v", err)
 	}
-	check(t, "merge_slashes", hcm.GetMergeSlashes(), true)
-	check(t, "path_with_escaped_slashes_action", hcm.GetPathWithEscapedSlashesAction(), hcmv3.HttpConnectionManager_REJECT_REQUEST)
+	forbids(t, envoyRemoves(t, hcm), envoySays)
+	config = filter.ConfigPatches[1].Patch["value"].(map[string]any)["typed_config"].(map[string]any)
+	delete(config, "@type")
+	if text, err = json.Marshal(config); err != nil {
+		t.Fatal(err)
+	}
+	question := new(extauthzv3.ExtAuthz)
+	if err := protojson.Unmarshal(text, question); err != nil {
+		t.Fatalf("the patch of the question: %v", err)
+	}
+	mayAnswer(t, question)
+
+	// What both patch is as in envoy.yaml.
+	shipped := load(t, "envoy.yaml")
+	for _, field := range []protoreflect.Name{"normalize_path", "merge_slashes", "path_with_escaped_slashes_action", "max_request_headers_kb",
+		"use_remote_address", "internal_address_config", "early_header_mutation_extensions"} {
+		sameField(t, hcm, shipped.hcm, field)
+	}
+	sameField(t, hcm.GetCommonHttpProtocolOptions(), shipped.hcm.GetCommonHttpProtocolOptions(), "headers_with_underscores_action")
+	sameField(t, hcm.GetCommonHttpProtocolOptions(), shipped.hcm.GetCommonHttpProtocolOptions(), "max_headers_count")
+	sameField(t, question, shipped.authz, "decoder_header_mutation_rules")
+	sameField(t, question, shipped.authz, "validate_mutations")
+}
+
+// sameField compares one field of two messages.
+func sameField(t *testing.T, a, b proto.Message, name protoreflect.Name) {
+	t.Helper()
+	field := a.ProtoReflect().Descriptor().Fields().ByName(name)
+	check(t, string(name)+" is set", a.ProtoReflect().Has(field), true)
+	check(t, string(name)+" is as in envoy.yaml", a.ProtoReflect().Get(field).Equal(b.ProtoReflect().Get(field)), true)
 }
 
 func TestTraefikFile(t *testing.T) {
@@ -100,9 +130,10 @@ func TestTraefikFile(t *testing.T) {
 			Middlewares map[string]struct {
 				Headers     *struct{ CustomRequestHeaders map[string]string }
 				ForwardAuth *struct {
-					Address             string
-					TrustForwardHeader  bool
-					AuthResponseHeaders []string
+					Address                  string
+					TrustForwardHeader       bool
+					AuthResponseHeaders      []string
+					AuthResponseHeadersRegex string
 				}
 			}
 			Routers map[string]struct {
@@ -113,31 +144,38 @@ func TestTraefikFile(t *testing.T) {
 		}
 	}
 	into(t, documents(t, "deploy/traefik.yaml")[0], &file)
-	for name, r := range file.HTTP.Routers {
+	headers := func(name string) map[string]string { return file.HTTP.Middlewares[name].Headers.CustomRequestHeaders }
+	for router, r := range file.HTTP.Routers {
+		name, websocket := strings.CutSuffix(router, "-websocket")
 		rule, ok := strings.CutPrefix(r.Rule, "PathPrefix(`/api/v2/"+name+"/`)")
-		check(t, name+" matches a whole segment", ok, true)
+		check(t, router+" matches a whole segment", ok, true)
+		check(t, router+" has three middlewares", len(r.Middlewares), 3)
 		// Traefik does not ask with Upgrade, so Barong cannot judge the origin of a websocket (D23).
-		if name == "ranger" {
-			check(t, "ranger's websockets", rule, " && (!HeaderRegexp(`Upgrade`, `.`) || "+
-				"Header(`Origin`, `http://localhost:3000`) || HeaderRegexp(`X-Auth-Apikey`, `.`))")
+		if websocket {
+			check(t, "websockets open on", name, "ranger")
+			check(t, "websockets", rule, " && HeaderRegexp(`Upgrade`, `(?i)^websocket$`) && "+
+				"(Header(`Origin`, `http://localhost:3000`) || HeaderRegexp(`X-Auth-Apikey`, `.`))")
+			check(t, "what is upgraded", headers(r.Middlewares[2])["Upgrade"], "websocket")
+			check(t, "what Connection names", headers(r.Middlewares[2])["Connection"], "Upgrade")
 		} else {
-			check(t, name+" has no other condition", rule, "")
-			check(t, name+" opens no websocket", slices.Contains(r.Middlewares, "no-websocket"), true)
+			check(t, router+" has no other condition", rule, "")
+			for _, h := range []string{"Upgrade", "Connection"} {
+				value, removed := headers(r.Middlewares[2])[h]
+				check(t, router+" passes no "+h, removed && value == "", true)
+			}
 		}
-		check(t, name+" has a service", file.HTTP.Services[r.Service] != nil, true)
-		check(t, name+" cleans first", r.Middlewares[0], "clean")
+		check(t, router+" has a service", file.HTTP.Services[r.Service] != nil, true)
 		auth := file.HTTP.Middlewares[r.Middlewares[1]].ForwardAuth
 		if auth == nil {
-			t.Errorf("%s is not asked about", name)
+			t.Errorf("%s is not asked about", router)
 			continue
 		}
-		check(t, name+" trustForwardHeader", auth.TrustForwardHeader, false)
-		check(t, name+" copies the token", auth.AuthResponseHeaders[0], "Authorization")
-		check(t, name+" replaces the cookie", len(auth.AuthResponseHeaders) == 2, name != "barong")
-	}
-	clean := file.HTTP.Middlewares["clean"].Headers.CustomRequestHeaders
-	for _, h := range []string{"Authorization", "Jwtuid", "Jwtrole", "X-Http-Method-Override", "X-Original-Url", "X-Rewrite-Url"} {
-		value, ok := clean[h]
-		check(t, h+" is removed", ok && value == "", true)
+		check(t, router+" trustForwardHeader", auth.TrustForwardHeader, false)
+		check(t, router+" copies the token", auth.AuthResponseHeaders[0], "Authorization")
+		check(t, router+" replaces the cookie", len(auth.AuthResponseHeaders) == 2, name != "barong")
+
+		forbids(t, removal{component: name != "barong", of: traefikRemoves(t, headers(r.Middlewares[0]), auth.AuthResponseHeadersRegex)},
+			// The entry point overwrites these before any middleware runs.
+			[]string{"x-forwarded-host", "x-forwarded-port", "x-forwarded-proto", "x-forwarded-server", "x-real-ip"})
 	}
 }
