@@ -1,0 +1,210 @@
+// Package hostile makes input that costs nothing to send and may cost much to read, and holds
+// parsers to reading it in time linear in its length. It is for tests.
+//
+// A quadratic parser shows itself only on the right shape: a run of commas before a run of
+// blanks, a quote that is never closed, a name that is begun again and again. Nobody lists
+// them all by hand, so a Grammar says what the input is made of, and Shapes combines it:
+// every mark and word, repeated, in pairs, in turns and nested, alone and between words.
+//
+//	func TestTimeIsLinear(t *testing.T) {
+//		hostile.Linear(t, hostile.Grammar{Words: []string{"name=value"}, Longest: 64 << 10}, parse)
+//	}
+//
+// A fuzz target begins from the same shapes: for s := range g.Samples(40) { f.Add(s) }.
+package hostile
+
+import (
+	"fmt"
+	"iter"
+	"math"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Marks are the bytes that parsers stop at: delimiters, blanks, quotes, escapes, brackets, a
+// digit, a byte that is not UTF-8.
+var Marks = []string{
+	",", ";", "=", " ", "\t", `"`, "'", "\\", "%", "/", ".", ":", "&", "#", "@", "|", "-", "\r\n", "\n", "0", "\xff",
+}
+
+// Brackets open and close.
+var Brackets = [][2]string{{"{", "}"}, {"[", "]"}, {"(", ")"}, {"<", ">"}, {`"`, `"`}}
+
+// A Grammar says what the input of one parser is made of.
+type Grammar struct {
+	// Words are what the parser knows: names, values and whole small inputs, so that a shape
+	// gets past what the parser asks of every input.
+	Words []string
+	// Marks are what stands between words, the two that end one first; nil is the package's.
+	Marks []string
+	// Brackets are pairs that nest; nil is the package's.
+	Brackets [][2]string
+	// Head and Tail are around every input, for parsers that need an envelope.
+	Head, Tail string
+	// Longest is how many bytes the parser may be given; 0 is 64 KiB.
+	Longest int
+}
+
+// A Shape is a family of inputs that look alike.
+type Shape struct {
+	Name string
+	make func(n int) string
+}
+
+// Text is the member of about n bytes.
+func (s Shape) Text(n int) string { return s.make(n) }
+
+// Shapes are all combinations of g.
+func (g Grammar) Shapes() iter.Seq[Shape] {
+	marks, brackets := g.Marks, g.Brackets
+	if marks == nil {
+		marks = Marks
+	}
+	if brackets == nil {
+		brackets = Brackets
+	}
+	units := append(slices.Clone(marks), g.Words...)
+	type frame struct{ before, after string }
+	frames := []frame{{}}
+	for _, w := range g.Words {
+		frames = append(frames, frame{w, ""})
+		for _, m := range marks[:min(2, len(marks))] {
+			frames = append(frames, frame{w + m, m + w})
+		}
+	}
+	return func(yield func(Shape) bool) {
+		for _, f := range frames {
+			whole := func(name string, middle func(n int) string) bool {
+				return yield(Shape{
+					Name: fmt.Sprintf("%.20q %s %.20q", f.before, name, f.after),
+					make: func(n int) string {
+						room := max(n-len(g.Head)-len(f.before)-len(f.after)-len(g.Tail), 0)
+						return g.Head + f.before + middle(room) + f.after + g.Tail
+					},
+				})
+			}
+			for _, a := range units {
+				if !whole(fmt.Sprintf("%.20q…", a), func(n int) string { return fill(a, n) }) {
+					return
+				}
+				for _, b := range units {
+					if a == b {
+						continue
+					}
+					if !whole(fmt.Sprintf("%.20q… %.20q…", a, b), func(n int) string { return fill(a, n/2) + fill(b, n-n/2) }) {
+						return
+					}
+					if !whole(fmt.Sprintf("(%.20q %.20q)…", a, b), func(n int) string { return fill(a+b, n) }) {
+						return
+					}
+				}
+			}
+			for _, b := range brackets {
+				for _, inside := range append([]string{""}, units...) {
+					if !whole(fmt.Sprintf("(%s%.20q)… %s…", b[0], inside, b[1]), func(n int) string {
+						each := max(n/(len(b[0])+len(inside)+len(b[1])), 1)
+						return strings.Repeat(b[0]+inside, each) + strings.Repeat(b[1], each)
+					}) {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
+// fill is s as often as it fits into n bytes, and then its beginning.
+func fill(s string, n int) string {
+	n = max(n, 0)
+	return strings.Repeat(s, n/len(s)) + s[:n%len(s)]
+}
+
+// Samples are small inputs for the corpus of a fuzz target, about one in a hundred of the
+// shapes.
+func (g Grammar) Samples(size int) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		i := 0
+		for s := range g.Shapes() {
+			if i++; i%97 == 1 && !yield(s.Text(size)) {
+				return
+			}
+		}
+	}
+}
+
+const (
+	// A parser that takes less time than this for each byte is let pass at once: it cannot be
+	// made to do much, and the clock says little about it.
+	neverMind = 8 * time.Nanosecond
+	// most is how many times as long twice as much may take. Linear is 2, quadratic is 4.
+	most = 3.0
+	// tries is how often both are measured before a shape is thought to be dear, and patience
+	// how long: the machine may have been busy, but not that busy.
+	tries    = 12
+	patience = 100 * time.Millisecond
+)
+
+// Linear fails t when read takes three times as long, or more, for twice as much of any shape
+// of g. It leaves itself out under the race detector, which makes one byte cost as much as a
+// hundred.
+func Linear(t *testing.T, g Grammar, read func(string)) {
+	t.Helper()
+	if raceDetector {
+		t.Skip("the race detector distorts times: run it without")
+	}
+	longest := g.Longest
+	if longest == 0 {
+		longest = 64 << 10
+	}
+	dear := 0
+	for s := range g.Shapes() {
+		for n := longest / 16; n <= longest; n *= 4 { // what is dear is so before it takes seconds
+			ratio, of := growth(s, n, read)
+			if ratio < most {
+				continue
+			}
+			t.Errorf("%s: twice the length costs %.1f times the time, %v for %d bytes", s.Name, ratio, of, n)
+			if dear++; dear == 5 {
+				t.Fatal("and so on")
+			}
+			break
+		}
+	}
+}
+
+// growth is how many times as long the twofold takes, and how long n bytes of s take. It is 0
+// for what costs too little to matter.
+func growth(s Shape, n int, read func(string)) (ratio float64, of time.Duration) {
+	whole := s.Text(n)
+	of = timed(whole, read)
+	if of <= time.Duration(len(whole))*neverMind {
+		return 0, of
+	}
+	// Over a span of four: what disturbs one length by half does not make both look quadratic.
+	part := s.Text(n / 4)
+	ofPart := min(timed(part, read), timed(part, read))
+	spent := of + 2*ofPart
+	for range tries {
+		// The least of several is what it costs on a machine that has nothing else to do.
+		ratio = math.Sqrt(float64(of) / float64(max(ofPart, 1)))
+		if ratio < most || spent > patience {
+			return ratio, of
+		}
+		spent += of + ofPart
+		of, ofPart = min(of, timed(whole, read)), min(ofPart, timed(part, read))
+	}
+	return ratio, of
+}
+
+// timed is the time of this thread's own work, where the system tells it: a machine that has
+// others to serve takes away a long run more often than a short one.
+func timed(s string, read func(string)) time.Duration {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	start := clock()
+	read(s)
+	return clock() - start
+}
