@@ -12,7 +12,7 @@ func testParseConfig(t testing.TB, trusted []string, gateway string, akamai ...s
 	if trusted != nil {
 		list = prefixes(trusted...)
 	}
-	c, err := newParseConfig(sessionName, list, gateway, prefixes(akamai...), true)
+	c, err := newParseConfig(list, gateway, prefixes(akamai...), true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,19 +89,18 @@ func TestClientIPWithoutPeer(t *testing.T) {
 
 func TestNewParseConfigRefuses(t *testing.T) {
 	for name, make := range map[string]func() (*parseConfig, error){
-		"an unknown gateway":      func() (*parseConfig, error) { return newParseConfig("s", nil, "fastly", nil, false) },
-		"akamai without networks": func() (*parseConfig, error) { return newParseConfig("s", nil, "akamai", nil, false) },
-		"no cookie name":          func() (*parseConfig, error) { return newParseConfig("", nil, "none", nil, false) },
-		"a zero network":          func() (*parseConfig, error) { return newParseConfig("s", []netip.Prefix{{}}, "", nil, false) },
+		"an unknown gateway":      func() (*parseConfig, error) { return newParseConfig(nil, "fastly", nil, false) },
+		"akamai without networks": func() (*parseConfig, error) { return newParseConfig(nil, "akamai", nil, false) },
+		"a zero network":          func() (*parseConfig, error) { return newParseConfig([]netip.Prefix{{}}, "", nil, false) },
 		"a network over both families": func() (*parseConfig, error) {
-			return newParseConfig("s", prefixes("::ffff:0:0/90"), "", nil, false)
+			return newParseConfig(prefixes("::ffff:0:0/90"), "", nil, false)
 		},
 	} {
 		if c, err := make(); err == nil {
 			t.Errorf("%s: got %+v, want an error", name, c)
 		}
 	}
-	c, err := newParseConfig("s", prefixes("::ffff:10.0.0.0/104"), "", nil, false)
+	c, err := newParseConfig(prefixes("::ffff:10.0.0.0/104"), "", nil, false)
 	if err != nil || !c.trusted.Contains(netip.MustParseAddr("10.9.9.9")) {
 		t.Errorf("a v4-mapped network does not hold its IPv4 addresses (%v)", err)
 	}
@@ -155,7 +154,7 @@ func FuzzClientIP(f *testing.F) {
 		f.Add(s, "1.1.1.1,"+s, s)
 	}
 	trusted := prefixes("10.0.0.0/8", "fe80::/10")
-	c, err := newParseConfig(sessionName, trusted, "cloudflare", nil, false)
+	c, err := newParseConfig(trusted, "cloudflare", nil, false)
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -1,63 +1,94 @@
 package authz
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
-// findCookie is the value of the first cookie called name in a Cookie header (AZ-9),
-// percent-decoded unless an escape in it is broken. differ says that a later one of the
-// same name has another value (FX-45). A pair without '=' is no cookie. The value aliases
-// the header or lies in the scratch memory, which is given back longer.
-func findCookie(header, name string, scratch []byte) (value string, differ bool, rest []byte) {
-	if !strings.Contains(header, name) {
-		return "", false, scratch
-	}
-	found := false
-	for more := true; more; {
-		var pair string
-		pair, header, more = nextPair(header, name)
-		v, ok := valueOf(trim(pair), name)
-		if !ok || v == "" {
-			continue
-		}
-		v, scratch = unescape(trim(v[1:]), scratch)
-		switch {
-		case !found:
-			value, found = v, true
-		case v != value:
-			return value, true, scratch
-		}
-	}
-	return value, false, scratch
+// maxCookie is the longest Cookie header that names a session. What a browser sends is far
+// below it; proxies let through many times as much.
+const maxCookie = 16 << 10
+
+// maxSessionCookies is how many values of the session cookie are told apart in one request.
+const maxSessionCookies = 4
+
+// sessionCookies are the different values of the session cookie in one request, in the order
+// in which they were first met.
+type sessionCookies struct {
+	value [maxSessionCookies]string // percent-decoded unless an escape is broken; may be empty
+	n     int                       // how many there are
+	more  bool                      // there are others, or may be: none of them can be known
 }
 
-// stripCookie cuts every cookie called name out of a Cookie header, even a pair without
+// all are the values.
+func (c *sessionCookies) all() []string { return c.value[:c.n] }
+
+// sessionCookies finds the values of the cookie called name (AZ-9). A Cookie header above
+// maxCookie names no session. The values alias the header or lie in the scratch memory.
+func (r *request) sessionCookies(name string) (found sessionCookies) {
+	if !r.hasCookie || len(r.cookie) > maxCookie {
+		return found
+	}
+	found, r.scratch = findCookies(r.cookie, name, r.scratch)
+	// Several Cookie headers: only the last one was kept, the others may differ.
+	found.more = found.more || r.repeat>>headerCookie&1 != 0
+	return found
+}
+
+// findCookies finds the cookies called name in a Cookie header and gives the scratch memory
+// back longer. A pair without '=' is no cookie. It takes time linear in the header.
+func findCookies(header, name string, scratch []byte) (found sessionCookies, rest []byte) {
+	if !strings.Contains(header, name) {
+		return found, scratch
+	}
+	c := cookieReader{names: cookieNames{name}, rest: header, more: true}
+	for c.next() {
+		if !c.own || !c.valued {
+			continue
+		}
+		start := len(scratch)
+		var v string
+		v, scratch = unescape(c.value, scratch)
+		switch {
+		case slices.Contains(found.all(), v):
+			scratch = scratch[:start]
+		case found.n == maxSessionCookies:
+			found.more = true
+			return found, scratch[:start]
+		default:
+			found.value[found.n] = v
+			found.n++
+		}
+	}
+	return found, scratch
+}
+
+// stripCookies cuts every cookie of one of names out of a Cookie header, even a pair without
 // '='. The other cookies stay byte for byte and in order, joined by "; ". When there was
 // none to cut the header is to be kept, when nothing else is left it is to be removed. The
 // value aliases the header if one cookie is left, otherwise it lies in the scratch memory,
-// which is given back longer.
-func stripCookie(header, name string, scratch []byte) (fate cookieFate, value string, rest []byte) {
-	if !strings.Contains(header, name) {
+// which is given back longer. It takes time linear in the header.
+func stripCookies(header string, names cookieNames, scratch []byte) (fate cookieFate, value string, rest []byte) {
+	if !names.in(header) {
 		return cookieKeep, "", scratch
 	}
 	var first string
 	start, kept, cut := len(scratch), 0, false
-	for more := true; more; {
-		var pair string
-		pair, header, more = nextPair(header, name)
-		pair = trim(pair)
-		_, named := valueOf(pair, name)
+	c := cookieReader{names: names, rest: header, more: true}
+	for c.next() {
 		switch {
-		case named:
+		case c.own:
 			cut = true
 			continue
-		case pair == "":
+		case c.pair == "":
 			continue
 		case kept == 0:
-			first = pair
+			first = c.pair
 		case kept == 1:
 			scratch = append(append(scratch, first...), "; "...)
-			scratch = append(scratch, pair...)
+			scratch = append(scratch, c.pair...)
 		default:
-			scratch = append(append(scratch, "; "...), pair...)
+			scratch = append(append(scratch, "; "...), c.pair...)
 		}
 		kept++
 	}
@@ -72,8 +103,22 @@ func stripCookie(header, name string, scratch []byte) (fate cookieFate, value st
 	return cookieReplace, text(scratch[start:]), scratch
 }
 
-// stripSession is stripCookie on the request's own header. When several Cookie headers
-// came unjoined, of which only the last is known, all of them are to be removed.
+// cookieNames are the names of our own cookies; an empty one stands for none.
+type cookieNames [2]string
+
+// in reports whether header holds one of them, in whatever place.
+func (n *cookieNames) in(header string) bool {
+	for _, name := range n {
+		if name != "" && strings.Contains(header, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// stripSession is stripCookies of the session on the request's own header. When several
+// Cookie headers came unjoined, of which only the last is known, all of them are to be
+// removed.
 func (r *request) stripSession(name string) (fate cookieFate, value string) {
 	switch {
 	case !r.hasCookie:
@@ -81,41 +126,92 @@ func (r *request) stripSession(name string) (fate cookieFate, value string) {
 	case r.repeat>>headerCookie&1 != 0:
 		return cookieRemove, ""
 	}
-	fate, value, r.scratch = stripCookie(r.cookie, name, r.scratch)
+	fate, value, r.scratch = stripCookies(r.cookie, cookieNames{name}, r.scratch)
 	return fate, value
 }
 
-// nextPair cuts the first pair off a Cookie header. Pairs end at a semicolon; but two Cookie
-// lines of HTTP/1.1 reach us joined by a comma (AZ-19), so that one also ends the pair of
-// the cookie called name, and begins one. Elsewhere commas belong to values.
-func nextPair(header, name string) (pair, rest string, more bool) {
-	pair, rest, more = cutByte(header, ';')
-	comma := strings.IndexByte(pair, ',')
-	if comma < 0 {
-		return pair, rest, more
-	}
-	if _, own := valueOf(trim(pair[:comma]), name); own {
-		return pair[:comma], header[comma+1:], true
-	}
-	for i := comma; i < len(pair); i++ {
-		if pair[i] != ',' {
-			continue
-		}
-		if v, begins := valueOf(trim(pair[i+1:]), name); begins && v != "" {
-			return pair[:i], header[i+1:], true
-		}
-	}
-	return pair, rest, more
+// A cookieReader cuts a Cookie header into pairs, in one pass. Pairs end at a semicolon; but
+// two Cookie lines of HTTP/1.1 reach us joined by a comma (AZ-19), so that one also ends a
+// pair of ours, and begins one. Elsewhere commas belong to values.
+//
+// No byte is looked at more than a few times, whatever the header: a pair is cut before it
+// is trimmed, a comma is followed by a look at a name and not at the rest of the pair, and
+// the next semicolon is remembered.
+type cookieReader struct {
+	names   cookieNames
+	segment string // up to the next semicolon, what has not been read
+	rest    string // after that semicolon
+	left    bool   // segment is to be read, even if it is empty
+	more    bool   // rest is to be read, even if it is empty; set it to begin
+
+	pair   string // the one that next read, without blanks at its ends
+	own    bool   // pair is one of ours
+	valued bool   // it has an '='
+	value  string // what follows that, without blanks at its ends
 }
 
-// valueOf reports whether a trimmed pair is of the cookie called name, and gives what
-// follows the name: "" when there is no '=', else the text from it on.
-func valueOf(pair, name string) (rest string, ok bool) {
-	if !strings.HasPrefix(pair, name) {
-		return "", false
+// next reads the next pair; it is false at the end.
+func (c *cookieReader) next() bool {
+	if !c.left {
+		if !c.more {
+			return false
+		}
+		c.segment, c.rest, c.more = cutByte(c.rest, ';')
+		c.left = true
 	}
-	rest = trim(pair[len(name):])
-	return rest, rest == "" || rest[0] == '='
+	value, own := c.begin(c.segment)
+	end := strings.IndexByte(c.segment, ',')
+	if !own {
+		for end >= 0 {
+			if v, begins := c.begin(c.segment[end+1:]); begins && v >= 0 {
+				break
+			}
+			next := strings.IndexByte(c.segment[end+1:], ',')
+			if next < 0 {
+				end = -1
+			} else {
+				end += 1 + next
+			}
+		}
+	}
+	pair := c.segment
+	if c.left = end >= 0; c.left {
+		pair, c.segment = c.segment[:end], c.segment[end+1:]
+	}
+	c.pair, c.own, c.valued, c.value = trim(pair), own, value >= 0, ""
+	if c.valued {
+		c.value = trim(pair[value:])
+	}
+	return true
+}
+
+// begin tells whether s begins with a pair of ours, and where its value starts: after the
+// '=', or at -1 when the pair ends without one.
+func (c *cookieReader) begin(s string) (value int, ok bool) {
+	at := blanks(s)
+	for _, name := range c.names {
+		if name == "" || !strings.HasPrefix(s[at:], name) {
+			continue
+		}
+		end := at + len(name)
+		end += blanks(s[end:])
+		switch {
+		case end == len(s) || s[end] == ',':
+			return -1, true
+		case s[end] == '=':
+			return end + 1, true
+		}
+	}
+	return -1, false
+}
+
+// blanks is how many blanks s begins with.
+func blanks(s string) int {
+	n := 0
+	for n < len(s) && (s[n] == ' ' || s[n] == '\t') {
+		n++
+	}
+	return n
 }
 
 // cutByte is strings.Cut for one byte, at half the cost.
@@ -128,9 +224,7 @@ func cutByte(s string, c byte) (before, after string, found bool) {
 
 // trim cuts the blanks that HTTP allows around a value.
 func trim(s string) string {
-	for s != "" && (s[0] == ' ' || s[0] == '\t') {
-		s = s[1:]
-	}
+	s = s[blanks(s):]
 	for s != "" && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
 		s = s[:len(s)-1]
 	}

@@ -2,46 +2,84 @@ package authz
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
+
+	"barong/internal/hostile"
 )
 
 const sessionName = "_barong_session"
 
-func TestFindCookie(t *testing.T) {
+func TestFindCookies(t *testing.T) {
 	for name, c := range map[string]struct {
-		header, value string
-		differ        bool
+		header string
+		values []string
+		more   bool
 	}{
-		"none":                               {"", "", false},
-		"another one":                        {"a=b", "", false},
-		"the only one":                       {"_barong_session=x", "x", false},
-		"among others (AZ-9)":                {"a=1; _barong_session=x; b=2", "x", false},
-		"split on the first equals sign":     {"_barong_session=x=y", "x=y", false},
-		"without blanks":                     {"a=1;_barong_session=x;b=2", "x", false},
-		"with blanks":                        {"a=1;\t _barong_session = x\t;", "x", false},
-		"percent-decoded":                    {"_barong_session=%78%20y", "x y", false},
-		"a broken escape is left":            {"_barong_session=%78%2", "%78%2", false},
-		"a name that contains it":            {"x_barong_session=x; _barong_session2=y", "", false},
-		"names have case":                    {"_Barong_Session=x", "", false},
-		"the first of two wins":              {"_barong_session=x; _barong_session=x", "x", false},
-		"two that differ are told (FX-45)":   {"_barong_session=x; a=b; _barong_session=y", "x", true},
-		"two that decode to the same":        {"_barong_session=x; _barong_session=%78", "x", false},
-		"an empty one counts":                {"_barong_session=; _barong_session=y", "", true},
-		"a pair without equals is no cookie": {"_barong_session; _barong_session=y", "y", false},
-		"the name in another's value":        {"a=_barong_session", "", false},
+		"none":                               {"", nil, false},
+		"another one":                        {"a=b", nil, false},
+		"the only one":                       {"_barong_session=x", []string{"x"}, false},
+		"among others (AZ-9)":                {"a=1; _barong_session=x; b=2", []string{"x"}, false},
+		"split on the first equals sign":     {"_barong_session=x=y", []string{"x=y"}, false},
+		"without blanks":                     {"a=1;_barong_session=x;b=2", []string{"x"}, false},
+		"with blanks":                        {"a=1;\t _barong_session = x\t;", []string{"x"}, false},
+		"percent-decoded":                    {"_barong_session=%78%20y", []string{"x y"}, false},
+		"a broken escape is left":            {"_barong_session=%78%2", []string{"%78%2"}, false},
+		"a name that contains it":            {"x_barong_session=x; _barong_session2=y", nil, false},
+		"names have case":                    {"_Barong_Session=x", nil, false},
+		"two that are equal":                 {"_barong_session=x; _barong_session=x", []string{"x"}, false},
+		"two that differ":                    {"_barong_session=x; a=b; _barong_session=y", []string{"x", "y"}, false},
+		"two that decode to the same":        {"_barong_session=x; _barong_session=%78", []string{"x"}, false},
+		"an empty one counts":                {"_barong_session=; _barong_session=y", []string{"", "y"}, false},
+		"a pair without equals is no cookie": {"_barong_session; _barong_session=y", []string{"y"}, false},
+		"the name in another's value":        {"a=_barong_session", nil, false},
+		"joined by commas": {
+			"_barong_session=a,_barong_session=b, x=,_barong_session=c,_barong_session", []string{"a", "b", "c"}, false,
+		},
+		"four": {
+			strings.Repeat("_barong_session=a;_barong_session=b;_barong_session=c;_barong_session=d;", 2),
+			[]string{"a", "b", "c", "d"}, false,
+		},
+		"more than four": {
+			"_barong_session=a;_barong_session=b;_barong_session=c;_barong_session=d;_barong_session=e",
+			[]string{"a", "b", "c", "d"}, true,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			value, differ, _ := findCookie(c.header, sessionName, nil)
-			if value != c.value || differ != c.differ {
-				t.Errorf("findCookie(%q) = %q, %v, want %q, %v", c.header, value, differ, c.value, c.differ)
+			found, _ := findCookies(c.header, sessionName, nil)
+			if !slices.Equal(found.all(), c.values) || found.more != c.more {
+				t.Errorf("findCookies(%q) = %q, %v, want %q, %v", c.header, found.all(), found.more, c.values, c.more)
 			}
 		})
 	}
 }
 
+// The values of several cookies lie in one scratch memory, which grows meanwhile.
+func TestFindCookiesKeepsWhatItFound(t *testing.T) {
+	header := "_barong_session=%61" + strings.Repeat("a", 100) + ";_barong_session=%62" + strings.Repeat("b", 1000) +
+		";_barong_session=%61" + strings.Repeat("a", 100) + ";_barong_session=%63"
+	want := []string{strings.Repeat("a", 101), strings.Repeat("b", 1001), "c"}
+	for _, room := range []int{0, 100, 2000} {
+		if found, _ := findCookies(header, sessionName, make([]byte, 0, room)); !slices.Equal(found.all(), want) {
+			t.Errorf("with room for %d bytes: got %.20q, want %.20q", room, found.all(), want)
+		}
+	}
+}
+
+// A header as long as no browser sends names no session; one byte less does.
+func TestLongCookieHeaderNamesNoSession(t *testing.T) {
+	for length, want := range map[int]int{maxCookie: 1, maxCookie + 1: 0} {
+		header := "_barong_session=x; a="
+		r := request{cookie: header + strings.Repeat("b", length-len(header)), hasCookie: true}
+		if got := r.sessionCookies(sessionName); got.n != want || got.more {
+			t.Errorf("%d bytes: %d values (more: %v), want %d", length, got.n, got.more, want)
+		}
+	}
+}
+
 // D12: the session is cut out, the rest stays.
-func TestStripCookie(t *testing.T) {
+func TestStripCookies(t *testing.T) {
 	for name, c := range map[string]struct {
 		header string
 		fate   cookieFate
@@ -60,9 +98,9 @@ func TestStripCookie(t *testing.T) {
 		"others stay byte by byte": {"a=\xff\"x y\" ; _barong_session=x;b= 2", cookieReplace, "a=\xff\"x y\"; b= 2"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			fate, value, _ := stripCookie(c.header, sessionName, nil)
+			fate, value, _ := stripCookies(c.header, cookieNames{sessionName}, nil)
 			if fate != c.fate || value != c.value {
-				t.Errorf("stripCookie(%q) = %d, %q, want %d, %q", c.header, fate, value, c.fate, c.value)
+				t.Errorf("stripCookies(%q) = %d, %q, want %d, %q", c.header, fate, value, c.fate, c.value)
 			}
 		})
 	}
@@ -73,6 +111,21 @@ func TestStripSessionOfSeveralHeaders(t *testing.T) {
 	if fate, _ := r.stripSession(sessionName); fate != cookieRemove {
 		t.Errorf("got fate %d, want the header removed: the other lines are unknown", fate)
 	}
+}
+
+var cookieMarks = []string{";", ",", " ", "\t", "=", "%", "%4", "\""}
+
+// A Cookie header costs what its length costs, wherever its delimiters and blanks are: finding
+// the session and cutting it out.
+func TestCookieTimeIsLinear(t *testing.T) {
+	g := hostile.Grammar{
+		Words: []string{"_barong_session=a", "_barong_session", "b=1"}, Marks: cookieMarks, Longest: 64 << 10,
+	}
+	var scratch []byte
+	hostile.Linear(t, g, func(header string) {
+		_, scratch = findCookies(header, sessionName, scratch[:0])
+		_, _, scratch = stripCookies(header, cookieNames{sessionName}, scratch[:0])
+	})
 }
 
 func blank(r rune) bool { return r == ' ' || r == '\t' }
@@ -124,22 +177,29 @@ func FuzzCookies(f *testing.F) {
 	} {
 		f.Add(s)
 	}
+	for s := range (hostile.Grammar{Words: []string{"s=x", "s", "a=1"}, Marks: cookieMarks}).Samples(60) {
+		f.Add(s)
+	}
 	f.Fuzz(func(t *testing.T, header string) {
 		const name = "s"
 		values, others, cut := naiveCookies(header, name)
-		value, differ, _ := findCookie(header, name, nil)
-		want, wantDiffer := "", false
-		for i, v := range values {
-			if i == 0 {
-				want = v
+		found, _ := findCookies(header, name, nil)
+		var want []string
+		more := false
+		for _, v := range values {
+			switch {
+			case slices.Contains(want, v):
+			case len(want) == maxSessionCookies:
+				more = true
+			default:
+				want = append(want, v)
 			}
-			wantDiffer = wantDiffer || v != want
 		}
-		if value != want || differ != wantDiffer {
-			t.Fatalf("findCookie(%q) = %q, %v, want %q, %v", header, value, differ, want, wantDiffer)
+		if !slices.Equal(found.all(), want) || found.more != more {
+			t.Fatalf("findCookies(%q) = %q, %v, want %q, %v", header, found.all(), found.more, want, more)
 		}
 
-		fate, rest, _ := stripCookie(header, name, nil)
+		fate, rest, _ := stripCookies(header, cookieNames{name}, nil)
 		wantFate, wantRest := cookieReplace, strings.Join(others, "; ")
 		switch {
 		case !cut:
@@ -148,10 +208,10 @@ func FuzzCookies(f *testing.F) {
 			wantFate = cookieRemove
 		}
 		if fate != wantFate || rest != wantRest {
-			t.Fatalf("stripCookie(%q) = %d, %q, want %d, %q", header, fate, rest, wantFate, wantRest)
+			t.Fatalf("stripCookies(%q) = %d, %q, want %d, %q", header, fate, rest, wantFate, wantRest)
 		}
-		if v, _, _ := findCookie(rest, name, nil); v != "" {
-			t.Fatalf("stripCookie(%q) leaves the session %q", header, v)
+		if left, _ := findCookies(rest, name, nil); left.n != 0 {
+			t.Fatalf("stripCookies(%q) leaves the session %q", header, left.all())
 		}
 	})
 }

@@ -60,16 +60,17 @@ func (s *Server) sessionCookie(
 		d.deny(unauthorized(reasonMissingCSRF))
 		return credential{}
 	}
-	if r.sid != "" && opensWebsocket(r) && !s.sameOrigin(r) {
+	cookies := r.sessionCookies(s.SessionName)
+	if cookies.n > 0 && opensWebsocket(r) && !s.sameOrigin(r) {
 		d.deny(unauthorized(reasonCSRFMismatch))
 		return credential{}
 	}
 
 	// Cookies that disagree about the session name none (FX-45).
 	var e *session.Entry
-	if r.sid != "" && !r.sidBad {
+	if cookies.n == 1 && !cookies.more && cookies.value[0] != "" {
 		var err error
-		e, err = s.Sessions.Lookup(ctx, r.sid, now)
+		e, err = s.Sessions.Lookup(ctx, cookies.value[0], now)
 		if err != nil && !errors.Is(err, session.ErrNotFound) {
 			d.unavailable(fmt.Errorf("look up session: %w", err))
 			return credential{}

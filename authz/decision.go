@@ -45,16 +45,14 @@ type request struct {
 	repeat uint32
 
 	// Derived by parse.
-	path   string     // canonical: no leading or trailing slash, no query, unreserved decoded
-	bare   string     // path without the last dot suffix of its last segment (FX-5)
-	query  string     // after the first '?', as sent
-	verb   string     // method; GET for HEAD
-	ip     netip.Addr // client address, unmapped (D13)
-	sid    string     // session cookie value, "" when absent
-	sidBad bool       // several session cookies that differ (FX-45)
+	path  string     // canonical: no leading or trailing slash, no query, unreserved decoded
+	bare  string     // path without the last dot suffix of its last segment (FX-5)
+	query string     // after the first '?', as sent
+	verb  string     // method; GET for HEAD
+	ip    netip.Addr // client address, unmapped (D13)
 
-	// scratch backs what parse and stripSession could not cut out of the message. It only
-	// ever grows while the request lives.
+	// scratch backs what parse, sessionCookies and stripSession could not cut out of the
+	// message. What they gave out of it stays as it is while the request lives.
 	scratch []byte
 }
 

@@ -75,6 +75,7 @@ func TestHostileInputIsCheap(t *testing.T) {
 				if r.decode(msg) == nil {
 					r.parse(c)
 					r.apiKeyHeaders()
+					r.sessionCookies(sessionName)
 					r.stripSession(sessionName)
 				}
 				best = min(best, time.Since(start))

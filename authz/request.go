@@ -17,22 +17,18 @@ const reasonInvalidRequest = "authz.invalid_request"
 // A parseConfig is what parse needs to know of the configuration. It is read-only once
 // made, so any number of goroutines may share it.
 type parseConfig struct {
-	sessionName string     // of the session cookie
-	trusted     *bart.Lite // proxies whose X-Forwarded-For is believed
-	edge        edge
-	edgePeers   *bart.Lite // networks of the edge
-	trustPipe   bool       // a peer on a Unix socket counts as a trusted loopback proxy
+	trusted   *bart.Lite // proxies whose X-Forwarded-For is believed
+	edge      edge
+	edgePeers *bart.Lite // networks of the edge
+	trustPipe bool       // a peer on a Unix socket counts as a trusted loopback proxy
 }
 
 // newParseConfig makes a parseConfig. gateway is "none" (or empty), "cloudflare" or
 // "akamai"; akamai lists Akamai's networks and is needed for that gateway alone.
 // trustPipe says whether whoever connects over a Unix socket is a proxy of ours; if not,
 // such requests are refused. trusted nil means loopback.
-func newParseConfig(sessionName string, trusted []netip.Prefix, gateway string, akamai []netip.Prefix, trustPipe bool) (*parseConfig, error) {
-	c := &parseConfig{sessionName: sessionName, trustPipe: trustPipe}
-	if sessionName == "" {
-		return nil, errors.New("the session cookie needs a name")
-	}
+func newParseConfig(trusted []netip.Prefix, gateway string, akamai []netip.Prefix, trustPipe bool) (*parseConfig, error) {
+	c := &parseConfig{trustPipe: trustPipe}
 	if trusted == nil {
 		trusted = loopback()
 	}
@@ -79,11 +75,6 @@ func (r *request) parse(c *parseConfig) (status int, reason string) {
 	r.bare = withoutSuffix(r.path)
 	if r.ip = c.clientIP(r); !r.ip.IsValid() {
 		return http.StatusBadRequest, reasonInvalidRequest
-	}
-	if r.hasCookie {
-		r.sid, r.sidBad, r.scratch = findCookie(r.cookie, c.sessionName, r.scratch)
-		// Several Cookie headers: only the last one was kept, the others may differ.
-		r.sidBad = r.sidBad || r.repeat>>headerCookie&1 != 0
 	}
 	return 0, ""
 }

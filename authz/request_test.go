@@ -24,12 +24,14 @@ func TestParse(t *testing.T) {
 		t.Fatalf("refused with %d %s", status, reason)
 	}
 	want := request{path: "api/v2/peatio/market/orders", bare: "api/v2/peatio/market/orders",
-		query: "market=btcusd&limit=100", verb: "GET", ip: netip.MustParseAddr("203.0.113.9"),
-		sid: "0123456789abcdef0123456789abcdef"}
-	got := request{path: r.path, bare: r.bare, query: r.query, verb: r.verb, ip: r.ip, sid: r.sid, sidBad: r.sidBad}
+		query: "market=btcusd&limit=100", verb: "GET", ip: netip.MustParseAddr("203.0.113.9")}
+	got := request{path: r.path, bare: r.bare, query: r.query, verb: r.verb, ip: r.ip}
 	if got.path != want.path || got.bare != want.bare || got.query != want.query ||
-		got.verb != want.verb || got.ip != want.ip || got.sid != want.sid || got.sidBad {
+		got.verb != want.verb || got.ip != want.ip {
 		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	if c := r.sessionCookies(sessionName); c.n != 1 || c.more || c.value[0] != "0123456789abcdef0123456789abcdef" {
+		t.Errorf("got the sessions %q (more: %v)", c.all(), c.more)
 	}
 }
 
@@ -69,21 +71,21 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-// FX-45
-func TestParseSeveralSessions(t *testing.T) {
+func TestSessionCookies(t *testing.T) {
 	for name, c := range map[string]struct {
 		cookie string
 		repeat uint32
-		bad    bool
+		n      int
+		more   bool
 	}{
-		"equal ones":      {"_barong_session=a; _barong_session=a", 0, false},
-		"that differ":     {"_barong_session=a; _barong_session=b", 0, true},
-		"in two headers":  {"_barong_session=a", 1 << headerCookie, true},
-		"others repeated": {"_barong_session=a", 1 << headerCSRF, false},
+		"equal ones":      {"_barong_session=a; _barong_session=a", 0, 1, false},
+		"that differ":     {"_barong_session=a; _barong_session=b", 0, 2, false},
+		"in two headers":  {"_barong_session=a", 1 << headerCookie, 1, true},
+		"others repeated": {"_barong_session=a", 1 << headerCSRF, 1, false},
 	} {
-		r, _, _ := parsed(t, func(r *request) { r.cookie, r.repeat = c.cookie, c.repeat })
-		if r.sid != "a" || r.sidBad != c.bad {
-			t.Errorf("%s: got %q, %v, want \"a\", %v", name, r.sid, r.sidBad, c.bad)
+		r := request{cookie: c.cookie, hasCookie: true, repeat: c.repeat}
+		if got := r.sessionCookies(sessionName); got.n != c.n || got.more != c.more || got.value[0] != "a" {
+			t.Errorf("%s: got %q, %v, want %d values, %v", name, got.all(), got.more, c.n, c.more)
 		}
 	}
 }
@@ -170,6 +172,9 @@ func TestDecodeAndParseAllocateNothing(t *testing.T) {
 			}
 			if status, reason := r.parse(c); status != 0 {
 				t.Fatal(status, reason)
+			}
+			if c := r.sessionCookies(sessionName); c.n != 1 {
+				t.Fatal(c.n)
 			}
 			if fate, _ := r.stripSession(sessionName); fate != cookieReplace {
 				t.Fatal(fate)

@@ -215,7 +215,7 @@ func New(p Parts, c Config) (*Server, error) {
 	s := &Server{Parts: p, Config: c, deletionCookie: session.ClearCookie(c.SessionName, c.SecureCookie)}
 	s.contexts.New = func() any { return new(lateContext) }
 	var err error
-	s.reading, err = newParseConfig(c.SessionName, c.TrustedProxies, c.Gateway, c.GatewayNetworks, c.TrustPipe)
+	s.reading, err = newParseConfig(c.TrustedProxies, c.Gateway, c.GatewayNetworks, c.TrustPipe)
 	if err != nil {
 		return nil, err
 	}
