@@ -38,7 +38,7 @@ type userUpdate struct {
 
 type userRole struct {
 	UID  string `name:"uid" rule:"required,nonblank"`
-	Role string `name:"role" rule:"required,nonblank" doc:"One that permissions name, below your own or the same."`
+	Role string `name:"role" rule:"required,nonblank" doc:"One that permissions name, below your own or the same. Superadmins alone give one that neither abilities nor the setting member_roles name."`
 }
 
 // errNoUser is account.ErrNotFound of the user that a request names; the guard answers that

@@ -42,7 +42,12 @@ func TestAccess(t *testing.T) {
 	redeem := func() resttest.Answer { return c.JSON(t, "POST", access, body{"whitelink_token": link}) }
 	redeem().Want(t, 200, `200`)
 	diff(t, w.whitelisted(), []string{"10.0.0.1"})
-	redeem().WantTokens(t, 422, "identity.user.access.invalid_token") // used up
+	redeem().WantTokens(t, 422, "value.taken") // pages redeem twice: the first was good (D30)
+	c.JSON(t, "POST", access, body{"whitelink_token": "x"}).WantTokens(t, 422, "identity.user.access.invalid_token")
+	w.ip = netip.MustParseAddr("10.0.0.9")
+	redeem().WantTokens(t, 422, "identity.user.access.invalid_token") // used up, by another
+	diff(t, w.whitelisted(), []string{"10.0.0.1"})
+	w.ip = netip.MustParseAddr("10.0.0.1")
 
 	link = w.whitelink()
 	redeem().WantTokens(t, 422, "value.taken")

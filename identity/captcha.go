@@ -22,10 +22,15 @@ func captchaEndpoints() []string {
 	return []string{CaptchaSignUp, CaptchaSignIn, CaptchaReset, CaptchaConfirmation}
 }
 
+// protects reports whether an endpoint asks for a captcha.
+func (a *API) protects(endpoint string) bool {
+	return a.Captcha != nil && slices.Contains(a.CaptchaProtected, endpoint)
+}
+
 // human checks the captcha of a protected endpoint: captcha.ErrRequired, ErrFields,
 // ErrFailed; any other error is an outage of the provider, never a pass (design D20).
 func (a *API) human(ctx context.Context, endpoint string, in rest.TextOrObject) error {
-	if a.Captcha == nil || !slices.Contains(a.CaptchaProtected, endpoint) {
+	if !a.protects(endpoint) {
 		return nil
 	}
 	return a.Captcha.Verify(ctx, captcha.ResponseOf(in.Text, in.Object))

@@ -1,10 +1,15 @@
 package identity_test
 
 import (
+	"context"
 	"fmt"
+	"net/netip"
+	"strings"
 	"testing"
+	"time"
 
 	"barong/identity"
+	"barong/internal/captcha"
 	"barong/internal/rest/resttest"
 )
 
@@ -79,6 +84,95 @@ func TestCaptcha(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// once is a captcha service whose responses are good one time each, as those of all are.
+type once map[string]bool
+
+func (o once) Verify(_ context.Context, r captcha.Response) error {
+	switch used := o[r.Text]; {
+	case r.Text == "":
+		return captcha.ErrRequired
+	case used || !strings.HasPrefix(r.Text, "tok"):
+		return captcha.ErrFailed
+	}
+	o[r.Text] = true
+	return nil
+}
+
+// A captcha is good once and signing in with a second factor takes two requests: the second
+// may send the used one or none, for whoever has shown the password with it, and for nobody
+// else. Each row is a request, in order.
+func TestTheCodeNeedsNoSecondCaptcha(t *testing.T) {
+	const (
+		sent, wrong     = "POST", "x"
+		missing, failed = "identity.captcha.required", "identity.captcha.verification_failed"
+		noCode, badCode = "identity.session.missing_otp", "identity.session.invalid_otp"
+		refused         = "identity.session.invalid_params"
+	)
+	type client struct{ agent, address string }
+	type step struct {
+		password, code, captcha string // code "good" is the right one
+		status                  int
+		token                   string
+		before                  func(*world, *client)
+	}
+	elsewhere := func(w *world, _ *client) { w.ip = netip.MustParseAddr("10.9.9.9") }
+	first := step{password, "", "tok-1", 401, noCode, nil}
+	for name, steps := range map[string][]step{
+		"the page sends the used captcha again": {first, {password, "good", "tok-1", 201, "", nil}},
+		"a client sends none":                   {first, {password, "good", "", 201, "", nil}},
+		"another is as good":                    {first, {password, "good", "tok-2", 201, "", nil}},
+		"a wrong code may be put right": {first,
+			{password, wrong, "tok-1", 403, badCode, nil}, {password, "good", "tok-1", 201, "", nil}},
+		"once": {first, {password, "good", "", 201, "", nil}, {password, "good", "", 400, missing, nil}},
+		"a wrong password is tried once, and only the captcha opens the next": {first,
+			{wrong, wrong, "", 401, refused, nil}, {wrong, wrong, "", 400, missing, nil},
+			{password, "good", "tok-1", 422, failed, nil}, {password, "good", "tok-2", 201, "", nil}},
+		"a wrong password with a captcha proves nothing": {
+			{wrong, "", "tok-1", 401, refused, nil}, {password, "good", "tok-1", 422, failed, nil},
+			{password, "good", "", 400, missing, nil}},
+		"no captcha, no first step": {{password, "", "", 400, missing, nil}, {password, "good", "", 400, missing, nil}},
+		"without a code it stands for nothing": {first, {password, "", "tok-1", 422, failed, nil},
+			{password, " ", "", 400, missing, nil}, {password, "good", "", 201, "", nil}},
+		"not from another network":    {first, {password, "good", "", 400, missing, elsewhere}},
+		"not from another browser":    {first, {password, "good", "", 400, missing, func(_ *world, who *client) { who.agent = "curl/8" }}},
+		"not for another account":     {first, {password, "good", "", 400, missing, func(_ *world, who *client) { who.address = "other@barong.io" }}},
+		"not after five minutes":      {first, {password, "good", "", 400, missing, func(w *world, _ *client) { w.now = w.now.Add(5 * time.Minute) }}},
+		"the address folds as always": {first, {password, "good", "", 201, "", func(_ *world, who *client) { who.address = " TRADER@barong.io" }}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			who := client{agent: agent, address: email}
+			code := w.secondFactor(w.user(email, 1))
+			w.user("other@barong.io", 1)
+			w.api.Captcha, w.api.CaptchaProtected = once{}, []string{identity.CaptchaSignIn}
+			for i, s := range steps {
+				if s.before != nil {
+					s.before(w, &who)
+				}
+				say := body{"email": who.address, "password": s.password}
+				if s.captcha != "" {
+					say["captcha_response"] = s.captcha
+				}
+				if s.code != "" {
+					say["otp_code"] = s.code
+				}
+				if s.code == "good" {
+					say["otp_code"] = code()
+				}
+				a := w.browser().With("User-Agent", who.agent).JSON(t, sent, sessions, say)
+				if s.token == "" {
+					w.opened(a, s.status)
+					continue
+				}
+				a.WantTokens(t, s.status, s.token)
+				if t.Failed() {
+					t.Fatalf("request %d", i+1)
+				}
+			}
+		})
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"barong/internal/account"
@@ -18,6 +19,9 @@ type Accounts interface {
 	// SignIn proves who somebody is. ErrBadCredentials, ErrBanned, ErrDeleted,
 	// ErrNotActive, ErrMissingOTP, ErrInvalidOTP, ErrOTPReplay, TooManyAttempts.
 	SignIn(ctx context.Context, in account.SignIn) (account.SignedIn, error)
+	// AwaitsCode reports whether the client has just shown the password with a captcha; it is
+	// true once for each refusal about the code alone.
+	AwaitsCode(ctx context.Context, in account.SignIn) (bool, error)
 	// SignInAuth0 signs in, or up, whom a provider vouches for. SignIn's refusals after the
 	// password, ErrUnverifiedEmail, ErrVerificationAbsent.
 	SignInAuth0(ctx context.Context, in account.Auth0) (account.SignedIn, error)
@@ -104,13 +108,23 @@ func signInFailures() []rest.Failure {
 var errNoSession = errors.New("identity: no session")
 
 func (a *API) signIn(ctx context.Context, who visitor, in signIn) (out welcome, err error) {
-	if err := a.human(ctx, CaptchaSignIn, in.Captcha); err != nil {
-		return out, err
-	}
-	u, err := a.Accounts.SignIn(ctx, account.SignIn{
+	attempt := account.SignIn{
 		Email: string(in.Email), Password: string(in.Password), OTPCode: in.OTPCode,
 		Device: who.device, Client: who.Client,
-	})
+	}
+	// Who comes back with the code has used the captcha up, and a page sends it again (D30).
+	if a.protects(CaptchaSignIn) && strings.TrimSpace(in.OTPCode) != "" {
+		if attempt.Human, err = a.Accounts.AwaitsCode(ctx, attempt); err != nil {
+			return out, err
+		}
+	}
+	if !attempt.Human {
+		if err := a.human(ctx, CaptchaSignIn, in.Captcha); err != nil {
+			return out, err
+		}
+		attempt.Human = a.protects(CaptchaSignIn)
+	}
+	u, err := a.Accounts.SignIn(ctx, attempt)
 	if err != nil {
 		return out, err
 	}

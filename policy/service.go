@@ -25,6 +25,8 @@ var (
 	ErrRoleInUse = errors.New("policy: accounts have the role")
 	// ErrWhitelink says that a whitelink is unknown, used up or too old.
 	ErrWhitelink = errors.New("policy: no such whitelink")
+	// ErrWhitelinkUsed is the ErrWhitelink of one that is used up and not yet too old.
+	ErrWhitelinkUsed = fmt.Errorf("%w: used up", ErrWhitelink)
 	// ErrBehind says that a policy version has not been reached in time.
 	ErrBehind = errors.New("policy: version not reached")
 )
@@ -44,7 +46,7 @@ type ServiceTx interface {
 	// AddWhitelink keeps a link, and forgets those that have expired.
 	AddWhitelink(ctx context.Context, w Whitelink) error
 	// UseWhitelink takes one use of the link with this hash, if any is left at now, and
-	// returns the link as it then is; ErrWhitelink.
+	// returns the link as it then is; ErrWhitelink, ErrWhitelinkUsed.
 	UseWhitelink(ctx context.Context, hash [32]byte, now time.Time) (Whitelink, error)
 }
 

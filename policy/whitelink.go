@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"time"
 
@@ -46,7 +47,8 @@ func (s *Service) CreateWhitelink(ctx context.Context, by account.Actor, life ti
 
 // RedeemWhitelink puts the client's address on the whitelist and uses the link up, both or
 // neither: ErrWhitelink, ErrTaken when the address is there already, Invalid when it is no
-// address. The activity names the link's creator as its actor and the client as where it
+// address. ErrTaken also stands for a link that is used up: pages redeem theirs twice, and
+// the second answer must say that the first was good (design D30). The activity names the link's creator as its actor and the client as where it
 // came from: the creator answers for who got the link.
 func (s *Service) RedeemWhitelink(ctx context.Context, c account.Client, token string) (version int64, err error) {
 	hash := sha256.Sum256([]byte(token))
@@ -54,9 +56,9 @@ func (s *Service) RedeemWhitelink(ctx context.Context, c account.Client, token s
 		if err := tx.LockPolicy(ctx); err != nil {
 			return err
 		}
-		w, err := tx.UseWhitelink(ctx, hash, s.now())
-		if err != nil {
-			return err
+		w, used := tx.UseWhitelink(ctx, hash, s.now())
+		if used != nil && !errors.Is(used, ErrWhitelinkUsed) {
+			return used
 		}
 		r := Restriction{Category: Whitelist, Scope: ScopeIP, Value: c.IP.String(), State: Enabled}
 		if err := r.Normalize(); err != nil {
@@ -65,7 +67,10 @@ func (s *Service) RedeemWhitelink(ctx context.Context, c account.Client, token s
 		if err := tx.AddRestriction(ctx, &r); err != nil {
 			return err
 		}
-		err = tx.AddActivity(ctx, s.activity(account.Actor{UID: w.CreatorUID, Client: c},
+		if used != nil {
+			return used
+		}
+		err := tx.AddActivity(ctx, s.activity(account.Actor{UID: w.CreatorUID, Client: c},
 			topicRestrictions, "whitelink::redeem",
 			change[restrictionNote]{ID: r.ID, After: restrictionNoteOf(&r)}))
 		if err != nil {

@@ -43,7 +43,7 @@ type newKey struct {
 type keyChange struct {
 	Kid   string  `name:"kid"`
 	Scope *string `name:"scope" rule:"nonblank" doc:"Comma-separated; stays as it is when absent."`
-	State *string `name:"state" rule:"nonblank" doc:"active or inactive; stays as it is when absent."`
+	State *string `name:"state" rule:"nonblank" doc:"active, or inactive or disabled, which are the same to requests; stays as it is when absent."`
 	TOTP  string  `name:"totp_code" rule:"required,nonblank" in:"query"`
 }
 

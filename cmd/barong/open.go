@@ -225,6 +225,7 @@ func newAccounts(s config.Settings, f files, db *store.DB, hasher account.Hasher
 		Activation:      f.accounts.Activation,
 		Triggers:        triggers,
 		StaffRoles:      f.abilities.Staff(),
+		MemberRoles:     s.Account.MemberRoles,
 		Passwords:       passwordRules(s),
 		FailureFloor:    s.Account.SigninFloor,
 		Mail:            parts.mail,

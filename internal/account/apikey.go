@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,10 +20,12 @@ var ErrCouldNotSaveSecret = errors.New("account: api key secret cannot be saved"
 // AlgorithmHS256 is the one algorithm of API keys version 1 (AZ-272).
 const AlgorithmHS256 = "HS256"
 
-// States of API keys that the product uses; only active ones are honoured (AZ-274).
+// States of API keys; only active ones are honoured (AZ-274). Inactive is what this service
+// makes of them, disabled what the public front end does (design D30): each shows as it was set.
 const (
 	KeyActive   = "active"
 	KeyInactive = "inactive"
+	KeyDisabled = "disabled"
 )
 
 // An APIKey signs requests for its holder.
@@ -244,8 +247,8 @@ func (s *Service) UpdateKey(
 			k.State = *patch.State
 		}
 		switch {
-		case patch.State != nil && k.State != KeyActive && k.State != KeyInactive:
-			p.add("state", "inclusion") // W-R10
+		case patch.State != nil && !slices.Contains([]string{KeyActive, KeyInactive, KeyDisabled}, k.State):
+			p.add("state", "inclusion")
 		case k.State == KeyActive && h.State != StateActive:
 			p.add("state", "invalid")
 		}

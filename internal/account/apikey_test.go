@@ -101,6 +101,13 @@ func TestUpdateAndDeleteKey(t *testing.T) {
 	if _, err = update(u, account.KeyPatch{State: ptr("active")}); err != nil {
 		t.Errorf("activate again: %v", err)
 	}
+	k, err = update(u, account.KeyPatch{State: ptr("disabled")}) // the public front end's word (D30)
+	if err != nil || k.State != "disabled" {
+		t.Errorf("got %s (%v), want disabled", k.State, err)
+	}
+	if _, err = update(u, account.KeyPatch{State: ptr("active")}); err != nil {
+		t.Errorf("activate again: %v", err)
+	}
 	if _, err = update(u, account.KeyPatch{State: ptr("banned")}); !cmp.Equal(tokens(err), []string{"state.inclusion"}) {
 		t.Errorf("another state: %v, want state.inclusion", err)
 	}
@@ -122,6 +129,7 @@ func TestUpdateAndDeleteKey(t *testing.T) {
 		t.Errorf("delete twice: %v, want ErrNotFound", err)
 	}
 	if d := cmp.Diff([]string{
+		`account api key update succeed {"kid":"` + kid + `"}`, `account api key update succeed {"kid":"` + kid + `"}`,
 		`account api key update succeed {"kid":"` + kid + `"}`, `account api key update succeed {"kid":"` + kid + `"}`,
 		`account api key update succeed {"kid":"` + kid + `"}`, `account api key update succeed {"kid":"` + kid + `"}`,
 		`account api key delete succeed {"kid":"` + kid + `"}`,

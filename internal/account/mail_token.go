@@ -21,7 +21,8 @@ type MailTokens interface {
 	MailLifetime() time.Duration
 }
 
-// A MailToken remembers a mailed link that still works: its token alone opens nothing.
+// A MailToken remembers a mailed link that still works: its token alone opens nothing. One
+// without a mail is a sign-in that awaits its code.
 type MailToken struct {
 	// Hash is SHA-256 over purpose, uid, e-mail and jti: what was mailed for another of
 	// these is another link, and whoever reads the table can use none.

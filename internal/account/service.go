@@ -31,8 +31,9 @@ type Config struct {
 	Activation map[string]string
 	// Triggers turn a private label's key into a state; later ones win. Nil means none.
 	Triggers []Trigger
-	// StaffRoles are the roles that only a higher rank changes; nil means the shipped ones.
-	StaffRoles []string
+	// StaffRoles are the roles that only a higher rank changes, MemberRoles those of the lowest
+	// rank; nil means the shipped ones. A role in neither is the superadmins' to give.
+	StaffRoles, MemberRoles []string
 	// Passwords are the rules for new passwords.
 	Passwords PasswordRules
 	// FailureFloor is the least time that a refused sign-in takes, and any request for a
@@ -80,6 +81,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.StaffRoles == nil {
 		c.StaffRoles = DefaultStaffRoles()
+	}
+	if c.MemberRoles == nil {
+		c.MemberRoles = DefaultMemberRoles()
 	}
 	if c.FailureFloor == 0 {
 		c.FailureFloor = 300 * time.Millisecond

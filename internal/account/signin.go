@@ -30,6 +30,8 @@ type SignIn struct {
 	OTPCode  string // "" for none
 	Language string // of mails about it; "" for the user's own
 	Device   string // the device cookie's value, "" for none
+	// Human says that a captcha was solved for this attempt, or that AwaitsCode stood for one.
+	Human bool
 	Client
 }
 
@@ -101,6 +103,11 @@ func (s *Service) signIn(ctx context.Context, in SignIn) (SignedIn, error) {
 		return SignedIn{}, errors.Join(err, s.giveBack(ctx, network))
 	}
 	p, err := s.prove(ctx, u, in)
+	if in.Human && awaitsCode(err) {
+		if failed := s.awaitCode(ctx, u, in); failed != nil {
+			return SignedIn{}, errors.Join(failed, s.giveBack(ctx, network, try))
+		}
+	}
 	switch {
 	case errors.Is(err, ErrBadCredentials), errors.Is(err, ErrInvalidOTP), errors.Is(err, ErrOTPReplay):
 		return SignedIn{}, err

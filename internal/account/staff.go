@@ -49,6 +49,7 @@ const (
 	rankMember rank = iota
 	rankStaff
 	rankAdmin
+	rankUnknown // of a role that nobody has placed: it may be able to do anything
 	rankSuperadmin
 )
 
@@ -57,6 +58,14 @@ func DefaultStaffRoles() []string {
 	return []string{RoleSuperadmin, RoleAdmin, "technical", "accountant", "compliance", "support"}
 }
 
+// DefaultMemberRoles are the roles of the shipped permissions that are no staff's.
+func DefaultMemberRoles() []string {
+	return []string{RoleMember, "trader", "broker", "maker", "sa_maker", RoleServiceAccount}
+}
+
+// rank is that of who has the role, or would: of a role that neither the abilities nor the
+// settings name, no more is known than that permissions have it, so that only superadmins give
+// it or change whoever has it.
 func (s *Service) rank(role string) rank {
 	switch {
 	case role == RoleSuperadmin:
@@ -65,6 +74,16 @@ func (s *Service) rank(role string) rank {
 		return rankAdmin
 	case slices.Contains(s.cfg.StaffRoles, role):
 		return rankStaff
+	case slices.Contains(s.cfg.MemberRoles, role):
+		return rankMember
+	}
+	return rankUnknown
+}
+
+// power is the rank with which the role acts on others: a role that nobody has placed has none.
+func (s *Service) power(role string) rank {
+	if r := s.rank(role); r != rankUnknown {
+		return r
 	}
 	return rankMember
 }
@@ -156,11 +175,19 @@ func (s *Service) SetEmail(ctx context.Context, by Actor, uid, email string) err
 }
 
 // SetRole gives the user a role that some permission has; sessions end. Superadmins give any,
-// others their own and those of a lower rank. Errors: those of byStaff, ErrSuperadminOnly and
-// ErrRank also about the role, NoChange, Invalid (role.doesnt_exist), ErrLastSuperadmin.
+// others their own and those of a lower rank, which one that nobody has placed is not. Errors:
+// those of byStaff, Invalid (role.doesnt_exist), ErrSuperadminOnly and ErrRank also about the
+// role, NoChange, ErrLastSuperadmin.
 func (s *Service) SetRole(ctx context.Context, by Actor, uid, role string) error {
 	err := s.byStaff(ctx, by, uid, func(tx Tx, me, u User) (User, error) {
-		switch mine, given := s.rank(me.Role), s.rank(role); {
+		known, err := tx.RoleExists(ctx, role)
+		if err != nil {
+			return u, err
+		}
+		if !known {
+			return u, invalid("role", "doesnt_exist")
+		}
+		switch mine, given := s.power(me.Role), s.rank(role); {
 		case mine == rankSuperadmin:
 		case given == rankSuperadmin:
 			return u, ErrSuperadminOnly
@@ -169,13 +196,6 @@ func (s *Service) SetRole(ctx context.Context, by Actor, uid, role string) error
 		}
 		if u.Role == role {
 			return u, NoChange{"role"}
-		}
-		known, err := tx.RoleExists(ctx, role)
-		if err != nil {
-			return u, err
-		}
-		if !known {
-			return u, invalid("role", "doesnt_exist")
 		}
 		u.Role = role
 		return u, nil
@@ -235,7 +255,7 @@ func (s *Service) mayChange(me, u User) error {
 		return ErrSuperadminOnly
 	case u.UID == me.UID:
 		return ErrSelf
-	case me.Role != RoleSuperadmin && s.rank(u.Role) >= s.rank(me.Role):
+	case me.Role != RoleSuperadmin && s.rank(u.Role) >= s.power(me.Role):
 		return ErrRank
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -25,7 +26,7 @@ type staffWorld struct {
 	made int
 }
 
-var everyRole = []string{"superadmin", "admin", "technical", "accountant", "compliance", "support", "auditor", "member", "trader"}
+var everyRole = []string{"superadmin", "admin", "technical", "accountant", "compliance", "support", "auditor", "member", "trader", "vip"}
 
 func newStaffWorld(t testing.TB, open storetest.Opener, cfg account.Config) *staffWorld {
 	t.Helper()
@@ -93,9 +94,11 @@ func (w *staffWorld) writes() map[string]func(by account.Actor, uid string) erro
 
 // D24, every role on every role: staff change only lower ranks, superadmins any.
 func TestStaffChangeLowerRanksOnly(t *testing.T) {
-	w := newStaffWorld(t, storetest.Open, account.Config{})
-	ranks := map[string]int{"superadmin": 3, "admin": 2, "technical": 1, "accountant": 1, "compliance": 1, "support": 1}
-	w.add("superadmin") // so that nobody is the last one
+	w := newStaffWorld(t, storetest.Open, account.Config{MemberRoles: []string{"member", "trader", "vip"}})
+	ranks := map[string]int{"superadmin": 4, "auditor": 3, "admin": 2, "technical": 1, "accountant": 1, "compliance": 1, "support": 1}
+	power := maps.Clone(ranks)
+	power["auditor"] = 0 // nobody has placed it: nobody but superadmins touches it, and it touches nobody
+	w.add("superadmin")  // so that nobody is the last one
 	for _, mine := range everyRole {
 		for _, theirs := range everyRole {
 			var want error
@@ -103,7 +106,7 @@ func TestStaffChangeLowerRanksOnly(t *testing.T) {
 			case mine == "superadmin":
 			case theirs == "superadmin":
 				want = account.ErrSuperadminOnly
-			case ranks[theirs] >= ranks[mine]:
+			case ranks[theirs] >= power[mine]:
 				want = account.ErrRank
 			}
 			for name, write := range w.writes() {
@@ -132,7 +135,10 @@ func TestStaffChangeLowerRanksOnly(t *testing.T) {
 
 // D24: granting superadmin needs one, and nobody gives more than they have.
 func TestRolesThatAreGiven(t *testing.T) {
-	w := newStaffWorld(t, storetest.Open, account.Config{StaffRoles: []string{"superadmin", "admin", "compliance", "support", "auditor"}})
+	w := newStaffWorld(t, storetest.Open, account.Config{
+		StaffRoles:  []string{"superadmin", "admin", "compliance", "support", "auditor"},
+		MemberRoles: []string{"member", "trader", "vip"},
+	})
 	for name, c := range map[string]struct {
 		by, from, to string
 		want         error
@@ -153,7 +159,13 @@ func TestRolesThatAreGiven(t *testing.T) {
 		"compliance turns a member into a trader":  {"compliance", "member", "trader", nil},
 		"compliance does not change support":       {"compliance", "support", "member", account.ErrRank},
 		"a role of the operator's own is of staff": {"compliance", "auditor", "member", account.ErrRank},
-		"what is not of staff is a member's":       {"compliance", "technical", "member", nil},
+		"the settings name the members' roles":     {"compliance", "vip", "member", nil},
+		"a role of the settings is given":          {"compliance", "member", "vip", nil},
+		"compliance gives no role of no rank":      {"compliance", "member", "technical", account.ErrRank},
+		"an admin gives no role of no rank":        {"admin", "member", "technical", account.ErrRank},
+		"an admin does not take it":                {"admin", "technical", "member", account.ErrRank},
+		"a superadmin gives a role of no rank":     {"superadmin", "member", "technical", nil},
+		"who has a role of no rank gives nothing":  {"technical", "member", "technical", account.ErrRank},
 	} {
 		t.Run(name, func(t *testing.T) {
 			by, u := w.add(c.by), w.add(c.from)

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"time"
 
 	"barong/policy"
@@ -31,7 +33,19 @@ func (q queries) UseWhitelink(ctx context.Context, hash [32]byte, now time.Time)
 			WHERE hash = $1 AND uses > 0 AND expires_at > $2
 			RETURNING creator_uid, uses, expires_at`, hash[:], now.UnixMicro()).
 			Scan(&w.CreatorUID, &w.Uses, at(&w.ExpiresAt))
-		return found(err, policy.ErrWhitelink)
+		if !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		var known bool
+		err = t.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM whitelinks WHERE hash = $1 AND expires_at > $2)`,
+			hash[:], now.UnixMicro()).Scan(&known)
+		switch {
+		case err != nil:
+			return err
+		case known:
+			return policy.ErrWhitelinkUsed
+		}
+		return policy.ErrWhitelink
 	})
 	if err != nil {
 		return policy.Whitelink{}, err

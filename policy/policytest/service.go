@@ -210,7 +210,12 @@ func whitelink(t *testing.T, s ServiceStore) {
 		equal(t, got, want)
 	}
 	_, err = use(t, s, 1, time.Now())
+	wantErr(t, err, policy.ErrWhitelinkUsed)
+	_, err = use(t, s, 1, want.ExpiresAt)
 	wantErr(t, err, policy.ErrWhitelink)
+	if errors.Is(err, policy.ErrWhitelinkUsed) {
+		t.Error("a link that is too old counts as used up")
+	}
 }
 
 func whitelinkRace(t *testing.T, s ServiceStore) {
