@@ -63,6 +63,18 @@ func TestExitStatus(t *testing.T) {
 	if err := os.WriteFile(broken, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	mailerOf := func(key, template string) string {
+		return "exchanges: { s: { name: barong.events.system } }\nevents:\n- { key: " + key +
+			", exchange: s, templates: { en: { subject: S, template_path: " + template + " } } }\n"
+	}
 	for name, x := range map[string]struct {
 		env    string
 		args   string
@@ -75,24 +87,35 @@ func TestExitStatus(t *testing.T) {
 		"an unknown flag is wrong usage":    {"", "keys list --fromat json", 2, "--fromat"},
 		"an unknown variable names the nearest": {
 			"BARONG_HTP_ADDR=127.0.0.1:1", "serve", 2, "BARONG_HTP_ADDR: no such setting; the nearest is BARONG_HTTP_ADDR"},
-		"a broken seeds file names its line":    {"BARONG_SEEDS=" + broken, "config check", 2, "line 5"},
-		"a broken seeds file stops commands":    {"BARONG_SEEDS=" + broken, "seed", 2, broken},
-		"a missing rules file is named":         {"BARONG_AUTHZ_RULES=/nowhere/rules.yml", "config check", 2, "BARONG_AUTHZ_RULES: open /nowhere/rules.yml"},
-		"a missing GeoIP file is named":         {"BARONG_MAXMINDDB_PATH=/nowhere/geo.mmdb", "config check", 2, "BARONG_MAXMINDDB_PATH"},
-		"a wrong sealing key is told":           {"BARONG_SECRET_KEY=bm90IDMyIGJ5dGVz", "config check", 2, "BARONG_SECRET_KEY"},
-		"limits of the parts are checked":       {"BARONG_AUDIT_FLUSH_INTERVAL=1h", "config check", 2, "BARONG_AUDIT_*: flush interval"},
-		"so before anything is made":            {"BARONG_JWT_ROTATE_EVERY=10s", "migrate", 2, "BARONG_JWT_*"},
-		"a good configuration":                  {"", "config check", 0, ""},
-		"unknown defaults are wrong usage":      {"", "config defaults seed", 2, "seeds"},
-		"a role that does not exist":            {"", "users create --email a@b.example --role pirate --generate", 1, "role"},
-		"a missing key file is a failure":       {"", "keys import /nowhere.pem", 1, "/nowhere.pem"},
-		"a directory that cannot be made fails": {"BARONG_DATABASE_URL=sqlite:/proc/nowhere/barong.db", "migrate", 1, "/proc/nowhere"},
+		"a broken seeds file names its line": {"BARONG_SEEDS=" + broken, "config check", 2, "line 5"},
+		"a broken seeds file stops commands": {"BARONG_SEEDS=" + broken, "seed", 2, broken},
+		"a missing rules file is named":      {"BARONG_AUTHZ_RULES=/nowhere/rules.yml", "config check", 2, "BARONG_AUTHZ_RULES: open /nowhere/rules.yml"},
+		"a missing GeoIP file is named":      {"BARONG_MAXMINDDB_PATH=/nowhere/geo.mmdb", "config check", 2, "BARONG_MAXMINDDB_PATH"},
+		"a wrong sealing key is told":        {"BARONG_SECRET_KEY=bm90IDMyIGJ5dGVz", "config check", 2, "BARONG_SECRET_KEY"},
+		"limits of the parts are checked":    {"BARONG_AUDIT_FLUSH_INTERVAL=1h", "config check", 2, "BARONG_AUDIT_*: flush interval"},
+		"a template that is not there": {"BARONG_MAILER=" + file("mailer.yml", mailerOf("session.create", "not_there")), "config check", 2,
+			"there is no template not_there.en.html"},
+		"so before anything is started": {"BARONG_MAILER=" + file("mailer.yml", mailerOf("session.create", "not_there")), "serve", 2,
+			"there is no template not_there.en.html"},
+		"a mail about what never happens": {"BARONG_MAILER=" + file("typo.yml", mailerOf("user.email.confirmtion.token", "label")), "config check", 2,
+			`line 3: events of barong.events.system: unknown key "user.email.confirmtion.token"; did you mean "user.email.confirmation.token"?`},
+		"a condition that is code": {"BARONG_MAILER=" + file("code.yml", strings.Replace(mailerOf("session.create", "label"), ", exchange: s", ", expression: 'exit(1)', exchange: s", 1)), "serve", 2,
+			"line 3: column 39: expression: path \"exit\" leads nowhere"},
+		"a folder of templates that is not there": {"BARONG_MAIL_TEMPLATES=/nowhere", "config check", 2, "BARONG_MAIL_TEMPLATES: open the folder"},
+		"mail authorities that are not there":     {"BARONG_MAIL_DELIVERY=smtp BARONG_SMTP_CA=/nowhere.pem", "config check", 2, "BARONG_SMTP_*: read authorities"},
+		"no name for EHLO":                        {"BARONG_MAIL_DELIVERY=smtp BARONG_SMTP_HELO=vm", "config check", 2, `BARONG_SMTP_*: the name for EHLO is "vm"`},
+		"a sender without a domain of the net":    {"BARONG_MAIL_DELIVERY=smtp BARONG_SENDER_EMAIL=noreply@vm", "config check", 2, `BARONG_SMTP_*: the name for EHLO is "vm"`},
+		"a sender with a name":                    {"BARONG_SENDER_EMAIL=<a@b.example>", "config check", 2, "want a@b.example alone"},
+		"so before anything is made":              {"BARONG_JWT_ROTATE_EVERY=10s", "migrate", 2, "BARONG_JWT_*"},
+		"a good configuration":                    {"", "config check", 0, ""},
+		"unknown defaults are wrong usage":        {"", "config defaults seed", 2, "seeds"},
+		"a role that does not exist":              {"", "users create --email a@b.example --role pirate --generate", 1, "role"},
+		"a missing key file is a failure":         {"", "keys import /nowhere.pem", 1, "/nowhere.pem"},
+		"a directory that cannot be made fails":   {"BARONG_DATABASE_URL=sqlite:/proc/nowhere/barong.db", "migrate", 1, "/proc/nowhere"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newConsole(t)
-			if x.env != "" {
-				c.env = append(c.env, x.env)
-			}
+			c.env = append(c.env, strings.Fields(x.env)...)
 			if strings.HasPrefix(x.env, "BARONG_DATABASE_URL") {
 				c.env = []string{x.env}
 			}

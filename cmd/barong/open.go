@@ -32,6 +32,9 @@ func load(term *terminal) (config.Settings, files, error) {
 		return s, files{}, err
 	}
 	f, err := policyFiles(s)
+	if err == nil {
+		err = checkMail(s, f)
+	}
 	if err := errors.Join(err, checkParts(s)); err != nil {
 		return s, f, usageError{err}
 	}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -85,6 +87,9 @@ func (sv *service) openRelay(f files) error {
 		if s.Account.Domain == "" && s.MailDelivery() == "smtp" {
 			sv.log.Warn("BARONG_DOMAIN is empty: the links in mails lead to localhost")
 		}
+		if silent := f.mails.Silent(); len(silent) > 0 {
+			sv.log.Warn("the mailer file has entries for events that never come", "events", strings.Join(silent, ", "))
+		}
 		if err := sv.openInbox(f); err != nil {
 			return err
 		}
@@ -109,8 +114,12 @@ func (sv *service) openInbox(f files) error {
 	var names []string
 	var bindings []amqp.Binding
 	for _, r := range f.mails.Foreign() {
+		b := amqp.Binding{Exchange: r.Exchange, Key: r.Key}
+		if slices.Contains(bindings, b) {
+			continue // another entry of the same event
+		}
 		names = append(names, r.Exchange+" "+r.Key)
-		bindings = append(bindings, amqp.Binding{Exchange: r.Exchange, Key: r.Key})
+		bindings = append(bindings, b)
 	}
 	switch {
 	case len(bindings) == 0:
@@ -167,7 +176,7 @@ func newMailer(s config.Settings, f files, sender notify.Sender, users notify.Us
 		Site: site, Logo: s.Mail.Logo, Templates: s.Mail.Templates, LinkLife: s.Mail.TokenExpire,
 	}, mails, sender, users)
 	if err != nil {
-		return nil, fmt.Errorf("BARONG_MAILER, BARONG_MAIL_TEMPLATES: %w", err)
+		return nil, fmt.Errorf("BARONG_SENDER_EMAIL, BARONG_MAILER, BARONG_MAIL_TEMPLATES: %w", err)
 	}
 	return m, nil
 }
@@ -178,14 +187,56 @@ func (sv *service) mailSender() (notify.Sender, error) {
 	if s.MailDelivery() == "folder" {
 		return smtp.Folder{Path: filepath.Join(dataDir(s), "outbox"), Announce: sv.announce}, nil
 	}
-	server, err := smtp.New(smtp.Config{
-		Host: s.Mail.Host, Port: s.Mail.Port, User: s.Mail.User, Password: s.Mail.Password.Reveal(),
-		TLS: s.Mail.TLS, CAFile: s.Mail.CA,
-	}, nil)
+	server, err := smtp.New(smtpConfig(s), nil)
 	if err != nil {
 		return nil, fmt.Errorf("BARONG_SMTP_*: %w", err)
 	}
 	return server, nil
+}
+
+// smtpConfig is the part of the settings that the SMTP server is used by.
+func smtpConfig(s config.Settings) smtp.Config {
+	m := s.Mail
+	return smtp.Config{
+		Host: m.Host, Port: m.Port, User: m.User, Password: m.Password.Reveal(), TLS: m.TLS, CAFile: m.CA, Helo: helo(s),
+	}
+}
+
+// helo is our name in EHLO: the one that is set, else the domain that mails come from, else
+// that of the site.
+func helo(s config.Settings) string {
+	if s.Mail.Helo != "" {
+		return s.Mail.Helo
+	}
+	_, sender, _ := strings.Cut(s.Mail.SenderEmail, "@")
+	_, site, schemed := strings.Cut(s.Account.Domain, "://")
+	if !schemed {
+		site = s.Account.Domain
+	}
+	if u, err := url.Parse("//" + site); err == nil {
+		site = u.Hostname()
+	}
+	for _, name := range []string{sender, site} {
+		if smtp.FullyQualified(name) {
+			return name
+		}
+	}
+	return sender
+}
+
+// checkMail says what is wrong with what mails are written by and sent through; it makes and
+// reaches nothing.
+func checkMail(s config.Settings, f files) error {
+	if s.MailDelivery() == "off" {
+		return nil
+	}
+	_, err := newMailer(s, f, nil, nil)
+	if s.MailDelivery() == "smtp" {
+		if _, wrong := smtp.New(smtpConfig(s), nil); wrong != nil {
+			err = errors.Join(err, fmt.Errorf("BARONG_SMTP_*: %w", wrong))
+		}
+	}
+	return err
 }
 
 // announce shows a mail to the person at the terminal, who has no mailbox here.

@@ -212,8 +212,9 @@ type Mail struct {
 	Port        int           `key:"smtp_port" default:"1025" min:"1" max:"65535" doc:"Its port."`
 	User        string        `key:"smtp_user" default:"" doc:"User to sign in as; empty means none."`
 	Password    Secret        `key:"smtp_password" default:"" secret:"yes" doc:"Its password."`
-	TLS         string        `key:"smtp_tls" default:"auto" enum:"auto,implicit,starttls,opportunistic,none" doc:"auto is implicit on port 465, opportunistic to loopback and starttls elsewhere."`
+	TLS         string        `key:"smtp_tls" default:"auto" enum:"auto,implicit,starttls,opportunistic,none" doc:"auto is implicit on port 465, opportunistic to loopback, where no certificate is asked for, and starttls elsewhere."`
 	CA          string        `key:"smtp_ca" default:"" doc:"PEM file of the authorities to believe instead of the system's."`
+	Helo        string        `key:"smtp_helo" default:"" doc:"Our name in EHLO: a host name with a dot, or an address in brackets. Empty means the domain of sender_email, else that of domain; it is never the machine's own name."`
 	Logo        string        `key:"smtp_logo_link" default:"" doc:"Address of a picture at the head of mails."`
 	TokenExpire time.Duration `key:"mail_token_expire_time" default:"3600s" doc:"How long links in mails work."`
 }

@@ -38,6 +38,22 @@ func (e Event) Key() string {
 	return key
 }
 
+// Keys are those of the events that this service emits for others to know, without their
+// category, "system" or "model".
+func Keys(category string) []string {
+	switch category {
+	case "model":
+		return []string{"user.created", "user.updated", "label.created", "label.updated"}
+	case "system":
+		return []string{
+			"session.create", "session.new_device", "user.email.confirmation.token", "user.email.confirmed",
+			"user.password.reset.token", "user.password.reset", "user.password.change", "user.account.deleted",
+			"document.verified", "document.rejected",
+		}
+	}
+	return nil
+}
+
 // Object is the event as the wire shows it: record, changes if any, name (AZ-382).
 func (e Event) Object() json.RawMessage {
 	return marshal(struct {

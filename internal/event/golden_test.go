@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 )
@@ -70,6 +71,9 @@ func TestGolden(t *testing.T) {
 		"user_account_deleted":                AccountDeleted(bare(1)),
 	} {
 		t.Run(name, func(t *testing.T) {
+			if !slices.Contains(Keys(e.Category()), e.Key()) {
+				t.Errorf("%s is not among the events that we say we emit", e.Name)
+			}
 			if e.UID != "ID1A2B3C4D5E" {
 				t.Errorf("it is about %q", e.UID)
 			}

@@ -2,44 +2,142 @@ package notify
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
+
+	"gopkg.in/yaml.v3"
 
 	"barong/internal/strictyaml"
 )
 
-// An Expression is a condition on an event's content (AZ-397): one operator over values at
-// dotted paths such as record.user.level. The zero value matches everything.
+// An Expression is a condition on an event's content (AZ-397). It compares texts: a number or a
+// truth value of the event is the text that it is written as, so 1 is not 1.0. A path that leads
+// nowhere, or to an object, list or null, has no text and equals nothing. The zero value
+// matches everything.
 type Expression struct {
-	// Operator is and (all are equal), or (any is), not (not all are); "" for none.
+	// Operator is and (all Parts hold), or (any does), not (not all do), in (the text at Path
+	// is one of Values); "" for none.
 	Operator string
-	Fields   []Condition
+	Parts    []Expression
+	// Path is dotted: record.user.level.
+	Path   string
+	Values []string
 }
 
-// A Condition is a dotted path and the text form of the value that it must have. A path that
-// leads nowhere, or to an object or list, has none.
-type Condition struct {
-	Path, Value string
+const (
+	// maxDepth is how far operators and brackets may be nested, maxParts how many operators and
+	// conditions an expression may have: aliases of YAML would make it as large as they like.
+	maxDepth = 32
+	maxParts = 1000
+)
+
+// expressions reads an expression of a file, in either form.
+type expressions struct {
+	*strictyaml.Document
+	parts int
 }
 
-func readExpression(d *strictyaml.Document, f strictyaml.Field) (e Expression) {
-	operators := d.Fields(f.Value, "expression")
-	if len(operators) != 1 {
-		d.Problem(f.Line, "expression: give one of and, or, not")
-		return e
+func readExpression(d *strictyaml.Document, f strictyaml.Field) Expression {
+	x := expressions{Document: d}
+	return x.node(f.Line, f.Value, 0)
+}
+
+// more counts a part and reports whether there may be as many; the first that may not is told.
+func (x *expressions) more(line int) bool {
+	if x.parts++; x.parts == maxParts+1 {
+		x.Problem(line, "expression: it has more than %d parts", maxParts)
 	}
-	switch op := operators[0]; strings.ToLower(op.Key) {
-	case "and", "or", "not":
-		e.Operator = strings.ToLower(op.Key)
-		for _, c := range d.Fields(op.Value, "expression: "+op.Key) {
-			e.Fields = append(e.Fields, Condition{c.Key, d.Text(c.Value, "expression: "+c.Key)})
+	return x.parts <= maxParts
+}
+
+// node reads a text, or a mapping all of whose entries must hold.
+func (x *expressions) node(line int, n *yaml.Node, depth int) Expression {
+	if n.Kind == yaml.ScalarNode && n.Tag == "!!str" {
+		return x.text(n)
+	}
+	before := x.Len()
+	all := x.entries(n, depth)
+	switch {
+	case x.Len() > before:
+		return Expression{}
+	case len(all) == 0:
+		x.Problem(line, "expression: it has no conditions")
+		return Expression{}
+	case len(all) == 1:
+		return all[0]
+	}
+	return Expression{Operator: "and", Parts: all}
+}
+
+// entries reads those of a mapping: an operator over others, or a path and its value or values.
+func (x *expressions) entries(n *yaml.Node, depth int) []Expression {
+	var all []Expression
+	for _, f := range x.Fields(n, "expression") {
+		if !x.more(f.Line) {
+			return nil
 		}
-		if len(e.Fields) == 0 {
-			d.Problem(op.Line, "expression: %s has no conditions", op.Key)
+		switch op := strings.ToLower(f.Key); {
+		case op == "and" || op == "or" || op == "not":
+			all = append(all, x.operator(op, f, depth+1))
+		case !strings.Contains(f.Key, ".") && f.Key != "name":
+			x.Unknown(f, "expression", []string{"and", "or", "not"})
+		default:
+			if why := pathProblem(f.Key); why != "" {
+				x.Problem(f.Line, "expression: %s", why)
+			}
+			all = append(all, Expression{Operator: "in", Path: f.Key, Values: x.values(f)})
+		}
+	}
+	return all
+}
+
+// operator reads what an operator is over: the entries of a mapping, or a list of expressions.
+func (x *expressions) operator(op string, f strictyaml.Field, depth int) Expression {
+	e := Expression{Operator: op}
+	before := x.Len()
+	switch {
+	case depth > maxDepth:
+		x.Problem(f.Line, "expression: more than %d operators in one another", maxDepth)
+	case f.Value.Kind == yaml.SequenceNode:
+		for _, item := range x.Items(f.Value, "expression: "+op) {
+			if !x.more(item.Line) {
+				break
+			}
+			e.Parts = append(e.Parts, x.node(item.Line, item, depth))
 		}
 	default:
-		d.Unknown(op, "expression", []string{"and", "or", "not"})
+		e.Parts = x.entries(f.Value, depth)
+	}
+	if len(e.Parts) == 0 && x.Len() == before {
+		x.Problem(f.Line, "expression: %s has no conditions", op)
 	}
 	return e
+}
+
+// values are what a path may have: one scalar, or one of a list.
+func (x *expressions) values(f strictyaml.Field) []string {
+	what := "expression: " + f.Key
+	if f.Value.Kind != yaml.SequenceNode {
+		return []string{x.Text(f.Value, what)}
+	}
+	list := x.Texts(f.Value, what)
+	if len(list) == 0 {
+		x.Problem(f.Line, "%s has no values", what)
+	}
+	return list
+}
+
+// pathProblem says what is wrong with a path: an event's object has three members.
+func pathProblem(path string) string {
+	first, rest, dotted := strings.Cut(path, ".")
+	switch {
+	case path == "name":
+	case first != "record" && first != "changes" || !dotted:
+		return `path "` + path + `" leads nowhere: want record.…, changes.… or name`
+	case slices.Contains(strings.Split(rest, "."), ""):
+		return `path "` + path + `" has an empty part`
+	}
+	return ""
 }
 
 // Matches reports whether the event's object ({"record": …, "changes": …, "name": …}) meets e.
@@ -51,22 +149,22 @@ func (e Expression) Matches(object json.RawMessage) bool {
 	dec := json.NewDecoder(strings.NewReader(string(object)))
 	dec.UseNumber()
 	var top map[string]any
-	if dec.Decode(&top) != nil {
-		return false
-	}
-	equal := 0
-	for _, c := range e.Fields {
-		if got, ok := lookUp(top, c.Path); ok && got == c.Value {
-			equal++
-		}
-	}
+	return dec.Decode(&top) == nil && e.holds(top)
+}
+
+func (e Expression) holds(top map[string]any) bool {
+	holds := func(p Expression) bool { return p.holds(top) }
+	fails := func(p Expression) bool { return !p.holds(top) }
 	switch e.Operator {
 	case "and":
-		return equal == len(e.Fields)
+		return !slices.ContainsFunc(e.Parts, fails)
 	case "or":
-		return equal > 0
+		return slices.ContainsFunc(e.Parts, holds)
+	case "not":
+		return slices.ContainsFunc(e.Parts, fails)
 	}
-	return equal < len(e.Fields)
+	got, ok := lookUp(top, e.Path)
+	return ok && slices.Contains(e.Values, got)
 }
 
 // lookUp is the text form of the scalar at a dotted path.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"barong/internal/account"
@@ -46,21 +47,23 @@ var ErrUnknownUser = errors.New("notify: the user is unknown")
 // ErrUnknownUser and all others are worth another try. Errors name a message that is signed
 // by its jti and hold nothing else of it.
 func (r Receiver) Receive(ctx context.Context, exchange, key string, body []byte) error {
-	rule, ok := r.Rules.received(exchange, key)
-	if !ok {
+	rules := r.Rules.received(exchange, key)
+	if len(rules) == 0 {
 		return nil
 	}
 	now := time.Now
 	if r.Now != nil {
 		now = r.Now
 	}
-	message, err := token.VerifyForeignEvent(body, rule.Signer, now())
+	message, err := token.VerifyForeignEvent(body, rules[0].Signer, now())
 	if err != nil {
 		return fmt.Errorf("%w: %w", event.ErrPermanent, err)
 	}
-	if !rule.Expression.Matches(message.Event) {
+	i := slices.IndexFunc(rules, func(r ForeignRule) bool { return r.Expression.Matches(message.Event) })
+	if i < 0 {
 		return nil
 	}
+	rule := rules[i]
 	e, err := foreignEvent(rule, message.Event)
 	if err != nil {
 		return fmt.Errorf("jti %q: %w", message.ID, err)

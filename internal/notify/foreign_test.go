@@ -214,6 +214,66 @@ func TestReceive(t *testing.T) {
 	}
 }
 
+// TestEntriesOfAnotherServicesEvent: each outcome of a withdrawal has a mail of its own, and
+// what waits is written by the entry that it was kept for, or not at all.
+func TestEntriesOfAnotherServicesEvent(t *testing.T) {
+	const model = "peatio.events.model"
+	rules := func(text string) Rules {
+		r, err := ParseRules([]byte(strings.Replace(referenceFile, "  - name: Deposit\n", text+"  - name: Deposit\n", 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range r.foreign {
+			r.foreign[i].Signer = peatioRules(t).foreign[0].Signer
+		}
+		return r
+	}
+	accepted := "  - { name: Accepted, key: deposit.updated, exchange: peatio, expression: { and: { record.state: accepted } }, templates: { en: { subject: Accepted, template_path: deposit } } }\n"
+	rejected := "  - { name: Rejected, key: deposit.updated, exchange: peatio, expression: \"record.state == 'rejected' && name != 'x'\", templates: { en: { subject: Rejected, template_path: deposit } } }\n"
+	both := rules(accepted + rejected)
+	kept := &outbox{}
+	r := Receiver{Rules: both, Users: ann(), Outbox: kept, Now: func() time.Time { return now }}
+	var got []string
+	items := map[string]event.Item{}
+	for _, state := range []string{"accepted", "rejected", "other"} {
+		kept.kept = nil
+		body := message(service(1), state, now.Add(time.Hour), strings.ReplaceAll(deposit, "accepted", state))
+		if err := r.Receive(t.Context(), model, "deposit.updated", body); err != nil || len(kept.kept) != 1 {
+			t.Fatalf("%s: got %v, %d kept", state, err, len(kept.kept))
+		}
+		out := &sent{}
+		m, err := New(Config{From: "a@b.c"}, both, out, ann())
+		if err != nil {
+			t.Fatal(err)
+		}
+		items[state] = event.Item{Event: kept.kept[0], CreatedAt: now}
+		if err := m.Send(t.Context(), items[state]); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, (*out)[0].Subject)
+	}
+	if want := "Accepted, Rejected, Deposit Accepted"; strings.Join(got, ", ") != want {
+		t.Errorf("got %v, want %s", got, want)
+	}
+
+	// Another file at the next start: the entry is another one, or gone.
+	out := &sent{}
+	m, err := New(Config{From: "a@b.c"}, rules(accepted), out, ann())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Send(t.Context(), items["rejected"]); !errors.Is(err, event.ErrPermanent) || len(*out) != 0 {
+		t.Errorf("its entry is gone: got %v and %d mails, want it given up", err, len(*out))
+	}
+
+	two := strings.Replace(referenceFile, "  peatio: { name: peatio.events.model, signer: peatio }\n",
+		"  peatio: { name: peatio.events.model, signer: peatio }\n  evil: { name: peatio.events.model, signer: barong }\n", 1)
+	two = strings.Replace(two, "  - name: Deposit\n", strings.Replace(accepted, "exchange: peatio", "exchange: evil", 1)+"  - name: Deposit\n", 1)
+	if _, err := ParseRules([]byte(two)); err == nil || !strings.Contains(err.Error(), "two signers") {
+		t.Errorf("an event of two signers: got %v, want it refused", err)
+	}
+}
+
 func TestMessageThatComesAgainIsOneMail(t *testing.T) {
 	r, kept := receiver(t, ann())
 	body := message(service(1), "j1", now.Add(time.Hour), deposit)

@@ -92,8 +92,11 @@ var builtIn embed.FS
 // that are missing or broken. Users are asked for what the rules of other services need.
 func New(cfg Config, rules Rules, sender Sender, users Users) (*Mailer, error) {
 	cfg.DefaultLanguage = strings.ToLower(cmp.Or(cfg.DefaultLanguage, "en"))
-	if _, err := mail.ParseAddress(cfg.From); err != nil {
+	switch from, err := mail.ParseAddress(cfg.From); {
+	case err != nil:
 		return nil, fmt.Errorf("sender's address %q: %w", cfg.From, err)
+	case from.Address != cfg.From:
+		return nil, fmt.Errorf("sender's address %q: want %s alone; the name is another setting", cfg.From, from.Address)
 	}
 	if strings.ContainsAny(cfg.FromName, "\r\n") {
 		return nil, errors.New("sender's name has a line break")
@@ -101,6 +104,13 @@ func New(cfg Config, rules Rules, sender Sender, users Users) (*Mailer, error) {
 	m := &Mailer{cfg: cfg, rules: rules, sender: sender, users: users, pages: map[string]page{}, now: cfg.Now}
 	if m.now == nil {
 		m.now = time.Now
+	}
+	if cfg.Templates != "" {
+		root, err := os.OpenRoot(cfg.Templates)
+		if err != nil {
+			return nil, fmt.Errorf("open the folder of templates: %w", err)
+		}
+		_ = root.Close() // nothing was written
 	}
 	var wrong []error
 	all := slices.Clone(rules.rules)
@@ -238,8 +248,11 @@ func (m *Mailer) Write(ctx context.Context, item event.Item) (msg Message, ok bo
 		}
 		return m.fill(item, rule.Rule, lang, data)
 	}
-	rule, ok := m.rules.rule(item.Name)
-	if !ok || !rule.Expression.Matches(item.Object()) {
+	if item.Category() == Category {
+		return msg, false, permanent("mailer.yml has the entry no more that it was kept for")
+	}
+	rule, ok := m.rules.rule(item.Event)
+	if !ok {
 		return msg, false, nil
 	}
 	data := letter{Logo: m.cfg.Logo, Sender: m.cfg.FromName}

@@ -1,7 +1,11 @@
 package notify
 
 import (
+	"crypto/sha256"
 	"embed"
+	"encoding/json"
+	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -16,6 +20,14 @@ import (
 type Rules struct {
 	rules   []Rule
 	foreign []ForeignRule
+	silent  []string
+}
+
+// referenceOnly are the reference's events that this service does not have (AZ-385): a file
+// that serves both may name them.
+var referenceOnly = []string{
+	"model.profile.created", "model.profile.updated", "model.document.created",
+	"model.data_storage.created", "model.data_storage.updated",
 }
 
 // A Rule makes mails of one event.
@@ -68,8 +80,9 @@ func DefaultRules() []byte {
 // ParseRules reads a mailer.yml of the reference: keychain, exchanges and events. Our own events
 // do not come through a broker, so of the keychain only those keys are looked at that sign
 // another service's. Unknown keys, exchanges and operators, templates without a subject or
-// path, and signers without a usable key are errors; all are told at once, each with its line.
-// An event that is there twice is an error too.
+// path, keys of ours that no event has, and signers without a usable key are errors; all are
+// told at once, each with its line. An event may have several entries: the first whose
+// expression holds writes the mail, and one that could never is an error too.
 func ParseRules(data []byte) (Rules, error) {
 	var d strictyaml.Document
 	var r Rules
@@ -189,11 +202,26 @@ func (r *Rules) add(d *strictyaml.Document, n *yaml.Node, in *file) {
 	if rule.Name == "" {
 		rule.Name = rule.Event
 	}
-	if _, twice := r.rule(rule.Event); twice {
-		d.Problem(n.Line, "events: %s is there twice", rule.Event)
+	switch keys := event.Keys(category); {
+	case slices.Contains(keys, key):
+	case slices.Contains(referenceOnly, rule.Event):
+		r.silent = append(r.silent, rule.Event)
+	default:
+		d.Unknown(strictyaml.Field{Key: key, Line: n.Line}, "events of "+x.name, keys)
 		return
 	}
+	for _, earlier := range r.rules {
+		if earlier.Event == rule.Event && earlier.covers(rule) {
+			d.Problem(n.Line, "events: %s is there twice: %q above writes all mails of this entry", rule.Event, earlier.Name)
+			return
+		}
+	}
 	r.rules = append(r.rules, rule)
+}
+
+// covers reports whether no event is left to a later rule of the same event.
+func (r Rule) covers(later Rule) bool {
+	return r.Expression.Operator == "" || reflect.DeepEqual(r.Expression, later.Expression)
 }
 
 func (r *Rules) addForeign(d *strictyaml.Document, line int, in *file, x exchangeEntry, rule ForeignRule) {
@@ -202,7 +230,14 @@ func (r *Rules) addForeign(d *strictyaml.Document, line int, in *file, x exchang
 		rule.Name = rule.Event
 	}
 	_, known := in.keychain[x.signer]
-	_, twice := r.mail(rule.Event)
+	earlier := r.received(rule.Exchange, rule.Key)
+	if len(earlier) > 0 {
+		// Its mails wait under a name that stands for what it says, so that none is ever
+		// written by another entry of the same event.
+		text, _ := json.Marshal(rule.Rule)
+		rule.Event += fmt.Sprintf("#%.4x", sha256.Sum256(text))
+	}
+	twice := slices.ContainsFunc(earlier, func(e ForeignRule) bool { return e.covers(rule.Rule) || e.Event == rule.Event })
 	switch {
 	case rule.Exchange == "":
 		d.Problem(x.line, "exchanges: name is missing")
@@ -213,7 +248,9 @@ func (r *Rules) addForeign(d *strictyaml.Document, line int, in *file, x exchang
 	case !known:
 		d.Problem(x.line, "exchanges: %s: signer %q is not in the keychain", rule.Exchange, x.signer)
 	case twice:
-		d.Problem(line, "events: %s of %s is there twice", rule.Key, rule.Exchange)
+		d.Problem(line, "events: %s of %s is there twice: an entry above writes all mails of this one", rule.Key, rule.Exchange)
+	case len(earlier) > 0 && earlier[0].Signer.Signer() != x.signer:
+		d.Problem(line, "events: %s of %s is there with two signers", rule.Key, rule.Exchange)
 	default:
 		rule.Signer = in.key(d, x.signer)
 		r.foreign = append(r.foreign, rule)
@@ -243,9 +280,17 @@ func readTemplate(d *strictyaml.Document, lang strictyaml.Field) Template {
 	return t
 }
 
-func (r Rules) rule(name string) (Rule, bool) {
+// rule is the first rule of our own event e whose expression holds.
+func (r Rules) rule(e event.Event) (Rule, bool) {
+	var object json.RawMessage
 	for _, rule := range r.rules {
-		if rule.Event == name {
+		if rule.Event != e.Name {
+			continue
+		}
+		if rule.Expression.Operator != "" && object == nil {
+			object = e.Object()
+		}
+		if rule.Expression.Matches(object) {
 			return rule, true
 		}
 	}
@@ -262,21 +307,24 @@ func (r Rules) mail(name string) (ForeignRule, bool) {
 	return ForeignRule{}, false
 }
 
-// received is the rule of what comes from an exchange with a routing key.
-func (r Rules) received(exchange, key string) (ForeignRule, bool) {
+// received are the rules of what comes from an exchange with a routing key; all have one signer.
+func (r Rules) received(exchange, key string) (found []ForeignRule) {
 	for _, rule := range r.foreign {
 		if rule.Exchange == exchange && rule.Key == key {
-			return rule, true
+			found = append(found, rule)
 		}
 	}
-	return ForeignRule{}, false
+	return found
 }
 
 // Foreign are the rules of other services' events, in the file's order.
 func (r Rules) Foreign() []ForeignRule { return slices.Clone(r.foreign) }
 
+// Silent are the events of entries that never write a mail here, as only the reference has them.
+func (r Rules) Silent() []string { return slices.Clone(r.silent) }
+
 // Own are the rules without those of other services' events.
-func (r Rules) Own() Rules { return Rules{rules: r.rules} }
+func (r Rules) Own() Rules { return Rules{rules: r.rules, silent: r.silent} }
 
 // Wants reports whether e becomes a mail. Of other services' events only those are emitted
 // that do.
@@ -284,6 +332,6 @@ func (r Rules) Wants(e event.Event) bool {
 	if _, ok := r.mail(e.Name); ok {
 		return true
 	}
-	rule, ok := r.rule(e.Name)
-	return ok && rule.Expression.Matches(e.Object())
+	_, ok := r.rule(e)
+	return ok
 }

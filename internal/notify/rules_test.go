@@ -11,6 +11,12 @@ import (
 	"barong/internal/event"
 )
 
+func over(op string, parts ...Expression) Expression { return Expression{Operator: op, Parts: parts} }
+
+func is(path string, values ...string) Expression {
+	return Expression{Operator: "in", Path: path, Values: values}
+}
+
 // A file in the reference's own shape, with what we do not receive.
 const referenceFile = `
 keychain:
@@ -58,7 +64,7 @@ func TestParseRulesReadsTheReferencesFile(t *testing.T) {
 		},
 	}, {
 		Name: "Label", Event: "model.label.created",
-		Expression: Expression{"and", []Condition{{"record.key", "phone"}, {"record.user.level", "2"}}},
+		Expression: over("and", is("record.key", "phone"), is("record.user.level", "2")),
 		Templates:  map[string]Template{"en": {"Phone verified", "label"}},
 	}}
 	if d := cmp.Diff(want, got.rules); d != "" {
@@ -87,19 +93,30 @@ func TestParseRulesTellsEveryProblemWithItsLine(t *testing.T) {
 		"an unknown key at the top":  {"event: []", []string{`line 1: the file: unknown key "event"; did you mean "events"?`}},
 		"an unknown exchange":        {"events:\n- { key: a.b, exchange: x, templates: { en: { subject: S, template_path: p } } }", []string{`line 2: events: a.b: exchange "x" is not among exchanges`}},
 		"an event without a key":     {exchanges + "events:\n- { exchange: s, templates: { en: { subject: S, template_path: p } } }", []string{"line 3: events: key is missing"}},
-		"an event without templates": {exchanges + "events:\n- { key: a.b, exchange: s }", []string{"line 3: events: a.b: it has no templates"}},
-		"a subject and a path missing": {exchanges + "events:\n- { key: a.b, exchange: s, templates: { en: { template_path: p }, ru: { subject: S } } }",
+		"an event without templates": {exchanges + "events:\n- { key: session.create, exchange: s }", []string{"line 3: events: session.create: it has no templates"}},
+		"a subject and a path missing": {exchanges + "events:\n- { key: session.create, exchange: s, templates: { en: { template_path: p }, ru: { subject: S } } }",
 			[]string{"templates: en: subject is missing", "templates: ru: template_path is missing"}},
-		"a path that leaves the folder": {exchanges + "events:\n- { key: a.b, exchange: s, templates: { en: { subject: S, template_path: ../secret } } }",
+		"a path that leaves the folder": {exchanges + "events:\n- { key: session.create, exchange: s, templates: { en: { subject: S, template_path: ../secret } } }",
 			[]string{"templates: en: template_path must be a plain file name"}},
-		"a subject that adds a header": {exchanges + "events:\n- { key: a.b, exchange: s, templates: { en: { subject: \"S\\nBcc: x@y\", template_path: p } } }",
+		"a subject that adds a header": {exchanges + "events:\n- { key: session.create, exchange: s, templates: { en: { subject: \"S\\nBcc: x@y\", template_path: p } } }",
 			[]string{"templates: en: subject has a line break"}},
-		"an unknown operator": {exchanges + "events:\n- { key: a.b, exchange: s, expression: { nand: { a: b } }, templates: { en: { subject: S, template_path: p } } }",
+		"an unknown operator": {exchanges + "events:\n- { key: session.create, exchange: s, expression: { nand: { a: b } }, templates: { en: { subject: S, template_path: p } } }",
 			[]string{`expression: unknown key "nand"; did you mean "and"?`}},
-		"two operators": {exchanges + "events:\n- { key: a.b, exchange: s, expression: { and: { a: b }, or: { a: b } }, templates: { en: { subject: S, template_path: p } } }",
-			[]string{"expression: give one of and, or, not"}},
-		"an event that is there twice": {exchanges + "events:\n- { key: a.b, exchange: s, templates: { en: { subject: S, template_path: p } } }\n- { key: a.b, exchange: s, templates: { en: { subject: S, template_path: p } } }",
-			[]string{"line 4: events: system.a.b is there twice"}},
+		"a path that leads nowhere": {exchanges + "events:\n- { key: session.create, exchange: s, expression: { and: { recrd.key: b } }, templates: { en: { subject: S, template_path: p } } }",
+			[]string{`line 3: expression: path "recrd.key" leads nowhere`}},
+		"a list of no values": {exchanges + "events:\n- { key: session.create, exchange: s, expression: { and: { record.key: [] } }, templates: { en: { subject: S, template_path: p } } }",
+			[]string{"expression: record.key has no values"}},
+		"operators that are their own part": {exchanges + "events:\n- { key: session.create, exchange: s, expression: { and: &x [ { or: *x } ] }, templates: { en: { subject: S, template_path: p } } }",
+			[]string{"more than 32 operators in one another"}},
+		"parts that double at each step": {exchanges + "x: { a: &a [ record.key == '1' ], b: &b [ { or: *a }, { or: *a } ] }\n" +
+			"events:\n- { key: session.create, exchange: s, expression: { and: " + strings.Repeat("[ { or: *b }, { or: ", 28) + "*b" + strings.Repeat(" } ]", 28) + " }, templates: { en: { subject: S, template_path: p } } }",
+			[]string{`unknown key "x"`}},
+		"a key that no event has": {exchanges + "events:\n- { key: user.email.confirmtion.token, exchange: s, templates: { en: { subject: S, template_path: p } } }",
+			[]string{`line 3: events of barong.events.system: unknown key "user.email.confirmtion.token"; did you mean "user.email.confirmation.token"?`}},
+		"an exchange that we do not have": {"exchanges: { s: { name: barong.events.kyc } }\nevents:\n- { key: verification.called, exchange: s, templates: { en: { subject: S, template_path: p } } }",
+			[]string{`line 3: events of barong.events.kyc: unknown key "verification.called"`}},
+		"an event that is there twice": {exchanges + "events:\n- { key: session.create, exchange: s, templates: { en: { subject: S, template_path: p } } }\n- { key: session.create, exchange: s, templates: { en: { subject: S, template_path: p } } }",
+			[]string{`line 4: events: system.session.create is there twice: "system.session.create" above writes all mails`}},
 		"a signer that is not named": {"exchanges: { p: { name: peatio.events.model } }\nevents:\n- { key: a.b, exchange: p, templates: { en: { subject: S, template_path: p } } }",
 			[]string{"line 1: exchanges: peatio.events.model: signer is missing"}},
 		"a signer without a key": {"exchanges: { p: { name: peatio.events.model, signer: peatio } }\nevents:\n- { key: a.b, exchange: p, templates: { en: { subject: S, template_path: p } } }",
@@ -136,28 +153,28 @@ func TestExpression(t *testing.T) {
 		want bool
 	}{
 		"none: sent":                                   {Expression{}, true},
-		"a nested value is found":                      {Expression{"and", []Condition{{"record.user.level", "2"}}}, true},
-		"a truth value is found":                       {Expression{"and", []Condition{{"record.user.otp", "true"}}}, true},
-		"an unknown path has no value":                 {Expression{"and", []Condition{{"record.user.none", ""}}}, false},
-		"a path through a value has none":              {Expression{"and", []Condition{{"record.key.phone", "phone"}}}, false},
-		"null has no value":                            {Expression{"and", []Condition{{"record.user.username", ""}}}, false},
-		"an object has no value":                       {Expression{"or", []Condition{{"record.user", "map"}}}, false},
-		"and: all match, sent":                         {Expression{"and", []Condition{{"record.key", "phone"}, {"record.value", "verified"}}}, true},
-		"and: one mismatch, skipped":                   {Expression{"and", []Condition{{"record.key", "phone"}, {"record.value", "rejected"}}}, false},
-		"or: one match, sent":                          {Expression{"or", []Condition{{"record.key", "phone"}, {"record.value", "rejected"}}}, true},
-		"or: no match, skipped":                        {Expression{"or", []Condition{{"record.key", "email"}, {"record.value", "rejected"}}}, false},
-		"not: a single matching value, skipped":        {Expression{"not", []Condition{{"record.key", "phone"}}}, false},
-		"not: a single mismatch, sent":                 {Expression{"not", []Condition{{"record.key", "email"}}}, true},
-		"not: two matching values, skipped":            {Expression{"not", []Condition{{"record.key", "phone"}, {"record.value", "verified"}}}, false},
-		"not: one of two mismatching, sent":            {Expression{"not", []Condition{{"record.key", "phone"}, {"record.value", "x"}}}, true},
-		"values are compared whole and by letter case": {Expression{"and", []Condition{{"record.key", "Phone"}}}, false},
+		"a nested value is found":                      {over("and", is("record.user.level", "2")), true},
+		"a truth value is found":                       {over("and", is("record.user.otp", "true")), true},
+		"an unknown path has no value":                 {over("and", is("record.user.none", "")), false},
+		"a path through a value has none":              {over("and", is("record.key.phone", "phone")), false},
+		"null has no value":                            {over("and", is("record.user.username", "")), false},
+		"an object has no value":                       {over("or", is("record.user", "map")), false},
+		"and: all match, sent":                         {over("and", is("record.key", "phone"), is("record.value", "verified")), true},
+		"and: one mismatch, skipped":                   {over("and", is("record.key", "phone"), is("record.value", "rejected")), false},
+		"or: one match, sent":                          {over("or", is("record.key", "phone"), is("record.value", "rejected")), true},
+		"or: no match, skipped":                        {over("or", is("record.key", "email"), is("record.value", "rejected")), false},
+		"not: a single matching value, skipped":        {over("not", is("record.key", "phone")), false},
+		"not: a single mismatch, sent":                 {over("not", is("record.key", "email")), true},
+		"not: two matching values, skipped":            {over("not", is("record.key", "phone"), is("record.value", "verified")), false},
+		"not: one of two mismatching, sent":            {over("not", is("record.key", "phone"), is("record.value", "x")), true},
+		"values are compared whole and by letter case": {over("and", is("record.key", "Phone")), false},
 	}
 	for name, tt := range tests {
 		if got := tt.e.Matches(object); got != tt.want {
 			t.Errorf("%s: got %v, want %v", name, got, tt.want)
 		}
 	}
-	if (Expression{Operator: "not", Fields: []Condition{{"a", "b"}}}).Matches(json.RawMessage(`[1]`)) {
+	if over("not", is("record.a", "b")).Matches(json.RawMessage(`[1]`)) {
 		t.Error("what cannot be read met an expression")
 	}
 }

@@ -11,12 +11,14 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
 )
 
 // A Document is one file being read. Its zero value is ready; it is for one goroutine.
 type Document struct {
+	source   []byte
 	problems []error
 }
 
@@ -39,6 +41,7 @@ func (d *Document) Parse(data []byte) *yaml.Node {
 			"write the value itself, or render the file first")
 		return nil
 	}
+	d.source = data
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	var n yaml.Node
 	if err := dec.Decode(&n); err != nil {
@@ -96,6 +99,37 @@ func resolve(n *yaml.Node) *yaml.Node {
 
 func empty(n *yaml.Node) bool {
 	return n.Kind == 0 || n.Kind == yaml.ScalarNode && n.Tag == "!!null"
+}
+
+// Place is the line and column, from one and in characters, at which a byte of a scalar's value
+// stands in the file. It is found by the letters before it, whatever the scalar's style: blanks
+// may be folded, and quotes and backslashes be doubled.
+func (d *Document) Place(n *yaml.Node, offset int) (line, column int) {
+	at := 0
+	for range n.Line - 1 {
+		at += bytes.IndexByte(d.source[at:], '\n') + 1
+	}
+	for range n.Column - 1 {
+		_, size := utf8.DecodeRune(d.source[at:])
+		at += size
+	}
+	place := at
+	for _, c := range []byte(n.Value[:min(offset+1, len(n.Value))]) {
+		if c == ' ' || c == '\n' || c == '\t' {
+			continue
+		}
+		i := bytes.IndexByte(d.source[at:], c)
+		if i < 0 {
+			break // an escape stands for it
+		}
+		place, at = at+i, at+i+1
+	}
+	if offset >= len(n.Value) {
+		place = at
+	}
+	before := d.source[:place]
+	begin := bytes.LastIndexByte(before, '\n') + 1
+	return bytes.Count(before, []byte{'\n'}) + 1, utf8.RuneCount(before[begin:]) + 1
 }
 
 // A Field is one entry of a mapping. Key is as it stands in the file.

@@ -139,7 +139,7 @@ func message() notify.Message {
 
 func TestAMailArrivesWhole(t *testing.T) {
 	r := &receiver{}
-	s, err := smtp.New(smtp.Config{Host: "127.0.0.1", Port: serve(t, r, nil, false)}, func() time.Time {
+	s, err := smtp.New(smtp.Config{Helo: "exchange.example", Host: "127.0.0.1", Port: serve(t, r, nil, false)}, func() time.Time {
 		return time.Date(2026, 11, 21, 9, 8, 7, 0, time.UTC)
 	})
 	if err != nil {
@@ -191,6 +191,9 @@ func TestTLSPolicies(t *testing.T) {
 		"opportunistic, not offered":             {smtp.TLSOpportunistic, "", nil, false, true, false},
 		"none, offered":                          {smtp.TLSNone, "", certs, false, true, false},
 		"auto to loopback, offered":              {smtp.TLSAuto, certs.CA, certs, false, true, true},
+		"auto to loopback, self-made":            {smtp.TLSAuto, "", certs, false, true, true},
+		"opportunistic to loopback, self-made":   {smtp.TLSOpportunistic, "", certs, false, true, true},
+		"required to loopback, self-made":        {smtp.TLSRequired, "", certs, false, false, false},
 		"auto to loopback, not offered":          {"", "", nil, false, true, false},
 		"opportunistic, a certificate of others": {smtp.TLSOpportunistic, other.CA, certs, false, false, false},
 	}
@@ -198,7 +201,7 @@ func TestTLSPolicies(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := &receiver{}
 			s, err := smtp.New(smtp.Config{
-				Host: "127.0.0.1", Port: serve(t, r, tt.certs, tt.implicit), TLS: tt.policy, CAFile: tt.ca,
+				Helo: "exchange.example", Host: "127.0.0.1", Port: serve(t, r, tt.certs, tt.implicit), TLS: tt.policy, CAFile: tt.ca,
 			}, nil)
 			if err != nil {
 				t.Fatal(err)
@@ -222,10 +225,10 @@ func TestConfigIsRefusedEarly(t *testing.T) {
 		c    smtp.Config
 		want string
 	}{
-		"a password in clear to another machine":     {smtp.Config{Host: "mail.example", User: "u", Password: "hunter2", TLS: smtp.TLSNone}, "needs TLS"},
-		"a password with TLS that may be taken away": {smtp.Config{Host: "mail.example", User: "u", Password: "hunter2", TLS: smtp.TLSOpportunistic}, "needs TLS"},
-		"an unknown policy":                          {smtp.Config{TLS: "maybe"}, `"maybe"`},
-		"a file of authorities that is not there":    {smtp.Config{CAFile: "none.pem"}, "none.pem"},
+		"a password in clear to another machine":     {smtp.Config{Helo: "exchange.example", Host: "mail.example", User: "u", Password: "hunter2", TLS: smtp.TLSNone}, "needs TLS"},
+		"a password with TLS that may be taken away": {smtp.Config{Helo: "exchange.example", Host: "mail.example", User: "u", Password: "hunter2", TLS: smtp.TLSOpportunistic}, "needs TLS"},
+		"an unknown policy":                          {smtp.Config{Helo: "exchange.example", TLS: "maybe"}, `"maybe"`},
+		"a file of authorities that is not there":    {smtp.Config{Helo: "exchange.example", CAFile: "none.pem"}, "none.pem"},
 	}
 	for name, tt := range tests {
 		_, err := smtp.New(tt.c, nil)
@@ -236,7 +239,7 @@ func TestConfigIsRefusedEarly(t *testing.T) {
 			t.Errorf("%s: the password is in the error", name)
 		}
 	}
-	if _, err := smtp.New(smtp.Config{Host: "mail.example", User: "u", Password: "p"}, nil); err != nil {
+	if _, err := smtp.New(smtp.Config{Helo: "exchange.example", Host: "mail.example", User: "u", Password: "p"}, nil); err != nil {
 		t.Errorf("auto with a password: got %v, want it required and accepted", err)
 	}
 }
@@ -247,7 +250,7 @@ func TestSignsInWithItsPassword(t *testing.T) {
 	port := serve(t, r, certs, false)
 	for password, sent := range map[string]bool{"right": true, "wrong": false} {
 		s, err := smtp.New(smtp.Config{
-			Host: "127.0.0.1", Port: port, User: "barong", Password: password, TLS: smtp.TLSRequired, CAFile: certs.CA,
+			Helo: "exchange.example", Host: "127.0.0.1", Port: port, User: "barong", Password: password, TLS: smtp.TLSRequired, CAFile: certs.CA,
 		}, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -277,7 +280,7 @@ func TestRefusalsAreToldApartAndNameNobody(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			r := &receiver{refuse: tt.refuse}
-			s, err := smtp.New(smtp.Config{Host: "127.0.0.1", Port: serve(t, r, nil, false)}, nil)
+			s, err := smtp.New(smtp.Config{Helo: "exchange.example", Host: "127.0.0.1", Port: serve(t, r, nil, false)}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -299,7 +302,7 @@ func TestAServerThatIsGoneOrHangsIsAnOutage(t *testing.T) {
 	}
 	port := l.Addr().(*net.TCPAddr).Port
 	l.Close()
-	s, err := smtp.New(smtp.Config{Host: "127.0.0.1", Port: port}, nil)
+	s, err := smtp.New(smtp.Config{Helo: "exchange.example", Host: "127.0.0.1", Port: port}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -309,7 +312,7 @@ func TestAServerThatIsGoneOrHangsIsAnOutage(t *testing.T) {
 
 	r := &receiver{hang: make(chan struct{})}
 	port = serve(t, r, nil, false)
-	if s, err = smtp.New(smtp.Config{Host: "127.0.0.1", Port: port, Timeout: 300 * time.Millisecond}, nil); err != nil {
+	if s, err = smtp.New(smtp.Config{Helo: "exchange.example", Host: "127.0.0.1", Port: port, Timeout: 300 * time.Millisecond}, nil); err != nil {
 		t.Fatal(err)
 	}
 	start := time.Now()

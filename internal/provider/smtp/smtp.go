@@ -7,12 +7,16 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/wneessen/go-mail"
+	gosmtp "github.com/wneessen/go-mail/smtp"
 
 	"barong/internal/event"
 	"barong/internal/notify"
@@ -24,7 +28,9 @@ const (
 	// elsewhere.
 	TLSAuto = "auto"
 	// TLSImplicit begins with TLS (RFC 8314); TLSRequired and TLSOpportunistic say STARTTLS
-	// (RFC 3207), the latter only where the server offers it.
+	// (RFC 3207), the latter only where the server offers it. To loopback TLSOpportunistic
+	// neither believes nor needs a certificate, unless CAFile names who signs it, and goes on
+	// in clear when no TLS can be agreed on: nobody is between.
 	TLSImplicit      = "implicit"
 	TLSRequired      = "starttls"
 	TLSOpportunistic = "opportunistic"
@@ -41,6 +47,9 @@ type Config struct {
 	TLS string
 	// CAFile holds PEM certificates of authorities to trust instead of the system's.
 	CAFile string
+	// Helo is our name in EHLO (RFC 5321 §4.1.1.1): see FullyQualified. Without one nothing is
+	// sent, as the machine's own name means nothing to a server.
+	Helo string
 	// Timeout bounds one mail: 15 s.
 	Timeout time.Duration
 }
@@ -56,6 +65,7 @@ func (c Config) GoString() string { return c.String() }
 type Server struct {
 	cfg     Config
 	options []mail.Option
+	clear   bool // TLS that fails is gone without
 	now     func() time.Time
 }
 
@@ -71,8 +81,17 @@ func New(c Config, now func() time.Time) (*Server, error) {
 	if now == nil {
 		now = time.Now
 	}
-	s := &Server{cfg: c, now: now, options: []mail.Option{mail.WithPort(c.Port), mail.WithTimeout(c.Timeout)}}
+	if !FullyQualified(c.Helo) {
+		return nil, fmt.Errorf("the name for EHLO is %q: want a host name with a dot, or an address in brackets", c.Helo)
+	}
+	s := &Server{cfg: c, now: now, options: []mail.Option{
+		mail.WithPort(c.Port), mail.WithTimeout(c.Timeout), mail.WithHELO(c.Helo),
+	}}
 	conf := &tls.Config{ServerName: c.Host, MinVersion: tls.VersionTLS12}
+	if s.clear = c.TLS == TLSOpportunistic && loopback(c.Host) && c.CAFile == ""; s.clear {
+		conf.InsecureSkipVerify = true
+		s.options = append(s.options, mail.WithDialContextFunc(dialLoopback))
+	}
 	if c.CAFile != "" {
 		pem, err := os.ReadFile(c.CAFile)
 		if err != nil {
@@ -127,37 +146,71 @@ func loopback(host string) bool {
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
-func (s *Server) client() (*mail.Client, error) {
-	c, err := mail.NewClient(s.cfg.Host, s.options...)
+// dialLoopback connects to this machine and nowhere else, whatever localhost resolves to.
+func dialLoopback(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	if to, ok := conn.RemoteAddr().(*net.TCPAddr); !ok || !to.IP.IsLoopback() {
+		return nil, errors.Join(fmt.Errorf("%s is not on this machine", address), conn.Close())
+	}
+	return conn, nil
+}
+
+// FullyQualified reports whether a name is one that servers take in EHLO: a host name of two
+// labels or more in ASCII (RFC 1123 §2.1), or an address literal (RFC 5321 §4.1.3) such as
+// [192.0.2.1] or [IPv6:2001:db8::1].
+func FullyQualified(name string) bool {
+	if literal, ok := strings.CutPrefix(name, "["); ok {
+		literal, closed := strings.CutSuffix(literal, "]")
+		v6, tagged := strings.CutPrefix(literal, "IPv6:")
+		ip, err := netip.ParseAddr(v6)
+		return closed && err == nil && ip.Zone() == "" && ip.Is6() == tagged
+	}
+	labels := strings.Split(name, ".")
+	for _, l := range labels {
+		if l == "" || len(l) > 63 || l[0] == '-' || l[len(l)-1] == '-' || strings.ContainsFunc(l, notOfHosts) {
+			return false
+		}
+	}
+	// A last label of digits alone is that of an address.
+	return len(labels) > 1 && len(name) <= 253 && strings.Trim(labels[len(labels)-1], "0123456789") != ""
+}
+
+func notOfHosts(c rune) bool {
+	return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-'
+}
+
+func (s *Server) client(more ...mail.Option) (*mail.Client, error) {
+	c, err := mail.NewClient(s.cfg.Host, append(slices.Clip(s.options), more...)...)
 	if err != nil {
 		return nil, fmt.Errorf("smtp: %w", err)
 	}
 	return c, nil
 }
 
-// Send implements notify.Sender. What the server refuses for good is event.ErrPermanent; a
-// server that cannot be reached, or refuses us, is event.ErrUnavailable. A repetition after a
-// lost answer has the same Message-ID.
+// Send implements notify.Sender. Only what the server says of the reader is
+// event.ErrPermanent; a server that cannot be reached, or takes nothing of us, is
+// event.ErrUnavailable. A repetition after a lost answer has the same Message-ID.
 func (s *Server) Send(ctx context.Context, m notify.Message) error {
 	msg, err := encode(m, s.now(), mail.EncodingQP)
 	if err != nil {
 		return fmt.Errorf("%w: %w", event.ErrPermanent, err)
 	}
-	client, err := s.client()
-	if err != nil {
-		return err
-	}
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
-	conn, err := client.DialToSMTPClientWithContext(ctx)
+	client, conn, err := s.connect(ctx)
 	if err != nil {
 		return fmt.Errorf("%w: connect to %v: %w", event.ErrUnavailable, s.cfg, err)
 	}
 	sent := make(chan error, 1)
 	go func() {
 		err := client.SendWithSMTPClient(conn, msg)
-		// The mail was taken or not by now; a server that hangs up rudely changes nothing.
-		_ = client.CloseWithSMTPClient(conn)
+		if msg.IsDelivered() { // what the server says after it took the mail changes nothing
+			err = nil
+		}
+		_ = client.CloseWithSMTPClient(conn) // nor does it when it hangs up rudely
 		sent <- err
 	}()
 	select {
@@ -169,6 +222,27 @@ func (s *Server) Send(ctx context.Context, m notify.Message) error {
 	}
 }
 
+// connect greets the server, by TLS as the policy says.
+func (s *Server) connect(ctx context.Context) (*mail.Client, *gosmtp.Client, error) {
+	client, err := s.client()
+	if err != nil {
+		return nil, nil, err
+	}
+	conn, err := client.DialToSMTPClientWithContext(ctx)
+	if _, unreached := errors.AsType[*net.OpError](err); err == nil || unreached || !s.clear || ctx.Err() != nil {
+		return client, conn, err
+	}
+	plain, failed := s.client(mail.WithTLSPolicy(mail.NoTLS))
+	if failed != nil {
+		return nil, nil, failed
+	}
+	conn, failed = plain.DialToSMTPClientWithContext(ctx)
+	if failed != nil {
+		return nil, nil, errors.Join(err, failed)
+	}
+	return plain, conn, nil
+}
+
 // refusal says what became of a mail without naming its reader, as the library's text does.
 func refusal(err error) error {
 	if err == nil {
@@ -178,13 +252,52 @@ func refusal(err error) error {
 	if !ok {
 		return fmt.Errorf("%w: the connection broke", event.ErrUnavailable)
 	}
-	what := strings.TrimSpace(fmt.Sprintf("%v %s", bad.Reason, bad.EnhancedStatusCode()))
-	switch code := bad.ErrorCode(); {
-	case code >= 500 && (bad.Reason == mail.ErrSMTPRcptTo || bad.Reason == mail.ErrSMTPData ||
-		bad.Reason == mail.ErrSMTPDataClose):
-		return fmt.Errorf("%w: the server answered %d: %s", event.ErrPermanent, code, what)
+	code := bad.ErrorCode()
+	// The text is the reason, a colon, and a textproto.Error: the code and the quoted answer.
+	_, answer, _ := strings.Cut(bad.Error(), fmt.Sprintf("%v: %d \"", bad.Reason, code))
+	enhanced := enhancedCode(answer)
+	said := strings.TrimSpace(fmt.Sprintf("%d %s", code, enhanced)) + " at " + bad.Reason.String()
+	switch {
+	case final(bad.Reason, code, enhanced):
+		return fmt.Errorf("%w: the server refuses the reader: %s", event.ErrPermanent, said)
+	case code >= 500:
+		return fmt.Errorf("the server refuses us, or says nothing about the reader: %s; "+
+			"look at smtp_helo, sender_email and what it relays", said)
 	case code >= 400:
-		return fmt.Errorf("the server answered %d: %s", code, what)
+		return fmt.Errorf("the server wants it later: %s", said)
 	}
-	return fmt.Errorf("%w: %s", event.ErrUnavailable, what)
+	return fmt.Errorf("%w: %v", event.ErrUnavailable, bad.Reason)
+}
+
+// final reports whether an answer is about the reader, and for good: an enhanced code
+// (RFC 3463) of the classes address and mailbox, to a command that is about the reader. All
+// others may be about us, our name or our message, which an operator mends, and then the mail
+// is still wanted. So may those without such a code: 550 is said of an unknown mailbox and of
+// a client that may not relay.
+func final(phase mail.SendErrReason, code int, enhanced string) bool {
+	if code < 500 || phase != mail.ErrSMTPRcptTo && phase != mail.ErrSMTPData && phase != mail.ErrSMTPDataClose {
+		return false
+	}
+	switch class, detail, _ := strings.Cut(strings.TrimPrefix(enhanced, "5."), "."); {
+	case !strings.HasPrefix(enhanced, "5."):
+		return false
+	case class == "1":
+		return detail != "7" && detail != "8" // the sender's address
+	default:
+		return class == "2"
+	}
+}
+
+// codes are where servers write an enhanced code: at the start (RFC 2034), some after a #,
+// and some in brackets at the end. A number elsewhere in the text may be an address.
+var codes = regexp.MustCompile(`^#?([245]\.\d{1,3}\.\d{1,3})(?:[\s"\\]|$)|\(#([245]\.\d{1,3}\.\d{1,3})\)`)
+
+// enhancedCode is that of an answer without its three digits, "" when it has none. A quote or
+// a backslash may follow it, as the answer may be quoted.
+func enhancedCode(answer string) string {
+	found := codes.FindStringSubmatch(answer)
+	if found == nil {
+		return ""
+	}
+	return found[1] + found[2]
 }
