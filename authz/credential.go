@@ -88,14 +88,17 @@ func (s *Server) sessionCookie(
 		return credential{}
 	}
 
-	// Another browser, an expired session or another network ends it for good (AZ-97…100,
-	// FX-28, FX-53).
-	if e.UserAgent != r.userAgent || !now.Before(s.sessionEnd(e)) ||
-		!session.SameNetwork(e.IP, r.ip, s.SessionMaskV4, s.SessionMaskV6) {
+	// Another browser or another network ends it for good (AZ-97…100, FX-28).
+	bound := s.bound(e, r)
+	if !bound {
 		if err := s.Sessions.End(ctx, e.ID); err != nil {
 			d.unavailable(fmt.Errorf("end misused session: %w", err))
 			return credential{}
 		}
+	}
+	// One that ran out is over by itself (FX-53) and stays on record, so that its user can sign
+	// out of it.
+	if !bound || !now.Before(s.sessionEnd(e)) {
 		d.deny(unauthorized(reasonClientMismatch))
 		d.clearCookie = s.deletionCookie
 		return credential{}
@@ -154,6 +157,13 @@ func csrfMatches(r *request, e *session.Entry) bool {
 	x := sha256.Sum256(sent[:copy(sent[:], r.csrf)])
 	y := sha256.Sum256(kept[:copy(kept[:], e.CSRFToken)])
 	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
+}
+
+// bound reports whether r comes from the client that opened e: the same browser in the same
+// network.
+func (s *Server) bound(e *session.Entry, r *request) bool {
+	return e.UserAgent == session.Agent(r.userAgent) &&
+		session.SameNetwork(e.IP, r.ip, s.SessionMaskV4, s.SessionMaskV6)
 }
 
 // sessionEnd is when e expires: its sliding end, or its absolute one if that is sooner.

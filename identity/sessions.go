@@ -85,7 +85,7 @@ func (a *API) sessions(g *rest.Group) {
 		Method: http.MethodDelete, Status: http.StatusNoContent,
 		Summary: "Sign out.",
 		Errors: []rest.Failure{
-			rest.On(errNoSession, http.StatusNotFound, "identity.session.not_found"),
+			rest.On(errNoSession, http.StatusNotFound, "identity.session.not_found").SetCookie(a.clearCookie()),
 		},
 	}, sameSite(a, a.signOut))
 }
@@ -104,7 +104,7 @@ func signInFailures() []rest.Failure {
 	}
 }
 
-// errNoSession says that the request came with no session that still stands.
+// errNoSession says that the request came with no session, not even one that is over.
 var errNoSession = errors.New("identity: no session")
 
 func (a *API) signIn(ctx context.Context, who visitor, in signIn) (out welcome, err error) {
@@ -131,6 +131,8 @@ func (a *API) signIn(ctx context.Context, who visitor, in signIn) (out welcome, 
 	return a.open(ctx, who, u)
 }
 
+// signOut ends the session that the request came with. One that ran out, or ended with all
+// others of its user, is over already: a page that signs its visitor out then must not fail.
 func (a *API) signOut(ctx context.Context, who visitor, _ rest.None) (out rest.With[rest.None], err error) {
 	e, err := a.Sessions.Lookup(ctx, who.cookie, a.Now())
 	if errors.Is(err, session.ErrNotFound) {
@@ -145,8 +147,10 @@ func (a *API) signOut(ctx context.Context, who visitor, _ rest.None) (out rest.W
 		return out, errNoSession
 	case err != nil:
 		return out, fmt.Errorf("load user: %w", err)
-	case u.SessionGeneration != e.Generation, !a.Now().Before(e.Expires()):
-		return out, errNoSession
+	}
+	out.SetCookie = a.clearCookie()
+	if u.SessionGeneration != e.Generation {
+		return out, nil
 	}
 	if err := a.Sessions.End(ctx, e.ID); err != nil {
 		return out, err
@@ -159,7 +163,6 @@ func (a *API) signOut(ctx context.Context, who visitor, _ rest.None) (out rest.W
 		a.Log.ErrorContext(ctx, "sign-out not recorded",
 			slog.String("request_id", rest.RequestID(ctx)), slog.Any("error", err))
 	}
-	out.SetCookie = a.clearCookie()
 	return out, nil
 }
 

@@ -379,13 +379,15 @@ func (s sessionStore) DeleteExpired(context.Context, time.Time) (int, error) { r
 // ledger is the truth about ended sessions.
 type ledger struct{ w *World }
 
-func (l ledger) EndSession(_ context.Context, id session.ID, until time.Time) error {
+func (l ledger) EndSession(_ context.Context, until time.Time, ids ...session.ID) error {
 	if err := l.w.check("sessions"); err != nil {
 		return err
 	}
 	l.w.mu.Lock()
 	defer l.w.mu.Unlock()
-	l.w.ended[id] = until
+	for _, id := range ids {
+		l.w.ended[id] = until
+	}
 	return nil
 }
 

@@ -23,6 +23,11 @@ func NewKey(r KeyRecord) *Key {
 	return k
 }
 
+// Bytes implements feed.Sized.
+func (k *Key) Bytes() int {
+	return len(k.Kid) + len(k.Algorithm) + len(k.Secret) + len(k.State) + len(k.HolderUID) + len(k.HolderKind)
+}
+
 // set fills a key nobody else sees yet.
 func (k *Key) set(r KeyRecord) {
 	k.KeyRecord = r

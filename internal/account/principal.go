@@ -63,6 +63,15 @@ type Principal struct {
 	SessionGeneration int64
 }
 
+// Bytes implements feed.Sized.
+func (p *Principal) Bytes() int {
+	n := len(p.UID) + len(p.Email) + len(p.Role) + len(p.State) + len(p.OwnerUID)
+	if p.Username != nil {
+		n += len(*p.Username)
+	}
+	return n
+}
+
 // A KeyRecord is an API key as a decision needs it, its secret opened.
 type KeyRecord struct {
 	Kid       string

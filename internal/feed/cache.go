@@ -14,7 +14,7 @@ import (
 
 // CacheConfig tunes a Cache; zero values mean the defaults.
 type CacheConfig struct {
-	// Size bounds the entries held: 100,000.
+	// Size bounds the entries held: 100,000. It bounds their bytes too, at Share for each.
 	Size int
 	// Loads bounds the loads in flight: 64. A caller that finds them all taken waits.
 	Loads int
@@ -43,6 +43,24 @@ func (c CacheConfig) withDefaults() CacheConfig {
 		c.AbsentSize = 10_000
 	}
 	return c
+}
+
+// Share is how many bytes of a Sized value take one place of a cache; one of more takes more.
+const Share = 256
+
+// Sized is what values implement, by pointer, that keep what clients may make long.
+type Sized interface {
+	// Bytes is how much the value keeps beyond its own size.
+	Bytes() int
+}
+
+// places is how many of CacheConfig.Size a value takes.
+func places(value any) uint32 {
+	s, ok := value.(Sized)
+	if !ok {
+		return 1
+	}
+	return uint32(max(1, (s.Bytes()+Share-1)/Share))
 }
 
 // A Loader fills into with the row of key, or returns an error: the cache's absent error
@@ -103,7 +121,10 @@ func NewCache[K comparable, V any](
 	}
 	return &Cache[K, V]{
 		cfg: cfg, load: load, absent: absent, now: now,
-		held:    otter.Must(&otter.Options[K, *slot[V]]{MaximumSize: cfg.Size}),
+		held: otter.Must(&otter.Options[K, *slot[V]]{
+			MaximumWeight: uint64(cfg.Size),
+			Weigher:       func(_ K, s *slot[V]) uint32 { return places(&s.value) },
+		}),
 		missing: otter.Must(&otter.Options[K, int64]{MaximumSize: cfg.AbsentSize}),
 		slots:   make(chan struct{}, cfg.Loads),
 		calls:   make(map[K]*call[V]),

@@ -256,3 +256,32 @@ func TestCacheHitAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations, want 0", n)
 	}
 }
+
+// page is a value of any length.
+type page struct{ text string }
+
+func (p *page) Bytes() int { return len(p.text) }
+
+// A client that makes its entries long gets fewer of them, not more memory.
+func TestACacheIsBoundedByBytesToo(t *testing.T) {
+	const size = 1000
+	for name, test := range map[string]struct{ each, most int }{
+		"short ones":                 {10, size},
+		"of a share":                 {Share, size},
+		"of two shares":              {Share + 1, size / 2},
+		"of ten shares":              {10 * Share, size / 10},
+		"one that fills it ten-fold": {10 * size * Share, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := NewCache[int, page](CacheConfig{Size: size}, errNone, nil, nil)
+			text := strings.Repeat("x", test.each)
+			for n := range 3 * size {
+				c.Put(n, func(p *page) { p.text = text })
+			}
+			c.held.CleanUp()
+			if got := c.Len(); got > test.most || got < test.most/2 {
+				t.Errorf("%d entries held, want %d", got, test.most)
+			}
+		})
+	}
+}

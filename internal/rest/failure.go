@@ -19,6 +19,7 @@ type Failure struct {
 	text   string
 	bare   bool
 	wait   func(error) time.Duration
+	cookie string
 }
 
 // On answers err (by errors.Is) with a status and its tokens.
@@ -39,6 +40,12 @@ func OnStatus(err error, status int) Failure {
 // After adds Retry-After: wait says how long the client should.
 func (f Failure) After(wait func(error) time.Duration) Failure {
 	f.wait = wait
+	return f
+}
+
+// SetCookie adds a Set-Cookie header with the value.
+func (f Failure) SetCookie(value string) Failure {
+	f.cookie = value
 	return f
 }
 
@@ -105,6 +112,9 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, e *endpoint, err e
 			if f.wait != nil {
 				seconds := max(1, math.Ceil(f.wait(err).Seconds()))
 				w.Header().Set("Retry-After", strconv.FormatFloat(seconds, 'f', 0, 64))
+			}
+			if f.cookie != "" {
+				w.Header().Add("Set-Cookie", f.cookie)
 			}
 			if f.status >= 500 {
 				s.logFailure(r, e, f.status, err)

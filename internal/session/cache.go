@@ -33,12 +33,15 @@ func (e *Entry) Expires() time.Time { return time.UnixMicro(e.expires.Load()).UT
 // set fills an entry nobody else sees yet. Its strings do not alias those of s.
 func (e *Entry) set(s Session) {
 	e.Session = s
-	e.agent = unique.Make(s.UserAgent)
+	e.agent = unique.Make(Agent(s.UserAgent))
 	e.UserAgent = e.agent.Value()
 	both := s.UID + s.CSRFToken // one allocation for the two
 	e.UID, e.CSRFToken = both[:len(s.UID)], both[len(s.UID):]
 	e.expires.Store(s.ExpiresAt.UnixMicro())
 }
+
+// Bytes implements feed.Sized.
+func (e *Entry) Bytes() int { return len(e.UID) + len(e.CSRFToken) + len(e.UserAgent) }
 
 // raise moves the expiry to at unless it is later already.
 func (e *Entry) raise(at int64) {
@@ -52,7 +55,7 @@ func (e *Entry) raise(at int64) {
 
 // stands reports whether a reload that found s may keep e, with its minted token.
 func (e *Entry) stands(s Session) bool {
-	return e.ID == s.ID && e.UID == s.UID && e.IP == s.IP && e.UserAgent == s.UserAgent &&
+	return e.ID == s.ID && e.UID == s.UID && e.IP == s.IP && e.UserAgent == Agent(s.UserAgent) &&
 		e.CSRFToken == s.CSRFToken && e.Generation == s.Generation && e.Epoch == s.Epoch &&
 		e.CreatedAt.Equal(s.CreatedAt)
 }

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// MaxListed is how many sessions of a user a list holds, the newest. Those beyond it are
-// valid all the same, and end with the user's generation like any other.
+// MaxListed is how many sessions of a user a list holds, the newest: more than MaxSessions
+// only where they were opened before there was that bound.
 const MaxListed = 1000
 
 // Handle names a session to its user: 128 bits in 22 characters of base64url, made one way

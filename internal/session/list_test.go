@@ -1,10 +1,15 @@
 package session_test
 
 import (
+	"context"
 	"errors"
 	"net/netip"
 	"slices"
+	"strconv"
+	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"barong/internal/feed"
@@ -206,4 +211,207 @@ func TestListSaysOutages(t *testing.T) {
 			t.Errorf("%s: got %v, want the outage", name, err)
 		}
 	}
+}
+
+// D8: the newest MaxSessions of a user live, however they were opened and wherever.
+func TestOneSessionTooManyEndsTheOldest(t *testing.T) {
+	m := newMemory()
+	at := time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC)
+	clock := func() time.Time { return at }
+	replicas := []*session.Manager{
+		session.NewManager(session.Config{}, m, m, clock, nil), session.NewManager(session.Config{}, m, m, clock, nil),
+	}
+	tell := func() { // the feed
+		for _, id := range m.ended {
+			for _, mgr := range replicas {
+				mgr.Apply(sessionChange(id))
+			}
+		}
+	}
+	var cookies []string
+	open := func(n int, uid string) {
+		t.Helper()
+		at = at.Add(time.Second)
+		o := signIn
+		o.UID = uid
+		cookie, _, err := replicas[n%2].Open(t.Context(), o, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if uid == signIn.UID {
+			cookies = append(cookies, cookie)
+		}
+	}
+	open(0, "somebody else")
+	const more = 7
+	for n := range session.MaxSessions + more {
+		open(n, signIn.UID)
+	}
+	tell()
+	if len(m.ended) != more {
+		t.Errorf("%d sessions ended, want %d", len(m.ended), more)
+	}
+	for n, cookie := range cookies {
+		for _, mgr := range append(replicas, session.NewManager(session.Config{}, m, m, clock, nil)) {
+			_, err := mgr.Lookup(t.Context(), cookie, at)
+			if want := n >= more; (err == nil) != want || err != nil && !errors.Is(err, session.ErrNotFound) {
+				t.Errorf("session %d: %v; want it to stand: %v", n, err, want)
+			}
+		}
+	}
+	if len(m.rows) != session.MaxSessions+1 {
+		t.Errorf("%d sessions stored, want %d and one of somebody else", len(m.rows), session.MaxSessions)
+	}
+	live, err := replicas[0].List(t.Context(), signIn.UID, signIn.Generation, nil, at)
+	if err != nil || len(live) != session.MaxSessions {
+		t.Errorf("%d listed (%v), want %d", len(live), err, session.MaxSessions)
+	}
+}
+
+// A session that is over makes room before one that stands, however old that is.
+func TestWhatIsOverMakesRoomFirst(t *testing.T) {
+	m := newMemory()
+	at := time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC)
+	mgr := session.NewManager(session.Config{}, m, m, func() time.Time { return at }, nil)
+	open := func(generation int64) string {
+		t.Helper()
+		at = at.Add(time.Second)
+		o := signIn
+		o.Generation = generation
+		cookie, _, err := mgr.Open(t.Context(), o, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cookie
+	}
+	first := open(4)
+	for range 20 { // of a generation that has ended
+		open(3)
+	}
+	for range session.MaxSessions - 21 { // these run out; the first is in use, unknown to the store
+		open(4)
+	}
+	for range 3 {
+		at = at.Add(20 * time.Minute)
+		e, err := mgr.Lookup(t.Context(), first, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mgr.Slide(e, at)
+	}
+	for range session.MaxSessions - 1 {
+		open(4)
+		if _, err := mgr.Lookup(t.Context(), first, at); err != nil {
+			t.Fatalf("the first, which is in use: %v", err)
+		}
+	}
+	open(4)
+	if _, err := mgr.Lookup(t.Context(), first, at); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("the oldest of 51 that stand: %v, want ErrNotFound", err)
+	}
+}
+
+func TestSessionsOpenedAtOnceAreNoMoreThanThat(t *testing.T) {
+	m := newMemory()
+	replicas := []*session.Manager{manager(m), manager(m)}
+	cookies := make([]string, 2*session.MaxSessions)
+	var wg sync.WaitGroup
+	for n := range cookies {
+		wg.Go(func() {
+			var err error
+			if cookies[n], _, err = replicas[n%2].Open(t.Context(), signIn, time.Now()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	cold, stand := manager(m), 0
+	for _, cookie := range cookies {
+		if _, err := cold.Lookup(t.Context(), cookie, time.Now()); err == nil {
+			stand++
+		}
+	}
+	if stand > session.MaxSessions || stand == 0 {
+		t.Errorf("%d stand, want at most %d", stand, session.MaxSessions)
+	}
+}
+
+// The bound is about memory: without a list nobody is kept out.
+func TestWithoutAListSessionsAreOpened(t *testing.T) {
+	m := newMemory()
+	mgr := session.NewManager(session.Config{}, unlisted{m}, m, nil, nil)
+	for range session.MaxSessions + 1 {
+		open(t, mgr)
+	}
+	if len(m.ended) != 0 {
+		t.Errorf("%d ended, want none", len(m.ended))
+	}
+}
+
+type unlisted struct{ *memory }
+
+func (unlisted) SessionsOf(context.Context, string, time.Time) ([]session.Session, error) {
+	return nil, errDown
+}
+
+// When the end of the oldest cannot be recorded, nobody gets one session more.
+func TestWithoutRoomNothingIsOpened(t *testing.T) {
+	m := newMemory()
+	mgr := session.NewManager(session.Config{}, m, deaf{m}, nil, nil)
+	for range session.MaxSessions {
+		open(t, mgr)
+	}
+	if cookie, _, err := mgr.Open(t.Context(), signIn, time.Now()); !errors.Is(err, errDown) || cookie != "" {
+		t.Errorf("got %q, %v; want the outage", cookie, err)
+	}
+}
+
+type deaf struct{ *memory }
+
+func (deaf) EndSession(context.Context, time.Time, ...session.ID) error { return errDown }
+
+// D8: no more of a user agent is kept than counts.
+func TestAUserAgentIsCut(t *testing.T) {
+	m := newMemory()
+	o := signIn
+	o.UserAgent = strings.Repeat("x", 120_000)
+	_, s, err := manager(m).Open(t.Context(), o, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := strings.Repeat("x", 512)
+	if s.UserAgent != want || m.rows[s.ID].UserAgent != want {
+		t.Errorf("kept %d bytes, stored %d, want 512", len(s.UserAgent), len(m.rows[s.ID].UserAgent))
+	}
+	s.UserAgent = o.UserAgent // a store of before
+	if got := session.NewEntry(s).UserAgent; got != want {
+		t.Errorf("an entry of %d bytes, want 512", len(got))
+	}
+	if got := session.Agent(want[1:]); got != want[1:] {
+		t.Errorf("511 bytes became %d", len(got))
+	}
+}
+
+func TestExpiredSessionsLeaveTheMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := manager(newMemory())
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		go m.Run(ctx)
+		for n := range 100 {
+			o := signIn
+			o.UID += strconv.Itoa(n)
+			if _, _, err := m.Open(t.Context(), o, time.Now()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(29 * time.Minute)
+		if got := m.Len(); got != 100 {
+			t.Errorf("%d held before they ran out, want 100", got)
+		}
+		time.Sleep(3 * time.Minute)
+		if got := m.Len(); got != 0 {
+			t.Errorf("%d held after it, want none", got)
+		}
+	})
 }

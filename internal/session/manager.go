@@ -1,12 +1,15 @@
 package session
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -45,9 +48,8 @@ func (c Config) withDefaults() Config {
 }
 
 const (
-	// afterlife is how long an expired session is still found, so that its user reads
-	// that it ran out and not that it never was (AZ-99).
-	afterlife = time.Hour
+	// clocks is by how much those of replicas may differ.
+	clocks = time.Minute
 	// sweepEvery is the pause between two sweeps of what has run out.
 	sweepEvery = time.Minute
 )
@@ -148,7 +150,7 @@ func (m *Manager) load(ctx context.Context, id ID, old, into *Entry) (keep bool,
 	if m.ended.has(id) {
 		return false, ErrNotFound
 	}
-	s, err := m.store.Session(ctx, id, m.now().Add(-afterlife))
+	s, err := m.store.Session(ctx, id, m.now().Add(-Afterlife))
 	if err != nil {
 		return false, fmt.Errorf("load session: %w", err)
 	}
@@ -176,14 +178,15 @@ type Opening struct {
 	Replaces string
 }
 
-// Open starts a session under a new random id and returns its cookie value.
+// Open starts a session under a new random id and returns its cookie value. The user's
+// sessions beyond MaxSessions have ended by then.
 func (m *Manager) Open(ctx context.Context, o Opening, now time.Time) (cookie string, s Session, err error) {
 	if err := m.sync(ctx); err != nil {
 		return "", Session{}, err
 	}
 	now = now.UTC().Truncate(time.Microsecond)
 	s = Session{
-		UID: o.UID, IP: o.IP.Unmap(), UserAgent: o.UserAgent, CSRFToken: secret.Hex(10),
+		UID: o.UID, IP: o.IP.Unmap(), UserAgent: Agent(o.UserAgent), CSRFToken: secret.Hex(10),
 		Generation: o.Generation, Epoch: m.epoch.Load(),
 		CreatedAt: now, ExpiresAt: now.Add(min(m.cfg.Lifetime, m.cfg.Absolute)),
 	}
@@ -198,15 +201,53 @@ func (m *Manager) Open(ctx context.Context, o Opening, now time.Time) (cookie st
 	return cookie, s, nil
 }
 
-// add stores s under a new cookie, fills its ID, and holds it.
+// add stores s under a new cookie, fills its ID, makes room for it, and holds it.
 func (m *Manager) add(ctx context.Context, s *Session) (cookie string, err error) {
 	cookie = newCookie()
 	s.ID, _ = IDOf(cookie)
 	if err := m.store.AddSession(ctx, *s); err != nil {
 		return "", fmt.Errorf("add session: %w", err)
 	}
+	if err := m.makeRoom(ctx, *s); err != nil {
+		return "", err
+	}
 	m.cache.Put(s.ID, func(e *Entry) { e.set(*s) })
 	return cookie, nil
+}
+
+// makeRoom ends sessions of the user of added, which is stored and whose cookie nobody has
+// yet, down to MaxSessions: first those that are over by age or generation, then the oldest.
+// Of several at once each looks after it was stored, so the last sees all of them.
+func (m *Manager) makeRoom(ctx context.Context, added Session) error {
+	all, err := m.store.SessionsOf(ctx, added.UID, time.Time{})
+	if err != nil {
+		// Room is a matter of memory, not of access: a list that fails signs nobody out.
+		m.log.WarnContext(ctx, "sessions not counted", "uid", added.UID, "error", err)
+		return nil
+	}
+	if len(all) <= MaxSessions {
+		return nil
+	}
+	over := func(s Session) int {
+		if e := m.cache.Hit(s.ID); e != nil && e.Expires().After(s.ExpiresAt) {
+			s.ExpiresAt = e.Expires() // slid, and the store not told yet
+		}
+		switch {
+		case s.ID == added.ID:
+			return 0
+		case s.Generation == added.Generation && s.Epoch == added.Epoch && added.CreatedAt.Before(s.ExpiresAt):
+			return 1
+		}
+		return 2
+	}
+	slices.SortFunc(all, func(a, b Session) int {
+		return cmp.Or(cmp.Compare(over(a), over(b)), b.CreatedAt.Compare(a.CreatedAt), bytes.Compare(a.ID[:], b.ID[:]))
+	})
+	var surplus []ID
+	for _, s := range all[MaxSessions:] {
+		surplus = append(surplus, s.ID)
+	}
+	return m.end(ctx, m.now().Add(m.cfg.Absolute), surplus...)
 }
 
 // endKnown ends a session if there is one: a cookie value that a client made up must not
@@ -226,12 +267,21 @@ func (m *Manager) endKnown(ctx context.Context, id ID) error {
 // can undo; an error means that the session may live on (FX-29).
 func (m *Manager) End(ctx context.Context, id ID) error {
 	until := m.now().Add(m.cfg.Absolute)
-	if err := m.ledger.EndSession(ctx, id, until); err != nil {
+	if e := m.cache.Hit(id); e != nil { // no store brings it back beyond its own last moment
+		until = e.CreatedAt.Add(m.cfg.Absolute + clocks)
+	}
+	return m.end(ctx, until, id)
+}
+
+func (m *Manager) end(ctx context.Context, until time.Time, ids ...ID) error {
+	if err := m.ledger.EndSession(ctx, until, ids...); err != nil {
 		return fmt.Errorf("end session: %w", err)
 	}
-	m.forget(id, until)
-	if err := m.store.DeleteSession(ctx, id); err != nil {
-		m.log.WarnContext(ctx, "ended session not deleted yet", "error", err)
+	for _, id := range ids {
+		m.forget(id, until)
+		if err := m.store.DeleteSession(ctx, id); err != nil {
+			m.log.WarnContext(ctx, "ended session not deleted yet", "error", err)
+		}
 	}
 	return nil
 }
@@ -382,9 +432,13 @@ func (m *Manager) sweep(ctx context.Context) {
 	now := m.now()
 	m.ended.sweep(now)
 	for e := range m.cache.All() {
+		if !now.Before(e.Expires()) {
+			m.cache.Drop(e.ID)
+			continue
+		}
 		e.Token.Trim(now) // idle sessions must not pin a token each
 	}
-	_, err := m.store.DeleteExpired(ctx, now.Add(-afterlife))
+	_, err := m.store.DeleteExpired(ctx, now.Add(-Afterlife))
 	_, errEnded := m.ledger.DeleteEnded(ctx, now)
 	if err := errors.Join(err, errEnded); err != nil {
 		m.log.WarnContext(ctx, "expired sessions not swept", "error", err)

@@ -20,7 +20,7 @@ type Session struct {
 	ID        ID
 	UID       string
 	IP        netip.Addr // client address at sign-in, unmapped
-	UserAgent string     // as sent at sign-in; "" when absent
+	UserAgent string     // Agent of what was sent at sign-in; "" when absent
 	CSRFToken string     // 20 lower-case hex characters
 	// Generation and Epoch are the principal's session generation and the global epoch at
 	// sign-in; a session of an older one has ended (design D11).
@@ -30,6 +30,21 @@ type Session struct {
 	// ExpiresAt slides with use, up to the absolute lifetime.
 	ExpiresAt time.Time
 }
+
+// MaxSessions is how many sessions a user has at most; with one more the oldest ends.
+const MaxSessions = 50
+
+// Afterlife is how long stores keep a session beyond its expiry, as long as a browser keeps
+// the cookie: its user can still sign out of it, and reads that it ran out and not that it
+// never was (AZ-99).
+const Afterlife = CookieLife
+
+// maxAgent is how many bytes of a user agent count.
+const maxAgent = 512
+
+// Agent is what counts of a user agent: its first 512 bytes. A session keeps no more, and a
+// request is compared by no more.
+func Agent(userAgent string) string { return userAgent[:min(len(userAgent), maxAgent)] }
 
 // String keeps the CSRF token out of logs and errors.
 func (s Session) String() string { return "session of " + s.UID }
@@ -60,9 +75,9 @@ type Store interface {
 // Ledger is the truth about ended sessions, always in the database. Every write leaves a
 // change-feed row.
 type Ledger interface {
-	// EndSession records that one session ended; it may be forgotten after until.
-	// Feed kind feed.Session, ref the id in hex.
-	EndSession(ctx context.Context, id ID, until time.Time) error
+	// EndSession records that sessions ended, all or none; it may be forgotten after until.
+	// For each feed kind feed.Session, ref the id in hex.
+	EndSession(ctx context.Context, until time.Time, ids ...ID) error
 	// EndedSessions lists those whose until is after now.
 	EndedSessions(ctx context.Context, now time.Time) ([]ID, error)
 	// Ended reports whether one session is recorded as ended.

@@ -1,28 +1,34 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"time"
 
 	"barong/internal/feed"
 	"barong/internal/session"
 )
 
-// EndSession implements session.Ledger. Ending one again keeps the later of both times.
-func (q queries) EndSession(ctx context.Context, id session.ID, until time.Time) error {
+// EndSession implements session.Ledger. Ending one again keeps the later of both times. It
+// goes in the order of ids, so that two callers cannot wait for each other.
+func (q queries) EndSession(ctx context.Context, until time.Time, ids ...session.ID) error {
+	ids = slices.SortedFunc(slices.Values(ids), func(a, b session.ID) int { return bytes.Compare(a[:], b[:]) })
 	return q.write(ctx, "end session", func(t *txn) error {
-		_, err := t.ExecContext(ctx, `
-			INSERT INTO ended_sessions (id, expires_at) VALUES ($1, $2)
-			ON CONFLICT (id) DO UPDATE
-			SET expires_at = CASE WHEN excluded.expires_at > ended_sessions.expires_at
-			                      THEN excluded.expires_at ELSE ended_sessions.expires_at END`,
-			id[:], until.UnixMicro())
-		if err != nil {
-			return err
+		for _, id := range ids {
+			_, err := t.ExecContext(ctx, `
+				INSERT INTO ended_sessions (id, expires_at) VALUES ($1, $2)
+				ON CONFLICT (id) DO UPDATE
+				SET expires_at = CASE WHEN excluded.expires_at > ended_sessions.expires_at
+				                      THEN excluded.expires_at ELSE ended_sessions.expires_at END`,
+				id[:], until.UnixMicro())
+			if err != nil {
+				return err
+			}
+			t.changed(feed.Session, hex.EncodeToString(id[:]))
 		}
-		t.changed(feed.Session, hex.EncodeToString(id[:]))
 		return nil
 	})
 }

@@ -239,7 +239,7 @@ func TestSweep(t *testing.T) {
 	for n, until := range map[int]time.Time{1: now.Add(-time.Minute), 2: now.Add(time.Minute)} {
 		if err := errors.Join(
 			db.AddSession(ctx, session.Session{ID: sessionID(n), UID: "ID1", ExpiresAt: until}),
-			db.EndSession(ctx, sessionID(n), until),
+			db.EndSession(ctx, until, sessionID(n)),
 		); err != nil {
 			t.Fatal(err)
 		}
@@ -272,5 +272,16 @@ func TestRoleExists(t *testing.T) {
 	}
 	if ok, err := db.RoleExists(t.Context(), "admin"); !ok || err != nil {
 		t.Errorf("got %v, %v; want true", ok, err)
+	}
+}
+
+// The schema itself keeps what a client sends short, whoever writes.
+func TestNoSessionKeepsALongUserAgent(t *testing.T) {
+	db := storetest.Open(t)
+	err := db.AddSession(t.Context(), session.Session{
+		ID: sessionID(1), UID: "ID1", UserAgent: strings.Repeat("x", 513), ExpiresAt: time.Now().Add(time.Hour),
+	})
+	if err == nil {
+		t.Error("513 bytes of a user agent were stored")
 	}
 }

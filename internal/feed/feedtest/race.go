@@ -24,7 +24,7 @@ func concurrent(t *testing.T, s Store) {
 				case 0:
 					_, err = s.EndSessions(t.Context(), f.user.UID)
 				case 1:
-					err = s.EndSession(t.Context(), session.ID{byte(w), byte(n)}, until)
+					err = s.EndSession(t.Context(), until, session.ID{byte(w), byte(n)})
 				default:
 					err = s.Update(t.Context(), func(tx account.Tx) error {
 						return tx.PutAPIKey(t.Context(), &account.APIKey{Kid: userKid, State: account.KeyActive})

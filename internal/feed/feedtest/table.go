@@ -234,7 +234,7 @@ var writes = []write{
 		name: "EndSession", method: "EndSession",
 		want: rowOf(feed.Session, hex.EncodeToString([]byte{1, 2, 31: 3})),
 		other: func(ctx context.Context, s Store, _ *fixture) error {
-			return s.EndSession(ctx, session.ID{1, 2, 31: 3}, until)
+			return s.EndSession(ctx, until, session.ID{1, 2, 31: 3})
 		},
 	},
 	{

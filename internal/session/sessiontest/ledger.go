@@ -25,8 +25,8 @@ func TestLedger(t *testing.T, open func(testing.TB) session.Ledger) {
 }
 
 func ended(t *testing.T, l session.Ledger) {
-	must(t, l.EndSession(t.Context(), id(1), base.Add(time.Hour)))
-	must(t, l.EndSession(t.Context(), id(2), base.Add(time.Minute)))
+	must(t, l.EndSession(t.Context(), base.Add(time.Hour), id(1)))
+	must(t, l.EndSession(t.Context(), base.Add(time.Minute), id(2)))
 	for n, want := range map[int]bool{1: true, 2: true, 3: false} {
 		got, err := l.Ended(t.Context(), id(n))
 		must(t, err)
@@ -50,7 +50,7 @@ func ended(t *testing.T, l session.Ledger) {
 
 func endedTwice(t *testing.T, l session.Ledger) {
 	for _, d := range []time.Duration{time.Minute, time.Hour, time.Second} {
-		must(t, l.EndSession(t.Context(), id(1), base.Add(d)))
+		must(t, l.EndSession(t.Context(), base.Add(d), id(1)))
 	}
 	all, err := l.EndedSessions(t.Context(), base.Add(59*time.Minute))
 	must(t, err)
@@ -60,7 +60,7 @@ func endedTwice(t *testing.T, l session.Ledger) {
 func forgetMany(t *testing.T, l session.Ledger) {
 	const many = 1001
 	for n := range many {
-		must(t, l.EndSession(t.Context(), id(n), base))
+		must(t, l.EndSession(t.Context(), base, id(n)))
 	}
 	n, err := l.DeleteEnded(t.Context(), base.Add(time.Second))
 	must(t, err)

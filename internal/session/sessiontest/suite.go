@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -100,7 +101,7 @@ func roundTrip(t *testing.T, s session.Store) {
 }
 
 func oddAgents(t *testing.T, s session.Store) {
-	for n, agent := range []string{"", "caf\xe9 \x00\xff", "☂", "'; DROP TABLE sessions"} {
+	for n, agent := range []string{"", "caf\xe9 \x00\xff", "☂", "'; DROP TABLE sessions", strings.Repeat("\xff", 512)} {
 		want := newSession(n)
 		want.UserAgent = agent
 		must(t, s.AddSession(t.Context(), want))

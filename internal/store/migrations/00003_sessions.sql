@@ -6,7 +6,7 @@ CREATE TABLE sessions (
 	id         {{.BYTES}} PRIMARY KEY,
 	uid        {{.TEXT}} NOT NULL CHECK (length(uid) BETWEEN 1 AND 255),
 	ip         {{.TEXT}} NOT NULL,
-	user_agent {{.BYTES}} NOT NULL,
+	user_agent {{.BYTES}} NOT NULL CHECK (length(user_agent) <= 512),
 	csrf_token {{.TEXT}} NOT NULL,
 	generation BIGINT NOT NULL,
 	epoch      BIGINT NOT NULL,

@@ -13,10 +13,6 @@ import (
 	"barong/internal/session"
 )
 
-// afterlife is how long a session is kept after its expiry: session.Manager still asks for
-// those of the last hour (AZ-99).
-const afterlife = time.Hour
-
 // slideScript sets a later expiry in a record that is there and lengthens its life: never
 // creates, never shortens (FX-46).
 // KEYS[1] record; ARGV: the expiry in microseconds, the same as eight bytes, the life in
@@ -78,7 +74,7 @@ func (s *Store) AddSession(ctx context.Context, x session.Session) error {
 		return fmt.Errorf("add session: %w", err)
 	}
 	key := s.sessionKey(x.ID)
-	set := goredis.NewCmd(context.Background(), "SET", key, b, "NX", "PX", s.life(x.ExpiresAt.Add(afterlife)))
+	set := goredis.NewCmd(context.Background(), "SET", key, b, "NX", "PX", s.life(x.ExpiresAt.Add(session.Afterlife)))
 	if err := s.addListed(ctx, key, set, x); err != nil {
 		return fmt.Errorf("add session: %w", err)
 	}
@@ -97,7 +93,7 @@ func (s *Store) SlideSessions(ctx context.Context, to map[session.ID]time.Time) 
 			return fmt.Errorf("slide sessions: to %v", at)
 		}
 		calls = append(calls, call{s.sessionKey(id), []any{
-			expires, binary.BigEndian.AppendUint64(nil, uint64(expires)), s.life(at.Add(afterlife)),
+			expires, binary.BigEndian.AppendUint64(nil, uint64(expires)), s.life(at.Add(session.Afterlife)),
 		}})
 		if len(calls) < s.cfg.Batch && left > 0 {
 			continue
