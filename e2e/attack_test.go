@@ -66,7 +66,7 @@ func startStack(t testing.TB, env ...string) *stack {
 	t.Cleanup(func() {
 		b.Stop()
 		if t.Failed() {
-			t.Logf("barong's log:\n%s", b.Output())
+			t.Logf("the end of barong's log:\n%s", e2e.Tail(b.Output(), 100))
 		}
 	})
 	return &stack{barong: b, echo: upstream(t)}

@@ -18,6 +18,7 @@ import (
 	streamv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/stream/v3"
 	corsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/cors/v3"
 	extauthzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/local_ratelimit/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/resource_monitors/downstream_connections/v3"
@@ -161,7 +162,7 @@ func question(t *testing.T, c config, grpc bool) {
 		check(t, f.GetName()+" disabled", f.GetDisabled(), false)
 		check(t, f.GetName()+" optional", f.GetIsOptional(), false)
 	}
-	check(t, "filters", strings.Join(names, " "), "cors ext_authz router")
+	check(t, "filters", strings.Join(names, " "), "cors local_ratelimit ext_authz router")
 	check(t, "transport_api_version", a.GetTransportApiVersion(), corev3.ApiVersion_V3)
 	check(t, "failure_mode_allow", a.GetFailureModeAllow(), false)
 	check(t, "failure_mode_allow_header_add", a.GetFailureModeAllowHeaderAdd(), false)

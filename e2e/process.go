@@ -103,15 +103,16 @@ func (p *Process) wait(ctx context.Context, ready func() bool) error {
 		}
 		select {
 		case <-p.done:
-			return fmt.Errorf("%s ended before it was ready (%v):\n%s", p.Name, p.cmd.ProcessState, tail(p.Output(), 30))
+			return fmt.Errorf("%s ended before it was ready (%v):\n%s", p.Name, p.cmd.ProcessState, Tail(p.Output(), 30))
 		case <-ctx.Done():
-			return fmt.Errorf("%s is not ready (%w):\n%s", p.Name, ctx.Err(), tail(p.Output(), 30))
+			return fmt.Errorf("%s is not ready (%w):\n%s", p.Name, ctx.Err(), Tail(p.Output(), 30))
 		case <-tick.C:
 		}
 	}
 }
 
-func tail(s string, lines int) string {
+// Tail is the last lines of s.
+func Tail(s string, lines int) string {
 	all := strings.Split(strings.TrimSpace(s), "\n")
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
