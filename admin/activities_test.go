@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -93,4 +94,57 @@ func TestAdminActivities(t *testing.T) {
 	var got []struct{ Topic, Action string }
 	c.Get(t, list+"?topic=permissions").Into(t, &got)
 	diff(t, got, []struct{ Topic, Action string }{{"permissions", "create"}})
+}
+
+// A change leaves one activity, with what became of it: the row of one that was made comes with
+// it, that of a refused one says so, and a preview is no change.
+func TestChangesLeaveOneActivityOfTheirOutcome(t *testing.T) {
+	w := newWorld(t)
+	row := w.permission("member", "GET", "api/v2/ranger", "ACCEPT")
+	for name, x := range map[string]struct {
+		as, method, path string
+		body             m
+		header           string
+		status           int
+		result, about    string // of the one row; "" for none
+		holds            string
+	}{
+		"a role that nobody has": {"superadmin", "POST", users + "/role", m{"uid": "MEMBER", "role": "suport"}, "", 422, "failed", "MEMBER", `"role":"suport"`},
+		"a row that has changed": {"superadmin", "PUT", permissions, m{"id": row.ID, "verb": "PUT"}, "77", 412, "failed", "", `"verb":"PUT"`},
+		"nobody":                 {"superadmin", "PUT", users, m{"uid": "NOBODY", "state": "banned"}, "", 404, "failed", "", `"uid":"NOBODY"`},
+		"a missing parameter":    {"superadmin", "PUT", users, m{"uid": "MEMBER"}, "", 422, "failed", "MEMBER", `"uid":"MEMBER"`},
+		"without the ability":    {"technical", "PUT", users, m{"uid": "MEMBER", "state": "banned"}, "", 401, "denied", "", `"path":"api/v2/barong/admin/users"`},
+		"a secret":               {"superadmin", "PUT", users, m{"uid": "MEMBER", "email": "hunter2"}, "", 422, "failed", "MEMBER", `"members":["email"]`},
+		"a preview":              {"superadmin", "POST", permissions + "/preview", m{"role": "member", "verb": "GET", "path": "api/v2/peatio/market", "action": "DROP"}, "", 200, "", "", ""},
+		"a preview of nonsense":  {"superadmin", "POST", permissions + "/preview", m{"role": "member"}, "", 422, "", "", ""},
+		"a list that may not":    {"member", "GET", permissions, nil, "", 401, "", "", ""},
+		"a change that was made": {"superadmin", "PUT", permissions, m{"id": row.ID, "verb": "PUT"}, "", 200, "succeed", "", `"before":{`},
+		"a ban that was made":    {"superadmin", "PUT", users, m{"uid": "TRADER", "state": "banned"}, "", 200, "succeed", "TRADER", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w.refused = nil
+			before := len(w.journal())
+			as := w.as(x.as)
+			if x.header != "" {
+				as = as.With("If-Match", x.header)
+			}
+			if a := as.JSON(t, x.method, x.path, x.body); a.Status != x.status {
+				t.Fatalf("got %d %s, want %d", a.Status, a.Body, x.status)
+			}
+			all := w.journal()
+			rows := append(all[:len(all)-before:len(all)-before], w.refused...)
+			if x.result == "" {
+				diff(t, len(rows), 0)
+				return
+			}
+			if len(rows) != 1 {
+				t.Fatalf("got %d rows, want one: %+v", len(rows), rows)
+			}
+			r := rows[0]
+			diff(t, []string{r.Result, r.TargetUID, r.ActorUID, r.Category}, []string{x.result, x.about, strings.ToUpper(x.as), "admin"})
+			if !strings.Contains(r.Data, x.holds) || strings.Contains(r.Data, "hunter2") {
+				t.Errorf("data %s, want %s and no secret", r.Data, x.holds)
+			}
+		})
+	}
 }

@@ -17,6 +17,7 @@ import (
 	"barong/admin"
 	"barong/identity"
 	"barong/internal/account"
+	"barong/internal/audit"
 	"barong/internal/caller"
 	"barong/internal/rest"
 	"barong/internal/rest/resttest"
@@ -55,6 +56,8 @@ type world struct {
 	explain func(admin.Question) (admin.Explanation, error)
 	// accounts, when not nil, goes around the real ones.
 	accounts func(admin.Accounts) admin.Accounts
+	// refused are the activities of changes that were not made.
+	refused []audit.Activity
 }
 
 func must[T any](t testing.TB) func(T, error) T {
@@ -122,6 +125,7 @@ func (w *world) mount(roles policy.Abilities) {
 	(&admin.API{
 		Users: w.db, Tokens: w, Policy: w.rules, Activities: w.db, Abilities: roles, ClientIP: ip,
 		Accounts: accounts,
+		Record:   func(row audit.Activity) bool { w.refused = append(w.refused, row); return true },
 		Explain:  func(_ context.Context, q admin.Question) (admin.Explanation, error) { return w.explain(q) },
 		Country:  func(netip.Addr) string { return "Malta" }, Now: clock, Patience: 50 * time.Millisecond,
 	}).Mount(w.server)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
+	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,6 +26,9 @@ type API struct {
 	Activities Activities
 	Accounts   Accounts
 	Explain    Explainer
+	// Record keeps the activity of a change that was refused; those of changes that were made
+	// are written with them. It never blocks; audit.Writer's does.
+	Record func(audit.Activity) bool
 	// Abilities say what roles may do here.
 	Abilities policy.Abilities
 	// ClientIP is the caller's address, as decisions see it.
@@ -68,6 +73,7 @@ func (a *API) Mount(s *rest.Server) {
 type staff struct {
 	account.User
 	account.Actor
+	method, path string // of the request, for activities
 }
 
 // A need is an ability that an endpoint demands.
@@ -94,16 +100,53 @@ func may[I, O any](a *API, f func(context.Context, staff, I) (O, error), needs .
 		rest.On(policy.ErrBehind, http.StatusServiceUnavailable, "admin.policy_version.not_reached").
 			After(func(error) time.Duration { return time.Second }),
 	}
+	changes := slices.ContainsFunc(needs, func(n need) bool { return n.action != policy.Read })
 	if len(needs) > 0 {
 		failures = append(failures,
 			rest.On(errNotPermitted, http.StatusUnauthorized, "admin.ability.not_permitted"))
 	}
 	return rest.Guarded(rest.Guard[staff]{
-		Admit:    func(r *http.Request) (staff, error) { return a.admit(r, needs) },
+		Admit: func(r *http.Request) (staff, error) {
+			who, err := a.admit(r, needs)
+			if changes && errors.Is(err, errNotPermitted) {
+				a.refused(r.Context(), who, audit.Denied, nil)
+			}
+			return who, err
+		},
+		Done: func(ctx context.Context, who staff, in any, err error) {
+			if changes && err != nil {
+				a.refused(ctx, who, audit.Failed, rest.Values(in))
+			}
+		},
 		Failures: failures,
 		Schemes: []rest.Scheme{{Name: "bearer", Type: "http", Scheme: "bearer",
 			Description: "What the gateway makes of a session cookie or a signed request."}},
 	}, f)
+}
+
+// refused keeps that a change was not made: the gate, which writes about components that one
+// was let through, leaves Barong's own to those who know what became of them.
+func (a *API) refused(ctx context.Context, who staff, result string, sent url.Values) {
+	row := audit.Activity{
+		ActorUID: who.User.UID, ActorKind: string(account.KindUser), ActorRef: who.User.UID,
+		Category: audit.CategoryAdmin, IPCountry: who.Country, UserAgent: who.UserAgent,
+		Topic: audit.TopicOf(who.path), Action: audit.ActionOf(who.method), Result: result, CreatedAt: a.Now(),
+	}
+	if who.IP.IsValid() {
+		row.IP = who.IP.Unmap().String()
+	}
+	var target string
+	row.Data, target = audit.Mask(audit.Params{Query: sent.Encode(), UserAgent: who.UserAgent}, who.path,
+		"request_id", rest.RequestID(ctx))
+	if target != "" {
+		// An unknown uid stays in the data only.
+		if known, err := a.Activities.UsersByUID(ctx, []string{target}); err == nil && len(known) == 1 {
+			row.TargetUID = target
+		}
+	}
+	if a.Record != nil {
+		a.Record(row)
+	}
 }
 
 func (a *API) admit(r *http.Request, needs []need) (staff, error) {
@@ -113,12 +156,21 @@ func (a *API) admit(r *http.Request, needs []need) (staff, error) {
 	if err != nil {
 		return staff{}, err
 	}
+	who := staff{User: u, Actor: actor, method: r.Method, path: "api/v2/barong" + ownPath(r)}
 	for _, n := range needs {
 		if !a.Abilities.Can(u.Role, n.action, n.subject) {
-			return staff{}, errNotPermitted
+			return who, errNotPermitted
 		}
 	}
-	return staff{User: u, Actor: actor}, a.await(r)
+	return who, a.await(r)
+}
+
+// ownPath is r's path from this namespace on, whatever prefix it was mounted under.
+func ownPath(r *http.Request) string {
+	if i := strings.Index(r.URL.Path, "/admin/"); i >= 0 {
+		return r.URL.Path[i:]
+	}
+	return r.URL.Path
 }
 
 // await waits for the version that r asks for in X-Policy-Version, "17" or
@@ -153,7 +205,7 @@ func done(version int64, err error) (rest.Also[rest.None, policyVersion], error)
 // whether to go on against its own interest.
 type condition struct {
 	IfMatch *string `name:"If-Match" in:"header" doc:"The lock_version that the row must have; * is any."`
-	Force   bool    `name:"force" doc:"Go on although it locks you out."`
+	Force   bool    `name:"force" doc:"Go on although it locks you out; superadmins only."`
 }
 
 var errIfMatch = errors.New("admin: If-Match is no list of lock versions")

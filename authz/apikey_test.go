@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"barong/authz/authztest"
+	"barong/internal/account"
 )
 
 // FuzzAPIKeyHeaders puts any three headers to the decision: only a key that exists, a nonce
@@ -46,4 +48,33 @@ func FuzzAPIKeyHeaders(f *testing.F) {
 			t.Fatalf("%q %q %q: got %d %s", kid, nonce, signature, d.status, d.reason)
 		}
 	})
+}
+
+// usedNonces says that every nonce was used before.
+type usedNonces struct{ asked int }
+
+func (n *usedNonces) UseNonce(context.Context, string, string, time.Time) (bool, error) {
+	n.asked++
+	return false, nil
+}
+
+// Design D9: the keys of staff may not replay, whatever the setting is for the others.
+func TestStaffKeysNeverReplay(t *testing.T) {
+	for mode, memberMay := range map[Replay]bool{ReplayOff: true, "": true, ReplayMonitor: true, ReplayEnforce: false} {
+		for role, may := range map[string]bool{"support": false, "superadmin": false, "member": memberMay} {
+			used := &usedNonces{}
+			s := fakeServer(t, &fakes{w: small(t)}, func(c *Config, p *Parts) {
+				c.Replay, c.StaffRoles, p.Nonces = mode, []string{"superadmin", "support"}, used
+			})
+			var d decision
+			r := request{nonce: "1"}
+			who := credential{principal: &account.Principal{Role: role}, via: viaAPIKey}
+			if got := s.nonceFresh(t.Context(), &r, &d, who, time.Now()); got != may {
+				t.Errorf("mode %q, role %s: a repeated nonce passes %t, want %t", mode, role, got, may)
+			}
+			if !may && (d.reason != reasonReplayed || used.asked != 1) {
+				t.Errorf("mode %q, role %s: reason %q after %d questions", mode, role, d.reason, used.asked)
+			}
+		}
+	}
 }

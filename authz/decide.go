@@ -35,9 +35,11 @@ func (s *Server) decide(ctx context.Context, r *request, d *decision, now time.T
 	rules := s.Rules.Load()
 	d.snapshot = rules.Version()
 
-	// Where the client comes from, for every path but the whitelink's (AZ-40…49).
-	if x := rules.Restricted(r.ip, r.method, r.bare); x != nil {
-		d.deny(refusal{status: x.Status, reason: x.Reason})
+	// Where the client comes from, for every path but the whitelink's (AZ-40…49). Where a
+	// mistake can be undone it waits until it is known who asks (design D24).
+	barred, back := rules.Restricted(r.ip, r.method, r.bare), isWayBack(r.path)
+	if barred != nil && !back {
+		d.restricted(barred)
 		return
 	}
 
@@ -53,6 +55,10 @@ func (s *Server) decide(ctx context.Context, r *request, d *decision, now time.T
 		s.allowAnonymous(r, d)
 		return
 	case route == policy.Pass:
+		if barred != nil {
+			d.restricted(barred)
+			return
+		}
 		s.allowAnonymous(r, d)
 		return
 	}
@@ -69,6 +75,11 @@ func (s *Server) decide(ctx context.Context, r *request, d *decision, now time.T
 	} else {
 		who = s.sessionCookie(ctx, rules, r, d, now)
 	}
+	back = back && who.via == viaSession && who.principal.Role == account.RoleSuperadmin
+	if barred != nil && !back {
+		d.restricted(barred)
+		return
+	}
 	if who.principal == nil {
 		return // d holds the denial
 	}
@@ -76,7 +87,7 @@ func (s *Server) decide(ctx context.Context, r *request, d *decision, now time.T
 
 	// Whether the role may (AZ-140…151), and whether an API key may at all (design D10b).
 	permit := rules.Permission(who.principal.Role, r.method, r.path)
-	if !permit.Allows || who.via == viaAPIKey && s.apiKeyForbidden(r.path) {
+	if !permit.Allows && !back || who.via == viaAPIKey && s.apiKeyForbidden(r.path) {
 		if !s.recordDenied(ctx, rules, r, who, now) {
 			d.unavailable(errAuditFull)
 			return
@@ -95,11 +106,30 @@ func (s *Server) decide(ctx context.Context, r *request, d *decision, now time.T
 	if who.via == viaAPIKey && !s.nonceFresh(ctx, r, d, who, now) {
 		return // d holds the denial
 	}
-	if permit.Audit && !s.recordAllowed(ctx, rules, r, who, permit.Topic, now) {
+	if permit.Audit && !keepsOwnRecord(r) && !s.recordAllowed(ctx, rules, r, who, permit.Topic, now) {
 		d.unavailable(errAuditFull)
 		return
 	}
 	s.allow(r, d, bearer)
+}
+
+// isWayBack reports whether path is where restrictions and permissions are changed: an active
+// superadmin's session reaches it whatever they say, so that a mistake, or a misdeed of
+// somebody of a lower rank, can be undone (design D24). No API key does, and route rules,
+// which nobody changes from afar, still count.
+func isWayBack(path string) bool {
+	rest, ok := strings.CutPrefix(path, "api/v2/barong/admin/")
+	if !ok {
+		return false
+	}
+	noun, _, _ := strings.Cut(rest, "/")
+	return noun == "restrictions" || noun == "permissions"
+}
+
+// restricted makes d the denial of a restriction, whatever a credential came to before.
+func (d *decision) restricted(x *policy.Denial) {
+	d.cause = nil
+	d.deny(refusal{status: x.Status, reason: x.Reason})
 }
 
 // A refusal is why and with which status a question is denied; the zero value refuses

@@ -32,6 +32,7 @@ type request struct {
 	upgrade                                    string // the Upgrade header
 	body                                       string // at most what the gateway sent; for audit only
 	peer                                       netip.Addr
+	bodyBroken                                 bool // it could not be read to its end
 	// peerPipe is set when the peer spoke over a Unix socket and so has no address.
 	peerPipe bool
 
@@ -80,6 +81,8 @@ type decision struct {
 	who      *account.Principal // nil before a credential was proved
 	via      credentialKind     // how the caller tried to prove who it is
 	kid      string             // of the API key that was presented, if it exists
+	uid      string             // whose session or key was presented, for the log; "" when unknown
+	ended    bool               // the session was misused and has been ended
 	cause    error              // of an outage, for the log; never shown
 	snapshot int64              // policy version that decided
 	id       string             // decision id, "" unless someone will read it

@@ -230,11 +230,16 @@ func (h *hypothesis) steps(asked, r *request, d *decision) (all []Step) {
 		return all
 	}
 	add("policy", pass, "version %d", h.snapshot.Version())
-	if x := h.snapshot.Restricted(r.ip, r.method, r.bare); x != nil {
+	back := isWayBack(r.path) && d.who != nil && d.via == viaSession && d.who.Role == account.RoleSuperadmin
+	switch x := h.snapshot.Restricted(r.ip, r.method, r.bare); {
+	case x == nil:
+		add("restriction", pass, "none refuses")
+	case back, isWayBack(r.path) && isPreflight(r):
+		add("restriction", pass, "restriction %d would refuse; here superadmins may undo it", x.ID)
+	default:
 		add("restriction", denied, "restriction %d: %s, status %d", x.ID, x.Reason, x.Status)
 		return all
 	}
-	add("restriction", pass, "none refuses")
 	route := h.snapshot.Route(r.path)
 	switch {
 	case !h.snapshot.Component(r.path):
@@ -259,7 +264,9 @@ func (h *hypothesis) steps(asked, r *request, d *decision) (all []Step) {
 		return all
 	}
 	role := d.who.Role
-	if permit := h.snapshot.Permission(role, r.method, r.path); !permit.Allows {
+	if permit := h.snapshot.Permission(role, r.method, r.path); !permit.Allows && back {
+		add("permission", pass, "role %s: refused by its rows; here superadmins may undo that", role)
+	} else if !permit.Allows {
 		add("permission", denied, "role %s: no ACCEPT row, or a DROP row", role)
 		return all
 	} else if permit.Audit {

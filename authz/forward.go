@@ -48,9 +48,9 @@ func (s *Server) forwardEnvoy(w http.ResponseWriter, req *http.Request) {
 	var r request
 	readHTTP(&r, req, req.Method, strings.TrimPrefix(req.RequestURI, forwardPrefix), req.Host)
 	if req.ContentLength != 0 && isAdminPath(r.target) {
-		// What cannot be read is not audited; the decision does not depend on it.
-		body, _ := io.ReadAll(io.LimitReader(req.Body, maxAuditBody))
-		r.body = string(body)
+		// The decision does not depend on it.
+		body, err := io.ReadAll(io.LimitReader(req.Body, maxAuditBody))
+		r.body, r.bodyBroken = string(body), err != nil
 	}
 	var d decision
 	s.answer(req.Context(), &r, &d, nil)

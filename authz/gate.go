@@ -29,7 +29,7 @@ func (s *Server) Gate(next http.Handler) http.Handler {
 		var d decision
 		if !isLoopbackHost(req.Host) {
 			d.status, d.reason = http.StatusMisdirectedRequest, reasonInvalidHost
-			plainDenial(w, &d)
+			s.gateDenial(w, req, &d)
 			return
 		}
 		if req.RequestURI == jwksPath {
@@ -38,23 +38,27 @@ func (s *Server) Gate(next http.Handler) http.Handler {
 			next.ServeHTTP(w, inner)
 			return
 		}
+		if !harmlessID(req.Header.Get("X-Request-Id")) {
+			req = req.Clone(req.Context())
+			req.Header.Set("X-Request-Id", s.ids.next())
+		}
 		var r request
-		readHTTP(&r, req, req.Method, req.RequestURI, req.Host)
+		s.readDirect(&r, req)
 		if req.ContentLength != 0 && isAdminPath(r.target) {
-			head, rest := peek(req.Body)
-			r.body = string(head)
+			head, rest, err := peek(req.Body)
+			r.body, r.bodyBroken = string(head), err != nil
 			req = req.Clone(req.Context())
 			req.Body = rest
 		}
 		s.answer(req.Context(), &r, &d, nil)
 		if !d.allowed() {
-			plainDenial(w, &d)
+			s.gateDenial(w, req, &d)
 			return
 		}
 		inner, err := decidedRequest(req, &r, &d)
 		if err != nil {
 			d.unavailable(err)
-			plainDenial(w, &d)
+			s.gateDenial(w, req, &d)
 			return
 		}
 		next.ServeHTTP(w, inner)
@@ -65,8 +69,48 @@ func (s *Server) Gate(next http.Handler) http.Handler {
 // D13): the TCP peer, or what trusted proxies say. It is the zero address when there is none.
 func (s *Server) ClientIP(req *http.Request) netip.Addr {
 	var r request
-	readHTTP(&r, req, req.Method, req.RequestURI, req.Host)
+	s.readDirect(&r, req)
 	return s.reading.clientIP(&r)
+}
+
+// readDirect reads a request to the REST listener.
+func (s *Server) readDirect(r *request, req *http.Request) {
+	readHTTP(r, req, req.Method, req.RequestURI, req.Host)
+	if s.DirectClients {
+		r.forwardedFor, r.cfConnectingIP, r.trueClientIP = "", "", ""
+	}
+}
+
+// gateDenial is a denial with the names by which it is found in the log.
+func (s *Server) gateDenial(w http.ResponseWriter, req *http.Request, d *decision) {
+	if d.id == "" {
+		d.id = s.ids.next()
+	}
+	w.Header().Set(decisionHeader, d.id)
+	if id := req.Header.Get("X-Request-Id"); harmlessID(id) {
+		w.Header().Set("X-Request-Id", id)
+	}
+	plainDenial(w, d)
+}
+
+// harmlessID reports whether a client's request id may be repeated, as REST does it.
+func harmlessID(id string) bool {
+	return id != "" && len(id) <= 64 && !strings.ContainsFunc(id, func(c rune) bool {
+		return !(c < 128 && unreserved(byte(c)) && c != '~')
+	})
+}
+
+// LoopbackHosts lets requests for localhost or a loopback address through to next, and refuses
+// all others with 421: a page that rebinds its own name to 127.0.0.1 must not read what a
+// listener on loopback says.
+func LoopbackHosts(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if !isLoopbackHost(req.Host) {
+			plainDenial(w, &decision{status: http.StatusMisdirectedRequest, reason: reasonInvalidHost})
+			return
+		}
+		next.ServeHTTP(w, req)
+	})
 }
 
 // decidedRequest is req as the handler behind the gate is to see it.
@@ -108,8 +152,9 @@ func isLoopbackHost(host string) bool {
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
-// peek reads the beginning of body and returns it with a body that still has all of it.
-func peek(body io.ReadCloser) ([]byte, io.ReadCloser) {
+// peek reads the beginning of body and returns it with a body that still has all of it, and
+// the error that ended it early.
+func peek(body io.ReadCloser) ([]byte, io.ReadCloser, error) {
 	head, err := io.ReadAll(io.LimitReader(body, maxAuditBody))
 	var rest io.Reader = body
 	if err != nil {
@@ -118,7 +163,7 @@ func peek(body io.ReadCloser) ([]byte, io.ReadCloser) {
 	return head, struct {
 		io.Reader
 		io.Closer
-	}{io.MultiReader(bytes.NewReader(head), rest), body}
+	}{io.MultiReader(bytes.NewReader(head), rest), body}, err
 }
 
 type failing struct{ error }

@@ -70,8 +70,8 @@ type Activities interface {
 	Fold(kind, ref string) bool
 }
 
-// Parts are what a Server decides by. Nonces may be nil when Config.Replay is off, Metrics,
-// Log and Now always; the rest must be set.
+// Parts are what a Server decides by. Nonces may be nil when Config.Replay is off
+// and there are no StaffRoles, Metrics, Log and Now always; the rest must be set.
 type Parts struct {
 	Rules      Rules
 	Feed       Feed
@@ -117,8 +117,10 @@ type Config struct {
 
 	// NonceLifetime is how far a nonce may be from the clock (AZ-118).
 	NonceLifetime time.Duration
-	// Replay says what a repeated nonce leads to; "" is off.
-	Replay Replay
+	// Replay says what a repeated nonce leads to; "" is off. For holders with one of
+	// StaffRoles it is always enforced (design D9).
+	Replay     Replay
+	StaffRoles []string
 	// PartyPerComponent makes a token for the one component that a path names, instead of for
 	// all of them (design D7d).
 	PartyPerComponent bool
@@ -131,6 +133,9 @@ type Config struct {
 	Gateway         string
 	GatewayNetworks []netip.Prefix
 	TrustPipe       bool
+	// DirectClients says that no proxy is before Gate's listener: what a client says there
+	// about its address is not believed, even from loopback.
+	DirectClients bool
 }
 
 // DefaultConfig is the shipped configuration.
@@ -153,6 +158,7 @@ func DefaultConfig() Config {
 			"api/v2/barong/resource/otp", "api/v2/barong/resource/passkeys",
 			"api/v2/barong/resource/sessions", "api/v2/barong/resource/api_keys",
 			"api/v2/barong/resource/service_accounts", "api/v2/barong/resource/users/password",
+			"api/v2/barong/admin",
 		},
 		Gateway: "none",
 	}
@@ -209,8 +215,8 @@ func New(p Parts, c Config) (*Server, error) {
 		p.Tokens == nil || p.Activities == nil {
 		return nil, errors.New("authz: a part is missing")
 	}
-	if p.Nonces == nil && (c.Replay == ReplayMonitor || c.Replay == ReplayEnforce) {
-		return nil, fmt.Errorf("apikey_replay %s needs a nonce store", c.Replay)
+	if p.Nonces == nil && (c.Replay == ReplayMonitor || c.Replay == ReplayEnforce || len(c.StaffRoles) > 0) {
+		return nil, fmt.Errorf("apikey_replay %s, with staff roles %v, needs a nonce store", c.Replay, c.StaffRoles)
 	}
 	s := &Server{Parts: p, Config: c, deletionCookie: session.ClearCookie(c.SessionName, c.SecureCookie)}
 	s.contexts.New = func() any { return new(lateContext) }

@@ -78,7 +78,7 @@ func (s *Service) mayMovePermission(ctx context.Context, roles roles, e Edit, m 
 			return ErrRoleInUse
 		}
 	}
-	if !e.Force && len(s.lockedOut(e.By, m)) > 0 {
+	if !e.forces() && len(s.lockedOut(e.By, m)) > 0 {
 		return ErrWouldLockOut
 	}
 	if s.losesSuperadmin(m) {

@@ -61,7 +61,7 @@ func (s *Service) ChangeRestriction(ctx context.Context, e Edit, c RestrictionCh
 			version = s.Version()
 			return nil
 		}
-		if !e.Force && s.shutsOut(e.By.IP, m) {
+		if !e.forces() && s.shutsOut(e.By.IP, m) {
 			return ErrWouldLockOut
 		}
 		if err := s.moveRestriction(ctx, tx, e, m); err != nil {

@@ -26,7 +26,7 @@ func (s *Service) PreviewRestriction(ctx context.Context, e Edit, c RestrictionC
 	p := Preview{Version: rows.Seq, EndsSessions: m.ends()}
 	if s.shutsOut(e.By.IP, m) {
 		p.LocksOut = []string{"*"}
-		if !e.Force {
+		if !e.forces() {
 			p.Refusal = ErrWouldLockOut
 		}
 	}

@@ -88,9 +88,12 @@ type Edit struct {
 	By account.Actor
 	// Seen are the lock versions that the row may have; nil means any.
 	Seen []int64
-	// Force goes on where ErrWouldLockOut would stop.
+	// Force goes on where ErrWouldLockOut would stop. Only superadmins may: theirs are the
+	// sessions that can undo it (design D24).
 	Force bool
 }
+
+func (e Edit) forces() bool { return e.Force && e.By.Role == account.RoleSuperadmin }
 
 // sees is ErrStale unless the row may have this lock version.
 func (e Edit) sees(version int64) error {

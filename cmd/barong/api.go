@@ -11,6 +11,7 @@ import (
 	"barong/admin"
 	"barong/identity"
 	"barong/internal/account"
+	"barong/internal/audit"
 	"barong/internal/captcha"
 	"barong/internal/config"
 	"barong/internal/provider/auth0"
@@ -39,6 +40,7 @@ type apiParts struct {
 	kyc       identity.KYC
 	clientIP  func(*http.Request) netip.Addr
 	country   func(netip.Addr) string
+	record    func(audit.Activity) bool
 	track     func(context.Context) (context.Context, func())
 }
 
@@ -76,7 +78,7 @@ func newAPI(p apiParts) (*rest.Server, error) {
 	}).Mount(server)
 	(&admin.API{
 		Users: p.store, Tokens: p.verifier, Policy: p.rules, Activities: p.store, Abilities: p.abilities, Explain: p.explain,
-		Accounts: p.accounts,
+		Accounts: p.accounts, Record: p.record,
 		ClientIP: p.clientIP, Country: p.country, Now: time.Now,
 	}).Mount(server)
 	maxAge := s.Token.JWKSMaxAge

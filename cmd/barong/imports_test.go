@@ -29,6 +29,7 @@ var layers = map[string]string{
 	"barong/internal/captcha": "domain",
 
 	"barong/internal/secret": "core", "barong/internal/strictyaml": "core",
+	"barong/internal/param": "core",
 }
 
 // mayImport says which layers a layer's packages may import.

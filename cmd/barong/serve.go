@@ -156,10 +156,12 @@ func newService(
 	sv.decisions = authz.NewDecisionLog(term.err, func(w io.Writer) slog.Handler {
 		return newHandler(s, term)(w, slog.LevelInfo)
 	}, s.Decision.LogSample, 0, metrics.LineDropped)
+	decisions := decisionConfig(s)
+	decisions.StaffRoles = append(f.abilities.Staff(), account.RoleSuperadmin, account.RoleAdmin)
 	if sv.decider, err = authz.New(authz.Parts{
 		Rules: sv.holder, Feed: sv.follower, Sessions: sv.sessions, Accounts: sv.directory, Tokens: sv.minter,
 		Nonces: stores.nonces, Activities: sv.audit, Metrics: metrics, Log: sv.decisions,
-	}, decisionConfig(s)); err != nil {
+	}, decisions); err != nil {
 		return nil, usageError{err}
 	}
 	if err := sv.openTLS(); err != nil {
@@ -181,6 +183,9 @@ func newService(
 	sv.measure(registry)
 	sv.measureRelay(registry)
 	sv.ops = opsHandler(registry, sv.ready, s.Listen.PProf)
+	if s.LoopbackOps() { // elsewhere collectors and probes ask by any name and address
+		sv.ops = authz.LoopbackHosts(sv.ops)
+	}
 	return sv, nil
 }
 
@@ -197,7 +202,7 @@ func decisionConfig(s config.Settings) authz.Config {
 		NonceLifetime: s.APIKey.NonceLifetime, Replay: authz.Replay(s.APIKey.Replay), APIKeyForbidden: s.APIKey.Forbidden,
 		PartyPerComponent: s.Token.Party == "component",
 		TrustedProxies:    s.Client.TrustedProxies, Gateway: s.Client.Gateway, GatewayNetworks: s.Client.GatewayNetworks,
-		TrustPipe: strings.HasPrefix(s.Listen.GRPC, "unix:"),
+		TrustPipe: strings.HasPrefix(s.Listen.GRPC, "unix:"), DirectClients: s.DirectClients(),
 	}
 }
 
@@ -248,7 +253,7 @@ func (sv *service) newREST(f files) (http.Handler, error) {
 		settings: s, people: people, kyc: sv.kyc, log: sv.log, accounts: sv.accounts, sessions: sv.sessions, store: sv.db,
 		verifier: sv.minter, keys: sv.keys, country: sv.country, clientIP: sv.decider.ClientIP,
 		rules: policy.NewService(sv.db, sv.holder, s.Policy.WhitelinkUses, nil), abilities: f.abilities,
-		explain: explainer(sv.decider), track: sv.track,
+		explain: explainer(sv.decider), track: sv.track, record: sv.audit.Record,
 	})
 	if err != nil {
 		return nil, err

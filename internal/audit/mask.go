@@ -1,14 +1,22 @@
 package audit
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
+	"mime"
+	"mime/multipart"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"barong/internal/param"
 )
 
 // Limits of the data of one activity (FX-36).
@@ -28,6 +36,7 @@ type Params struct {
 	Query       string // raw, after the question mark
 	ContentType string
 	Body        []byte // may be cut anywhere
+	Cut         bool   // the body goes on beyond Body
 	UserAgent   string
 }
 
@@ -38,20 +47,24 @@ type Params struct {
 //	           list when the member came more than once or was a list
 //	members    names of all other members, sorted; their values are never kept (FX-34)
 //	note       "Detected suspicious browser" when the User-Agent is no known browser (AZ-167)
-//	truncated, malformed, unparsed  true when something was too much, broken, or of a
-//	           content type that is not read (multipart)
+//	truncated, malformed, unparsed, cut  true when something was too much, broken, of a
+//	           content type that is not read, or when the body goes on beyond what was given
+//	body_bytes, body_sha256  length and hash of what was given of such a body
 //	<extra>    pairs of name and value given by the caller, such as kid; none for empty values
 //
-// and the uid that the request is about: the first non-empty of uid and user_uid, each from
-// the query and then the body (AZ-165), "" for none. A member whose name is one of the above
-// is written as "param.<name>". Query, JSON and form bodies are read for every method
-// (FX-36); a body without a content type is read as what it looks like, since gateways drop
-// the header, and a form that looks like JSON both ways. It never fails: whatever is sent, a
-// row is written (FX-33).
+// and the uid that the request is about: the first non-empty of uid and user_uid (AZ-165), ""
+// for none and for a body that could not be read whole. Each is the one that handlers act on
+// (package param): the last of equal members, and the body's before the query's. A member whose
+// name is one of the above is written as "param.<name>". Query, JSON, form and multipart bodies
+// are read for every method (FX-36); a body without a content type is read as what it looks
+// like, since gateways drop the header, and a form that looks like JSON both ways. It never
+// fails: whatever is sent, a row is written (FX-33).
 func Mask(p Params, path string, extra ...string) (data, targetUID string) {
 	m := members{exempt: keyAndCodeAreSafe(path)}
 	m.form(p.Query)
 	m.body(p.ContentType, p.Body)
+	query, err := param.Form(p.Query)
+	m.malformed = m.malformed || err != nil
 
 	o := object{b: append(make([]byte, 0, 256), '{')}
 	o.text("path", path, maxPath)
@@ -66,12 +79,18 @@ func Mask(p Params, path string, extra ...string) (data, targetUID string) {
 	for _, flag := range []struct {
 		name string
 		set  bool
-	}{{"malformed", m.malformed}, {"unparsed", m.unparsed}} {
+	}{{"malformed", m.malformed}, {"unparsed", m.unparsed}, {"cut", p.Cut}} {
 		if flag.set {
 			o.raw(flag.name, "true")
 		}
 	}
-	reserved := []string{"path", "note", "members", "folded", "truncated", "malformed", "unparsed"}
+	if unread := m.malformed || m.unparsed || p.Cut; unread && len(p.Body) > 0 {
+		sum := sha256.Sum256(p.Body)
+		o.raw("body_bytes", strconv.Itoa(len(p.Body)))
+		o.text("body_sha256", hex.EncodeToString(sum[:]), maxText)
+	}
+	reserved := []string{"path", "note", "members", "folded", "truncated", "malformed", "unparsed",
+		"cut", "body_bytes", "body_sha256"}
 	for _, kept := range m.kept {
 		name := kept.name
 		if slices.Contains(reserved, name) || slices.Contains(extra, name) {
@@ -86,7 +105,39 @@ func Mask(p Params, path string, extra ...string) (data, targetUID string) {
 	if m.truncated {
 		o.raw("truncated", "true")
 	}
-	return string(append(o.b, '}')), m.target()
+	if p.Cut || m.unread {
+		return string(append(o.b, '}')), ""
+	}
+	return string(append(o.b, '}')), target(m.tree, query)
+}
+
+// target is the uid that a handler finds in the body, else the query. A name in another case
+// counts where there is none in the usual one: some upstreams take it.
+func target(body, query map[string]any) string {
+	names := [...]string{"uid", "user_uid"}
+	text := func(v any) string {
+		s, _ := param.Text(v)
+		return cut(strings.TrimSpace(s), maxText)
+	}
+	for _, name := range names {
+		v, sent := body[name]
+		if !sent {
+			v = query[name]
+		}
+		if uid := text(v); uid != "" {
+			return uid
+		}
+	}
+	for _, name := range names {
+		for _, tree := range []map[string]any{body, query} {
+			for _, other := range slices.Sorted(maps.Keys(tree)) {
+				if uid := text(tree[other]); uid != "" && strings.EqualFold(other, name) {
+					return uid
+				}
+			}
+		}
+	}
+	return ""
 }
 
 // keptNames are members whose values say what was done and to whom, and are no secret.
@@ -147,31 +198,20 @@ type members struct {
 	exempt                         bool
 	kept                           []*member
 	names                          []string // of the others
-	uid, userUID                   string
 	truncated, malformed, unparsed bool
+
+	tree   map[string]any // of the body, as handlers read it
+	unread bool           // there is a body of which no handler makes a tree
 }
 
-func (m *members) target() string {
-	if m.uid != "" {
-		return m.uid
-	}
-	return m.userUID
-}
-
-// add takes a member; value is JSON, "" when it is no scalar, text the plain text of it.
-// Case is ignored, as some upstreams do: "UID" must not hide whom a request is about.
-func (m *members) add(name, value, text string) {
+// add takes a member; value is JSON, "" when it is no scalar. Case is ignored, as some
+// upstreams do.
+func (m *members) add(name, value string) {
 	if !plainName(name) {
 		m.name(name)
 		return
 	}
 	lower := strings.ToLower(name)
-	switch {
-	case lower == "uid" && m.uid == "":
-		m.uid = cut(strings.TrimSpace(text), maxText)
-	case lower == "user_uid" && m.userUID == "":
-		m.userUID = cut(strings.TrimSpace(text), maxText)
-	}
 	label := m.exempt && (lower == "key" || lower == "code")
 	if value == "" || !keptName(lower, m.exempt) || masked(lower) && !label {
 		m.name(name)
@@ -243,7 +283,7 @@ func (m *members) form(text string) {
 		}
 		name, value, _ := strings.Cut(pair, "=")
 		value = unescape(value)
-		m.add(unescape(name), quote(value), value)
+		m.add(unescape(name), quote(value))
 	}
 }
 
@@ -260,23 +300,52 @@ func (m *members) body(contentType string, body []byte) {
 	if len(body) == 0 {
 		return
 	}
-	media, _, _ := strings.Cut(contentType, ";")
-	media = strings.ToLower(strings.TrimSpace(media))
+	media, args, err := mime.ParseMediaType(contentType)
+	if err != nil { // what looks like one to lenient readers
+		media, _, _ = strings.Cut(contentType, ";")
+		media = strings.ToLower(strings.TrimSpace(media))
+	}
 	text := strings.TrimLeft(string(body), " \t\r\n")
 	looksJSON := strings.HasPrefix(text, "{") || strings.HasPrefix(text, "[")
 	switch {
-	case strings.HasSuffix(media, "/json") || strings.HasSuffix(media, "+json"):
-		m.json(text)
-	case media == "" && looksJSON:
+	case strings.HasSuffix(media, "/json") || strings.HasSuffix(media, "+json"),
+		media == "" && looksJSON:
+		m.tree, err = param.JSON(body)
 		m.json(text)
 	case media == "" || media == "application/x-www-form-urlencoded":
-		m.form(text)
+		m.tree, err = param.Form(string(body))
+		m.form(string(body))
 		if looksJSON {
 			m.json(text)
 		}
+	case media == "multipart/form-data":
+		err = m.multipart(body, args["boundary"])
 	default:
-		m.unparsed = true
+		m.unparsed, m.unread = true, true
+		return
 	}
+	if err != nil {
+		m.malformed, m.unread = true, true
+	}
+}
+
+// multipart reads the values of a form, and the names of its files.
+func (m *members) multipart(body []byte, boundary string) error {
+	form, err := multipart.NewReader(bytes.NewReader(body), boundary).ReadForm(int64(len(body)))
+	if err != nil {
+		return err
+	}
+	defer form.RemoveAll() // nothing: a body this small stays in memory
+	m.tree = param.Multipart(form)
+	for _, name := range slices.Sorted(maps.Keys(form.Value)) {
+		for _, value := range form.Value[name] {
+			m.add(name, quote(value))
+		}
+	}
+	for name := range form.File {
+		m.name(name)
+	}
+	return nil
 }
 
 // json reads the members of an object one by one, so that a body cut in the middle still
@@ -315,18 +384,18 @@ func (m *members) json(text string) {
 func (m *members) value(name string, v any) {
 	switch v := v.(type) {
 	case string:
-		m.add(name, quote(v), v)
+		m.add(name, quote(v))
 	case json.Number:
-		m.add(name, quoteNumber(v), v.String())
+		m.add(name, quoteNumber(v))
 	case bool:
-		m.add(name, strconv.FormatBool(v), "")
+		m.add(name, strconv.FormatBool(v))
 	case nil:
-		m.add(name, "null", "")
+		m.add(name, "null")
 	case []any:
 		for _, item := range v {
 			switch item := item.(type) {
 			case []any, map[string]any:
-				m.add(name, "", "")
+				m.add(name, "")
 			default:
 				m.value(name, item)
 			}
@@ -335,7 +404,7 @@ func (m *members) value(name string, v any) {
 			m.name(name)
 		}
 	default: // an object
-		m.add(name, "", "")
+		m.add(name, "")
 	}
 }
 

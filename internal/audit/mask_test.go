@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -12,6 +13,17 @@ import (
 )
 
 const browser = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/126.0 Safari/537.36"
+
+// unread is what is kept of a body that could not be read.
+func unread(body string) string {
+	return fmt.Sprintf(`"body_bytes":%d,"body_sha256":"%x"`, len(body), sha256.Sum256([]byte(body)))
+}
+
+const multipartBody = "--x\r\nContent-Disposition: form-data; name=\"uid\"\r\n\r\nID1\r\n" +
+	"--x\r\nContent-Disposition: form-data; name=\"otp_code\"\r\n\r\n123456\r\n" +
+	"--x\r\nContent-Disposition: form-data; name=\"role\"\r\n\r\nadmin\r\n" +
+	"--x\r\nContent-Disposition: form-data; name=\"proof\"; filename=\"a.pdf\"\r\n\r\nuid=ID3\r\n" +
+	"--x\r\nContent-Disposition: form-data; name=\"uid\"\r\n\r\nID2\r\n--x--\r\n"
 
 func TestMask(t *testing.T) {
 	const path = "api/v2/barong/admin/users/role"
@@ -29,9 +41,9 @@ func TestMask(t *testing.T) {
 		"a form body of any method (FX-36)": {
 			Params{ContentType: "application/x-www-form-urlencoded; charset=utf-8", Body: []byte("uid=ID1&password=hunter2&state=banned%21")}, path, nil,
 			`{"path":"` + path + `","uid":"ID1","state":"banned!","members":["password"]}`, "ID1"},
-		"query and body, the query first (AZ-165)": {
+		"query and body, the body first, as handlers do": {
 			Params{Query: "user_uid=ID2&uid=ID1", ContentType: "application/json", Body: []byte(`{"uid":"ID3"}`)}, path, nil,
-			`{"path":"` + path + `","uid":["ID1","ID3"],"user_uid":"ID2"}`, "ID1"},
+			`{"path":"` + path + `","uid":["ID1","ID3"],"user_uid":"ID2"}`, "ID3"},
 		"an empty uid does not hide the next (FX-33)": {
 			Params{Query: "uid=&user_uid=+ID2"}, path, nil,
 			`{"path":"` + path + `","user_uid":" ID2","uid":""}`, "ID2"},
@@ -44,6 +56,9 @@ func TestMask(t *testing.T) {
 		"a repeated member": {
 			Params{ContentType: "application/json", Body: []byte(`{"uid":"ID1","uid":"ID2","uid":"ID1"}`)}, path, nil,
 			`{"path":"` + path + `","uid":["ID1","ID2"]}`, "ID1"},
+		"of repeated members the last": {
+			Params{ContentType: "application/json", Body: []byte(`{"uid":"ID1","uid":"ID2"}`)}, path, nil,
+			`{"path":"` + path + `","uid":["ID1","ID2"]}`, "ID2"},
 		"key and code of other paths are masked": {
 			Params{Query: "key=abc&code=123456&value=x"}, path, nil,
 			`{"path":"` + path + `","members":["code","key","value"]}`, ""},
@@ -58,18 +73,27 @@ func TestMask(t *testing.T) {
 			`{"path":"api/v2/barong/admin/users/labels","members":["apikey","key_secret","promo_code"]}`, ""},
 		"a JSON body cut in the middle": {
 			Params{ContentType: "application/json", Body: []byte(`{"uid":"ID1","state":"ban`)}, path, nil,
-			`{"path":"` + path + `","malformed":true,"uid":"ID1","members":["state"]}`, "ID1"},
+			`{"path":"` + path + `","malformed":true,` + unread(`{"uid":"ID1","state":"ban`) + `,"uid":"ID1","members":["state"]}`, ""},
+		"a form cut in the middle": {
+			Params{ContentType: "application/x-www-form-urlencoded", Body: []byte(`uid=ID1&x=`), Cut: true}, path, nil,
+			`{"path":"` + path + `","cut":true,` + unread(`uid=ID1&x=`) + `,"uid":"ID1","members":["x"]}`, ""},
 		"a JSON body without content type (AZ-170)": {
 			Params{Body: []byte(` {"uid":"ID1","x":"a&uid=ID2&"}`)}, path, nil,
 			`{"path":"` + path + `","uid":"ID1","members":["x"]}`, "ID1"},
 		"a form that begins like JSON is read both ways": {
 			Params{ContentType: "application/x-www-form-urlencoded", Body: []byte(`{"a":1}&uid=ID1`)}, path, nil,
-			`{"path":"` + path + `","malformed":true,"uid":"ID1","members":["?","a"]}`, "ID1"},
+			`{"path":"` + path + `","malformed":true,` + unread(`{"a":1}&uid=ID1`) + `,"uid":"ID1","members":["?","a"]}`, "ID1"},
 		"a form without content type": {
 			Params{Body: []byte("user_uid=ID1")}, path, nil, `{"path":"` + path + `","user_uid":"ID1"}`, "ID1"},
-		"multipart is not read": {
+		"multipart": {
+			Params{ContentType: "multipart/form-data; boundary=x", Body: []byte(multipartBody)}, path, nil,
+			`{"path":"` + path + `","uid":["ID1","ID2"],"role":"admin","members":["otp_code","proof"]}`, "ID2"},
+		"multipart that breaks off": {
 			Params{ContentType: "multipart/form-data; boundary=x", Body: []byte("--x\r\nuid=ID1")}, path, nil,
-			`{"path":"` + path + `","unparsed":true}`, ""},
+			`{"path":"` + path + `","malformed":true,` + unread("--x\r\nuid=ID1") + `}`, ""},
+		"a content type that nobody reads": {
+			Params{ContentType: "text/plain", Body: []byte("uid=ID1"), Query: "uid=ID2"}, path, nil,
+			`{"path":"` + path + `","unparsed":true,` + unread("uid=ID1") + `,"uid":"ID2"}`, ""},
 		"a parameter named like a member of ours": {
 			Params{Query: "path=api/v2/x&kid=abc&note=n"}, path, []string{"kid", "0011", "request_id", ""},
 			`{"path":"` + path + `","kid":"0011","param.path":"api/v2/x","param.kid":"abc","members":["note"]}`, ""},
@@ -77,13 +101,13 @@ func TestMask(t *testing.T) {
 			Params{ContentType: "application/json", Body: []byte(`{"scope":["trade",1,true,null],"id":{"secret":1},"state":[["x"]],"role":[]}`)}, path, nil,
 			`{"path":"` + path + `","scope":["trade",1,true,null],"members":["id","role","state"]}`, ""},
 		"JSON that is no object": {
-			Params{ContentType: "application/json", Body: []byte(`["uid"]`)}, path, nil, `{"path":"` + path + `","malformed":true}`, ""},
+			Params{ContentType: "application/json", Body: []byte(`["uid"]`)}, path, nil, `{"path":"` + path + `","malformed":true,` + unread(`["uid"]`) + `}`, ""},
 		"something after the object": {
 			Params{ContentType: "application/json", Body: []byte(`{"uid":"ID1"} {"uid":"ID2"}`)}, path, nil,
-			`{"path":"` + path + `","malformed":true,"uid":"ID1"}`, "ID1"},
+			`{"path":"` + path + `","malformed":true,` + unread(`{"uid":"ID1"} {"uid":"ID2"}`) + `,"uid":"ID1"}`, ""},
 		"a name that is a document is not told": {
 			Params{Query: url.QueryEscape(`{"password":"hunter2"}`)}, path, nil, `{"path":"` + path + `","members":["?"]}`, ""},
-		"a scalar as a name (FX-33)": {Params{Query: "0=0&%zz=%zz&=&&"}, path, nil, `{"path":"` + path + `","members":["0","?"]}`, ""},
+		"a scalar as a name (FX-33)": {Params{Query: "0=0&%zz=%zz&=&&"}, path, nil, `{"path":"` + path + `","malformed":true,"members":["0","?"]}`, ""},
 		"NUL and broken UTF-8":       {Params{Query: "state=a%00b%ff"}, path, nil, `{"path":"` + path + `","state":"a?b?"}`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -17,6 +17,15 @@ func (s Settings) EmbeddedGate() bool {
 	return s.Listen.Gate == "embedded" || s.Listen.Gate == "auto" && s.SQLite() && s.loopbackOnly()
 }
 
+// DirectClients reports whether clients reach the REST listener without a proxy that could say
+// where they are: the embedded gate, unless trusted proxies were named.
+func (s Settings) DirectClients() bool {
+	return s.EmbeddedGate() && slices.Equal(s.Client.TrustedProxies, Default().Client.TrustedProxies)
+}
+
+// LoopbackOps reports whether the ops listener can be reached from this machine only.
+func (s Settings) LoopbackOps() bool { return loopback(s.Listen.Ops) }
+
 // SecureCookie reports whether the session cookie is marked Secure (design D8).
 func (s Settings) SecureCookie() bool {
 	return s.Session.Secure == "true" || s.Session.Secure == "auto" && !s.EmbeddedGate()
@@ -95,6 +104,9 @@ func (s Settings) crossChecks() Problems {
 	}
 	if s.Listen.Gate == "embedded" && !(s.SQLite() && s.loopbackOnly()) {
 		say("gate", "embedded needs SQLite and loopback addresses for every listener; put a proxy in front and set it off")
+	}
+	if s.Listen.PProf && !loopback(s.Listen.Ops) {
+		say("pprof", "shows the memory of the process: it needs a loopback ops_addr, not %q", s.Listen.Ops)
 	}
 	if s.Token.Reuse > s.Token.Expire/2 {
 		say("jwt_reuse", "must be at most half of jwt_expire_time (%s); got %s", s.Token.Expire, s.Token.Reuse)

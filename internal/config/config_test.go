@@ -180,3 +180,23 @@ func FuzzLoadNeverPanics(f *testing.F) {
 		_, _ = Load([]string{Prefix + strings.ToUpper(key) + "=" + value})
 	})
 }
+
+func TestPprofOnLoopbackOnly(t *testing.T) {
+	for addr, fine := range map[string]bool{"127.0.0.1:9091": true, "[::1]:9091": true, "0.0.0.0:9091": false, ":9091": false, "192.0.2.1:9091": false} {
+		_, err := Load([]string{"BARONG_PPROF=true", "BARONG_OPS_ADDR=" + addr, "BARONG_GATE=off"})
+		if (err == nil) != fine || err != nil && !strings.Contains(err.Error(), "BARONG_PPROF") {
+			t.Errorf("%s: got %v, want it fine %t", addr, err, fine)
+		}
+	}
+}
+
+func TestDirectClients(t *testing.T) {
+	for env, want := range map[string]bool{
+		"": true, "BARONG_GATE=off": false, "BARONG_GATE=embedded": true, "BARONG_TRUSTED_PROXIES=127.0.0.1/32": false,
+	} {
+		s, err := Load(strings.Fields(env))
+		if err != nil || s.DirectClients() != want {
+			t.Errorf("%q: got %t, %v; want %t", env, s.DirectClients(), err, want)
+		}
+	}
+}

@@ -149,7 +149,7 @@ type Session struct {
 type APIKey struct {
 	NonceLifetime time.Duration `key:"apikey_nonce_lifetime" default:"5000ms" unit:"ms" doc:"How far a nonce may be from the server's clock. A plain number is milliseconds."`
 	Replay        string        `key:"apikey_replay" default:"off" enum:"off,monitor,enforce" doc:"What to do about a nonce that was used before: nothing, count it, or refuse it."`
-	Forbidden     []string      `key:"apikey_forbidden" default:"api/v2/barong/resource/otp,api/v2/barong/resource/passkeys,api/v2/barong/resource/sessions,api/v2/barong/resource/api_keys,api/v2/barong/resource/service_accounts,api/v2/barong/resource/users/password" doc:"Paths that API keys may not reach: a leaked key must not become the account."`
+	Forbidden     []string      `key:"apikey_forbidden" default:"api/v2/barong/resource/otp,api/v2/barong/resource/passkeys,api/v2/barong/resource/sessions,api/v2/barong/resource/api_keys,api/v2/barong/resource/service_accounts,api/v2/barong/resource/users/password,api/v2/barong/admin" doc:"Paths that API keys may not reach: a leaked key must not become the account, nor staff."`
 	CacheSize     int           `key:"apikey_cache_size" default:"200000" min:"1" doc:"API keys kept in memory."`
 }
 

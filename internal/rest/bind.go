@@ -4,10 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
+
+	"barong/internal/param"
 )
 
 // plan is how one input struct is filled: by the tags that the package comment lists.
@@ -292,7 +295,7 @@ func (f *field) allows(dst reflect.Value, raw any, typed, null bool) bool {
 		return false
 	}
 	if f.enum != nil {
-		text, _ := textOf(raw)
+		text, _ := param.Text(raw)
 		return slices.Contains(f.enum, text)
 	}
 	n := reflect.Indirect(dst).Int()
@@ -317,4 +320,33 @@ func isBlank(v any) bool {
 func isBlankText(v any) bool {
 	s, ok := v.(string)
 	return ok && strings.TrimSpace(s) == ""
+}
+
+// Values shows an input as the form that would say the same: the parameters that are not
+// zero, by name.
+func Values(in any) url.Values {
+	out := url.Values{}
+	var add func(v reflect.Value)
+	add = func(v reflect.Value) {
+		for i := range v.NumField() {
+			name, field := v.Type().Field(i).Tag.Get("name"), v.Field(i)
+			if v.Type().Field(i).Anonymous && field.Kind() == reflect.Struct {
+				add(field)
+				continue
+			}
+			if name == "" || field.IsZero() {
+				continue
+			}
+			switch field = reflect.Indirect(field); field.Kind() {
+			case reflect.String, reflect.Bool, reflect.Int, reflect.Int64:
+				out.Set(name, fmt.Sprint(field.Interface()))
+			default: // only that it was there
+				out.Set(name, "")
+			}
+		}
+	}
+	if v := reflect.ValueOf(in); v.Kind() == reflect.Struct {
+		add(v)
+	}
+	return out
 }

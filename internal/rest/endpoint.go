@@ -44,6 +44,9 @@ type Scheme struct {
 // its caller. It runs before any parameter is looked at.
 type Guard[W any] struct {
 	Admit func(*http.Request) (W, error)
+	// Done, when set, is told what became of the call of somebody admitted, before the answer:
+	// the input, as far as it could be read, and the error, also one of the input's.
+	Done func(ctx context.Context, who W, in any, err error)
 	// Failures are what Admit can answer.
 	Failures []Failure
 	// Schemes are alternatives; none means that nothing has to be proved.
@@ -68,11 +71,15 @@ func Guarded[W, I, O any](g Guard[W], f func(context.Context, W, I) (O, error)) 
 			if err != nil {
 				return nothing, err
 			}
+			out := nothing
 			in, err := bind()
-			if err != nil {
-				return nothing, err
+			if err == nil {
+				out, err = f(r.Context(), who, in)
 			}
-			return f(r.Context(), who, in)
+			if g.Done != nil {
+				g.Done(r.Context(), who, in, err)
+			}
+			return out, err
 		},
 	}
 }

@@ -8,7 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
+
+	"barong/internal/param"
 )
 
 // Lenient is the text of a parameter that the documents leave untyped: an array, an object
@@ -64,7 +65,7 @@ func kindOf(t reflect.Type) (kind, error) {
 	switch t {
 	case reflect.TypeFor[Lenient]():
 		return kind{typ: "string", anything: true, set: func(dst reflect.Value, raw any) bool {
-			s, _ := textOf(raw)
+			s, _ := param.Text(raw)
 			dst.SetString(s)
 			return true
 		}}, nil
@@ -86,7 +87,7 @@ func kindOf(t reflect.Type) (kind, error) {
 	switch t.Kind() {
 	case reflect.String:
 		return kind{typ: "string", set: func(dst reflect.Value, raw any) bool {
-			s, ok := textOf(raw)
+			s, ok := param.Text(raw)
 			dst.SetString(s)
 			return ok
 		}}, nil
@@ -96,23 +97,6 @@ func kindOf(t reflect.Type) (kind, error) {
 		return kind{typ: "boolean", emptyIsNull: true, set: setBool}, nil
 	}
 	return kind{}, fmt.Errorf("parameters of type %v are not known", t)
-}
-
-// textOf is the text form of a scalar. Text with a NUL or broken UTF-8 has none: databases
-// refuse it.
-func textOf(raw any) (string, bool) {
-	switch v := raw.(type) {
-	case string:
-		if !utf8.ValidString(v) || strings.IndexByte(v, 0) >= 0 {
-			return "", false
-		}
-		return v, true
-	case json.Number:
-		return v.String(), true
-	case bool:
-		return strconv.FormatBool(v), true
-	}
-	return "", false
 }
 
 func setInt(dst reflect.Value, raw any) bool {
@@ -138,7 +122,7 @@ func setBool(dst reflect.Value, raw any) bool {
 		dst.SetBool(b)
 		return true
 	}
-	text, ok := textOf(raw)
+	text, ok := param.Text(raw)
 	lower := strings.ToLower(text)
 	if !ok || (text != lower && text != strings.ToUpper(text) && text != capital(lower)) {
 		return false
@@ -177,7 +161,7 @@ func setTextOrObject(dst reflect.Value, raw any) bool {
 		dst.Set(reflect.ValueOf(TextOrObject{Object: o}))
 		return true
 	}
-	text, ok := textOf(raw)
+	text, ok := param.Text(raw)
 	dst.Set(reflect.ValueOf(TextOrObject{Text: text}))
 	return ok
 }
@@ -190,7 +174,7 @@ func setTexts(dst reflect.Value, raw any) bool {
 	}
 	texts := make([]string, 0, len(list))
 	for _, v := range list {
-		s, ok := textOf(v)
+		s, ok := param.Text(v)
 		if !ok {
 			return false
 		}

@@ -12,7 +12,7 @@ type activity struct {
 	UserAgent     string  `json:"user_agent"`
 	Topic         string  `json:"topic"`
 	Action        string  `json:"action"`
-	Result        string  `json:"result" doc:"succeed, failed or denied."`
+	Result        string  `json:"result" doc:"succeed, failed or denied. In a row whose data has by gate, succeed says that the request was let through to its component, not what became of it."`
 	Data          *string `json:"data" doc:"JSON text."`
 }
 
