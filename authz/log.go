@@ -18,8 +18,10 @@ import (
 // done by one goroutine (Run) behind a bounded queue: a decision never waits for a disk,
 // and when lines come faster than they can be written they are dropped and counted.
 //
-// An outage says the same about everybody: of each reason one line a second is written, the
-// first at once, and "folded" in a later one counts those that it stands for beside itself.
+// Floods are folded, so that no client fills a disk: of outages, which say the same about
+// everybody, one line a second is written for each reason; of denials five for each reason,
+// address and account, and then one a second. "folded" counts the lines that one stands for
+// beside itself.
 //
 // A line names who, from where, what and why; it never holds a query, a body, a cookie, a
 // signature or a token.
@@ -33,7 +35,7 @@ type DecisionLog struct {
 	allowed atomic.Uint64
 	ids     decisionIDs
 	dropped func()
-	outages outageFolder // of Run alone
+	folds   folder // of Run alone
 }
 
 // decisionLine is what one line says. Its strings are its own or live as long as the
@@ -47,11 +49,13 @@ type decisionLine struct {
 	status                                int
 	snapshot                              int64
 	ip                                    netip.Addr
-	folded                                int // lines left out that this one stands for
+	folded                                int  // lines left out that this one stands for
+	ended                                 bool // the decision ended the session
 }
 
-// Longest request id and path that are written.
+// Longest key id, request id and path that are written.
 const (
+	maxLoggedKid  = 64
 	maxLoggedID   = 128
 	maxLoggedPath = 1024
 )
@@ -100,14 +104,14 @@ func (l *DecisionLog) Run(ctx context.Context) error {
 		case line := <-l.queue:
 			l.take(line)
 		case <-due.C:
-			l.writeAll(l.outages.due(time.Now()))
+			l.writeAll(l.folds.due(time.Now()))
 		case <-ctx.Done():
 			for {
 				select {
 				case line := <-l.queue:
 					l.take(line)
 				default:
-					l.writeAll(l.outages.rest())
+					l.writeAll(l.folds.rest())
 					return l.out.Flush()
 				}
 			}
@@ -115,7 +119,7 @@ func (l *DecisionLog) Run(ctx context.Context) error {
 		if len(l.queue) == 0 {
 			l.flush()
 		}
-		if wait, some := l.outages.next(time.Now()); some {
+		if wait, some := l.folds.next(time.Now()); some {
 			due.Reset(wait)
 		}
 	}
@@ -123,11 +127,11 @@ func (l *DecisionLog) Run(ctx context.Context) error {
 
 // take writes a line, or folds it.
 func (l *DecisionLog) take(line *decisionLine) {
-	if line.cause == nil {
-		l.write(line)
+	if line.reason == "" {
+		l.write(line) // an allow: those are sampled
 		return
 	}
-	out, left := l.outages.add(line)
+	out, left := l.folds.add(line)
 	if left != nil {
 		l.free(left)
 	}
@@ -199,8 +203,13 @@ func (l *DecisionLog) decided(r *request, d *decision, at time.Time, took time.D
 		cause: d.cause, status: d.status, snapshot: d.snapshot, ip: r.ip,
 	}
 	line.method, line.path, line.requestID = ownStrings(r)
+	line.uid, line.ended = d.uid, d.ended
 	if d.who != nil {
 		line.uid, line.role = d.who.UID, d.who.Role
+	}
+	if d.kid == "" && d.via == viaAPIKey {
+		// Nobody's key: what was sent, which is no secret.
+		line.kid = strings.Clone(r.apiKey[:min(len(r.apiKey), maxLoggedKid)])
 	}
 	select {
 	case l.queue <- line:
@@ -262,6 +271,9 @@ func (l *DecisionLog) write(line *decisionLine) {
 		)
 		if line.cause != nil {
 			rec.AddAttrs(slog.String("cause", line.cause.Error()))
+		}
+		if line.ended {
+			rec.AddAttrs(slog.Bool("session_ended", true))
 		}
 		if line.folded > 0 {
 			rec.AddAttrs(slog.Int("folded", line.folded))

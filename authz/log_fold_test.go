@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
+	"net/netip"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -91,4 +93,74 @@ func decoded(t *testing.T, out *bytes.Buffer) (lines []map[string]any) {
 		lines = append(lines, line)
 	}
 	return lines
+}
+
+// A flood of denials is a bounded number of lines: a few of each kind at once, then one a
+// second that counts the others; those of another reason, address or account are still seen.
+func TestDecisionLogFoldsDenials(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		l := NewDecisionLog(&out, jsonLines, 0, 1<<20, nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- l.Run(ctx) }()
+		asked := 0
+		say := func(reason, ip, uid string) {
+			d := decision{status: http.StatusUnauthorized, reason: reason, uid: uid}
+			l.decided(&request{path: "api/v2/x", ip: netip.MustParseAddr(ip)}, &d, time.Now(), 0)
+			asked++
+		}
+		const seconds = 10
+		for second := range seconds {
+			for range 2000 { // from one address
+				say(reasonInvalidSession, "192.0.2.1", "")
+			}
+			for i := range 2000 { // from one network of IPv6
+				say(reasonInvalidSession, fmt.Sprintf("2001:db8::%x", i+1), "")
+			}
+			for i := range 3000 { // from everywhere
+				say(reasonPermissionDenied, fmt.Sprintf("10.%d.%d.%d", second, i/256, i%256), "")
+			}
+			say(reasonMissingCSRF, "192.0.2.1", "ID1")
+			say(reasonMissingCSRF, "192.0.2.1", "ID2")
+			time.Sleep(time.Second)
+			synctest.Wait()
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+
+		lines, stand := 0, 0
+		seen := map[string]int{}
+		for _, line := range parsedLines(t, out.Bytes()) {
+			folded, _ := line["folded"].(float64)
+			lines++
+			stand += 1 + int(folded)
+			seen[line["reason"].(string)+" "+line["uid"].(string)]++
+		}
+		if stand != asked {
+			t.Errorf("the lines stand for %d denials, want all %d", stand, asked)
+		}
+		if most := seconds * (maxFolded*(denialBurst+1) + 20); lines > most {
+			t.Errorf("%d denials became %d lines, want at most %d", asked, lines, most)
+		}
+		for _, uid := range []string{"ID1", "ID2"} {
+			if seen[reasonMissingCSRF+" "+uid] == 0 {
+				t.Errorf("the denials of %s are nowhere", uid)
+			}
+		}
+	})
+}
+
+func parsedLines(t *testing.T, text []byte) (all []map[string]any) {
+	t.Helper()
+	for line := range bytes.Lines(text) {
+		var v map[string]any
+		if err := json.Unmarshal(line, &v); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, v)
+	}
+	return all
 }
