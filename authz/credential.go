@@ -141,10 +141,11 @@ func (s *Server) sessionCookie(
 
 // nameOwner notes for the log whose session was presented, if that can be found.
 func (s *Server) nameOwner(ctx context.Context, r *request, d *decision, now time.Time) {
-	if r.sid == "" || r.sidBad {
+	cookies := r.sessionCookies(s.SessionName)
+	if cookies.n != 1 || cookies.more || cookies.value[0] == "" {
 		return
 	}
-	if e, err := s.Sessions.Lookup(ctx, r.sid, now); err == nil {
+	if e, err := s.Sessions.Lookup(ctx, cookies.value[0], now); err == nil {
 		d.uid = e.UID
 	}
 }
