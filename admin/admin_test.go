@@ -319,6 +319,10 @@ func TestBearer(t *testing.T) {
 	w := newWorld(t)
 	banned := account.User{UID: "BANNED", Email: "b@barong.io", Role: "superadmin", State: account.StateBanned}
 	fine(t, w.db.AddUser(t.Context(), &banned))
+	unproved := account.User{
+		UID: "UNPROVED", Email: "u@barong.io", Role: "superadmin", State: account.StatePending, Unproved: true,
+	}
+	fine(t, w.db.AddUser(t.Context(), &unproved))
 	for name, test := range map[string]struct {
 		header string
 		status int
@@ -329,6 +333,7 @@ func TestBearer(t *testing.T) {
 		"a forged one":           {"Bearer SUPERADMIN", 401, "jwt.decode_and_verify"},
 		"a user that is gone":    {"Bearer jwt of NOBODY", 404, "record.not_found"},
 		"a user who may not act": {"Bearer jwt of BANNED", 401, "authz.user_not_active"},
+		"an unproved address":    {"Bearer jwt of UNPROVED", 403, "authz.email_not_verified"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, e := range endpoints {

@@ -95,6 +95,7 @@ func may[I, O any](a *API, f func(context.Context, staff, I) (O, error), needs .
 	failures := []rest.Failure{
 		rest.On(caller.ErrNoToken, http.StatusUnauthorized, "jwt.decode_and_verify"),
 		rest.On(caller.ErrNotActive, http.StatusUnauthorized, "authz.user_not_active"),
+		rest.On(caller.ErrUnproved, http.StatusForbidden, "authz.email_not_verified"),
 		rest.On(account.ErrNotFound, http.StatusNotFound, "record.not_found"),
 		rest.On(errBadVersion, http.StatusBadRequest, "admin.policy_version.invalid"),
 		rest.On(policy.ErrBehind, http.StatusServiceUnavailable, "admin.policy_version.not_reached").

@@ -85,6 +85,13 @@ func (s *Server) decide(ctx context.Context, r *request, d *decision, now time.T
 	}
 	d.who, d.via, d.kid = who.principal, who.via, who.kid
 
+	// An account that anybody may have made with somebody's address is of little use until the
+	// address is proved (design D27).
+	if who.principal.AwaitsProof() && !beforeProof(r) {
+		d.deny(refusal{http.StatusForbidden, reasonEmailNotVerified})
+		return
+	}
+
 	// Whether the role may (AZ-140…151), and whether an API key may at all (design D10b).
 	permit := rules.Permission(who.principal.Role, r.method, r.path)
 	if !permit.Allows && !back || who.via == viaAPIKey && s.apiKeyForbidden(r.path) {
@@ -149,6 +156,7 @@ const (
 	reasonInvalidSession    = "authz.invalid_session"
 	reasonClientMismatch    = "authz.client_session_mismatch"
 	reasonUserNotActive     = "authz.user_not_active"
+	reasonEmailNotVerified  = "authz.email_not_verified"
 	reasonUnknownAPIKey     = "authz.unexistent_apikey"
 	reasonNonceInvalid      = "authz.nonce_not_valid_timestamp"
 	reasonNonceExpired      = "authz.nonce_expired"
@@ -173,6 +181,17 @@ var errAuditFull = errors.New("an activity that must be kept could not be record
 // credential.
 func isPreflight(r *request) bool {
 	return r.method == http.MethodOptions && r.hasOrigin && r.hasRequestMethod
+}
+
+// beforeProof reports whether r is what an account may do before its address is proved: prove
+// it, reset the password, sign in and out, which is all below identity, and read itself.
+func beforeProof(r *request) bool {
+	const own, identity = "api/v2/barong/resource/users/me", "api/v2/barong/identity/"
+	switch r.method {
+	case http.MethodGet, http.MethodHead:
+		return r.path == own || strings.HasPrefix(r.path, identity)
+	}
+	return strings.HasPrefix(r.path, identity)
 }
 
 // apiKeyForbidden reports whether path is one that API keys may not reach. Like DROP rows

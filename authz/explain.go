@@ -301,7 +301,8 @@ func (h *hypothesis) credentialStep(add func(rule, outcome, detail string, args 
 	switch {
 	case d.outage && d.who == nil:
 		return add("credential", unavailable, "%s: a store did not answer", what)
-	case d.who == nil, d.reason == reasonUserNotActive, d.reason == reasonDisabled2FA, d.reason == reasonInvalidSession:
+	case d.who == nil, d.reason == reasonUserNotActive, d.reason == reasonDisabled2FA, d.reason == reasonInvalidSession,
+		d.reason == reasonEmailNotVerified:
 		return add("credential", denied, "%s: %s", what, d.reason)
 	}
 	return add("credential", pass, "%s, of %s with role %s", what, d.who.UID, d.who.Role)

@@ -62,7 +62,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		names: []string{
 			"other", "",
 			reasonInvalidMethod, reasonPermissionDenied, reasonInvalidRequest, reasonAPIKeyHeaders, reasonMissingCSRF,
-			reasonCSRFMismatch, reasonInvalidSession, reasonClientMismatch, reasonUserNotActive,
+			reasonCSRFMismatch, reasonInvalidSession, reasonClientMismatch, reasonUserNotActive, reasonEmailNotVerified,
 			reasonUnknownAPIKey, reasonNonceInvalid, reasonNonceExpired, reasonInvalidSignature,
 			reasonReplayed, reasonAPIKeyNotActive, reasonDisabled2FA, reasonInvalidPermission,
 			reasonUnavailable, "authz.restrict.maintenance", "authz.restrict.blacklist",

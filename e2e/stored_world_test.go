@@ -389,7 +389,7 @@ func (w *storedWorld) putUser(ctx context.Context, p account.Principal) error {
 	}
 	isNew := err != nil
 	u.UID, u.Email, u.Username, u.Role, u.Level, u.State = p.UID, p.Email, p.Username, p.Role, p.Level, p.State
-	u.OTP, u.ReferralID, u.SessionGeneration = p.OTP, p.ReferralID, p.SessionGeneration
+	u.OTP, u.ReferralID, u.SessionGeneration, u.Unproved = p.OTP, p.ReferralID, p.SessionGeneration, p.Unproved
 	if isNew {
 		return w.db.AddUser(ctx, &u)
 	}

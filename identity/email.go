@@ -17,8 +17,9 @@ type mailRequest struct {
 }
 
 type confirmEmail struct {
-	Token string `name:"token" rule:"required,nonblank" in:"body" doc:"From the mail."`
-	Lang  string `name:"lang" doc:"Language of mails, where the account says none: en or ru."`
+	Token    string `name:"token" rule:"required,nonblank" in:"body" doc:"From the mail."`
+	Password string `name:"password" in:"body" doc:"The one of the sign-up, if the page asks for it: it then stays. It also stays in the browser of the sign-up; anywhere else it goes, and a mail lets the user choose another."`
+	Lang     string `name:"lang" doc:"Language of mails, where the account says none: en or ru."`
 }
 
 func (a *API) email(g *rest.Group) {
@@ -49,7 +50,7 @@ func (a *API) sendConfirmation(ctx context.Context, who visitor, in mailRequest)
 
 func (a *API) confirmEmail(ctx context.Context, who visitor, in confirmEmail) (out welcome, err error) {
 	u, session, err := a.Accounts.ConfirmEmail(ctx, account.Confirmation{
-		Token: in.Token, Language: a.language(in.Lang), Client: who.Client,
+		Token: in.Token, Password: in.Password, Language: a.language(in.Lang), Device: who.device, Client: who.Client,
 	})
 	switch {
 	case err != nil:

@@ -64,18 +64,26 @@ func TestMailsAreLimited(t *testing.T) {
 // confirmation signs a user up and returns the mailed token.
 func (w *world) confirmation() (uid, jwt string) {
 	w.t.Helper()
+	uid, jwt, _ = w.signedUp()
+	return uid, jwt
+}
+
+// signedUp is confirmation, with the browser's device cookie.
+func (w *world) signedUp() (uid, jwt, device string) {
+	w.t.Helper()
 	a := w.browser().JSON(w.t, "POST", signUps, credentials())
 	u, _ := w.opened(a, 201)
 	jwt, _ = w.link()
 	uid, _ = u["uid"].(string)
-	return uid, jwt
+	_, device = cookies(w.t, a)
+	return uid, jwt, device
 }
 
 // 9.13, 6.8, ID8: active, level 1, a session.
 func TestConfirmEmail(t *testing.T) {
 	w := newWorld(t)
-	uid, jwt := w.confirmation()
-	before, c := w.activities(uid), w.browser()
+	uid, jwt, device := w.signedUp()
+	before, c := w.activities(uid), w.browser().With("Cookie", "_barong_device="+device)
 	_, old := w.opened(c.JSON(t, "POST", sessions, credentials()), 201)
 	w.news()
 	a := c.JSON(t, "POST", emails+"confirm_code", body{"token": jwt, "lang": "ru"})
@@ -96,7 +104,9 @@ func TestConfirmEmail(t *testing.T) {
 // The second factor is no mailbox: the address is confirmed, and no session opened.
 func TestConfirmEmailWithASecondFactor(t *testing.T) {
 	w := newWorld(t)
-	uid, jwt := w.confirmation()
+	uid := w.user(email, 0).UID // by the operator: not anybody's
+	w.browser().JSON(t, "POST", emails+"generate_code", body{"email": email}).Want(t, 201, `201`)
+	jwt, _ := w.link()
 	w.put(uid, func(u *account.User) { u.OTP = true })
 	a := w.browser().JSON(t, "POST", emails+"confirm_code", body{"token": jwt})
 	closed(t, a)
@@ -109,6 +119,44 @@ func TestConfirmEmailWithASecondFactor(t *testing.T) {
 	slices.Sort(keys)
 	diff(t, keys, userKeys(false))
 	diff(t, []any{a.Status, u["state"], u["level"]}, []any{201, "active", 1.0})
+}
+
+// D27: whoever signed up with another's address is out of the account once its owner comes, in
+// another browser; the owner signs in with a password of the own. In the browser of the
+// sign-up, or with its password, nothing changes for an honest user.
+func TestTheOwnerOfAnAddressGetsTheAccount(t *testing.T) {
+	for name, c := range map[string]struct {
+		sent body
+		same bool
+		kept bool
+	}{
+		"another browser":              {body{}, false, false},
+		"the browser of the sign-up":   {body{}, true, true},
+		"the password, from elsewhere": {body{"password": password}, false, true},
+		"a wrong one":                  {body{"password": fresh}, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			uid, jwt, device := w.signedUp()
+			planted := w.secondFactor(w.reload(uid)) // as accounts of before may have it
+			w.news()
+			owner := w.browser()
+			if c.same {
+				owner = owner.With("Cookie", "_barong_device="+device)
+			}
+			u, _ := w.opened(owner.JSON(t, "POST", emails+"confirm_code", with(c.sent, "token", jwt)), 201)
+			diff(t, []any{u["state"], u["otp"]}, []any{"active", false})
+			first := w.browser().JSON(t, "POST", sessions, with(credentials(), "otp_code", planted()))
+			if c.kept {
+				w.opened(first, 201)
+				return
+			}
+			first.WantTokens(t, 401, "identity.session.invalid_params")
+			link, _ := w.link() // mailed with the confirmation
+			owner.JSON(t, "POST", resets+"confirm_code", newPassword(link, fresh)).Want(t, 201, `201`)
+			w.opened(owner.JSON(t, "POST", sessions, body{"email": email, "password": fresh}), 201)
+		})
+	}
 }
 
 // 14.3 #40 under D2 (400, not 422), #41, #43, #44; 9.13, W-I12.

@@ -181,14 +181,17 @@ func TestCSRFAtTheGate(t *testing.T) {
 	bot.want("POST", "/api/v2/peatio/market/orders", 200, "")
 }
 
-// Each way to a session opens one that the gate takes (14.3 #33), and a pending user may act.
+// Each way to a session opens one that the gate takes (14.3 #33), and one whose address is not proved looks at itself only.
 func TestEverySessionIsTakenAtTheGate(t *testing.T) {
 	w := newWorld(t)
 	c := w.browser()
 	u, cookie := w.opened(c.JSON(t, "POST", signUps, credentials()), 201)
 	csrf, _ := u["csrf_token"].(string)
 	signedUp := w.behindGate(cookie, csrf)
-	signedUp.want("POST", me, 200, "") // 14.3 #33
+	signedUp.want("GET", me, 200, "") // 14.3 #33
+	for _, path := range []string{me, "/api/v2/barong/resource/otp/enable", "/api/v2/peatio/market/orders"} {
+		signedUp.want("POST", path, 403, "authz.email_not_verified") // D27
+	}
 	jwt, _ := w.link()
 	u, cookie = w.opened(c.JSON(t, "POST", emails+"confirm_code", body{"token": jwt}), 201)
 	csrf, _ = u["csrf_token"].(string)

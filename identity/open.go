@@ -33,7 +33,7 @@ func (a *API) open(ctx context.Context, who visitor, u account.SignedIn) (welcom
 
 // openHere is open for who needed no password to prove to be u: the device is known from now on.
 func (a *API) openHere(ctx context.Context, who visitor, u account.User) (welcome, error) {
-	return a.open(ctx, who, account.SignedIn{User: u, Device: a.Accounts.RememberDevice(who.device, u.UID)})
+	return a.open(ctx, who, account.SignedIn{User: u, Device: a.Accounts.RememberDevice(who.device, u)})
 }
 
 // show is the answer that shows u and opens nothing.

@@ -130,6 +130,7 @@ type person struct {
 	password         string // "" when nobody knows it
 	labels           map[string]string
 	byStaff          string // the state that staff gave, "" for the labels'
+	unproved         bool   // signed up, and nobody has proved the address since
 	secret           string // of the second factor, "" when it is off
 	step             int64  // of the newest accepted code
 	codes            []string
@@ -149,6 +150,21 @@ func (p *person) state() string {
 		return account.StateActive
 	}
 	return account.StatePending
+}
+
+// awaits reports whether all that p may do is to prove the address.
+func (p *person) awaits() bool { return p.unproved && p.state() == account.StatePending }
+
+// prove is the proof of p's address: what a stranger may have left goes with the first (D27).
+func (m *model) prove(p *person, password string) {
+	if p.unproved {
+		if p.password = password; p.awaits() {
+			p.secret = ""
+		}
+		m.void(p, "")
+	}
+	p.labels["email"], p.unproved = "verified", false
+	m.end(p, nil)
 }
 
 func (p *person) mayAct() bool { return account.MayAct(p.state()) }

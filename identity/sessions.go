@@ -31,7 +31,7 @@ type Accounts interface {
 	// ErrReferralFormat, ErrReferralUnknown, TooManyAttempts.
 	SignUp(ctx context.Context, in account.SignUp) (account.User, error)
 	// RememberDevice is the device cookie with an account added; "" to keep the one there is.
-	RememberDevice(cookie, uid string) string
+	RememberDevice(cookie string, u account.User) string
 	// SendConfirmation and SendReset mail a link where there is somebody to mail it to, and
 	// tell nobody whether there was. TooManyAttempts.
 	SendConfirmation(ctx context.Context, in account.MailRequest) error

@@ -137,7 +137,11 @@ func TestSignUpRemembersTheDevice(t *testing.T) {
 	for _, address := range []string{email, made["email"].(string)} {
 		u, err := w.db.UserByEmail(t.Context(), address)
 		w.must(err)
-		if _, ok := w.account.Devices.Known(both, u.UID, w.now); !ok {
+		name := u.UID
+		if u.Unproved {
+			name += " unproved"
+		}
+		if _, ok := w.account.Devices.Known(both, name, w.now); !ok {
 			t.Errorf("%s is not known on it", address)
 		}
 	}

@@ -71,17 +71,32 @@ type me struct {
 	cookie string // the session cookie's value, "" for none
 }
 
-// signedIn admits users with a bearer token whose account may act (resource 1). Whatever
-// then is not found is 404: a service account has no user row, and a record of somebody
-// else's is none.
+// signedIn admits users with a bearer token whose account may act (resource 1) and whose address
+// does not await its proof (design D27). Whatever then is not found is 404: a service account
+// has no user row, and a record of somebody else's is none.
 func signedIn[I, O any](a *API, f func(context.Context, me, I) (O, error)) rest.Handler[I, O] {
+	return guarded(a, caller.Desk.SignedIn, f,
+		rest.On(caller.ErrUnproved, http.StatusForbidden, "authz.email_not_verified"))
+}
+
+// unproved is signedIn that also admits whose address awaits its proof.
+func unproved[I, O any](a *API, f func(context.Context, me, I) (O, error)) rest.Handler[I, O] {
+	return guarded(a, caller.Desk.Unproved, f)
+}
+
+// ask is how a desk looks at callers.
+type ask func(caller.Desk, *http.Request) (account.User, account.Actor, error)
+
+func guarded[I, O any](
+	a *API, who ask, f func(context.Context, me, I) (O, error), more ...rest.Failure,
+) rest.Handler[I, O] {
 	return rest.Guarded(rest.Guard[me]{
-		Admit: a.admit,
-		Failures: []rest.Failure{
+		Admit: func(r *http.Request) (me, error) { return a.admit(r, who) },
+		Failures: append([]rest.Failure{
 			rest.On(caller.ErrNoToken, http.StatusUnauthorized, "jwt.decode_and_verify"),
 			rest.On(caller.ErrNotActive, http.StatusUnauthorized, "authz.user_not_active"),
 			rest.On(account.ErrNotFound, http.StatusNotFound, "record.not_found"),
-		},
+		}, more...),
 		Schemes: []rest.Scheme{
 			{Name: "bearer", Type: "http", Scheme: "bearer",
 				Description: "What the gateway makes of the other two."},
@@ -93,10 +108,10 @@ func signedIn[I, O any](a *API, f func(context.Context, me, I) (O, error)) rest.
 	}, f)
 }
 
-func (a *API) admit(r *http.Request) (me, error) {
-	u, actor, err := caller.Desk{
+func (a *API) admit(r *http.Request, who ask) (me, error) {
+	u, actor, err := who(caller.Desk{
 		Users: a.Users, Tokens: a.Tokens, ClientIP: a.ClientIP, Country: a.Country, Now: a.Now,
-	}.SignedIn(r)
+	}, r)
 	if err != nil {
 		return me{}, err
 	}

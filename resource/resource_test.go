@@ -226,6 +226,23 @@ func TestEveryEndpointNeedsABearerToken(t *testing.T) {
 	}
 }
 
+// D27: before the address is proved, the own account can be read and nothing else done.
+func TestUnprovedAddressesReadThemselvesOnly(t *testing.T) {
+	w := newWorld()
+	w.user.State, w.user.Unproved = "pending", true
+	c := signedIn(t, w)
+	for _, e := range every {
+		if e.method == "GET" && e.path == "/users/me" {
+			if a := c.Get(t, "/api/v2/resource/users/me"); a.Status != 200 {
+				t.Errorf("reading oneself: %d %s", a.Status, a.Body)
+			}
+			continue
+		}
+		c.Send(t, e.method, "/api/v2/resource"+e.path+"?limit=x", "text/plain", "junk").
+			WantTokens(t, 403, "authz.email_not_verified")
+	}
+}
+
 func TestReadMe(t *testing.T) {
 	w := newWorld()
 	w.user.State = "pending" // may act

@@ -13,7 +13,7 @@ func (a *API) users(g *rest.Group) {
 	rest.Add(g, rest.Op{
 		Method: http.MethodGet, Path: "/me", Status: http.StatusOK,
 		Summary: "Read your own account.",
-	}, signedIn(a, a.readMe))
+	}, unproved(a, a.readMe))
 }
 
 func (a *API) readMe(ctx context.Context, who me, _ rest.None) (view.UserWithFullInfo, error) {

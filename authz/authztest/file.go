@@ -152,6 +152,7 @@ type User struct {
 	Role       string  `yaml:"role"`
 	State      string  `yaml:"state"`
 	Level      int     `yaml:"level"`
+	Unproved   bool    `yaml:"unproved"`
 	OTP        bool    `yaml:"otp"`
 	ReferralID *int64  `yaml:"referral_id"`
 	Generation int64   `yaml:"generation"`

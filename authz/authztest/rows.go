@@ -18,7 +18,7 @@ func (u User) Principal() account.Principal {
 	return account.Principal{
 		Kind: account.KindUser, UID: u.UID, Email: or(u.Email, strings.ToLower(u.UID)+"@example.com"),
 		Username: u.Username, Role: or(u.Role, "member"), Level: u.Level, State: or(u.State, "active"),
-		OTP: u.OTP, ReferralID: u.ReferralID, SessionGeneration: u.Generation,
+		Unproved: u.Unproved, OTP: u.OTP, ReferralID: u.ReferralID, SessionGeneration: u.Generation,
 	}
 }
 

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 
+	"barong/internal/audit"
 	"barong/internal/event"
+	"barong/internal/token"
 )
 
 // Refusals of mailed links whose token is good.
@@ -15,12 +17,6 @@ var (
 	ErrActiveOrUnknown = errors.New("account: already active or unknown")
 	// ErrUtilizedToken says that the link was used, or is void for another reason.
 	ErrUtilizedToken = errors.New("account: mailed link used before")
-)
-
-// The label of a proved e-mail address (identity §6.3).
-const (
-	emailLabelKey      = "email"
-	emailLabelVerified = "verified"
 )
 
 // SendConfirmation mails another confirmation link to a pending user; earlier ones go on
@@ -40,21 +36,28 @@ func (s *Service) SendConfirmation(ctx context.Context, in MailRequest) error {
 // A Confirmation is what somebody presents to prove an e-mail address.
 type Confirmation struct {
 	Token    string
+	Password string // of the sign-up, "" when it is not given
 	Language string // as in MailRequest
+	Device   string // as in SignIn
 	Client
 }
 
-// String keeps the token out of logs and errors.
+// String keeps token and password out of logs and errors.
 func (Confirmation) String() string { return "confirmation" }
 
-// GoString keeps it out of %#v.
+// GoString keeps them out of %#v.
 func (in Confirmation) GoString() string { return in.String() }
 
-// ConfirmEmail proves the address of a pending user by a mailed link: the private label is
-// set, level and state follow, and all sessions of the user end. The caller may open one for
-// u when session is true; it is false for whom a second factor protects, since a mailbox is
-// not two factors, and for whom the state forbids it. Refusals, in order: TooManyAttempts (from
-// the caller's network), *token.MailError, ErrActiveOrUnknown, ErrUtilizedToken.
+// ConfirmEmail proves the address of a pending user by a mailed link: what follows is
+// proveEmail's. The password of the sign-up stays for whoever gives it, or comes with the
+// browser that knows it: the sign-up's, or one that has signed in since. Anybody else may be the
+// owner of an address with which a stranger signed up, so that the password goes, and a link
+// that sets another is mailed.
+//
+// The caller may open a session for u when session is true; it is false for whom a second factor
+// protects, since a mailbox is not two factors, and for whom the state forbids it. Refusals, in
+// order: TooManyAttempts (from the caller's network), *token.MailError, ErrActiveOrUnknown,
+// ErrUtilizedToken; then the hasher's, when a password is given.
 func (s *Service) ConfirmEmail(ctx context.Context, in Confirmation) (u User, session bool, err error) {
 	tries := s.byNetwork(FlowMailToken, in.Client)
 	if err := s.spend(ctx, tries); err != nil {
@@ -64,11 +67,12 @@ func (s *Service) ConfirmEmail(ctx context.Context, in Confirmation) (u User, se
 	if err != nil {
 		return User{}, false, fmt.Errorf("confirm e-mail: %w", err)
 	}
+	given, err := s.givenPassword(ctx, c, in.Password)
+	if err != nil {
+		return User{}, false, fmt.Errorf("confirm e-mail: %w", err)
+	}
 	err = s.update(ctx, func(tx Tx) error {
-		u, err = tx.User(ctx, c.UID)
-		if errors.Is(err, ErrNotFound) || err == nil && (u.Email != c.Email || u.State != StatePending) {
-			return ErrActiveOrUnknown
-		}
+		u, err = confirmable(ctx, tx, c)
 		if err != nil {
 			return err
 		}
@@ -82,10 +86,21 @@ func (s *Service) ConfirmEmail(ctx context.Context, in Confirmation) (u User, se
 		if err := tx.DeleteMailTokens(ctx, u.UID, purposeConfirmation); err != nil {
 			return err
 		}
-		if u, err = s.proveEmail(ctx, tx, u.UID); err != nil {
+		_, known := s.cfg.Devices.Known(in.Device, deviceName(u), s.now())
+		known = known || given != "" && given == u.PasswordDigest
+		lost := u.Unproved && !known
+		if u, err = s.proveEmail(ctx, tx, u, known); err != nil {
 			return err
 		}
-		return tx.Emit(ctx, event.EmailConfirmed(s.notice(u, in.wish(in.Language))))
+		if err := tx.Emit(ctx, event.EmailConfirmed(s.notice(u, in.wish(in.Language)))); err != nil || !lost {
+			return err
+		}
+		a := s.activity(u.UID, in.Client, topicPassword, actionReset, audit.Succeed,
+			"Address proved in another browser than the sign-up's")
+		if err := tx.AddActivity(ctx, a); err != nil {
+			return err
+		}
+		return s.mailLink(ctx, tx, u, purposeReset, in.wish(in.Language))
 	})
 	if err != nil {
 		return User{}, false, fmt.Errorf("confirm e-mail: %w", err)
@@ -94,23 +109,36 @@ func (s *Service) ConfirmEmail(ctx context.Context, in Confirmation) (u User, se
 	return u, MayAct(u.State) && !u.OTP, nil
 }
 
-// proveEmail sets the label of a proved address, ends every session of the user, and
-// returns the user after what follows. Whoever signed up with another's address is out of it.
-func (s *Service) proveEmail(ctx context.Context, tx Tx, uid string) (User, error) {
-	l := Label{UserUID: uid, Key: emailLabelKey, Value: emailLabelVerified, Scope: ScopePrivate}
-	held, err := tx.Label(ctx, uid, l.Key, l.Scope)
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return User{}, fmt.Errorf("load label: %w", err)
+// confirmable loads the user whom a confirmation link is for; ErrActiveOrUnknown.
+func confirmable(ctx context.Context, tx Tx, c token.MailClaims) (User, error) {
+	u, err := tx.User(ctx, c.UID)
+	if errors.Is(err, ErrNotFound) || err == nil && (u.Email != c.Email || u.State != StatePending) {
+		return User{}, ErrActiveOrUnknown
 	}
-	l.Description = held.Description
-	if err := tx.PutLabel(ctx, &l); err != nil {
-		return User{}, fmt.Errorf("set label: %w", err)
+	if err != nil {
+		return User{}, fmt.Errorf("load user: %w", err)
 	}
-	if _, err := s.recompute(ctx, tx, uid); err != nil {
-		return User{}, err
+	return u, nil
+}
+
+// givenPassword returns the digest that password is that of, "" when it is the user's not, or
+// none was given. It hashes for links that still work only: ErrActiveOrUnknown, ErrUtilizedToken.
+func (s *Service) givenPassword(ctx context.Context, c token.MailClaims, password string) (digest string, err error) {
+	if password == "" {
+		return "", nil
 	}
-	if _, err := tx.EndSessions(ctx, uid); err != nil {
-		return User{}, fmt.Errorf("end sessions: %w", err)
+	u, err := confirmable(ctx, s.store, c)
+	if err != nil {
+		return "", err
 	}
-	return tx.User(ctx, uid)
+	if _, err := s.store.MailToken(ctx, mailTokenHash(c), s.now()); errors.Is(err, ErrNotFound) {
+		return "", ErrUtilizedToken
+	} else if err != nil {
+		return "", err
+	}
+	ok, _, err := s.hasher.Match(ctx, u.PasswordDigest, password)
+	if err != nil || !ok {
+		return "", err
+	}
+	return u.PasswordDigest, nil
 }

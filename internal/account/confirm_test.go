@@ -12,7 +12,7 @@ import (
 )
 
 func (w *world) confirm(link string) (account.User, bool, error) {
-	return w.svc.ConfirmEmail(w.t.Context(), account.Confirmation{Token: link, Client: browser})
+	return w.svc.ConfirmEmail(w.t.Context(), account.Confirmation{Token: link, Password: password, Client: browser})
 }
 
 // Identity §9.13 under W-I12, §6.8.
@@ -21,7 +21,7 @@ func TestConfirmEmail(t *testing.T) {
 	u, err := w.signUp("a@example.com")
 	w.must(err)
 	link := w.link()
-	got, session, err := w.svc.ConfirmEmail(t.Context(), account.Confirmation{Token: link, Language: "FR", Client: browser})
+	got, session, err := w.svc.ConfirmEmail(t.Context(), account.Confirmation{Token: link, Password: password, Language: "FR", Client: browser})
 	w.must(err)
 	if got.UID != u.UID || got.State != "active" || got.Level != 1 || !session {
 		t.Errorf("confirmed %+v, session %v; want active at level 1, and a session", got, session)
@@ -78,8 +78,9 @@ func TestConfirmEmailWithTheLabelThereAlready(t *testing.T) {
 func TestConfirmEmailWithoutASession(t *testing.T) {
 	t.Run("second factor on", func(t *testing.T) {
 		w := newWorld(t, account.Config{})
-		u, err := w.signUp("a@example.com")
-		w.must(err)
+		u := w.user("a@example.com", 0) // by the operator: not anybody's
+		w.news()
+		w.must(w.svc.SendConfirmation(t.Context(), account.MailRequest{Email: u.Email, Client: browser}))
 		link := w.link()
 		w.secondFactor(u)
 		got, session, err := w.confirm(link)

@@ -28,11 +28,12 @@ const maxDevices = 5
 //	version 1 (1 byte) ‖ up to five times: device (16) ‖ expiry (4) ‖ MAC (16)
 //
 // newest first, the expiry in seconds since 1970, big-endian. The MAC is the first half of
-// HMAC-SHA-256 over version, device, expiry and the account's uid. So the cookie names no
-// account, and proves nothing about another one. It is bound to nothing that changes: a new
-// password, a reset and the end of sessions leave devices known, for all that somebody has
-// from a stolen one is five guesses in fifteen minutes, which the second factor and a new
-// password stand against. Another master key forgets all devices.
+// HMAC-SHA-256 over version, device, expiry, the account's uid and, while its address is unproved,
+// that. So the cookie names no account, and proves nothing about another one. It is bound to little that
+// changes: a new password, a reset and the end of sessions leave devices known, for all that
+// somebody has from a stolen one is five guesses in fifteen minutes, which the second factor and
+// a new password stand against. The proof of the address makes strangers of all devices from
+// before it, and another master key of all there are.
 //
 // Devices are immutable and safe for concurrent use.
 type Devices struct{ key []byte }
@@ -63,8 +64,8 @@ func (*Devices) String() string { return "account.Devices" }
 // GoString keeps it out of %#v.
 func (d *Devices) GoString() string { return d.String() }
 
-// Known reports whether the cookie value shows that the account was used from this device,
-// and the device's id for that account, 32 hex digits. Any text is allowed; what was not made
+// Known reports whether the cookie value shows that the account, by the name deviceName, was
+// used from this device, and the device's id for that account, 32 hex digits. Any text is allowed; what was not made
 // here knows nobody. Devices that are nil know nobody.
 func (d *Devices) Known(cookie, uid string, now time.Time) (deviceID string, ok bool) {
 	if d == nil || uid == "" {
@@ -107,6 +108,14 @@ func (d *Devices) Remember(cookie, uid string, now time.Time) string {
 	copy(e[deviceMACAt:], d.mac(e, uid))
 	out = append(append(out, e[:]...), others...)
 	return base64.RawURLEncoding.EncodeToString(out[:min(len(out), devicesMax)])
+}
+
+// deviceName is what devices know u by; "" for nobody.
+func deviceName(u User) string {
+	if u.Unproved {
+		return u.UID + " unproved"
+	}
+	return u.UID
 }
 
 // made reports whether e was made here for the account.

@@ -64,10 +64,11 @@ func (s *Service) recompute(ctx context.Context, tx Tx, uid string) (User, error
 	}
 	u := before
 	u.Level = LevelOf(levels, labels)
+	u.Unproved = before.Unproved && !emailProved(labels)
 	if u.State = before.AdminState; u.State == "" {
 		u.State = s.labelState(labels)
 	}
-	if u.Level == before.Level && u.State == before.State {
+	if u.Level == before.Level && u.State == before.State && u.Unproved == before.Unproved {
 		return u, nil
 	}
 	return u, s.saveUser(ctx, tx, before, &u)

@@ -35,6 +35,8 @@ type NewUser struct {
 	// Operator marks the command line and the seeds, which alone may make superadmins.
 	Operator bool
 
+	// stranger marks a sign-up: nothing but an address was typed, anybody's.
+	stranger bool
 	// discreet says of other users nothing to who makes mistakes of the own: whether the
 	// address is taken is looked up only when all else is right.
 	discreet bool
@@ -66,7 +68,7 @@ func (s *Service) createUser(
 	}
 	u := User{
 		Email: FoldEmail(in.Email), Username: fold(in.Username), Role: in.Role, Data: in.Data,
-		State: StatePending, AdminState: in.State,
+		State: StatePending, AdminState: in.State, Unproved: in.stranger,
 	}
 	if in.State != "" {
 		u.State = in.State

@@ -51,6 +51,7 @@ type Principal struct {
 	Role     string
 	Level    int
 	State    string
+	Unproved bool // users only: see User
 	OTP      bool // users only: second factor on
 	// ReferralID is the row id of the referring user, a claim of old (AZ-213).
 	ReferralID *int64
@@ -70,6 +71,16 @@ func (p *Principal) Bytes() int {
 		n += len(*p.Username)
 	}
 	return n
+}
+
+// AwaitsProof reports whether the account may do nothing yet but prove its address, sign in and
+// out, and be looked at: anybody may have made it (design D27).
+func (p *Principal) AwaitsProof() bool { return p.Unproved && p.State == StatePending }
+
+// AwaitsProof is that of u's Principal.
+func (u User) AwaitsProof() bool {
+	p := u.Principal()
+	return p.AwaitsProof()
 }
 
 // A KeyRecord is an API key as a decision needs it, its secret opened.

@@ -52,7 +52,7 @@ func (in Reset) GoString() string { return in.String() }
 
 // ResetPassword sets a new password, which may be the old one, by a mailed link. All other
 // links of the user are void with it and all sessions end; API keys and the second factor
-// stay. Refusals, in order: TooManyAttempts (from the caller's network); *token.MailError;
+// stay, unless this is the first proof of the address: see proveEmail. Refusals, in order: TooManyAttempts (from the caller's network); *token.MailError;
 // ErrUtilizedToken (also without the user, with
 // another address by now, and for accounts that may not act); Invalid, after which the link
 // still works.
@@ -107,6 +107,11 @@ func (s *Service) ResetPassword(ctx context.Context, in Reset) error {
 		u.SessionGeneration++
 		if err := s.saveUser(ctx, tx, before, &u); err != nil {
 			return err
+		}
+		if u.Unproved {
+			if u, err = s.proveEmail(ctx, tx, u, true); err != nil {
+				return err
+			}
 		}
 		if err := tx.Emit(ctx, event.PasswordReset(s.notice(u, in.wish(in.Language)))); err != nil {
 			return err

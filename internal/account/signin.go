@@ -95,7 +95,7 @@ func (s *Service) signIn(ctx context.Context, in SignIn) (SignedIn, error) {
 		u = User{} // nobody, whose empty digest matches nothing
 	}
 	try := s.bySignIn(in.Email)
-	device, known := s.cfg.Devices.Known(in.Device, u.UID, s.now())
+	device, known := s.cfg.Devices.Known(in.Device, deviceName(u), s.now())
 	if known {
 		try = s.byDevice(u.UID, device)
 	}
@@ -202,7 +202,7 @@ func stateRefusal(state string) (reason string, why error) {
 // signedIn commits a sign-in: the activity, the events and the new digest. What the proof
 // rested on must still stand inside the transaction.
 func (s *Service) signedIn(ctx context.Context, p proof, language, cookie string, c Client) (SignedIn, error) {
-	_, known := s.cfg.Devices.Known(cookie, p.user.UID, s.now())
+	_, known := s.cfg.Devices.Known(cookie, deviceName(p.user), s.now())
 	out := SignedIn{NewDevice: !known && s.cfg.Devices != nil}
 	err := s.update(ctx, func(tx Tx) error {
 		u, err := tx.User(ctx, p.user.UID)
@@ -248,12 +248,12 @@ func (s *Service) signedIn(ctx context.Context, p proof, language, cookie string
 	if err != nil {
 		return SignedIn{}, fmt.Errorf("sign in: %w", err)
 	}
-	out.Device = s.RememberDevice(cookie, out.UID)
+	out.Device = s.RememberDevice(cookie, out.User)
 	return out, nil
 }
 
-// RememberDevice returns the device cookie's new value for a device on which uid has just
-// opened a session other than by SignIn; "" to set none.
-func (s *Service) RememberDevice(cookie, uid string) string {
-	return s.cfg.Devices.Remember(cookie, uid, s.now())
+// RememberDevice returns the device cookie's new value for a device on which u has just opened
+// a session other than by SignIn; "" to set none.
+func (s *Service) RememberDevice(cookie string, u User) string {
+	return s.cfg.Devices.Remember(cookie, deviceName(u), s.now())
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -48,9 +47,8 @@ func (in Auth0) GoString() string { return in.String() }
 // Invalid (an address that cannot sign up), TooManyAttempts (sign-ups from the caller's
 // network), then ErrBanned and those after it of SignIn, ErrTokenUsed.
 //
-// An address that nobody has becomes a user, active, with a password that nobody knows. The
-// first proof of an address that another way of signing up left unproved takes the account
-// over: see seize.
+// An address that nobody has becomes a user, active, with a password that nobody knows. For an
+// account whose address nobody has proved it is the proof: see proveEmail.
 func (s *Service) SignInAuth0(ctx context.Context, in Auth0) (SignedIn, error) {
 	switch {
 	case strings.TrimSpace(in.Email) == "":
@@ -71,11 +69,10 @@ func (s *Service) SignInAuth0(ctx context.Context, in Auth0) (SignedIn, error) {
 	if err != nil {
 		return SignedIn{}, fmt.Errorf("load labels: %w", err)
 	}
-	proved := emailProved(labels)
 	p := proof{user: u}
 	admitted := u
-	if squattable(u, labels) {
-		admitted.OTP = false // whose it is, nobody knows: seize removes it
+	if u.AwaitsProof() {
+		admitted.OTP = false // whose it is, nobody knows: the proof removes it
 	}
 	if p.action, err = s.admit(ctx, admitted, in.OTPCode, in.Client); err != nil {
 		return SignedIn{}, err
@@ -83,8 +80,8 @@ func (s *Service) SignInAuth0(ctx context.Context, in Auth0) (SignedIn, error) {
 	if err := s.spendToken(ctx, in); err != nil {
 		return SignedIn{}, err
 	}
-	if !proved {
-		if p.user, err = s.seize(ctx, u, labels, in.Client); err != nil {
+	if !emailProved(labels) {
+		if p.user, err = s.provedByProvider(ctx, u, in.Client); err != nil {
 			return SignedIn{}, err
 		}
 	}
@@ -101,7 +98,7 @@ func (s *Service) signUpAuth0(ctx context.Context, in Auth0) (SignedIn, error) {
 	}
 	u, err := s.createUser(ctx, NewUser{Email: in.Email, Password: GeneratePassword()},
 		func(tx Tx, u *User) (err error) {
-			*u, err = s.proveEmail(ctx, tx, u.UID)
+			*u, err = s.proveEmail(ctx, tx, *u, true)
 			return err
 		})
 	if err != nil {
@@ -129,115 +126,33 @@ func (s *Service) spendToken(ctx context.Context, in Auth0) error {
 	return nil
 }
 
-// emailProved reports whether we have proof of the address of whose labels these are.
-func emailProved(labels []Label) bool {
-	return slices.ContainsFunc(labels, func(l Label) bool {
-		return l.Scope == ScopePrivate && l.Key == emailLabelKey && l.Value == emailLabelVerified
-	})
-}
-
-// squattable reports whether an account may be that of somebody who only typed another's
-// address: a member who waits for the proof, of whom nothing else is known. Staff were given
-// their role as who they are, and an account that is or was more may hold anything: a mailbox
-// alone does not undo their second factor.
-func squattable(u User, labels []Label) bool {
-	return u.Role == RoleMember && u.State == StatePending && u.AdminState == "" &&
-		!slices.ContainsFunc(labels, func(l Label) bool { return l.Scope == ScopePrivate && l.Key != otpLabelKey })
-}
-
-// seize gives the account of an unproved address to whoever has just proved it. Anybody may
-// have signed up with that address before, and must not keep a way in: the password becomes a
-// random one, the second factor goes if the account is squattable (else it has been shown),
-// sessions end, mailed links are void, and the API keys of the user and of the user's service
-// accounts are removed.
-func (s *Service) seize(ctx context.Context, found User, labels []Label, c Client) (User, error) {
-	digest, err := s.hasher.Hash(ctx, GeneratePassword())
-	if err != nil {
-		return User{}, fmt.Errorf("hash password: %w", err)
-	}
-	var u User
+// provedByProvider is the first proof of found's address, by the provider; what follows is
+// proveEmail's. What admit judged must still stand: else ErrBadCredentials, or why the state
+// forbids it.
+func (s *Service) provedByProvider(ctx context.Context, found User, c Client) (u User, err error) {
 	err = s.update(ctx, func(tx Tx) error {
-		before, err := tx.User(ctx, found.UID)
+		u, err = tx.User(ctx, found.UID)
 		if err != nil {
 			return err
 		}
-		now, err := tx.Labels(ctx, found.UID)
-		if err != nil {
-			return fmt.Errorf("load labels: %w", err)
+		if u.Email != found.Email || u.OTP != found.OTP || u.AwaitsProof() != found.AwaitsProof() ||
+			u.Unproved != found.Unproved {
+			return ErrBadCredentials // another was faster
 		}
-		nobodys := squattable(before, now)
-		if emailProved(now) || before.Email != found.Email || before.OTP != found.OTP ||
-			nobodys != squattable(found, labels) {
-			return ErrBadCredentials // another was faster: what was checked does not stand
-		}
-		if _, why := stateRefusal(before.State); why != nil {
+		if _, why := stateRefusal(u.State); why != nil {
 			return why
 		}
-		u = before
-		u.PasswordDigest = digest
-		if nobodys {
-			if err := s.forgetSecondFactor(ctx, tx, &u); err != nil {
+		if u.Unproved {
+			a := s.activity(u.UID, c, topicPassword, actionReset, audit.Succeed, "Address proved by the identity provider")
+			if err := tx.AddActivity(ctx, a); err != nil {
 				return err
 			}
 		}
-		if err := s.saveUser(ctx, tx, before, &u); err != nil {
-			return err
-		}
-		if err := tx.DeleteMailTokens(ctx, u.UID, ""); err != nil {
-			return err
-		}
-		if err := s.removeKeys(ctx, tx, u.UID); err != nil {
-			return err
-		}
-		a := s.activity(u.UID, c, topicPassword, actionReset, audit.Succeed, "Address proved by the identity provider")
-		if err := tx.AddActivity(ctx, a); err != nil {
-			return err
-		}
-		u, err = s.proveEmail(ctx, tx, u.UID)
+		u, err = s.proveEmail(ctx, tx, u, false)
 		return err
 	})
 	if err != nil {
-		return User{}, fmt.Errorf("take over account: %w", err)
+		return User{}, fmt.Errorf("prove e-mail: %w", err)
 	}
 	return u, nil
-}
-
-// removeKeys deletes the API keys of a user and of the user's service accounts.
-func (s *Service) removeKeys(ctx context.Context, tx Tx, uid string) error {
-	holders := []string{uid}
-	owned, err := tx.ServiceAccountsOf(ctx, uid)
-	if err != nil {
-		return fmt.Errorf("list service accounts: %w", err)
-	}
-	for _, a := range owned {
-		holders = append(holders, a.UID)
-	}
-	for _, holder := range holders {
-		for {
-			keys, _, err := tx.APIKeys(ctx, KeyQuery{HolderUID: holder, OrderBy: "id", Limit: 100})
-			if err != nil {
-				return fmt.Errorf("list api keys: %w", err)
-			}
-			if len(keys) == 0 {
-				break
-			}
-			for _, k := range keys {
-				if err := tx.DeleteAPIKey(ctx, holder, k.Kid); err != nil {
-					return fmt.Errorf("delete api key: %w", err)
-				}
-			}
-		}
-	}
-	return nil
-}
-
-// forgetSecondFactor removes a user's one-time codes with their secret and label; the caller
-// saves u.
-func (s *Service) forgetSecondFactor(ctx context.Context, tx Tx, u *User) error {
-	u.OTP = false
-	err := tx.DeleteLabel(ctx, u.UID, otpLabelKey, ScopePrivate)
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return fmt.Errorf("remove label: %w", err)
-	}
-	return tx.DeleteTOTPSecret(ctx, u.UID)
 }

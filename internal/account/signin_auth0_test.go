@@ -239,12 +239,13 @@ func TestAuth0TokensSignInOnce(t *testing.T) {
 // A label of the same name that does not prove the address proves nothing.
 func TestAuth0LabelMustSayVerified(t *testing.T) {
 	w := newWorld(t, account.Config{})
-	u := w.user("a@example.com", 0)
+	u, err := w.signUp("a@example.com")
+	w.must(err)
 	w.label(u.UID, "email", "pending", "private")
 	w.label(u.UID, "email", "verified", "public")
 	got, err := w.auth0("a@example.com", "")
 	if err != nil || got.PasswordDigest == u.PasswordDigest || got.Level != 1 {
-		t.Errorf("%+v, %v; want a new password and level 1", got.User, err)
+		t.Errorf("%+v, %v; want the password gone and level 1", got.User, err)
 	}
 }
 
@@ -258,7 +259,7 @@ func TestAuth0AsksStaffForTheSecondFactor(t *testing.T) {
 		t.Errorf("without a code: %v, want ErrMissingOTP", err)
 	}
 	got, err := w.auth0("a@example.com", code())
-	if err != nil || !got.OTP || got.Level != 1 || got.PasswordDigest == u.PasswordDigest {
-		t.Errorf("%+v, %v; want the second factor on, level 1, another password", got.User, err)
+	if err != nil || !got.OTP || got.Level != 1 || got.PasswordDigest != u.PasswordDigest {
+		t.Errorf("%+v, %v; want the second factor on, level 1, the password that the operator gave", got.User, err)
 	}
 }

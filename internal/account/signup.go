@@ -68,7 +68,7 @@ func (s *Service) SignUp(ctx context.Context, in SignUp) (User, error) {
 	}
 	u, err := s.createUser(ctx, NewUser{
 		Email: in.Email, Password: in.Password, Username: in.Username, Data: in.Data, Referral: in.RefID,
-		discreet: true,
+		stranger: true, discreet: true,
 	}, func(tx Tx, u *User) error {
 		a := s.activity(u.UID, in.Client, topicAccount, "signup", audit.Succeed, "")
 		if err := tx.AddActivity(ctx, a); err != nil {

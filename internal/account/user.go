@@ -19,7 +19,9 @@ type User struct {
 	OTP            bool
 	State          string
 	// AdminState, when not "", wins over the state that labels give (W-I17).
-	AdminState  string
+	AdminState string
+	// Unproved says that somebody signed up with the address and nobody has proved it since.
+	Unproved    bool
 	Data        *string // JSON text of the client's own, at most 1024 characters
 	ReferralID  *int64
 	ReferralUID *string // read only: uid of ReferralID
@@ -41,7 +43,7 @@ func (u User) GoString() string { return u.String() }
 func (u User) Principal() Principal {
 	return Principal{
 		Kind: KindUser, UID: u.UID, Email: u.Email, Username: u.Username, Role: u.Role,
-		Level: u.Level, State: u.State, OTP: u.OTP, ReferralID: u.ReferralID,
+		Level: u.Level, State: u.State, Unproved: u.Unproved, OTP: u.OTP, ReferralID: u.ReferralID,
 		Version: u.Version, SessionGeneration: u.SessionGeneration,
 	}
 }

@@ -24,6 +24,8 @@ import (
 var (
 	ErrNoToken   = errors.New("caller: no valid bearer token")
 	ErrNotActive = errors.New("caller: the user may not act")
+	// ErrUnproved says that nobody has proved the user's address yet (design D27).
+	ErrUnproved = errors.New("caller: the user's address is not proved")
 )
 
 // A Verifier says whose a bearer token is; token.Minter is one.
@@ -59,9 +61,19 @@ func (d Desk) Client(r *http.Request) account.Client {
 }
 
 // SignedIn returns the user of r's bearer token as it is in the database now: role, level
-// and state are never the token's. ErrNoToken, ErrNotActive, account.ErrNotFound; any other
-// error is an outage.
+// and state are never the token's. ErrNoToken, ErrNotActive, ErrUnproved, account.ErrNotFound;
+// any other error is an outage.
 func (d Desk) SignedIn(r *http.Request) (account.User, account.Actor, error) {
+	u, actor, err := d.Unproved(r)
+	if err == nil && u.AwaitsProof() {
+		return account.User{}, account.Actor{}, ErrUnproved
+	}
+	return u, actor, err
+}
+
+// Unproved is SignedIn that also lets in whose address awaits its proof: for reading one's own
+// account.
+func (d Desk) Unproved(r *http.Request) (account.User, account.Actor, error) {
 	sent := r.Header.Values("Authorization")
 	if len(sent) != 1 {
 		return account.User{}, account.Actor{}, ErrNoToken

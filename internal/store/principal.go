@@ -10,7 +10,7 @@ import (
 
 const (
 	selectUserPrincipal = `
-		SELECT uid, email, username, role, level, state, otp, referral_id, version, session_generation
+		SELECT uid, email, username, role, level, state, unproved, otp, referral_id, version, session_generation
 		FROM users WHERE uid = $1`
 	selectServiceAccountPrincipal = `
 		SELECT a.uid, a.email, a.role, a.level, a.state, COALESCE(o.uid, ''), a.version
@@ -21,7 +21,7 @@ const (
 func (db *DB) Principal(ctx context.Context, uid string) (account.Principal, error) {
 	p := account.Principal{Kind: account.KindUser}
 	err := db.userByUID.row(ctx, db, uid).Scan(&p.UID, &p.Email, &p.Username, &p.Role, &p.Level,
-		&p.State, &p.OTP, &p.ReferralID, &p.Version, &p.SessionGeneration)
+		&p.State, &p.Unproved, &p.OTP, &p.ReferralID, &p.Version, &p.SessionGeneration)
 	err = found(err, account.ErrNotFound)
 	if errors.Is(err, account.ErrNotFound) {
 		p = account.Principal{Kind: account.KindServiceAccount}

@@ -10,13 +10,13 @@ import (
 
 const selectUser = `
 	SELECT u.id, u.uid, u.email, u.username, u.password_digest, u.role, u.level, u.otp, u.state,
-	       u.admin_state, u.data, u.referral_id, r.uid, u.session_generation, u.version,
+	       u.admin_state, u.unproved, u.data, u.referral_id, r.uid, u.session_generation, u.version,
 	       u.lock_version, u.created_at, u.updated_at
 	FROM users u LEFT JOIN users r ON r.id = u.referral_id `
 
 func scanUser(row scanner) (u account.User, err error) {
 	err = row.Scan(&u.ID, &u.UID, &u.Email, &u.Username, &u.PasswordDigest, &u.Role, &u.Level,
-		&u.OTP, &u.State, &u.AdminState, &u.Data, &u.ReferralID, &u.ReferralUID,
+		&u.OTP, &u.State, &u.AdminState, &u.Unproved, &u.Data, &u.ReferralID, &u.ReferralUID,
 		&u.SessionGeneration, &u.Version, &u.LockVersion, at(&u.CreatedAt), at(&u.UpdatedAt))
 	return u, found(err, account.ErrNotFound)
 }
@@ -66,13 +66,13 @@ func (q queries) AddUser(ctx context.Context, u *account.User) error {
 		u.Email, u.Version, u.LockVersion, u.CreatedAt, u.UpdatedAt = fold(u.Email), 1, 1, t.now, t.now
 		err = t.QueryRowContext(ctx, `
 			INSERT INTO users (uid, email, username, password_digest, role, level, otp, state,
-			                   admin_state, data, referral_id, session_generation, version,
-			                   lock_version, created_at, updated_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15)
+			                   admin_state, unproved, data, referral_id, session_generation,
+			                   version, lock_version, created_at, updated_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $16)
 			ON CONFLICT DO NOTHING
 			RETURNING id`,
 			u.UID, u.Email, u.Username, u.PasswordDigest, u.Role, u.Level, u.OTP, u.State,
-			u.AdminState, u.Data, u.ReferralID, u.SessionGeneration, u.Version, u.LockVersion,
+			u.AdminState, u.Unproved, u.Data, u.ReferralID, u.SessionGeneration, u.Version, u.LockVersion,
 			t.now.UnixMicro()).Scan(&u.ID)
 		if err := inserted(err, account.ErrTaken); err != nil {
 			return err
@@ -105,7 +105,7 @@ func (q queries) PutUser(ctx context.Context, u *account.User) error {
 		}
 		version, generation := old.Version, max(old.SessionGeneration, u.SessionGeneration)
 		if email != old.Email || u.Role != old.Role || u.Level != old.Level || u.OTP != old.OTP ||
-			u.State != old.State || !same(u.Username, old.Username) || !same(u.ReferralID, old.ReferralID) {
+			u.State != old.State || u.Unproved != old.Unproved || !same(u.Username, old.Username) || !same(u.ReferralID, old.ReferralID) {
 			version++
 		}
 		_, err = t.ExecContext(ctx, `
@@ -113,10 +113,10 @@ func (q queries) PutUser(ctx context.Context, u *account.User) error {
 			SET email = $1, username = $2, password_digest = $3, role = $4, level = $5, otp = $6,
 			    state = $7, admin_state = $8, data = $9, referral_id = $10,
 			    session_generation = $11, version = $12, lock_version = lock_version + 1,
-			    updated_at = $13
-			WHERE id = $14`,
+			    updated_at = $13, unproved = $14
+			WHERE id = $15`,
 			email, u.Username, u.PasswordDigest, u.Role, u.Level, u.OTP, u.State, u.AdminState,
-			u.Data, u.ReferralID, generation, version, t.now.UnixMicro(), old.ID)
+			u.Data, u.ReferralID, generation, version, t.now.UnixMicro(), u.Unproved, old.ID)
 		if err := updated(err, account.ErrTaken); err != nil {
 			return err
 		}

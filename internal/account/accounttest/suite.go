@@ -110,7 +110,7 @@ func newUser(n string) account.User {
 	return account.User{
 		UID: "ID00000000" + n, Email: "user" + n + "@example.com", Username: new("user" + n),
 		PasswordDigest: "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$" + n, Role: "trader", Level: 2,
-		OTP: true, State: account.StateActive, AdminState: account.StateLocked,
+		OTP: true, State: account.StateActive, AdminState: account.StateLocked, Unproved: true,
 		Data: new(`{"language":"EN"}`), SessionGeneration: 4,
 	}
 }

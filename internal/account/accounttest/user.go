@@ -87,7 +87,7 @@ func userPut(t *testing.T, s account.Store) {
 	before := want
 	want.Email, want.Username, want.PasswordDigest = "new@example.com", new("renamed"), "$2a$12$other"
 	want.Role, want.Level, want.OTP, want.State = "admin", 7, false, account.StateBanned
-	want.AdminState, want.Data, want.ReferralID = account.StateBanned, new(`{"a":1}`), &referrer.ID
+	want.AdminState, want.Data, want.ReferralID, want.Unproved = account.StateBanned, new(`{"a":1}`), &referrer.ID, false
 	want.SessionGeneration = 9
 	must(t, s.PutUser(t.Context(), &want))
 	if want.LockVersion != before.LockVersion+1 || want.Version != before.Version+1 {
@@ -118,6 +118,7 @@ func userVersion(t *testing.T, s account.Store) {
 		{"level", func() { u.Level++ }, 1},
 		{"otp", func() { u.OTP = !u.OTP }, 1},
 		{"state", func() { u.State = account.StateLocked }, 1},
+		{"proof of the address", func() { u.Unproved = !u.Unproved }, 1},
 		{"e-mail", func() { u.Email = "other@example.com" }, 1},
 		{"username", func() { u.Username = new("other") }, 1},
 		{"no username", func() { u.Username = nil }, 1},

@@ -127,6 +127,7 @@ var writes = []write{
 	putUser("role", func(u *account.User) { u.Role = "admin" }),
 	putUser("level", func(u *account.User) { u.Level = 3 }),
 	putUser("state", func(u *account.User) { u.State = account.StateBanned }),
+	putUser("proof of the address", func(u *account.User) { u.Unproved = true }),
 	putUser("otp", func(u *account.User) { u.OTP = true }),
 	putUser("e-mail", func(u *account.User) { u.Email = "new@example.com" }),
 	putUser("username", func(u *account.User) { u.Username = nil }),
