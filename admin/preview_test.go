@@ -107,8 +107,10 @@ func TestPreviewRestriction(t *testing.T) {
 	diff(t, []any{p.LocksOut, p.Refused == nil, p.EndsSessions, len(p.Flips)}, []any{false, true, "matching", 4})
 	diff(t, p.Flips[0].Path, "api/v2/barong/identity/sessions")
 
-	p = w.preview("/restrictions", "technical", m{"category": "maintenance", "scope": "all", "value": "night", "force": true})
-	diff(t, []any{p.LocksOut, p.Refused == nil, len(p.Flips), p.Flips[0].Client}, []any{true, true, 1, "elsewhere"})
+	for role, may := range map[string]bool{"technical": false, "admin": false, "superadmin": true} {
+		p = w.preview("/restrictions", role, m{"category": "maintenance", "scope": "all", "value": "night", "force": true})
+		diff(t, []any{p.LocksOut, p.Refused == nil, len(p.Flips), p.Flips[0].Client}, []any{true, may, 1, "elsewhere"})
+	}
 
 	p = w.preview("/restrictions", "technical", m{"category": "blacklist", "scope": "country", "value": "PA"})
 	diff(t, len(p.Flips), 0)

@@ -219,7 +219,11 @@ func TestRestrictionLockOut(t *testing.T) {
 			a.WantTokens(t, 422, "admin.restriction.would_lock_out")
 			diff(t, len(w.restrictions()), before)
 			test.change["force"] = true
-			w.as("admin").JSON(t, "POST", restrictions, test.change).Want(t, 201, `201`)
+			for _, role := range []string{"technical", "admin"} { // who cannot undo it may not force it
+				w.as(role).JSON(t, "POST", restrictions, test.change).WantTokens(t, 422, "admin.restriction.would_lock_out")
+			}
+			diff(t, len(w.restrictions()), before)
+			w.as("superadmin").JSON(t, "POST", restrictions, test.change).Want(t, 201, `201`)
 			diff(t, jsonField(t, w.journal()[0].Data, "force"), true)
 		})
 	}
