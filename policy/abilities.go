@@ -89,16 +89,23 @@ func ParseAbilities(data []byte) (Abilities, error) {
 	if top == nil {
 		return a, d.Err()
 	}
+	var named []strictyaml.Field
 	for _, f := range d.Fields(top, "the file") {
 		switch strings.ToLower(f.Key) {
 		case "roles":
 			a.roles = d.Texts(f.Value, "roles")
 		case "admin_permissions":
-			for _, role := range d.Fields(f.Value, "admin_permissions") {
+			named = d.Fields(f.Value, "admin_permissions")
+			for _, role := range named {
 				a.byRole[role.Key] = abilities(&d, role)
 			}
 		default:
 			d.Unknown(f, "the file", []string{"roles", "admin_permissions"})
+		}
+	}
+	for _, role := range named {
+		if len(a.roles) > 0 && !slices.Contains(a.roles, role.Key) {
+			d.Problem(role.Line, "admin_permissions: role %q is not in roles, which has %s", role.Key, strings.Join(a.roles, ", "))
 		}
 	}
 	if err := d.Err(); err != nil {

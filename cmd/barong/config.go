@@ -16,11 +16,11 @@ type configCmd struct {
 type configCheckCmd struct{}
 
 func (configCheckCmd) Run(term *terminal) error {
-	s, _, err := load(term)
-	if err != nil {
-		return err
+	p, err := prepare(term)
+	for _, text := range p.odd {
+		fmt.Fprintln(term.err, "warning:", text)
 	}
-	if _, err := openGeo(s); err != nil {
+	if err != nil {
 		return err
 	}
 	fmt.Fprintln(term.out, "The configuration is good.")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 
@@ -46,11 +47,18 @@ func (sv *service) firstStart(ctx context.Context, f files) error {
 	if err := seedIfEmpty(ctx, f, sv.db, sv.accounts, sv.term); err != nil {
 		return err
 	}
-	if !sv.settings.EmbeddedGate() {
-		return nil
-	}
 	n, err := sv.db.CountUsers(ctx, account.RoleSuperadmin, "")
 	if err != nil || n > 0 {
+		return err
+	}
+	if !sv.settings.EmbeddedGate() {
+		sv.log.Warn("there is no superadmin; make one", "command", "barong users create --role superadmin --email YOU@example.com")
+		return nil
+	}
+	if known, err := sv.db.RoleExists(ctx, account.RoleSuperadmin); err != nil || !known {
+		if err == nil {
+			err = errors.New("make the first superadmin: the seeds give no role superadmin (BARONG_SEEDS), and neither does the database")
+		}
 		return err
 	}
 	password := account.GeneratePassword()

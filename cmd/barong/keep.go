@@ -8,6 +8,7 @@ import (
 
 	"barong/internal/feed"
 	"barong/internal/rest"
+	"barong/policy"
 )
 
 // apply hears the change feed.
@@ -130,7 +131,16 @@ func (sv *service) rereadFiles() bool {
 		sv.log.Error("files not read again; the old rules stay", "error", err)
 		return false
 	}
-	sv.holder.Configure(f.rules, sv.policyOptions())
+	options := policyOptions(sv.settings, sv.geo)
+	wrong, odd := policy.ReviewRules(f.rules, options)
+	for _, x := range odd {
+		sv.log.Warn("a file says what is hardly meant", "finding", ofFile(sv.settings, x))
+	}
+	if len(wrong) > 0 {
+		sv.log.Error("files not read again; the old rules stay", "error", ofFile(sv.settings, wrong[0]))
+		return false
+	}
+	sv.holder.Configure(f.rules, options)
 	sv.rereadGeo()
 	sv.log.Info("rules file read again")
 	return true

@@ -27,44 +27,36 @@ import (
 
 // load reads the settings and the files that they name.
 func load(term *terminal) (config.Settings, files, error) {
-	s, err := config.Load(term.environ)
-	if err != nil {
-		return s, files{}, err
+	var p prepared
+	problems, err := p.read(term)
+	if err == nil && len(problems) > 0 {
+		err = usageError{problems}
 	}
-	f, err := policyFiles(s)
-	if err == nil {
-		err = checkMail(s, f)
-	}
-	if err := errors.Join(err, checkParts(s)); err != nil {
-		return s, f, usageError{err}
-	}
-	return s, f, nil
+	return p.settings, p.files, err
 }
 
-// checkParts says what the parts that get the settings find wrong with them, before any
-// of them is made.
-func checkParts(s config.Settings) error {
-	var errs []error
-	check := func(settings string, err error) {
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", settings, err))
+// checkParts notes what the parts that get the settings find wrong with them, before any of
+// them is made, unless it follows from what is wrong already.
+func checkParts(s config.Settings, problems *config.Problems) {
+	check := func(settings, keys string, err error) {
+		if err != nil && !problems.Has(strings.Fields(keys)...) {
+			*problems = append(*problems, config.Problem{Text: fmt.Sprintf("%s: %v", settings, err)})
 		}
 	}
 	if text := s.Stores.SecretKey.Reveal(); text != "" {
 		_, err := secret.ParseKey(text)
-		check("BARONG_SECRET_KEY", err)
+		if err != nil {
+			problems.Say("secret_key", "%v", err)
+		}
 	}
-	check("BARONG_JWT_*, BARONG_JWKS_MAX_AGE", keysConfig(s).Validate())
-	check("BARONG_JWT_*", tokenConfig(s).Validate())
-	check("BARONG_AUDIT_*", auditConfig(s).Validate())
-	check("decisions", decisionConfig(s).Validate())
-	if s.Events.On() {
-		check("BARONG_EVENT_API_RABBITMQ_*", brokerConfig(s).Validate())
-	}
+	check("BARONG_JWT_ROTATE_EVERY", "jwt_rotate_every jwt_expire_time jwks_max_age mail_token_expire_time jwt_algorithm", keysConfig(s).Validate())
+	check("BARONG_JWT_*", "jwt_expire_time jwt_reuse jwt_iat_backdate", tokenConfig(s).Validate())
+	check("BARONG_AUDIT_*", "audit_queue audit_flush_interval audit_spill_max", auditConfig(s).Validate())
+	check("decisions", "policy_max_stale cache_max_stale decision_timeout session_name apikey_nonce_lifetime "+
+		"session_ip_v4_mask session_ip_v6_mask rbac_denied_status outage_answer apikey_replay", decisionConfig(s).Validate())
 	if s.Redis.URL != "" {
-		check("BARONG_REDIS_*", redisConfig(s).Validate())
+		check("BARONG_REDIS_URL and the settings beside it", "redis_url redis_sentinels redis_cluster", redisConfig(s).Validate())
 	}
-	return errors.Join(errs...)
 }
 
 // openDatabase opens the database of the settings with the key that seals it.
@@ -159,10 +151,10 @@ func masterKey(s config.Settings) ([]byte, error) {
 		}
 		return key, nil
 	}
-	path := filepath.Join(dataDir(s), "secret.key")
+	path := keyFile(s)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		if db, err := os.Stat(databasePath(s)); err == nil && db.Size() > 0 {
-			return nil, usageError{fmt.Errorf("%s is missing, the key of the database beside it: put it back, or give BARONG_SECRET_KEY", path)}
+		if err := keyBelongs(s); err != nil {
+			return nil, err
 		}
 	}
 	key, err := secret.LoadOrCreateKey(path)

@@ -75,7 +75,7 @@ func (sv *service) openRelay(f files) error {
 		to = append(to, event.Destination{Name: toBroker, Sender: sender, Parallel: 16})
 	}
 	if s.MailDelivery() != "off" {
-		sender, err := sv.mailSender()
+		sender, err := mailSender(s, sv.announce)
 		if err != nil {
 			return usageError{err}
 		}
@@ -182,10 +182,9 @@ func newMailer(s config.Settings, f files, sender notify.Sender, users notify.Us
 }
 
 // mailSender sends mails, or keeps them in the folder outbox and tells of their links.
-func (sv *service) mailSender() (notify.Sender, error) {
-	s := sv.settings
+func mailSender(s config.Settings, announce func(notify.Message, string)) (notify.Sender, error) {
 	if s.MailDelivery() == "folder" {
-		return smtp.Folder{Path: filepath.Join(dataDir(s), "outbox"), Announce: sv.announce}, nil
+		return smtp.Folder{Path: filepath.Join(dataDir(s), "outbox"), Announce: announce}, nil
 	}
 	server, err := smtp.New(smtpConfig(s), nil)
 	if err != nil {
@@ -222,21 +221,6 @@ func helo(s config.Settings) string {
 		}
 	}
 	return sender
-}
-
-// checkMail says what is wrong with what mails are written by and sent through; it makes and
-// reaches nothing.
-func checkMail(s config.Settings, f files) error {
-	if s.MailDelivery() == "off" {
-		return nil
-	}
-	_, err := newMailer(s, f, nil, nil)
-	if s.MailDelivery() == "smtp" {
-		if _, wrong := smtp.New(smtpConfig(s), nil); wrong != nil {
-			err = errors.Join(err, fmt.Errorf("BARONG_SMTP_*: %w", wrong))
-		}
-	}
-	return err
 }
 
 // announce shows a mail to the person at the terminal, who has no mailbox here.

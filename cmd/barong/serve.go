@@ -31,11 +31,20 @@ import (
 type serveCmd struct{}
 
 func (serveCmd) Run(ctx context.Context, term *terminal) error {
-	s, f, err := load(term)
+	p, err := prepare(term)
 	if err != nil {
 		return err
 	}
-	log := newLog(s, term)
+	s, f, log := p.settings, p.files, newLog(p.settings, term)
+	for _, text := range p.odd {
+		log.Warn("a file says what is hardly meant", "finding", text)
+	}
+	// Bound before anything is made, so that a port in use is told at once.
+	at, err := listen(s.Listen)
+	if err != nil {
+		return err
+	}
+	defer at.close()
 	db, err := openMigrated(ctx, s, f, log)
 	if err != nil {
 		return err
@@ -46,13 +55,7 @@ func (serveCmd) Run(ctx context.Context, term *terminal) error {
 		return err
 	}
 	defer stores.close()
-	// Bound before anything is made, so that a port in use is told at once.
-	at, err := listen(s.Listen)
-	if err != nil {
-		return err
-	}
-	defer at.close()
-	sv, err := newService(ctx, s, f, db, stores, log, term)
+	sv, err := newService(ctx, p, db, stores, log, term)
 	if err != nil {
 		return err
 	}
@@ -100,10 +103,11 @@ type service struct {
 // newService makes every part. What it needs of the database it reads here, after the
 // change feed's head, so that no change falls between.
 func newService(
-	ctx context.Context, s config.Settings, f files, db *store.DB, stores shared, log *slog.Logger, term *terminal,
+	ctx context.Context, p prepared, db *store.DB, stores shared, log *slog.Logger, term *terminal,
 ) (*service, error) {
+	s, f := p.settings, p.files
 	sv := &service{
-		settings: s, term: term, log: log, db: db, stores: stores,
+		settings: s, term: term, log: log, db: db, stores: stores, geo: p.geo, tls: p.tls,
 		refresh: make(chan struct{}, 1), reload: make(chan struct{}, 1),
 	}
 	devices, err := openDevices(s)
@@ -164,8 +168,9 @@ func newService(
 	}, decisions); err != nil {
 		return nil, usageError{err}
 	}
-	if err := sv.openTLS(); err != nil {
-		return nil, usageError{err}
+	if s.OpenGRPC() {
+		sv.log.Warn("gRPC listens beyond this machine without TLS: whoever is on the way can answer for us",
+			"address", s.Listen.GRPC)
 	}
 	grpcConfig := authz.GRPCConfig{
 		Generated: s.Decision.GRPCCodec == "generated", MaxConnectionAge: s.Decision.MaxConnectionAge,
@@ -177,7 +182,7 @@ func newService(
 	if err := sv.openRelay(f); err != nil {
 		return nil, err
 	}
-	if sv.rest, err = sv.newREST(f); err != nil {
+	if sv.rest, err = sv.newREST(f, p.people); err != nil {
 		return nil, err
 	}
 	sv.measure(registry)
@@ -206,11 +211,8 @@ func decisionConfig(s config.Settings) authz.Config {
 	}
 }
 
-func (sv *service) openPolicy(ctx context.Context, f files) (err error) {
-	if sv.geo, err = openGeo(sv.settings); err != nil {
-		return err
-	}
-	sv.holder = policy.NewHolder(f.rules, sv.policyOptions(), sv.log, nil)
+func (sv *service) openPolicy(ctx context.Context, f files) error {
+	sv.holder = policy.NewHolder(f.rules, policyOptions(sv.settings, sv.geo), sv.log, nil)
 	return sv.holder.Refresh(ctx, sv.db)
 }
 
@@ -226,9 +228,9 @@ func openGeo(s config.Settings) (*policy.Geo, error) {
 	return geo, nil
 }
 
-func (sv *service) policyOptions() policy.Options {
-	p := sv.settings.Policy
-	return policy.Options{Matching: p.PathMatching, Components: p.Components, Geo: sv.geo, Lang: p.GeoIPLang}
+func policyOptions(s config.Settings, geo *policy.Geo) policy.Options {
+	p := s.Policy
+	return policy.Options{Matching: p.PathMatching, Components: p.Components, Geo: geo, Lang: p.GeoIPLang}
 }
 
 // auditConfig is the part of the settings that activities go by.
@@ -243,12 +245,8 @@ func auditConfig(s config.Settings) audit.Config {
 }
 
 // newREST mounts the REST APIs, behind the embedded gate if it is on.
-func (sv *service) newREST(f files) (http.Handler, error) {
+func (sv *service) newREST(f files, people people) (http.Handler, error) {
 	s := sv.settings
-	people, err := openPeople(s, f)
-	if err != nil {
-		return nil, usageError{err}
-	}
 	server, err := newAPI(apiParts{
 		settings: s, people: people, kyc: sv.kyc, log: sv.log, accounts: sv.accounts, sessions: sv.sessions, store: sv.db,
 		verifier: sv.minter, keys: sv.keys, country: sv.country, clientIP: sv.decider.ClientIP,

@@ -371,13 +371,23 @@ func TestHangupReadsTheRules(t *testing.T) {
 	p.signal(syscall.SIGHUP)
 	p.eventually("the new rules", func() bool { return status() == http.StatusUnauthorized })
 
-	write("rules:\n  pass: [\n")
-	p.signal(syscall.SIGHUP)
-	p.eventually("an error in the log", func() bool {
-		line := p.logged("files not read again; the old rules stay")
-		return line != nil && line["level"] == "ERROR" && strings.Contains(line["error"].(string), path)
-	})
-	if got := status(); got != 401 {
-		t.Errorf("after a broken file: got %d, want 401 by the old rules", got)
+	const refused = "files not read again; the old rules stay"
+	for i, broken := range []string{"rules:\n  pass: [\n", "rules:\n  block: [api/v2]\n", ""} {
+		write(broken)
+		p.signal(syscall.SIGHUP)
+		p.eventually("an error in the log", func() bool { return strings.Count(p.err.String(), refused) > i })
+		if got := status(); got != 401 {
+			t.Errorf("after a broken file: got %d, want 401 by the old rules", got)
+		}
+		if got, _ := b.do("GET", "/api/v2/identity/ping", nil); got != 200 {
+			t.Errorf("after rules by which nobody could sign in: got %d, want 200 by the old ones", got)
+		}
+	}
+	line := p.logged(refused)
+	if said, _ := line["error"].(string); line["level"] != "ERROR" || !strings.Contains(said, path) {
+		t.Errorf("got the line %v, want an error that names the file", line)
+	}
+	if !strings.Contains(p.err.String(), "nobody could sign in: api/v2/barong/identity/sessions is in block") {
+		t.Error("the log does not say that nobody could sign in")
 	}
 }

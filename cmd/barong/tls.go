@@ -18,27 +18,23 @@ import (
 type listenerTLS struct{ http, grpc, forward *tls.Config }
 
 // openTLS reads the certificates of the settings; the error names the setting of each that
-// cannot be used.
-func (sv *service) openTLS() error {
+// cannot be used. log hears of those that are read again.
+func openTLS(s config.Settings, log *slog.Logger) (listenerTLS, error) {
 	var errs []error
 	open := func(key string, files config.Certificate, alpn string) *tls.Config {
-		c, err := watchCertificate(files, sv.log, alpn)
+		c, err := watchCertificate(files, log, alpn)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", key, err))
 		}
 		return c
 	}
-	t := sv.settings.TLS
-	sv.tls = listenerTLS{
+	t := s.TLS
+	all := listenerTLS{
 		http:    open("BARONG_HTTP_TLS_CERT", t.HTTP(), "http/1.1"),
 		grpc:    open("BARONG_GRPC_TLS_CERT", t.GRPC(), "h2"),
 		forward: open("BARONG_FORWARD_TLS_CERT", t.Forward(), "http/1.1"),
 	}
-	if sv.settings.OpenGRPC() {
-		sv.log.Warn("gRPC listens beyond this machine without TLS: whoever is on the way can answer for us",
-			"address", sv.settings.Listen.GRPC)
-	}
-	return errors.Join(errs...)
+	return all, errors.Join(errs...)
 }
 
 // secured is l with TLS, if there is any.

@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/term"
 
 	"barong/internal/account"
+	"barong/internal/store"
 )
 
 type usersCmd struct {
@@ -22,7 +24,7 @@ type usersCmd struct {
 type usersCreateCmd struct {
 	Email    string `required:"" help:"E-mail address."`
 	Role     string `default:"member" help:"A role that has permissions: member, admin, superadmin and so on."`
-	State    string `help:"State; by default what the labels of the level give."`
+	State    string `help:"State: pending, active, banned, locked, disabled or deleted. By default active for a superadmin, and else what the labels of the level give."`
 	Username string `help:"User name."`
 	Level    int    `default:"0" help:"Level: gives the private labels of all levels up to it."`
 	Generate bool   `help:"Make up a password and print it."`
@@ -30,6 +32,12 @@ type usersCreateCmd struct {
 }
 
 func (c usersCreateCmd) Run(ctx context.Context, term *terminal) error {
+	if c.State != "" && !slices.Contains(account.States(), c.State) {
+		return usageError{fmt.Errorf("--state: no state %q; there are %s", c.State, strings.Join(account.States(), ", "))}
+	}
+	if c.State == "" && c.Role == account.RoleSuperadmin {
+		c.State = account.StateActive
+	}
 	s, f, err := load(term)
 	if err != nil {
 		return err
@@ -51,6 +59,12 @@ func (c usersCreateCmd) Run(ctx context.Context, term *terminal) error {
 		seeds.out = term.err // standard output is one JSON object
 	}
 	if err := seedIfEmpty(ctx, f, db, accounts, &seeds); err != nil {
+		return err
+	}
+	if known, err := db.RoleExists(ctx, c.Role); err != nil || !known {
+		if err == nil {
+			err = unknownRole(ctx, db, c.Role)
+		}
 		return err
 	}
 	in := account.NewUser{
@@ -75,6 +89,20 @@ func (c usersCreateCmd) Run(ctx context.Context, term *terminal) error {
 		fmt.Fprintf(term.out, "password %s\n", password)
 	}
 	return nil
+}
+
+// unknownRole says that no permission is for a role, and which roles there are.
+func unknownRole(ctx context.Context, db *store.DB, role string) error {
+	rows, err := db.Permissions(ctx)
+	if err != nil {
+		return err
+	}
+	var roles []string
+	for _, p := range rows {
+		roles = append(roles, p.Role)
+	}
+	slices.Sort(roles)
+	return fmt.Errorf("create user: no role %q; there are %s", role, strings.Join(slices.Compact(roles), ", "))
 }
 
 // readPassword asks on a terminal without showing what is typed, and twice; from anything

@@ -157,6 +157,9 @@ func (s *Service) checkNewUser(ctx context.Context, u *User, in NewUser) error {
 	if !known {
 		rest.add("role", "doesnt_exist")
 	}
+	if !slices.Contains(States(), u.State) {
+		rest.add("state", "inclusion")
+	}
 	if in.Referral != nil {
 		referrer, err := s.store.User(ctx, *in.Referral)
 		switch {

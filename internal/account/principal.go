@@ -38,6 +38,11 @@ const (
 	RoleSuperadmin     = "superadmin"
 )
 
+// States are all states of an account.
+func States() []string {
+	return []string{StatePending, StateActive, StateBanned, StateLocked, StateDisabled, StateDeleted}
+}
+
 // MayAct reports whether an account in state may sign in and be authorised (AZ-104).
 func MayAct(state string) bool { return state == StateActive || state == StatePending }
 

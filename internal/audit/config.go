@@ -40,16 +40,16 @@ func DefaultConfig() Config {
 func (c Config) Validate() error {
 	var problems []error
 	if c.Queue < 1 || c.Queue > 1<<20 {
-		problems = append(problems, fmt.Errorf("queue is %d, want 1 to %d", c.Queue, 1<<20))
+		problems = append(problems, fmt.Errorf("audit_queue is %d, want 1 to %d", c.Queue, 1<<20))
 	}
 	if c.Batch < 1 || c.Batch > 4096 {
 		problems = append(problems, fmt.Errorf("batch is %d, want 1 to 4096", c.Batch))
 	}
 	if c.Flush < 10*time.Millisecond || c.Flush > time.Minute {
-		problems = append(problems, fmt.Errorf("flush interval is %v, want 10ms to 1m", c.Flush))
+		problems = append(problems, fmt.Errorf("audit_flush_interval is %v, want 10ms to 1m", c.Flush))
 	}
 	if c.SpillMax < 0 || c.SpillMax > 0 && c.SpillMax < 2*maxRow {
-		problems = append(problems, fmt.Errorf("largest spill file is %d bytes, want 0 or at least %d", c.SpillMax, 2*maxRow))
+		problems = append(problems, fmt.Errorf("audit_spill_max is %d bytes, want 0 or at least %d", c.SpillMax, 2*maxRow))
 	}
 	if c.DenialsPerMinute < 0 {
 		problems = append(problems, errors.New("denials per minute are negative"))

@@ -1,12 +1,12 @@
 package config
 
 import (
-	"fmt"
 	"net"
 	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 )
 
 // SQLite reports whether the database is one file for one process.
@@ -60,12 +60,31 @@ func loopback(addr string) bool {
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
-// crossChecks are the rules that look at more than one setting, or inside one.
-func (s Settings) crossChecks() Problems {
-	var p Problems
-	say := func(key, format string, args ...any) {
-		p = append(p, Prefix+strings.ToUpper(key)+": "+fmt.Sprintf(format, args...))
+// adapt gives settings that depend on others, and were not given, the value that goes with
+// those (design D29).
+func (s *Settings) adapt(given func(key string) bool) {
+	if !given("jwt_reuse") {
+		s.Token.Reuse = min(s.Token.Reuse, s.Token.Expire/2)
 	}
+	if !given("session_absolute_lifetime") {
+		s.Session.Absolute = max(s.Session.Absolute, s.Session.Expire)
+	} else if !given("session_expire_time") {
+		s.Session.Expire = min(s.Session.Expire, s.Session.Absolute)
+	}
+	if !given("cache_max_stale") {
+		s.Decision.CacheMaxStale = min(s.Decision.CacheMaxStale, s.Policy.MaxStale)
+	} else if !given("policy_max_stale") {
+		s.Policy.MaxStale = max(s.Policy.MaxStale, s.Decision.CacheMaxStale)
+	}
+	if !given("shutdown_timeout") && s.Process.DrainDelay > 0 {
+		s.Process.ShutdownTimeout = max(s.Process.ShutdownTimeout, s.Process.DrainDelay+10*time.Second)
+	}
+}
+
+// check notes what is wrong with one setting beside others, or inside one. The first key of
+// each finding is the setting that is named, the others are what it is compared with.
+func (s Settings) check(p *Problems) {
+	say := p.Say
 	for _, l := range []struct{ key, addr string }{
 		{"http_addr", s.Listen.HTTP},
 		{"grpc_addr", s.Listen.GRPC},
@@ -86,45 +105,62 @@ func (s Settings) crossChecks() Problems {
 		}
 	case "postgres", "postgresql":
 		if s.Stores.SecretKey == "" {
-			say("secret_key", "is mandatory with PostgreSQL: 32 random bytes in base64, the same for every replica")
+			say("secret_key database_url", "is mandatory when BARONG_DATABASE_URL is PostgreSQL's: 32 random bytes in base64, the same for every replica")
 		}
 	default: // only the scheme: the rest may hold a password
 		say("database_url", "must be sqlite:PATH or postgres://…; %q is not supported", scheme)
 	}
-	if s.Redis.URL == "" && (len(s.Redis.Sentinels) > 0 || len(s.Redis.Cluster) > 0) {
-		say("redis_url", "is empty, but Sentinels or a Cluster are named; redis: alone will do")
-	}
 	for _, l := range []struct {
 		key   string
+		nodes []string
+	}{{"redis_sentinels", s.Redis.Sentinels}, {"redis_cluster", s.Redis.Cluster}} {
+		if s.Redis.URL == "" && len(l.nodes) > 0 {
+			say(l.key+" redis_url", "needs BARONG_REDIS_URL, which is empty; redis: alone will do")
+		}
+	}
+	for _, l := range []struct {
+		name  string
 		files Certificate
-	}{{"http_tls_key", s.TLS.HTTP()}, {"grpc_tls_key", s.TLS.GRPC()}, {"forward_tls_key", s.TLS.Forward()}} {
-		if (l.files.Cert == "") != (l.files.Key == "") || l.files.Cert == "" && l.files.ClientCA != "" {
-			say(l.key, "certificate and key go together, and a client authority needs both")
+	}{{"http", s.TLS.HTTP()}, {"grpc", s.TLS.GRPC()}, {"forward", s.TLS.Forward()}} {
+		cert, key := l.name+"_tls_cert", l.name+"_tls_key"
+		switch f := l.files; {
+		case f.Cert != "" && f.Key == "":
+			say(cert+" "+key, "needs %s%s: certificate and key go together", Prefix, strings.ToUpper(key))
+		case f.Cert == "" && f.Key != "":
+			say(key+" "+cert, "needs %s%s: certificate and key go together", Prefix, strings.ToUpper(cert))
+		case f.Cert == "" && f.ClientCA != "":
+			say(l.name+"_tls_client_ca "+cert, "needs %s%s: only a listener with a certificate asks clients for theirs", Prefix, strings.ToUpper(cert))
 		}
 	}
 	if s.Listen.Gate == "embedded" && !(s.SQLite() && s.loopbackOnly()) {
-		say("gate", "embedded needs SQLite and loopback addresses for every listener; put a proxy in front and set it off")
+		say("gate database_url http_addr grpc_addr forward_addr ops_addr", "embedded needs SQLite and loopback addresses for every listener; put a proxy in front and set it off")
+	}
+	if s.Token.Expire < time.Second || s.Token.Expire%time.Second != 0 {
+		say("jwt_expire_time", "must be whole seconds, at least one; got %s", s.Token.Expire)
 	}
 	if s.Listen.PProf && !loopback(s.Listen.Ops) {
 		say("pprof", "shows the memory of the process: it needs a loopback ops_addr, not %q", s.Listen.Ops)
 	}
 	if s.Token.Reuse > s.Token.Expire/2 {
-		say("jwt_reuse", "must be at most half of jwt_expire_time (%s); got %s", s.Token.Expire, s.Token.Reuse)
+		say("jwt_reuse jwt_expire_time", "must be at most half of jwt_expire_time (%s); got %s", s.Token.Expire, s.Token.Reuse)
 	}
-	if s.Token.Expire <= 0 {
-		say("jwt_expire_time", "must be more than zero")
+	if s.Token.IatBackdate%time.Second != 0 {
+		say("jwt_iat_backdate", "must be whole seconds; got %s", s.Token.IatBackdate)
 	}
 	if s.Session.Expire <= 0 {
 		say("session_expire_time", "must be more than zero")
 	}
+	if s.Session.Absolute <= 0 {
+		say("session_absolute_lifetime", "must be more than zero")
+	}
 	if s.Session.Absolute < s.Session.Expire {
-		say("session_absolute_lifetime", "must be at least session_expire_time (%s); got %s", s.Session.Expire, s.Session.Absolute)
+		say("session_absolute_lifetime session_expire_time", "must be at least session_expire_time (%s); got %s", s.Session.Expire, s.Session.Absolute)
 	}
 	if !validToken(s.Session.Name) {
 		say("session_name", "must be a cookie name; got %q", s.Session.Name)
 	}
 	if s.Client.Gateway == "akamai" && len(s.Client.GatewayNetworks) == 0 {
-		say("gateway_networks", "must list the edge's networks when BARONG_GATEWAY is akamai")
+		say("gateway_networks gateway", "must list the edge's networks when BARONG_GATEWAY is akamai")
 	}
 	for _, o := range s.Decision.Origins {
 		if !validOrigin(o) {
@@ -133,28 +169,36 @@ func (s Settings) crossChecks() Problems {
 	}
 	for _, o := range s.REST.CORSOrigins {
 		if o == "*" && s.REST.CORSCredentials {
-			say("api_cors_origins", "* cannot go with api_cors_allow_credentials")
+			say("api_cors_origins api_cors_allow_credentials", "* cannot go with api_cors_allow_credentials")
 		} else if o != "*" && !validOrigin(o) {
 			say("api_cors_origins", "must be scheme://host[:port] or *; got %q", o)
 		}
 	}
-	if s.Decision.CacheMaxStale <= 0 || s.Policy.MaxStale < s.Decision.CacheMaxStale {
-		say("cache_max_stale", "must be more than zero and at most policy_max_stale (%s)", s.Policy.MaxStale)
+	if s.Policy.MaxStale <= 0 {
+		say("policy_max_stale", "must be more than zero")
+	}
+	if s.Decision.CacheMaxStale <= 0 {
+		say("cache_max_stale policy_max_stale", "must be more than zero")
+	}
+	if s.Policy.MaxStale < s.Decision.CacheMaxStale {
+		say("cache_max_stale policy_max_stale", "must be at most policy_max_stale (%s); got %s", s.Policy.MaxStale, s.Decision.CacheMaxStale)
+	}
+	if s.APIKey.NonceLifetime < time.Millisecond {
+		say("apikey_nonce_lifetime", "must be at least a millisecond")
+	}
+	if s.Process.DrainDelay > 0 && s.Process.DrainDelay >= s.Process.ShutdownTimeout {
+		say("shutdown_timeout drain_delay", "must be more than drain_delay (%s); got %s", s.Process.DrainDelay, s.Process.ShutdownTimeout)
 	}
 	if s.Decision.Deadline <= 0 {
 		say("decision_timeout", "must be more than zero")
-	}
-	if s.Audit.Flush <= 0 {
-		say("audit_flush_interval", "must be more than zero")
 	}
 	if len(s.Policy.Components) == 0 {
 		say("gateway_components", "is empty: nothing could be reached; * lifts the rule")
 	}
 	if s.Token.Party == "component" && slices.Contains(s.Policy.Components, "*") {
-		say("jwt_azp", "component needs names in gateway_components, so that nobody makes up parties; there is *")
+		say("jwt_azp gateway_components", "component needs names in gateway_components, so that nobody makes up parties; there is *")
 	}
 	s.checkPeople(say)
-	return p
 }
 
 func validOrigin(o string) bool {

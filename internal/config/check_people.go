@@ -5,11 +5,12 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"time"
 )
 
 // checkPeople are the rules on what deals with people: passwords, captchas, mails and the
 // services around them.
-func (s Settings) checkPeople(say func(key, format string, args ...any)) {
+func (s Settings) checkPeople(say func(keys, format string, args ...any)) {
 	if _, err := regexp.Compile(s.Account.Pattern); err != nil {
 		say("password_regexp", "is no expression of RE2 (which has no look-ahead): %v", err)
 	}
@@ -27,26 +28,29 @@ func (s Settings) checkPeople(say func(key, format string, args ...any)) {
 			"turnstile": {"turnstile_site_key", "turnstile_secret_key"},
 		}[s.Captcha.Kind]
 		if site == "" {
-			say(names[0], "is mandatory when BARONG_CAPTCHA is %s", s.Captcha.Kind)
+			say(names[0]+" captcha", "is mandatory when BARONG_CAPTCHA is %s", s.Captcha.Kind)
 		}
 		if secret == "" {
-			say(names[1], "is mandatory when BARONG_CAPTCHA is %s", s.Captcha.Kind)
+			say(names[1]+" captcha", "is mandatory when BARONG_CAPTCHA is %s", s.Captcha.Kind)
 		}
 	}
-	if (s.External.Auth0Domain == "") != (s.External.Auth0ClientID == "") {
-		say("auth0_client_id", "goes with auth0_domain: give both or neither")
+	switch domain, client := s.External.Auth0Domain, s.External.Auth0ClientID; {
+	case domain != "" && client == "":
+		say("auth0_domain auth0_client_id", "goes with BARONG_AUTH0_CLIENT_ID: give both or neither")
+	case domain == "" && client != "":
+		say("auth0_client_id auth0_domain", "goes with BARONG_AUTH0_DOMAIN: give both or neither")
 	}
 	if s.External.KYCProvider == "kycaid" && s.External.KYCAIDToken == "" {
-		say("kycaid_authorization_token", "is mandatory when BARONG_KYC_PROVIDER is kycaid: it also proves callbacks")
+		say("kycaid_authorization_token kyc_provider", "is mandatory when BARONG_KYC_PROVIDER is kycaid: it also proves callbacks")
 	}
 	if _, err := mail.ParseAddress(s.Mail.SenderEmail); err != nil {
 		say("sender_email", "must be an e-mail address; got %q", s.Mail.SenderEmail)
 	}
 	if s.Mail.Delivery == "folder" && !s.SQLite() {
-		say("mail_delivery", "folder is for SQLite: replicas would each keep their own")
+		say("mail_delivery database_url", "folder is for SQLite: replicas would each keep their own")
 	}
-	if s.Mail.TokenExpire <= 0 {
-		say("mail_token_expire_time", "must be more than zero")
+	if s.Mail.TokenExpire < time.Second {
+		say("mail_token_expire_time", "must be at least a second")
 	}
 }
 

@@ -15,7 +15,7 @@ func TestSettingsAboutPeopleAreChecked(t *testing.T) {
 		"a domain with a password":            {[]string{"BARONG_DOMAIN=https://u:p@a.example"}, "BARONG_DOMAIN: "},
 		"reCAPTCHA without a secret":          {[]string{"BARONG_CAPTCHA=recaptcha", "BARONG_RECAPTCHA_SITE_KEY=s"}, "BARONG_RECAPTCHA_SECRET_KEY: "},
 		"Turnstile without a site key":        {[]string{"BARONG_CAPTCHA=turnstile", "BARONG_TURNSTILE_SECRET_KEY=s"}, "BARONG_TURNSTILE_SITE_KEY: "},
-		"half of Auth0":                       {[]string{"BARONG_AUTH0_DOMAIN=a.example"}, "BARONG_AUTH0_CLIENT_ID: "},
+		"half of Auth0":                       {[]string{"BARONG_AUTH0_DOMAIN=a.example"}, "BARONG_AUTH0_DOMAIN: "},
 		"KYCAID without what proves its word": {[]string{"BARONG_KYC_PROVIDER=kycaid"}, "BARONG_KYCAID_AUTHORIZATION_TOKEN: "},
 		"a sender that is no address":         {[]string{"BARONG_SENDER_EMAIL=nobody"}, "BARONG_SENDER_EMAIL: "},
 		"a folder of mails for replicas": {[]string{"BARONG_MAIL_DELIVERY=folder", "BARONG_DATABASE_URL=postgres://h/d",

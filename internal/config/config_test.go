@@ -159,7 +159,7 @@ func TestCrossChecks(t *testing.T) {
 		"star with cookies":    {"BARONG_API_CORS_ORIGINS=*", "BARONG_API_CORS_ALLOW_CREDENTIALS=true"},
 		"origin with a path":   {"BARONG_ALLOWED_ORIGINS=https://a.example/x"},
 		"cookie name":          {"BARONG_SESSION_NAME=a b"},
-		"short absolute":       {"BARONG_SESSION_ABSOLUTE_LIFETIME=60"},
+		"short absolute":       {"BARONG_SESSION_ABSOLUTE_LIFETIME=60", "BARONG_SESSION_EXPIRE_TIME=61"},
 		"no components":        {"BARONG_GATEWAY_COMPONENTS="},
 		"certificate, no key":  {"BARONG_GRPC_TLS_CERT=a.pem"},
 		"authority alone":      {"BARONG_HTTP_TLS_CLIENT_CA=ca.pem"},

@@ -22,12 +22,6 @@ import (
 // Prefix starts the names of our environment variables.
 const Prefix = "BARONG_"
 
-// Problems is every reason why settings cannot be used.
-type Problems []string
-
-// Error joins the problems, one a line.
-func (p Problems) Error() string { return strings.Join(p, "\n") }
-
 // Default returns the settings of an empty environment.
 func Default() Settings {
 	s, err := Load(nil)
@@ -38,7 +32,9 @@ func Default() Settings {
 }
 
 // Load reads the settings file that BARONG_SETTINGS names, then the environment (as
-// os.Environ gives it), which wins. It returns Problems with all of them at once.
+// os.Environ gives it), which wins. Settings that were not given adapt to those that they
+// depend on. The error is Problems, with all of them at once; the settings that come with it
+// have the default in place of each value that cannot be read, so that more can be checked.
 func Load(environ []string) (Settings, error) {
 	fields := settingFields()
 	byKey := make(map[string]field, len(fields))
@@ -61,17 +57,22 @@ func Load(environ []string) (Settings, error) {
 	var s Settings
 	root := reflect.ValueOf(&s).Elem()
 	for _, f := range fields {
-		text, from := f.def, "default"
-		if g, ok := given[f.key]; ok {
-			text, from = g.text, g.name
+		g, isGiven := given[f.key]
+		if isGiven {
+			if err := f.set(root, g.text); err == nil {
+				continue
+			} else {
+				problems = append(problems, Problem{f.key, fmt.Sprintf("%s: %v", g.name, err), true})
+			}
 		}
-		if err := f.set(root, text); err != nil {
-			problems = append(problems, fmt.Sprintf("%s: %v", f.label(from), err))
+		if err := f.set(root, f.def); err != nil {
+			panic("config: the default of " + f.key + ": " + err.Error())
 		}
 	}
-	problems = append(problems, s.crossChecks()...)
+	s.adapt(func(key string) bool { _, ok := given[key]; return ok })
+	s.check(&problems)
 	if len(problems) > 0 {
-		return Settings{}, problems
+		return s, problems
 	}
 	return s, nil
 }
@@ -95,25 +96,25 @@ func fromFile(path string, byKey map[string]field, given map[string]source) Prob
 	k := koanf.New("\x00") // no key holds it: nothing is split
 	if err := k.Load(file.Provider(path), koanfyaml.Parser()); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			return Problems{fmt.Sprintf("BARONG_SETTINGS: no such file %s", path)}
+			return Problems{{Text: fmt.Sprintf("BARONG_SETTINGS: no such file %s", path)}}
 		}
-		return Problems{fmt.Sprintf("BARONG_SETTINGS: %s is not YAML: %v", path, err)}
+		return Problems{{Text: fmt.Sprintf("BARONG_SETTINGS: %s is not YAML: %v", path, err)}}
 	}
 	var problems Problems
 	raw := k.Raw()
 	for _, key := range slices.Sorted(maps.Keys(raw)) {
 		f, ok := byKey[key]
 		if !ok {
-			problems = append(problems, unknown(fmt.Sprintf("%s in %s", key, path), key, byKey, strings.ToLower))
+			problems = append(problems, Problem{Text: unknown(fmt.Sprintf("%s in %s", key, path), key, byKey, strings.ToLower)})
 			continue
 		}
 		text, err := yamlText(raw[key])
 		if err != nil {
-			problems = append(problems, fmt.Sprintf("%s in %s: %v", key, path, err))
+			problems = append(problems, Problem{f.key, fmt.Sprintf("%s in %s: %v", key, path, err), true})
 			continue
 		}
 		if g, dup := given[f.key]; dup {
-			problems = append(problems, fmt.Sprintf("%s and %s in %s mean the same; give one", g.name, key, path))
+			problems = append(problems, Problem{Key: f.key, Text: fmt.Sprintf("%s and %s in %s mean the same; give one", g.name, key, path)})
 			continue
 		}
 		given[f.key] = source{text, key + " in " + path}
@@ -162,24 +163,24 @@ func fromEnvironment(env map[string]string, byKey map[string]field, given map[st
 			case isFile && ok && f.secret:
 				b, err := os.ReadFile(text)
 				if err != nil {
-					problems = append(problems, fmt.Sprintf("%s: %v", variable, err))
+					problems = append(problems, Problem{f.key, fmt.Sprintf("%s: %v", variable, err), true})
 					continue
 				}
 				text = strings.TrimRight(string(b), "\r\n")
 			case kubernetes.MatchString(key):
 				continue
 			case isFile && ok:
-				problems = append(problems, fmt.Sprintf("%s: %s is not a secret and cannot come from a file", variable, f.env()))
+				problems = append(problems, Problem{f.key, fmt.Sprintf("%s: %s is not a secret and cannot come from a file", variable, f.env()), true})
 				continue
 			default:
-				problems = append(problems, unknown(variable, key, byKey, func(k string) string {
+				problems = append(problems, Problem{Text: unknown(variable, key, byKey, func(k string) string {
 					return Prefix + strings.ToUpper(k)
-				}))
+				})})
 				continue
 			}
 		}
 		if other, dup := named[f.key]; dup {
-			problems = append(problems, fmt.Sprintf("%s and %s mean the same; give one", other, variable))
+			problems = append(problems, Problem{Key: f.key, Text: fmt.Sprintf("%s and %s mean the same; give one", other, variable)})
 			continue
 		}
 		named[f.key] = variable
@@ -188,14 +189,44 @@ func fromEnvironment(env map[string]string, byKey map[string]field, given map[st
 	return problems
 }
 
+// unknown says that a name is no setting's, and which one may be meant: what replaced it, if
+// the service that this replaces had it; else the nearest name, if one is near.
 func unknown(shown, key string, byKey map[string]field, style func(string) string) string {
-	best, least := "", 1<<30
-	for _, k := range slices.Sorted(maps.Keys(byKey)) {
-		if d := distance(key, k); d < least {
+	variable := Prefix + strings.ToUpper(key)
+	for _, r := range replaced {
+		if slices.Contains(strings.Fields(r.names), variable) {
+			return fmt.Sprintf("%s: no setting any more: %s", shown, r.now)
+		}
+	}
+	if best := nearest(key, slices.Sorted(maps.Keys(byKey))); best != "" {
+		return fmt.Sprintf("%s: no such setting; the nearest is %s", shown, style(best))
+	}
+	return fmt.Sprintf("%s: no such setting; barong config docs lists all", shown)
+}
+
+// nearest is the known name that a name may have been meant for, "" for none: one that it
+// begins, whole words of it, or else that with the fewest letters to change, add or drop, at
+// most one in four.
+func nearest(name string, known []string) string {
+	best, least := "", len(name)/4+1
+	for _, k := range known {
+		if d := distance(name, k); d < least {
 			best, least = k, d
 		}
 	}
-	return fmt.Sprintf("%s: no such setting; the nearest is %s", shown, style(best))
+	if best != "" {
+		return best
+	}
+	var longer []string
+	for _, k := range known {
+		if len(name) >= 6 && strings.HasPrefix(k, name+"_") {
+			longer = append(longer, k)
+		}
+	}
+	if len(longer) == 1 {
+		return longer[0]
+	}
+	return ""
 }
 
 // distance is Levenshtein's.
@@ -223,20 +254,12 @@ type field struct {
 	group, key, def, unit, doc string
 	aliases, enum              []string
 	secret                     bool
-	min, max, match            string
+	min, max, match, follows   string
 	index                      []int
 	kind                       reflect.Type
 }
 
 func (f field) env() string { return Prefix + strings.ToUpper(f.key) }
-
-// label names the place that a value came from, for errors.
-func (f field) label(from string) string {
-	if from == "default" {
-		return f.env()
-	}
-	return from
-}
 
 func settingFields() []field {
 	var out []field
@@ -249,7 +272,8 @@ func settingFields() []field {
 				group: group.Tag.Get("group"), key: sf.Tag.Get("key"), def: sf.Tag.Get("default"),
 				unit: sf.Tag.Get("unit"), doc: sf.Tag.Get("doc"), secret: sf.Tag.Get("secret") == "yes",
 				min: sf.Tag.Get("min"), max: sf.Tag.Get("max"), match: sf.Tag.Get("match"),
-				index: []int{i, j}, kind: sf.Type,
+				follows: sf.Tag.Get("follows"),
+				index:   []int{i, j}, kind: sf.Type,
 			}
 			if a := sf.Tag.Get("alias"); a != "" {
 				f.aliases = strings.Split(a, ",")

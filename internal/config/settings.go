@@ -12,6 +12,7 @@ import (
 //	unit     of plain numbers for durations: "s" (default) or "ms"
 //	enum     allowed values
 //	min,max  bounds of integers
+//	follows  a setting to which this one adapts unless it is set
 //	secret   "yes": never printed, and BARONG_<KEY>_FILE may name a file that holds it
 //	alias    a further name that means the same (the reference's)
 //	doc      one sentence for the reference
@@ -121,7 +122,7 @@ type Decision struct {
 	CSRFProtection     bool          `key:"csrf_protection" default:"true" doc:"Demand X-CSRF-Token for state-changing requests by cookie."`
 	Origins            []string      `key:"allowed_origins" default:"" doc:"Origins (scheme://host[:port]) whose pages may open websockets by cookie, besides the request's own host; * never counts."`
 	LogSample          int           `key:"decision_log_sample" default:"1000" min:"0" doc:"Log one of so many allowed decisions; 0 logs none, 1 every one. Denials are always logged."`
-	CacheMaxStale      time.Duration `key:"cache_max_stale" default:"30s" doc:"Longest time without reading the change feed during which cached accounts, keys and sessions are believed."`
+	CacheMaxStale      time.Duration `key:"cache_max_stale" default:"30s" follows:"policy_max_stale" doc:"Longest time without reading the change feed during which cached accounts, keys and sessions are believed. At most policy_max_stale; of the two, one that is not set adapts to the other."`
 	Deadline           time.Duration `key:"decision_timeout" default:"800ms" doc:"Longest time that one decision may wait for a store; keep it below the proxy's timeout."`
 	GRPCCodec          string        `key:"grpc_codec" default:"own" enum:"own,generated" doc:"own is our decoder of CheckRequest, generated that of protobuf-go."`
 	MaxConnectionAge   time.Duration `key:"grpc_max_connection_age" default:"30m" doc:"Age at which gRPC connections are asked to reconnect, so that load spreads over replicas."`
@@ -138,7 +139,7 @@ type Client struct {
 type Session struct {
 	Name      string        `key:"session_name" default:"_barong_session" doc:"Name of the session cookie."`
 	Expire    time.Duration `key:"session_expire_time" default:"1800s" doc:"Idle time after which a session ends."`
-	Absolute  time.Duration `key:"session_absolute_lifetime" default:"24h" doc:"Age at which a session ends whatever its use."`
+	Absolute  time.Duration `key:"session_absolute_lifetime" default:"24h" follows:"session_expire_time" doc:"Age at which a session ends whatever its use. At least session_expire_time; of the two, one that is not set adapts to the other."`
 	MaskV4    int           `key:"session_ip_v4_mask" default:"16" min:"0" max:"32" doc:"Bits of the IPv4 address that must stay the same; 0 switches the check off."`
 	MaskV6    int           `key:"session_ip_v6_mask" default:"64" min:"0" max:"128" doc:"Bits of the IPv6 address that must stay the same; 0 switches the check off."`
 	Secure    string        `key:"session_cookie_secure" default:"auto" enum:"auto,true,false" doc:"Secure attribute of the cookie; auto leaves it out with the embedded gate only, which speaks plain http on loopback."`
@@ -157,7 +158,7 @@ type APIKey struct {
 type Token struct {
 	Algorithm   string        `key:"jwt_algorithm" default:"RS256" enum:"RS256,ES256,EdDSA" doc:"Algorithm of new bearer keys."`
 	Expire      time.Duration `key:"jwt_expire_time" default:"300s" doc:"Lifetime of bearer tokens."`
-	Reuse       time.Duration `key:"jwt_reuse" default:"60s" doc:"How long a minted token is given again for the same credential; at most half the lifetime, 0 mints every time."`
+	Reuse       time.Duration `key:"jwt_reuse" default:"60s" follows:"jwt_expire_time" doc:"How long a minted token is given again for the same credential; 0 mints every time. At most half of jwt_expire_time, to which it adapts unless it is set."`
 	IatBackdate time.Duration `key:"jwt_iat_backdate" default:"1s" doc:"How far iat lies in the past, for consumers whose clocks lag."`
 	Party       string        `key:"jwt_azp" default:"class" enum:"class,component" doc:"Claim azp of bearer tokens, for whom they are: class is barong on Barong's own paths and components elsewhere; component is the third segment of the path, and needs gateway_components to list names."`
 	JWKSMaxAge  time.Duration `key:"jwks_max_age" default:"300s" doc:"How long consumers may cache the key set; a key is published this long before it signs and after."`
@@ -260,7 +261,7 @@ type Audit struct {
 type Process struct {
 	LogLevel        string        `key:"log_level" default:"info" enum:"debug,info,warn,error" doc:"Least level of log lines."`
 	LogFormat       string        `key:"log_format" default:"auto" enum:"auto,json,text" doc:"auto is text on a terminal and JSON elsewhere."`
-	ShutdownTimeout time.Duration `key:"shutdown_timeout" default:"20s" doc:"Longest time from SIGTERM to exit."`
+	ShutdownTimeout time.Duration `key:"shutdown_timeout" default:"20s" follows:"drain_delay" doc:"Longest time from SIGTERM to exit. More than drain_delay: unless it is set, at least ten seconds more."`
 	DrainDelay      time.Duration `key:"drain_delay" default:"0" doc:"How long health says NOT_SERVING before connections are asked to leave; give it the proxy's health check interval."`
 }
 

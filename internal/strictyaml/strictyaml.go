@@ -46,7 +46,7 @@ func (d *Document) Parse(data []byte) *yaml.Node {
 	var n yaml.Node
 	if err := dec.Decode(&n); err != nil {
 		if !errors.Is(err, io.EOF) {
-			d.problems = append(d.problems, fmt.Errorf("read YAML: %w", err))
+			d.problems = append(d.problems, syntax(data, err))
 		}
 		return nil
 	}
@@ -64,6 +64,53 @@ func (d *Document) Parse(data []byte) *yaml.Node {
 		return nil
 	}
 	return root
+}
+
+// syntax is the library's error about a text, with the line at which the text went wrong: the
+// library names the line where that what went wrong has begun, or the one before it.
+func syntax(data []byte, err error) error {
+	what := err.Error()
+	if _, rest, ok := strings.Cut(strings.TrimPrefix(what, "yaml: "), ": "); ok && strings.HasPrefix(what, "yaml: line ") {
+		what = rest
+	}
+	what = strings.TrimPrefix(what, "yaml: ")
+	return fmt.Errorf("line %d: read YAML: %s", wrongLine(data), what)
+}
+
+// wrongLine is the first line with which a text that does not parse stops parsing for good:
+// all lines before it are YAML, and a few more do not mend it. Lists in brackets and quoted
+// texts that go over several lines do not parse until they end, so that the search goes on
+// from where one does.
+func wrongLine(data []byte) int {
+	const span = 64 // longest such thing that is seen through
+	lines := slices.Collect(bytes.Lines(data))
+	ends := make([]int, len(lines)+1)
+	for i, l := range lines {
+		ends[i+1] = ends[i] + len(l)
+	}
+	parses := func(n int) bool { return yaml.Unmarshal(data[:ends[n]], new(yaml.Node)) == nil }
+	good, bad := 0, len(lines)
+	for range 64 {
+		for bad-good > 1 {
+			if middle := (good + bad) / 2; parses(middle) {
+				good = middle
+			} else {
+				bad = middle
+			}
+		}
+		further := 0
+		for n := min(len(lines)-1, good+span); n > good; n-- {
+			if parses(n) {
+				further = n
+				break
+			}
+		}
+		if further == 0 {
+			break
+		}
+		good, bad = further, len(lines)
+	}
+	return min(good+1, max(len(lines), 1))
 }
 
 // template finds the line of the first ERB tag that is not in a comment; 0 when there is none.
@@ -139,11 +186,15 @@ type Field struct {
 	Value *yaml.Node
 }
 
-// Fields lists the entries of a mapping; what is not a mapping is a problem. Keys that differ
+// Fields lists the entries of a mapping; what is not a mapping is a problem. An empty list,
+// [], is an empty mapping too. Keys that differ
 // in case only are the same key.
 func (d *Document) Fields(n *yaml.Node, what string) []Field {
 	n = resolve(n)
 	if empty(n) {
+		return nil
+	}
+	if n.Kind == yaml.SequenceNode && len(n.Content) == 0 {
 		return nil
 	}
 	if n.Kind != yaml.MappingNode {
@@ -189,10 +240,14 @@ func (d *Document) Record(n *yaml.Node, what string, to map[string]*string) bool
 	return d.Len() == before
 }
 
-// Items lists the elements of a list; what is not a list is a problem.
+// Items lists the elements of a list; what is not a list is a problem. An empty mapping, {},
+// is an empty list too, as for those who write none of both.
 func (d *Document) Items(n *yaml.Node, what string) []*yaml.Node {
 	n = resolve(n)
 	if empty(n) {
+		return nil
+	}
+	if n.Kind == yaml.MappingNode && len(n.Content) == 0 {
 		return nil
 	}
 	if n.Kind != yaml.SequenceNode {
@@ -231,15 +286,15 @@ func (d *Document) Texts(n *yaml.Node, what string) []string {
 // Unknown reports a key that is none of those known, naming the nearest.
 func (d *Document) Unknown(f Field, what string, known []string) {
 	hint := ""
-	if near := nearest(f.Key, known); near != "" {
+	if near := Nearest(f.Key, known); near != "" {
 		hint = fmt.Sprintf("; did you mean %q?", near)
 	}
 	d.Problem(f.Line, "%s: unknown key %q%s", what, f.Key, hint)
 }
 
-// nearest is the known word with the fewest letters to change, add or drop, "" when none is
+// Nearest is the known word with the fewest letters to change, add or drop, "" when none is
 // close.
-func nearest(word string, known []string) string {
+func Nearest(word string, known []string) string {
 	best, fewest := "", 3
 	for _, k := range slices.Sorted(slices.Values(known)) {
 		if n := edits(strings.ToLower(word), k); n < fewest {

@@ -1,6 +1,8 @@
 package strictyaml
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 )
@@ -75,4 +77,56 @@ func FuzzParse(f *testing.F) {
 	f.Add("a: &a [*a]")
 	f.Add("name: &n [*n]\nmap: *n")
 	f.Fuzz(func(_ *testing.T, data string) { _, _, _, _, _ = read(data) })
+}
+
+// The line of a syntax error is the one that is wrong, not where the list or mapping around it
+// has begun.
+func TestASyntaxErrorIsToldWithItsLine(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	good := []string{
+		"key%d: value\n", "key%d:\n  - a\n  - { b: c }\n", "key%d: [a,\n  b,\n  c]\n", "key%d: {a: 1,\n  b: 2}\n",
+		"key%d: |\n  text: of: many\n  lines\n", "# comment: of: one\nkey%d: \"quoted\n  over lines\"\n", "key%d:\n  a:\n    b: c\n",
+	}
+	bad := []string{"wrong: a: b\n", "  indented: x\n", "\ttab: x\n", "- item\n", "wrong: [a, b\n", "wrong: \"open\n", "wrong: {a: b\n", "just words\n", "a: b]: c: d\n", "%% x\n"}
+	for range 100 {
+		var b strings.Builder
+		at := r.IntN(40)
+		wrong, wrongText := 0, ""
+		for i := range 40 {
+			if i == at {
+				wrong, wrongText = strings.Count(b.String(), "\n")+1, bad[r.IntN(len(bad))]
+				b.WriteString(strings.ReplaceAll(wrongText, "%%", "%"))
+			}
+			text := good[r.IntN(len(good))]
+			if i == at-1 {
+				text = "key%d: value\n" // what is indented after others may be right
+			}
+			b.WriteString(fmt.Sprintf(text, i))
+		}
+		var d Document
+		d.Parse([]byte(b.String()))
+		err := d.Err()
+		if err == nil {
+			continue // as a continuation of the line before
+		}
+		var line int
+		if _, scan := fmt.Sscanf(err.Error(), "line %d: read YAML: ", &line); scan != nil {
+			t.Fatalf("got %v, want it to begin with the line", err)
+		}
+		// Words alone may be the beginning of what the next line is.
+		if line != wrong && line != wrong+1 {
+			t.Errorf("%q in line %d: got %v\n%s", wrongText, wrong, err, b.String())
+		}
+	}
+}
+
+func TestAnEmptyMappingIsAnEmptyList(t *testing.T) {
+	for _, empty := range []string{"{}", "[]", "~", "", "{ }"} {
+		if _, list, _, _, err := read("list: " + empty + "\n"); err != nil || list != nil {
+			t.Errorf("list: %s: got %q, %v, want none", empty, list, err)
+		}
+	}
+	if _, _, _, _, err := read("list: { a: b }\n"); err == nil {
+		t.Error("a mapping with something in it is taken for a list")
+	}
 }

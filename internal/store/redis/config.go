@@ -141,6 +141,10 @@ func (c Config) Validate() error {
 		say(!sentinel && !cluster && u.host == "", "the URL names no host")
 		say(cluster && u.db != 0, "a Cluster has no database but 0")
 		say(u.username+u.password != "" && c.Username+c.Password != "", "user and password are given in the URL and beside it")
+		if u.tls {
+			_, unread := c.tls()
+			problems = append(problems, unread)
+		}
 		say(!u.tls && c.CA+c.Cert+c.Key+c.ServerName != "", "certificates and a server name need a rediss:// URL")
 	}
 	say((c.Cert == "") != (c.Key == ""), "a certificate and its key go together")
