@@ -17,6 +17,7 @@ import (
 	"barong/internal/account"
 	"barong/internal/config"
 	"barong/internal/event"
+	"barong/internal/limit"
 	"barong/internal/notify"
 	"barong/internal/provider/amqp"
 	"barong/internal/provider/kycaid"
@@ -27,9 +28,11 @@ import (
 // Destinations of the outbox.
 const (
 	toBroker = "broker"
-	toMail   = "mail"
 	toKYC    = "kyc"
 )
+
+// toMail are those of mails, by their lane.
+var toMail = map[notify.Lane]string{notify.Links: "mail", notify.Notices: "mail_notices", notify.Components: "mail_components"}
 
 // destinations says who wants an event.
 func destinations(s config.Settings, f files) func(event.Event) []string {
@@ -43,8 +46,8 @@ func destinations(s config.Settings, f files) func(event.Event) []string {
 		if broker && e.Name != event.NewDeviceName && e.Category() != notify.Category {
 			to = append(to, toBroker)
 		}
-		if mail && f.mails.Wants(e) {
-			to = append(to, toMail)
+		if mail && !e.Quiet && f.mails.Wants(e) {
+			to = append(to, toMail[notify.LaneOf(e)])
 		}
 		return to
 	}
@@ -79,11 +82,13 @@ func (sv *service) openRelay(f files) error {
 		if err != nil {
 			return usageError{err}
 		}
-		mailer, err := newMailer(s, f, sender, mailStore{sv.db})
+		sv.mailer, err = newMailer(s, f, sender, mailParts{mailStore{sv.db}, sv.mailLimits(), sv.log})
 		if err != nil {
 			return usageError{err}
 		}
-		to = append(to, event.Destination{Name: toMail, Sender: mailer, GiveUp: giveUpMail})
+		for _, name := range toMail {
+			to = append(to, event.Destination{Name: name, Sender: sv.mailer, GiveUp: giveUpMail, Share: 5})
+		}
 		if s.Account.Domain == "" && s.MailDelivery() == "smtp" {
 			sv.log.Warn("BARONG_DOMAIN is empty: the links in mails lead to localhost")
 		}
@@ -101,7 +106,7 @@ func (sv *service) openRelay(f files) error {
 		}
 		sv.kyc = kycCallbacks{accounts: sv.accounts, provider: provider, log: sv.log}
 		to = append(to, event.Destination{
-			Name: toKYC, Sender: kycJob{accounts: sv.accounts, provider: provider, log: sv.log}, GiveUp: giveUpMail,
+			Name: toKYC, Sender: kycJob{accounts: sv.accounts, provider: provider, log: sv.log}, GiveUp: giveUpMail, Share: 1,
 		})
 	}
 	relay, err := event.NewRelay(event.Config{}, sv.db, to, sv.log, nil)
@@ -161,8 +166,23 @@ func away(err error) error {
 	return err
 }
 
+// mailParts is what only the serving process has of a mailer.
+type mailParts struct {
+	users  notify.Users
+	limits limit.Store
+	log    *slog.Logger
+}
+
+// mailLimits count what readers are sent, over all replicas; nil when nothing is limited.
+func (sv *service) mailLimits() limit.Store {
+	if !sv.settings.Abuse.Limits {
+		return nil
+	}
+	return sv.stores.limits
+}
+
 // newMailer makes what writes mails; without a broker there are none of other services.
-func newMailer(s config.Settings, f files, sender notify.Sender, users notify.Users) (*notify.Mailer, error) {
+func newMailer(s config.Settings, f files, sender notify.Sender, parts mailParts) (*notify.Mailer, error) {
 	mails := f.mails
 	if !s.Events.On() {
 		mails = mails.Own()
@@ -174,7 +194,8 @@ func newMailer(s config.Settings, f files, sender notify.Sender, users notify.Us
 	m, err := notify.New(notify.Config{
 		From: s.Mail.SenderEmail, FromName: s.Mail.SenderName, DefaultLanguage: s.Account.Language,
 		Site: site, Logo: s.Mail.Logo, Templates: s.Mail.Templates, LinkLife: s.Mail.TokenExpire,
-	}, mails, sender, users)
+		Limits: parts.limits, Log: parts.log,
+	}, mails, sender, parts.users)
 	if err != nil {
 		return nil, fmt.Errorf("BARONG_SENDER_EMAIL, BARONG_MAILER, BARONG_MAIL_TEMPLATES: %w", err)
 	}
@@ -280,6 +301,25 @@ func (k kycJob) Send(ctx context.Context, i event.Item) error {
 // measureRelay registers the figures of the outbox.
 func (sv *service) measureRelay(r prometheus.Registerer) {
 	r.MustRegister(relayMetrics{sv.relay})
+	if sv.mailer != nil {
+		r.MustRegister(mailMetrics{sv.mailer})
+	}
+}
+
+// mailMetrics tells what a Mailer dropped.
+type mailMetrics struct{ *notify.Mailer }
+
+var mailsDropped = prometheus.NewDesc("barong_mails_dropped_total",
+	"Mails that were not sent: their reader was sent enough, or has an address that nobody proved.", []string{"lane", "reason"}, nil)
+
+// Describe implements prometheus.Collector.
+func (mailMetrics) Describe(c chan<- *prometheus.Desc) { c <- mailsDropped }
+
+// Collect implements prometheus.Collector.
+func (m mailMetrics) Collect(c chan<- prometheus.Metric) {
+	for _, d := range m.Dropped() {
+		c <- prometheus.MustNewConstMetric(mailsDropped, prometheus.CounterValue, float64(d.Mails), string(d.Lane), d.Reason)
+	}
 }
 
 // relayMetrics tells what a Relay knows of each destination.

@@ -40,7 +40,7 @@ func openPeople(s config.Settings, f files) (people, error) {
 			p.auth0 = v
 		}
 	}
-	m, err := newMailer(s, f, nil, nil) // for its languages
+	m, err := newMailer(s, f, nil, mailParts{}) // for its languages
 	if err != nil {
 		errs = append(errs, err)
 	} else {

@@ -21,6 +21,7 @@ import (
 	"barong/internal/config"
 	"barong/internal/event"
 	"barong/internal/feed"
+	"barong/internal/notify"
 	"barong/internal/provider/amqp"
 	"barong/internal/session"
 	"barong/internal/store"
@@ -87,6 +88,7 @@ type service struct {
 	ops       http.Handler
 
 	relay   *event.Relay
+	mailer  *notify.Mailer // nil when no mails are sent
 	inbox   *amqp.Consumer // nil when no events of other services are wanted
 	kyc     identity.KYC   // nil when no provider calls back
 	closers []func() error

@@ -14,7 +14,13 @@ import (
 // update runs f in one transaction of the store; see Store.Update. Its Tx announces what it
 // writes, so that no method can forget to.
 func (s *Service) update(ctx context.Context, f func(Tx) error) error {
-	return s.store.Update(ctx, func(tx Tx) error { return f(announcing{tx, s}) })
+	return s.store.Update(ctx, func(tx Tx) error { return f(announcing{tx, s, false}) })
+}
+
+// updateQuietly is update for what an operator does by a command or the seeds: consumers of
+// events learn of it, and nobody is mailed.
+func (s *Service) updateQuietly(ctx context.Context, f func(Tx) error) error {
+	return s.store.Update(ctx, func(tx Tx) error { return f(announcing{tx, s, true}) })
 }
 
 // announcing is a Tx whose writes of users and labels emit the events of AZ-385 to AZ-388 and
@@ -26,6 +32,13 @@ func (s *Service) update(ctx context.Context, f func(Tx) error) error {
 type announcing struct {
 	Tx
 	service *Service
+	quiet   bool
+}
+
+// Emit implements Tx.
+func (a announcing) Emit(ctx context.Context, e event.Event) error {
+	e.Quiet = e.Quiet || a.quiet
+	return a.Tx.Emit(ctx, e)
 }
 
 // AddUser implements UserStore.

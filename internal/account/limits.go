@@ -29,6 +29,8 @@ type Limits struct {
 	// MailPause and Mail bound the confirmation and reset mails that anyone can ask for, by
 	// account and kind: 1 in 60 seconds, and 5 an hour (W-I11).
 	MailPause, Mail limit.Rule
+	// MailDay bounds them by account, all kinds together: 30 a day.
+	MailDay limit.Rule
 	// MailNetwork bounds them by network: 20 an hour (W-I11).
 	MailNetwork limit.Rule
 	// MailTokenNetwork bounds tries of the tokens in them by network: 10 in 15 minutes.
@@ -57,6 +59,7 @@ func (l Limits) withDefaults() Limits {
 		{&l.SignUpUnproved, limit.Rule{Burst: 3, Period: time.Hour}},
 		{&l.MailPause, limit.Rule{Burst: 1, Period: time.Minute}},
 		{&l.Mail, limit.Rule{Burst: 5, Period: time.Hour}},
+		{&l.MailDay, limit.Rule{Burst: 30, Period: 24 * time.Hour}},
 		{&l.MailNetwork, limit.Rule{Burst: 20, Period: time.Hour}},
 		{&l.MailTokenNetwork, limit.Rule{Burst: 10, Period: 15 * time.Minute}},
 		{&l.PasswordNetwork, limit.Rule{Burst: 60, Period: time.Minute}},
@@ -144,6 +147,7 @@ func (s *Service) byMail(kind, email string) []take {
 	return []take{
 		{kind + " mail now to " + email, s.cfg.Limits.MailPause},
 		{kind + " mail to " + email, s.cfg.Limits.Mail},
+		{"mails to " + email, s.cfg.Limits.MailDay},
 	}
 }
 

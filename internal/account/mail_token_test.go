@@ -38,7 +38,7 @@ func (letters) MailLifetime() time.Duration { return time.Hour }
 // news are the events since the last call, oldest first.
 func (w *world) news() (all []event.Event) {
 	w.t.Helper()
-	items, err := w.db.DueEvents(w.t.Context(), "test", w.now.Add(24*time.Hour), 1000)
+	items, err := w.db.DueEvents(w.t.Context(), "test", w.now.Add(24*time.Hour), 1000, 1000)
 	w.must(err)
 	for _, i := range items {
 		w.must(i.Err)

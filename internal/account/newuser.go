@@ -32,7 +32,8 @@ type NewUser struct {
 	// Level gives the private labels of the rungs up to it, from which level and state
 	// follow.
 	Level int
-	// Operator marks the command line and the seeds, which alone may make superadmins.
+	// Operator marks the command line and the seeds, which alone may make superadmins, and of
+	// whose users no mails are made.
 	Operator bool
 
 	// stranger marks a sign-up: nothing but an address was typed, anybody's.
@@ -82,9 +83,12 @@ func (s *Service) createUser(
 	}
 	u.PasswordDigest = digest
 
-	made := u
+	made, update := u, s.update
+	if in.Operator {
+		update = s.updateQuietly
+	}
 	for try := 0; ; try++ {
-		err = s.update(ctx, func(tx Tx) error {
+		err = update(ctx, func(tx Tx) error {
 			made = u
 			made.UID = secret.UID(s.cfg.UIDPrefix)
 			if err := s.insertUser(ctx, tx, &made, in); err != nil {

@@ -62,6 +62,9 @@ type Destination struct {
 	// Name is the outbox's name of it.
 	Name   string
 	Sender Sender
+	// Share is how many events of one user a round may have, so that nobody's many hold up the
+	// few of others; default 25.
+	Share int
 	// Parallel is how many users' events are sent at once; default 4.
 	Parallel int
 	// Timeout ends one Send; default 30 s.

@@ -18,6 +18,14 @@ type Event struct {
 	// personal data and mailed tokens: not for logs.
 	Record  json.RawMessage
 	Changes json.RawMessage
+	// Quiet events are for consumers of the wire alone: no mail is made of what an operator
+	// does with a command or the seeds. It is read when the event is emitted, and not kept.
+	Quiet bool
+}
+
+// CarriesProof reports whether the event is a link by which its reader proves the address.
+func (e Event) CarriesProof() bool {
+	return e.Name == ConfirmationTokenName || e.Name == ResetTokenName
 }
 
 // String keeps record and changes out of logs and errors.
@@ -163,9 +171,15 @@ type Notice struct {
 	Language string
 }
 
+// The events that carry a link, as CarriesProof says.
+const (
+	ConfirmationTokenName = "system.user.email.confirmation.token"
+	ResetTokenName        = "system.user.password.reset.token"
+)
+
 // ConfirmationToken carries the link that proves an e-mail address.
 func ConfirmationToken(n Notice, token string) Event {
-	return n.event("system.user.email.confirmation.token", token)
+	return n.event(ConfirmationTokenName, token)
 }
 
 // EmailConfirmed tells that the address was proved.
@@ -173,7 +187,7 @@ func EmailConfirmed(n Notice) Event { return n.event("system.user.email.confirme
 
 // ResetToken carries the link that sets a new password.
 func ResetToken(n Notice, token string) Event {
-	return n.event("system.user.password.reset.token", token)
+	return n.event(ResetTokenName, token)
 }
 
 // PasswordReset tells that such a link was used.

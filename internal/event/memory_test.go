@@ -44,17 +44,18 @@ func (m *memory) set(f func()) {
 	f()
 }
 
-func (m *memory) DueEvents(_ context.Context, _ string, now time.Time, limit int) (due []Item, err error) {
+func (m *memory) DueEvents(_ context.Context, _ string, now time.Time, limit, share int) (due []Item, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	blocked := map[string]bool{}
+	blocked, count := map[string]bool{}, map[string]int{}
 	for _, r := range m.rows {
 		switch {
 		case r == nil || r.parked || blocked[r.UID]:
 		case r.next.After(now):
 			blocked[r.UID] = true
-		case len(due) < limit:
+		case len(due) < limit && count[r.UID] < share:
 			due = append(due, r.Item)
+			count[r.UID]++
 		}
 	}
 	return due, m.broken

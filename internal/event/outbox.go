@@ -10,9 +10,9 @@ import (
 type Outbox interface {
 	// DueEvents lists what to send now, oldest first and at most limit: items that are neither
 	// parked nor waiting for a later attempt, without those of a user who has an earlier item
-	// for this destination that waits for one. So whoever sends a user's items in this order,
+	// for this destination that waits for one, and of each user the oldest share at most. So whoever sends a user's items in this order,
 	// and those after a failed one not at all, keeps the order of that user's events.
-	DueEvents(ctx context.Context, destination string, now time.Time, limit int) ([]Item, error)
+	DueEvents(ctx context.Context, destination string, now time.Time, limit, share int) ([]Item, error)
 	// DeleteEvents removes delivered items; an unknown id is no error.
 	DeleteEvents(ctx context.Context, ids ...int64) error
 	// RetryEvent counts a failed attempt; the item waits until a time.

@@ -50,6 +50,9 @@ func NewRelay(c Config, o Outbox, to []Destination, log *slog.Logger, now func()
 		if d.Parallel <= 0 {
 			d.Parallel = 4
 		}
+		if d.Share <= 0 {
+			d.Share = 25
+		}
 		if d.Timeout <= 0 {
 			d.Timeout = 30 * time.Second
 		}

@@ -18,17 +18,19 @@ import (
 	"barong/internal/event"
 )
 
-// people is Users of a map, and an error for everybody.
+// people is Users of a map, or of everybody without one, and an error for everybody.
 type people struct {
-	all map[string]account.User
-	err error
+	all      map[string]account.User
+	err      error
+	unproved bool
 }
 
 func (p people) User(_ context.Context, uid string) (account.User, error) {
 	if p.err != nil {
 		return account.User{}, p.err
 	}
-	if u, ok := p.all[uid]; ok {
+	if u, ok := p.all[uid]; ok || p.all == nil {
+		u.Unproved = p.unproved
 		return u, nil
 	}
 	return account.User{}, account.ErrNotFound

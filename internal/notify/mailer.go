@@ -11,6 +11,7 @@ import (
 	htmltemplate "html/template"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net/mail"
 	"net/url"
 	"os"
@@ -20,6 +21,7 @@ import (
 	"time"
 
 	"barong/internal/event"
+	"barong/internal/limit"
 	"barong/internal/session"
 )
 
@@ -38,6 +40,10 @@ type Config struct {
 	LinkLife time.Duration
 	// Now is time.Now when nil.
 	Now func() time.Time
+	// Limits count what a reader is sent; nil sets no budgets.
+	Limits limit.Store
+	// Log tells of mails that were dropped; nil does not.
+	Log *slog.Logger
 	// Templates is a folder whose files replace built-in ones of the same name; "" for none.
 	Templates string
 }
@@ -78,6 +84,7 @@ type Mailer struct {
 	users  Users
 	pages  map[string]page // by path and language: "sign_up.en"
 	now    func() time.Time
+	drops  drops
 }
 
 type page struct {
@@ -213,7 +220,7 @@ func (m *Mailer) Languages() []string {
 }
 
 // Send implements event.Sender: it writes the mail of an item and gives it to the Sender. An
-// item that makes no mail is done.
+// item that makes no mail is done, and so is one whose mail is dropped: see Lane.
 func (m *Mailer) Send(ctx context.Context, item event.Item) error {
 	msg, ok, err := m.Write(ctx, item)
 	if err != nil {
@@ -222,7 +229,7 @@ func (m *Mailer) Send(ctx context.Context, item event.Item) error {
 	if !ok {
 		return nil
 	}
-	return m.sender.Send(ctx, msg)
+	return m.withinBudget(ctx, item, msg)
 }
 
 // letter is what templates see.
@@ -337,9 +344,9 @@ func (m *Mailer) template(r Rule, lang string) (string, Template) {
 func link(name string, data letter, lang string) string {
 	page, param := "", ""
 	switch name {
-	case "system.user.email.confirmation.token":
+	case event.ConfirmationTokenName:
 		page, param = "/accounts/confirmation", "confirmation_token"
-	case "system.user.password.reset.token":
+	case event.ResetTokenName:
 		page, param = "/accounts/password_reset", "reset_token"
 	default:
 		return ""

@@ -75,8 +75,9 @@ func (q queries) emit(ctx context.Context, t *txn, destination string, e event.E
 	return err
 }
 
-// DueEvents implements event.Outbox.
-func (q queries) DueEvents(ctx context.Context, destination string, now time.Time, limit int) ([]event.Item, error) {
+// DueEvents implements event.Outbox. The share is looked at first: it ends after that many rows,
+// while the look for one that waits goes over all of a user's.
+func (q queries) DueEvents(ctx context.Context, destination string, now time.Time, limit, share int) ([]event.Item, error) {
 	all, err := list(ctx, q.read(), func(row scanner) (event.Item, error) {
 		var i event.Item
 		var uuid string
@@ -91,8 +92,11 @@ func (q queries) DueEvents(ctx context.Context, destination string, now time.Tim
 		WHERE destination = $1 AND failed_at IS NULL AND next_at <= $2
 		  AND NOT EXISTS (SELECT 1 FROM outbox earlier
 		                  WHERE earlier.destination = $1 AND earlier.user_uid = outbox.user_uid
+		                    AND earlier.failed_at IS NULL AND earlier.id < outbox.id LIMIT 1 OFFSET $4)
+		  AND NOT EXISTS (SELECT 1 FROM outbox earlier
+		                  WHERE earlier.destination = $1 AND earlier.user_uid = outbox.user_uid
 		                    AND earlier.failed_at IS NULL AND earlier.id < outbox.id AND earlier.next_at > $2)
-		ORDER BY id LIMIT $3`, destination, now.UnixMicro(), limit)
+		ORDER BY id LIMIT $3`, destination, now.UnixMicro(), limit, share-1)
 	if err != nil {
 		return nil, fmt.Errorf("list due events: %w", err)
 	}

@@ -67,7 +67,7 @@ func TestOutboxIsSealed(t *testing.T) {
 				if name == "a row of another destination" {
 					destination = "other"
 				}
-				items, err := db.DueEvents(t.Context(), destination, later, 10)
+				items, err := db.DueEvents(t.Context(), destination, later, 10, 10)
 				if err != nil || len(items) != 2 {
 					t.Fatalf("got %d items, %v; want 2", len(items), err)
 				}
@@ -97,7 +97,7 @@ func TestSweepForgetsParkedEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	now := time.Now()
-	items, err := db.DueEvents(t.Context(), "mail", now, 10)
+	items, err := db.DueEvents(t.Context(), "mail", now, 10, 10)
 	if err != nil || len(items) != 1 {
 		t.Fatalf("got %d items, %v", len(items), err)
 	}

@@ -49,6 +49,7 @@ func TestOutbox(t *testing.T, open func(testing.TB) Store) {
 		"due: other destinations and users go on":                  othersGoOn,
 		"due: a parked item holds back nothing":                    parked,
 		"due: oldest first, no more than the limit":                limited,
+		"due: no more of a user than the share":                    shared,
 		"backlog: counts by destination":                           backlog,
 		"parked items are swept by age":                            sweep,
 		"lease: one holder at a time":                              leaseAlone,
@@ -101,7 +102,7 @@ func emit(t testing.TB, s Store, events ...event.Event) {
 
 func due(t testing.TB, s Store, destination string, now time.Time) []event.Item {
 	t.Helper()
-	items, err := s.DueEvents(context.Background(), destination, now, 1000)
+	items, err := s.DueEvents(context.Background(), destination, now, 1000, 1000)
 	must(t, err)
 	for _, i := range items {
 		must(t, i.Err)
@@ -289,12 +290,30 @@ func parked(t *testing.T, s Store) {
 
 func limited(t *testing.T, s Store) {
 	emit(t, s, numbered("u1", 1), numbered("u2", 2), numbered("u1", 3))
-	items, err := s.DueEvents(t.Context(), "mail", later, 2)
+	items, err := s.DueEvents(t.Context(), "mail", later, 2, 2)
 	must(t, err)
 	if len(items) != 2 || number(t, items[0].Event) != 1 || number(t, items[1].Event) != 2 {
 		t.Errorf("got %v, want the first two", items)
 	}
 	wantDue(t, s, "mail", start, "")
+}
+
+func shared(t *testing.T, s Store) {
+	for n := range 40 {
+		emit(t, s, numbered("u1", n))
+	}
+	emit(t, s, numbered("u2", 40), numbered("u3", 41), numbered("u2", 42))
+	for share, want := range map[int]string{1: "[u1 0 u2 40 u3 41]", 2: "[u1 0 u1 1 u2 40 u3 41 u2 42]"} {
+		items, err := s.DueEvents(t.Context(), "mail", later, 10, share)
+		must(t, err)
+		var got []string
+		for _, i := range items {
+			got = append(got, fmt.Sprint(i.UID, " ", number(t, i.Event)))
+		}
+		if fmt.Sprint(got) != want {
+			t.Errorf("%d of each user: got %v, want %s", share, got, want)
+		}
+	}
 }
 
 func backlog(t *testing.T, s Store) {
