@@ -20,7 +20,7 @@ var words = struct {
 	ips, nets, scopes, categories, countries, continents              []string
 }{
 	pieces: []string{"api/v2", "/", "/", "/", "api", "v2", "barong", "auth", "admin", "identity", "ad",
-		"peatio", "foo", "foobar", "a", ".", ".json", "-", "_", "~", "x", "%61", "é", "..", ";"},
+		"peatio", "foo", "foobar", "Foo", "PEATIO", "Admin", "a", ".", ".json", "-", "_", "~", "x", "%61", "é", "..", ";"},
 	stars:   []string{"", "", "", "*", "/*", "/"},
 	roles:   []string{"admin", "member", "Admin"},
 	verbs:   []string{"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "ALL", "get", "TRACE"},
@@ -151,6 +151,11 @@ func (c chooser) ask(s *policy.Snapshot, n policy.Naive) error {
 		p := strings.TrimSuffix(rows[c(len(rows))].Path, "*") + c.of([]string{"", "/", ".", "-", "x", "/x", "~/"})
 		if p, err := policy.CanonicalPattern(p); err == nil {
 			path, _ = policy.Fold(p)
+		}
+		if c(2) == 0 { // in another case
+			from := c(len(path) + 1)
+			path = path[:from] + strings.ToUpper(path[from:])
+			path, _ = policy.Fold(path)
 		}
 	}
 	bare := path

@@ -221,7 +221,8 @@ func (s *Snapshot) addRules(patterns []string, action, row, matching string, w *
 	}
 }
 
-// read makes a spelling of a stored path; not ok when the row matches nothing.
+// read makes a spelling of a stored path; not ok when the row matches nothing. What denies or
+// audits is in lower case, see table.match.
 func read(path, action, matching string) (sp spelling, ok bool, problem string) {
 	pattern, err := CanonicalPattern(path)
 	switch {
@@ -231,6 +232,9 @@ func read(path, action, matching string) (sp spelling, ok bool, problem string) 
 		return sp, false, "path is empty, matches nothing"
 	case err != nil:
 		return sp, false, err.Error() + ", matches nothing"
+	}
+	if action != Accept {
+		pattern = strings.ToLower(pattern) // it is ASCII
 	}
 	return spell(pattern, matching, action != Accept), true, ""
 }

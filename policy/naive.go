@@ -180,7 +180,7 @@ func verbCovers(verb, method string) bool {
 }
 
 // matches says whether a row's path matches, and with how many bytes of the request path; -1
-// is no. Rows speak of paths as clients write them, and the request path has been folded: a
+// is no. Case counts for rows that allow and for no others. Rows speak of paths as clients write them, and the request path has been folded: a
 // row matches as it stands, or folded itself, and one that denies also if it matches any way
 // in which the client may have written the path.
 func (n Naive) matches(stored, action, path string) int {
@@ -190,6 +190,9 @@ func (n Naive) matches(stored, action, path string) int {
 			return 0
 		}
 		return -1
+	}
+	if action != Accept {
+		pattern, path = strings.ToLower(pattern), strings.ToLower(path)
 	}
 	size := -1
 	if n.covers(pattern, action, path) {

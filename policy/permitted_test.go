@@ -103,6 +103,22 @@ func TestPermission(t *testing.T) {
 			rows: rows{"ACCEPT ALL api/v2", "DROP ALL api/v2/adm*"}, path: "api/v2/barong/admin/users", want: deny},
 		"D5: an ACCEPT is not widened by folding": {
 			rows: rows{"ACCEPT ALL api/v2/a*"}, path: "api/v2/barong/admin/users", want: deny},
+		"D5: a DROP holds for any case": {
+			rows: rows{"ACCEPT ALL api/v2", "DROP ALL api/v2/peatio/withdraws"}, path: "api/v2/peatio/WithDraws/1", want: deny},
+		"D5: a DROP in upper case holds too": {
+			rows: rows{"ACCEPT ALL api/v2", "DROP ALL api/v2/peatio/WITHDRAWS"}, path: "api/v2/peatio/withdraws", want: deny},
+		"D5: a DROP with a star holds for any case": {
+			rows: rows{"ACCEPT ALL api/v2", "DROP ALL api/v2/peatio/With*"}, path: "api/v2/peatio/wITHdraws", want: deny},
+		"D5: a DROP beyond an upper-case name does not reach a longer one": {
+			rows: rows{"ACCEPT ALL api/v2", "DROP ALL api/v2/peatio/withdraws"}, path: "api/v2/peatio/WITHDRAWS_ALL", want: allow},
+		"D5: an AUDIT holds for any case, the longest counts": {
+			rows: rows{"ACCEPT ALL api/v2", "AUDIT ALL api/v2 short", "AUDIT ALL api/v2/peatio/x t"}, path: "api/v2/peatio/X", want: policy.Permit{Allows: true, Audit: true, Topic: "t"}},
+		"D5: an ACCEPT is exact": {
+			rows: rows{"ACCEPT ALL api/v2/peatio/foo"}, path: "api/v2/peatio/Foo", want: deny},
+		"D5: an ACCEPT in upper case is exact": {
+			rows: rows{"ACCEPT ALL api/v2/peatio/Foo"}, path: "api/v2/peatio/Foo/IDABC", want: allow},
+		"D5: an ACCEPT in upper case does not hold for lower": {
+			rows: rows{"ACCEPT ALL api/v2/peatio/Foo"}, path: "api/v2/peatio/foo", want: deny},
 		"AZ-73: prefix matching is the old rule": {
 			rows: rows{"ACCEPT GET api/v2/peatio/foo"}, path: "api/v2/peatio/foobar", legacy: true, want: allow},
 		"AZ-151: an AUDIT row has its topic": {
@@ -207,7 +223,8 @@ func TestRoute(t *testing.T) {
 		"AZ-73: old rule for block":                   {path: "api/v2/barong/managements", legacy: true, want: policy.Block},
 		"an empty path":                               {path: "", want: policy.Neither},
 		"a path shorter than every entry":             {path: "api", want: policy.Neither},
-		"a path that differs within the last segment": {path: "api/v2/barong/managemenT", want: policy.Neither},
+		"a path that differs within the last segment": {path: "api/v2/barong/managemens", want: policy.Neither},
+		"D5: a block holds for any case":              {path: "api/v2/barong/managemenT", want: policy.Block},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := policy.Options{}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -192,8 +193,26 @@ func (s *Service) points(rows []Permission, m permissionMove, role string) []poi
 			fresh += "x"
 		}
 	}
+	// Where a row that denies, in lower case, meets one that allows in another spelling.
+	meet := func(allow, deny string) string {
+		if len(allow) < len(deny) && allow != deny[:len(allow)] && strings.EqualFold(allow, deny[:len(allow)]) {
+			return allow + deny[len(allow):]
+		}
+		return ""
+	}
+	for text := range maps.Clone(texts) {
+		for _, t := range moved {
+			for _, both := range []string{meet(text, t), meet(t, text)} {
+				if both != "" {
+					texts[both] = true
+				}
+			}
+		}
+	}
 	below := func(text string) bool {
-		return slices.ContainsFunc(moved, func(t string) bool { return strings.HasPrefix(text, t) })
+		return slices.ContainsFunc(moved, func(t string) bool {
+			return len(t) <= len(text) && strings.EqualFold(text[:len(t)], t)
+		})
 	}
 	var all []point
 	for text := range texts {

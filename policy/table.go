@@ -1,6 +1,9 @@
 package policy
 
-import "math/bits"
+import (
+	"math/bits"
+	"unsafe"
+)
 
 // A table finds every pattern that a path starts with in one pass over the path, whatever the
 // number of patterns. Patterns that share a text share an entry, in which the verdicts of all
@@ -207,8 +210,53 @@ type match struct {
 	topic               uint32 // of the longest text with an AUDIT row
 }
 
-// match sums up the rows for a path. v is one verb.
+// match sums up the rows for a path. v is one verb. Rows that allow see the path as it is. Rows
+// that deny or audit, whose texts are in lower case, see it with ASCII letters folded: upstreams
+// that do not tell a from A serve both spellings (design D5).
 func (t *table) match(path string, v verbs) (m match) {
+	path = path[:min(len(path), t.longest+1)] // the last byte is what follows the longest text
+	if !mayHaveUpper(path) {
+		return t.scan(path, v)
+	}
+	var room [512]byte
+	lower := room[:0]
+	if len(path) > len(room) {
+		lower = make([]byte, 0, len(path))
+	}
+	for i := range len(path) {
+		c := path[i]
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		lower = append(lower, c)
+	}
+	m = t.scan(unsafe.String(unsafe.SliceData(lower), len(lower)), v)
+	m.accept = t.scan(path, v).accept
+	return m
+}
+
+// mayHaveUpper tells of a path whether it has an upper-case letter, or a byte that no canonical
+// path has. It looks at eight bytes at a time: a sum has its highest bit where the byte is at
+// least A, the other where it is beyond Z.
+func mayHaveUpper(path string) bool {
+	const each = 0x0101010101010101
+	odd := func(w uint64) bool {
+		return (w|((w+each*(0x80-'A'))^(w+each*(0x80-'Z'-1))))&(each*0x80) != 0
+	}
+	for ; len(path) >= 8; path = path[8:] {
+		if odd(load(path[:8])) {
+			return true
+		}
+	}
+	var rest uint64
+	for i := range len(path) {
+		rest = rest<<8 | uint64(path[i])
+	}
+	return odd(rest)
+}
+
+// scan is one pass over a path.
+func (t *table) scan(path string, v verbs) (m match) {
 	h, start := uint64(hashStart), 0
 	raw := len(t.rawEnds) > 0
 	if raw && t.rawEnds.has(0) {
