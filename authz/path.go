@@ -9,9 +9,8 @@ import (
 const maxPath = 8 << 10
 
 // canonical brings a request target (origin-form: "/path?query") to the one string that
-// every rule sees (D5): without query and fragment, without the slashes at its ends,
-// with unreserved characters decoded and all others that a path may not hold as they
-// are escaped, in upper-case hex. The short forms of Barong's own API get their long one,
+// every rule sees (D5): without the query, without the slashes at its ends, with unreserved
+// characters decoded and all other escapes in upper-case hex. The short forms of Barong's own API get their long one,
 // see fold.
 //
 // It refuses (ok is false) whatever upstreams are known to read in more than one way,
@@ -19,12 +18,18 @@ const maxPath = 8 << 10
 //
 //   - targets that do not start with a single slash: absolute-form, "*", none
 //   - an empty path, and one above maxPath bytes, as sent or in canonical form
-//   - ';', '\', a control byte or DEL; the last three and '/' also escaped
+//   - '#', a blank, a control byte or DEL, in the query as well: no request target has them
+//     (RFC 9112 §3.2), and what comes after a '#' is path to one reader and nothing to another
+//   - in the path any other byte that RFC 3986 does not let it hold as it is, and ';': quotes,
+//     brackets, '\', '^', '|', non-ASCII; '/', '\', a control byte and DEL also escaped
 //   - "//", and "." or ".." as a segment, however they are escaped
 //   - a '%' without two hex digits, and "%25" followed by two (double encoding)
-//   - bytes that are not UTF-8, raw or escaped (an overlong '/' is one)
+//   - escaped bytes that are not UTF-8 (an overlong '/' is one)
 //   - api/v2/barong/barong and api/v2/barong/auth, and all below: a proxy that rewrites
 //     prefixes would fold them a second time
+//
+// A query keeps what browsers and curl send in it although RFC 3986 has it escaped (quotes,
+// brackets, '|', non-ASCII): no rule looks at it, and no reader ends it there.
 //
 // The path aliases target where it can; otherwise it lies in the scratch memory, which is
 // given back longer. The time is linear.
@@ -42,17 +47,14 @@ scan:
 		switch {
 		case c == '/':
 		case c == '?':
-			query = target[i+1:]
-			if j := strings.IndexByte(query, '#'); j >= 0 {
-				query = query[:j]
+			if query = target[i+1:]; !soundQuery(query) {
+				return "", "", scratch, false
 			}
 			break scan
-		case c == '#':
-			break scan
-		case c == ';' || c == '\\' || control(c):
-			return "", "", scratch, false
-		default:
+		case c == '%':
 			asSent = false
+		default:
+			return "", "", scratch, false
 		}
 	}
 	path = target[1:i]
@@ -103,28 +105,36 @@ func unreserved(c byte) bool {
 
 func control(c byte) bool { return c < 0x20 || c == 0x7f }
 
-// appendDecoded appends p with unreserved characters decoded once and every other one
-// that is not plain escaped in upper case. It is false for an escape that is not one and
-// for an escaped slash, backslash or control byte.
+// soundQuery tells of a query that nothing in it could be taken for its end.
+func soundQuery(q string) bool {
+	for i := 0; i < len(q); i++ {
+		if c := q[i]; c <= ' ' || c == '#' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// appendDecoded appends p, of plain characters, slashes and escapes, with unreserved
+// characters decoded once and every other escape in upper case. It is false for an escape that
+// is not one and for an escaped slash, backslash or control byte.
 func appendDecoded(b []byte, p string) ([]byte, bool) {
+	const hex = "0123456789ABCDEF"
 	for i := 0; i < len(p); i++ {
 		c := p[i]
-		switch {
-		case plain(c) || c == '/':
+		if c != '%' {
 			b = append(b, c)
 			continue
-		case c == '%':
-			v, ok := escape(p[i:])
-			if !ok || v == '/' || v == '\\' || control(v) {
-				return b, false
-			}
-			i += 2
-			if c = v; unreserved(c) {
-				b = append(b, c)
-				continue
-			}
 		}
-		const hex = "0123456789ABCDEF"
+		c, ok := escape(p[i:])
+		if !ok || c == '/' || c == '\\' || control(c) {
+			return b, false
+		}
+		i += 2
+		if unreserved(c) {
+			b = append(b, c)
+			continue
+		}
 		b = append(b, '%', hex[c>>4], hex[c&15])
 	}
 	return b, true

@@ -15,14 +15,12 @@ func TestCanonicalPath(t *testing.T) {
 	for name, c := range map[string]struct{ target, path, query string }{
 		"a plain path":                            {"/api/v2/peatio/account/balances", "api/v2/peatio/account/balances", ""},
 		"the query is cut (AZ-5)":                 {"/a/b?x=1?y=/../;%zz", "a/b", "x=1?y=/../;%zz"},
-		"the fragment is cut":                     {"/a/b#x?y", "a/b", ""},
-		"and cut off the query":                   {"/a/b?x#y", "a/b", "x"},
+		"a query holds what clients send":         {"/a/b?x[]=\"<й|\xff>\"^`{}\\;'", "a/b", "x[]=\"<й|\xff>\"^`{}\\;'"},
 		"a trailing slash goes":                   {"/a/b/", "a/b", ""},
 		"unreserved characters are decoded (D5)":  {"/api/v2/barong/%61dmin/%7Eme%2Djson%2ea", "api/v2/barong/admin/~me-json.a", ""},
 		"decoded before the rules see it (FX-3)":  {"/%61pi/%76%32/foo", "api/v2/foo", ""},
 		"other escapes stay, in upper case":       {"/a/%20%d0%b9%3a%2a", "a/%20%D0%B9%3A%2A", ""},
-		"raw UTF-8 is escaped":                    {"/a/й", "a/%D0%B9", ""},
-		"raw characters that a path may not hold": {"/a/b c\"<>^`{|}[]", "a/b%20c%22%3C%3E%5E%60%7B%7C%7D%5B%5D", ""},
+		"escaped characters that a path holds so": {"/a/b%20c%22%3c%3E%5E%60%7B%7C%7D%5B%5d%23%3f%3b", "a/b%20c%22%3C%3E%5E%60%7B%7C%7D%5B%5D%23%3F%3B", ""},
 		"reserved characters stay":                {"/a/!$&'()*+,=:@", "a/!$&'()*+,=:@", ""},
 		"a lone percent sign":                     {"/a/100%25", "a/100%25", ""},
 		"a percent sign and one hex digit":        {"/a/%25a", "a/%25a", ""},
@@ -80,6 +78,15 @@ func TestCanonicalPathRefuses(t *testing.T) {
 		"DEL":                                 "/a\x7fb",
 		"an encoded DEL":                      "/a%7Fb",
 		"bytes that are not UTF-8":            "/a\xff",
+		"raw UTF-8":                           "/a/й",
+		"a fragment":                          "/a/b#x?y",
+		"dot segments in a fragment":          "/a/x#/../b",
+		"an empty fragment":                   "/a#",
+		"a fragment after the query":          "/a/b?x#y",
+		"a blank in the query":                "/a?x y",
+		"a line feed in the query":            "/a?x\ny",
+		"a NUL in the query":                  "/a?x\x00y",
+		"DEL in the query":                    "/a?\x7f",
 		"escapes that are not UTF-8":          "/a%ff",
 		"an overlong slash":                   "/a%c0%afb",
 		"an overlong dot, half raw":           "/a\xc0%aeb",
@@ -95,13 +102,18 @@ func TestCanonicalPathRefuses(t *testing.T) {
 		"barong, then auth":                   "/api/v2/barong/auth/admin/users",
 		"barong, then auth, encoded":          "/api/v2/barong/%61uth/",
 		"a path of more than 8 KiB":           "/" + strings.Repeat("a", maxPath),
-		"one that grows beyond":               "/" + strings.Repeat(" ", maxPath/2),
+		"one that grows beyond":               "/api/v2/admin/" + strings.Repeat("a", maxPath-14),
 	} {
 		t.Run(name, func(t *testing.T) {
 			if path, _, _, ok := canonical(target, nil); ok {
 				t.Errorf("canonical(%.60q) = %.60q, want a refusal", target, path)
 			}
 		})
+	}
+	for _, c := range " \"<>[]^`{|}#;\\\t\x80" {
+		if path, _, _, ok := canonical("/a/"+string(c)+"b", nil); ok {
+			t.Errorf("canonical(/a/%cb) = %q, want a refusal", c, path)
+		}
 	}
 	if _, _, _, ok := canonical("/"+strings.Repeat("a", maxPath-1)+"?"+strings.Repeat("q", maxPath), nil); !ok {
 		t.Error("a path of exactly 8 KiB with a long query was refused")
@@ -148,6 +160,8 @@ func TestCanonicalScratchIsNotShared(t *testing.T) {
 var (
 	pathToken   = regexp.MustCompile(`(?s)%[0-9a-fA-F]{2}|.`)
 	doubleToken = regexp.MustCompile(`%[0-9a-fA-F]{2}`)
+	rawPath     = regexp.MustCompile(`^[A-Za-z0-9._~!$&'()*+,=:@/%-]*$`)
+	badQuery    = regexp.MustCompile(`[\x00-\x20\x7f#]`)
 	badEscape   = regexp.MustCompile(`(?i)%(2f|5c|[01][0-9a-f]|7f)`)
 	foldedPath  = regexp.MustCompile(`^api/v2/(?:auth/)?((?:identity|resource|admin|management|public)(?:/.*)?)$`)
 	twicePath   = regexp.MustCompile(`^api/v2/barong/(barong|auth)(/|$)`)
@@ -155,17 +169,9 @@ var (
 
 // naiveCanonical says what canonical says, one rule after the other.
 func naiveCanonical(target string) (string, bool) {
-	p := target
-	if i := strings.IndexAny(p, "?#"); i >= 0 {
-		p = p[:i]
-	}
-	if len(p) > 8192 || !strings.HasPrefix(p, "/") || strings.ContainsAny(p, ";\\\x7f") || badEscape.MatchString(p) {
+	p, query, _ := strings.Cut(target, "?")
+	if len(p) > 8192 || !strings.HasPrefix(p, "/") || !rawPath.MatchString(p) || badEscape.MatchString(p) || badQuery.MatchString(query) {
 		return "", false
-	}
-	for _, c := range []byte(p) {
-		if c < ' ' {
-			return "", false
-		}
 	}
 	decoded, err := url.PathUnescape(p)
 	if err != nil || !utf8.ValidString(decoded) || doubleToken.MatchString(decoded) {
