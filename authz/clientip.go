@@ -20,40 +20,71 @@ const (
 // maxHops bounds the walk along X-Forwarded-For. No honest chain comes near it.
 const maxHops = 64
 
+// A suspicion is what may be wrong with a client's address: somebody else may be judged.
+type suspicion uint8
+
+const (
+	suspectNothing suspicion = iota
+	// suspectPeer: a private peer that is no trusted proxy sends X-Forwarded-For. It is most
+	// likely a proxy that trusted_proxies leaves out, and all its clients share its address.
+	suspectPeer
+	// suspectHop: the same of an address further out in X-Forwarded-For.
+	suspectHop
+	// suspectUnreadable: a trusted hop sent what is no address. The request is refused.
+	suspectUnreadable
+	suspicions
+)
+
+// String names it in metrics and the log.
+func (x suspicion) String() string {
+	return [...]string{"", "untrusted_peer", "untrusted_hop", "unreadable"}[x]
+}
+
 // clientIP is the address that the request is judged by, unmapped and without zone (D13).
 // From the peer it walks outward as long as the current address is a trusted proxy: each
-// one vouches for the next right-most entry of X-Forwarded-For. At the end of the list,
-// at an entry that is no address, and after maxHops, the last good address counts. The
-// header of an edge counts only when the walk reaches one of its networks, and only if
-// it holds an address.
+// one vouches for the next right-most entry of X-Forwarded-For. At the end of the list and
+// after maxHops, the last good address counts. The header of an edge counts only when the
+// walk reaches one of its networks, and only if it is there.
+//
+// What a trusted hop or an edge says and is no address is not guessed: the result is the zero
+// Addr and suspectUnreadable, since the hop's own address would stand for all its clients.
 //
 // A peer on a Unix socket is a trusted proxy at 127.0.0.1 when c.trustPipe. Without a
-// peer the result is the zero Addr, and the request is to be refused: whoever configured
-// the gateway so would otherwise have every client share one address.
-func (c *parseConfig) clientIP(r *request) netip.Addr {
+// peer the result is the zero Addr and suspectNothing, and the request is to be refused:
+// whoever configured the gateway so would otherwise have every client share one address.
+func (c *parseConfig) clientIP(r *request) (netip.Addr, suspicion) {
 	current := r.peer.Unmap()
 	vouched := false
 	switch {
 	case r.peerPipe && c.trustPipe:
 		current, vouched = netip.AddrFrom4([4]byte{127, 0, 0, 1}), true
 	case r.peerPipe || !r.peer.IsValid():
-		return netip.Addr{}
+		return netip.Addr{}, suspectNothing
 	case current.Zone() != "":
 		current = current.WithZone("")
 	}
-	list := r.forwardedFor
+	list := trim(r.forwardedFor)
 	for hop := 0; hop < maxHops; hop++ {
 		if c.edge != edgeNone && c.edgePeers.Contains(current) {
 			told := r.cfConnectingIP
 			if c.edge == edgeAkamai {
 				told = r.trueClientIP
 			}
-			if a := parseAddress(trim(told)); a.IsValid() {
-				return a
+			if told = trim(told); told != "" {
+				return readable(parseHop(told))
 			}
 		}
-		if !vouched && !c.trusted.Contains(current) || list == "" {
-			return current
+		if list == "" {
+			return current, suspectNothing
+		}
+		if !vouched && !c.trusted.Contains(current) {
+			switch {
+			case !current.IsPrivate() && !current.IsLoopback() && !current.IsLinkLocalUnicast():
+				return current, suspectNothing
+			case hop == 0:
+				return current, suspectPeer
+			}
+			return current, suspectHop
 		}
 		vouched = false
 		entry := list
@@ -62,13 +93,60 @@ func (c *parseConfig) clientIP(r *request) netip.Addr {
 		} else {
 			list = ""
 		}
-		next := parseAddress(trim(entry))
+		next := parseHop(trim(entry))
 		if !next.IsValid() {
-			return current
+			return readable(next)
 		}
 		current = next
 	}
-	return current
+	return current, suspectNothing
+}
+
+// readable is what clientIP makes of an address that somebody sent.
+func readable(a netip.Addr) (netip.Addr, suspicion) {
+	if !a.IsValid() {
+		return netip.Addr{}, suspectUnreadable
+	}
+	return a, suspectNothing
+}
+
+// parseHop reads an address as proxies write one: alone, with a port, or in brackets with or
+// without one (RFC 7239 §6 has those forms). Anything else gives the zero Addr.
+func parseHop(s string) netip.Addr {
+	if len(s) > longestHop {
+		return netip.Addr{}
+	}
+	if inside, ok := strings.CutPrefix(s, "["); ok {
+		host, port, closed := cutByte(inside, ']')
+		if !closed || strings.IndexByte(host, ':') < 0 || port != "" && (port[0] != ':' || !isPort(port[1:])) {
+			return netip.Addr{}
+		}
+		return parseAddress(host)
+	}
+	if i := strings.IndexByte(s, ':'); i >= 0 && strings.IndexByte(s[i+1:], ':') < 0 { // one colon: IPv4 and port
+		if !isPort(s[i+1:]) {
+			return netip.Addr{}
+		}
+		s = s[:i]
+	}
+	return parseAddress(s)
+}
+
+// longestHop is more than any address, zone and port.
+const longestHop = 128
+
+func isPort(s string) bool {
+	if len(s) < 1 || len(s) > 5 {
+		return false
+	}
+	n := 0
+	for i := 0; i < len(s); i++ {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+		n = n*10 + int(s[i]-'0')
+	}
+	return n <= 65535
 }
 
 // networks makes a set of prefixes; v4-mapped ones are unmapped.

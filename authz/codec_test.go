@@ -48,7 +48,7 @@ func echo(config *parseConfig) checker {
 		}
 		r := &q.request
 		d.status, d.bearer = 200, r.path
-		d.cookie, d.cookieValue = r.stripSession(sessionName)
+		d.cookie, d.cookieValue = r.stripOwn(sessionName)
 		d.remove = append(d.remove, r.extra...)
 		return a
 	}

@@ -3,6 +3,8 @@ package authz
 import (
 	"slices"
 	"strings"
+
+	"barong/internal/account"
 )
 
 // maxCookie is the longest Cookie header that names a session. What a browser sends is far
@@ -116,17 +118,17 @@ func (n *cookieNames) in(header string) bool {
 	return false
 }
 
-// stripSession is stripCookies of the session on the request's own header. When several
-// Cookie headers came unjoined, of which only the last is known, all of them are to be
-// removed.
-func (r *request) stripSession(name string) (fate cookieFate, value string) {
+// stripOwn is stripCookies of our own cookies, the session and the device, on the request's own
+// header (design D12). When several Cookie headers came unjoined, of which only the last is
+// known, all of them are to be removed.
+func (r *request) stripOwn(session string) (fate cookieFate, value string) {
 	switch {
 	case !r.hasCookie:
 		return cookieKeep, ""
 	case r.repeat>>headerCookie&1 != 0:
 		return cookieRemove, ""
 	}
-	fate, value, r.scratch = stripCookies(r.cookie, cookieNames{name}, r.scratch)
+	fate, value, r.scratch = stripCookies(r.cookie, cookieNames{session, account.DeviceCookie}, r.scratch)
 	return fate, value
 }
 

@@ -108,7 +108,7 @@ func TestStripCookies(t *testing.T) {
 
 func TestStripSessionOfSeveralHeaders(t *testing.T) {
 	r := request{cookie: "a=1", hasCookie: true, repeat: 1 << headerCookie}
-	if fate, _ := r.stripSession(sessionName); fate != cookieRemove {
+	if fate, _ := r.stripOwn(sessionName); fate != cookieRemove {
 		t.Errorf("got fate %d, want the header removed: the other lines are unknown", fate)
 	}
 }

@@ -157,6 +157,9 @@ func configOf(t testing.TB, set authztest.Settings) Config {
 	if set.APIKeyForbidden != nil {
 		c.APIKeyForbidden = set.APIKeyForbidden
 	}
+	if set.WebsocketPaths != nil {
+		c.WebsocketPaths = set.WebsocketPaths
+	}
 	if set.Gateway != "" {
 		c.Gateway = set.Gateway
 	}
@@ -181,7 +184,7 @@ func override[T any](to *T, from *T) {
 func httpRequest(t testing.TB, q authztest.Question) *http.Request {
 	t.Helper()
 	var text strings.Builder
-	fmt.Fprintf(&text, "%s / HTTP/1.1\r\nHost: %s\r\n", q.Method, q.Host)
+	fmt.Fprintf(&text, "%s / HTTP/1.1\r\nHost: %s\r\nX-Forwarded-Proto: http\r\n", q.Method, q.Host)
 	for _, h := range q.Headers {
 		fmt.Fprintf(&text, "%s: %s\r\n", h.Name, h.Value)
 	}

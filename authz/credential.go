@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"barong/internal/account"
@@ -62,7 +61,7 @@ func (s *Server) sessionCookie(
 		return credential{}
 	}
 	cookies := r.sessionCookies(s.SessionName)
-	if cookies.n > 0 && opensWebsocket(r) && !s.sameOrigin(r) {
+	if cookies.n > 0 && r.upgrade != "" && !s.sameOrigin(r) {
 		d.deny(unauthorized(reasonCSRFMismatch))
 		return credential{}
 	}
@@ -189,42 +188,4 @@ func (s *Server) sessionEnd(e *session.Entry) time.Time {
 		return absolute
 	}
 	return end
-}
-
-// opensWebsocket reports whether r asks to become a websocket. It is a GET, so nothing but
-// the Origin tells which page opens it (design D23).
-func opensWebsocket(r *request) bool {
-	const word = "websocket"
-	for i := 0; i+len(word) <= len(r.upgrade); i++ {
-		if strings.EqualFold(r.upgrade[i:i+len(word)], word) {
-			return true
-		}
-	}
-	return false
-}
-
-// sameOrigin reports whether r's Origin is the host that it asks, or a listed one.
-func (s *Server) sameOrigin(r *request) bool {
-	scheme, host, ok := strings.Cut(r.origin, "://")
-	if !ok || host == "" || r.host == "" {
-		return false
-	}
-	port := ""
-	switch {
-	case strings.EqualFold(scheme, "https"):
-		port = ":443"
-	case strings.EqualFold(scheme, "http"):
-		port = ":80"
-	default:
-		return false
-	}
-	if strings.EqualFold(strings.TrimSuffix(host, port), strings.TrimSuffix(r.host, port)) {
-		return true
-	}
-	for _, o := range s.origins {
-		if strings.EqualFold(o, r.origin) {
-			return true
-		}
-	}
-	return false
 }

@@ -22,7 +22,11 @@ import (
 // denial.
 func (s *Server) decide(ctx context.Context, r *request, d *decision, now time.Time) {
 	// What is asked, in its one canonical spelling: anything else is refused, not guessed.
-	if status, reason := r.parse(s.reading); reason != "" {
+	status, reason := r.parse(s.reading)
+	if r.suspect != suspectNothing {
+		s.suspected(r)
+	}
+	if reason != "" {
 		d.deny(refusal{status, reason})
 		return
 	}
@@ -40,6 +44,12 @@ func (s *Server) decide(ctx context.Context, r *request, d *decision, now time.T
 	barred, back := rules.Restricted(r.ip, r.method, r.bare), isWayBack(r.path)
 	if barred != nil && !back {
 		d.restricted(barred)
+		return
+	}
+
+	// Nothing but a websocket where there is one may become a tunnel, whatever the path's rules.
+	if !s.mayUpgrade(r) {
+		d.deny(pathRefused)
 		return
 	}
 
@@ -196,10 +206,10 @@ func beforeProof(r *request) bool {
 
 // apiKeyForbidden reports whether path is one that API keys may not reach. Like DROP rows
 // it also covers paths that go on with a byte that no segment name continues with, so that
-// a suffix does not get around it.
+// a suffix does not get around it, and the same letters in another case.
 func (s *Server) apiKeyForbidden(path string) bool {
 	for _, p := range s.forbidden {
-		if strings.HasPrefix(path, p) && (len(path) == len(p) || !continuesName(path[len(p)])) {
+		if len(path) >= len(p) && strings.EqualFold(path[:len(p)], p) && (len(path) == len(p) || !continuesName(path[len(p)])) {
 			return true
 		}
 	}

@@ -16,7 +16,7 @@ type request struct {
 	method    string // request line's, not folded
 	target    string // path with query and fragment
 	host      string // authority
-	scheme    string
+	scheme    string // of the client's request, as the proxy says; "" when nobody does
 	userAgent string
 	cookie    string
 	csrf      string // x-csrf-token
@@ -40,6 +40,7 @@ type request struct {
 	hasCSRF, hasAPIKey, hasNonce, hasSignature, hasCookie bool
 	// requestMethod is whether Access-Control-Request-Method was present (preflight, D23).
 	hasRequestMethod, hasOrigin bool
+	hasHTTP2Settings            bool // HTTP2-Settings, which belongs to Upgrade: h2c
 	// extra are other headers whose names start with x-auth-, to be removed on allow (D12).
 	extra []string
 	// repeat has a bit per headerName for headers that came several times unjoined.
@@ -51,8 +52,10 @@ type request struct {
 	query string     // after the first '?', as sent
 	verb  string     // method; GET for HEAD
 	ip    netip.Addr // client address, unmapped (D13)
+	// suspect says what may be wrong with ip, also when parse refuses.
+	suspect suspicion
 
-	// scratch backs what parse, sessionCookies and stripSession could not cut out of the
+	// scratch backs what parse, sessionCookies and stripOwn could not cut out of the
 	// message. What they gave out of it stays as it is while the request lives.
 	scratch []byte
 }

@@ -84,7 +84,7 @@ func (s *Server) Explain(ctx context.Context, q Question) (Explanation, error) {
 			Rules: (*hypotheticalRules)(h), Feed: s.Feed, Sessions: (*hypotheticalSessions)(h), Accounts: (*hypotheticalAccounts)(h),
 			Tokens: s.Tokens, Nonces: memoryless{}, Activities: memoryless{}, Now: s.Now,
 		},
-		Config: s.Config, reading: s.reading, forbidden: s.forbidden, origins: s.origins,
+		Config: s.Config, reading: s.reading, forbidden: s.forbidden, websockets: s.websockets, origins: s.origins,
 		deletionCookie: s.deletionCookie,
 	}
 	r, d := h.request(ctx), &decision{}

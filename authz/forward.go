@@ -47,6 +47,7 @@ func (s *Server) Forward() http.Handler {
 func (s *Server) forwardEnvoy(w http.ResponseWriter, req *http.Request) {
 	var r request
 	readHTTP(&r, req, req.Method, strings.TrimPrefix(req.RequestURI, forwardPrefix), req.Host)
+	r.scheme = s.forwardedScheme(req)
 	if req.ContentLength != 0 && isAdminPath(r.target) {
 		// The decision does not depend on it.
 		body, err := io.ReadAll(io.LimitReader(req.Body, maxAuditBody))
@@ -89,6 +90,7 @@ func (s *Server) forwardVerify(w http.ResponseWriter, req *http.Request, denial 
 	}
 	var r request
 	readHTTP(&r, req, method, target, host)
+	r.scheme = s.forwardedScheme(req)
 	s.answer(req.Context(), &r, &d, nil)
 	if !d.allowed() {
 		denial(w, &d)
@@ -126,10 +128,6 @@ func single(h http.Header, name string) (string, bool) {
 // CheckRequest: repeats joined by commas, Cookie lines by "; " (RFC 9113 §8.2.3).
 func readHTTP(r *request, req *http.Request, method, target, host string) {
 	r.method, r.target, r.host = method, target, host
-	r.scheme = "http"
-	if req.TLS != nil {
-		r.scheme = "https"
-	}
 	h := req.Header
 	r.userAgent, _ = joined(h, "User-Agent", ",")
 	r.cookie, r.hasCookie = joined(h, "Cookie", "; ")
@@ -145,6 +143,7 @@ func readHTTP(r *request, req *http.Request, method, target, host string) {
 	r.requestID, _ = joined(h, "X-Request-Id", ",")
 	r.contentType, _ = joined(h, "Content-Type", ",")
 	r.upgrade, _ = joined(h, "Upgrade", ",")
+	_, r.hasHTTP2Settings = joined(h, "Http2-Settings", ",")
 	r.peer = peerOf(req)
 	for name := range h {
 		if len(name) > len("X-Auth-") && strings.EqualFold(name[:len("X-Auth-")], "X-Auth-") {
@@ -155,6 +154,21 @@ func readHTTP(r *request, req *http.Request, method, target, host string) {
 			}
 		}
 	}
+}
+
+// forwardedScheme is the scheme that a trusted proxy says the client used, "" when none does.
+func (s *Server) forwardedScheme(req *http.Request) string {
+	scheme, _ := single(req.Header, "X-Forwarded-Proto")
+	if !s.isTrusted(peerOf(req)) {
+		return ""
+	}
+	switch scheme {
+	case "ws": // Traefik's word for a request that opens a websocket
+		return "http"
+	case "wss":
+		return "https"
+	}
+	return scheme
 }
 
 // joined returns all values of a header, by its canonical name, and whether it occurs.

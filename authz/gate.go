@@ -44,6 +44,10 @@ func (s *Server) Gate(next http.Handler) http.Handler {
 		}
 		var r request
 		s.readDirect(&r, req)
+		r.scheme = "http"
+		if req.TLS != nil {
+			r.scheme = "https"
+		}
 		if req.ContentLength != 0 && isAdminPath(r.target) {
 			head, rest, err := peek(req.Body)
 			r.body, r.bodyBroken = string(head), err != nil
@@ -66,11 +70,34 @@ func (s *Server) Gate(next http.Handler) http.Handler {
 }
 
 // ClientIP returns the address of the client of req by the rule that decisions go by (design
-// D13): the TCP peer, or what trusted proxies say. It is the zero address when there is none.
+// D13): the TCP peer, or what trusted proxies say. It is the zero address when there is none,
+// and when a trusted proxy says what is no address: see Addressed.
 func (s *Server) ClientIP(req *http.Request) netip.Addr {
 	var r request
 	s.readDirect(&r, req)
-	return s.reading.clientIP(&r)
+	ip, _ := s.reading.clientIP(&r)
+	return ip
+}
+
+// Addressed puts a REST listener behind a proxy on the side of decisions where the client's
+// address is concerned: a request of which a trusted proxy says no readable address is refused
+// with 401 authz.permission_denied, as a decision would. Limits, restrictions and activities of
+// next would otherwise be about nobody.
+func (s *Server) Addressed(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		var r request
+		s.readDirect(&r, req)
+		if r.ip, r.suspect = s.reading.clientIP(&r); r.suspect != suspectNothing {
+			s.suspected(&r)
+		}
+		if r.suspect == suspectUnreadable {
+			var d decision
+			d.deny(unauthorized(reasonPermissionDenied))
+			plainDenial(w, &d)
+			return
+		}
+		next.ServeHTTP(w, req)
+	})
 }
 
 // readDirect reads a request to the REST listener.

@@ -23,6 +23,7 @@ const (
 	headerUpgrade
 	headerUserAgent
 	headerRequestMethod
+	headerHTTP2Settings
 	headerCount
 
 	headerExtra headerName = 0xfe // another x-auth-* header, to be removed (D12)
@@ -86,6 +87,8 @@ func lookUpLower(name string) headerName {
 		return headerUserAgent
 	case "access-control-request-method":
 		return headerRequestMethod
+	case "http2-settings":
+		return headerHTTP2Settings
 	}
 	if strings.HasPrefix(name, "x-auth-") {
 		return headerExtra
@@ -143,6 +146,7 @@ func (h *headers) fill(r *request) {
 	r.signature, r.hasSignature = h.value[headerSignature], has(headerSignature)
 	r.origin, r.hasOrigin = h.value[headerOrigin], has(headerOrigin)
 	r.hasRequestMethod = has(headerRequestMethod)
+	r.hasHTTP2Settings = has(headerHTTP2Settings)
 	r.forwardedFor = h.value[headerForwardedFor]
 	r.cfConnectingIP = h.value[headerCFConnectingIP]
 	r.trueClientIP = h.value[headerTrueClientIP]

@@ -76,7 +76,7 @@ func TestHostileInputIsCheap(t *testing.T) {
 					r.parse(c)
 					r.apiKeyHeaders()
 					r.sessionCookies(sessionName)
-					r.stripSession(sessionName)
+					r.stripOwn(sessionName)
 				}
 				best = min(best, time.Since(start))
 			}

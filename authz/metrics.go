@@ -15,6 +15,7 @@ type Metrics struct {
 	replays   prometheus.Counter
 	panics    prometheus.Counter
 	unlogged  prometheus.Counter
+	suspects  [suspicions]prometheus.Counter
 	reasons   map[string]int
 	names     []string
 	series    [outcomes][]atomic.Pointer[prometheus.Counter] // by reason and credential kind
@@ -74,7 +75,15 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		Help:    "Time from the parsed question to the answer.",
 		Buckets: decisionBuckets,
 	}, []string{"outcome"})
-	reg.MustRegister(m.decisions, seconds, m.replays, m.panics, m.unlogged)
+	suspects := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "barong_client_address_suspect_total",
+		Help: "Requests whose client's address may be another's (untrusted_peer, untrusted_hop: a private address " +
+			"that is no trusted proxy sends X-Forwarded-For), or is unreadable (refused).",
+	}, []string{"cause"})
+	for cause := suspectPeer; cause < suspicions; cause++ {
+		m.suspects[cause] = suspects.WithLabelValues(cause.String())
+	}
+	reg.MustRegister(m.decisions, seconds, m.replays, m.panics, m.unlogged, suspects)
 	m.reasons = make(map[string]int, len(m.names))
 	for i, name := range m.names {
 		m.reasons[name] = i
@@ -113,6 +122,12 @@ func (m *Metrics) decided(d *decision, took time.Duration) {
 func (m *Metrics) replayed() {
 	if m != nil {
 		m.replays.Inc()
+	}
+}
+
+func (m *Metrics) suspected(cause suspicion) {
+	if m != nil {
+		m.suspects[cause].Inc()
 	}
 }
 

@@ -73,7 +73,11 @@ func (r *request) parse(c *parseConfig) (status int, reason string) {
 		return http.StatusUnauthorized, reasonPermissionDenied
 	}
 	r.bare = withoutSuffix(r.path)
-	if r.ip = c.clientIP(r); !r.ip.IsValid() {
+	r.ip, r.suspect = c.clientIP(r)
+	switch {
+	case r.suspect == suspectUnreadable:
+		return http.StatusUnauthorized, reasonPermissionDenied
+	case !r.ip.IsValid():
 		return http.StatusBadRequest, reasonInvalidRequest
 	}
 	return 0, ""

@@ -176,7 +176,7 @@ func TestDecodeAndParseAllocateNothing(t *testing.T) {
 			if c := r.sessionCookies(sessionName); c.n != 1 {
 				t.Fatal(c.n)
 			}
-			if fate, _ := r.stripSession(sessionName); fate != cookieReplace {
+			if fate, _ := r.stripOwn(sessionName); fate != cookieReplace {
 				t.Fatal(fate)
 			}
 			r.apiKeyHeaders()

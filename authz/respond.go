@@ -37,7 +37,7 @@ func (s *Server) allow(r *request, d *decision, bearer string) {
 		return
 	}
 	d.component, d.remove = true, append(d.remove[:0], r.extra...)
-	d.cookie, d.cookieValue = r.stripSession(s.SessionName)
+	d.cookie, d.cookieValue = r.stripOwn(s.SessionName)
 }
 
 // isOwnPath reports whether path is one of this service's REST API, which needs the

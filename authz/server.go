@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"barong/internal/account"
@@ -71,7 +73,7 @@ type Activities interface {
 }
 
 // Parts are what a Server decides by. Nonces may be nil when Config.Replay is off
-// and there are no StaffRoles, Metrics, Log and Now always; the rest must be set.
+// and there are no StaffRoles, Metrics, Log, Warnings and Now always; the rest must be set.
 type Parts struct {
 	Rules      Rules
 	Feed       Feed
@@ -82,6 +84,7 @@ type Parts struct {
 	Activities Activities
 	Metrics    *Metrics
 	Log        *DecisionLog
+	Warnings   *slog.Logger     // what an operator should look into, each cause once; nil is nobody
 	Now        func() time.Time // nil is the system's clock
 }
 
@@ -100,6 +103,8 @@ type Config struct {
 	CSRFProtection bool
 	// Origins (scheme://host[:port]) may open websockets by cookie; "*" is ignored (D23).
 	Origins []string
+	// WebsocketPaths are where websockets may open, each with all below it (D23).
+	WebsocketPaths []string
 	// PolicyMaxStale and CacheMaxStale bound how old what is decided by may be (design D21).
 	PolicyMaxStale, CacheMaxStale time.Duration
 	// Deadline bounds the waiting of one decision (FX-61).
@@ -160,7 +165,8 @@ func DefaultConfig() Config {
 			"api/v2/barong/resource/service_accounts", "api/v2/barong/resource/users/password",
 			"api/v2/barong/admin",
 		},
-		Gateway: "none",
+		WebsocketPaths: []string{"api/v2/ranger"},
+		Gateway:        "none",
 	}
 }
 
@@ -187,10 +193,27 @@ func (c Config) Validate() error {
 	wrong(c.Replay == "" || c.Replay == ReplayOff || c.Replay == ReplayMonitor || c.Replay == ReplayEnforce,
 		"apikey_replay must be off, monitor or enforce, not %q", c.Replay)
 	for _, p := range c.APIKeyForbidden {
-		path, _, _, ok := canonical("/"+strings.Trim(p, "/"), nil)
-		wrong(ok && path != "", "apikey_forbidden: %q is not a path", p)
+		wrong(isPath(p), "apikey_forbidden: %q is not a path", p)
+	}
+	for _, p := range c.WebsocketPaths {
+		wrong(isPath(p), "websocket_paths: %q is not a path", p)
 	}
 	return errors.Join(errs...)
+}
+
+func isPath(p string) bool {
+	_, _, _, ok := canonical("/"+strings.Trim(p, "/"), nil)
+	return ok
+}
+
+// canonicalPaths are paths of the configuration in the spelling that decisions see, so that
+// api/v2/resource/otp is api/v2/barong/resource/otp.
+func canonicalPaths(list []string) (all []string) {
+	for _, p := range list {
+		path, _, _, _ := canonical("/"+strings.Trim(p, "/"), nil)
+		all = append(all, path)
+	}
+	return all
 }
 
 // A Server decides. It is safe for concurrent use and holds no state of its own.
@@ -200,10 +223,12 @@ type Server struct {
 
 	reading        *parseConfig
 	forbidden      []string // canonical
+	websockets     []string // canonical
 	origins        []string
 	deletionCookie string
 	contexts       sync.Pool // of *lateContext
 	ids            decisionIDs
+	warned         [suspicions]atomic.Bool
 }
 
 // New checks c and p and returns a Server.
@@ -225,11 +250,7 @@ func New(p Parts, c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, f := range c.APIKeyForbidden {
-		// The spelling that decisions see, so that api/v2/resource/otp is covered too.
-		path, _, _, _ := canonical("/"+strings.Trim(f, "/"), nil)
-		s.forbidden = append(s.forbidden, path)
-	}
+	s.forbidden, s.websockets = canonicalPaths(c.APIKeyForbidden), canonicalPaths(c.WebsocketPaths)
 	for _, o := range c.Origins {
 		if o != "*" && o != "" {
 			s.origins = append(s.origins, o)
@@ -280,6 +301,24 @@ var errUndecided = errors.New("no rule decided")
 
 // allowed reports whether d lets the request through. Only allow makes it so.
 func (d *decision) allowed() bool { return d.status == http.StatusOK && d.reason == "" && !d.outage }
+
+// suspected counts what may be wrong with the address of r's client, and warns of it once.
+func (s *Server) suspected(r *request) {
+	s.Metrics.suspected(r.suspect)
+	if s.Warnings == nil || s.warned[r.suspect].Load() || s.warned[r.suspect].Swap(true) {
+		return
+	}
+	peer, judged := r.peer, r.ip
+	switch r.suspect { // beside the decision, which waits for no disk
+	case suspectUnreadable:
+		go s.Warnings.Warn("a trusted proxy says a client's address that is none; such requests are refused",
+			"peer", peer, "see", "docs/proxies.md")
+	default:
+		go s.Warnings.Warn("clients are judged by the address of what looks like a proxy; "+
+			"if it is yours, add its network to BARONG_TRUSTED_PROXIES",
+			"cause", r.suspect, "peer", peer, "judged", judged, "see", "docs/proxies.md")
+	}
+}
 
 // isTrusted reports whether peer is a proxy that may say what it was asked.
 func (s *Server) isTrusted(peer netip.Addr) bool {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -448,26 +449,58 @@ func TestSignatureMatches(t *testing.T) {
 func TestSameOrigin(t *testing.T) {
 	s := &Server{origins: []string{"https://app.example.com"}}
 	for _, test := range []struct {
-		origin, host string
-		want         bool
+		origin, scheme, host string
+		want                 bool
 	}{
-		{"https://api.example.com", "api.example.com", true},
-		{"https://api.example.com:443", "api.example.com", true},
-		{"https://api.example.com", "api.example.com:443", true},
-		{"http://api.example.com", "api.example.com:80", true},
-		{"https://api.example.com:8443", "api.example.com:8443", true},
-		{"https://API.example.com", "api.EXAMPLE.com", true},
-		{"https://app.example.com", "api.example.com", true},
-		{"https://app.example.com:444", "api.example.com", false},
-		{"https://evil.example", "api.example.com", false},
-		{"https://api.example.com.evil.example", "api.example.com", false},
-		{"file://api.example.com", "api.example.com", false},
-		{"null", "api.example.com", false},
-		{"", "", false},
-		{"https://", "", false},
+		{"https://api.example.com", "https", "api.example.com", true},
+		{"https://api.example.com:443", "https", "api.example.com", true},
+		{"https://api.example.com", "https", "api.example.com:443", true},
+		{"http://api.example.com", "http", "api.example.com:80", true},
+		{"http://api.example.com:80", "HTTP", "api.example.com", true},
+		{"https://api.example.com:8443", "https", "api.example.com:8443", true},
+		{"https://API.example.com", "https", "api.EXAMPLE.com", true},
+		{"http://api.example.com", "https", "api.example.com", false},
+		{"https://api.example.com", "http", "api.example.com", false},
+		{"http://api.example.com:443", "https", "api.example.com:443", false},
+		{"https://api.example.com", "", "api.example.com", true}, // nobody says: https
+		{"http://api.example.com", "", "api.example.com", false},
+		{"http://api.example.com", "gopher", "api.example.com", false},
+		{"https://app.example.com", "https", "api.example.com", true},
+		{"https://app.example.com", "http", "api.example.com", true},
+		{"https://app.example.com:444", "https", "api.example.com", false},
+		{"https://evil.example", "https", "api.example.com", false},
+		{"https://api.example.com.evil.example", "https", "api.example.com", false},
+		{"file://api.example.com", "https", "api.example.com", false},
+		{"null", "https", "api.example.com", false},
+		{"", "https", "", false},
+		{"https://", "https", "", false},
 	} {
-		if got := s.sameOrigin(&request{origin: test.origin, host: test.host}); got != test.want {
-			t.Errorf("origin %q at host %q: got %v, want %v", test.origin, test.host, got, test.want)
+		if got := s.sameOrigin(&request{origin: test.origin, scheme: test.scheme, host: test.host}); got != test.want {
+			t.Errorf("origin %q at %q, %q: got %v, want %v", test.origin, test.scheme, test.host, got, test.want)
+		}
+	}
+}
+
+// Forward-auth learns the client's scheme from a trusted proxy, and from nobody else.
+func TestForwardedScheme(t *testing.T) {
+	s := fakeServer(t, &fakes{w: small(t)}, func(*Config, *Parts) {})
+	for _, test := range []struct {
+		peer, want string
+		sent       []string
+	}{
+		{"127.0.0.1:1", "https", []string{"https"}},
+		{"127.0.0.1:1", "http", []string{"http"}},
+		{"127.0.0.1:1", "https", []string{"wss"}},
+		{"127.0.0.1:1", "http", []string{"ws"}},
+		{"127.0.0.1:1", "", []string{"http", "https"}},
+		{"127.0.0.1:1", "", nil},
+		{"203.0.113.9:1", "", []string{"http"}},
+		{"@", "", []string{"http"}},
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.RemoteAddr, r.Header["X-Forwarded-Proto"] = test.peer, test.sent
+		if got := s.forwardedScheme(r); got != test.want {
+			t.Errorf("%q from %s: got %q, want %q", test.sent, test.peer, got, test.want)
 		}
 	}
 }
@@ -478,6 +511,8 @@ func TestAPIKeyForbiddenEndsAtANameNotOnlyAtASegment(t *testing.T) {
 		"api/v2/barong/resource/otp":         true,
 		"api/v2/barong/resource/otp/disable": true,
 		"api/v2/barong/resource/otp.json":    true,
+		"api/v2/barong/resource/OTP":         true,
+		"api/v2/barong/Resource/otp/x":       true,
 		"api/v2/barong/resource/otps":        false,
 		"api/v2/barong/resource":             false,
 	} {

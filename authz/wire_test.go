@@ -155,7 +155,7 @@ func TestDecodeHeaderFields(t *testing.T) {
 		"x-auth-signature": "5", "origin": "6", "x-forwarded-for": "7",
 		"cf-connecting-ip": "8", "true-client-ip": "9", "x-request-id": "10",
 		"content-type": "11", "upgrade": "12", "user-agent": "13",
-		"access-control-request-method": "14", "x-auth-token": "15",
+		"access-control-request-method": "14", "x-auth-token": "15", "http2-settings": "16",
 		"access-control-request-methods": "no", "x-authority": "no", "authorization": "no",
 	}}
 	want := request{
@@ -163,7 +163,7 @@ func TestDecodeHeaderFields(t *testing.T) {
 		forwardedFor: "7", cfConnectingIP: "8", trueClientIP: "9", requestID: "10",
 		contentType: "11", upgrade: "12", userAgent: "13",
 		hasCookie: true, hasCSRF: true, hasAPIKey: true, hasNonce: true, hasSignature: true,
-		hasOrigin: true, hasRequestMethod: true, extra: []string{"x-auth-token"},
+		hasOrigin: true, hasRequestMethod: true, hasHTTP2Settings: true, extra: []string{"x-auth-token"},
 	}
 	for _, upper := range []bool{false, true} {
 		m := proto.Clone(h).(*authv3.AttributeContext_HttpRequest)

@@ -178,7 +178,7 @@ func question(t *testing.T, c config, grpc bool) {
 	check(t, "mutations: disallow_is_error", rules.GetDisallowIsError().GetValue(), true)
 
 	asks := patterns(a.GetAllowedHeaders())
-	for _, h := range []string{"cookie", "x-auth-*", "x-csrf-token", "user-agent", "x-forwarded-for", "x-request-id", "origin",
+	for _, h := range []string{"cookie", "x-auth-*", "x-csrf-token", "user-agent", "x-forwarded-for", "x-forwarded-proto", "x-request-id", "origin",
 		"access-control-request-method", "content-type", "upgrade", "cf-connecting-ip", "true-client-ip", "signature",
 		"signature-input", "content-digest"} {
 		check(t, "asked with "+h, slices.Contains(asks, h), true)

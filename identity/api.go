@@ -130,7 +130,7 @@ func (a *API) visitor(r *http.Request) visitor {
 	client.Language = a.accepted(r)
 	return visitor{
 		Client: client,
-		cookie: rest.Cookie(r, a.cookieName()), device: rest.Cookie(r, deviceCookie),
+		cookie: rest.Cookie(r, a.cookieName()), device: rest.Cookie(r, account.DeviceCookie),
 	}
 }
 
@@ -141,9 +141,6 @@ func (a *API) cookieName() string {
 	return a.SessionName
 }
 
-// deviceCookie is the name of the cookie of account.Devices.
-const deviceCookie = "_barong_device"
-
 // setDevice is the Set-Cookie value that makes the device known; "" for a value of "". It
 // proves nothing, so upstreams under the same path may see it.
 func (a *API) setDevice(value string) string {
@@ -151,7 +148,7 @@ func (a *API) setDevice(value string) string {
 		return ""
 	}
 	return (&http.Cookie{
-		Name: deviceCookie, Value: value, Path: "/api/v2", MaxAge: int(account.DeviceLife / time.Second),
+		Name: account.DeviceCookie, Value: value, Path: "/api/v2", MaxAge: int(account.DeviceLife / time.Second),
 		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: !a.InsecureCookie,
 	}).String()
 }

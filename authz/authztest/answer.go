@@ -201,7 +201,7 @@ func CheckRequest(q Question) *authv3.CheckRequest {
 			},
 		}}},
 		Request: &authv3.AttributeContext_Request{Http: &authv3.AttributeContext_HttpRequest{
-			Method: q.Method, Path: q.Target, Host: q.Host, Scheme: "https", Protocol: "HTTP/1.1",
+			Method: q.Method, Path: q.Target, Host: q.Host, Scheme: "http", Protocol: "HTTP/1.1",
 			Headers: headers,
 		}},
 	}}

@@ -68,6 +68,7 @@ type Settings struct {
 	ForwardCredentials bool      `yaml:"forward_credentials,omitempty"`
 	DynamicMetadata    bool      `yaml:"dynamic_metadata,omitempty"`
 	AllowedOrigins     []string  `yaml:"allowed_origins,omitempty"`
+	WebsocketPaths     []string  `yaml:"websocket_paths,omitempty"`
 	AuditRequired      bool      `yaml:"audit_required,omitempty"`
 	SessionExpireTime  *Duration `yaml:"session_expire_time,omitempty"`
 	SessionAbsolute    *Duration `yaml:"session_absolute_lifetime,omitempty"`

@@ -166,7 +166,7 @@ func newService(
 	decisions.StaffRoles = append(f.abilities.Staff(), account.RoleSuperadmin, account.RoleAdmin)
 	if sv.decider, err = authz.New(authz.Parts{
 		Rules: sv.holder, Feed: sv.follower, Sessions: sv.sessions, Accounts: sv.directory, Tokens: sv.minter,
-		Nonces: stores.nonces, Activities: sv.audit, Metrics: metrics, Log: sv.decisions,
+		Nonces: stores.nonces, Activities: sv.audit, Metrics: metrics, Log: sv.decisions, Warnings: sv.log,
 	}, decisions); err != nil {
 		return nil, usageError{err}
 	}
@@ -201,7 +201,7 @@ func decisionConfig(s config.Settings) authz.Config {
 	return authz.Config{
 		RBACDeniedStatus: s.Decision.RBACDeniedStatus, OutageAnswer: s.Decision.OutageAnswer,
 		ForwardCredentials: s.Decision.ForwardCredentials, Metadata: s.Decision.DynamicMetadata,
-		CSRFProtection: s.Decision.CSRFProtection, Origins: s.Decision.Origins,
+		CSRFProtection: s.Decision.CSRFProtection, Origins: s.Decision.Origins, WebsocketPaths: s.Decision.WebsocketPaths,
 		PolicyMaxStale: s.Policy.MaxStale, CacheMaxStale: s.Decision.CacheMaxStale, Deadline: s.Decision.Deadline,
 		AuditRequired: s.Audit.Required,
 		SessionName:   s.Session.Name, SecureCookie: s.SecureCookie(), SessionAbsolute: s.Session.Absolute,
@@ -261,7 +261,7 @@ func (sv *service) newREST(f files, people people) (http.Handler, error) {
 	if s.EmbeddedGate() {
 		return sv.decider.Gate(server), nil
 	}
-	return server, nil
+	return sv.decider.Addressed(server), nil
 }
 
 // country names where an address is, for activities.

@@ -13,6 +13,9 @@ import (
 	"barong/internal/secret"
 )
 
+// DeviceCookie is the name of the cookie of Devices.
+const DeviceCookie = "_barong_device"
+
 // DeviceLife is how long a device is known after its last sign-in.
 const DeviceLife = 90 * 24 * time.Hour
 

@@ -121,6 +121,7 @@ type Decision struct {
 	DynamicMetadata    bool          `key:"dynamic_metadata" default:"false" doc:"Send dynamic_metadata {uid, role, reason, snapshot, decision} to Envoy."`
 	CSRFProtection     bool          `key:"csrf_protection" default:"true" doc:"Demand X-CSRF-Token for state-changing requests by cookie."`
 	Origins            []string      `key:"allowed_origins" default:"" doc:"Origins (scheme://host[:port]) whose pages may open websockets by cookie, besides the request's own host; * never counts."`
+	WebsocketPaths     []string      `key:"websocket_paths" default:"api/v2/ranger" doc:"Paths where websockets may open, each with all below it. Elsewhere, and for any other protocol (Upgrade: h2c), an upgrade is refused: Barong sees nothing of what goes through it."`
 	LogSample          int           `key:"decision_log_sample" default:"1000" min:"0" doc:"Log one of so many allowed decisions; 0 logs none, 1 every one. Denials are always logged."`
 	CacheMaxStale      time.Duration `key:"cache_max_stale" default:"30s" follows:"policy_max_stale" doc:"Longest time without reading the change feed during which cached accounts, keys and sessions are believed. At most policy_max_stale; of the two, one that is not set adapts to the other."`
 	Deadline           time.Duration `key:"decision_timeout" default:"800ms" doc:"Longest time that one decision may wait for a store; keep it below the proxy's timeout."`
