@@ -179,8 +179,8 @@ func Linear(t *testing.T, g Grammar, read func(string)) {
 // for what costs too little to matter.
 func growth(s Shape, n int, read func(string)) (ratio float64, of time.Duration) {
 	whole := s.Text(n)
-	of = timed(whole, read)
-	if of <= time.Duration(len(whole))*neverMind {
+	cheap := time.Duration(len(whole)) * neverMind
+	if of = timed(whole, read); of <= cheap {
 		return 0, of
 	}
 	// Over a span of four: what disturbs one length by half does not make both look quadratic.
@@ -194,7 +194,10 @@ func growth(s Shape, n int, read func(string)) (ratio float64, of time.Duration)
 			return ratio, of
 		}
 		spent += of + ofPart
-		of, ofPart = min(of, timed(whole, read)), min(ofPart, timed(part, read))
+		if of = min(of, timed(whole, read)); of <= cheap {
+			return 0, of
+		}
+		ofPart = min(ofPart, timed(part, read))
 	}
 	return ratio, of
 }
