@@ -21,7 +21,7 @@ const maxPath = 8 << 10
 //   - '#', a blank, a control byte or DEL, in the query as well: no request target has them
 //     (RFC 9112 §3.2), and what comes after a '#' is path to one reader and nothing to another
 //   - in the path any other byte that RFC 3986 does not let it hold as it is, and ';': quotes,
-//     brackets, '\', '^', '|', non-ASCII; '/', '\', a control byte and DEL also escaped
+//     brackets, '\', '^', '|', non-ASCII; '/', '\', ';', a control byte and DEL also escaped
 //   - "//", and "." or ".." as a segment, however they are escaped
 //   - a '%' without two hex digits, and "%25" followed by two (double encoding)
 //   - escaped bytes that are not UTF-8 (an overlong '/' is one)
@@ -117,7 +117,8 @@ func soundQuery(q string) bool {
 
 // appendDecoded appends p, of plain characters, slashes and escapes, with unreserved
 // characters decoded once and every other escape in upper case. It is false for an escape that
-// is not one and for an escaped slash, backslash or control byte.
+// is not one and for an escaped slash, backslash, semicolon or control byte: some upstreams decode
+// first and cut parameters (`;…`) out of each segment then.
 func appendDecoded(b []byte, p string) ([]byte, bool) {
 	const hex = "0123456789ABCDEF"
 	for i := 0; i < len(p); i++ {
@@ -127,7 +128,7 @@ func appendDecoded(b []byte, p string) ([]byte, bool) {
 			continue
 		}
 		c, ok := escape(p[i:])
-		if !ok || c == '/' || c == '\\' || control(c) {
+		if !ok || c == '/' || c == '\\' || c == ';' || control(c) {
 			return b, false
 		}
 		i += 2

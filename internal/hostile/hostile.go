@@ -143,7 +143,7 @@ const (
 	most = 3.0
 	// tries is how often both are measured before a shape is thought to be dear, and patience
 	// how long: the machine may have been busy, but not that busy.
-	tries    = 12
+	tries    = 60
 	patience = 100 * time.Millisecond
 )
 
