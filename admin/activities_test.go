@@ -109,7 +109,7 @@ func TestChangesLeaveOneActivityOfTheirOutcome(t *testing.T) {
 		result, about    string // of the one row; "" for none
 		holds            string
 	}{
-		"a role that nobody has": {"superadmin", "POST", users + "/role", m{"uid": "MEMBER", "role": "suport"}, "", 422, "failed", "MEMBER", `"role":"suport"`},
+		"a role that nobody has": {"superadmin", "POST", users + "/role", m{"uid": "MEMBER", "role": "nobodys"}, "", 422, "failed", "MEMBER", `"role":"nobodys"`},
 		"a row that has changed": {"superadmin", "PUT", permissions, m{"id": row.ID, "verb": "PUT"}, "77", 412, "failed", "", `"verb":"PUT"`},
 		"nobody":                 {"superadmin", "PUT", users, m{"uid": "NOBODY", "state": "banned"}, "", 404, "failed", "", `"uid":"NOBODY"`},
 		"a missing parameter":    {"superadmin", "PUT", users, m{"uid": "MEMBER"}, "", 422, "failed", "MEMBER", `"uid":"MEMBER"`},

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -57,6 +58,7 @@ type world struct {
 	// accounts, when not nil, goes around the real ones.
 	accounts func(admin.Accounts) admin.Accounts
 	// refused are the activities of changes that were not made.
+	mu      sync.Mutex // guards refused
 	refused []audit.Activity
 }
 
@@ -125,9 +127,14 @@ func (w *world) mount(roles policy.Abilities) {
 	(&admin.API{
 		Users: w.db, Tokens: w, Policy: w.rules, Activities: w.db, Abilities: roles, ClientIP: ip,
 		Accounts: accounts,
-		Record:   func(row audit.Activity) bool { w.refused = append(w.refused, row); return true },
-		Explain:  func(_ context.Context, q admin.Question) (admin.Explanation, error) { return w.explain(q) },
-		Country:  func(netip.Addr) string { return "Malta" }, Now: clock, Patience: 50 * time.Millisecond,
+		Record: func(row audit.Activity) bool {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.refused = append(w.refused, row)
+			return true
+		},
+		Explain: func(_ context.Context, q admin.Question) (admin.Explanation, error) { return w.explain(q) },
+		Country: func(netip.Addr) string { return "Malta" }, Now: clock, Patience: 50 * time.Millisecond,
 	}).Mount(w.server)
 	(&identity.API{Accounts: service, Whitelinks: w.rules, ClientIP: ip, Now: clock, Log: log}).Mount(w.server)
 	w.client = resttest.New(w.t, w.server).With("User-Agent", "Firefox/1")
