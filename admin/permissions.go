@@ -88,7 +88,7 @@ func (a *API) permissions(g *rest.Group) {
 		Summary: "List permissions, by id.",
 	}, may(a, a.listPermissions, need{policy.Read, policy.SubjectPermission}))
 	rest.Add(g, rest.Op{
-		Method: http.MethodPost, Status: http.StatusCreated,
+		Method: http.MethodPost, Status: http.StatusCreated, Reference: http.StatusOK,
 		Summary: "Add a permission.", Errors: all,
 	}, may(a, a.addPermission, need{policy.Create, policy.SubjectPermission}))
 	rest.Add(g, rest.Op{
@@ -96,7 +96,7 @@ func (a *API) permissions(g *rest.Group) {
 		Summary: "Change the fields of a permission that are sent.", Errors: all,
 	}, may(a, a.changePermission, need{policy.Update, policy.SubjectPermission}))
 	rest.Add(g, rest.Op{
-		Method: http.MethodDelete, Status: http.StatusNoContent,
+		Method: http.MethodDelete, Status: http.StatusNoContent, Reference: http.StatusOK,
 		Summary: "Delete a permission.", Errors: row,
 	}, may(a, a.removePermission, need{policy.Destroy, policy.SubjectPermission}))
 	rest.Add(g, rest.Op{

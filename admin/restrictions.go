@@ -94,7 +94,7 @@ func (a *API) restrictions(g *rest.Group) {
 		Summary: "List restrictions, by id.",
 	}, may(a, a.listRestrictions, need{policy.Read, policy.SubjectRestriction}))
 	rest.Add(g, rest.Op{
-		Method: http.MethodPost, Status: http.StatusCreated,
+		Method: http.MethodPost, Status: http.StatusCreated, Reference: http.StatusOK,
 		Summary: "Add a restriction.", Errors: all,
 	}, may(a, a.addRestriction, need{policy.Create, policy.SubjectRestriction}))
 	rest.Add(g, rest.Op{
@@ -102,7 +102,7 @@ func (a *API) restrictions(g *rest.Group) {
 		Summary: "Change the fields of a restriction that are sent.", Errors: all,
 	}, may(a, a.changeRestriction, need{policy.Update, policy.SubjectRestriction}))
 	rest.Add(g, rest.Op{
-		Method: http.MethodDelete, Status: http.StatusNoContent,
+		Method: http.MethodDelete, Status: http.StatusNoContent, Reference: http.StatusOK,
 		Summary: "Delete a restriction.", Errors: row,
 	}, may(a, a.removeRestriction, need{policy.Destroy, policy.SubjectRestriction}))
 	rest.Add(g, rest.Op{

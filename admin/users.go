@@ -73,12 +73,12 @@ func (a *API) users(g *rest.Group) {
 		Errors:  userFailures(append(state, email...)...),
 	}, may(a, a.changeUser, change))
 	rest.Add(g, rest.Op{
-		Method: http.MethodPost, Path: "/update", Status: http.StatusCreated,
+		Method: http.MethodPost, Path: "/update", Status: http.StatusCreated, Reference: http.StatusOK,
 		Summary: "Change the state of a user, or switch one-time codes off.",
 		Errors:  userFailures(state...),
 	}, may(a, a.updateUser, change))
 	rest.Add(g, rest.Op{
-		Method: http.MethodPost, Path: "/role", Status: http.StatusCreated,
+		Method: http.MethodPost, Path: "/role", Status: http.StatusCreated, Reference: http.StatusOK,
 		Summary: "Give a user another role.",
 		Errors:  userFailures(rest.Rules("admin.user.role_no_change", "role.doesnt_exist")),
 	}, may(a, a.changeRole, change))

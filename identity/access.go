@@ -26,7 +26,7 @@ type access struct {
 
 func (a *API) access(g *rest.Group) {
 	rest.Add(g, rest.Op{
-		Method: http.MethodPost, Path: "/access", Status: http.StatusOK,
+		Method: http.MethodPost, Path: "/access", Status: http.StatusOK, Reference: http.StatusCreated,
 		Summary: "Put your address on the whitelist, by a link that staff made.",
 		Errors: []rest.Failure{
 			rest.On(policy.ErrWhitelink, http.StatusUnprocessableEntity, "identity.user.access.invalid_token"),

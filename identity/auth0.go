@@ -38,7 +38,7 @@ type auth0SignIn struct {
 func (a *API) auth0(g *rest.Group) {
 	const refused = "identity.session.auth0.invalid_params"
 	rest.Add(g, rest.Op{
-		Method: http.MethodPost, Path: "/auth0", Status: http.StatusOK,
+		Method: http.MethodPost, Path: "/auth0", Status: http.StatusOK, Reference: http.StatusCreated,
 		Summary: "Sign in, or up, with an ID token of Auth0; the answer sets the session cookie and holds the CSRF token.",
 		Errors: append([]rest.Failure{
 			rest.On(errNoAuth0, http.StatusUnprocessableEntity, refused),

@@ -75,14 +75,14 @@ type signIn struct {
 
 func (a *API) sessions(g *rest.Group) {
 	rest.Add(g, rest.Op{
-		Method: http.MethodPost, Status: http.StatusCreated,
+		Method: http.MethodPost, Status: http.StatusCreated, Reference: http.StatusOK,
 		Summary: "Sign in; the answer sets the session cookie and holds the CSRF token.",
 		Errors: append(append([]rest.Failure{
 			rest.On(account.ErrBadCredentials, http.StatusUnauthorized, "identity.session.invalid_params"),
 		}, signInFailures()...), captchaFailures()...),
 	}, sameSite(a, a.signIn))
 	rest.Add(g, rest.Op{
-		Method: http.MethodDelete, Status: http.StatusNoContent,
+		Method: http.MethodDelete, Status: http.StatusNoContent, Reference: http.StatusOK,
 		Summary: "Sign out.",
 		Errors: []rest.Failure{
 			rest.On(errNoSession, http.StatusNotFound, "identity.session.not_found").SetCookie(a.clearCookie()),

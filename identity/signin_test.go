@@ -14,6 +14,7 @@ import (
 
 	"barong/internal/account"
 	"barong/internal/audit"
+	"barong/internal/rest"
 	"barong/internal/rest/resttest"
 	"barong/internal/session"
 )
@@ -432,4 +433,19 @@ func TestCrossSiteRequests(t *testing.T) {
 	}
 	w.opened(w.browser().With("Origin", "https://app.example").JSON(t, "POST", sessions, credentials()), 201)
 	w.opened(w.browser().JSON(t, "POST", sessions, credentials()), 201) // a program
+}
+
+// D28: clients that compare with 200, as the reference sends, are told so by a setting.
+func TestSuccessStatusOfTheReference(t *testing.T) {
+	w := newWorld(t)
+	w.user(email, 1)
+	w.server() // wires the services
+	s, err := rest.New(rest.Config{Log: w.api.Log, ReferenceStatus: true})
+	w.must(err)
+	w.api.Mount(s)
+	c := resttest.New(t, s).With("User-Agent", agent)
+	_, cookie := w.opened(c.JSON(t, "POST", sessions, credentials()), 200)
+	c.With("Cookie", "_barong_session="+cookie).JSON(t, "DELETE", sessions, nil).Want(t, 200, `200`)
+	c.JSON(t, "POST", access, body{"whitelink_token": w.whitelink()}).Want(t, 201, `201`)
+	c.JSON(t, "POST", sessions, body{"email": email, "password": "x"}).WantTokens(t, 401, "identity.session.invalid_params")
 }

@@ -59,12 +59,12 @@ func (a *API) otp(g *rest.Group) {
 		rest.On(account.ErrOTPReplay, http.StatusUnprocessableEntity, "totp.error"),
 	}, secret...)
 	rest.Add(g, rest.Op{
-		Method: http.MethodPost, Path: "/generate_qrcode", Status: http.StatusOK,
+		Method: http.MethodPost, Path: "/generate_qrcode", Status: http.StatusOK, Reference: http.StatusCreated,
 		Summary: "Make a secret for an authenticator app, in place of a pending one.",
 		Errors:  slices.Concat(secret, []rest.Failure{alreadyOn}),
 	}, signedIn(a, a.makeQRCode))
 	rest.Add(g, rest.Op{
-		Method: http.MethodPost, Path: "/enable", Status: http.StatusOK,
+		Method: http.MethodPost, Path: "/enable", Status: http.StatusOK, Reference: http.StatusCreated,
 		Summary: "Switch the second factor on; every other session ends.",
 		Errors:  slices.Concat(code, []rest.Failure{alreadyOn}),
 	}, signedIn(a, a.enableOTP))
@@ -76,7 +76,7 @@ func (a *API) otp(g *rest.Group) {
 		}),
 	}, signedIn(a, a.disableOTP))
 	rest.Add(g, rest.Op{
-		Method: http.MethodPost, Path: "/verify", Status: http.StatusOK,
+		Method: http.MethodPost, Path: "/verify", Status: http.StatusOK, Reference: http.StatusCreated,
 		Summary: "Check a code, which uses it up.",
 		Errors: slices.Concat(code, []rest.Failure{ // the token is the reference's, whatever it says
 			rest.On(account.ErrOTPNotEnabled, http.StatusBadRequest, "resource.otp.already_enabled"),

@@ -48,7 +48,7 @@ type apiParts struct {
 func newAPI(p apiParts) (*rest.Server, error) {
 	s := p.settings
 	server, err := rest.New(rest.Config{
-		Log: p.log, MaxBody: int64(s.REST.MaxBody), ClientIP: p.clientIP, Track: p.track,
+		Log: p.log, MaxBody: int64(s.REST.MaxBody), ReferenceStatus: s.REST.SuccessStatus == "reference", ClientIP: p.clientIP, Track: p.track,
 		Outages: []error{secret.ErrBusy, captcha.ErrOutage, auth0.ErrOutage}, Unavailable: unavailable,
 		CORS: rest.CORS{
 			Origins: s.REST.CORSOrigins, MaxAge: s.REST.CORSMaxAge, Credentials: s.REST.CORSCredentials,

@@ -246,6 +246,7 @@ type REST struct {
 	CORSOrigins     []string      `key:"api_cors_origins" default:"" doc:"Origins that may call the REST API from a browser; * is any, without credentials."`
 	CORSMaxAge      time.Duration `key:"api_cors_max_age" default:"3600s" doc:"How long browsers may remember a preflight answer."`
 	CORSCredentials bool          `key:"api_cors_allow_credentials" default:"false" doc:"Let listed origins send cookies."`
+	SuccessStatus   string        `key:"success_status" default:"documented" enum:"documented,reference" doc:"Status of answers that say done: those of the published documents, or those that the reference sends where they differ, for clients that compare with 200."`
 	MaxBody         int           `key:"max_body_bytes" default:"1048576" min:"1024" doc:"Largest request body."`
 }
 

@@ -21,8 +21,11 @@ type Op struct {
 	Path string
 	// Status is the one of success. 204 has no body; rest.None under another status is
 	// answered with the status number as JSON (design D1).
-	Status  int
-	Summary string
+	Status int
+	// Reference is the status of success under Config.ReferenceStatus (design D28); 0 where the
+	// reference answers Status.
+	Reference int
+	Summary   string
 	// Resource replaces the group's in default tokens.
 	Resource string
 	// MaxBody replaces the server's bound on the body, in bytes.
@@ -141,6 +144,9 @@ func Add[I, O any](g *Group, op Op, h Handler[I, O]) {
 	}
 	if h.call == nil || op.Status == 0 || op.Summary == "" {
 		panic(fmt.Sprintf("rest: %s %s lacks a guarded handler, a status or a summary", op.Method, path))
+	}
+	if s.config.ReferenceStatus && op.Reference != 0 {
+		op.Status, op.Reference = op.Reference, op.Status
 	}
 	if op.MaxBody == 0 {
 		op.MaxBody = s.config.MaxBody

@@ -150,7 +150,11 @@ func (e *endpoint) parameters(o *openapi3.Operation, types *schemas) {
 
 func (e *endpoint) responses(o *openapi3.Operation, types *schemas) error {
 	o.Responses = openapi3.NewResponsesWithCapacity(8)
-	ok := openapi3.NewResponse().WithDescription(http.StatusText(e.op.Status))
+	said := http.StatusText(e.op.Status)
+	if other := e.op.Reference; other != 0 {
+		said += fmt.Sprintf(". The setting success_status makes it %d.", other)
+	}
+	ok := openapi3.NewResponse().WithDescription(said)
 	t, more := e.out, map[string]string(nil)
 	for {
 		r, replies := reflect.Zero(t).Interface().(reply)

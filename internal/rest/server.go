@@ -33,6 +33,9 @@ type Config struct {
 	// says the same of errors without a name, as a driver's.
 	Outages     []error
 	Unavailable func(error) bool
+	// ReferenceStatus answers successes with the status of the reference where it is another
+	// than the documents'.
+	ReferenceStatus bool
 	// CORS says which browser pages of other origins may read answers.
 	CORS CORS
 	// ClientIP, when set, puts the caller's address on the access line.

@@ -1,6 +1,7 @@
 package rest_test
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -160,5 +161,39 @@ func TestCORS(t *testing.T) {
 		if _, err := rest.New(rest.Config{Log: slog.New(slog.DiscardHandler), CORS: bad}); err == nil {
 			t.Errorf("AZ-355: %s was accepted", name)
 		}
+	}
+}
+
+// D28: successes have the status of the reference, with the body that belongs to it.
+func TestReferenceStatus(t *testing.T) {
+	type text struct {
+		Text string `json:"text"`
+	}
+	for _, c := range []struct {
+		reference bool
+		path      string
+		status    int
+		body      string
+	}{
+		{false, "/bare", 204, ""}, {true, "/bare", 200, "200"},
+		{false, "/number", 201, "201"}, {true, "/number", 200, "200"},
+		{false, "/text", 200, `{"text":"x"}`}, {true, "/text", 201, `{"text":"x"}`},
+		{false, "/same", 200, `{"text":"x"}`}, {true, "/same", 200, `{"text":"x"}`},
+	} {
+		s, err := rest.New(rest.Config{Log: slog.New(slog.DiscardHandler), ReferenceStatus: c.reference})
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := s.Group("x")
+		op := func(path string, status, reference int) rest.Op {
+			return rest.Op{Method: "POST", Path: path, Status: status, Reference: reference, Summary: "x"}
+		}
+		none := func(context.Context, struct{}, rest.None) (rest.None, error) { return rest.None{}, nil }
+		some := func(context.Context, struct{}, rest.None) (text, error) { return text{"x"}, nil }
+		rest.Add(g, op("/bare", 204, 200), rest.Guarded(nobody, none))
+		rest.Add(g, op("/number", 201, 200), rest.Guarded(nobody, none))
+		rest.Add(g, op("/text", 200, 201), rest.Guarded(nobody, some))
+		rest.Add(g, op("/same", 200, 0), rest.Guarded(nobody, some))
+		resttest.New(t, s).JSON(t, "POST", "/api/v2/x"+c.path, nil).Want(t, c.status, c.body)
 	}
 }
