@@ -39,7 +39,7 @@ func (p *page) send(method, path string, body map[string]any) (status int, user 
 	}
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("User-Agent", p.agent)
-	r.Header.Set("X-Forwarded-For", p.ip) // as the ingress writes it; loopback is trusted
+	r.Header.Set("X-Forwarded-For", p.ip) // as the ingress writes it; loopback is named as trusted
 	if p.csrf != "" && method != http.MethodGet {
 		r.Header.Set("X-CSRF-Token", p.csrf)
 	}
@@ -85,7 +85,7 @@ func TestBaseapp(t *testing.T) {
 	type object = map[string]any
 	for _, base := range []string{"/api/v2/barong", "/api/v2/auth"} {
 		t.Run(base, func(t *testing.T) {
-			p := serving(t, t.TempDir(), "BARONG_JWT_ALGORITHM=EdDSA")
+			p := serving(t, t.TempDir(), "BARONG_JWT_ALGORITHM=EdDSA", "BARONG_TRUSTED_PROXIES=127.0.0.0/8")
 			admin := newBrowser(p).signIn(firstAdmin, p.password())
 			c := &page{browser: newBrowser(p), base: base, agent: "Mozilla/5.0 Firefox/140.0", ip: "198.51.100.1"}
 			// mailed is the token of the newest link on the terminal.
