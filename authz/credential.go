@@ -66,18 +66,10 @@ func (s *Server) sessionCookie(
 		return credential{}
 	}
 
-	// Cookies that disagree about the session name none (FX-45).
-	var e *session.Entry
-	if cookies.n == 1 && !cookies.more && cookies.value[0] != "" {
-		var err error
-		e, err = s.Sessions.Lookup(ctx, cookies.value[0], now)
-		if err != nil && !errors.Is(err, session.ErrNotFound) {
-			d.unavailable(fmt.Errorf("look up session: %w", err))
-			return credential{}
-		}
-		if err != nil {
-			e = nil
-		}
+	e, strays, err := s.session(ctx, rules, r, &cookies, now)
+	if err != nil {
+		d.unavailable(err)
+		return credential{}
 	}
 	if e != nil {
 		d.uid = e.UID
@@ -91,7 +83,15 @@ func (s *Server) sessionCookie(
 		return credential{}
 	}
 
-	// Another browser or another network ends it for good (AZ-97…100, FX-28).
+	// Another browser or another network ends it for good (AZ-97…100, FX-28), and what came
+	// beside it likewise: a stolen cookie must not be tried out, as one client after the other,
+	// under the cover of one's own.
+	for _, stray := range strays {
+		if err := s.Sessions.End(ctx, stray.ID); err != nil {
+			d.unavailable(fmt.Errorf("end misused session: %w", err))
+			return credential{}
+		}
+	}
 	bound := s.bound(e, r)
 	if !bound {
 		if err := s.Sessions.End(ctx, e.ID); err != nil {
@@ -125,16 +125,19 @@ func (s *Server) sessionCookie(
 		d.deny(unauthorized(reasonUserNotActive))
 		d.who = who
 		return credential{}
-	case e.Generation < who.SessionGeneration || e.Epoch < s.Sessions.Epoch() ||
-		rules.CutOff(e.IP, e.CreatedAt) && !(who.Role == account.RoleSuperadmin && isWayBack(r.path)):
+	case e.Epoch < s.Sessions.Epoch(), cutOff(rules, who, e, r),
+		e.Generation < who.SessionGeneration && !s.mayRead(who, e, r, now):
 		// It has ended already, with all others of its age: nothing to write.
 		d.deny(unauthorized(reasonInvalidSession))
 		d.who = who
 		return credential{}
 	}
 
-	// Use keeps it alive, even if the role turns out not to suffice (AZ-101).
-	s.Sessions.Slide(e, now)
+	// Use keeps it alive, even if the role turns out not to suffice (AZ-101). An id that was
+	// renewed is not to live on.
+	if e.Generation >= who.SessionGeneration {
+		s.Sessions.Slide(e, now)
+	}
 	return credential{principal: who, slot: &e.Token, via: viaSession}
 }
 
@@ -147,6 +150,98 @@ func (s *Server) nameOwner(ctx context.Context, r *request, d *decision, now tim
 	if e, err := s.Sessions.Lookup(ctx, cookies.value[0], now); err == nil {
 		d.uid = e.UID
 	}
+}
+
+// session finds the session that the cookies of a request name; nil for none. Of several
+// values the one counts that is alive and bound to this client; of two such neither does, as
+// one of them may be planted. When none does, the first that there is at all is judged as if it
+// had come alone. Strays are the others that are alive and another client's.
+func (s *Server) session(
+	ctx context.Context, rules *policy.Snapshot, r *request, cookies *sessionCookies, now time.Time,
+) (one *session.Entry, strays []*session.Entry, err error) {
+	if cookies.more {
+		return nil, nil, nil
+	}
+	if cookies.n == 1 {
+		one, err = s.lookUp(ctx, cookies.value[0], now)
+		return one, nil, err
+	}
+	var other *session.Entry
+	alive := 0
+	for _, value := range cookies.all() {
+		e, err := s.lookUp(ctx, value, now)
+		if err != nil {
+			return nil, nil, err
+		}
+		switch {
+		case e == nil:
+			continue
+		case s.bound(e, r):
+			stands, err := s.stands(ctx, rules, r, e, now)
+			if err != nil {
+				return nil, nil, err
+			}
+			if stands {
+				one = e
+				alive++
+				continue
+			}
+		case now.Before(s.sessionEnd(e)):
+			strays = append(strays, e)
+		}
+		if other == nil {
+			other = e
+		}
+	}
+	switch alive {
+	case 0:
+		if one = other; len(strays) > 0 && strays[0] == other {
+			strays = strays[1:]
+		}
+	case 1:
+	default:
+		one = nil
+	}
+	return one, strays, nil
+}
+
+// lookUp finds the session of a cookie value; nil for none.
+func (s *Server) lookUp(ctx context.Context, value string, now time.Time) (*session.Entry, error) {
+	if value == "" {
+		return nil, nil
+	}
+	e, err := s.Sessions.Lookup(ctx, value, now)
+	switch {
+	case err == nil:
+		return e, nil
+	case errors.Is(err, session.ErrNotFound):
+		return nil, nil
+	}
+	return nil, fmt.Errorf("look up session: %w", err)
+}
+
+// stands reports whether e is alive: neither run out nor ended with others of its age, and of
+// a user who may act.
+func (s *Server) stands(
+	ctx context.Context, rules *policy.Snapshot, r *request, e *session.Entry, now time.Time,
+) (bool, error) {
+	if !now.Before(s.sessionEnd(e)) || e.Epoch < s.Sessions.Epoch() {
+		return false, nil
+	}
+	who, err := s.Accounts.Principal(ctx, e.UID)
+	switch {
+	case errors.Is(err, account.ErrNotFound):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("load principal: %w", err)
+	}
+	return account.MayAct(who.State) && e.Generation >= who.SessionGeneration && !cutOff(rules, who, e, r), nil
+}
+
+// cutOff reports whether a restriction has ended e when it was switched on. Superadmins keep
+// the way back from it (design D24).
+func cutOff(rules *policy.Snapshot, who *account.Principal, e *session.Entry, r *request) bool {
+	return rules.CutOff(e.IP, e.CreatedAt) && !(who.Role == account.RoleSuperadmin && isWayBack(r.path))
 }
 
 // changesState reports whether method needs a CSRF token: all but the safe ones (FX-50).
@@ -172,6 +267,15 @@ func csrfMatches(r *request, e *session.Entry) bool {
 	x := sha256.Sum256(sent[:copy(sent[:], r.csrf)])
 	y := sha256.Sum256(kept[:copy(kept[:], e.CSRFToken)])
 	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
+}
+
+// mayRead reports whether e, of an older generation, is the old id of a session that its user
+// has just renewed: it answers requests that had left before the new id came, if they change
+// nothing and open nothing, as long as the renewed session has not ended (design D8b).
+func (s *Server) mayRead(who *account.Principal, e *session.Entry, r *request, now time.Time) bool {
+	p := who.Renewal
+	return p != nil && p.From == e.ID && now.Before(p.Until) && p.Until.Sub(now) <= account.RenewalGrace &&
+		r.verb == http.MethodGet && r.upgrade == "" && !s.Sessions.Ended(p.To)
 }
 
 // bound reports whether r comes from the client that opened e: the same browser in the same

@@ -1,9 +1,15 @@
 package authz
 
 import (
+	"context"
+	"encoding/hex"
 	"strings"
 	"testing"
+	"time"
 
+	"barong/authz/authztest"
+	"barong/internal/account"
+	"barong/internal/feed"
 	"barong/internal/session"
 )
 
@@ -27,5 +33,92 @@ func TestLongUserAgentsAreComparedByWhatIsKept(t *testing.T) {
 		if got := s.bound(e, &request{userAgent: test.sent}); got != test.want {
 			t.Errorf("%s: got %v, want %v", name, got, test.want)
 		}
+	}
+}
+
+// D8b: the old id of a renewed session answers what had left before, and nothing else.
+func TestTheOldIDOfARenewedSessionReadsForAWhile(t *testing.T) {
+	id, _ := session.IDOf(authztest.Cookie("home"))
+	heir := session.ID{1, 2, 3}
+	const mismatch = reasonClientMismatch
+	for name, test := range map[string]struct {
+		ask    string
+		change func(t *testing.T, w *authztest.World, who *account.Principal, r *request)
+		want   string
+	}{
+		"it reads":           {"by session", nil, ""},
+		"it reads heads too": {"by session", func(_ *testing.T, _ *authztest.World, _ *account.Principal, r *request) { r.method = "HEAD" }, ""},
+		"it asks for no options": {"by session", func(_ *testing.T, _ *authztest.World, _ *account.Principal, r *request) {
+			r.method = "OPTIONS"
+		}, reasonInvalidSession},
+		"it writes nothing": {"by session, audited", nil, reasonInvalidSession},
+		"it opens no websocket": {"by session", func(_ *testing.T, _ *authztest.World, _ *account.Principal, r *request) {
+			r.upgrade, r.origin, r.hasOrigin = "websocket", "https://"+r.host, true
+		}, ""}, // replaced below: any refusal will do
+		"not from another browser": {"by session, from another browser", nil, mismatch},
+		"not after a while": {"by session", func(_ *testing.T, w *authztest.World, who *account.Principal, _ *request) {
+			who.Renewal.Until = w.Now()
+		}, reasonInvalidSession},
+		"not longer than ever given": {"by session", func(_ *testing.T, w *authztest.World, who *account.Principal, _ *request) {
+			who.Renewal.Until = w.Now().Add(account.RenewalGrace + time.Second)
+		}, reasonInvalidSession},
+		"not when another was renewed": {"by session", func(_ *testing.T, _ *authztest.World, who *account.Principal, _ *request) {
+			who.Renewal.From = heir
+		}, reasonInvalidSession},
+		"not after sign-out everywhere": {"by session", func(_ *testing.T, _ *authztest.World, who *account.Principal, _ *request) {
+			who.SessionGeneration++
+			who.Renewal = nil // as a store reads it
+		}, reasonInvalidSession},
+		"not after a sign-out": {"by session", func(t *testing.T, w *authztest.World, _ *account.Principal, _ *request) {
+			if err := w.Sessions.End(t.Context(), heir); err != nil {
+				t.Fatal(err)
+			}
+		}, reasonInvalidSession},
+		"not after a sign-out that another replica told of": {"by session",
+			func(_ *testing.T, w *authztest.World, _ *account.Principal, _ *request) {
+				w.Sessions.Apply(feed.Change{Kind: feed.Session, Ref: hex.EncodeToString(heir[:])})
+			}, reasonInvalidSession},
+		"not after a sign-out with it": {"by session", func(t *testing.T, w *authztest.World, _ *account.Principal, _ *request) {
+			if err := w.Sessions.End(t.Context(), id); err != nil {
+				t.Fatal(err)
+			}
+		}, reasonInvalidSession},
+		"not when everybody was signed out": {"by session", func(t *testing.T, w *authztest.World, _ *account.Principal, _ *request) {
+			if err := w.Sessions.EndAll(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}, reasonInvalidSession},
+		"not after a ban": {"by session", func(_ *testing.T, _ *authztest.World, who *account.Principal, _ *request) {
+			who.State = account.StateBanned
+		}, reasonUserNotActive},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := small(t)
+			before, err := w.Accounts.Principal(t.Context(), "ID1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			who := *before
+			who.SessionGeneration++
+			who.Renewal = &account.Renewal{From: id, To: heir, Until: w.Now().Add(account.RenewalGrace)}
+			r := asked(t, w, test.ask)
+			if test.change != nil {
+				test.change(t, w, &who, &r)
+			}
+			slid := false
+			f := &fakes{
+				w: w, slide: func() { slid = true },
+				principal: func(context.Context, string) (*account.Principal, error) { return &who, nil },
+			}
+			var d decision
+			fakeServer(t, f, nil).answer(t.Context(), &r, &d, nil)
+			websocket := r.upgrade != ""
+			if websocket && d.reason == "" || !websocket && d.reason != test.want {
+				t.Errorf("got %q, want %q", d.reason, test.want)
+			}
+			if slid {
+				t.Error("the old id was kept alive")
+			}
+		})
 	}
 }

@@ -174,6 +174,7 @@ func (h *hypotheticalSessions) Lookup(ctx context.Context, cookie string, _ time
 
 func (h *hypotheticalSessions) Slide(*session.Entry, time.Time)       {}
 func (h *hypotheticalSessions) End(context.Context, session.ID) error { return nil }
+func (h *hypotheticalSessions) Ended(session.ID) bool                 { return false }
 func (h *hypotheticalSessions) Epoch() int64                          { return h.Server.Sessions.Epoch() }
 
 // hypotheticalAccounts are the real ones; keys come without their token, which is not to be

@@ -40,6 +40,7 @@ type Sessions interface {
 	Slide(e *session.Entry, now time.Time)
 	End(ctx context.Context, id session.ID) error
 	Epoch() int64
+	Ended(id session.ID) bool
 }
 
 // Accounts finds principals and API keys; account.Directory does. What is asked for may

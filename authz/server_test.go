@@ -82,6 +82,8 @@ func (f *fakes) End(ctx context.Context, id session.ID) error {
 	return f.w.Sessions.End(ctx, id)
 }
 
+func (f *fakes) Ended(id session.ID) bool { return f.w.Sessions.Ended(id) }
+
 func (f *fakes) Epoch() int64 {
 	if f.epoch != nil {
 		return f.epoch()

@@ -214,7 +214,8 @@ func TestRestampedSessionOutlivesTheOthersOnAllReplicas(t *testing.T) {
 		}
 		generation, err := a.db.EndSessions(t.Context(), "ID1")
 		must(t, err)
-		kept, restamped, err := a.manager.Restamp(t.Context(), s.ID, generation, time.Now())
+		kept := session.NewCookie()
+		restamped, err := a.manager.Restamp(t.Context(), s.ID, kept, generation, time.Now())
 		must(t, err)
 		if restamped.CSRFToken != s.CSRFToken || kept == old {
 			t.Error("the CSRF token has changed, or the cookie has not")

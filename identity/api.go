@@ -96,8 +96,10 @@ var errCrossSite = errors.New("identity: a page of another site asks")
 // visitor is what is known of somebody who has not proved anything.
 type visitor struct {
 	account.Client
-	cookie string // the session cookie's value, "" for none
-	device string // the device cookie's
+	cookies []string // the session cookie's different values
+	// twins are Set-Cookie values that take away the others of several session cookies.
+	twins  []string
+	device string // the device cookie's value, "" for none
 }
 
 // anyone admits everybody.
@@ -128,10 +130,14 @@ func sameSite[I, O any](a *API, f func(context.Context, visitor, I) (O, error)) 
 func (a *API) visitor(r *http.Request) visitor {
 	client := caller.Desk{ClientIP: a.ClientIP, Country: a.Country}.Client(r)
 	client.Language = a.accepted(r)
-	return visitor{
-		Client: client,
-		cookie: rest.Cookie(r, a.cookieName()), device: rest.Cookie(r, account.DeviceCookie),
+	who := visitor{
+		Client:  client,
+		cookies: rest.Cookies(r, a.cookieName()), device: rest.Cookie(r, account.DeviceCookie),
 	}
+	if len(r.CookiesNamed(a.cookieName())) > 1 {
+		who.twins = session.ClearTwins(a.cookieName(), !a.InsecureCookie, r.Host, r.URL.Path)
+	}
+	return who
 }
 
 func (a *API) cookieName() string {

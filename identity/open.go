@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"barong/internal/account"
 	"barong/internal/rest"
@@ -21,13 +22,14 @@ func (a *API) open(ctx context.Context, who visitor, u account.SignedIn) (welcom
 		return out, err
 	}
 	cookie, s, err := a.Sessions.Open(ctx, session.Opening{
-		UID: u.UID, Generation: u.SessionGeneration, IP: who.IP, UserAgent: who.UserAgent, Replaces: who.cookie,
+		UID: u.UID, Generation: u.SessionGeneration, IP: who.IP, UserAgent: who.UserAgent, Replaces: who.cookies,
 	}, a.Now())
 	if err != nil {
 		return out, fmt.Errorf("open session: %w", err)
 	}
 	out.Body.CSRFToken = s.CSRFToken
-	out.SetCookie, out.SetCookies = a.setCookie(cookie), []string{a.setDevice(u.Device)}
+	// The twins first: to RFC 6265 one of them and the new cookie may be the same.
+	out.SetCookies = append(slices.Clone(who.twins), a.setCookie(cookie), a.setDevice(u.Device))
 	return out, nil
 }
 

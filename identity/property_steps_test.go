@@ -179,7 +179,8 @@ func (m *model) auth0(t *rapid.T) {
 // restamp moves o to its user's new generation, as endpoints do that change how one signs in.
 func (m *model) restamp(o *opened, generation int64) {
 	id, _ := session.IDOf(o.cookie)
-	cookie, _, err := m.world.sessions.Restamp(m.t.Context(), id, generation, m.now)
+	cookie := session.NewCookie()
+	_, err := m.world.sessions.Restamp(m.t.Context(), id, cookie, generation, m.now)
 	m.must(err)
 	old := *o
 	old.over = true

@@ -131,29 +131,48 @@ func (a *API) signIn(ctx context.Context, who visitor, in signIn) (out welcome, 
 	return a.open(ctx, who, u)
 }
 
-// signOut ends the session that the request came with. One that ran out, or ended with all
-// others of its user, is over already: a page that signs its visitor out then must not fail.
+// signOut ends the sessions that the request came with: of several cookies one may be left
+// over from another path or domain, and then none of them is wanted any more. One that ran out,
+// or ended with all others of its user, is over already: a page that signs its visitor out then
+// must not fail.
 func (a *API) signOut(ctx context.Context, who visitor, _ rest.None) (out rest.With[rest.None], err error) {
-	e, err := a.Sessions.Lookup(ctx, who.cookie, a.Now())
-	if errors.Is(err, session.ErrNotFound) {
+	known := false
+	for _, cookie := range who.cookies {
+		found, err := a.signOutOf(ctx, who, cookie)
+		if err != nil {
+			return out, err
+		}
+		known = known || found
+	}
+	if !known {
 		return out, errNoSession
 	}
+	out.SetCookie, out.SetCookies = a.clearCookie(), who.twins
+	return out, nil
+}
+
+// signOutOf ends the session of one cookie and reports whether there is any, even one that is
+// over.
+func (a *API) signOutOf(ctx context.Context, who visitor, cookie string) (known bool, err error) {
+	e, err := a.Sessions.Lookup(ctx, cookie, a.Now())
+	if errors.Is(err, session.ErrNotFound) {
+		return false, nil
+	}
 	if err != nil {
-		return out, fmt.Errorf("find session: %w", err)
+		return false, fmt.Errorf("find session: %w", err)
 	}
 	u, err := a.Users.User(ctx, e.UID)
 	switch {
 	case errors.Is(err, account.ErrNotFound):
-		return out, errNoSession
+		return false, nil
 	case err != nil:
-		return out, fmt.Errorf("load user: %w", err)
-	}
-	out.SetCookie = a.clearCookie()
-	if u.SessionGeneration != e.Generation {
-		return out, nil
+		return false, fmt.Errorf("load user: %w", err)
 	}
 	if err := a.Sessions.End(ctx, e.ID); err != nil {
-		return out, err
+		return false, err
+	}
+	if u.SessionGeneration != e.Generation { // nobody signs out of what others ended
+		return true, nil
 	}
 	// The session has ended, which is what was asked; a lost activity is the log's matter.
 	err = a.Accounts.SignedOut(ctx, account.Actor{
@@ -163,7 +182,7 @@ func (a *API) signOut(ctx context.Context, who visitor, _ rest.None) (out rest.W
 		a.Log.ErrorContext(ctx, "sign-out not recorded",
 			slog.String("request_id", rest.RequestID(ctx)), slog.Any("error", err))
 	}
-	return out, nil
+	return true, nil
 }
 
 // wait is how long an account.TooManyAttempts asks for.

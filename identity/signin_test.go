@@ -121,6 +121,42 @@ func TestSignInReplacesTheSession(t *testing.T) {
 	}
 }
 
+// D8b: of several cookies every session that there is ends, and the answer takes the others
+// away, which a browser would otherwise send beside the new one for ever.
+func TestSignInGetsRidOfStaleTwins(t *testing.T) {
+	w := newWorld(t)
+	w.user(email, 1)
+	c := w.browser()
+	_, one := w.opened(c.JSON(t, "POST", sessions, credentials()), 201)
+	_, two := w.opened(c.JSON(t, "POST", sessions, credentials()), 201)
+	twins := func(a resttest.Answer) (n int) {
+		for _, set := range a.Header.Values("Set-Cookie") {
+			if strings.HasPrefix(set, "_barong_session=; ") && !strings.HasPrefix(set, "_barong_session=; path=/;") {
+				n++
+			}
+		}
+		return n
+	}
+	a := c.With("Cookie", "_barong_session="+one+"; _barong_session="+two).JSON(t, "POST", sessions, credentials())
+	lines := a.Header.Values("Set-Cookie")
+	if len(lines) < 2 {
+		t.Fatalf("got %d %s with %q", a.Status, a.Body, lines)
+	}
+	set := lines[len(lines)-2] // behind those that take away
+	three, _, _ := strings.Cut(strings.TrimPrefix(set, "_barong_session="), ";")
+	w.secrets = append(w.secrets, three)
+	if len(three) != 32 || !strings.Contains(set, "path=/; expires=Sun") {
+		t.Fatalf("got %q, want the new session last but for the device", lines)
+	}
+	if !w.ended(one) || !w.ended(two) || w.ended(three) || twins(a) == 0 {
+		t.Errorf("ended: %v, %v, %v; %d twins cleared", w.ended(one), w.ended(two), w.ended(three), twins(a))
+	}
+	a = c.With("Cookie", "_barong_session="+three).JSON(t, "POST", sessions, credentials())
+	if w.opened(a, 201); twins(a) != 0 {
+		t.Errorf("with one cookie: %d twins cleared, want none", twins(a))
+	}
+}
+
 // ended reports whether the session of a cookie stands no more.
 func (w *world) ended(cookie string) bool {
 	w.t.Helper()
@@ -341,13 +377,16 @@ func TestSignOut(t *testing.T) {
 		status int
 		token  string
 	}{
-		"a session":                     {nil, cookie, 204, ""},
-		"of a banned user":              {func(w *world, uid string) { w.state(uid, "banned") }, cookie, 204, ""},
-		"the activity cannot be kept":   {func(w *world, _ string) { w.fail.record = errOutage }, cookie, 204, ""},
-		"no cookie (14.2 #13)":          {nil, nil, 404, "identity.session.not_found"},
-		"an unknown cookie":             {nil, func(string) string { return cookie(strings.Repeat("0", 32)) }, 404, "identity.session.not_found"},
-		"two different cookies (FX-45)": {nil, func(v string) string { return cookie(v) + "; " + cookie("x") }, 404, "identity.session.not_found"},
-		"an unknown user":               {func(w *world, _ string) { w.fail.load = account.ErrNotFound }, cookie, 404, "identity.session.not_found"},
+		"a session":                   {nil, cookie, 204, ""},
+		"of a banned user":            {func(w *world, uid string) { w.state(uid, "banned") }, cookie, 204, ""},
+		"the activity cannot be kept": {func(w *world, _ string) { w.fail.record = errOutage }, cookie, 204, ""},
+		"no cookie (14.2 #13)":        {nil, nil, 404, "identity.session.not_found"},
+		"an unknown cookie":           {nil, func(string) string { return cookie(strings.Repeat("0", 32)) }, 404, "identity.session.not_found"},
+		"with a stale twin (D8b)":     {nil, func(v string) string { return cookie("x") + "; " + cookie(v) }, 204, ""},
+		"with four stale twins": {nil, func(v string) string {
+			return strings.Join([]string{cookie("1"), cookie("2"), cookie("3"), cookie("4"), cookie(v)}, "; ")
+		}, 404, "identity.session.not_found"},
+		"an unknown user": {func(w *world, _ string) { w.fail.load = account.ErrNotFound }, cookie, 404, "identity.session.not_found"},
 		"an older generation (D11)": {func(w *world, uid string) {
 			_, err := w.db.EndSessions(w.t.Context(), uid)
 			w.must(err)
@@ -379,7 +418,7 @@ func TestSignOut(t *testing.T) {
 			diff(t, len(w.news()), 0)
 			done := []string{"session login succeed"}
 			if test.status != 503 { // D30: whatever the browser came with is of no use any more
-				diff(t, a.Header.Values("Set-Cookie"), []string{
+				diff(t, a.Header.Values("Set-Cookie")[:1], []string{
 					"_barong_session=; path=/; expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; HttpOnly; SameSite=Lax; Secure"})
 			}
 			if test.status == 204 {

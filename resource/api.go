@@ -68,7 +68,7 @@ func (a *API) Mount(s *rest.Server) {
 type me struct {
 	account.User
 	account.Actor
-	cookie string // the session cookie's value, "" for none
+	cookies []string // the session cookie's different values
 }
 
 // signedIn admits users with a bearer token whose account may act (resource 1) and whose address
@@ -115,7 +115,7 @@ func (a *API) admit(r *http.Request, who ask) (me, error) {
 	if err != nil {
 		return me{}, err
 	}
-	return me{User: u, Actor: actor, cookie: rest.Cookie(r, a.cookieName())}, nil
+	return me{User: u, Actor: actor, cookies: rest.Cookies(r, a.cookieName())}, nil
 }
 
 func (a *API) cookieName() string {
@@ -130,7 +130,7 @@ type Sessions interface {
 	// Lookup finds the session of a cookie value; session.ErrNotFound.
 	Lookup(ctx context.Context, cookie string, now time.Time) (*session.Entry, error)
 	// Restamp moves a session to another generation under a new cookie value.
-	Restamp(ctx context.Context, id session.ID, generation int64, now time.Time) (cookie string, s session.Session, err error)
+	Restamp(ctx context.Context, id session.ID, cookie string, generation int64, now time.Time) (session.Session, error)
 	// List returns the valid sessions of a user and its generation, newest first; current, if
 	// not nil, is looked at even when the store does not know of it.
 	List(ctx context.Context, uid string, generation int64, current *session.Entry, now time.Time) ([]session.Live, error)
@@ -139,43 +139,56 @@ type Sessions interface {
 }
 
 // current finds the session that the request came with, if it is one of the caller's own
-// that has not ended: only such a one may outlive the end of all others.
-func (a *API) current(ctx context.Context, who me) (*session.Entry, error) {
-	if who.cookie == "" {
-		return nil, nil
+// that has not ended: only such a one may outlive the end of all others. Of two none does, as
+// with decisions.
+func (a *API) current(ctx context.Context, who me) (one *session.Entry, err error) {
+	for _, cookie := range who.cookies {
+		e, err := a.Sessions.Lookup(ctx, cookie, a.Now())
+		switch {
+		case errors.Is(err, session.ErrNotFound):
+			continue
+		case err != nil:
+			return nil, err
+		case e.UID != who.User.UID, e.Generation != who.SessionGeneration, !a.Now().Before(e.Expires()):
+			continue
+		case one != nil:
+			return nil, nil
+		}
+		one = e
 	}
-	e, err := a.Sessions.Lookup(ctx, who.cookie, a.Now())
-	switch {
-	case errors.Is(err, session.ErrNotFound):
-		return nil, nil
-	case err != nil:
-		return nil, err
-	case e.UID != who.User.UID, e.Generation != who.SessionGeneration, !a.Now().Before(e.Expires()):
-		return nil, nil
-	}
-	return e, nil
+	return one, nil
 }
 
 // keepTimeout bounds keep, which goes on when the client has left.
 const keepTimeout = 5 * time.Second
 
+// renewing is the caller as one whose current session is to go on under the id of next, so
+// that what left with the old one may still be answered.
+func (who me) renewing(e *session.Entry, next string) account.Actor {
+	by := who.Actor
+	if e != nil {
+		by.SessionID = e.ID
+		by.NextSessionID, _ = session.IDOf(next)
+	}
+	return by
+}
+
 // keep carries the current session over to generation and returns the Set-Cookie value of
-// its new id (design D8, D11); "" when there is none. The change that ended the others is
+// its new id (design D8, D11), next; "" when there is none. The change that ended the others is
 // committed by now, so a failure only signs this session out too.
-func (a *API) keep(ctx context.Context, e *session.Entry, generation int64) string {
+func (a *API) keep(ctx context.Context, e *session.Entry, next string, generation int64) string {
 	if e == nil {
 		return ""
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepTimeout)
 	defer cancel()
-	value, _, err := a.Sessions.Restamp(ctx, e.ID, generation, a.Now())
-	if err != nil {
+	if _, err := a.Sessions.Restamp(ctx, e.ID, next, generation, a.Now()); err != nil {
 		if !errors.Is(err, session.ErrNotFound) {
 			a.Log.WarnContext(ctx, "session not kept", "request_id", rest.RequestID(ctx), "error", err)
 		}
 		return ""
 	}
-	return session.Cookie(a.cookieName(), value, !a.InsecureCookie, session.CookieLife, a.Now())
+	return session.Cookie(a.cookieName(), next, !a.InsecureCookie, session.CookieLife, a.Now())
 }
 
 // wait is how long an account.TooManyAttempts asks for.

@@ -8,6 +8,7 @@ import (
 
 	"barong/internal/account"
 	"barong/internal/rest"
+	"barong/internal/session"
 )
 
 // codes is what account.Service does about one-time codes. Beside the errors named here
@@ -107,15 +108,16 @@ func (a *API) switchOTP(
 	ctx context.Context, who me, in oneTimeCode,
 	change func(context.Context, account.Actor, string) (int64, error),
 ) (out rest.With[rest.None], err error) {
-	session, err := a.current(ctx, who)
+	current, err := a.current(ctx, who)
 	if err != nil {
 		return out, err
 	}
-	generation, err := change(ctx, who.Actor, in.Code)
+	next := session.NewCookie()
+	generation, err := change(ctx, who.renewing(current, next), in.Code)
 	if err != nil {
 		return out, err
 	}
-	out.SetCookie = a.keep(ctx, session, generation)
+	out.SetCookie = a.keep(ctx, current, next, generation)
 	return out, nil
 }
 

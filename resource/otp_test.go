@@ -83,7 +83,9 @@ func TestSwitchOTP(t *testing.T) {
 				if test.change != nil {
 					test.change(w)
 				}
-				w.switched = func(by account.Actor, code string) (int64, error) {
+				var by account.Actor
+				w.switched = func(actor account.Actor, code string) (int64, error) {
+					by = actor
 					diff(t, by.UID, meUID)
 					diff(t, code, path+" 123456")
 					return 4, nil
@@ -95,8 +97,12 @@ func TestSwitchOTP(t *testing.T) {
 				a := c.JSON(t, "POST", otpBase+path, map[string]any{"code": 123456})
 				a.Want(t, 200, `200`)
 				diff(t, w.restamped, test.restamped)
+				if test.restamped != nil { // what left before goes on, under the same note
+					next, _ := session.IDOf(w.renewed)
+					diff(t, []any{by.SessionID, by.NextSessionID}, []any{[32]byte(w.session.ID), [32]byte(next)})
+				}
 				set := a.Header.Get("Set-Cookie")
-				if want := test.restamped != nil; strings.HasPrefix(set, "_barong_session=00000000000000000000000000000002; ") != want || (set != "") != want {
+				if want := test.restamped != nil; strings.HasPrefix(set, "_barong_session="+w.renewed+"; ") != want || (set != "") != want {
 					t.Errorf("Set-Cookie: got %q, want one: %v", set, want)
 				}
 			}

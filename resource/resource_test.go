@@ -45,6 +45,7 @@ type world struct {
 	remove    func(holder, kid string) error
 	session   session.Session
 	restamped []int64
+	renewed   string // the cookie value that it was restamped under
 	restamp   error
 	lookup    error
 	ends      ends
@@ -139,15 +140,17 @@ func (w *world) Lookup(_ context.Context, cookie string, _ time.Time) (*session.
 	return session.NewEntry(w.session), nil
 }
 
-func (w *world) Restamp(_ context.Context, id session.ID, generation int64, _ time.Time) (string, session.Session, error) {
+func (w *world) Restamp(
+	_ context.Context, id session.ID, cookie string, generation int64, _ time.Time,
+) (session.Session, error) {
 	if w.restamp != nil {
-		return "", session.Session{}, w.restamp
+		return session.Session{}, w.restamp
 	}
 	if id != w.session.ID {
-		return "", session.Session{}, session.ErrNotFound
+		return session.Session{}, session.ErrNotFound
 	}
-	w.restamped = append(w.restamped, generation)
-	return "00000000000000000000000000000002", session.Session{}, nil
+	w.restamped, w.renewed = append(w.restamped, generation), cookie
+	return session.Session{}, nil
 }
 
 // visit mounts the namespace over w; the client has no credentials.

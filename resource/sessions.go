@@ -91,7 +91,8 @@ func (a *API) endOtherSessions(ctx context.Context, who me, _ rest.None) (out re
 	if err != nil {
 		return out, err
 	}
-	out.SetCookie = a.keep(ctx, current, generation)
+	// The old id reads no more: somebody else may have it, and must be out now.
+	out.SetCookie = a.keep(ctx, current, session.NewCookie(), generation)
 	return out, nil
 }
 

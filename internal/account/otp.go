@@ -240,12 +240,25 @@ func (s *Service) switchOTP(
 			return err
 		}
 		generation = u.SessionGeneration
+		if err := s.renew(ctx, tx, me); err != nil {
+			return err
+		}
 		return tx.AddActivity(ctx, s.activity(me.UID, me.Client, topicOTP, action, audit.Succeed, ""))
 	})
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", action, err)
 	}
 	return generation, nil
+}
+
+// renew notes that me's session goes on under its next id, if it does.
+func (s *Service) renew(ctx context.Context, tx Tx, me Actor) error {
+	if me.SessionID == ([32]byte{}) || me.NextSessionID == ([32]byte{}) {
+		return nil
+	}
+	return tx.RenewSession(ctx, me.UID, Renewal{
+		From: me.SessionID, To: me.NextSessionID, Until: s.now().Add(RenewalGrace),
+	})
 }
 
 // VerifyOTP checks and consumes a code of a user whose one-time codes are on. Errors:

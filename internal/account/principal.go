@@ -1,6 +1,9 @@
 package account
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // Errors that stores and services of this package return; compare with errors.Is.
 var (
@@ -67,6 +70,21 @@ type Principal struct {
 	Version int64
 	// SessionGeneration ends every session of an older generation (design D11).
 	SessionGeneration int64
+	// Renewal is the session that outlived the last rise of SessionGeneration under a new id;
+	// nil when none did.
+	Renewal *Renewal
+}
+
+// RenewalGrace is how long the old id of a renewed session may still read: requests that were
+// under way when the new one was given out carry it.
+const RenewalGrace = 10 * time.Second
+
+// A Renewal is the change of a session's id when its user changed the second factor or the
+// password. The old id may read until then, for the client that opened the session, while the
+// session under the new id has not ended and the generation is the one of the renewal.
+type Renewal struct {
+	From, To [32]byte // session.ID
+	Until    time.Time
 }
 
 // Bytes implements feed.Sized.

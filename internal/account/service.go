@@ -154,6 +154,9 @@ type Actor struct {
 	Role string
 	// SessionID is the session it acts in (session.ID), zero for none.
 	SessionID [32]byte
+	// NextSessionID is the id under which that session goes on when what the actor does ends
+	// all others, zero for none: until the client knows it, the old one may read (Renewal).
+	NextSessionID [32]byte
 	Client
 }
 

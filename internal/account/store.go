@@ -26,6 +26,9 @@ type Tx interface {
 	// EndSessions raises a principal's session generation by one, which ends every session
 	// of it (design D11), and returns the new generation; ErrNotFound.
 	EndSessions(ctx context.Context, uid string) (int64, error)
+	// RenewSession notes that a session goes on under another id in the user's generation as
+	// it is now, in place of any such note; ErrNotFound.
+	RenewSession(ctx context.Context, uid string, r Renewal) error
 	// EndAll raises the global session epoch by one, which ends every session of everybody,
 	// and returns the new epoch.
 	EndAll(ctx context.Context) (int64, error)

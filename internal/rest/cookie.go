@@ -1,6 +1,9 @@
 package rest
 
-import "net/http"
+import (
+	"net/http"
+	"slices"
+)
 
 // Cookie returns the value of the request's cookie called name: "" when there is none, or
 // when two of that name differ, as one of them may be planted (FX-45).
@@ -13,6 +16,35 @@ func Cookie(r *http.Request, name string) string {
 		value = c.Value
 	}
 	return value
+}
+
+// Of the values of one cookie so many are told apart, in a Cookie header of so many bytes: as
+// the decision reads it.
+const (
+	maxValues = 4
+	maxCookie = 16 << 10
+)
+
+// Cookies returns the different values of the request's cookie called name that are not empty,
+// in order; none when there are more than four or when the header is longer than 16 KiB, as
+// then none of them can be known.
+func Cookies(r *http.Request, name string) (values []string) {
+	length := 0
+	for _, line := range r.Header["Cookie"] {
+		length += len(line)
+	}
+	if length > maxCookie {
+		return nil
+	}
+	for _, c := range r.CookiesNamed(name) {
+		if c.Value != "" && !slices.Contains(values, c.Value) {
+			values = append(values, c.Value)
+		}
+	}
+	if len(values) > maxValues {
+		return nil
+	}
+	return values
 }
 
 // CrossSite reports whether a browser sent r on behalf of a page of another site: by

@@ -3,6 +3,7 @@ package session_test
 import (
 	"encoding/hex"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -65,5 +66,39 @@ func TestCookieIsReadByBrowsersAsMeant(t *testing.T) {
 	gone, err := http.ParseSetCookie(session.ClearCookie("_barong_session", true))
 	if err != nil || gone.Value != "" || gone.MaxAge >= 0 || gone.Path != "/" || !gone.Secure {
 		t.Errorf("the deletion cookie reads as %+v (%v)", gone, err)
+	}
+}
+
+// D8b: what an older deployment left under another path or domain goes, ours stays.
+func TestClearTwinsClearsAllButOurOwn(t *testing.T) {
+	for name, test := range map[string]struct {
+		host, path string
+		want       []string // path and domain
+	}{
+		"below a name": {"www.example.com:8443", "/api/v2/identity/sessions", []string{
+			"/api ", "/api/v2 ", "/api/v2/identity ",
+			"/ www.example.com", "/api www.example.com", "/api/v2 www.example.com", "/api/v2/identity www.example.com",
+			"/ example.com", "/api example.com", "/api/v2 example.com", "/api/v2/identity example.com",
+		}},
+		"an address has no domain": {"127.0.0.1:8001", "/api/x", []string{"/api "}},
+		"nor has localhost":        {"localhost:8001", "/api/x", []string{"/api "}},
+		"IPv6":                     {"[2001:db8::1]:8001", "/api/x", []string{"/api "}},
+		"a host that is none":      {"a.b; path=/x", "/api/x", []string{"/api "}},
+	} {
+		var got []string
+		for _, line := range session.ClearTwins("s", true, test.host, test.path) {
+			c, err := http.ParseSetCookie(line)
+			if err != nil || c.Name != "s" || c.Value != "" || c.MaxAge >= 0 || !c.HttpOnly || !c.Secure {
+				t.Fatalf("%s: %q (%v) deletes nothing", name, line, err)
+			}
+			got = append(got, c.Path+" "+c.Domain)
+		}
+		if !slices.Equal(got, test.want) {
+			t.Errorf("%s: got %q, want %q", name, got, test.want)
+		}
+	}
+	long := session.ClearTwins("s", false, strings.Repeat("a.", 120)+"com", strings.Repeat("/x", 1000))
+	if len(long) > 25 {
+		t.Errorf("%d lines for a long host and path, want few", len(long))
 	}
 }

@@ -173,9 +173,9 @@ type Opening struct {
 	Generation int64 // the principal's, as of its proof
 	IP         netip.Addr
 	UserAgent  string
-	// Replaces is the cookie value that the client came with, "" for none: that session
-	// ends, so that nobody can have planted it (FX-14, W-I6).
-	Replaces string
+	// Replaces are the cookie values that the client came with: those sessions end, so that
+	// nobody can have planted them (FX-14, W-I6).
+	Replaces []string
 }
 
 // Open starts a session under a new random id and returns its cookie value. The user's
@@ -190,29 +190,31 @@ func (m *Manager) Open(ctx context.Context, o Opening, now time.Time) (cookie st
 		Generation: o.Generation, Epoch: m.epoch.Load(),
 		CreatedAt: now, ExpiresAt: now.Add(min(m.cfg.Lifetime, m.cfg.Absolute)),
 	}
-	if cookie, err = m.add(ctx, &s); err != nil {
+	cookie = NewCookie()
+	if err = m.add(ctx, cookie, &s); err != nil {
 		return "", Session{}, err
 	}
-	if old, ok := IDOf(o.Replaces); ok {
-		if err := m.endKnown(ctx, old); err != nil {
-			return "", Session{}, err
+	for _, value := range o.Replaces {
+		if old, ok := IDOf(value); ok {
+			if err := m.endKnown(ctx, old); err != nil {
+				return "", Session{}, err
+			}
 		}
 	}
 	return cookie, s, nil
 }
 
 // add stores s under a new cookie, fills its ID, makes room for it, and holds it.
-func (m *Manager) add(ctx context.Context, s *Session) (cookie string, err error) {
-	cookie = newCookie()
+func (m *Manager) add(ctx context.Context, cookie string, s *Session) error {
 	s.ID, _ = IDOf(cookie)
 	if err := m.store.AddSession(ctx, *s); err != nil {
-		return "", fmt.Errorf("add session: %w", err)
+		return fmt.Errorf("add session: %w", err)
 	}
 	if err := m.makeRoom(ctx, *s); err != nil {
-		return "", err
+		return err
 	}
 	m.cache.Put(s.ID, func(e *Entry) { e.set(*s) })
-	return cookie, nil
+	return nil
 }
 
 // makeRoom ends sessions of the user of added, which is stored and whose cookie nobody has
@@ -286,6 +288,10 @@ func (m *Manager) end(ctx context.Context, until time.Time, ids ...ID) error {
 	return nil
 }
 
+// Ended reports whether this process knows that a session has ended by itself, not with
+// others.
+func (m *Manager) Ended(id ID) bool { return m.ended.has(id) }
+
 // forget ends a session in this process.
 func (m *Manager) forget(id ID, until time.Time) {
 	m.ended.add(id, until) // before Drop: a load that begins after it must see this
@@ -303,21 +309,22 @@ func (m *Manager) EndAll(ctx context.Context) error {
 	return nil
 }
 
-// Restamp moves a session to another generation under a new id, so that it outlives the
-// end of all others of its user (design D8, D11). The CSRF token, the user agent, the
-// address and the absolute lifetime stay. The old id has ended. ErrNotFound.
+// Restamp moves a session to another generation under a new cookie value of NewCookie, so that
+// it outlives the end of all others of its user (design D8, D11). The CSRF token, the user
+// agent, the address and the absolute lifetime stay. The old id is over with all others of its
+// generation, but for what account.Renewal lets it read. ErrNotFound.
 func (m *Manager) Restamp(
-	ctx context.Context, id ID, generation int64, now time.Time,
-) (cookie string, s Session, err error) {
+	ctx context.Context, id ID, cookie string, generation int64, now time.Time,
+) (s Session, err error) {
 	if err := m.sync(ctx); err != nil {
-		return "", Session{}, err
+		return Session{}, err
 	}
 	e, err := m.cache.Get(ctx, id)
 	if err != nil {
-		return "", Session{}, err
+		return Session{}, err
 	}
 	if e.Epoch < m.epoch.Load() || !now.Before(e.Expires()) {
-		return "", Session{}, ErrNotFound
+		return Session{}, ErrNotFound
 	}
 	s = e.Session
 	s.Generation = generation
@@ -325,13 +332,10 @@ func (m *Manager) Restamp(
 	if last := s.CreatedAt.Add(m.cfg.Absolute); s.ExpiresAt.After(last) {
 		s.ExpiresAt = last
 	}
-	if cookie, err = m.add(ctx, &s); err != nil {
-		return "", Session{}, err
+	if err := m.add(ctx, cookie, &s); err != nil {
+		return Session{}, err
 	}
-	if err := m.End(ctx, id); err != nil {
-		return "", Session{}, err
-	}
-	return cookie, s, nil
+	return s, nil
 }
 
 // Apply takes one change of the feed.

@@ -23,6 +23,7 @@ func TestStore(t *testing.T, open func(testing.TB) account.Store) {
 		"user: the e-mail is found and unique whatever its case":         userEmailFolds,
 		"user: a write keeps every field and raises counters":            userPut,
 		"user: only a change of the principal raises its version":        userVersion,
+		"user: a renewed session is noted until all sessions end":        renewSession,
 		"user: a stale copy does not lower the session generation":       userGenerationNeverFalls,
 		"user: another's e-mail or username cannot be taken later":       userPutTaken,
 		"user: the referrer must exist":                                  userReferrer,

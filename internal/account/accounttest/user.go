@@ -2,6 +2,7 @@ package accounttest
 
 import (
 	"testing"
+	"time"
 
 	"barong/internal/account"
 )
@@ -193,6 +194,36 @@ func endSessions(t *testing.T, s account.Store) {
 	p, err := s.Principal(t.Context(), u.UID)
 	must(t, err)
 	equal(t, p.SessionGeneration, got)
+}
+
+func renewSession(t *testing.T, s account.Store) {
+	u, other := addUser(t, s, "1"), addUser(t, s, "2")
+	renewal := func(uid string) *account.Renewal {
+		t.Helper()
+		p, err := s.Principal(t.Context(), uid)
+		must(t, err)
+		return p.Renewal
+	}
+	until := time.Date(2026, 11, 21, 12, 0, 10, 0, time.UTC)
+	first := account.Renewal{From: [32]byte{1, 31: 2}, To: [32]byte{3}, Until: until}
+	must(t, s.RenewSession(t.Context(), u.UID, first))
+	equal(t, renewal(u.UID), &first)
+	equal(t, renewal(other.UID), (*account.Renewal)(nil))
+	second := account.Renewal{From: [32]byte{3}, To: [32]byte{4}, Until: until.Add(time.Microsecond)}
+	must(t, s.RenewSession(t.Context(), u.UID, second))
+	equal(t, renewal(u.UID), &second)
+	// What ends no session keeps it, what ends all of them does not, by whatever way.
+	u.Level++
+	must(t, s.PutUser(t.Context(), &u))
+	equal(t, renewal(u.UID), &second)
+	u.SessionGeneration++
+	must(t, s.PutUser(t.Context(), &u))
+	equal(t, renewal(u.UID), (*account.Renewal)(nil))
+	must(t, s.RenewSession(t.Context(), u.UID, first))
+	_, err := s.EndSessions(t.Context(), u.UID)
+	must(t, err)
+	equal(t, renewal(u.UID), (*account.Renewal)(nil))
+	wantErr(t, s.RenewSession(t.Context(), "ID404", first), account.ErrNotFound)
 }
 
 func principalOfUser(t *testing.T, s account.Store) {

@@ -141,6 +141,12 @@ var writes = []write{
 		},
 	},
 	{
+		name: "RenewSession", method: "RenewSession", want: rowOf(feed.Principal, "ID000000001"),
+		account: func(ctx context.Context, tx account.Tx, f *fixture) error {
+			return tx.RenewSession(ctx, f.user.UID, account.Renewal{From: [32]byte{1}, To: [32]byte{2}, Until: until})
+		},
+	},
+	{
 		name: "AddServiceAccount", method: "AddServiceAccount", want: rowOf(feed.Principal, "SI2"),
 		account: func(ctx context.Context, tx account.Tx, _ *fixture) error {
 			return tx.AddServiceAccount(ctx, &account.ServiceAccount{UID: "SI2", Email: "two@example.com", Role: "r", State: "active"})
@@ -351,6 +357,7 @@ func failingCalls(s Store, f *fixture) map[string]func(context.Context) error {
 		"AddAPIKey":    func(ctx context.Context) error { k := f.key; return s.AddAPIKey(ctx, &k) },
 		"PutAPIKey":    func(ctx context.Context) error { return s.PutAPIKey(ctx, &account.APIKey{Kid: "404"}) },
 		"DeleteAPIKey": func(ctx context.Context) error { return s.DeleteAPIKey(ctx, f.user.UID, "404") },
+		"RenewSession": func(ctx context.Context) error { return s.RenewSession(ctx, "ID404", account.Renewal{}) },
 		"EndSessions":  func(ctx context.Context) error { _, err := s.EndSessions(ctx, "ID404"); return err },
 		"AddPermission": func(ctx context.Context) error {
 			p := f.permission
