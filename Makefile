@@ -37,8 +37,9 @@ lint: ## golangci-lint at the version that CI uses
 	scripts/golangci-lint run
 
 .PHONY: generate
-generate: ## Rewrite the files that are made from code: docs/configuration.md, docs/openapi*.json
+generate: ## Rewrite the files that are made from code: docs/configuration.md, docs/limits.md, docs/openapi*.json
 	go run ./cmd/barong config docs > docs/configuration.md
+	go run ./cmd/barong config limits > docs/limits.md
 	go run ./cmd/barong openapi user > docs/openapi.json
 	go run ./cmd/barong openapi admin > docs/openapi-admin.json
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/policy"
 )
@@ -17,6 +18,7 @@ func (abilities) DescribeJSON() (typ, format string) { return "object", "" }
 func (a *API) abilities(g *rest.Group) {
 	rest.Add(g, rest.Op{
 		Method: http.MethodGet, Status: http.StatusOK,
+		Cost:    limit.Read,
 		Summary: "Read what your role may do here; {} for nothing.",
 	}, may(a, a.readAbilities))
 }

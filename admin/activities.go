@@ -6,6 +6,7 @@ import (
 
 	"barong/internal/account"
 	"barong/internal/audit"
+	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/internal/view"
 	"barong/policy"
@@ -36,10 +37,12 @@ type adminActivityPage struct {
 func (a *API) activities(g *rest.Group) {
 	rest.Add(g, rest.Op{
 		Method: http.MethodGet, Status: http.StatusOK,
+		Cost:    limit.List,
 		Summary: "List what users did, newest first.",
 	}, may(a, a.listActivities, need{policy.Read, policy.SubjectActivity}))
 	rest.Add(g, rest.Op{
 		Method: http.MethodGet, Path: "/admin", Status: http.StatusOK,
+		Cost:    limit.List,
 		Summary: "List what staff did, newest first.",
 	}, may(a, a.listAdminActivities, need{policy.Read, policy.SubjectActivity}))
 }

@@ -20,6 +20,7 @@ import (
 	"barong/internal/account"
 	"barong/internal/audit"
 	"barong/internal/caller"
+	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/internal/rest/resttest"
 	"barong/internal/store"
@@ -115,8 +116,10 @@ func (w *world) mount(roles policy.Abilities) {
 	w.t.Helper()
 	clock := func() time.Time { return w.now }
 	log := slog.New(slog.DiscardHandler)
-	w.server = must[*rest.Server](w.t)(rest.New(rest.Config{Log: log}))
 	ip := func(*http.Request) netip.Addr { return w.ip }
+	w.server = must[*rest.Server](w.t)(rest.New(rest.Config{
+		Log: log, ClientIP: ip, Budget: limit.NewBudget(new(limit.Memory), new(limit.Memory), clock),
+	}))
 	service := account.NewService(account.Config{
 		Triggers: account.DefaultTriggers(), StaffRoles: roles.Staff(),
 	}, w.db, nil, w.db, clock)

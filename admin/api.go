@@ -107,15 +107,14 @@ func may[I, O any](a *API, f func(context.Context, staff, I) (O, error), needs .
 			rest.On(errNotPermitted, http.StatusUnauthorized, "admin.ability.not_permitted"))
 	}
 	return rest.Guarded(rest.Guard[staff]{
-		Admit: func(r *http.Request) (staff, error) {
-			who, err := a.admit(r, needs)
-			if changes && errors.Is(err, errNotPermitted) {
-				a.refused(r.Context(), who, audit.Denied, nil)
-			}
-			return who, err
-		},
+		Admit:     func(r *http.Request) (staff, error) { return a.admit(r, needs) },
+		Principal: func(who staff) string { return who.Actor.UID },
 		Done: func(ctx context.Context, who staff, in any, err error) {
-			if changes && err != nil {
+			switch {
+			case !changes || err == nil:
+			case errors.Is(err, errNotPermitted):
+				a.refused(ctx, who, audit.Denied, nil)
+			case in != nil:
 				a.refused(ctx, who, audit.Failed, rest.Values(in))
 			}
 		},

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 
+	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/internal/view"
 	"barong/policy"
@@ -64,6 +65,7 @@ var (
 func (a *API) explain(g *rest.Group) {
 	rest.Add(g, rest.Op{
 		Method: http.MethodPost, Status: http.StatusOK,
+		Cost:    limit.Preview,
 		Summary: "Ask what would become of a request and why; nothing is changed.",
 		Errors: []rest.Failure{
 			rest.On(errBadIP, http.StatusUnprocessableEntity, "admin.explain.invalid_ip"),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/internal/view"
 	"barong/policy"
@@ -85,22 +86,27 @@ func (a *API) permissions(g *rest.Group) {
 	all := append(permissionRules(), row...)
 	rest.Add(g, rest.Op{
 		Method: http.MethodGet, Status: http.StatusOK,
+		Cost:    limit.List,
 		Summary: "List permissions, by id.",
 	}, may(a, a.listPermissions, need{policy.Read, policy.SubjectPermission}))
 	rest.Add(g, rest.Op{
 		Method: http.MethodPost, Status: http.StatusCreated, Reference: http.StatusOK,
+		Cost:    limit.Staff,
 		Summary: "Add a permission.", Errors: all,
 	}, may(a, a.addPermission, need{policy.Create, policy.SubjectPermission}))
 	rest.Add(g, rest.Op{
 		Method: http.MethodPut, Status: http.StatusOK,
+		Cost:    limit.Staff,
 		Summary: "Change the fields of a permission that are sent.", Errors: all,
 	}, may(a, a.changePermission, need{policy.Update, policy.SubjectPermission}))
 	rest.Add(g, rest.Op{
 		Method: http.MethodDelete, Status: http.StatusNoContent, Reference: http.StatusOK,
+		Cost:    limit.Staff,
 		Summary: "Delete a permission.", Errors: row,
 	}, may(a, a.removePermission, need{policy.Destroy, policy.SubjectPermission}))
 	rest.Add(g, rest.Op{
 		Method: http.MethodPost, Path: "/preview", Status: http.StatusOK,
+		Cost:    limit.Preview,
 		Summary: "Work out what a change to a permission would turn, and change nothing.",
 		Errors: append(permissionRules(),
 			rest.On(policy.ErrNotFound, http.StatusNotFound, "admin.permission.doesnt_exist")),

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"barong/internal/account"
+	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/internal/view"
 	"barong/policy"
@@ -91,26 +92,32 @@ func (a *API) restrictions(g *rest.Group) {
 	all := append(restrictionRules(), row...)
 	rest.Add(g, rest.Op{
 		Method: http.MethodGet, Status: http.StatusOK,
+		Cost:    limit.List,
 		Summary: "List restrictions, by id.",
 	}, may(a, a.listRestrictions, need{policy.Read, policy.SubjectRestriction}))
 	rest.Add(g, rest.Op{
 		Method: http.MethodPost, Status: http.StatusCreated, Reference: http.StatusOK,
+		Cost:    limit.Staff,
 		Summary: "Add a restriction.", Errors: all,
 	}, may(a, a.addRestriction, need{policy.Create, policy.SubjectRestriction}))
 	rest.Add(g, rest.Op{
 		Method: http.MethodPut, Status: http.StatusOK,
+		Cost:    limit.Staff,
 		Summary: "Change the fields of a restriction that are sent.", Errors: all,
 	}, may(a, a.changeRestriction, need{policy.Update, policy.SubjectRestriction}))
 	rest.Add(g, rest.Op{
 		Method: http.MethodDelete, Status: http.StatusNoContent, Reference: http.StatusOK,
+		Cost:    limit.Staff,
 		Summary: "Delete a restriction.", Errors: row,
 	}, may(a, a.removeRestriction, need{policy.Destroy, policy.SubjectRestriction}))
 	rest.Add(g, rest.Op{
 		Method: http.MethodPost, Path: "/whitelink", Status: http.StatusCreated,
+		Cost:    limit.Staff,
 		Summary: "Make a link by which somebody puts the own address on the whitelist.",
 	}, may(a, a.makeWhitelink, need{policy.Create, policy.SubjectRestriction}))
 	rest.Add(g, rest.Op{
 		Method: http.MethodPost, Path: "/preview", Status: http.StatusOK,
+		Cost:    limit.Preview,
 		Summary: "Work out what a change to a restriction would turn, and change nothing.",
 		Errors: append(restrictionRules(),
 			rest.On(policy.ErrNotFound, http.StatusNotFound, "admin.restriction.doesnt_exist")),

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"barong/internal/account"
+	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/policy"
 )
@@ -69,16 +70,19 @@ func (a *API) users(g *rest.Group) {
 	change := need{policy.Update, policy.SubjectUser}
 	rest.Add(g, rest.Op{
 		Method: http.MethodPut, Status: http.StatusOK,
+		Cost:    limit.Staff,
 		Summary: "Change the state or the e-mail address of a user, or switch one-time codes off.",
 		Errors:  userFailures(append(state, email...)...),
 	}, may(a, a.changeUser, change))
 	rest.Add(g, rest.Op{
 		Method: http.MethodPost, Path: "/update", Status: http.StatusCreated, Reference: http.StatusOK,
+		Cost:    limit.Staff,
 		Summary: "Change the state of a user, or switch one-time codes off.",
 		Errors:  userFailures(state...),
 	}, may(a, a.updateUser, change))
 	rest.Add(g, rest.Op{
 		Method: http.MethodPost, Path: "/role", Status: http.StatusCreated, Reference: http.StatusOK,
+		Cost:    limit.Staff,
 		Summary: "Give a user another role.",
 		Errors:  userFailures(rest.Rules("admin.user.role_no_change", "role.doesnt_exist")),
 	}, may(a, a.changeRole, change))

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"barong/internal/account"
+	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/policy"
 )
@@ -27,20 +28,17 @@ type access struct {
 func (a *API) access(g *rest.Group) {
 	rest.Add(g, rest.Op{
 		Method: http.MethodPost, Path: "/access", Status: http.StatusOK, Reference: http.StatusCreated,
+		Cost:    limit.Write | limit.Guess,
 		Summary: "Put your address on the whitelist, by a link that staff made.",
 		Errors: []rest.Failure{
 			rest.On(policy.ErrWhitelink, http.StatusUnprocessableEntity, "identity.user.access.invalid_token"),
 			rest.On(policy.ErrTaken, http.StatusUnprocessableEntity, "value.taken"),
 			rest.On(errNoAddress, http.StatusUnprocessableEntity, "value.invalid"),
-			tooMany("identity.user"),
 		},
 	}, anyone(a, a.redeem))
 }
 
 func (a *API) redeem(ctx context.Context, who visitor, in access) (rest.None, error) {
-	if err := a.Accounts.Limit(ctx, account.FlowWhitelink, who.Client); err != nil {
-		return rest.None{}, err
-	}
 	_, err := a.Whitelinks.RedeemWhitelink(ctx, who.Client, in.Token)
 	if _, bad := errors.AsType[policy.Invalid](err); bad {
 		err = errNoAddress

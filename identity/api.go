@@ -74,7 +74,7 @@ type API struct {
 func (a *API) Mount(s *rest.Server) {
 	g := s.Group("identity")
 	a.general(g.At("", "general"))
-	a.configs(g.At("", "general"), "identity.general")
+	a.configs(g.At("", "general"))
 	a.sessions(g.At("/sessions", "session"))
 	a.auth0(g.At("/sessions", "session"))
 	a.users(g.At("/users", "user"))
@@ -85,7 +85,7 @@ func (a *API) Mount(s *rest.Server) {
 
 	p := s.Group("public").At("", "general")
 	a.general(p)
-	a.configs(p, "public.general")
+	a.configs(p)
 	a.auth0Configs(p)
 	a.kyc(p)
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"barong/internal/account"
+	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/internal/token"
 )
@@ -39,6 +40,7 @@ func (a *API) auth0(g *rest.Group) {
 	const refused = "identity.session.auth0.invalid_params"
 	rest.Add(g, rest.Op{
 		Method: http.MethodPost, Path: "/auth0", Status: http.StatusOK, Reference: http.StatusCreated,
+		Cost:    limit.Write | limit.Hash | limit.Notice | called(a.Auth0 != nil),
 		Summary: "Sign in, or up, with an ID token of Auth0; the answer sets the session cookie and holds the CSRF token.",
 		Errors: append([]rest.Failure{
 			rest.On(errNoAuth0, http.StatusUnprocessableEntity, refused),

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"barong/internal/captcha"
+	"barong/internal/limit"
 	"barong/internal/rest"
 )
 
@@ -34,6 +35,14 @@ func (a *API) human(ctx context.Context, endpoint string, in rest.TextOrObject) 
 		return nil
 	}
 	return a.Captcha.Verify(ctx, captcha.ResponseOf(in.Text, in.Object))
+}
+
+// called is the cost of asking a provider where there is one.
+func called(one bool) limit.Cost {
+	if one {
+		return limit.Call
+	}
+	return 0
 }
 
 // humanOrUnproved is human for sign-up, where a response counts even when none is asked for:

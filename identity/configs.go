@@ -7,7 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"barong/internal/account"
+	"barong/internal/limit"
 	"barong/internal/rest"
 )
 
@@ -54,18 +54,19 @@ const maxValidated = 256
 // errPasswordTooLong says that a password is longer than that.
 var errPasswordTooLong = errors.New("identity: password too long")
 
-// configs adds the endpoints that both namespaces have; resource begins their own tokens.
-func (a *API) configs(g *rest.Group, resource string) {
+// configs adds the endpoints that both namespaces have.
+func (a *API) configs(g *rest.Group) {
 	rest.Add(g, rest.Op{
 		Method: http.MethodGet, Path: "/configs", Status: http.StatusOK,
+		Cost:    limit.Answer,
 		Summary: "Read what sign-up and sign-in pages need to know.",
 	}, anyone(a, a.readConfigs))
 	rest.Add(g, rest.Op{
 		Method: http.MethodPost, Path: "/password/validate", Status: http.StatusCreated,
+		Cost:    limit.Judge,
 		Summary: "Ask how strong a password is.",
 		Errors: []rest.Failure{
 			rest.On(errPasswordTooLong, http.StatusUnprocessableEntity, "password.too_long"),
-			tooMany(resource),
 		},
 	}, anyone(a, a.validatePassword))
 }
@@ -80,12 +81,9 @@ func (a *API) readConfigs(context.Context, visitor, rest.None) (configs, error) 
 	return out, nil
 }
 
-func (a *API) validatePassword(ctx context.Context, who visitor, in validate) (strength, error) {
+func (a *API) validatePassword(_ context.Context, _ visitor, in validate) (strength, error) {
 	if utf8.RuneCountInString(in.Password) > maxValidated {
 		return strength{}, errPasswordTooLong
-	}
-	if err := a.Accounts.Limit(ctx, account.FlowPassword, who.Client); err != nil {
-		return strength{}, err
 	}
 	return strength{a.Accounts.Entropy(in.Password)}, nil
 }
@@ -93,6 +91,7 @@ func (a *API) validatePassword(ctx context.Context, who visitor, in validate) (s
 func (a *API) auth0Configs(g *rest.Group) {
 	rest.Add(g, rest.Op{
 		Method: http.MethodGet, Path: "/configs/auth0", Status: http.StatusOK,
+		Cost:    limit.Answer,
 		Summary: "Read what the Auth0 sign-in page needs to know; empty when it is off.",
 	}, anyone(a, func(context.Context, visitor, rest.None) (auth0Configs, error) {
 		return auth0Configs{a.Published.Auth0Domain, a.Published.Auth0ClientID}, nil

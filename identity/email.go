@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"barong/internal/account"
+	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/internal/token"
 )
@@ -25,16 +26,17 @@ type confirmEmail struct {
 func (a *API) email(g *rest.Group) {
 	rest.Add(g, rest.Op{
 		Method: http.MethodPost, Path: "/generate_code", Status: http.StatusCreated,
+		Cost:    limit.Write | limit.Mail | called(a.protects(CaptchaConfirmation)),
 		Summary: "Ask for another confirmation mail; the answer is the same whether there is such an account or not.",
-		Errors:  append([]rest.Failure{tooMany("identity.user")}, captchaFailures()...),
+		Errors:  captchaFailures(),
 	}, anyone(a, a.sendConfirmation))
 	rest.Add(g, rest.Op{
 		Method: http.MethodPost, Path: "/confirm_code", Status: http.StatusCreated,
+		Cost:    limit.Write | limit.Notice,
 		Summary: "Confirm your e-mail address. Where the second factor is on, no session is opened and csrf_token is absent.",
 		Errors: append([]rest.Failure{
 			rest.On(account.ErrActiveOrUnknown, http.StatusUnprocessableEntity, "identity.user.active_or_doesnt_exist"),
 			rest.On(account.ErrUtilizedToken, http.StatusUnprocessableEntity, "identity.user.utilized_token"),
-			tooMany("identity.user"),
 		}, linkFailures()...),
 	}, sameSite(a, a.confirmEmail))
 }

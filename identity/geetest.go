@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 
+	"barong/internal/limit"
 	"barong/internal/rest"
 )
 
@@ -17,6 +18,7 @@ type challenge struct {
 func (a *API) geetest(g *rest.Group) {
 	rest.Add(g, rest.Op{
 		Method: http.MethodGet, Path: "/register_geetest", Status: http.StatusOK,
+		Cost:    limit.Answer | called(a.Geetest != nil),
 		Summary: `Start a GeeTest challenge {"gt", "challenge"}; "" when GeeTest is off or does not answer.`,
 	}, anyone(a, a.registerGeetest))
 }

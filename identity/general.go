@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"barong/internal/limit"
 	"barong/internal/rest"
 )
 
@@ -43,14 +44,17 @@ func (buildDate) DescribeJSON() (typ, format string) { return "string", "date-ti
 func (a *API) general(g *rest.Group) {
 	rest.Add(g, rest.Op{
 		Method: http.MethodGet, Path: "/ping", Status: http.StatusOK,
+		Cost:    limit.Answer,
 		Summary: "Ask whether the service answers.",
 	}, anyone(a, a.ping))
 	rest.Add(g, rest.Op{
 		Method: http.MethodGet, Path: "/time", Status: http.StatusOK,
+		Cost:    limit.Answer,
 		Summary: "Read the server's clock.",
 	}, anyone(a, a.time))
 	rest.Add(g, rest.Op{
 		Method: http.MethodGet, Path: "/version", Status: http.StatusOK,
+		Cost:    limit.Answer,
 		Summary: "Read which build answers.",
 	}, anyone(a, a.version))
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"barong/internal/account"
+	"barong/internal/limit"
 	"barong/internal/rest"
 )
 
@@ -22,17 +23,18 @@ type resetPassword struct {
 func (a *API) password(g *rest.Group) {
 	rest.Add(g, rest.Op{
 		Method: http.MethodPost, Path: "/generate_code", Status: http.StatusCreated,
+		Cost:    limit.Write | limit.Mail | called(a.protects(CaptchaReset)),
 		Summary: "Ask for a mail that lets you set a new password; the answer is the same whether there is such an account or not.",
-		Errors:  append([]rest.Failure{tooMany("identity.user")}, captchaFailures()...),
+		Errors:  captchaFailures(),
 	}, anyone(a, a.sendReset))
 	rest.Add(g, rest.Op{
 		Method: http.MethodPost, Path: "/confirm_code", Status: http.StatusCreated,
+		Cost:    limit.Write | limit.Hash | limit.Notice,
 		Summary: "Set a new password by a mailed link; ends every session.",
 		Errors: append([]rest.Failure{
 			rest.On(errPasswordsDiffer, http.StatusUnprocessableEntity, "identity.user.passwords_doesnt_match"),
 			rest.On(account.ErrUtilizedToken, http.StatusUnprocessableEntity, "identity.user.utilized_token"),
 			rest.Rules("password.too_long", "password.requirements", "password.weak"),
-			tooMany("identity.user"),
 		}, linkFailures()...),
 	}, anyone(a, a.resetPassword))
 }

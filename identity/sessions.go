@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"barong/internal/account"
+	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/internal/session"
 )
@@ -44,8 +45,6 @@ type Accounts interface {
 	ResetPassword(ctx context.Context, in account.Reset) error
 	// Entropy scores a password.
 	Entropy(password string) float64
-	// Limit spends one of what a network may ask for. TooManyAttempts.
-	Limit(ctx context.Context, f account.Flow, c account.Client) error
 }
 
 // Users is what this package reads; account.Store is one.
@@ -76,6 +75,7 @@ type signIn struct {
 func (a *API) sessions(g *rest.Group) {
 	rest.Add(g, rest.Op{
 		Method: http.MethodPost, Status: http.StatusCreated, Reference: http.StatusOK,
+		Cost:    limit.Write | limit.Hash | limit.Notice | called(a.protects(CaptchaSignIn)),
 		Summary: "Sign in; the answer sets the session cookie and holds the CSRF token.",
 		Errors: append(append([]rest.Failure{
 			rest.On(account.ErrBadCredentials, http.StatusUnauthorized, "identity.session.invalid_params"),
@@ -83,6 +83,7 @@ func (a *API) sessions(g *rest.Group) {
 	}, sameSite(a, a.signIn))
 	rest.Add(g, rest.Op{
 		Method: http.MethodDelete, Status: http.StatusNoContent, Reference: http.StatusOK,
+		Cost:    limit.Write,
 		Summary: "Sign out.",
 		Errors: []rest.Failure{
 			rest.On(errNoSession, http.StatusNotFound, "identity.session.not_found").SetCookie(a.clearCookie()),
@@ -100,7 +101,6 @@ func signInFailures() []rest.Failure {
 		rest.On(account.ErrInvalidOTP, http.StatusForbidden, "identity.session.invalid_otp"),
 		rest.On(account.ErrOTPReplay, http.StatusUnprocessableEntity, "totp.error"),
 		rest.On(account.ErrSeal, http.StatusUnprocessableEntity, "totp.error"),
-		tooMany("identity.session"),
 	}
 }
 
@@ -183,10 +183,4 @@ func (a *API) signOutOf(ctx context.Context, who visitor, cookie string) (known 
 			slog.String("request_id", rest.RequestID(ctx)), slog.Any("error", err))
 	}
 	return true, nil
-}
-
-// wait is how long an account.TooManyAttempts asks for.
-func wait(err error) time.Duration {
-	many, _ := errors.AsType[account.TooManyAttempts](err)
-	return many.RetryAfter
 }

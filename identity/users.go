@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"barong/internal/account"
+	"barong/internal/limit"
 	"barong/internal/rest"
 )
 
@@ -21,6 +22,7 @@ type signUp struct {
 func (a *API) users(g *rest.Group) {
 	rest.Add(g, rest.Op{
 		Method: http.MethodPost, Status: http.StatusCreated,
+		Cost:    limit.Write | limit.Hash | limit.Mail | called(a.Captcha != nil),
 		Summary: "Sign up; the answer sets the session cookie and holds the CSRF token.",
 		Errors: append([]rest.Failure{
 			rest.On(account.ErrReferralFormat, http.StatusUnprocessableEntity, "identity.user.invalid_referral_format"),
@@ -28,7 +30,6 @@ func (a *API) users(g *rest.Group) {
 			rest.Rules("data.too_long", "data.invalid_format", "role.doesnt_exist", "email.invalid", "email.taken",
 				"username.too_short", "username.too_long", "username.invalid", "username.taken",
 				"password.too_long", "password.requirements", "password.weak"),
-			tooMany("identity.user"),
 		}, captchaFailures()...),
 	}, sameSite(a, a.signUp))
 }
@@ -46,9 +47,4 @@ func (a *API) signUp(ctx context.Context, who visitor, in signUp) (out welcome, 
 		return out, err
 	}
 	return a.openHere(ctx, who, u)
-}
-
-// tooMany is the answer to somebody who must wait.
-func tooMany(resource string) rest.Failure {
-	return rest.On(account.ErrTooManyAttempts, http.StatusTooManyRequests, resource+".too_many_requests").After(wait)
 }

@@ -100,11 +100,13 @@ type world struct {
 	fail    failures
 	api     *identity.API
 	account account.Config
+	// spent counts what callers use up, if limits are on.
+	spent limit.Store
 }
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{t: t, now: start, ip: netip.MustParseAddr("10.0.0.1"), secrets: []string{password, fresh}}
+	w := &world{t: t, now: start, spent: new(limit.Memory), ip: netip.MustParseAddr("10.0.0.1"), secrets: []string{password, fresh}}
 	t.Cleanup(func() {
 		for _, s := range w.secrets {
 			if strings.Contains(w.log.String(), s) {
@@ -166,7 +168,11 @@ func (w *world) renew() {
 func (w *world) server() *rest.Server {
 	w.t.Helper()
 	w.api.Accounts = accounts{w.svc, w}
-	s, err := rest.New(rest.Config{Log: w.api.Log, Outages: []error{errOutage}})
+	c := rest.Config{Log: w.api.Log, Outages: []error{errOutage}, ClientIP: w.api.ClientIP}
+	if !w.account.Limits.Off {
+		c.Budget = limit.NewBudget(w.spent, new(limit.Memory), w.api.Now)
+	}
+	s, err := rest.New(c)
 	w.must(err)
 	w.api.Mount(s)
 	identity.MountJWKS(s, w.keys, 5*time.Minute)

@@ -91,7 +91,8 @@ func guarded[I, O any](
 	a *API, who ask, f func(context.Context, me, I) (O, error), more ...rest.Failure,
 ) rest.Handler[I, O] {
 	return rest.Guarded(rest.Guard[me]{
-		Admit: func(r *http.Request) (me, error) { return a.admit(r, who) },
+		Admit:     func(r *http.Request) (me, error) { return a.admit(r, who) },
+		Principal: func(who me) string { return who.Actor.UID },
 		Failures: append([]rest.Failure{
 			rest.On(caller.ErrNoToken, http.StatusUnauthorized, "jwt.decode_and_verify"),
 			rest.On(caller.ErrNotActive, http.StatusUnauthorized, "authz.user_not_active"),
@@ -189,10 +190,4 @@ func (a *API) keep(ctx context.Context, e *session.Entry, next string, generatio
 		return ""
 	}
 	return session.Cookie(a.cookieName(), next, !a.InsecureCookie, session.CookieLife, a.Now())
-}
-
-// wait is how long an account.TooManyAttempts asks for.
-func wait(err error) time.Duration {
-	many, _ := errors.AsType[account.TooManyAttempts](err)
-	return many.RetryAfter
 }

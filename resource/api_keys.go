@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"barong/internal/account"
+	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/internal/view"
 )
@@ -60,7 +61,7 @@ func gateFailures(prefix string) []rest.Failure {
 		rest.On(account.ErrInvalidOTP, http.StatusUnprocessableEntity, prefix+".invalid_totp"),
 		rest.On(account.ErrOTPReplay, http.StatusUnprocessableEntity, "totp.error"),
 		rest.On(account.ErrSeal, http.StatusUnprocessableEntity, "totp.error"),
-		rest.On(account.ErrTooManyAttempts, http.StatusTooManyRequests, prefix+".too_many_requests").After(wait),
+		rest.TooMany(prefix),
 	}
 }
 
@@ -82,22 +83,26 @@ func (a *API) keys(g *rest.Group) {
 	gate := gateFailures("resource.api_key")
 	rest.Add(g, rest.Op{
 		Method: http.MethodGet, Status: http.StatusOK,
+		Cost:    limit.List,
 		Summary: "List your API keys.", Errors: gate,
 	}, signedIn(a, a.listKeys))
 	rest.Add(g, rest.Op{
 		Method: http.MethodPost, Status: http.StatusCreated,
+		Cost:    limit.Write,
 		Summary: "Create an API key; the only time its secret is shown.",
 		Errors:  slices.Concat(newKeyFailures(), gate),
 	}, signedIn(a, a.createKey))
 	for _, method := range []string{http.MethodPatch, http.MethodPut} { // R23
 		rest.Add(g, rest.Op{
 			Method: method, Path: "/{kid}", Status: http.StatusOK,
+			Cost:    limit.Write,
 			Summary: "Change scope or state of an API key.",
 			Errors:  slices.Concat(keyChangeFailures(), gate),
 		}, signedIn(a, a.updateKey))
 	}
 	rest.Add(g, rest.Op{
 		Method: http.MethodDelete, Path: "/{kid}", Status: http.StatusNoContent,
+		Cost:    limit.Write,
 		Summary: "Delete an API key.", Errors: gate,
 	}, signedIn(a, a.deleteKey))
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"barong/internal/account"
+	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/internal/session"
 )
@@ -53,7 +54,6 @@ func (a *API) otp(g *rest.Group) {
 	alreadyOn := rest.On(account.ErrOTPEnabled, http.StatusBadRequest, "resource.otp.already_enabled")
 	secret := []rest.Failure{
 		rest.On(account.ErrSeal, http.StatusUnprocessableEntity, "totp.error"),
-		rest.On(account.ErrTooManyAttempts, http.StatusTooManyRequests, "resource.otp.too_many_requests").After(wait),
 	}
 	code := append([]rest.Failure{
 		rest.On(account.ErrInvalidOTP, http.StatusUnprocessableEntity, "resource.otp.invalid"),
@@ -61,16 +61,19 @@ func (a *API) otp(g *rest.Group) {
 	}, secret...)
 	rest.Add(g, rest.Op{
 		Method: http.MethodPost, Path: "/generate_qrcode", Status: http.StatusOK, Reference: http.StatusCreated,
+		Cost:    limit.Write,
 		Summary: "Make a secret for an authenticator app, in place of a pending one.",
 		Errors:  slices.Concat(secret, []rest.Failure{alreadyOn}),
 	}, signedIn(a, a.makeQRCode))
 	rest.Add(g, rest.Op{
 		Method: http.MethodPost, Path: "/enable", Status: http.StatusOK, Reference: http.StatusCreated,
+		Cost:    limit.Write,
 		Summary: "Switch the second factor on; every other session ends.",
 		Errors:  slices.Concat(code, []rest.Failure{alreadyOn}),
 	}, signedIn(a, a.enableOTP))
 	rest.Add(g, rest.Op{
 		Method: http.MethodPost, Path: "/disable", Status: http.StatusOK,
+		Cost:    limit.Write,
 		Summary: "Switch the second factor off; API keys become inactive, every other session ends.",
 		Errors: slices.Concat(code, []rest.Failure{
 			rest.On(account.ErrOTPNotEnabled, http.StatusBadRequest, "resource.otp.not_enabled"),
@@ -78,6 +81,7 @@ func (a *API) otp(g *rest.Group) {
 	}, signedIn(a, a.disableOTP))
 	rest.Add(g, rest.Op{
 		Method: http.MethodPost, Path: "/verify", Status: http.StatusOK, Reference: http.StatusCreated,
+		Cost:    limit.Write,
 		Summary: "Check a code, which uses it up.",
 		Errors: slices.Concat(code, []rest.Failure{ // the token is the reference's, whatever it says
 			rest.On(account.ErrOTPNotEnabled, http.StatusBadRequest, "resource.otp.already_enabled"),

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"barong/internal/account"
+	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/internal/rest/resttest"
 	"barong/internal/session"
@@ -157,13 +158,18 @@ func (w *world) Restamp(
 func visit(t *testing.T, w *world) *resttest.Client {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	s, err := rest.New(rest.Config{Log: log, Outages: []error{errOutage}})
+	ip := func(*http.Request) netip.Addr { return netip.MustParseAddr("10.0.0.1") }
+	spent := new(limit.Memory)
+	s, err := rest.New(rest.Config{
+		Log: log, Outages: []error{errOutage}, ClientIP: ip,
+		Budget: limit.NewBudget(spent, spent, func() time.Time { return now }),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	a := &resource.API{
 		Users: w, Accounts: w, Sessions: w, Tokens: w, Log: log,
-		ClientIP: func(*http.Request) netip.Addr { return netip.MustParseAddr("10.0.0.1") },
+		ClientIP: ip,
 		Country:  func(netip.Addr) string { return "Malta" },
 		Now:      func() time.Time { return now },
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"barong/internal/account"
+	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/internal/view"
 )
@@ -48,23 +49,27 @@ func (a *API) serviceAccountKeys(g *rest.Group) {
 	gate := append(gateFailures("resource.service_accounts"), none)
 	rest.Add(g, rest.Op{
 		Method: http.MethodGet, Status: http.StatusOK,
+		Cost:    limit.List,
 		Summary: "List the API keys of one of your service accounts.",
 		Errors:  []rest.Failure{none},
 	}, signedIn(a, a.listServiceAccountKeys))
 	rest.Add(g, rest.Op{
 		Method: http.MethodPost, Status: http.StatusCreated,
+		Cost:    limit.Write,
 		Summary: "Create an API key for one of your service accounts; the only time its secret is shown.",
 		Errors:  slices.Concat(newKeyFailures(), gate),
 	}, signedIn(a, a.createServiceAccountKey))
 	for _, method := range []string{http.MethodPut, http.MethodPatch} { // R23
 		rest.Add(g, rest.Op{
 			Method: method, Path: "/{kid}", Status: http.StatusOK,
+			Cost:    limit.Write,
 			Summary: "Change scope or state of an API key of one of your service accounts.",
 			Errors:  slices.Concat(keyChangeFailures(), gate),
 		}, signedIn(a, a.updateServiceAccountKey))
 	}
 	rest.Add(g, rest.Op{
 		Method: http.MethodDelete, Path: "/{kid}", Status: http.StatusNoContent,
+		Cost:    limit.Write,
 		Summary: "Delete an API key of one of your service accounts.",
 		Errors:  gate,
 	}, signedIn(a, a.deleteServiceAccountKey))

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 
 	"barong/internal/account"
+	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/internal/session"
 	"barong/internal/view"
@@ -28,14 +29,17 @@ type sessionRef struct {
 func (a *API) sessions(g *rest.Group) {
 	rest.Add(g, rest.Op{
 		Method: http.MethodGet, Status: http.StatusOK,
+		Cost:    limit.List,
 		Summary: "List the sessions in which you are signed in, newest first.",
 	}, signedIn(a, a.listSessions))
 	rest.Add(g, rest.Op{
 		Method: http.MethodDelete, Path: "/{handle}", Status: http.StatusNoContent,
+		Cost:    limit.Write,
 		Summary: "End one of your sessions; ending the current one is signing out.",
 	}, signedIn(a, a.endSession))
 	rest.Add(g, rest.Op{
 		Method: http.MethodDelete, Status: http.StatusNoContent,
+		Cost:    limit.Write,
 		Summary: "Sign out everywhere else; without a session of your own, everywhere.",
 	}, signedIn(a, a.endOtherSessions))
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/internal/view"
 )
@@ -12,6 +13,7 @@ import (
 func (a *API) users(g *rest.Group) {
 	rest.Add(g, rest.Op{
 		Method: http.MethodGet, Path: "/me", Status: http.StatusOK,
+		Cost:    limit.Read,
 		Summary: "Read your own account.",
 	}, unproved(a, a.readMe))
 }

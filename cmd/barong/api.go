@@ -14,6 +14,7 @@ import (
 	"barong/internal/audit"
 	"barong/internal/captcha"
 	"barong/internal/config"
+	"barong/internal/limit"
 	"barong/internal/provider/auth0"
 	"barong/internal/rest"
 	"barong/internal/secret"
@@ -38,6 +39,7 @@ type apiParts struct {
 	explain   admin.Explainer
 	people    people
 	kyc       identity.KYC
+	budget    *limit.Budget // nil bounds nothing
 	clientIP  func(*http.Request) netip.Addr
 	country   func(netip.Addr) string
 	record    func(audit.Activity) bool
@@ -48,7 +50,8 @@ type apiParts struct {
 func newAPI(p apiParts) (*rest.Server, error) {
 	s := p.settings
 	server, err := rest.New(rest.Config{
-		Log: p.log, MaxBody: int64(s.REST.MaxBody), ReferenceStatus: s.REST.SuccessStatus == "reference", ClientIP: p.clientIP, Track: p.track,
+		Log: p.log, MaxBody: int64(s.REST.MaxBody), ReferenceStatus: s.REST.SuccessStatus == "reference",
+		ClientIP: p.clientIP, Budget: p.budget, Track: p.track,
 		Outages: []error{secret.ErrBusy, captcha.ErrOutage, auth0.ErrOutage}, Unavailable: unavailable,
 		CORS: rest.CORS{
 			Origins: s.REST.CORSOrigins, MaxAge: s.REST.CORSMaxAge, Credentials: s.REST.CORSCredentials,
@@ -88,16 +91,20 @@ func newAPI(p apiParts) (*rest.Server, error) {
 	return server, nil
 }
 
+// describedAPI is the API for documents: every endpoint, and nothing behind them but what p has.
+func describedAPI(p people) (*rest.Server, error) {
+	return newAPI(apiParts{
+		settings: config.Default(), log: slog.New(slog.DiscardHandler), people: p,
+		clientIP: func(*http.Request) netip.Addr { return netip.Addr{} },
+	})
+}
+
 type openAPICmd struct {
 	API string `arg:"" enum:"user,admin" default:"user" help:"user: what people and bots call; admin: what staff calls."`
 }
 
 func (c openAPICmd) Run(term *terminal) error {
-	s := config.Default()
-	server, err := newAPI(apiParts{
-		settings: s, log: slog.New(slog.DiscardHandler),
-		clientIP: func(*http.Request) netip.Addr { return netip.Addr{} },
-	})
+	server, err := describedAPI(people{})
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ var update = flag.Bool("update", false, "rewrite the files in docs that are made
 func TestGolden(t *testing.T) {
 	for file, args := range map[string]string{
 		"configuration.md":   "config docs",
+		"limits.md":          "config limits",
 		"openapi.json":       "openapi user",
 		"openapi-admin.json": "openapi admin",
 	} {

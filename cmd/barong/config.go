@@ -10,6 +10,7 @@ import (
 type configCmd struct {
 	Check    configCheckCmd    `cmd:"" help:"Say everything that is wrong with the settings of this environment."`
 	Docs     configDocsCmd     `cmd:"" help:"Print the reference of all settings, in Markdown."`
+	Limits   configLimitsCmd   `cmd:"" help:"Print what every endpoint costs and how much of it callers may cause, in Markdown."`
 	Defaults configDefaultsCmd `cmd:"" help:"Print a settings file with every default, or one of the built-in YAML files."`
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -83,6 +84,7 @@ func TestCheckSaysWhatServeSays(t *testing.T) {
 	for name := range all {
 		names = append(names, name)
 	}
+	slices.Sort(names)
 	try := func(t *testing.T, env []string, says ...string) {
 		c := newConsole(t)
 		c.env = append(c.env, env...)
@@ -112,7 +114,14 @@ func TestCheckSaysWhatServeSays(t *testing.T) {
 			env = append(env, kv)
 		}
 		if !twice {
-			t.Run(a+" and "+b, func(t *testing.T) { try(t, env, all[a].says, all[b].says) })
+			says := []string{all[a].says, all[b].says}
+			// A policy file that cannot be read is not held against the others.
+			for _, unread := range []string{"seeds that are no YAML", "abilities of another role", "a captcha for an endpoint that is none"} {
+				if a == unread || b == unread {
+					says = []string{all[unread].says}
+				}
+			}
+			t.Run(a+" and "+b, func(t *testing.T) { try(t, env, says...) })
 		}
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"barong/internal/config"
 	"barong/internal/event"
 	"barong/internal/feed"
+	"barong/internal/limit"
 	"barong/internal/notify"
 	"barong/internal/provider/amqp"
 	"barong/internal/session"
@@ -246,12 +247,20 @@ func auditConfig(s config.Settings) audit.Config {
 	return c
 }
 
+// budget is what REST callers may use up; nil when limits are off.
+func (sv *service) budget() *limit.Budget {
+	if !sv.settings.Abuse.Limits {
+		return nil
+	}
+	return limit.NewBudget(new(limit.Memory), sv.stores.limits, nil)
+}
+
 // newREST mounts the REST APIs, behind the embedded gate if it is on.
 func (sv *service) newREST(f files, people people) (http.Handler, error) {
 	s := sv.settings
 	server, err := newAPI(apiParts{
 		settings: s, people: people, kyc: sv.kyc, log: sv.log, accounts: sv.accounts, sessions: sv.sessions, store: sv.db,
-		verifier: sv.minter, keys: sv.keys, country: sv.country, clientIP: sv.decider.ClientIP,
+		verifier: sv.minter, keys: sv.keys, country: sv.country, clientIP: sv.decider.ClientIP, budget: sv.budget(),
 		rules: policy.NewService(sv.db, sv.holder, s.Policy.WhitelinkUses, nil), abilities: f.abilities,
 		explain: explainer(sv.decider), track: sv.track, record: sv.audit.Record,
 	})

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"barong/internal/limit"
 )
 
 // A captcha is good once, and signing in with a second factor takes two requests: one that
@@ -62,6 +64,6 @@ func (s *Service) awaitCode(ctx context.Context, u User, in SignIn) error {
 // without zero bytes, or is hashed.
 func codeHash(in SignIn) [32]byte {
 	email, agent := sha256.Sum256([]byte(FoldEmail(in.Email))), sha256.Sum256([]byte(in.UserAgent))
-	text := fmt.Sprintf("%s\x00%x\x00%x\x00%s\x00%s", purposeCode, email, agent, networkOf(in.IP), in.Device)
+	text := fmt.Sprintf("%s\x00%x\x00%x\x00%s\x00%s", purposeCode, email, agent, limit.Network(in.IP), in.Device)
 	return sha256.Sum256([]byte(text))
 }

@@ -59,7 +59,7 @@ func (in Confirmation) GoString() string { return in.String() }
 // order: TooManyAttempts (from the caller's network), *token.MailError, ErrActiveOrUnknown,
 // ErrUtilizedToken; then the hasher's, when a password is given.
 func (s *Service) ConfirmEmail(ctx context.Context, in Confirmation) (u User, session bool, err error) {
-	tries := s.byNetwork(FlowMailToken, in.Client)
+	tries := s.byNetwork(flowMailToken, in.Client)
 	if err := s.spend(ctx, tries); err != nil {
 		return User{}, false, err
 	}

@@ -4,140 +4,171 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"time"
 
 	"barong/internal/limit"
+	"barong/internal/secret"
 )
 
-// Limits say how often what can be abused may be done. A zero rule is its default. "By
-// network" counts an IPv4 address, or an IPv6 /64, which is what one customer has.
+// Limits say how often what can be abused may be done, over all replicas; what work costs is
+// bounded by limit.Classes before. A zero rule is its default, in table.
 type Limits struct {
 	// Off switches every limiter off, for tests and measurements.
 	Off bool
 
-	// SignIn bounds failed sign-ins by account (the e-mail address as typed, whether or not
-	// anyone has it; or a known device of an account): 5 in 15 minutes (W-I2).
-	SignIn limit.Rule
-	// SignInNetwork bounds failed sign-ins by network: 50 in 15 minutes (W-I2).
-	SignInNetwork limit.Rule
-	// SignUpNetwork bounds sign-ups by network: 10 an hour (W-I4).
-	SignUpNetwork limit.Rule
-	// SignUpUnproved bounds, of those, the ones without a captcha where there is one to ask for:
-	// 3 an hour (W-I4).
-	SignUpUnproved limit.Rule
-	// MailPause and Mail bound the confirmation and reset mails that anyone can ask for, by
-	// account and kind: 1 in 60 seconds, and 5 an hour (W-I11).
-	MailPause, Mail limit.Rule
-	// MailDay bounds them by account, all kinds together: 30 a day.
-	MailDay limit.Rule
-	// MailNetwork bounds them by network: 20 an hour (W-I11).
-	MailNetwork limit.Rule
-	// MailTokenNetwork bounds tries of the tokens in them by network: 10 in 15 minutes.
-	MailTokenNetwork limit.Rule
-	// PasswordNetwork bounds judgements of passwords by network: 60 a minute (W-I26).
-	PasswordNetwork limit.Rule
-	// WhitelinkNetwork bounds tries of whitelinks by network: 10 a minute (W-I13).
-	WhitelinkNetwork limit.Rule
-	// KYCNetwork bounds callbacks of the KYC provider by network: 60 a minute (W-I14).
-	KYCNetwork limit.Rule
-	// Code bounds wrong one-time codes by user, over all endpoints together: 5 in 15
-	// minutes (W-I3).
-	Code limit.Rule
-	// QR bounds new one-time-code secrets by user: 5 an hour (W-R13).
-	QR limit.Rule
+	SignIn, SignInNetwork, SignInAll limit.Rule
+	SignUpNetwork, SignUpUnproved    limit.Rule
+	MailPause, Mail, MailDay         limit.Rule
+	MailNetwork, MailTokenNetwork    limit.Rule
+	Code, QR                         limit.Rule
+}
+
+// A LimitRow describes one of Limits.
+type LimitRow struct {
+	// What is counted, and By whom: "account", "network" or "user". Networks beside each other
+	// have limit.WideFactor times the rule together.
+	What, By string
+	limit.Rule
+	// Note says what is given back, and why there are two rules.
+	Note string
+
+	rule *limit.Rule
+}
+
+// table is all of l with their defaults.
+func (l *Limits) table() []LimitRow {
+	const quarter, hour = 15 * time.Minute, time.Hour
+	return []LimitRow{
+		// W-I2
+		{"failed sign-ins", "account", limit.Rule{Burst: 5, Period: quarter},
+			"the address as typed, or a known device of the account; a good sign-in clears it", &l.SignIn},
+		{"failed sign-ins", "network", limit.Rule{Burst: 50, Period: quarter},
+			"a good sign-in gives its own back", &l.SignInNetwork},
+		{"sign-ins, good ones too", "account", limit.Rule{Burst: 30, Period: quarter},
+			"the address as typed, whatever device; nothing clears it, and failures alone cannot use it up", &l.SignInAll},
+		// W-I4
+		{"sign-ups", "network", limit.Rule{Burst: 10, Period: hour},
+			"a mistake that tells nothing of others gives its own back", &l.SignUpNetwork},
+		{"sign-ups without a captcha where there is one", "network", limit.Rule{Burst: 3, Period: hour},
+			"then a captcha is asked for", &l.SignUpUnproved},
+		// W-I11
+		{"confirmation or reset mails asked for", "account", limit.Rule{Burst: 1, Period: time.Minute},
+			"each kind for itself; above it nothing is mailed and nothing is told", &l.MailPause},
+		{"confirmation or reset mails asked for", "account", limit.Rule{Burst: 5, Period: hour},
+			"the same", &l.Mail},
+		{"confirmation and reset mails asked for", "account", limit.Rule{Burst: 30, Period: 24 * time.Hour},
+			"both kinds together", &l.MailDay},
+		{"confirmation or reset mails asked for", "network", limit.Rule{Burst: 20, Period: hour}, "", &l.MailNetwork},
+		{"tokens of mails tried", "network", limit.Rule{Burst: 10, Period: quarter},
+			"a good one gives its own back", &l.MailTokenNetwork},
+		// W-I3, W-R13
+		{"wrong one-time codes", "user", limit.Rule{Burst: 5, Period: quarter},
+			"all endpoints together; a good one gives its own back", &l.Code},
+		{"new one-time-code secrets", "user", limit.Rule{Burst: 5, Period: hour}, "", &l.QR},
+	}
 }
 
 func (l Limits) withDefaults() Limits {
-	for _, d := range []struct {
-		rule *limit.Rule
-		limit.Rule
-	}{
-		{&l.SignIn, limit.Rule{Burst: 5, Period: 15 * time.Minute}},
-		{&l.SignInNetwork, limit.Rule{Burst: 50, Period: 15 * time.Minute}},
-		{&l.SignUpNetwork, limit.Rule{Burst: 10, Period: time.Hour}},
-		{&l.SignUpUnproved, limit.Rule{Burst: 3, Period: time.Hour}},
-		{&l.MailPause, limit.Rule{Burst: 1, Period: time.Minute}},
-		{&l.Mail, limit.Rule{Burst: 5, Period: time.Hour}},
-		{&l.MailDay, limit.Rule{Burst: 30, Period: 24 * time.Hour}},
-		{&l.MailNetwork, limit.Rule{Burst: 20, Period: time.Hour}},
-		{&l.MailTokenNetwork, limit.Rule{Burst: 10, Period: 15 * time.Minute}},
-		{&l.PasswordNetwork, limit.Rule{Burst: 60, Period: time.Minute}},
-		{&l.WhitelinkNetwork, limit.Rule{Burst: 10, Period: time.Minute}},
-		{&l.KYCNetwork, limit.Rule{Burst: 60, Period: time.Minute}},
-		{&l.Code, limit.Rule{Burst: 5, Period: 15 * time.Minute}},
-		{&l.QR, limit.Rule{Burst: 5, Period: time.Hour}},
-	} {
-		if *d.rule == (limit.Rule{}) {
-			*d.rule = d.Rule
+	for _, row := range l.table() {
+		if *row.rule == (limit.Rule{}) {
+			*row.rule = row.Rule
 		}
 	}
 	return l
 }
 
-// A Flow is something that anyone may ask for without proving who they are.
-type Flow string
+// DefaultLimits are the limits as shipped, for the document.
+func DefaultLimits() []LimitRow { return new(Limits).table() }
+
+// A flow is something that anyone may ask for without proving who they are.
+type flow string
 
 // The flows, each with a bucket for every network.
 const (
-	FlowSignIn    Flow = "sign-in"
-	FlowSignUp    Flow = "sign-up"
-	flowUnproved  Flow = "sign-up without captcha"
-	FlowMail      Flow = "mail"       // to be sent a confirmation or reset mail
-	FlowMailToken Flow = "mail-token" // to use what such a mail holds
-	FlowPassword  Flow = "password"   // to have a password judged
-	FlowWhitelink Flow = "whitelink"  // to redeem a whitelink
-	FlowKYC       Flow = "kyc"        // to call back as the KYC provider
+	flowSignIn    flow = "sign-in"
+	flowSignUp    flow = "sign-up"
+	flowUnproved  flow = "sign-up without captcha"
+	flowMail      flow = "mail"       // to be sent a confirmation or reset mail
+	flowMailToken flow = "mail-token" // to use what such a mail holds
 )
 
 // network is the rule of a flow for each network; one that nobody knows lets nothing pass.
-func (l Limits) network(f Flow) limit.Rule {
+func (l Limits) network(f flow) limit.Rule {
 	switch f {
-	case FlowSignIn:
+	case flowSignIn:
 		return l.SignInNetwork
-	case FlowSignUp:
+	case flowSignUp:
 		return l.SignUpNetwork
 	case flowUnproved:
 		return l.SignUpUnproved
-	case FlowMail:
+	case flowMail:
 		return l.MailNetwork
-	case FlowMailToken:
+	case flowMailToken:
 		return l.MailTokenNetwork
-	case FlowPassword:
-		return l.PasswordNetwork
-	case FlowWhitelink:
-		return l.WhitelinkNetwork
-	case FlowKYC:
-		return l.KYCNetwork
 	}
 	return limit.Rule{}
 }
 
-// Limit spends one of the flow's bucket for the client's network; TooManyAttempts. It is for
-// edges of flows that Service does not carry out itself. Any other error is an outage.
-func (s *Service) Limit(ctx context.Context, f Flow, c Client) error {
-	return s.spend(ctx, s.byNetwork(f, c))
+// queued makes passwords hashed under ctx wait in turn with those of the client's network and
+// of the account, as the client names it.
+func queued(ctx context.Context, c Client, account string) context.Context {
+	return secret.For(ctx, secret.Caller{
+		Account: account, Network: limit.Network(c.IP), Wide: limit.WideNetwork(c.IP),
+	})
+}
+
+// patient is a Hasher whose crowded callers are told to come back in a moment.
+type patient struct{ Hasher }
+
+const crowdedWait = time.Second
+
+func (p patient) Hash(ctx context.Context, password string) (string, error) {
+	digest, err := p.Hasher.Hash(ctx, password)
+	return digest, crowded(err)
+}
+
+func (p patient) Match(ctx context.Context, digest, password string) (ok, rehash bool, err error) {
+	ok, rehash, err = p.Hasher.Match(ctx, digest, password)
+	return ok, rehash, crowded(err)
+}
+
+func crowded(err error) error {
+	if errors.Is(err, secret.ErrCrowded) {
+		return errors.Join(TooManyAttempts{RetryAfter: crowdedWait}, err)
+	}
+	return err
 }
 
 // A take is one of a bucket.
 type take struct {
 	key  string
 	rule limit.Rule
+	// around is the bucket of the wide network around, "" for none: of limit.WideFactor times
+	// the rule, counted by each process for itself.
+	around string
 }
 
 // byNetwork is one of the flow's bucket for the client's network.
-func (s *Service) byNetwork(f Flow, c Client) take {
-	return take{string(f) + " from " + networkOf(c.IP), s.cfg.Limits.network(f)}
+func (s *Service) byNetwork(f flow, c Client) take {
+	return take{
+		string(f) + " from " + limit.Network(c.IP), s.cfg.Limits.network(f),
+		string(f) + " from all of " + limit.WideNetwork(c.IP),
+	}
 }
 
 // bySignIn is one failed sign-in of whoever has the address, if anyone does.
 func (s *Service) bySignIn(email string) take {
-	return take{"sign-in of " + FoldEmail(email), s.cfg.Limits.SignIn}
+	return take{key: "sign-in of " + FoldEmail(email), rule: s.cfg.Limits.SignIn}
 }
 
 // byDevice is one failed sign-in of a user from a device that Devices know.
 func (s *Service) byDevice(uid, device string) take {
-	return take{"sign-in of " + uid + " from device " + device, s.cfg.Limits.SignIn}
+	return take{key: "sign-in of " + uid + " from device " + device, rule: s.cfg.Limits.SignIn}
+}
+
+// byAccount is one sign-in, good or bad, of whoever has the address, if anyone does.
+func (s *Service) byAccount(email string) take {
+	return take{key: "any sign-in of " + FoldEmail(email), rule: s.cfg.Limits.SignInAll}
 }
 
 // byMail is one mail of a kind ("confirmation", "reset") to whoever has the address, if
@@ -145,14 +176,16 @@ func (s *Service) byDevice(uid, device string) take {
 func (s *Service) byMail(kind, email string) []take {
 	email = FoldEmail(email)
 	return []take{
-		{kind + " mail now to " + email, s.cfg.Limits.MailPause},
-		{kind + " mail to " + email, s.cfg.Limits.Mail},
-		{"mails to " + email, s.cfg.Limits.MailDay},
+		{key: kind + " mail now to " + email, rule: s.cfg.Limits.MailPause},
+		{key: kind + " mail to " + email, rule: s.cfg.Limits.Mail},
+		{key: "mails to " + email, rule: s.cfg.Limits.MailDay},
 	}
 }
 
 // byCode is one wrong one-time code of a user.
-func (s *Service) byCode(uid string) take { return take{"code of " + uid, s.cfg.Limits.Code} }
+func (s *Service) byCode(uid string) take {
+	return take{key: "code of " + uid, rule: s.cfg.Limits.Code}
+}
 
 // spend takes all of these, or none and returns TooManyAttempts with the longest wait. Any
 // other error is an outage: nobody passes then, and nothing is kept back.
@@ -163,7 +196,7 @@ func (s *Service) spend(ctx context.Context, takes ...take) error {
 	var longest time.Duration
 	var taken []take
 	for _, t := range takes {
-		wait, err := s.limits.Take(ctx, t.key, t.rule, s.now())
+		wait, err := s.take(ctx, t)
 		if err != nil {
 			return errors.Join(fmt.Errorf("count attempt: %w", err), s.giveBack(ctx, taken...))
 		}
@@ -178,7 +211,21 @@ func (s *Service) spend(ctx context.Context, takes ...take) error {
 	if err := s.giveBack(ctx, taken...); err != nil {
 		return err
 	}
-	return TooManyAttempts{longest}
+	return TooManyAttempts{RetryAfter: longest}
+}
+
+// take takes one.
+func (s *Service) take(ctx context.Context, t take) (wait time.Duration, err error) {
+	wait, err = s.limits.Take(ctx, t.key, t.rule, s.now())
+	if err != nil || wait > 0 || t.around == "" {
+		return wait, err
+	}
+	// A network that must wait has taken nothing of its neighbours'.
+	wait, err = s.around.Take(ctx, t.around, t.rule.Wide(), s.now())
+	if wait > 0 {
+		err = s.limits.Return(context.WithoutCancel(ctx), t.key, t.rule, s.now())
+	}
+	return wait, err
 }
 
 // giveBack undoes spend, also for a caller who has left.
@@ -188,6 +235,9 @@ func (s *Service) giveBack(ctx context.Context, takes ...take) error {
 	for _, t := range takes {
 		if err := s.limits.Return(ctx, t.key, t.rule, s.now()); err != nil {
 			errs = append(errs, fmt.Errorf("uncount attempt: %w", err))
+		}
+		if t.around != "" {
+			errs = append(errs, s.around.Return(ctx, t.around, t.rule.Wide(), s.now()))
 		}
 	}
 	return errors.Join(errs...)
@@ -199,19 +249,6 @@ func (s *Service) forget(ctx context.Context, t take) error {
 		return fmt.Errorf("clear attempts: %w", err)
 	}
 	return nil
-}
-
-// networkOf names the network that an address counts for.
-func networkOf(ip netip.Addr) string {
-	if !ip.IsValid() {
-		return "nowhere" // all such clients share a bucket
-	}
-	bits := 64
-	if ip = ip.Unmap().WithZone(""); ip.Is4() {
-		bits = 32
-	}
-	network, _ := ip.Prefix(bits) // fails beyond the address's length only
-	return network.String()
 }
 
 // unlimited is the store of Limits.Off.

@@ -27,8 +27,8 @@ func wait(t *testing.T, err error) time.Duration {
 func TestSpendTakesAllOrNone(t *testing.T) {
 	s := tight(new(limit.Memory), Limits{})
 	ctx := t.Context()
-	wide := take{"wide", limit.Rule{Burst: 2, Period: time.Minute}}
-	hour, minute := take{"hour", limit.Rule{Burst: 1, Period: time.Hour}}, take{"minute", limit.Rule{Burst: 1, Period: time.Minute}}
+	wide := take{key: "wide", rule: limit.Rule{Burst: 2, Period: time.Minute}}
+	hour, minute := take{key: "hour", rule: limit.Rule{Burst: 1, Period: time.Hour}}, take{key: "minute", rule: limit.Rule{Burst: 1, Period: time.Minute}}
 	if got := wait(t, s.spend(ctx, hour, minute)); got != 0 {
 		t.Fatalf("first: wait %v, want none", got)
 	}
@@ -73,7 +73,7 @@ func (b *broken) Return(ctx context.Context, key string, r limit.Rule, now time.
 
 func TestSpendInAnOutage(t *testing.T) {
 	away := errors.New("away")
-	one, two := take{"one", limit.Rule{Burst: 1, Period: time.Hour}}, take{"two", limit.Rule{Burst: 1, Period: time.Hour}}
+	one, two := take{key: "one", rule: limit.Rule{Burst: 1, Period: time.Hour}}, take{key: "two", rule: limit.Rule{Burst: 1, Period: time.Hour}}
 	b := &broken{take: away, failsAt: "two"}
 	s := tight(b, Limits{})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -98,13 +98,10 @@ func TestFlowsByNetwork(t *testing.T) {
 		n    int
 		wait time.Duration
 	}{
-		"sign-in: 50 in 15 minutes":           {limited(t, FlowSignIn), 50, 18 * time.Second},
-		"sign-up: 10 an hour":                 {limited(t, FlowSignUp), 10, 6 * time.Minute},
-		"mails: 20 an hour":                   {limited(t, FlowMail), 20, 3 * time.Minute},
-		"tokens of mails: 10 in 15 minutes":   {limited(t, FlowMailToken), 10, 90 * time.Second},
-		"judging passwords: 60 a minute":      {limited(t, FlowPassword), 60, time.Second},
-		"whitelinks: 10 a minute":             {limited(t, FlowWhitelink), 10, 6 * time.Second},
-		"KYC callbacks: 60 a minute":          {limited(t, FlowKYC), 60, time.Second},
+		"sign-in: 50 in 15 minutes":           {limited(t, flowSignIn), 50, 18 * time.Second},
+		"sign-up: 10 an hour":                 {limited(t, flowSignUp), 10, 6 * time.Minute},
+		"mails: 20 an hour":                   {limited(t, flowMail), 20, 3 * time.Minute},
+		"tokens of mails: 10 in 15 minutes":   {limited(t, flowMailToken), 10, 90 * time.Second},
 		"an unknown flow lets nothing pass":   {limited(t, "flow"), 0, time.Minute},
 		"mails to one account: one a minute":  {mails, 1, time.Minute},
 		"one-time codes: five in 15 minutes":  {func(s *Service, _ Client) error { return s.spend(t.Context(), s.byCode("ID1")) }, 5, 3 * time.Minute},
@@ -126,9 +123,39 @@ func TestFlowsByNetwork(t *testing.T) {
 	}
 }
 
-func limited(t *testing.T, f Flow) func(*Service, Client) error {
+func limited(t *testing.T, f flow) func(*Service, Client) error {
 	t.Helper()
-	return func(s *Service, c Client) error { return s.Limit(t.Context(), f, c) }
+	return func(s *Service, c Client) error { return s.spend(t.Context(), s.byNetwork(f, c)) }
+}
+
+// The networks of an IPv6 /48 or an IPv4 /24 have together eight times what one has, and who
+// was refused for that has spent nothing of its own.
+func TestFlowsByWideNetwork(t *testing.T) {
+	for name, at := range map[string]func(n int) netip.Addr{
+		"an IPv4 /24": func(n int) netip.Addr { return netip.AddrFrom4([4]byte{192, 0, 2, byte(n)}) },
+		"an IPv6 /48": func(n int) netip.Addr { return netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 0, 1, byte(n), 0, 7}) },
+	} {
+		s := tight(new(limit.Memory), Limits{})
+		passed := 0
+		for n := range 200 {
+			if s.spend(t.Context(), s.byNetwork(flowSignUp, Client{IP: at(n)})) == nil {
+				passed++
+			}
+		}
+		if passed != 80 {
+			t.Errorf("%s: %d sign-ups passed, want 80", name, passed)
+		}
+		last := s.byNetwork(flowSignUp, Client{IP: at(199)})
+		last.around = ""
+		for n := range 10 {
+			if err := s.spend(t.Context(), last); err != nil {
+				t.Fatalf("%s: %d of its own are spent", name, 10-n)
+			}
+		}
+		if err := s.spend(t.Context(), s.byNetwork(flowSignUp, Client{IP: netip.MustParseAddr("198.51.100.1")})); err != nil {
+			t.Errorf("%s keeps others out: %v", name, err)
+		}
+	}
 }
 
 // W-I11: five an hour, however far apart.
@@ -150,36 +177,17 @@ func TestMailsToOneAccountAnHour(t *testing.T) {
 	}
 }
 
-func TestNetworkOf(t *testing.T) {
-	for ip, want := range map[string]string{
-		"192.0.2.1":            "192.0.2.1/32",
-		"::ffff:192.0.2.1":     "192.0.2.1/32",
-		"2001:db8:1:2:3::4":    "2001:db8:1:2::/64",
-		"2001:db8:1:2:ffff::":  "2001:db8:1:2::/64",
-		"fe80:0:0:1::5%eth0":   "fe80:0:0:1::/64",
-		"2001:db8:1:3::1":      "2001:db8:1:3::/64",
-		"2001:db8:1:2:3:4:5:6": "2001:db8:1:2::/64",
-	} {
-		if got := networkOf(netip.MustParseAddr(ip)); got != want {
-			t.Errorf("%s: %s, want %s", ip, got, want)
-		}
-	}
-	if got := networkOf(netip.Addr{}); got != "nowhere" {
-		t.Errorf("no address: %s", got)
-	}
-}
-
 func TestLimitsThatAreSetOrOff(t *testing.T) {
 	s := tight(new(limit.Memory), Limits{SignUpNetwork: limit.Rule{Burst: 1, Period: time.Minute}})
-	if err := s.Limit(t.Context(), FlowSignUp, Client{}); err != nil {
+	if err := s.spend(t.Context(), s.byNetwork(flowSignUp, Client{})); err != nil {
 		t.Error(err)
 	}
-	if got := wait(t, s.Limit(t.Context(), FlowSignUp, Client{})); got != time.Minute {
+	if got := wait(t, s.spend(t.Context(), s.byNetwork(flowSignUp, Client{}))); got != time.Minute {
 		t.Errorf("set to one a minute: wait %v, want 1m", got)
 	}
 	s = tight(new(limit.Memory), Limits{Off: true})
 	for range 100 {
-		if err := errors.Join(s.Limit(t.Context(), FlowSignUp, Client{}), s.spend(t.Context(), s.byCode("ID1"))); err != nil {
+		if err := errors.Join(s.spend(t.Context(), s.byNetwork(flowSignUp, Client{})), s.spend(t.Context(), s.byCode("ID1"))); err != nil {
 			t.Fatalf("switched off: %v", err)
 		}
 	}

@@ -96,7 +96,7 @@ type MailRequest struct {
 func (s *Service) mailOnRequest(
 	ctx context.Context, in MailRequest, purpose string, send func(Tx, User) error,
 ) error {
-	if err := s.spend(ctx, s.byNetwork(FlowMail, in.Client)); err != nil {
+	if err := s.spend(ctx, s.byNetwork(flowMail, in.Client)); err != nil {
 		return err
 	}
 	if err := s.spend(ctx, s.byMail(purpose, in.Email)...); errors.Is(err, ErrTooManyAttempts) {

@@ -138,7 +138,7 @@ func (s *Service) OTPSecret(ctx context.Context, me Actor) (OTPSetup, error) {
 	if u.OTP {
 		return OTPSetup{}, s.refuseOTP(ctx, me, ErrOTPEnabled, actionQR, reasonEnabled)
 	}
-	if err := s.spend(ctx, take{"code secret of " + me.UID, s.cfg.Limits.QR}); err != nil {
+	if err := s.spend(ctx, take{key: "code secret of " + me.UID, rule: s.cfg.Limits.QR}); err != nil {
 		return OTPSetup{}, err
 	}
 	raw := secret.NewTOTPSecret()

@@ -57,7 +57,7 @@ func (in Reset) GoString() string { return in.String() }
 // another address by now, and for accounts that may not act); Invalid, after which the link
 // still works.
 func (s *Service) ResetPassword(ctx context.Context, in Reset) error {
-	tries := s.byNetwork(FlowMailToken, in.Client)
+	tries := s.byNetwork(flowMailToken, in.Client)
 	if err := s.spend(ctx, tries); err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func (s *Service) ResetPassword(ctx context.Context, in Reset) error {
 		}
 		return err
 	}
-	digest, err := s.hasher.Hash(ctx, in.Password)
+	digest, err := s.hasher.Hash(queued(ctx, in.Client, "reset of "+c.UID), in.Password)
 	if err != nil {
 		return fmt.Errorf("hash password: %w", err)
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // A Hasher hashes passwords on a bounded pool; secret.Hasher is one. Its errors (a full
-// queue) pass through Service wrapped.
+// queue) pass through Service wrapped; secret.ErrCrowded becomes a TooManyAttempts.
 type Hasher interface {
 	Hash(ctx context.Context, password string) (digest string, err error)
 	// Match reports whether password is the digest's, and whether the digest is of an old
@@ -111,6 +111,7 @@ type Service struct {
 	store  Store
 	hasher Hasher
 	limits limit.Store
+	around limit.Store // of wide networks, in this process
 	used   limit.Store // what works once; on when limits are off
 	now    func() time.Time
 	sleep  func(ctx context.Context, d time.Duration)
@@ -121,12 +122,12 @@ func NewService(cfg Config, store Store, hasher Hasher, limits limit.Store, now 
 	if now == nil {
 		now = time.Now
 	}
-	used := limits
+	used, around := limits, limit.Store(new(limit.Memory))
 	if cfg.Limits.Off {
-		limits = unlimited{}
+		limits, around = unlimited{}, unlimited{}
 	}
 	return &Service{
-		cfg: cfg.withDefaults(), store: store, hasher: hasher, limits: limits, used: used, now: now, sleep: sleep,
+		cfg: cfg.withDefaults(), store: store, hasher: patient{hasher}, limits: limits, around: around, used: used, now: now, sleep: sleep,
 	}
 }
 

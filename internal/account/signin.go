@@ -69,7 +69,8 @@ func (in SignedIn) GoString() string { return in.String() }
 // out an owner by failing elsewhere. Each try is counted before the password is looked at, so
 // that of many at once no more are. A good sign-in, with the second factor when it is on,
 // clears what was counted for the account or that device. The account is the address as typed
-// and folded, whether or not anyone has it.
+// and folded, whether or not anyone has it. Good ones count too, by account, for themselves:
+// nothing clears that, so that a loop of them ends.
 //
 // A good sign-in replaces an old kind of password digest by a new one.
 func (s *Service) SignIn(ctx context.Context, in SignIn) (SignedIn, error) {
@@ -83,7 +84,7 @@ func (s *Service) SignIn(ctx context.Context, in SignIn) (SignedIn, error) {
 }
 
 func (s *Service) signIn(ctx context.Context, in SignIn) (SignedIn, error) {
-	network := s.byNetwork(FlowSignIn, in.Client)
+	network := s.byNetwork(flowSignIn, in.Client)
 	if err := s.spend(ctx, network); err != nil {
 		return SignedIn{}, err
 	}
@@ -102,7 +103,12 @@ func (s *Service) signIn(ctx context.Context, in SignIn) (SignedIn, error) {
 	if err := s.spend(ctx, try); err != nil {
 		return SignedIn{}, errors.Join(err, s.giveBack(ctx, network))
 	}
-	p, err := s.prove(ctx, u, in)
+	// After that of failures, which others than the owner are held up by before they have used
+	// this one up.
+	if err := s.spend(ctx, s.byAccount(in.Email)); err != nil {
+		return SignedIn{}, errors.Join(err, s.giveBack(ctx, network, try))
+	}
+	p, err := s.prove(queued(ctx, in.Client, try.key), u, in)
 	if in.Human && awaitsCode(err) {
 		if failed := s.awaitCode(ctx, u, in); failed != nil {
 			return SignedIn{}, errors.Join(failed, s.giveBack(ctx, network, try))

@@ -45,7 +45,7 @@ func (in Auth0) GoString() string { return in.String() }
 // SignInAuth0 signs in whom a provider knows by a verified address (W-I5), as SignIn does
 // after the right password. Refusals, in order: ErrUnverifiedEmail, ErrVerificationAbsent,
 // Invalid (an address that cannot sign up), TooManyAttempts (sign-ups from the caller's
-// network), then ErrBanned and those after it of SignIn, ErrTokenUsed.
+// network, sign-ins of the account), then ErrBanned and those after it of SignIn, ErrTokenUsed.
 //
 // An address that nobody has becomes a user, active, with a password that nobody knows. For an
 // account whose address nobody has proved it is the proof: see proveEmail.
@@ -65,6 +65,10 @@ func (s *Service) SignInAuth0(ctx context.Context, in Auth0) (SignedIn, error) {
 	if err != nil {
 		return SignedIn{}, fmt.Errorf("load user: %w", err)
 	}
+	if err := s.spend(ctx, s.byAccount(in.Email)); err != nil {
+		return SignedIn{}, err
+	}
+	ctx = queued(ctx, in.Client, "auth0 sign-in of "+u.UID)
 	labels, err := s.store.Labels(ctx, u.UID)
 	if err != nil {
 		return SignedIn{}, fmt.Errorf("load labels: %w", err)
@@ -90,13 +94,13 @@ func (s *Service) SignInAuth0(ctx context.Context, in Auth0) (SignedIn, error) {
 
 // signUpAuth0 makes the user of a sign-in whose address nobody has, and signs in.
 func (s *Service) signUpAuth0(ctx context.Context, in Auth0) (SignedIn, error) {
-	if err := s.spend(ctx, s.byNetwork(FlowSignUp, in.Client)); err != nil {
+	if err := s.spend(ctx, s.byNetwork(flowSignUp, in.Client)); err != nil {
 		return SignedIn{}, err
 	}
 	if err := s.spendToken(ctx, in); err != nil {
 		return SignedIn{}, err
 	}
-	u, err := s.createUser(ctx, NewUser{Email: in.Email, Password: GeneratePassword()},
+	u, err := s.createUser(queued(ctx, in.Client, "sign-up of "+FoldEmail(in.Email)), NewUser{Email: in.Email, Password: GeneratePassword()},
 		func(tx Tx, u *User) (err error) {
 			*u, err = s.proveEmail(ctx, tx, *u, true)
 			return err

@@ -56,6 +56,13 @@ func (g *gate) serve(cfg account.Config) {
 	g.svc.SetSleep(func(_ context.Context, d time.Duration) { g.slept += d })
 }
 
+// often lets accounts sign in as often as they like.
+func (g *gate) often() {
+	g.serve(account.Config{
+		Devices: newDevices(g.t, 7), Limits: account.Limits{SignInAll: limit.Rule{Burst: 1000, Period: time.Minute}},
+	})
+}
+
 // A try is a sign-in by somebody at the host, which is its own network.
 type try struct {
 	host                          byte
@@ -93,7 +100,7 @@ func TestSignInIsLimitedByAccountWhetherOrNotItExists(t *testing.T) {
 	if d := cmp.Diff(told[0], told[1]); d != "" {
 		t.Errorf("known -, unknown +:\n%s", d)
 	}
-	want := "account: too many attempts; retry after 3m0s 0 300ms" // no hash, and the floor
+	want := "limit: too many attempts; retry after 3m0s 0 300ms" // no hash, and the floor
 	if told[0][4] == want || told[0][5] != want || told[0][6] != want {
 		t.Errorf("told %q, want five wrong passwords and then %q", told[0], want)
 	}
@@ -170,6 +177,7 @@ func (h leaver) Match(context.Context, string, string) (ok, rehash bool, err err
 // A good sign-in clears its account's bucket, and takes nothing from its network's.
 func TestSuccessClearsOnlyItsOwnBucket(t *testing.T) {
 	g := newGate(t)
+	g.often()
 	mine := g.user("mine@example.com", 1)
 	for n := range 50 { // all that the network has, with good sign-ins between
 		g.want(try{1, fmt.Sprintf("guess%d@example.com", n), "wrong", "", ""}, account.ErrBadCredentials)
@@ -228,6 +236,7 @@ func TestSignInGivesBackWhatIsNoFailure(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newGate(t)
+			g.often()
 			c.spoil(g)
 			for range 60 { // more than either bucket has
 				g.want(try{1, g.owner.Email, password, "123456", ""}, c.want)
@@ -243,6 +252,60 @@ func exhaustCodes(g *gate) {
 			g.t.Fatal(err)
 		}
 	}
+}
+
+// Good sign-ins end, too: 30 of one account, from wherever and with whatever device, before the
+// password is looked at; whether or not anyone has the address.
+func TestGoodSignInsOfOneAccountAreBounded(t *testing.T) {
+	g := newGate(t)
+	other := g.user("other@example.com", 1)
+	jar := ""
+	for n := range 30 {
+		out, err := g.try(try{byte(n), g.owner.Email, password, "", jar})
+		g.must(err)
+		if n%3 == 0 {
+			jar = out.Device
+		}
+	}
+	before := g.hasher.matches
+	for n := range 264 {
+		g.want(try{byte(n), " OWNER@example.com", password, "", []string{"", jar}[n%2]}, account.ErrTooManyAttempts)
+	}
+	if g.hasher.matches != before {
+		t.Error("passwords were hashed for an account that must wait")
+	}
+	g.want(try{1, other.Email, password, "", ""}, nil)
+	g.now = g.now.Add(30 * time.Second)
+	g.want(try{1, g.owner.Email, password, "", ""}, nil)
+}
+
+// Strangers who fail use up nothing of what the owner has of good sign-ins but a few.
+func TestFailuresDoNotUseUpGoodSignIns(t *testing.T) {
+	g := newGate(t)
+	in, err := g.try(try{1, g.owner.Email, password, "", ""})
+	g.must(err)
+	for n := range 200 {
+		_, _ = g.try(try{byte(2 + n%200), g.owner.Email, "wrong", "", ""})
+	}
+	for range 24 {
+		g.want(try{1, g.owner.Email, password, "", in.Device}, nil)
+	}
+}
+
+// Whoever's own network or account fills the queue is told to wait, not that we are away.
+func TestCrowdedCallersAreToldToWait(t *testing.T) {
+	g := newGate(t)
+	g.hasher.fail = secret.ErrCrowded
+	_, err := g.try(try{1, g.owner.Email, password, "", ""})
+	if !errors.Is(err, account.ErrTooManyAttempts) || limit.RetryAfter(err) != time.Second {
+		t.Errorf("%v, want to wait a second", err)
+	}
+	_, err = g.svc.SignUp(t.Context(), account.SignUp{Email: "new@example.com", Password: "Tecohvi0", Client: browser})
+	if !errors.Is(err, account.ErrTooManyAttempts) {
+		t.Errorf("sign-up: %v", err)
+	}
+	g.hasher.fail = nil
+	g.want(try{1, g.owner.Email, password, "", ""}, nil)
 }
 
 // An outage of the limiter lets nobody in, and hashes nothing.

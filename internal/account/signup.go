@@ -46,7 +46,7 @@ func (s *Service) SignUp(ctx context.Context, in SignUp) (User, error) {
 	if in.RefID != nil && !strings.HasPrefix(*in.RefID, s.cfg.UIDPrefix) {
 		return User{}, ErrReferralFormat
 	}
-	tries := []take{s.byNetwork(FlowSignUp, in.Client)}
+	tries := []take{s.byNetwork(flowSignUp, in.Client)}
 	if err := s.spend(ctx, tries...); err != nil {
 		return User{}, err
 	}
@@ -66,7 +66,7 @@ func (s *Service) SignUp(ctx context.Context, in SignUp) (User, error) {
 			return User{}, fmt.Errorf("look up referral: %w", err)
 		}
 	}
-	u, err := s.createUser(ctx, NewUser{
+	u, err := s.createUser(queued(ctx, in.Client, "sign-up of "+FoldEmail(in.Email)), NewUser{
 		Email: in.Email, Password: in.Password, Username: in.Username, Data: in.Data, Referral: in.RefID,
 		stranger: true, discreet: true,
 	}, func(tx Tx, u *User) error {

@@ -177,7 +177,7 @@ type Account struct {
 	Domain      string        `key:"domain" default:"" doc:"Site to which the links in mails lead, with or without scheme; also told in events. Empty means localhost: set it to yours."`
 	Language    string        `key:"default_language" default:"en" match:"^[a-z]{2}$" doc:"Language of mails to people who chose none."`
 	HashWorkers int           `key:"password_workers" default:"0" min:"0" doc:"Passwords hashed at once; 0 means half of the processors, at least one."`
-	HashQueue   int           `key:"password_queue" default:"32" min:"0" doc:"Sign-ins that may wait for a worker; more are answered 503."`
+	HashQueue   int           `key:"password_queue" default:"32" min:"0" doc:"Sign-ins that may wait for a worker, in turn by network; who holds most places gives one up when all are taken (429), and 503 is the answer when each is another's."`
 	CacheSize   int           `key:"principal_cache_size" default:"1000000" min:"1" doc:"Accounts kept in memory."`
 	LoadsAtOnce int           `key:"cache_loads" default:"64" min:"1" doc:"Cache misses that may ask the database at once."`
 	SigninFloor time.Duration `key:"signin_floor" default:"250ms" doc:"Least time that a refused sign-in takes, so that timing tells nothing."`
@@ -185,7 +185,7 @@ type Account struct {
 
 // Abuse bounds what strangers may try.
 type Abuse struct {
-	Limits bool `key:"rate_limits" default:"true" doc:"Limit sign-ins, sign-ups, codes and resets by account and by network. Off is for tests."`
+	Limits bool `key:"rate_limits" default:"true" doc:"Limit what callers may cause, by account and by network: docs/limits.md. Off is for tests."`
 }
 
 // Captcha says who tells people from programs.

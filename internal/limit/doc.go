@@ -1,5 +1,7 @@
-// Package limit bounds how often something may be done, per key. It owns the arithmetic and
-// the contract of the stores; who is limited, and by which key, is the caller's matter.
+// Package limit bounds how often something may be done, per key. It owns the arithmetic, the
+// contract of the stores, and the classes of cost that every endpoint declares (Classes) with
+// what a network and an account may use up of each (Budget). Narrower limits, of what may be
+// guessed or mailed, are account's.
 //
 //	Rule{5, 15 min}: a bucket that holds five, and gets one back every three minutes
 //

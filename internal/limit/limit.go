@@ -58,9 +58,9 @@ func Spend(full, now, n, step, room int64) (next, wait int64) {
 	return next, 0
 }
 
-// A Hash is what stores keep in place of a key, which may hold an e-mail address and be of
+// A KeyHash is what stores keep in place of a key, which may hold an e-mail address and be of
 // any length.
-type Hash [sha256.Size]byte
+type KeyHash [sha256.Size]byte
 
 // HashOf is the SHA-256 of key.
-func HashOf(key string) Hash { return sha256.Sum256([]byte(key)) }
+func HashOf(key string) KeyHash { return sha256.Sum256([]byte(key)) }

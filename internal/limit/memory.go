@@ -17,7 +17,7 @@ type Memory struct {
 	Max int
 
 	mu      sync.Mutex
-	buckets map[Hash]bucket
+	buckets map[KeyHash]bucket
 }
 
 // bucket has times in microseconds.
@@ -84,14 +84,14 @@ func (m *Memory) Clear(_ context.Context, key string) error {
 // flood pays for a look at all keys once in so many.
 func (m *Memory) makeRoom(now int64) {
 	if m.buckets == nil {
-		m.buckets = make(map[Hash]bucket)
+		m.buckets = make(map[KeyHash]bucket)
 	}
 	limit := cmp.Or(m.Max, defaultMax)
 	if len(m.buckets) < limit {
 		return
 	}
 	type entry struct {
-		Hash
+		KeyHash
 		bucket
 	}
 	var rest []entry
@@ -110,6 +110,6 @@ func (m *Memory) makeRoom(now int64) {
 		return cmp.Or(cmp.Compare(max(a.open, now), max(b.open, now)), cmp.Compare(a.full, b.full))
 	})
 	for _, e := range rest[:surplus] {
-		delete(m.buckets, e.Hash)
+		delete(m.buckets, e.KeyHash)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"testing"
 
+	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/internal/rest/resttest"
 )
@@ -32,7 +33,7 @@ func TestDeclaredHeaders(t *testing.T) {
 	g := s.Group("test").At("/things", "thing")
 	for _, status := range []int{http.StatusOK, http.StatusNoContent} {
 		method := map[int]string{200: "PUT", 204: "DELETE"}[status]
-		rest.Add(g, rest.Op{Method: method, Status: status, Summary: "Change."}, rest.Guarded(anyone,
+		rest.Add(g, rest.Op{Cost: limit.Read, Method: method, Status: status, Summary: "Change."}, rest.Guarded(anyone,
 			func(_ context.Context, _ string, in conditional) (out rest.Also[rest.None, stamped], err error) {
 				got = in.IfMatch
 				out.Headers.Version = 7
@@ -78,7 +79,7 @@ func TestValueFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	anyone := rest.Guard[string]{Admit: func(*http.Request) (string, error) { return "", nil }}
-	rest.Add(s.Group("test").At("/things", "thing"), rest.Op{Method: "POST", Status: 200, Summary: "Make."},
+	rest.Add(s.Group("test").At("/things", "thing"), rest.Op{Cost: limit.Read, Method: "POST", Status: 200, Summary: "Make."},
 		rest.Guarded(anyone, func(context.Context, string, conditional) (rest.None, error) { return rest.None{}, nil }))
 	c := resttest.New(t, s)
 	c.JSON(t, "POST", "/api/v2/test/things", nil).WantTokens(t, 400,
@@ -99,7 +100,7 @@ func TestOneOf(t *testing.T) {
 		t.Fatal(err)
 	}
 	anyone := rest.Guard[string]{Admit: func(*http.Request) (string, error) { return "", nil }}
-	rest.Add(s.Group("test").At("/things", "thing"), rest.Op{Method: "POST", Status: 200, Summary: "Choose."},
+	rest.Add(s.Group("test").At("/things", "thing"), rest.Op{Cost: limit.Read, Method: "POST", Status: 200, Summary: "Choose."},
 		rest.Guarded(anyone, func(context.Context, string, choice) (rest.None, error) { return rest.None{}, nil }))
 	c := resttest.New(t, s)
 	for name, test := range map[string]struct {

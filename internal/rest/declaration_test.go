@@ -12,6 +12,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/go-cmp/cmp"
 
+	"barong/internal/limit"
 	"barong/internal/rest"
 )
 
@@ -28,7 +29,7 @@ func diff(t testing.TB, got, want any) {
 
 // A declaration that contradicts itself must not reach production.
 func TestAddPanics(t *testing.T) {
-	op := rest.Op{Method: "GET", Path: "/{kid}", Status: 200, Summary: "x"}
+	op := rest.Op{Cost: limit.Read, Method: "GET", Path: "/{kid}", Status: 200, Summary: "x"}
 	for name, add := range map[string]func(*rest.Group){
 		"a path parameter without a field": func(g *rest.Group) { rest.Add(g, op, call[rest.None]()) },
 		"a field without a name": func(g *rest.Group) {
@@ -71,6 +72,14 @@ func TestAddPanics(t *testing.T) {
 			bad := op
 			bad.Path, bad.Errors = "", []rest.Failure{rest.On(errGone, 404)}
 			rest.Add(g, bad, call[rest.None]())
+		},
+		"an endpoint that does not say what it costs": func(g *rest.Group) {
+			free := rest.Op{Method: "GET", Status: 200, Summary: "x"}
+			rest.Add(g, free, call[rest.None]())
+		},
+		"a cost that is none": func(g *rest.Group) {
+			odd := rest.Op{Method: "GET", Status: 200, Summary: "x", Cost: 1 << 15}
+			rest.Add(g, odd, call[rest.None]())
 		},
 		"a handler that no guard made": func(g *rest.Group) {
 			rest.Add(g, op, rest.Handler[struct {

@@ -1,11 +1,13 @@
 // Package rest owns the HTTP side of the REST API: typed endpoints over gin, parameters,
 // paging, error bodies, CORS and the OpenAPI document. gin appears nowhere else.
 //
-// It knows none of our other packages: an endpoint brings its types, its guard and the
-// failures it can answer, and Add does the rest.
+// Of our other packages it knows limit alone: an endpoint brings its types, its guard, what
+// it costs and the failures it can answer, and Add does the rest.
 //
 //	request ──► Server   id, recovery, one path spelling, CORS, one access line
+//	        ──► Budget   what the caller's network has left of what this costs
 //	        ──► Guard    who is calling; refused before any parameter is looked at
+//	        ──► Budget   what the account has left
 //	        ──► binding  query < body < path into the input struct, all bad fields at once
 //	        ──► handler  func(ctx, who, in) (out, error)
 //	        ──► answer   JSON of out, or the declared status and tokens of the error

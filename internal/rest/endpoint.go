@@ -3,14 +3,18 @@ package rest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/gin-gonic/gin"
+
+	"barong/internal/limit"
 )
 
 // An Op says where an endpoint is, what it is for and how it can fail.
@@ -26,6 +30,9 @@ type Op struct {
 	// reference answers Status.
 	Reference int
 	Summary   string
+	// Cost is what a request may use up, counted by the caller's network before the guard looks
+	// and by principal before any parameter is read. Every endpoint has one.
+	Cost limit.Cost
 	// Resource replaces the group's in default tokens.
 	Resource string
 	// MaxBody replaces the server's bound on the body, in bytes.
@@ -47,8 +54,12 @@ type Scheme struct {
 // its caller. It runs before any parameter is looked at.
 type Guard[W any] struct {
 	Admit func(*http.Request) (W, error)
-	// Done, when set, is told what became of the call of somebody admitted, before the answer:
-	// the input, as far as it could be read, and the error, also one of the input's.
+	// Principal is the account that calls, whose requests are counted; nil when nobody proves
+	// to be one. It is "" when Admit refused before it knew.
+	Principal func(W) (uid string)
+	// Done, when set, is told what became of the call of a principal, before the answer: the
+	// input, as far as it could be read, and the error, also one of the input's. It is told of
+	// Admit's, too, with a nil input; not of a call that is one too many.
 	Done func(ctx context.Context, who W, in any, err error)
 	// Failures are what Admit can answer.
 	Failures []Failure
@@ -60,7 +71,7 @@ type Guard[W any] struct {
 type Handler[I, O any] struct {
 	failures []Failure
 	schemes  []Scheme
-	call     func(r *http.Request, bind func() (I, error)) (O, error)
+	call     func(r *http.Request, count func(principal string) error, bind func() (I, error)) (O, error)
 }
 
 // Guarded puts g before f. I is a struct of parameters, by the tags of the package comment;
@@ -68,18 +79,27 @@ type Handler[I, O any] struct {
 func Guarded[W, I, O any](g Guard[W], f func(context.Context, W, I) (O, error)) Handler[I, O] {
 	return Handler[I, O]{
 		failures: g.Failures, schemes: g.Schemes,
-		call: func(r *http.Request, bind func() (I, error)) (O, error) {
+		call: func(r *http.Request, count func(string) error, bind func() (I, error)) (O, error) {
 			var nothing O
-			who, err := g.Admit(r)
-			if err != nil {
-				return nothing, err
+			who, refused := g.Admit(r)
+			known := g.Principal != nil && g.Principal(who) != ""
+			if known {
+				if err := count(g.Principal(who)); err != nil {
+					return nothing, err
+				}
+			}
+			if refused != nil {
+				if known && g.Done != nil {
+					g.Done(r.Context(), who, nil, refused)
+				}
+				return nothing, refused
 			}
 			out := nothing
 			in, err := bind()
 			if err == nil {
 				out, err = f(r.Context(), who, in)
 			}
-			if g.Done != nil {
+			if known && g.Done != nil {
 				g.Done(r.Context(), who, in, err)
 			}
 			return out, err
@@ -145,6 +165,9 @@ func Add[I, O any](g *Group, op Op, h Handler[I, O]) {
 	if h.call == nil || op.Status == 0 || op.Summary == "" {
 		panic(fmt.Sprintf("rest: %s %s lacks a guarded handler, a status or a summary", op.Method, path))
 	}
+	if !op.Cost.Known() {
+		panic(fmt.Sprintf("rest: %s %s does not say what it costs", op.Method, path))
+	}
 	if s.config.ReferenceStatus && op.Reference != 0 {
 		op.Status, op.Reference = op.Reference, op.Status
 	}
@@ -158,6 +181,9 @@ func Add[I, O any](g *Group, op Op, h Handler[I, O]) {
 	e := &endpoint{
 		op: op, namespace: g.namespace, path: path, in: in, out: reflect.TypeFor[O](),
 		failures: append(append([]Failure(nil), op.Errors...), h.failures...), schemes: h.schemes,
+	}
+	if !slices.ContainsFunc(e.failures, func(f Failure) bool { return errors.Is(f.err, limit.ErrTooMany) }) {
+		e.failures = append(e.failures, TooMany(strings.TrimSuffix(g.namespace+"."+op.Resource, ".")))
 	}
 	for _, f := range e.failures {
 		if f.text == "" && len(f.tokens) == 0 && !f.bare {
@@ -176,7 +202,13 @@ func Add[I, O any](g *Group, op Op, h Handler[I, O]) {
 			r = r.WithContext(ctx)
 		}
 		var done func()
-		out, err := h.call(r, func() (in I, err error) {
+		if err := s.count(r, op.Cost); err != nil {
+			s.fail(c.Writer, r, e, err)
+			return
+		}
+		out, err := h.call(r, func(principal string) error {
+			return s.config.Budget.Principal(r.Context(), op.Cost, principal)
+		}, func() (in I, err error) {
 			var p params
 			p, done, err = read(c.Writer, r, op.MaxBody, e.in.raw)
 			if err != nil {

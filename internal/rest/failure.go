@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"barong/internal/limit"
 )
 
 // A Failure ties an error of a handler or guard to what the client sees of it.
@@ -47,6 +49,12 @@ func (f Failure) After(wait func(error) time.Duration) Failure {
 func (f Failure) SetCookie(value string) Failure {
 	f.cookie = value
 	return f
+}
+
+// TooMany is the answer to whoever must wait (limit.ErrTooMany), with Retry-After; prefix
+// begins its token. Add declares it where an endpoint does not: its own is for another token.
+func TooMany(prefix string) Failure {
+	return On(limit.ErrTooMany, http.StatusTooManyRequests, prefix+".too_many_requests").After(limit.RetryAfter)
 }
 
 // Rules declares what a Tokens error of this endpoint can say, for the document: 422 with

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/internal/rest/resttest"
 )
@@ -30,7 +31,7 @@ func callbacks(t *testing.T, got *callback, answer *error) *rest.Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rest.Add(s.Group("test").At("", "thing"), rest.Op{
+	rest.Add(s.Group("test").At("", "thing"), rest.Op{Cost: limit.Read,
 		Method: http.MethodPost, Path: "/callback", Status: 200, Summary: "Called back.",
 		Errors: []rest.Failure{rest.OnStatus(errForged, 422)},
 	}, rest.Guarded(rest.Guard[struct{}]{Admit: func(*http.Request) (struct{}, error) { return struct{}{}, nil }},

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/internal/rest/resttest"
 )
@@ -152,11 +153,11 @@ func newServer(t testing.TB, log io.Writer, change func(*rest.Config)) *rest.Ser
 	}
 	g := s.Group("resource").At("/things", "thing")
 	for _, method := range []string{"POST", "PUT", "DELETE"} {
-		rest.Add(g, rest.Op{
+		rest.Add(g, rest.Op{Cost: limit.Read,
 			Method: method, Path: "/{key}", Status: 200, Summary: "Echo.",
 		}, rest.Guarded(nobody, echo))
 	}
-	rest.Add(g, rest.Op{
+	rest.Add(g, rest.Op{Cost: limit.Read,
 		Method: "POST", Status: 201, Summary: "Fail in many ways.",
 		Errors: []rest.Failure{
 			rest.On(errLocked, 429, "resource.thing.too_many_requests").
@@ -165,9 +166,9 @@ func newServer(t testing.TB, log io.Writer, change func(*rest.Config)) *rest.Ser
 			rest.Rules("kid.blank", "algorithm.inclusion"),
 		},
 	}, rest.Guarded(nobody, fail))
-	rest.Add(g, rest.Op{Method: "DELETE", Status: 204, Summary: "Nothing."}, rest.Guarded(nobody,
+	rest.Add(g, rest.Op{Cost: limit.Read, Method: "DELETE", Status: 204, Summary: "Nothing."}, rest.Guarded(nobody,
 		func(context.Context, struct{}, rest.None) (rest.None, error) { return rest.None{}, nil }))
-	rest.Add(g, rest.Op{Method: "GET", Status: 200, Summary: "List."}, rest.Guarded(nobody, list))
+	rest.Add(g, rest.Op{Cost: limit.Read, Method: "GET", Status: 200, Summary: "List."}, rest.Guarded(nobody, list))
 	s.Handle("/.well-known/jwks.json", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Cache-Control", "public, max-age=60")
 		io.WriteString(w, `{"keys":[]}`)

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+
+	"barong/internal/limit"
 )
 
 // Config of a Server. Only Log has no usable zero value.
@@ -44,6 +46,9 @@ type Config struct {
 	// make the call with, and a wait for what the call has committed to be obeyed, which comes
 	// before the answer.
 	Track func(context.Context) (context.Context, func())
+	// Budget bounds what callers use up, by the network of ClientIP and by account; nil bounds
+	// nothing.
+	Budget *limit.Budget
 	// Observe, when set, is told of every answer, for metrics. The route is the endpoint's
 	// path template without its prefix, "" for none.
 	Observe func(method, route string, status int, took time.Duration)
@@ -73,6 +78,9 @@ func New(c Config) (*Server, error) {
 	if c.Timeout == 0 {
 		c.Timeout = 30 * time.Second
 	}
+	if c.Budget != nil && c.ClientIP == nil {
+		return nil, errors.New("rest: a budget needs the addresses of clients")
+	}
 	cors, err := c.CORS.compile()
 	if err != nil {
 		return nil, err
@@ -84,8 +92,13 @@ func New(c Config) (*Server, error) {
 	e.UseEscapedPath = true
 	e.UnescapePathValues = false
 	e.RedirectTrailingSlash = false
-	e.NoRoute(func(c *gin.Context) { writeJSON(c.Writer, http.StatusNotFound, routeNotFound) })
-	return &Server{config: c, engine: e, cors: cors, exact: map[string]bool{}}, nil
+	s := &Server{config: c, engine: e, cors: cors, exact: map[string]bool{}}
+	e.NoRoute(func(c *gin.Context) {
+		if s.admitted(c.Writer, c.Request) {
+			writeJSON(c.Writer, http.StatusNotFound, routeNotFound)
+		}
+	})
+	return s, nil
 }
 
 // A Group is one namespace, or a part of one that shares a path and a token name.
@@ -111,16 +124,36 @@ func (g *Group) At(path, resource string) *Group {
 }
 
 // Handle mounts a plain handler for GET and HEAD at exactly path, outside the prefixes and
-// the document, with the request id, recovery and access line of everything else.
+// the document, with the request id, recovery and access line of everything else. It answers
+// from memory: its cost is limit.Answer.
 func (s *Server) Handle(path string, h http.Handler) {
 	s.exact[path] = true
-	serve := func(c *gin.Context) { h.ServeHTTP(c.Writer, c.Request) }
+	serve := func(c *gin.Context) {
+		if s.admitted(c.Writer, c.Request) {
+			h.ServeHTTP(c.Writer, c.Request)
+		}
+	}
 	s.engine.GET(path, serve)
 	s.engine.HEAD(path, serve)
 }
 
 // Handles reports whether Handle has mounted path.
 func (s *Server) Handles(path string) bool { return s.exact[path] }
+
+// An Endpoint is what Add has mounted.
+type Endpoint struct {
+	Method, Path string // the path without a prefix: "/resource/api_keys/{kid}"
+	Cost         limit.Cost
+}
+
+// Endpoints are all that Add has mounted, in that order.
+func (s *Server) Endpoints() []Endpoint {
+	out := make([]Endpoint, 0, len(s.endpoints))
+	for _, e := range s.endpoints {
+		out = append(out, Endpoint{e.op.Method, e.path, e.op.Cost})
+	}
+	return out
+}
 
 // Prefixes are the paths under which every group is mounted.
 func (s *Server) Prefixes() []string { return append([]string(nil), s.config.Prefixes...) }
@@ -145,6 +178,23 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	s.engine.ServeHTTP(out, in)
+}
+
+// count counts a request by the caller's network.
+func (s *Server) count(r *http.Request, cost limit.Cost) error {
+	if s.config.Budget == nil {
+		return nil
+	}
+	return s.config.Budget.Network(r.Context(), cost, s.config.ClientIP(r))
+}
+
+// admitted counts a request for what is no endpoint, and answers it when it is one too many.
+func (s *Server) admitted(w http.ResponseWriter, r *http.Request) bool {
+	err := s.count(r, limit.Answer)
+	if err != nil {
+		s.fail(w, r, &endpoint{op: Op{Method: r.Method}, failures: []Failure{TooMany("server")}}, err)
+	}
+	return err == nil
 }
 
 // finish recovers a panic and writes the access line. Query values are never logged

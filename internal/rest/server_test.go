@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/internal/rest/resttest"
 )
@@ -186,7 +187,7 @@ func TestReferenceStatus(t *testing.T) {
 		}
 		g := s.Group("x")
 		op := func(path string, status, reference int) rest.Op {
-			return rest.Op{Method: "POST", Path: path, Status: status, Reference: reference, Summary: "x"}
+			return rest.Op{Method: "POST", Path: path, Status: status, Reference: reference, Summary: "x", Cost: limit.Answer}
 		}
 		none := func(context.Context, struct{}, rest.None) (rest.None, error) { return rest.None{}, nil }
 		some := func(context.Context, struct{}, rest.None) (text, error) { return text{"x"}, nil }

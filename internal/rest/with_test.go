@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/internal/rest/resttest"
 )
@@ -20,7 +21,7 @@ func TestWithSetsEveryCookie(t *testing.T) {
 		One  string   `name:"one"`
 		More []string `name:"more"`
 	}
-	rest.Add(s.Group("jars").At("", "jar"), rest.Op{Method: http.MethodGet, Path: "/jar", Status: 200, Summary: "Cookies."},
+	rest.Add(s.Group("jars").At("", "jar"), rest.Op{Cost: limit.Read, Method: http.MethodGet, Path: "/jar", Status: 200, Summary: "Cookies."},
 		rest.Guarded(rest.Guard[struct{}]{Admit: func(*http.Request) (struct{}, error) { return struct{}{}, nil }},
 			func(_ context.Context, _ struct{}, in jar) (rest.With[string], error) {
 				return rest.With[string]{Body: "b", SetCookie: in.One, SetCookies: in.More}, nil

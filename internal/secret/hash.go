@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"sync/atomic"
 
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/crypto/bcrypt"
@@ -48,21 +47,18 @@ const (
 
 // A Hasher hashes and matches passwords, at most so many at a time: each takes 19 MiB and
 // tens of milliseconds of a core, and sign-ins must not starve decisions. The caller waits;
-// there is nothing to close. It is safe for concurrent use.
+// there is nothing to close. Those who wait get their turn by network and account (For). It is
+// safe for concurrent use.
 type Hasher struct {
-	slots   chan struct{}
-	limit   int64 // workers + queue
-	pending atomic.Int64
-	dummy   phc
-	aside   *aside // nil: in the caller's goroutine
+	queue *queue
+	dummy phc
+	aside *aside // nil: in the caller's goroutine
 }
 
 // NewHasher makes one with the given number of workers (at least one) and places to wait.
 func NewHasher(workers, queue int) *Hasher {
-	workers = max(workers, 1)
 	return &Hasher{
-		slots: make(chan struct{}, workers),
-		limit: int64(workers + max(queue, 0)),
+		queue: newQueue(workers, queue),
 		dummy: phc{
 			memory: argonMemory, time: argonTime, threads: argonThreads,
 			salt: Bytes(argonSalt), key: Bytes(argonKey),
@@ -75,18 +71,18 @@ func NewHasher(workers, queue int) *Hasher {
 // hashed, and for some seconds after, GOMAXPROCS is higher by the number of workers, and on
 // Linux their threads have a lower priority.
 func (h *Hasher) GiveWay() *Hasher {
-	h.aside = &aside{processors: cap(h.slots), linger: spareFor}
+	h.aside = &aside{processors: h.queue.workers, linger: spareFor}
 	return h
 }
 
 // Pending is how many calls are running or waiting, for metrics.
-func (h *Hasher) Pending() int { return int(h.pending.Load()) }
+func (h *Hasher) Pending() int { return h.queue.pending() }
 
 // Hash makes a digest of a password: argon2id with a random salt, as a PHC string. It
-// returns ErrBusy when the queue is full and the context's error when it ends before the
-// work begins; work that has begun is not interrupted.
+// returns ErrBusy when the queue is full, ErrCrowded when it is full of the caller's own, and the
+// context's error when it ends before the work begins; work that has begun is not interrupted.
 func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
-	release, err := h.acquire(ctx)
+	release, err := h.queue.acquire(ctx)
 	if err != nil {
 		return "", fmt.Errorf("hash password: %w", err)
 	}
@@ -102,10 +98,10 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 // longer password never matches it.
 //
 // An empty digest means that there is no such account: the same work is done and the answer
-// is false, so that the time tells nothing. Errors are ErrBusy, the context's, and ErrDigest
+// is false, so that the time tells nothing. Errors are ErrBusy, ErrCrowded, the context's, and ErrDigest
 // for a digest in no known format (after the same work).
 func (h *Hasher) Match(ctx context.Context, digest, password string) (ok, rehash bool, err error) {
-	release, err := h.acquire(ctx)
+	release, err := h.queue.acquire(ctx)
 	if err != nil {
 		return false, false, fmt.Errorf("match password: %w", err)
 	}
@@ -126,25 +122,6 @@ func (h *Hasher) Match(ctx context.Context, digest, password string) (ok, rehash
 		return false, false, fmt.Errorf("match password: %w", ErrDigest)
 	}
 	return ok, ok && d.outdated(), nil
-}
-
-// acquire takes a worker's slot, waiting in the queue if there is room.
-func (h *Hasher) acquire(ctx context.Context) (release func(), err error) {
-	if h.pending.Add(1) > h.limit {
-		h.pending.Add(-1)
-		return nil, ErrBusy
-	}
-	if err := ctx.Err(); err != nil {
-		h.pending.Add(-1)
-		return nil, err
-	}
-	select {
-	case h.slots <- struct{}{}:
-	case <-ctx.Done():
-		h.pending.Add(-1)
-		return nil, ctx.Err()
-	}
-	return func() { <-h.slots; h.pending.Add(-1) }, nil
 }
 
 // phc is a parsed argon2id digest.

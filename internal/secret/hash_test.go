@@ -75,13 +75,13 @@ func TestMatchImportedDigests(t *testing.T) {
 func TestHasherIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := NewHasher(1, 1)
-		release, err := h.acquire(t.Context())
+		release, err := h.queue.acquire(t.Context())
 		if err != nil {
 			t.Fatalf("first: %v", err)
 		}
 		waiting := make(chan error)
 		go func() {
-			release, err := h.acquire(t.Context())
+			release, err := h.queue.acquire(t.Context())
 			if err == nil {
 				release()
 			}
@@ -109,7 +109,7 @@ func TestHasherIsBounded(t *testing.T) {
 
 func TestHasherWaitEndsWithTheContext(t *testing.T) {
 	h := NewHasher(1, 4)
-	release, _ := h.acquire(t.Context())
+	release, _ := h.queue.acquire(t.Context())
 	defer release()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

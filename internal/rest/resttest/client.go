@@ -91,7 +91,29 @@ func (c *Client) Get(t testing.TB, target string) Answer {
 // Send sends a body as it is; media "" sends no content type.
 func (c *Client) Send(t testing.TB, method, target, media, body string) Answer {
 	t.Helper()
-	r := httptest.NewRequest(method, target, strings.NewReader(body))
+	return c.send(t, method, target, media, strings.NewReader(body), body)
+}
+
+// Stream sends whatever body gives when it is read.
+func (c *Client) Stream(t testing.TB, method, target, media string, body io.Reader) Answer {
+	t.Helper()
+	return c.send(t, method, target, media, body, "")
+}
+
+// Everywhere sends a request without parameters to every documented endpoint.
+func (c *Client) Everywhere(t testing.TB, check func(t testing.TB, endpoint string, a Answer)) {
+	t.Helper()
+	for path, item := range c.doc.Paths.Map() {
+		for method := range item.Operations() {
+			a := c.Send(t, method, c.doc.Servers[0].URL+path, "", "")
+			check(t, method+" "+path, a)
+		}
+	}
+}
+
+func (c *Client) send(t testing.TB, method, target, media string, content io.Reader, body string) Answer {
+	t.Helper()
+	r := httptest.NewRequest(method, target, content)
 	for k, v := range c.header {
 		r.Header[k] = v
 	}

@@ -10,7 +10,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/internal/rest/resttest"
 )
@@ -29,13 +31,16 @@ func client(t *testing.T) *resttest.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rest.Add(s.Group("test").At("", "thing"), rest.Op{
+	rest.Add(s.Group("test").At("", "thing"), rest.Op{Cost: limit.Read,
 		Method: http.MethodPost, Path: "/things", Status: 201, Summary: "Make one.",
 		Errors: []rest.Failure{rest.On(errGone, 410, "test.thing.gone")},
 	}, rest.Guarded(rest.Guard[struct{}]{Admit: func(*http.Request) (struct{}, error) { return struct{}{}, nil }},
 		func(_ context.Context, _ struct{}, i in) (rest.None, error) {
-			if i.Name == "gone" {
+			switch i.Name {
+			case "gone":
 				return rest.None{}, errGone
+			case "many":
+				return rest.None{}, limit.TooMany{RetryAfter: time.Second}
 			}
 			return rest.None{}, nil
 		}))
@@ -77,6 +82,7 @@ func TestCoverage(t *testing.T) {
 			c.JSON(t, "POST", "/a/test/things", map[string]any{"name": map[string]any{}})
 		},
 		func(c *resttest.Client) { c.JSON(t, "POST", "/a/test/things", map[string]any{"name": "gone"}) },
+		func(c *resttest.Client) { c.JSON(t, "POST", "/a/test/things", map[string]any{"name": "many"}) },
 	}
 	without := func(i int) []func(*resttest.Client) {
 		return slices.Delete(slices.Clone(everything), i, i+1)

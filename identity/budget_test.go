@@ -1,0 +1,126 @@
+package identity_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"barong/identity"
+	"barong/internal/account"
+	"barong/internal/captcha"
+	"barong/internal/limit"
+	"barong/internal/rest/resttest"
+)
+
+// exhausted is a store whose buckets are all empty.
+type exhausted struct{ limit.Memory }
+
+func (*exhausted) Take(context.Context, string, limit.Rule, time.Time) (time.Duration, error) {
+	return 90 * time.Second, nil
+}
+
+// Every endpoint asks what its caller has left before anything else.
+func TestEveryEndpointIsCounted(t *testing.T) {
+	w := newWorld(t)
+	w.spent = new(exhausted)
+	seen := 0
+	w.browser().Everywhere(t, func(t testing.TB, endpoint string, a resttest.Answer) {
+		t.Helper()
+		seen++
+		if a.Status != http.StatusTooManyRequests || !strings.HasSuffix(a.Body, `.too_many_requests"]}`) ||
+			a.Header.Get("Retry-After") != "90" {
+			t.Errorf("%s: %d %s, Retry-After %q; want 429", endpoint, a.Status, a.Body, a.Header.Get("Retry-After"))
+		}
+	})
+	if seen < 20 {
+		t.Errorf("%d endpoints were asked, want all", seen)
+	}
+}
+
+// costly is a provider that counts its calls and believes nothing.
+type costly struct{ n int }
+
+func (c *costly) Verify(context.Context, captcha.Response) error {
+	c.n++
+	return captcha.ErrFailed
+}
+
+func (c *costly) Register(context.Context) (captcha.Challenge, error) {
+	c.n++
+	return captcha.Challenge{}, nil
+}
+
+// Made-up captcha responses cost the provider no more than one network may ask for, whether
+// they come with sign-ups, sign-ins or requests for mails; nor do challenges.
+func TestStrangersCallProvidersWithinBounds(t *testing.T) {
+	const flood = 300
+	for name, c := range map[string]struct {
+		method, path string
+		body         body
+		most         int
+	}{
+		"sign-ups":                  {"POST", "/api/v2/identity/users", body{"email": email, "password": password}, 60},
+		"sign-ins":                  {"POST", sessions, credentials(), 120},
+		"requests of resets":        {"POST", "/api/v2/identity/users/password/generate_code", body{"email": email}, 60},
+		"requests of confirmations": {"POST", "/api/v2/identity/users/email/generate_code", body{"email": email}, 60},
+		"challenges of GeeTest":     {"GET", "/api/v2/identity/users/register_geetest", body{}, 120},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			calls := &costly{}
+			w.api.Captcha, w.api.Geetest = calls, calls
+			w.api.CaptchaProtected = []string{
+				identity.CaptchaSignUp, identity.CaptchaSignIn, identity.CaptchaReset, identity.CaptchaConfirmation,
+			}
+			b := w.browser()
+			var last resttest.Answer
+			for n := range flood {
+				c.body["captcha_response"] = fmt.Sprint("made up ", n)
+				last = b.JSON(t, c.method, c.path, c.body)
+			}
+			if last.Status != http.StatusTooManyRequests || last.Header.Get("Retry-After") == "" {
+				t.Errorf("the last of %d: %d %s, want 429", flood, last.Status, last.Body)
+			}
+			if calls.n != c.most {
+				t.Errorf("the provider was asked %d times, want %d", calls.n, c.most)
+			}
+			w.ip = netip.MustParseAddr("10.9.9.9") // which has done nothing
+			if a := b.JSON(t, c.method, c.path, c.body); a.Status == http.StatusTooManyRequests {
+				t.Errorf("another network: %d %s", a.Status, a.Body)
+			}
+		})
+	}
+}
+
+// Correct sign-ins are bounded too, by network, before the password is hashed: a household or an
+// office gets in, a loop does not go on.
+func TestCorrectSignInsAreBoundedByNetwork(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser()
+	var people []account.User
+	for n := range 40 {
+		people = append(people, w.user(fmt.Sprintf("trader%d@example.com", n), 1))
+	}
+	in := 0
+	for n := range 264 {
+		u := people[n%len(people)]
+		switch a := b.JSON(t, "POST", sessions, body{"email": u.Email, "password": password}); a.Status {
+		case http.StatusCreated:
+			in++
+		case http.StatusTooManyRequests:
+		default:
+			t.Fatalf("sign-in %d: %d %s", n, a.Status, a.Body)
+		}
+	}
+	if in != 200 {
+		t.Errorf("%d sign-ins from one address passed, want 200", in)
+	}
+	w.ip = netip.MustParseAddr("10.9.9.9")
+	if a := b.JSON(t, "POST", sessions, body{"email": people[0].Email, "password": password}); a.Status != http.StatusCreated {
+		t.Errorf("another network: %d %s, want 201", a.Status, a.Body)
+	}
+}
