@@ -57,7 +57,11 @@ func (s *Server) record(
 		Result:    result,
 		CreatedAt: now,
 	}
-	if topic == "" {
+	switch {
+	case topic != "":
+	case result == audit.Denied:
+		a.Topic = strings.Clone(audit.DeniedTopicOf(r.path))
+	default:
 		a.Topic = strings.Clone(audit.TopicOf(r.path))
 	}
 	serviceAccount := ""

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"math"
 	"os"
 	"time"
@@ -187,7 +188,12 @@ func (sv *service) sweep(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if _, err := sv.db.Sweep(ctx, time.Now()); err != nil && ctx.Err() == nil {
+		_, err := sv.db.Sweep(ctx, time.Now())
+		if keep := sv.settings.Audit.Keep; keep > 0 {
+			_, old := sv.db.DeleteActivities(ctx, keep)
+			err = errors.Join(err, old)
+		}
+		if err != nil && ctx.Err() == nil {
 			sv.log.Error("sweep", "error", err)
 		}
 	}

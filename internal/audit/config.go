@@ -23,6 +23,9 @@ type Config struct {
 	// DenialsPerMinute is how many denials of one principal get a row of their own each
 	// minute; those above become one row with their number. 0 folds none.
 	DenialsPerMinute int
+	// DenialsPerDay is how many rows of their own the denials of one principal get each UTC
+	// day; with that many behind it, all of a minute become one row. 0 is no such bound.
+	DenialsPerDay int
 	// Required makes Record refuse as soon as the spill file is full, rather than go on in
 	// memory as long as there is room in the queue.
 	Required bool
@@ -32,7 +35,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		Queue: 8192, Batch: 256, Flush: 200 * time.Millisecond,
-		SpillMax: 64 << 20, DenialsPerMinute: 60,
+		SpillMax: 64 << 20, DenialsPerMinute: 60, DenialsPerDay: 1000,
 	}
 }
 
@@ -51,8 +54,8 @@ func (c Config) Validate() error {
 	if c.SpillMax < 0 || c.SpillMax > 0 && c.SpillMax < 2*maxRow {
 		problems = append(problems, fmt.Errorf("audit_spill_max is %d bytes, want 0 or at least %d", c.SpillMax, 2*maxRow))
 	}
-	if c.DenialsPerMinute < 0 {
-		problems = append(problems, errors.New("denials per minute are negative"))
+	if c.DenialsPerMinute < 0 || c.DenialsPerDay < 0 {
+		problems = append(problems, errors.New("denials per minute or day are negative"))
 	}
 	return errors.Join(problems...)
 }

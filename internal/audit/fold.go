@@ -8,17 +8,20 @@ import (
 	"time"
 )
 
-// maxFolders bounds the principals that are counted in one minute; denials of any beyond get
-// a row each.
+// maxFolders bounds the principals that are counted in one minute, and in one day; denials of
+// any beyond get a row each, or as many as a minute allows.
 const maxFolders = 16384
 
-// folder counts denials per principal and minute (FX-37). It is safe for concurrent use.
+// folder counts denials per principal and minute (FX-37), and the rows of them per UTC day. It
+// is safe for concurrent use.
 type folder struct {
-	limit int
+	limit, daily int
 
 	mu     sync.Mutex
 	minute int64
 	seen   map[principal]*tally
+	day    int64
+	today  map[principal]int // rows of before this minute
 }
 
 type principal struct{ kind, ref string }
@@ -29,8 +32,8 @@ type tally struct {
 	first  Activity // of the folded ones
 }
 
-func newFolder(limit int) *folder {
-	return &folder{limit: limit, seen: map[principal]*tally{}}
+func newFolder(limit, daily int) *folder {
+	return &folder{limit: limit, daily: daily, seen: map[principal]*tally{}, today: map[principal]int{}}
 }
 
 // fold reports whether the activity has been counted and gets no row of its own.
@@ -51,7 +54,7 @@ func (f *folder) fold(a Activity) bool {
 		who.kind = strings.Clone(who.kind)
 		f.seen[who] = t
 	}
-	if t.rows < f.limit {
+	if t.rows < f.limit && (f.daily == 0 || f.today[who]+t.rows < f.daily) {
 		t.rows++
 		return false
 	}
@@ -85,11 +88,17 @@ func (f *folder) roll(now time.Time, force bool) []Activity {
 		return nil
 	}
 	f.minute = minute
+	if day := minute / (24 * 60); day != f.day {
+		f.day, f.today = day, map[principal]int{}
+	}
 	if len(f.seen) == 0 {
 		return nil
 	}
 	var rows []Activity
-	for _, t := range f.seen {
+	for who, t := range f.seen {
+		if _, known := f.today[who]; known || len(f.today) < maxFolders {
+			f.today[who] += t.rows
+		}
 		if t.folded > 0 {
 			t.first.Data = withFolded(t.first.Data, t.folded)
 			rows = append(rows, t.first)

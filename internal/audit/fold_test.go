@@ -102,7 +102,7 @@ func TestFoldCountsWithoutAnActivity(t *testing.T) {
 }
 
 func TestFolderIsBounded(t *testing.T) {
-	f := newFolder(1)
+	f := newFolder(1, 0)
 	for i := range maxFolders + 100 {
 		if f.fold(Activity{Result: Denied, ActorRef: fmt.Sprint(i)}) {
 			t.Fatal("a first denial was folded")
@@ -118,5 +118,32 @@ func TestFolderIsBounded(t *testing.T) {
 		if got := withFolded(data, 2); got != want {
 			t.Errorf("withFolded(%.20q) = %.40q, want %q", data, got, want)
 		}
+	}
+}
+
+// A principal that is refused for ever, just below the limit of a minute, fills no table.
+func TestDenialsFoldByTheDayToo(t *testing.T) {
+	f := newFolder(60, 1000)
+	now := time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
+	f.roll(now, false)
+	day := func() (own, counted int) {
+		for range 24 * 60 {
+			for range 60 {
+				if !f.fold(Activity{Result: Denied, ActorRef: "ID1"}) {
+					own++
+				}
+			}
+			now = now.Add(time.Minute)
+			counted += len(f.roll(now, false))
+		}
+		return own, counted
+	}
+	for range 2 { // the next day begins anew
+		if own, counted := day(); own != 1000 || counted > 24*60 {
+			t.Errorf("%d rows and %d counted ones in a day, want 1000 and at most 1440", own, counted)
+		}
+	}
+	if own := !f.fold(Activity{Result: Denied, ActorRef: "ID2"}); !own {
+		t.Error("somebody else's denial was folded")
 	}
 }

@@ -198,6 +198,15 @@ func TestDescribe(t *testing.T) {
 			t.Errorf("TopicOf(%q) = %q, want %q", path, got, want)
 		}
 	}
+	// A refused client's own words are no topics.
+	for path, want := range map[string]string{
+		"api/v2/barong/admin/users/x": "users", "api/v2/peatio/admin/x22443": "general",
+		"api/v2/peatio/admin/Markets": "general", "api/v2/peatio/market/orders": "general",
+	} {
+		if got := DeniedTopicOf(path); got != want {
+			t.Errorf("DeniedTopicOf(%q) = %q, want %q", path, got, want)
+		}
+	}
 	for path, want := range map[string]string{
 		"api/v2/barong/admin/users": "admin", "api/v2/admin": "admin", "api/v2/peatio/market/orders": "user",
 		"api/v2/barong/administrators": "user", "": "user",

@@ -98,7 +98,7 @@ func NewWriter(c Config, store Store, log *slog.Logger, now func() time.Time) (*
 	return &Writer{
 		config: c, store: store, log: log, now: now, spill: s,
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), results: make(chan result, 1),
-		folder: newFolder(c.DenialsPerMinute),
+		folder: newFolder(c.DenialsPerMinute, c.DenialsPerDay),
 	}, nil
 }
 

@@ -256,6 +256,7 @@ type Audit struct {
 	Flush    time.Duration `key:"audit_flush_interval" default:"200ms" doc:"Longest time that an activity waits in memory; kill -9 loses at most this much."`
 	Queue    int           `key:"audit_queue" default:"8192" min:"1" doc:"Activities that may wait in memory."`
 	Spill    string        `key:"audit_spill" default:"" doc:"File that takes activities while the database cannot; empty means audit.spill beside the SQLite file."`
+	Keep     time.Duration `key:"activities_keep" default:"8760h" doc:"Age at which activities are deleted, by the database's clock; 0 keeps them for ever."`
 	SpillMax int           `key:"audit_spill_max" default:"67108864" min:"0" doc:"Largest size of the spill file in bytes."`
 }
 

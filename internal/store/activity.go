@@ -40,6 +40,27 @@ func (q queries) AddActivity(ctx context.Context, a audit.Activity) error {
 	return q.AddActivities(ctx, []audit.Entry{{Ref: hex.EncodeToString(ref[:]), Activity: a}})
 }
 
+// DeleteActivities removes those that are older than keep by the database's clock, the oldest
+// first and at most so many at a call that others get their turn, and returns how many. Several
+// replicas may do it at once.
+func (q queries) DeleteActivities(ctx context.Context, keep time.Duration) (int, error) {
+	now, err := q.clock(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("delete old activities: %w", err)
+	}
+	total := 0
+	for range 20 {
+		n, err := q.deletePart(ctx, "delete old activities", `
+			DELETE FROM activities
+			WHERE id IN (SELECT id FROM activities WHERE created_at < $1 ORDER BY created_at, id LIMIT $2)`,
+			now.Add(-keep).UnixMicro())
+		if total += n; err != nil || n < part {
+			return total, err
+		}
+	}
+	return total, nil
+}
+
 // SignedInBefore implements account.Tx.
 func (q queries) SignedInBefore(ctx context.Context, uid string) (bool, error) {
 	before, err := exists(ctx, q.read(), `

@@ -140,17 +140,24 @@ func (q queries) DeleteExpired(ctx context.Context, now time.Time) (int, error) 
 // deleteInParts repeats a DELETE of at most $2 rows that are below the bound $1, each in its
 // own transaction, so that other writers get their turn.
 func (q queries) deleteInParts(ctx context.Context, what, text string, bound int64) (int, error) {
-	const part = 1000
 	total := 0
 	for {
-		var n int64
-		err := q.write(ctx, what, func(t *txn) (err error) {
-			n, err = affected(ctx, t, text, bound, part)
-			return err
-		})
-		total += int(n)
-		if err != nil || n < part {
+		n, err := q.deletePart(ctx, what, text, bound)
+		if total += n; err != nil || n < part {
 			return total, err
 		}
 	}
+}
+
+// part is how many rows one transaction deletes.
+const part = 1000
+
+// deletePart is one step of deleteInParts.
+func (q queries) deletePart(ctx context.Context, what, text string, bound int64) (int, error) {
+	var n int64
+	err := q.write(ctx, what, func(t *txn) (err error) {
+		n, err = affected(ctx, t, text, bound, part)
+		return err
+	})
+	return int(n), err
 }

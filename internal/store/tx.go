@@ -225,6 +225,17 @@ func (q queries) read() querier {
 	return q.db.r
 }
 
+// clock is the database's time: that of replicas may differ.
+func (q queries) clock(ctx context.Context) (now time.Time, err error) {
+	if q.db.dialect.Clock == "" {
+		return q.db.now(), nil
+	}
+	if err = q.read().QueryRowContext(ctx, q.db.dialect.Clock).Scan(at(&now)); err != nil {
+		return now, fmt.Errorf("read clock: %w", err)
+	}
+	return now, nil
+}
+
 // view runs several reads at one point in time.
 func (q queries) view(ctx context.Context, what string, f func(querier) error) error {
 	err := func() error {

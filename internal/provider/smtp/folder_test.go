@@ -2,10 +2,13 @@ package smtp_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"barong/internal/event"
 	"barong/internal/notify"
@@ -54,5 +57,37 @@ func TestFolderKeepsMailsForTheirOwnerAlone(t *testing.T) {
 	f.Path = filepath.Join(dir, files[0].Name()) // a file is in the way
 	if err := f.Send(t.Context(), message()); err == nil || errors.Is(err, event.ErrPermanent) {
 		t.Errorf("a folder that cannot be made: got %v, want another try", err)
+	}
+}
+
+// The embedded run may go on for months: the oldest mails go, and nothing else.
+func TestFolderKeepsTheNewestMails(t *testing.T) {
+	dir := t.TempDir()
+	note := filepath.Join(dir, "note.txt")
+	if err := os.WriteFile(note, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := smtp.Folder{Path: dir, Keep: 3}
+	for n := range 6 {
+		m := message()
+		m.ID = fmt.Sprint("barong.", n)
+		if err := f.Send(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+		at := time.Now().Add(time.Duration(n-10) * time.Minute)
+		if err := os.Chtimes(filepath.Join(dir, m.ID+".eml"), at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"barong.3.eml", "barong.4.eml", "barong.5.eml", "note.txt"}
+	for i := range files {
+		files[i] = filepath.Base(files[i])
+	}
+	if !slices.Equal(files, want) {
+		t.Errorf("got %q, want %q", files, want)
 	}
 }
