@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"slices"
 	"testing"
+
+	"barong/internal/hostile"
 )
 
 // Whatever a browser or a client sends: a language that mails have, or none.
@@ -13,6 +15,9 @@ func FuzzLanguage(f *testing.F) {
 	} {
 		f.Add(seed)
 	}
+	for s := range (hostile.Grammar{Words: []string{"en", "ru;q=0.9"}}).Samples(40) {
+		f.Add(s)
+	}
 	a := &API{Config: Config{Languages: []string{"en", "ru"}}}
 	f.Fuzz(func(t *testing.T, sent string) {
 		r := &http.Request{Header: http.Header{"Accept-Language": {sent}}}
@@ -21,5 +26,14 @@ func FuzzLanguage(f *testing.F) {
 				t.Errorf("%q: got %q", sent, got)
 			}
 		}
+	})
+}
+
+func TestLanguageTimeIsLinear(t *testing.T) {
+	a := &API{Config: Config{Languages: []string{"en", "ru"}}}
+	g := hostile.Grammar{Words: []string{"en", "ru;q=0.9", "sr-Latn-RS"}, Marks: []string{",", ";", "-", "_", "=", "*", " ", "0"}, Longest: 16 << 10}
+	hostile.Linear(t, g, func(text string) {
+		a.accepted(&http.Request{Header: http.Header{"Accept-Language": {text}}})
+		a.language(text)
 	})
 }

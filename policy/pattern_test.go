@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"barong/internal/hostile"
 	"barong/policy"
 )
 
@@ -109,4 +110,18 @@ func TestFold(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Patterns, and questions of a hostile path to many rules, cost what their length costs.
+func TestMatchingTimeIsLinear(t *testing.T) {
+	rows := policy.Rows{Permissions: grants("ACCEPT ALL api/v2/a*", "DROP ALL api/v2/"+strings.Repeat("a/", 100), "AUDIT ALL api/v2/a/a/a t", "ACCEPT ALL *")}
+	s, _ := policy.Compile(rows, policy.RouteRules{Block: []string{"api/v2/A"}}, policy.Options{})
+	g := hostile.Grammar{Words: []string{"api/v2/a/", "A/"}, Marks: []string{"/", ".", "%41", "a", "A", "*", "é"}, Longest: 16 << 10}
+	hostile.Linear(t, g, func(text string) {
+		_, _ = policy.CanonicalPattern(text)
+		policy.Fold(text)
+		s.Route(text)
+		s.Permission("r", "GET", text)
+		s.Component(text)
+	})
 }

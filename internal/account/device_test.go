@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"barong/internal/account"
+	"barong/internal/hostile"
 )
 
 func newDevices(t testing.TB, fill byte) *account.Devices {
@@ -132,5 +133,14 @@ func FuzzDevices(f *testing.F) {
 				t.Fatalf("%s is known only after", uid)
 			}
 		}
+	})
+}
+
+func TestDeviceTimeIsLinear(t *testing.T) {
+	d := newDevices(t, 7)
+	good := d.Remember("", "ID1", start)
+	hostile.Linear(t, hostile.Grammar{Words: []string{good, "AQ"}, Marks: []string{"=", "\n", "A", "-", "\xff"}}, func(text string) {
+		d.Known(text, "ID1", start)
+		d.Remember(text, "ID1", start)
 	})
 }

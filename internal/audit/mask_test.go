@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+
+	"barong/internal/hostile"
 )
 
 const browser = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/126.0 Safari/537.36"
@@ -250,5 +252,38 @@ func BenchmarkMask(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		Mask(p, "api/v2/barong/admin/users/update")
+	}
+}
+
+// Masking costs what its input's length costs.
+func TestMaskTimeIsLinear(t *testing.T) {
+	for name, of := range map[string]struct {
+		hostile.Grammar
+		params func(text string) Params
+	}{
+		"query": {hostile.Grammar{Words: []string{"uid=ID1", "password=x"}, Marks: []string{"&", "=", "%", ";", "[", "]", "%41"}},
+			func(text string) Params { return Params{Query: text} }},
+		"form": {hostile.Grammar{Words: []string{"uid=ID1", "password=x"}, Marks: []string{"&", "=", "%", "+"}, Longest: 16 << 10},
+			func(text string) Params {
+				return Params{ContentType: "application/x-www-form-urlencoded", Body: []byte(text)}
+			}},
+		"JSON": {hostile.Grammar{Head: `{"a":[`, Words: []string{`{"uid":"ID1"}`, `"password":`, `"\u0041"`}, Marks: []string{",", ":", `"`, `\`, " ", "0"}, Longest: 16 << 10},
+			func(text string) Params {
+				return Params{ContentType: "application/json", Body: []byte(text)}
+			}},
+		"multipart": {hostile.Grammar{
+			Head: "--b\r\n", Words: []string{"--b\r\n", "Content-Disposition: form-data; name=\"uid\"\r\n\r\n", "--b--"},
+			Marks: []string{"\r\n", "-", ";", "\"", "="}, Longest: 16 << 10,
+		}, func(text string) Params {
+			return Params{ContentType: "multipart/form-data; boundary=b", Body: []byte(text)}
+		}},
+		"content type": {hostile.Grammar{Head: "multipart/form-data;", Words: []string{"boundary=b", "a*0=b"}, Marks: []string{";", "=", `"`, "*", " "}, Longest: 16 << 10},
+			func(text string) Params { return Params{ContentType: text, Body: []byte("--b--")} }},
+		"user agent": {hostile.Grammar{Words: []string{"Mozilla/5.0"}, Marks: []string{" ", "(", ";", "\xff"}},
+			func(text string) Params { return Params{UserAgent: text} }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			hostile.Linear(t, of.Grammar, func(text string) { Mask(of.params(text), "api/v2/barong/admin/users") })
+		})
 	}
 }

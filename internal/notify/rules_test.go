@@ -7,8 +7,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"gopkg.in/yaml.v3"
 
 	"barong/internal/event"
+	"barong/internal/hostile"
+	"barong/internal/strictyaml"
 )
 
 func over(op string, parts ...Expression) Expression { return Expression{Operator: op, Parts: parts} }
@@ -232,5 +235,22 @@ func FuzzParseRules(f *testing.F) {
 				}
 			}
 		}
+	})
+}
+
+// A rules file, a condition within it and a person's language cost what their length costs.
+func TestRulesTimeIsLinear(t *testing.T) {
+	hostile.Linear(t, hostile.Grammar{
+		Words: []string{"events:\n", "- key: a\n"}, Longest: 4 << 10,
+		Marks: []string{"\n", " ", "- ", ": ", `"`},
+	}, func(text string) { _, _ = ParseRules([]byte(text)) })
+	hostile.Linear(t, hostile.Grammar{
+		Words: []string{`record.key == "a"`, "a in ['b', 1]", "&&", "||", "x."}, Longest: 16 << 10,
+		Marks: []string{" ", "(", ")", `"`, "'", `\`, ",", "=", "!", ".", "1", "-"},
+	}, func(text string) {
+		var d strictyaml.Document
+		d.Parse([]byte("x: y"))
+		x := expressions{Document: &d}
+		x.text(&yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: text, Line: 1, Column: 4})
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"barong/internal/hostile"
 	"barong/internal/session"
 )
 
@@ -101,4 +102,14 @@ func TestClearTwinsClearsAllButOurOwn(t *testing.T) {
 	if len(long) > 25 {
 		t.Errorf("%d lines for a long host and path, want few", len(long))
 	}
+}
+
+// A cookie's value and a user agent cost what their length costs.
+func TestReadingTimeIsLinear(t *testing.T) {
+	hostile.Linear(t, hostile.Grammar{
+		Words: []string{"4cff598ee40d3d2ec38875ddc904fc46", "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"}, Marks: []string{" ", "(", ";", "/", "\xff"},
+	}, func(text string) {
+		session.IDOf(text)
+		session.Device(text)
+	})
 }

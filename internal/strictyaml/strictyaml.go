@@ -41,6 +41,10 @@ func (d *Document) Parse(data []byte) *yaml.Node {
 			"write the value itself, or render the file first")
 		return nil
 	}
+	if line := tooDeep(data); line > 0 {
+		d.Problem(line, "more than %d lists or mappings in one another", deepest)
+		return nil
+	}
 	d.source = data
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	var n yaml.Node
@@ -64,6 +68,40 @@ func (d *Document) Parse(data []byte) *yaml.Node {
 		return nil
 	}
 	return root
+}
+
+// deepest is how many lists and mappings may be in one another, where it costs few bytes to nest
+// them: the library's time grows with the square of that.
+const deepest = 100
+
+// tooDeep is the line of a text where it nests deeper, 0 for none. It counts list and mapping
+// indicators at the beginning of one line, and brackets of all lines that are not closed; what
+// nests by indentation alone takes more bytes the deeper it is.
+func tooDeep(data []byte) int {
+	line, open := 0, 0
+	for l := range bytes.Lines(data) {
+		line++
+		block := 0
+		for rest := bytes.TrimLeft(l, " \t"); len(rest) > 1 && bytes.IndexByte([]byte("-?:"), rest[0]) >= 0 &&
+			(rest[1] == ' ' || rest[1] == '\t'); rest = bytes.TrimLeft(rest[1:], " \t") {
+			block++
+		}
+		for _, c := range l {
+			switch c {
+			case '[', '{':
+				open++
+			case ']', '}':
+				open = max(open-1, 0)
+			}
+			if open > deepest {
+				return line
+			}
+		}
+		if block > deepest {
+			return line
+		}
+	}
+	return 0
 }
 
 // syntax is the library's error about a text, with the line at which the text went wrong: the

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"barong/internal/hostile"
 )
 
 // read takes a file {name: text, list: [text], map: {a: text, b: text}}.
@@ -76,6 +78,9 @@ func FuzzParse(f *testing.F) {
 	f.Add("name: x\nlist: [a]\nmap: { a: b }")
 	f.Add("a: &a [*a]")
 	f.Add("name: &n [*n]\nmap: *n")
+	for s := range (hostile.Grammar{Words: []string{"name: x\n", "- a\n"}}).Samples(60) {
+		f.Add(s)
+	}
 	f.Fuzz(func(_ *testing.T, data string) { _, _, _, _, _ = read(data) })
 }
 
@@ -128,5 +133,32 @@ func TestAnEmptyMappingIsAnEmptyList(t *testing.T) {
 	}
 	if _, _, _, _, err := read("list: { a: b }\n"); err == nil {
 		t.Error("a mapping with something in it is taken for a list")
+	}
+}
+
+// A file costs what its length costs, however it is nested, quoted and aliased.
+func TestParseTimeIsLinear(t *testing.T) {
+	hostile.Linear(t, hostile.Grammar{
+		Words: []string{"name: x\n", "- a\n"}, Longest: 4 << 10,
+		Marks: []string{"\n", " ", "- ", ": ", "&a ", "*a ", "#", `"`, "|\n"},
+	}, func(text string) { _, _, _, _, _ = read(text) })
+}
+
+func TestParseRefusesDeepNesting(t *testing.T) {
+	for name, text := range map[string]string{
+		"lists":            "name:\n" + strings.Repeat("- ", deepest+1) + "a",
+		"brackets":         "name: " + strings.Repeat("[", deepest+1),
+		"over lines":       "name:\n" + strings.Repeat("[\n", deepest+1),
+		"mappings":         "name: " + strings.Repeat("{a: ", deepest+1),
+		"explicit entries": strings.Repeat("? ", deepest+1) + "a",
+	} {
+		var d Document
+		if root := d.Parse([]byte(text)); root != nil || d.Err() == nil || !strings.Contains(d.Err().Error(), "in one another") {
+			t.Errorf("%s: got %v, want a refusal", name, d.Err())
+		}
+	}
+	var d Document
+	if d.Parse([]byte("name: [" + strings.Repeat("[a], ", 500) + "]\n" + strings.Repeat("# - - -\n", 500))); d.Err() != nil {
+		t.Errorf("wide is not deep: %v", d.Err())
 	}
 }
