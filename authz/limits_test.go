@@ -50,7 +50,7 @@ func TestReadingTimeIsLinear(t *testing.T) {
 				r.parse(c)
 				r.apiKeyHeaders()
 				r.csrfOnce()
-				parseNonce(r.nonce)
+				_, _ = parseNonce(r.nonce)
 				signatureMatches(r.signature, [32]byte{})
 				s.mayUpgrade(&r)
 				s.sameOrigin(&r)
