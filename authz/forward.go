@@ -93,6 +93,7 @@ func (s *Server) forwardVerify(w http.ResponseWriter, req *http.Request, denial 
 	r.scheme = s.forwardedScheme(req)
 	s.answer(req.Context(), &r, &d, nil)
 	if !d.allowed() {
+		s.readable(w, req)
 		denial(w, &d)
 		return
 	}

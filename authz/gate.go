@@ -117,7 +117,15 @@ func (s *Server) gateDenial(w http.ResponseWriter, req *http.Request, d *decisio
 	if id := req.Header.Get("X-Request-Id"); harmlessID(id) {
 		w.Header().Set("X-Request-Id", id)
 	}
+	s.readable(w, req)
 	plainDenial(w, d)
+}
+
+// readable lets the page that sent req read the denial of it: a proxy hands it on as it is.
+func (s *Server) readable(w http.ResponseWriter, req *http.Request) {
+	if s.Readable != nil {
+		s.Readable(w.Header(), req.Header.Get("Origin"))
+	}
 }
 
 // harmlessID reports whether a client's request id may be repeated, as REST does it.

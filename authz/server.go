@@ -74,7 +74,7 @@ type Activities interface {
 }
 
 // Parts are what a Server decides by. Nonces may be nil when Config.Replay is off
-// and there are no StaffRoles, Metrics, Log, Warnings and Now always; the rest must be set.
+// and there are no StaffRoles, Metrics, Log, Readable, Warnings and Now always; the rest must be set.
 type Parts struct {
 	Rules      Rules
 	Feed       Feed
@@ -85,8 +85,11 @@ type Parts struct {
 	Activities Activities
 	Metrics    *Metrics
 	Log        *DecisionLog
-	Warnings   *slog.Logger     // what an operator should look into, each cause once; nil is nobody
-	Now        func() time.Time // nil is the system's clock
+	// Readable lets a page of an origin read a denial that Gate or forward-auth gives its
+	// browser; nil lets none.
+	Readable func(h http.Header, origin string)
+	Warnings *slog.Logger     // what an operator should look into, each cause once; nil is nobody
+	Now      func() time.Time // nil is the system's clock
 }
 
 // Config shapes decisions. DefaultConfig is what is shipped; the zero value does not

@@ -44,6 +44,12 @@ type apiParts struct {
 	country   func(netip.Addr) string
 	record    func(audit.Activity) bool
 	track     func(context.Context) (context.Context, func())
+	lost      func(*http.Request)
+}
+
+// corsConfig is the part of the settings that pages of other origins go by.
+func corsConfig(s config.Settings) rest.CORS {
+	return rest.CORS{Origins: s.REST.CORSOrigins, MaxAge: s.REST.CORSMaxAge, Credentials: s.REST.CORSCredentials}
 }
 
 // newAPI mounts every endpoint. The OpenAPI document comes from what is mounted here.
@@ -53,9 +59,7 @@ func newAPI(p apiParts) (*rest.Server, error) {
 		Log: p.log, MaxBody: int64(s.REST.MaxBody), ReferenceStatus: s.REST.SuccessStatus == "reference",
 		ClientIP: p.clientIP, Budget: p.budget, Track: p.track,
 		Outages: []error{secret.ErrBusy, captcha.ErrOutage, auth0.ErrOutage}, Unavailable: unavailable,
-		CORS: rest.CORS{
-			Origins: s.REST.CORSOrigins, MaxAge: s.REST.CORSMaxAge, Credentials: s.REST.CORSCredentials,
-		},
+		CORS: corsConfig(s), Lost: p.lost,
 	})
 	if err != nil {
 		return nil, err

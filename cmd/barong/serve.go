@@ -163,11 +163,16 @@ func newService(
 	sv.decisions = authz.NewDecisionLog(term.err, func(w io.Writer) slog.Handler {
 		return newHandler(s, term)(w, slog.LevelInfo)
 	}, s.Decision.LogSample, 0, metrics.LineDropped)
+	readable, err := corsConfig(s).Readable()
+	if err != nil {
+		return nil, usageError{err}
+	}
 	decisions := decisionConfig(s)
 	decisions.StaffRoles = append(f.abilities.Staff(), account.RoleSuperadmin, account.RoleAdmin)
 	if sv.decider, err = authz.New(authz.Parts{
 		Rules: sv.holder, Feed: sv.follower, Sessions: sv.sessions, Accounts: sv.directory, Tokens: sv.minter,
-		Nonces: stores.nonces, Activities: sv.audit, Metrics: metrics, Log: sv.decisions, Warnings: sv.log,
+		Nonces: stores.nonces, Activities: sv.audit, Metrics: metrics, Log: sv.decisions,
+		Readable: readable, Warnings: sv.log,
 	}, decisions); err != nil {
 		return nil, usageError{err}
 	}
@@ -263,6 +268,7 @@ func (sv *service) newREST(f files, people people) (http.Handler, error) {
 		verifier: sv.minter, keys: sv.keys, country: sv.country, clientIP: sv.decider.ClientIP, budget: sv.budget(),
 		rules: policy.NewService(sv.db, sv.holder, s.Policy.WhitelinkUses, nil), abilities: f.abilities,
 		explain: explainer(sv.decider), track: sv.track, record: sv.audit.Record,
+		lost: sv.misdirected(),
 	})
 	if err != nil {
 		return nil, err

@@ -62,16 +62,22 @@ func (c CORS) compile() (cors, error) {
 	return out, errors.Join(errs...)
 }
 
-// apply sets the headers for r's origin, on errors too, and reports whether r is a preflight
-// that they answer. Unknown origins get no header.
-func (c cors) apply(h http.Header, r *http.Request) bool {
+// Readable returns what sets the headers by which pages of the listed origins may read an
+// answer, for answers that are given before a request reaches the Server.
+func (c CORS) Readable() (func(h http.Header, origin string), error) {
+	compiled, err := c.compile()
+	return func(h http.Header, origin string) { compiled.readable(h, origin) }, err
+}
+
+// readable sets the headers for an origin and reports whether it may read the answer. Unknown
+// origins get no header.
+func (c cors) readable(h http.Header, origin string) bool {
 	if !c.any && len(c.origins) == 0 {
 		return false
 	}
 	if !c.any {
 		h.Add("Vary", "Origin")
 	}
-	origin := r.Header.Get("Origin")
 	if origin == "" || (!c.any && !slices.Contains(c.origins, origin)) {
 		return false
 	}
@@ -82,6 +88,15 @@ func (c cors) apply(h http.Header, r *http.Request) bool {
 	h.Set("Access-Control-Expose-Headers", corsExposed)
 	if c.credentials {
 		h.Set("Access-Control-Allow-Credentials", "true")
+	}
+	return true
+}
+
+// apply sets the headers for r's origin, on errors too, and reports whether r is a preflight
+// that they answer.
+func (c cors) apply(h http.Header, r *http.Request) bool {
+	if !c.readable(h, r.Header.Get("Origin")) {
+		return false
 	}
 	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
 		return false

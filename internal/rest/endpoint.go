@@ -207,6 +207,7 @@ func Add[I, O any](g *Group, op Op, h Handler[I, O]) {
 			return
 		}
 		out, err := h.call(r, func(principal string) error {
+			passageOf(r.Context()).uid = principal
 			return s.config.Budget.Principal(r.Context(), op.Cost, principal)
 		}, func() (in I, err error) {
 			var p params

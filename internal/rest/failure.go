@@ -111,7 +111,9 @@ func (r refusal) Error() string {
 // fail answers err as e declares it. What nobody declared is 500 and one log line; clients
 // never see its text.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, e *endpoint, err error) {
+	on := passageOf(r.Context())
 	if bad, ok := errors.AsType[refusal](err); ok {
+		on.answered(bad.tokens...)
 		refuse(w, bad.status, bad.tokens, bad.text)
 		return
 	}
@@ -131,11 +133,13 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, e *endpoint, err e
 				writeJSON(w, f.status, f.status)
 				return
 			}
+			on.answered(f.tokens...)
 			refuse(w, f.status, f.tokens, f.text)
 			return
 		}
 	}
 	if many, ok := errors.AsType[Tokens](err); ok {
+		on.answered(many.Tokens()...)
 		refuse(w, http.StatusUnprocessableEntity, many.Tokens(), "")
 		return
 	}
@@ -158,7 +162,8 @@ func (s *Server) logFailure(r *http.Request, e *endpoint, status int, err error)
 	if r.Context().Err() == context.Canceled { // the client left; not our failure
 		level = slog.LevelInfo
 	}
-	s.config.Log.LogAttrs(r.Context(), level, "request failed",
+	// An outage says the same about everybody.
+	s.write(r.Context(), foldKind{outage: true, status: status}, 1, level, "request failed",
 		slog.String("request_id", RequestID(r.Context())),
 		slog.String("endpoint", e.op.Method+" "+e.path),
 		slog.Int("status", status), slog.Any("error", err))

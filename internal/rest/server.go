@@ -42,6 +42,8 @@ type Config struct {
 	CORS CORS
 	// ClientIP, when set, puts the caller's address on the access line.
 	ClientIP func(*http.Request) netip.Addr
+	// Lost, when set, sees each request that no endpoint answers. It must not block.
+	Lost func(*http.Request)
 	// Track, when set, is given the context of each call of an endpoint. It returns the one to
 	// make the call with, and a wait for what the call has committed to be obeyed, which comes
 	// before the answer.
@@ -62,6 +64,7 @@ type Server struct {
 	cors      cors
 	exact     map[string]bool // paths of Handle, which may end in .json
 	endpoints []*endpoint
+	lines     fold
 }
 
 // New makes an empty server; the error lists what is wrong with c.
@@ -94,6 +97,9 @@ func New(c Config) (*Server, error) {
 	e.RedirectTrailingSlash = false
 	s := &Server{config: c, engine: e, cors: cors, exact: map[string]bool{}}
 	e.NoRoute(func(c *gin.Context) {
+		if s.config.Lost != nil {
+			s.config.Lost(c.Request)
+		}
 		if s.admitted(c.Writer, c.Request) {
 			writeJSON(c.Writer, http.StatusNotFound, routeNotFound)
 		}
@@ -224,10 +230,22 @@ func (s *Server) finish(out *recorder, r *http.Request, on *passage) {
 		slog.Int("bytes", out.bytes),
 		slog.Duration("took", took),
 	}
-	if s.config.ClientIP != nil {
-		attrs = append(attrs, slog.String("ip", s.config.ClientIP(r).String()))
+	kind := foldKind{error: on.error, uid: on.uid, status: out.code()}
+	if on.error != "" {
+		attrs = append(attrs, slog.String("error", on.error))
 	}
-	s.config.Log.LogAttrs(ctx, slog.LevelInfo, "request", attrs...)
+	if on.uid != "" {
+		attrs = append(attrs, slog.String("uid", on.uid))
+	}
+	if s.config.ClientIP != nil {
+		kind.ip = s.config.ClientIP(r)
+		attrs = append(attrs, slog.String("ip", kind.ip.String()))
+	}
+	if kind.status < 400 {
+		s.config.Log.LogAttrs(ctx, slog.LevelInfo, "request", attrs...)
+	} else {
+		s.write(ctx, kind, refusalBurst, slog.LevelInfo, "request", attrs...)
+	}
 	if aborted {
 		panic(p)
 	}
@@ -287,8 +305,13 @@ type passage struct {
 	sent  *url.URL // as the client sent it
 	path  string   // canonical
 	route string   // of the endpoint that was found
+	uid   string   // of the caller that its guard admitted
+	error string   // the tokens of a refusal
 	start time.Time
 }
+
+// answered notes the tokens of a refusal for the access line.
+func (on *passage) answered(tokens ...string) { on.error = clip(strings.Join(tokens, ","), 256) }
 
 type passageKey struct{}
 

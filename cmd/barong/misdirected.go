@@ -1,0 +1,28 @@
+package main
+
+import (
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// misdirected returns what looks at requests that REST has no endpoint for, and says once a
+// minute that they are questions of a proxy that belong to the forward-auth listener: the REST
+// port took them in set-ups of the service that this replaces, and answers 404 to all of them.
+func (sv *service) misdirected() func(*http.Request) {
+	var next atomic.Int64 // when it may be said again, in Unix nanoseconds
+	return func(r *http.Request) {
+		if !strings.HasPrefix(r.URL.Path, "/api/v2/auth/api/") {
+			return
+		}
+		now := time.Now()
+		due := next.Load()
+		if now.UnixNano() < due || !next.CompareAndSwap(due, now.Add(time.Minute).UnixNano()) {
+			return
+		}
+		sv.log.Warn("a proxy asks the REST listener for decisions, where every request is 404; "+
+			"let its path_prefix /api/v2/auth lead to the forward-auth listener",
+			"setting", "BARONG_FORWARD_ADDR", "address", sv.settings.Listen.Forward)
+	}
+}
