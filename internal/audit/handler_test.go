@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"barong/internal/audit"
+	"barong/internal/limit"
 	"barong/internal/rest"
 )
 
@@ -26,7 +27,7 @@ func handler(t testing.TB) http.Handler {
 		UID  string `name:"uid" json:"uid"`
 		User string `name:"user_uid" json:"user_uid"`
 	}
-	rest.Add(server.Group("x"), rest.Op{Method: http.MethodPut, Status: http.StatusOK, Summary: "Show it."},
+	rest.Add(server.Group("x"), rest.Op{Cost: limit.Read, Method: http.MethodPut, Status: http.StatusOK, Summary: "Show it."},
 		rest.Guarded(rest.Guard[rest.None]{
 			Admit: func(*http.Request) (rest.None, error) { return rest.None{}, nil },
 		}, func(_ context.Context, _ rest.None, in who) (who, error) { return in, nil }))
