@@ -31,38 +31,51 @@ func (r *request) sessionCookies(name string) (found sessionCookies) {
 	if !r.hasCookie || len(r.cookie) > maxCookie {
 		return found
 	}
-	found, r.scratch = findCookies(r.cookie, name, r.scratch)
+	r.scratch = found.find(r.cookie, name, r.scratch)
 	// Several Cookie headers: only the last one was kept, the others may differ.
 	found.more = found.more || r.repeat>>headerCookie&1 != 0
 	return found
 }
 
-// findCookies finds the cookies called name in a Cookie header and gives the scratch memory
-// back longer. A pair without '=' is no cookie. It takes time linear in the header.
-func findCookies(header, name string, scratch []byte) (found sessionCookies, rest []byte) {
-	if !strings.Contains(header, name) {
-		return found, scratch
-	}
-	c := cookieReader{names: cookieNames{name}, rest: header, more: true}
-	for c.next() {
-		if !c.own || !c.valued {
-			continue
+// find adds the cookies called name in a Cookie header and gives the scratch memory
+// back longer. A pair without '=' is no cookie. It takes time linear in the header: only what
+// is between two semicolons and holds the name is looked at.
+func (c *sessionCookies) find(header, name string, scratch []byte) []byte {
+	names := cookieNames{name}
+	for {
+		at := strings.Index(header, name)
+		if at < 0 {
+			return scratch
 		}
-		start := len(scratch)
-		var v string
-		v, scratch = unescape(c.value, scratch)
-		switch {
-		case slices.Contains(found.all(), v):
-			scratch = scratch[:start]
-		case found.n == maxSessionCookies:
-			found.more = true
-			return found, scratch[:start]
-		default:
-			found.value[found.n] = v
-			found.n++
+		from := strings.LastIndexByte(header[:at], ';') + 1
+		segment, rest, more := cutByte(header[from:], ';')
+		for left := true; left; {
+			var pair string
+			var value int
+			var own bool
+			pair, value, own, segment, left = nextPair(segment, &names)
+			if !own || value < 0 {
+				continue
+			}
+			start := len(scratch)
+			var v string
+			v, scratch = unescape(trim(pair[value:]), scratch)
+			switch {
+			case c.n > 0 && slices.Contains(c.all(), v):
+				scratch = scratch[:start]
+			case c.n == maxSessionCookies:
+				c.more = true
+				return scratch[:start]
+			default:
+				c.value[c.n] = v
+				c.n++
+			}
 		}
+		if !more {
+			return scratch
+		}
+		header = rest
 	}
-	return found, scratch
 }
 
 // stripCookies cuts every cookie of one of names out of a Cookie header, even a pair without
@@ -76,23 +89,30 @@ func stripCookies(header string, names cookieNames, scratch []byte) (fate cookie
 	}
 	var first string
 	start, kept, cut := len(scratch), 0, false
-	c := cookieReader{names: names, rest: header, more: true}
-	for c.next() {
-		switch {
-		case c.own:
-			cut = true
-			continue
-		case c.pair == "":
-			continue
-		case kept == 0:
-			first = c.pair
-		case kept == 1:
-			scratch = append(append(scratch, first...), "; "...)
-			scratch = append(scratch, c.pair...)
-		default:
-			scratch = append(append(scratch, "; "...), c.pair...)
+	for more := true; more; {
+		var segment string
+		segment, header, more = cutByte(header, ';')
+		for left := true; left; {
+			var pair string
+			var own bool
+			pair, _, own, segment, left = nextPair(segment, &names)
+			if own {
+				cut = true
+				continue
+			}
+			switch pair = trim(pair); {
+			case pair == "":
+				continue
+			case kept == 0:
+				first = pair
+			case kept == 1:
+				scratch = append(append(scratch, first...), "; "...)
+				scratch = append(scratch, pair...)
+			default:
+				scratch = append(append(scratch, "; "...), pair...)
+			}
+			kept++
 		}
-		kept++
 	}
 	switch {
 	case !cut:
@@ -132,67 +152,41 @@ func (r *request) stripOwn(session string) (fate cookieFate, value string) {
 	return fate, value
 }
 
-// A cookieReader cuts a Cookie header into pairs, in one pass. Pairs end at a semicolon; but
-// two Cookie lines of HTTP/1.1 reach us joined by a comma (AZ-19), so that one also ends a
-// pair of ours, and begins one. Elsewhere commas belong to values.
+// nextPair cuts the first pair off what is between two semicolons of a Cookie header, and tells
+// whether there is more; own says that it is one of ours, and value where its value starts, -1
+// without an '='. But for these, two Cookie lines of HTTP/1.1 reach us joined by a comma
+// (AZ-19), so that a comma also ends a pair of ours, and begins one. Elsewhere commas belong to
+// values.
 //
-// No byte is looked at more than a few times, whatever the header: a pair is cut before it
-// is trimmed, a comma is followed by a look at a name and not at the rest of the pair, and
-// the next semicolon is remembered.
-type cookieReader struct {
-	names   cookieNames
-	segment string // up to the next semicolon, what has not been read
-	rest    string // after that semicolon
-	left    bool   // segment is to be read, even if it is empty
-	more    bool   // rest is to be read, even if it is empty; set it to begin
-
-	pair   string // the one that next read, without blanks at its ends
-	own    bool   // pair is one of ours
-	valued bool   // it has an '='
-	value  string // what follows that, without blanks at its ends
-}
-
-// next reads the next pair; it is false at the end.
-func (c *cookieReader) next() bool {
-	if !c.left {
-		if !c.more {
-			return false
+// No byte is looked at more than a few times, whatever the header: a pair is cut before it is
+// trimmed, and a comma is followed by a look at a name, not at the rest.
+func nextPair(segment string, names *cookieNames) (pair string, value int, own bool, rest string, more bool) {
+	value, own = names.begin(segment)
+	end := strings.IndexByte(segment, ',')
+	for !own && end >= 0 {
+		if v, begins := names.begin(segment[end+1:]); begins && v >= 0 {
+			break
 		}
-		c.segment, c.rest, c.more = cutByte(c.rest, ';')
-		c.left = true
-	}
-	value, own := c.begin(c.segment)
-	end := strings.IndexByte(c.segment, ',')
-	if !own {
-		for end >= 0 {
-			if v, begins := c.begin(c.segment[end+1:]); begins && v >= 0 {
-				break
-			}
-			next := strings.IndexByte(c.segment[end+1:], ',')
-			if next < 0 {
-				end = -1
-			} else {
-				end += 1 + next
-			}
+		next := strings.IndexByte(segment[end+1:], ',')
+		if next < 0 {
+			end = -1
+			break
 		}
+		end += 1 + next
 	}
-	pair := c.segment
-	if c.left = end >= 0; c.left {
-		pair, c.segment = c.segment[:end], c.segment[end+1:]
+	if end < 0 {
+		return segment, value, own, "", false
 	}
-	c.pair, c.own, c.valued, c.value = trim(pair), own, value >= 0, ""
-	if c.valued {
-		c.value = trim(pair[value:])
-	}
-	return true
+	return segment[:end], value, own, segment[end+1:], true
 }
 
 // begin tells whether s begins with a pair of ours, and where its value starts: after the
 // '=', or at -1 when the pair ends without one.
-func (c *cookieReader) begin(s string) (value int, ok bool) {
+func (n *cookieNames) begin(s string) (value int, ok bool) {
 	at := blanks(s)
-	for _, name := range c.names {
-		if name == "" || !strings.HasPrefix(s[at:], name) {
+	for i := range n {
+		name := n[i]
+		if len(s)-at < len(name) || name == "" || s[at] != name[0] || s[at:at+len(name)] != name {
 			continue
 		}
 		end := at + len(name)

@@ -11,6 +11,11 @@ import (
 
 const sessionName = "_barong_session"
 
+func foundIn(header, name string, scratch []byte) (found sessionCookies) {
+	found.find(header, name, scratch)
+	return found
+}
+
 func TestFindCookies(t *testing.T) {
 	for name, c := range map[string]struct {
 		header string
@@ -47,9 +52,9 @@ func TestFindCookies(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			found, _ := findCookies(c.header, sessionName, nil)
+			found := foundIn(c.header, sessionName, nil)
 			if !slices.Equal(found.all(), c.values) || found.more != c.more {
-				t.Errorf("findCookies(%q) = %q, %v, want %q, %v", c.header, found.all(), found.more, c.values, c.more)
+				t.Errorf("find(%q) = %q, %v, want %q, %v", c.header, found.all(), found.more, c.values, c.more)
 			}
 		})
 	}
@@ -61,7 +66,7 @@ func TestFindCookiesKeepsWhatItFound(t *testing.T) {
 		";_barong_session=%61" + strings.Repeat("a", 100) + ";_barong_session=%63"
 	want := []string{strings.Repeat("a", 101), strings.Repeat("b", 1001), "c"}
 	for _, room := range []int{0, 100, 2000} {
-		if found, _ := findCookies(header, sessionName, make([]byte, 0, room)); !slices.Equal(found.all(), want) {
+		if found := foundIn(header, sessionName, make([]byte, 0, room)); !slices.Equal(found.all(), want) {
 			t.Errorf("with room for %d bytes: got %.20q, want %.20q", room, found.all(), want)
 		}
 	}
@@ -123,7 +128,8 @@ func TestCookieTimeIsLinear(t *testing.T) {
 	}
 	var scratch []byte
 	hostile.Linear(t, g, func(header string) {
-		_, scratch = findCookies(header, sessionName, scratch[:0])
+		var found sessionCookies
+		scratch = found.find(header, sessionName, scratch[:0])
 		_, _, scratch = stripCookies(header, cookieNames{sessionName}, scratch[:0])
 	})
 }
@@ -183,7 +189,7 @@ func FuzzCookies(f *testing.F) {
 	f.Fuzz(func(t *testing.T, header string) {
 		const name = "s"
 		values, others, cut := naiveCookies(header, name)
-		found, _ := findCookies(header, name, nil)
+		found := foundIn(header, name, nil)
 		var want []string
 		more := false
 		for _, v := range values {
@@ -196,7 +202,7 @@ func FuzzCookies(f *testing.F) {
 			}
 		}
 		if !slices.Equal(found.all(), want) || found.more != more {
-			t.Fatalf("findCookies(%q) = %q, %v, want %q, %v", header, found.all(), found.more, want, more)
+			t.Fatalf("find(%q) = %q, %v, want %q, %v", header, found.all(), found.more, want, more)
 		}
 
 		fate, rest, _ := stripCookies(header, cookieNames{name}, nil)
@@ -210,7 +216,7 @@ func FuzzCookies(f *testing.F) {
 		if fate != wantFate || rest != wantRest {
 			t.Fatalf("stripCookies(%q) = %d, %q, want %d, %q", header, fate, rest, wantFate, wantRest)
 		}
-		if left, _ := findCookies(rest, name, nil); left.n != 0 {
+		if left := foundIn(rest, name, nil); left.n != 0 {
 			t.Fatalf("stripCookies(%q) leaves the session %q", header, left.all())
 		}
 	})
