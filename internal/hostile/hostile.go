@@ -134,9 +134,12 @@ func (g Grammar) Samples(size int) iter.Seq[string] {
 }
 
 const (
-	// A parser that takes less time than this for each byte is let pass at once: it cannot be
-	// made to do much, and the clock says little about it.
-	neverMind = 8 * time.Nanosecond
+	// A parser that takes less time than this, for each byte or in all, is let pass at once: it
+	// cannot be made to do much, and the clock says little about it.
+	neverMind      = 8 * time.Nanosecond
+	neverMindInAll = time.Millisecond
+	// tooMuch, for a part of the input, is answer enough: the whole would take minutes.
+	tooMuch = 50 * time.Millisecond
 	// most is how many times as long twice as much may take. Linear is 2, quadratic is 4.
 	most = 3.0
 	// tries is how often both are measured before a shape is thought to be dear, and patience
@@ -159,10 +162,10 @@ func Linear(t *testing.T, g Grammar, read func(string)) {
 	}
 	dear := 0
 	for s := range g.Shapes() {
-		for n := longest / 16; n <= longest; n *= 4 { // what is dear is so before it takes seconds
+		for _, n := range []int{longest / 16, longest / 4, longest} {
 			ratio, of := growth(s, n, read)
-			if ratio < most {
-				continue
+			if ratio < most || n < longest && of < tooMuch {
+				continue // some are dear up to a limit of their own, and no dearer beyond it
 			}
 			t.Errorf("%s: twice the length costs %.1f times the time, %v for %d bytes", s.Name, ratio, of, n)
 			if dear++; dear == 5 {
@@ -177,7 +180,7 @@ func Linear(t *testing.T, g Grammar, read func(string)) {
 // for what costs too little to matter.
 func growth(s Shape, n int, read func(string)) (ratio float64, of time.Duration) {
 	whole := s.Text(n)
-	cheap := time.Duration(len(whole)) * neverMind
+	cheap := max(time.Duration(len(whole))*neverMind, neverMindInAll)
 	if of = timed(whole, read); of <= cheap {
 		return 0, of
 	}
