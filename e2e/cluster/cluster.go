@@ -86,6 +86,7 @@ func Start(t testing.TB, barong string) *Cluster {
 		"BARONG_CACHE_MAX_STALE=" + CacheMaxStale.String(),
 		"BARONG_POLICY_MAX_STALE=" + PolicyMaxStale.String(),
 		"BARONG_DRAIN_DELAY=" + DrainDelay.String(),
+		"BARONG_RATE_LIMITS=false", // a load and a series of changes come from one client
 		"BARONG_MAXMINDDB_PATH=" + writeWorld(t),
 	}
 	for _, r := range []**Replica{&c.A, &c.B} {
