@@ -4,8 +4,11 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,6 +17,7 @@ import (
 	"barong/internal/captcha"
 	"barong/internal/limit"
 	"barong/internal/rest/resttest"
+	"barong/internal/secret"
 )
 
 // exhausted is a store whose buckets are all empty.
@@ -94,6 +98,65 @@ func TestStrangersCallProvidersWithinBounds(t *testing.T) {
 			}
 		})
 	}
+}
+
+// One address keeps forty-eight sign-ins under way, whose limits are off; twenty-five people
+// elsewhere, among them neighbours of it, sign in at the same time, and all get in.
+func TestAFloodOfSignInsKeepsNobodyOut(t *testing.T) {
+	w := newWorld(t)
+	w.account.Limits.Off = true
+	w.svc = account.NewService(w.account, w.db, secret.NewHasher(1, 32), new(limit.Memory), nil)
+	w.api.Now = time.Now
+	w.api.ClientIP = func(r *http.Request) netip.Addr { return netip.MustParseAddr(r.Header.Get("X-Test-Client")) }
+	people := make([]string, 26)
+	for n := range people {
+		people[n] = fmt.Sprintf("trader%d@example.com", n)
+		w.user(people[n], 1)
+	}
+	server := w.server()
+	signIn := func(ctx context.Context, ip, email string) int {
+		r := httptest.NewRequestWithContext(ctx, http.MethodPost, sessions,
+			strings.NewReader(fmt.Sprintf(`{"email":%q,"password":%q}`, email, password)))
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("X-Test-Client", ip)
+		answer := httptest.NewRecorder()
+		server.ServeHTTP(answer, r)
+		return answer.Code
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var flood, others sync.WaitGroup
+	var refused atomic.Int32
+	for n := range 48 {
+		flood.Go(func() {
+			for ctx.Err() == nil {
+				email := people[25] // its own account, or made-up ones
+				if n%2 == 0 {
+					email = fmt.Sprintf("made-up%d@example.com", n)
+				}
+				if signIn(ctx, "192.0.2.1", email) == http.StatusTooManyRequests {
+					refused.Add(1)
+					time.Sleep(5 * time.Millisecond)
+				}
+			}
+		})
+	}
+	for refused.Load() == 0 { // until the queue is full
+		time.Sleep(time.Millisecond)
+	}
+	for n, email := range people[:25] {
+		others.Go(func() {
+			ip := fmt.Sprintf("198.51.%d.1", n)
+			if n%5 == 0 {
+				ip = fmt.Sprintf("192.0.2.%d", 2+n)
+			}
+			if got := signIn(t.Context(), ip, email); got != http.StatusCreated {
+				t.Errorf("%s from %s: %d, want 201", email, ip, got)
+			}
+		})
+	}
+	others.Wait()
+	stop()
+	flood.Wait()
 }
 
 // Correct sign-ins are bounded too, by network, before the password is hashed: a household or an

@@ -75,7 +75,7 @@ GeeTest and Auth0 are on; bytes of log, about. The limit is the narrowest of its
 			e.Method, e.Path, e.Cost, cpu, rows, mails, calls, limit.AccessLine, ruleText(network), ruleText(principal))
 	}
 	b.WriteString(`
-Every other path of the REST port, and the key set, costs an "answer".
+Every other path of the REST port, and the key set, costs an "answer". Lines of refusals are folded as those of denials are, below.
 
 ## What may be tried
 
@@ -88,6 +88,8 @@ Beside the classes, and narrower: what could be guessed, or done to somebody els
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", r.What, r.By, ruleText(r.Rule), r.Note)
 	}
 	b.WriteString(`
+What one reader is mailed at most, whatever causes it, is in [mail.md](mail.md).
+
 No answer and no waiting time depends on whether anyone has an address: accounts are counted by the address as typed.
 
 ## Password hashes
@@ -118,17 +120,18 @@ func decisionPaths() []decisionPath {
 	s := config.Default()
 	return []decisionPath{
 		{"session that is not in memory, or made up", "a row read by its key",
-			fmt.Sprintf("one read for each session under way, `cache_loads` (%d) at once, each at most `decision_timeout` (%v); others wait for one of them", s.Account.LoadsAtOnce, s.Decision.Deadline)},
+			fmt.Sprintf("one read for each session under way, `cache_loads` (%d) at once, each at most `decision_timeout` (%v); others wait for one of them. \"There is none\" is remembered for 2 s", s.Account.LoadsAtOnce, s.Decision.Deadline)},
 		{"account or API key that is not in memory, or made up", "a row read by its key",
 			fmt.Sprintf("the same, of `cache_loads` (%d) of their own", s.Account.LoadsAtOnce)},
-		{"nonce of an API key, with `apikey_replay`", "a row written or a Redis command",
-			"only after the signature was right, so by keys that were given out"},
+		{"nonce of an API key, with `apikey_replay` or of staff", "a row written or a Redis command",
+			"only after the signature was right, so by keys that were given out; until it has no effect any more"},
 		{"denial by role, with an activity", "a row",
-			"60 a minute for each account, the rest folded into one row with their number"},
-		{"activities", "rows, in batches",
+			"60 a minute and 1,000 a day for each account, the rest folded into one row a minute with their number"},
+		{"allowed change that is audited", "a row", "what the component behind allows: bound it at the gateway"},
+		{"all activities", "rows, in batches",
 			fmt.Sprintf("`audit_queue` (%d) in memory, then a file of `audit_spill_max` (%d bytes), then counted as lost or, with `audit_required`, 503", s.Audit.Queue, s.Audit.SpillMax)},
 		{"a denial's line in the log", "400 bytes",
-			"written by one goroutine beside the decisions; lines that the disk is too slow for are dropped and counted"},
+			"five a second for each reason, account and network, the rest folded into one with their number; of more than 128 such kinds at once, by reason alone. One goroutine writes beside the decisions: lines that the disk is too slow for are dropped and counted"},
 		{"an allow's line in the log", "400 bytes", fmt.Sprintf("one of `decision_log_sample` (%d)", s.Decision.LogSample)},
 		{"outage", "a line", "one a second for each reason; the others are folded into it"},
 		{"new bearer token", "a signature: 1 ms with RS256, 50 µs with EdDSA",

@@ -1,8 +1,9 @@
 // Package rest owns the HTTP side of the REST API: typed endpoints over gin, parameters,
 // paging, error bodies, CORS and the OpenAPI document. gin appears nowhere else.
 //
-// Of our other packages it knows limit alone: an endpoint brings its types, its guard, what
-// it costs and the failures it can answer, and Add does the rest.
+// Of our other packages it knows param, which reads parameters, and limit, in whose words an
+// endpoint says what it costs. An endpoint brings its types, its guard, its cost and the
+// failures it can answer, and Add does the rest.
 //
 //	request ──► Server   id, recovery, one path spelling, CORS, one access line
 //	        ──► Budget   what the caller's network has left of what this costs

@@ -1,6 +1,7 @@
 package secret
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -125,34 +126,43 @@ func (q *queue) enter(c Caller) (*waiter, error) {
 	return w, nil
 }
 
-// makeRoom sends away the newest of the network, narrow or wide, that holds most places, if
-// it then still holds as many as c's does with c.
+// makeRoom sends somebody away for c: of the wide network that holds most places, if that then
+// still holds as many as c's does with c; else of c's own, by the same rule for the networks in
+// it. There it is the newest of the network that holds most, so that neighbours of a flood keep
+// their places.
 func (q *queue) makeRoom(c Caller) error {
-	crowded := false
-	for _, of := range []func(Caller) string{
-		func(c Caller) string { return c.Wide }, func(c Caller) string { return c.Network },
-	} {
-		places := map[string]int{}
-		most := -1 // index of the newest of those who hold most
-		for i, w := range q.waiting {
-			places[of(w.Caller)]++
-			if most < 0 || places[of(w.Caller)] >= places[of(q.waiting[most].Caller)] {
-				most = i
-			}
-		}
-		mine := places[of(c)]
-		crowded = crowded || mine > 0 && c != (Caller{})
-		if most < 0 || places[of(q.waiting[most].Caller)] < mine+2 {
-			continue
-		}
-		q.waiting[most].told <- ErrCrowded
-		q.remove(most)
-		return nil
+	wide, narrow := map[string]int{}, map[string]int{}
+	for _, w := range q.waiting {
+		wide[w.Wide]++
+		narrow[w.Network]++
 	}
-	if crowded {
+	elsewhere, beside := -1, -1
+	for i, w := range q.waiting {
+		if elsewhere < 0 || cmp.Or(
+			cmp.Compare(wide[w.Wide], wide[q.waiting[elsewhere].Wide]),
+			cmp.Compare(narrow[w.Network], narrow[q.waiting[elsewhere].Network])) >= 0 {
+			elsewhere = i
+		}
+		if w.Wide == c.Wide && (beside < 0 || narrow[w.Network] >= narrow[q.waiting[beside].Network]) {
+			beside = i
+		}
+	}
+	switch {
+	case elsewhere >= 0 && wide[q.waiting[elsewhere].Wide] >= wide[c.Wide]+2:
+		q.sendAway(elsewhere)
+	case beside >= 0 && narrow[q.waiting[beside].Network] >= narrow[c.Network]+2:
+		q.sendAway(beside)
+	case wide[c.Wide] > 0 && c != (Caller{}):
 		return ErrCrowded
+	default:
+		return ErrBusy
 	}
-	return ErrBusy
+	return nil
+}
+
+func (q *queue) sendAway(i int) {
+	q.waiting[i].told <- ErrCrowded
+	q.remove(i)
 }
 
 // leave takes w's place away; false when w has been told something.
