@@ -81,6 +81,7 @@ func (s *Server) forwardVerify(w http.ResponseWriter, req *http.Request, denial 
 		d.deny(refusal{http.StatusBadRequest, reasonForwardedHeaders})
 	}
 	if d.reason != "" {
+		s.readable(w, req)
 		plainDenial(w, &d)
 		return
 	}

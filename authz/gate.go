@@ -93,6 +93,7 @@ func (s *Server) Addressed(next http.Handler) http.Handler {
 		if r.suspect == suspectUnreadable {
 			var d decision
 			d.deny(unauthorized(reasonPermissionDenied))
+			s.readable(w, req)
 			plainDenial(w, &d)
 			return
 		}

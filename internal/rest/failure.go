@@ -158,12 +158,13 @@ func (s *Server) outage(err error) bool {
 }
 
 func (s *Server) logFailure(r *http.Request, e *endpoint, status int, err error) {
-	level := slog.LevelError
-	if r.Context().Err() == context.Canceled { // the client left; not our failure
-		level = slog.LevelInfo
+	// An outage says the same about everybody who calls an endpoint.
+	kind, level := foldKind{outage: true, status: status, error: e.op.Method + " " + e.path}, slog.LevelError
+	if r.Context().Err() == context.Canceled {
+		// The client left; not our failure, and no line of it may stand in the way of one that is.
+		kind.left, level = true, slog.LevelInfo
 	}
-	// An outage says the same about everybody.
-	s.write(r.Context(), foldKind{outage: true, status: status}, 1, level, "request failed",
+	s.write(r.Context(), kind, 1, level, "request failed",
 		slog.String("request_id", RequestID(r.Context())),
 		slog.String("endpoint", e.op.Method+" "+e.path),
 		slog.Int("status", status), slog.Any("error", err))

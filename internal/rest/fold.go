@@ -26,7 +26,8 @@ type foldKind struct {
 	error, uid string
 	ip         netip.Addr
 	status     int
-	outage     bool
+	outage     bool // error names the endpoint
+	left       bool // the caller did not wait for the answer
 }
 
 // A fold thins out log lines of refusals and outages, of which a flood comes at once: a burst of
@@ -62,7 +63,7 @@ func (f *fold) take(kind foldKind, most int, now time.Time) (write bool, over ma
 	}
 	n := f.kinds[kind]
 	if n == nil && len(f.kinds) >= maxFolded {
-		kind = foldKind{status: kind.status, outage: kind.outage}
+		kind = foldKind{status: kind.status, outage: kind.outage, left: kind.left}
 		n = f.kinds[kind]
 	}
 	if n == nil {

@@ -210,7 +210,7 @@ func (s *Server) finish(out *recorder, r *http.Request, on *passage) {
 	ctx := r.Context()
 	aborted := p == any(http.ErrAbortHandler)
 	if p != nil && !aborted {
-		s.config.Log.LogAttrs(ctx, slog.LevelError, "panic in a REST handler",
+		s.write(ctx, foldKind{outage: true, error: "panic " + on.route}, 1, slog.LevelError, "panic in a REST handler",
 			slog.String("request_id", on.id), slog.String("panic", fmt.Sprint(p)),
 			slog.String("stack", string(debug.Stack())))
 		if out.status == 0 {
