@@ -103,7 +103,7 @@ func (s *Server) sessionCookie(
 	// out of it.
 	if !bound || !now.Before(s.sessionEnd(e)) {
 		d.deny(unauthorized(reasonClientMismatch))
-		d.ended = true
+		d.ended = !bound
 		d.clearCookie = s.deletionCookie
 		return credential{}
 	}

@@ -33,6 +33,53 @@ func written(t *testing.T, l *DecisionLog, out *bytes.Buffer) []map[string]any {
 	return decoded(t, out)
 }
 
+// A refusal names the user or key as soon as it is known whose was presented, although nothing
+// was proved, and says that it ended a session.
+func TestDecisionLogNamesWhoseCredentialWasRefused(t *testing.T) {
+	const kid = "61d025b8573501c2"
+	for name, test := range map[string]struct {
+		ask, reason, uid, kid string
+		ended                 bool
+		later                 time.Duration
+		change                func(*request)
+	}{
+		"no CSRF token": {ask: "by session, audited", reason: reasonMissingCSRF, uid: "ID1",
+			change: func(r *request) { r.csrf, r.hasCSRF = "", false }},
+		"another CSRF token": {ask: "by session, audited", reason: reasonCSRFMismatch, uid: "ID1",
+			change: func(r *request) { r.csrf = "x" }},
+		"another browser":        {ask: "by session, from another browser", reason: reasonClientMismatch, uid: "ID1", ended: true},
+		"a session that ran out": {ask: "by session", reason: reasonClientMismatch, uid: "ID1", later: time.Hour},
+		"a bad signature": {ask: "by API key", reason: reasonInvalidSignature, uid: "ID1", kid: kid,
+			change: func(r *request) { r.signature = strings.Repeat("0", 64) }},
+		"a key of nobody": {ask: "by API key", reason: reasonUnknownAPIKey, kid: "made-up",
+			change: func(r *request) { r.apiKey = "made-up" }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out bytes.Buffer
+			w := small(t)
+			l := NewDecisionLog(&out, jsonLines, 0, 10, nil)
+			s := fakeServer(t, &fakes{w: w}, func(_ *Config, p *Parts) {
+				p.Log, p.Now = l, func() time.Time { return w.Now().Add(test.later) }
+			})
+			r := asked(t, w, test.ask)
+			if test.change != nil {
+				test.change(&r)
+			}
+			var d decision
+			s.answer(t.Context(), &r, &d, nil)
+			lines := written(t, l, &out)
+			if len(lines) != 1 {
+				t.Fatalf("got %d lines, want 1", len(lines))
+			}
+			got := lines[0]
+			ended, _ := got["session_ended"].(bool)
+			if got["reason"] != test.reason || got["uid"] != test.uid || got["kid"] != test.kid || ended != test.ended {
+				t.Errorf("got %v, want reason %s, uid %q, kid %q, ended %v", got, test.reason, test.uid, test.kid, test.ended)
+			}
+		})
+	}
+}
+
 func TestDecisionLogSaysWhoWhatAndWhy(t *testing.T) {
 	var out bytes.Buffer
 	l := NewDecisionLog(&out, jsonLines, 0, 10, nil)
