@@ -138,7 +138,7 @@ func (s *Server) check(ctx context.Context, q *question) *answer {
 
 // Serve answers on l until Shutdown. It returns nil then.
 func (g *GRPC) Serve(l net.Listener) error {
-	if err := g.server.Serve(l); !errors.Is(err, grpc.ErrServerStopped) {
+	if err := g.server.Serve(batchListener{l}); !errors.Is(err, grpc.ErrServerStopped) {
 		return err
 	}
 	return nil
