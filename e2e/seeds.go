@@ -7,7 +7,7 @@ import (
 	"os/exec"
 	"strings"
 
-	"gopkg.in/yaml.v3"
+	"go.yaml.in/yaml/v3"
 )
 
 // Seeds are rows of a seeds file beyond the built-in ones, in the file's own words: section

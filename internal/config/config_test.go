@@ -118,15 +118,31 @@ func TestSettingsFile(t *testing.T) {
 	if d := cmp.Diff([]string{"barong", "peatio"}, s.Policy.Components); d != "" || s.Decision.CSRFProtection {
 		t.Errorf("file values not taken: %s %v", d, s.Decision.CSRFProtection)
 	}
-	for name, text := range map[string]string{
-		"unknown key": "sesion_expire_time: 60\n",
-		"nested":      "session:\n  expire_time: 60\n",
-		"not YAML":    "a: [",
-		"both names":  "seeds: a\nseeds_file: b\n",
+	for name, x := range map[string]struct{ text, want string }{
+		"unknown key":     {"\nsesion_expire_time: 60\n", "sesion_expire_time in FILE, line 2: no such setting; the nearest is session_expire_time"},
+		"value is nested": {"domain:\n  name: x\n", "domain in FILE, line 1: must be text, a number, true or false, or a list of these"},
+		"list of lists":   {"gateway_components: [[a]]\n", "gateway_components in FILE, line 1: must be text, a number, true or false, or a list of these"},
+		"wrong value":     {"domain: x\nsession_expire_time: soon\n", "session_expire_time in FILE, line 2: "},
+		"not YAML":        {"domain: x\na: [\n", "BARONG_SETTINGS: FILE: line 2: read YAML: "},
+		"no mapping":      {"- a\n", "BARONG_SETTINGS: FILE: line 1: the file must be a mapping"},
+		"a template":      {"domain: <%= ENV['X'] %>\n", "BARONG_SETTINGS: FILE: line 1: this is a template"},
+		"a key twice":     {"domain: a\ndomain: b\n", `BARONG_SETTINGS: FILE: line 2: settings: key "domain" is there twice`},
+		"both names":      {"seeds: a\nseeds_file: b\n", "seeds in FILE, line 1 and seeds_file in FILE, line 2 mean the same; give one"},
 	} {
-		if _, err := Load([]string{write(text)}); err == nil {
+		_, err := Load([]string{write(x.text)})
+		if err == nil {
 			t.Errorf("%s: got no error", name)
+			continue
 		}
+		if got := strings.ReplaceAll(err.Error(), filepath.Join(dir, "barong.yaml"), "FILE"); !strings.Contains(got, x.want) {
+			t.Errorf("%s: got %q, want %q", name, got, x.want)
+		}
+	}
+	if _, err := Load([]string{"BARONG_SETTINGS=" + filepath.Join(dir, "none")}); err == nil || !strings.Contains(err.Error(), "BARONG_SETTINGS: open ") {
+		t.Errorf("a file that is not there: got %v", err)
+	}
+	if s, err := Load([]string{write("domain:\nsession_expire_time: \"60\"\n")}); err != nil || s.Session.Expire != time.Minute {
+		t.Errorf("an empty value and a quoted number: got %s, %v", s.Session.Expire, err)
 	}
 	if _, err := Load([]string{write(YAML())}); err != nil {
 		t.Errorf("the printed defaults do not load: %v", err)

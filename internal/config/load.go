@@ -1,9 +1,7 @@
 package config
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"net/netip"
 	"os"
@@ -14,9 +12,9 @@ import (
 	"strings"
 	"time"
 
-	koanfyaml "github.com/knadh/koanf/parsers/yaml"
-	"github.com/knadh/koanf/providers/file"
-	"github.com/knadh/koanf/v2"
+	"go.yaml.in/yaml/v3"
+
+	"barong/internal/strictyaml"
 )
 
 // Prefix starts the names of our environment variables.
@@ -91,58 +89,61 @@ func ourVariables(environ []string) map[string]string {
 	return env
 }
 
-// fromFile reads barong.yaml: the same keys in lower case, flat.
-func fromFile(path string, byKey map[string]field, given map[string]source) Problems {
-	k := koanf.New("\x00") // no key holds it: nothing is split
-	if err := k.Load(file.Provider(path), koanfyaml.Parser()); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return Problems{{Text: fmt.Sprintf("BARONG_SETTINGS: no such file %s", path)}}
-		}
-		return Problems{{Text: fmt.Sprintf("BARONG_SETTINGS: %s is not YAML: %v", path, err)}}
+// fromFile reads barong.yaml: the same keys in lower case, flat. A list is the text of its items
+// with commas between.
+func fromFile(path string, byKey map[string]field, given map[string]source) (problems Problems) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return Problems{{Text: fmt.Sprintf("BARONG_SETTINGS: %v", err)}}
 	}
-	var problems Problems
-	raw := k.Raw()
-	for _, key := range slices.Sorted(maps.Keys(raw)) {
-		f, ok := byKey[key]
+	var d strictyaml.Document
+	var entries []strictyaml.Field
+	if root := d.Parse(data); root != nil {
+		entries = d.Fields(root, "settings")
+	}
+	for _, err := range d.Problems() {
+		problems = append(problems, Problem{Text: fmt.Sprintf("BARONG_SETTINGS: %s: %v", path, err)})
+	}
+	for _, e := range entries {
+		name := fmt.Sprintf("%s in %s, line %d", e.Key, path, e.Line)
+		f, ok := byKey[e.Key]
 		if !ok {
-			problems = append(problems, Problem{Text: unknown(fmt.Sprintf("%s in %s", key, path), key, byKey, strings.ToLower)})
+			problems = append(problems, Problem{Text: unknown(name, e.Key, byKey, strings.ToLower)})
 			continue
 		}
-		text, err := yamlText(raw[key])
-		if err != nil {
-			problems = append(problems, Problem{f.key, fmt.Sprintf("%s in %s: %v", key, path, err), true})
+		text, ok := fileText(e.Value)
+		if !ok {
+			problems = append(problems, Problem{f.key, name + ": must be text, a number, true or false, or a list of these", true})
 			continue
 		}
 		if g, dup := given[f.key]; dup {
-			problems = append(problems, Problem{Key: f.key, Text: fmt.Sprintf("%s and %s in %s mean the same; give one", g.name, key, path)})
+			problems = append(problems, Problem{Key: f.key, Text: fmt.Sprintf("%s and %s mean the same; give one", g.name, name)})
 			continue
 		}
-		given[f.key] = source{text, key + " in " + path}
+		given[f.key] = source{text, name}
 	}
 	return problems
 }
 
-func yamlText(v any) (string, error) {
-	switch v := v.(type) {
-	case nil:
-		return "", nil
-	case string:
-		return v, nil
-	case []any:
-		parts := make([]string, len(v))
-		for i, e := range v {
-			t, err := yamlText(e)
-			if err != nil {
-				return "", err
-			}
-			parts[i] = t
+// fileText is the text of a value; false when it is a mapping, or a list of anything but scalars.
+func fileText(n *yaml.Node) (string, bool) {
+	scalar := func(n *yaml.Node) (string, bool) {
+		if n.Tag == "!!null" {
+			return "", true
 		}
-		return strings.Join(parts, ","), nil
-	case bool, int, int64, uint64, float64:
-		return fmt.Sprint(v), nil
-	default:
-		return "", fmt.Errorf("must be text, a number, true or false, or a list; not %T", v)
+		return n.Value, n.Kind == yaml.ScalarNode
 	}
+	if n.Kind != yaml.SequenceNode {
+		return scalar(n)
+	}
+	parts := make([]string, len(n.Content))
+	for i, item := range n.Content {
+		var ok bool
+		if parts[i], ok = scalar(item); !ok {
+			return "", false
+		}
+	}
+	return strings.Join(parts, ","), true
 }
 
 // kubernetes matches the variables that a cluster makes for a Service whose name starts

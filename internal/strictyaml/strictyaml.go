@@ -13,7 +13,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"gopkg.in/yaml.v3"
+	"go.yaml.in/yaml/v3"
 )
 
 // A Document is one file being read. Its zero value is ready; it is for one goroutine.
@@ -31,7 +31,10 @@ func (d *Document) Problem(line int, format string, args ...any) {
 // Len is how many problems there are so far.
 func (d *Document) Len() int { return len(d.problems) }
 
-// Err is every problem so far, nil for none.
+// Problems are those so far, in the order in which they were found.
+func (d *Document) Problems() []error { return slices.Clone(d.problems) }
+
+// Err joins the problems so far, nil for none.
 func (d *Document) Err() error { return errors.Join(d.problems...) }
 
 // Parse returns the top-level mapping, nil for an empty file.
