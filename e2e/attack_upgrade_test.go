@@ -92,6 +92,11 @@ func TestUpgrades(t *testing.T) {
 	attacks["two lines, h2c first"] = "Upgrade: h2c\nUpgrade: websocket\nConnection: Upgrade, HTTP2-Settings" + settings + websocket
 	attacks["no Upgrade at all"] = "Connection: Upgrade, HTTP2-Settings" + settings
 	attacks["Upgrade without Connection"] = "Upgrade: h2c" + settings
+	const empty = "an empty Upgrade"
+	attacks[empty] = "Upgrade:\nConnection: Upgrade" + websocket
+	attacks[empty+", then h2c"] = "Upgrade:\nUpgrade: h2c\nConnection: Upgrade" + websocket
+	attacks["0"] = "Upgrade: 0\nConnection: Upgrade" + websocket // false to an nginx
+	attacks["0, then h2c"] = "Upgrade: 0\nUpgrade: h2c\nConnection: Upgrade, HTTP2-Settings" + settings + websocket
 	attacks["underscored"] = "X: y\nUp_grade: h2c\nUpgrade_: h2c\nConnection: Upgrade"
 
 	for _, kind := range gateways {
@@ -156,6 +161,11 @@ func TestUpgrades(t *testing.T) {
 					// nginx before 1.23 reads two lines as the first alone: that is what it asks Barong
 					// and the upstream.
 					open := ranger && isWebsocket(seen) && kind == "nginx" && name == "two lines, h2c last"
+					// No rule of nginx sees a header without a value, and this one makes it pass a 101 on: there
+					// the upstream must have been asked for nothing of the kind.
+					if kind == "nginx" && strings.HasPrefix(name, empty) {
+						open = asksForNothing(seen)
+					}
 					if tunnel && !open {
 						t.Errorf("%s on %s: got a tunnel", name, path)
 					}
@@ -173,6 +183,19 @@ func TestUpgrades(t *testing.T) {
 			report(fmt.Sprintf("upgrades refused by %s: statuses %v", kind, statuses))
 		})
 	}
+}
+
+// asksForNothing reports that an upstream that switches protocols all the same does so by itself.
+func asksForNothing(seen *http.Request) bool {
+	if seen == nil {
+		return true
+	}
+	for _, name := range []string{"Upgrade", "Http2-Settings", "Sec-Websocket-Key", "Sec-Websocket-Version"} {
+		if seen.Header[name] != nil {
+			return false
+		}
+	}
+	return !strings.Contains(strings.ToLower(strings.Join(seen.Header["Connection"], ",")), "upgrade")
 }
 
 func isWebsocket(seen *http.Request) bool {

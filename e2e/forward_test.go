@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -286,4 +287,32 @@ func logged(t *testing.T, p e2e.Proxy, text string) string {
 	}
 	t.Errorf("the log has no %s:\n%s", text, log)
 	return log
+}
+
+// TestReadableDenials: a page of an origin that Barong admits can read why it was denied, through
+// proxies that hand the denial on or say it anew; no other page can.
+func TestReadableDenials(t *testing.T) {
+	s := startStack(t, "BARONG_API_CORS_ORIGINS=https://front.test", "BARONG_API_CORS_ALLOW_CREDENTIALS=true")
+	for _, kind := range []string{"nginx", "caddy"} {
+		t.Run(kind, func(t *testing.T) {
+			p := s.gateway(t, kind)
+			for origin, want := range map[string]http.Header{
+				"https://front.test": {"Access-Control-Allow-Origin": {"https://front.test"}, "Access-Control-Allow-Credentials": {"true"}, "Vary": {"Origin"}},
+				"https://evil.test":  {"Access-Control-Allow-Origin": nil, "Access-Control-Allow-Credentials": nil, "Vary": {"Origin"}},
+			} {
+				got := raw(t, p, "GET /api/v2/peatio/account/balances HTTP/1.1\nUser-Agent: e2e\nOrigin: "+origin)
+				if got.status != 401 || got.body != reason("authz.invalid_session") {
+					t.Errorf("%s: got %d %s", origin, got.status, got.body)
+				}
+				for name, values := range want {
+					if !slices.Equal(got.header[name], values) {
+						t.Errorf("%s: got %s %q, want %q", origin, name, got.header[name], values)
+					}
+				}
+				if exposed := got.header.Get("Access-Control-Expose-Headers"); strings.Contains(exposed, "Retry-After") != (origin == "https://front.test") {
+					t.Errorf("%s: got exposed headers %q", origin, exposed)
+				}
+			}
+		})
+	}
 }

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -70,6 +71,26 @@ func TestHeaderLines(t *testing.T) {
 				} {
 					if got := raw(t, p, markets+lines); got.status != want {
 						t.Errorf("%q: got %d %s, want %d", lines, got.status, got.body, want)
+					}
+				}
+			})
+			t.Run("as many cookies as the proxy takes fit through the question and back", func(t *testing.T) {
+				for _, lines := range []int{1, 2, 3} {
+					for _, size := range []int{2 << 10, 3 << 10, 5 << 10, 7 << 10} {
+						cookies := ""
+						for i := range lines {
+							cookies += fmt.Sprintf("Cookie: c%d=%s\n", i, strings.Repeat("x", size))
+						}
+						if lines*size < 16<<10 { // above that Barong finds no session, see maxCookie
+							answered := raw(t, p, balances+cookies+"Cookie: "+member.cookie)
+							if seen := answered.echoed(t); len(left(seen.Headers)) < lines*size || seen.Claims["uid"] != member.uid {
+								t.Errorf("%d cookies of %d bytes: upstream got %d bytes and claims %v", lines, size, len(left(seen.Headers)), seen.Claims)
+							}
+						}
+						answered := raw(t, p, "GET /api/v2/peatio/public/markets HTTP/1.1\nUser-Agent: e2e\n"+cookies+"Cookie: "+member.cookie)
+						if got := left(answered.echoed(t).Headers); len(got) < lines*size || strings.Contains(got, member.cookie) {
+							t.Errorf("%d cookies of %d bytes, a public path: upstream got %d bytes", lines, size, len(got))
+						}
 					}
 				}
 			})
