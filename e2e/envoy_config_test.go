@@ -189,7 +189,7 @@ func question(t *testing.T, c config, grpc bool) {
 	if grpc {
 		retry = a.GetGrpcService().GetRetryPolicy()
 	}
-	askedAgain(t, "the question", retry)
+	askedAgain(t, "the question", retry, neverReached)
 	if grpc {
 		check(t, "timeout", a.GetGrpcService().GetTimeout().AsDuration(), time.Second)
 		check(t, "cluster", a.GetGrpcService().GetEnvoyGrpc().GetClusterName(), "barong_authz")
@@ -213,11 +213,13 @@ type retrier interface {
 	GetHostSelectionRetryMaxAttempts() int64
 }
 
-// askedAgain checks that what never reached one replica goes to another, and nothing else: a
-// nonce counts once.
-func askedAgain(t *testing.T, what string, r retrier) {
+// neverReached is when what is no read may be asked again: a nonce counts once.
+const neverReached = "connect-failure,refused-stream,reset-before-request"
+
+// askedAgain checks that what one replica failed to answer goes to another, when it may.
+func askedAgain(t *testing.T, what string, r retrier, when string) {
 	t.Helper()
-	check(t, what+" is asked again on", r.GetRetryOn(), "connect-failure,refused-stream,reset-before-request")
+	check(t, what+" is asked again on", r.GetRetryOn(), when)
 	check(t, what+" is asked again", r.GetNumRetries().GetValue(), 2)
 	check(t, what+": other hosts looked for", r.GetHostSelectionRetryMaxAttempts(), 3)
 	var names []string
@@ -292,18 +294,29 @@ func routes(t *testing.T, c config) {
 		"/api/v2/barong": "barong", "/api/v2/peatio": "peatio", "/api/v2/applogic": "applogic", "/api/v2/arke": "arke", "/api/v2/finex": "finex",
 		"/api/v2/ranger": "ranger",
 	}
-	seen := map[string]bool{}
+	seen, read := map[string]bool{}, map[string]bool{}
 	for _, r := range c.host.GetRoutes() {
 		prefix := r.GetMatch().GetPathSeparatedPrefix()
 		if prefix == "" {
 			t.Errorf("route %v: want path_separated_prefix", r.GetMatch())
 			continue
 		}
-		seen[prefix] = true
 		a := r.GetRoute()
 		check(t, prefix+" cluster", a.GetCluster(), want[prefix])
-		if a.GetCluster() == "barong" {
-			askedAgain(t, prefix, a.GetRetryPolicy())
+		switch {
+		case len(r.GetMatch().GetHeaders()) > 0: // GET and HEAD, which change nothing
+			check(t, prefix+" by method is Barong's", a.GetCluster(), "barong")
+			check(t, prefix+" by method", r.GetMatch().GetHeaders()[0].GetName(), ":method")
+			check(t, prefix+" of methods", r.GetMatch().GetHeaders()[0].GetStringMatch().GetSafeRegex().GetRegex(), "GET|HEAD")
+			check(t, prefix+" by method before it for all", seen[prefix], false)
+			askedAgain(t, prefix+" read", a.GetRetryPolicy(), "connect-failure,refused-stream,reset")
+			read[prefix] = true
+		case a.GetCluster() == "barong":
+			askedAgain(t, prefix, a.GetRetryPolicy(), neverReached)
+			check(t, prefix+" has a route for reads", read[prefix], true)
+			fallthrough
+		default:
+			seen[prefix] = true
 		}
 		check(t, prefix+" rewrites nothing", a.GetPrefixRewrite() == "" && a.GetRegexRewrite() == nil && a.GetPathRewritePolicy() == nil, true)
 		check(t, prefix+" upgrades", len(a.GetUpgradeConfigs()) == 1, prefix == "/api/v2/ranger")
@@ -379,8 +392,30 @@ func clusters(t *testing.T, c config, grpc bool) {
 		got := c.clusters[name].GetLoadAssignment().GetEndpoints()[0].GetLbEndpoints()[0].GetEndpoint().GetAddress().GetSocketAddress()
 		check(t, name, fmt.Sprintf("%s:%d", got.GetAddress(), got.GetPortValue()), fmt.Sprintf("127.0.0.1:%d", port))
 	}
-	limits := c.clusters["barong_authz"].GetCircuitBreakers().GetThresholds()
-	check(t, "max_requests", limits[0].GetMaxRequests().GetValue(), 100000)
+	for _, name := range []string{"barong_authz", "barong"} {
+		cl := c.clusters[name]
+		limits := cl.GetCircuitBreakers().GetThresholds()
+		check(t, name+": max_requests", limits[0].GetMaxRequests().GetValue(), 100000)
+		check(t, name+": max_retries", limits[0].GetMaxRetries().GetValue(), 1000)
+		check(t, name+": healthy replicas alone are asked", cl.GetCommonLbConfig().GetHealthyPanicThreshold().GetValue(), 1)
+		// A replica is left alone for taking no connection, never for its answers: a client could
+		// provoke those.
+		out := cl.GetOutlierDetection()
+		check(t, name+": ejected for its answers", out.GetEnforcingConsecutive_5Xx().GetValue()+out.GetEnforcingSuccessRate().GetValue()+
+			out.GetEnforcingConsecutiveGatewayFailure().GetValue(), 0)
+		check(t, name+": ejected for no connection", out.GetSplitExternalLocalOriginErrors() && out.GetConsecutiveLocalOriginFailure().GetValue() == 3, true)
+		check(t, name+": health checks", len(cl.GetHealthChecks()), 1)
+		if grpc && name == "barong_authz" {
+			continue
+		}
+		h := cl.GetHealthChecks()[0].GetHttpHealthCheck()
+		check(t, name+": health", h.GetPath()+" of "+h.GetHost(), "/readyz of localhost")
+		endpoint := cl.GetLoadAssignment().GetEndpoints()[0].GetLbEndpoints()[0].GetEndpoint()
+		check(t, name+": health by the ops port", endpoint.GetHealthCheckConfig().GetPortValue(), 9091)
+		options := new(httpv3.HttpProtocolOptions)
+		unpack(t, cl.GetTypedExtensionProtocolOptions()["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"], options)
+		check(t, name+": idle connections end before Barong's", options.GetCommonHttpProtocolOptions().GetIdleTimeout().AsDuration(), time.Minute)
+	}
 	if !grpc {
 		return
 	}

@@ -10,13 +10,17 @@ import (
 	"barong/e2e"
 )
 
-// gate is Envoy with the shipped envoy.yaml before an authorizer of ours and an echo.
+// gate is Envoy with the shipped envoy.yaml before an authorizer of ours and an echo; of the
+// components applogic is away.
 func gate(t *testing.T) (e2e.Proxy, *authorizer) {
 	t.Helper()
 	authz := startAuthorizer(t)
 	echo := upstream(t)
 	places, err := e2e.FreePlaces(e2e.Addresses{HTTP: echo, GRPC: authz.addr}, echo)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if places.Appl, err = e2e.FreeAddr(); err != nil {
 		t.Fatal(err)
 	}
 	return startProxy(t, "envoy", places), authz
@@ -304,6 +308,15 @@ func TestEnvoy(t *testing.T) {
 		}
 		if strings.Contains(log, "hunter2") {
 			t.Errorf("the log holds a secret")
+		}
+	})
+
+	t.Run("a component that is away is said in JSON", func(t *testing.T) {
+		authz.answers(pass())
+		got := raw(t, p, "GET /api/v2/applogic/x HTTP/1.1")
+		if got.status != 503 || got.body != `{"errors":["server.internal_error"]}` ||
+			got.header.Get("Content-Type") != "application/json" || got.header.Get("Cache-Control") != "no-store" {
+			t.Errorf("got %d %q %v", got.status, got.body, got.header)
 		}
 	})
 

@@ -20,6 +20,8 @@ type Proxy interface {
 	URL() string
 	// Stop ends it and waits.
 	Stop() error
+	// Output is what it has printed so far, its access log among it.
+	Output() string
 }
 
 // Places are the addresses that a proxy's file is adapted to, each host:port with a loopback
@@ -27,7 +29,7 @@ type Proxy interface {
 type Places struct {
 	Listen string    // the gateway, shipped as 127.0.0.1:8099
 	Admin  string    // Envoy's own, shipped as 127.0.0.1:9901
-	Barong Addresses // HTTP, GRPC and Forward are used
+	Barong Addresses // all are used
 	Peatio string    // shipped as 127.0.0.1:8000
 	Appl   string    // applogic and arke, both shipped as 127.0.0.1:8081
 	Finex  string    // shipped as 127.0.0.1:8080
@@ -52,7 +54,7 @@ func (p Places) ports() map[string]string {
 	m := map[string]string{}
 	for shipped, addr := range map[string]string{
 		"8099": p.Listen, "9901": p.Admin, "8001": p.Barong.HTTP, "9001": p.Barong.GRPC,
-		"8002": p.Barong.Forward, "8000": p.Peatio, "8081": p.Appl, "8080": p.Finex, "8082": p.Ranger,
+		"8002": p.Barong.Forward, "9091": p.Barong.Ops, "8000": p.Peatio, "8081": p.Appl, "8080": p.Finex, "8082": p.Ranger,
 	} {
 		if _, port, err := net.SplitHostPort(addr); err == nil {
 			m[shipped] = port

@@ -49,8 +49,8 @@ func (sv *service) run(ctx context.Context, at bound) error {
 			}
 		}()
 	}
-	restServer := newHTTPServer(sv.rest, sv.log)
-	forwardServer := newHTTPServer(sv.decider.Forward(), sv.log)
+	restServer := newHTTPServer(sv.leaving(sv.rest), sv.log)
+	forwardServer := newHTTPServer(sv.leaving(sv.decider.Forward()), sv.log)
 	opsServer := newHTTPServer(sv.ops, sv.log)
 	serve("REST", func() error { return restServer.Serve(secured(at.http, sv.tls.http)) })
 	serve("forward-auth", func() error { return forwardServer.Serve(secured(at.forward, sv.tls.forward)) })
@@ -132,6 +132,17 @@ func (sv *service) drain(ctx context.Context, within time.Duration, servers ...*
 		})
 	}
 	all.Wait()
+}
+
+// leaving serves next, and while this process is stopping asks each connection with its answer to
+// go elsewhere: an idle one that is closed at the end may be one on which a request is under way.
+func (sv *service) leaving(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if sv.stopping.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // ready reports why this process should not be asked, or nil. It does not ask the database:

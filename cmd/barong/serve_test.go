@@ -208,6 +208,18 @@ func TestStopTellsHealthFirst(t *testing.T) {
 		t.Errorf("a decision on a new connection while draining: %v", err)
 	}
 	newBrowser(p).want(200, "", "GET", "/api/v2/public/time", nil)
+	for name, url := range map[string]string{
+		"REST": "http://" + p.http + "/api/v2/public/time", "forward-auth": "http://" + p.forward + "/api/v2/auth/api/v2/barong/public/time",
+	} {
+		resp, err := http.Get(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if !resp.Close {
+			t.Errorf("%s while draining keeps its connection, on which the last request may meet its end", name)
+		}
+	}
 	leave()
 	if !conn.WaitForStateChange(ctx, connectivity.Ready) {
 		t.Fatal("no GOAWAY")

@@ -11,6 +11,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -37,7 +40,7 @@ const (
 type Cluster struct {
 	A, B     *Replica
 	Gate     string // URL of Envoy
-	Admin    string // URL of its admin interface
+	Admin    string // URL of the admin interface of the Envoy that was started last
 	Postgres *testenv.Server
 	Redis    *testenv.Redis
 
@@ -58,7 +61,7 @@ func Start(t testing.TB, barong string) *Cluster {
 	t.Helper()
 	root, err := e2e.Root()
 	must(t, err)
-	envoy, err := e2e.Tool(t.Context(), root, "envoy")
+	_, err = e2e.Tool(t.Context(), root, "envoy")
 	if errors.Is(err, e2e.ErrNone) {
 		if os.Getenv("CI") == "true" {
 			t.Fatalf("NOT RUN, and CI=true: %v", err)
@@ -67,8 +70,6 @@ func Start(t testing.TB, barong string) *Cluster {
 	}
 	must(t, err)
 	c := &Cluster{t: t, Redis: testenv.StartRedis(t, testenv.RedisConfig{}), Postgres: testenv.StartPostgres(t, testenv.PostgresConfig{})}
-	upstream := httptest.NewServer(e2e.Echo())
-	t.Cleanup(upstream.Close)
 
 	key := bytes.Repeat([]byte{42}, 32)
 	database := c.Postgres.URL("postgres")
@@ -115,14 +116,33 @@ func Start(t testing.TB, barong string) *Cluster {
 	c.Sessions = session.NewManager(session.Config{}, redisStore, c.DB, nil, nil)
 	must(t, c.Sessions.Start(t.Context()))
 
+	c.Gate = c.Gateway(t, "envoy.yaml")
+	return c
+}
+
+// Gateway runs one more Envoy with a shipped file, adapted to both replicas, until the test ends.
+// It returns its URL.
+func (c *Cluster) Gateway(t testing.TB, file string) (url string) {
+	t.Helper()
+	root, err := e2e.Root()
+	must(t, err)
+	envoy, err := e2e.Tool(t.Context(), root, "envoy")
+	must(t, err)
+	upstream := httptest.NewServer(e2e.Echo())
+	t.Cleanup(upstream.Close)
 	places, err := e2e.FreePlaces(c.A.Addresses, strings.TrimPrefix(upstream.URL, "http://"))
 	must(t, err)
 	places.Edit = c.bothReplicas
-	gate, err := e2e.StartEnvoy(t.Context(), envoy, root+"/envoy.yaml", t.TempDir(), places)
+	gate, err := e2e.StartEnvoy(t.Context(), envoy, filepath.Join(root, file), t.TempDir(), places)
 	must(t, err)
-	t.Cleanup(func() { gate.Stop() })
-	c.Gate, c.Admin = gate.URL(), "http://"+places.Admin
-	return c
+	t.Cleanup(func() {
+		gate.Stop()
+		if t.Failed() {
+			t.Logf("the gate refused:\n%s", refused(gate.Output()))
+		}
+	})
+	c.Admin = "http://" + places.Admin
+	return gate.URL()
 }
 
 // Replicas are both.
@@ -132,24 +152,31 @@ func (c *Cluster) Replicas() []*Replica { return []*Replica{c.A, c.B} }
 // the cluster.
 func (c *Cluster) RestartRedis() { c.Redis.Restart(c.t) }
 
-// bothReplicas adapts envoy.yaml: what leads to one Barong leads to two, the REST API with a
-// health check, too, as somebody does who runs two.
+// bothReplicas adapts a shipped file: each endpoint that leads to A gets one beside it that
+// leads to B, as docs/proxies.md says. Nothing else changes.
 func (c *Cluster) bothReplicas(_ string, file []byte) []byte {
-	text := string(file)
-	endpoint := func(addr, more string) string {
-		return "        - endpoint:\n            address:\n              socket_address: { address: 127.0.0.1, port_value: " +
-			port(addr) + " }\n" + more
-	}
-	check := func(r *Replica) string {
-		return "            health_check_config: { port_value: " + port(r.Ops) + " }\n"
-	}
-	text = strings.Replace(text, endpoint(c.A.GRPC, ""), endpoint(c.A.GRPC, "")+endpoint(c.B.GRPC, ""), 1)
-	text = strings.Replace(text, endpoint(c.A.HTTP, ""), endpoint(c.A.HTTP, check(c.A))+endpoint(c.B.HTTP, check(c.B)), 1)
-	const cluster = "  - name: barong\n    type: STATIC\n"
-	return []byte(strings.Replace(text, cluster, cluster+
-		"    health_checks:\n    - timeout: 1s\n      interval: 1s\n      no_traffic_interval: 1s\n"+
-		"      unhealthy_threshold: 1\n      healthy_threshold: 1\n      http_health_check: { path: /readyz }\n", 1))
+	toB := map[string]string{port(c.A.GRPC): port(c.B.GRPC), port(c.A.HTTP): port(c.B.HTTP), port(c.A.Forward): port(c.B.Forward), port(c.A.Ops): port(c.B.Ops)}
+	return endpoints.ReplaceAllFunc(file, func(endpoint []byte) []byte {
+		leads := false
+		second := portValue.ReplaceAllFunc(endpoint, func(value []byte) []byte {
+			if b, ok := toB[string(portValue.FindSubmatch(value)[1])]; ok {
+				leads = true
+				return []byte("port_value: " + b)
+			}
+			return value
+		})
+		if !leads {
+			return endpoint
+		}
+		return slices.Concat(endpoint, second)
+	})
 }
+
+// An endpoint of a shipped Envoy file, and the ports in it.
+var (
+	endpoints = regexp.MustCompile(`(?m)^        - endpoint:\n(?:            .*\n)+`)
+	portValue = regexp.MustCompile(`port_value: (\d+)`)
+)
 
 func port(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1:] }
 
@@ -191,6 +218,17 @@ func newReplica(t testing.TB, bin, database, postgres, redis string, env []strin
 		"BARONG_REDIS_URL=redis://" + r.Redis.Addr(),
 	}, env...)
 	return r, nil
+}
+
+// refused are the last lines of Envoy's access log that are no success of an upstream.
+func refused(log string) string {
+	var kept []string
+	for line := range strings.Lines(log) {
+		if !strings.Contains(line, `"details":"via_upstream"`) {
+			kept = append(kept, line)
+		}
+	}
+	return strings.Join(kept[max(0, len(kept)-40):], "")
 }
 
 // said is what a replica complained of last.
@@ -236,24 +274,31 @@ func (r *Replica) Ready() bool {
 	return resp.StatusCode == http.StatusOK
 }
 
-// Health is what Envoy thinks of the replicas, for messages.
-func (c *Cluster) Health() string {
+// Health is what Envoy thinks of the replicas, one line for each way to each; healthy tells
+// whether it would ask all of them.
+func (c *Cluster) Health() (text string, healthy bool) {
 	resp, err := client.Get(c.Admin + "/clusters")
 	if err != nil {
-		return err.Error()
+		return err.Error(), false
 	}
 	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
+	all, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return err.Error()
+		return err.Error(), false
 	}
-	var kept []string
-	for line := range strings.Lines(string(text)) {
-		if strings.HasPrefix(line, "barong_authz::127") && (strings.Contains(line, "health_flags") || strings.Contains(line, "rq_")) {
-			kept = append(kept, line)
+	ways, well := 0, 0
+	for line := range strings.Lines(string(all)) {
+		_, flags, ok := strings.Cut(line, "::health_flags::")
+		if !ok || !strings.HasPrefix(line, "barong") {
+			continue
+		}
+		text += line
+		ways++
+		if strings.TrimSpace(flags) == "healthy" {
+			well++
 		}
 	}
-	return strings.Join(kept, "")
+	return text, ways == 4 && well == ways
 }
 
 func must(t testing.TB, err error) {

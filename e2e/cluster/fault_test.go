@@ -454,8 +454,9 @@ func (d *drill) apart(part func()) {
 	before := d.failed()
 	d.hold(time.Second)
 	if after := d.failed(); after != before {
+		health, _ := d.Health()
 		d.t.Errorf("%d requests through the gate failed 2 s and more after B said that it cannot know, %d before; Envoy:\n%s",
-			after-before, before, d.Health())
+			after-before, before, health)
 	}
 	d.none("A", cluster.Unavailable, cluster.NoAnswer)
 	d.some("B", false, cluster.Unavailable)
@@ -535,7 +536,7 @@ func (d *drill) failed() int {
 
 // rolling: no request through the gate fails, neither a decision nor one to the REST API.
 func (d *drill) rolling() {
-	people := d.RunREST(context.Background(), d.t)
+	people := d.RunREST(context.Background(), d.t, d.Gate, 3)
 	for i, r := range d.Replicas() {
 		d.must(r.Stop())
 		d.must(r.Start(context.Background()))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -18,19 +19,43 @@ import (
 
 const password = "Correct-Horse-9-Battery"
 
-// A RESTLoad is people at the REST API through the gate, all the time: they sign in, read
-// their own account, and one of the staff reads the permissions.
+// A RESTLoad is people at the REST API through the gate, all the time: one signs in, the others
+// read their own account or, of the staff, the permissions, or send forms that lack a field.
 type RESTLoad struct {
 	stop context.CancelFunc
 	done sync.WaitGroup
 
 	mu       sync.Mutex
 	answered map[string]int
-	failed   []string
+	failed   []Failure
 }
 
-// RunREST goes on until Stop. The sign-ins are of one person, with a new session each.
-func (c *Cluster) RunREST(ctx context.Context, t testing.TB) *RESTLoad {
+// A Failure is a request of a RESTLoad that was not answered as it must be.
+type Failure struct {
+	What, Method string
+	Began, Ended time.Time
+	Status       int // 0 for no answer
+	Type, Body   string
+	Err          error // of the connection
+}
+
+func (f Failure) String() string {
+	return fmt.Sprintf("%s at %s: %d %.200s %v after %s", f.What, f.Began.Format("05.000"), f.Status, f.Body, f.Err,
+		f.Ended.Sub(f.Began).Round(time.Millisecond))
+}
+
+// A form is what the people of a RESTLoad ask, and what the answer must be.
+type form struct {
+	what, method, path string
+	body, holds        string
+	status             int
+	headers            func(http.Header)
+}
+
+// RunREST goes on until Stop, with so many people through the gate at url. Each has an address
+// of its own on the loopback network, as the gate bounds what one address may ask, and asks
+// again soon after each answer. The sign-ins are of one person, with a new session each.
+func (c *Cluster) RunREST(ctx context.Context, t testing.TB, url string, people int) *RESTLoad {
 	t.Helper()
 	digest, err := secret.NewHasher(1, 1).Hash(ctx, password)
 	must(t, err)
@@ -41,34 +66,37 @@ func (c *Cluster) RunREST(ctx context.Context, t testing.TB) *RESTLoad {
 	}
 	must(t, c.DB.AddUser(ctx, &who))
 	member, staff := c.Session(t), c.signedIn(t, "staff", account.RoleSuperadmin, "")
+	visitor := func(h http.Header) {
+		h.Set("Content-Type", "application/json")
+		h.Set("User-Agent", userAgent)
+		h.Set("X-Forwarded-For", member.ip.String())
+	}
+	const signIn = "/api/v2/barong/identity/sessions"
+	forms := []form{
+		{"sign-in", http.MethodPost, signIn, `{"email":"` + who.Email + `","password":"` + password + `"}`, who.UID, http.StatusCreated, visitor},
+		{"own account", http.MethodGet, "/api/v2/barong/resource/users/me", "", member.UID, http.StatusOK, member.headers},
+		{"admin read", http.MethodGet, "/api/v2/barong/admin/permissions?limit=1", "", `"role"`, http.StatusOK, staff.headers},
+		{"form that lacks a field", http.MethodPost, signIn, `{}`, "identity.session.", http.StatusBadRequest, visitor},
+	}
 
 	ctx, cancel := context.WithCancel(ctx)
 	l := &RESTLoad{stop: cancel, answered: map[string]int{}}
-	for _, x := range []struct {
-		what, method, path string
-		body, holds        string
-		status             int
-		every              time.Duration
-		headers            func(http.Header)
-	}{
-		{"sign-in", http.MethodPost, "/api/v2/barong/identity/sessions",
-			`{"email":"` + who.Email + `","password":"` + password + `"}`, who.UID, http.StatusCreated, 200 * time.Millisecond,
-			func(h http.Header) {
-				h.Set("Content-Type", "application/json")
-				h.Set("User-Agent", userAgent)
-				h.Set("X-Forwarded-For", member.ip.String())
-			}},
-		{"own account", http.MethodGet, "/api/v2/barong/resource/users/me", "", member.UID, http.StatusOK, 15 * time.Millisecond, member.headers},
-		{"admin read", http.MethodGet, "/api/v2/barong/admin/permissions?limit=1", "", `"role"`, http.StatusOK, 15 * time.Millisecond, staff.headers},
-	} {
+	for i := range people {
+		transport := &http.Transport{
+			DialContext: (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(i))}}).DialContext,
+		}
+		client := &http.Client{Timeout: 10 * time.Second, Transport: transport}
+		x, every := forms[min(i, 1)], 200*time.Millisecond // a sign-in is a password hash
 		l.done.Go(func() {
-			for ctx.Err() == nil {
-				began := time.Now()
+			defer transport.CloseIdleConnections()
+			for n := i; ctx.Err() == nil; n++ {
+				if i > 0 {
+					x, every = forms[1+n%3], 15*time.Millisecond
+				}
 				// What is under way is answered to the end.
-				err := want(context.WithoutCancel(ctx), x.method, c.Gate+x.path, x.body, x.headers, x.status, x.holds)
-				l.count(x.what, began, err)
+				l.count(x.ask(context.WithoutCancel(ctx), client, url))
 				select {
-				case <-time.After(x.every):
+				case <-time.After(every):
 				case <-ctx.Done():
 				}
 			}
@@ -77,18 +105,18 @@ func (c *Cluster) RunREST(ctx context.Context, t testing.TB) *RESTLoad {
 	return l
 }
 
-func (l *RESTLoad) count(what string, began time.Time, err error) {
+func (l *RESTLoad) count(f Failure, failed bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err == nil {
-		l.answered[what]++
-		return
+	if failed {
+		l.failed = append(l.failed, f)
+	} else {
+		l.answered[f.What]++
 	}
-	l.failed = append(l.failed, fmt.Sprintf("%s at %s: %v after %s", what, began.Format("05.000"), err, time.Since(began).Round(time.Millisecond)))
 }
 
 // Stop ends it, waits for the last answer, and tells what failed.
-func (l *RESTLoad) Stop() (failed []string) {
+func (l *RESTLoad) Stop() (failed []Failure) {
 	l.stop()
 	l.done.Wait()
 	return l.failed
@@ -105,28 +133,23 @@ func (l *RESTLoad) Counts() string {
 	return strings.Join(parts, ", ") + fmt.Sprintf(", failed %d", len(l.failed))
 }
 
-// want makes a request and fails unless the answer has the status and holds the text.
-func want(ctx context.Context, method, url, body string, headers func(http.Header), status int, holds string) error {
-	var content io.Reader
-	if body != "" {
-		content = strings.NewReader(body)
-	}
-	req, err := http.NewRequestWithContext(ctx, method, url, content)
+// ask sends the form to url; failed is false when the answer is as it must be.
+func (x form) ask(ctx context.Context, client *http.Client, url string) (f Failure, failed bool) {
+	f = Failure{What: x.what, Method: x.method, Began: time.Now()}
+	defer func() { f.Ended = time.Now() }()
+	req, err := http.NewRequestWithContext(ctx, x.method, url+x.path, strings.NewReader(x.body))
 	if err != nil {
-		return err
+		f.Err = err
+		return f, true
 	}
-	headers(req.Header)
+	x.headers(req.Header)
 	resp, err := client.Do(req)
 	if err != nil {
-		return err
+		f.Err = err
+		return f, true
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return err
-	}
-	if resp.StatusCode != status || !strings.Contains(string(text), holds) {
-		return fmt.Errorf("got %d %.200s, want %d with %s", resp.StatusCode, text, status, holds)
-	}
-	return nil
+	f.Status, f.Type, f.Body, f.Err = resp.StatusCode, resp.Header.Get("Content-Type"), string(text), err
+	return f, err != nil || f.Status != x.status || !strings.Contains(f.Body, x.holds)
 }
