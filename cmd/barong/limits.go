@@ -144,13 +144,13 @@ func narrower(a, b limit.Rule) limit.Rule {
 	switch {
 	case b == (limit.Rule{}):
 		return a
-	case a == (limit.Rule{}), rate(b) < rate(a):
+	case a == (limit.Rule{}), perSecond(b) < perSecond(a):
 		return b
 	}
 	return a
 }
 
-func rate(r limit.Rule) float64 { return float64(r.Burst) / r.Period.Seconds() }
+func perSecond(r limit.Rule) float64 { return float64(r.Burst) / r.Period.Seconds() }
 
 func ruleText(r limit.Rule) string {
 	if r == (limit.Rule{}) {

@@ -2,45 +2,63 @@ package main
 
 import (
 	"fmt"
+	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/pquerna/otp/totp"
 )
 
-// shellBlocks are the lines of the README that its reader is to type below a heading.
-func shellBlocks(t *testing.T, heading string) string {
+// document is a file of the repository.
+func document(t *testing.T, name string) string {
 	t.Helper()
-	page, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	page, err := os.ReadFile(filepath.Join("..", "..", name))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, section, _ := strings.Cut(string(page), "\n## "+heading+"\n")
+	return string(page)
+}
+
+// blocks are the lines in one language that a document shows below a heading.
+func blocks(t *testing.T, name, heading, language string) string {
+	t.Helper()
+	_, section, _ := strings.Cut(document(t, name), "\n## "+heading+"\n")
 	section, _, _ = strings.Cut(section, "\n## ")
 	script := ""
-	for _, block := range regexp.MustCompile("(?s)\n```sh\n(.*?)```\n").FindAllStringSubmatch(section, -1) {
+	for _, block := range regexp.MustCompile("(?s)\n```"+language+"\n(.*?)```\n").FindAllStringSubmatch(section, -1) {
 		script += block[1]
 	}
 	if script == "" {
-		t.Fatalf("the README has nothing to type below %q", heading)
+		t.Fatalf("%s shows no %s below %q", name, language, heading)
 	}
 	return script
 }
 
-// typed runs lines of the README in the directory of p, where its ports are other ones. Answers
+// needs skips the test on a machine that lacks one of the programs; in CI it fails.
+func needs(t *testing.T, programs ...string) {
+	t.Helper()
+	for _, program := range programs {
+		if _, err := exec.LookPath(program); err != nil {
+			if os.Getenv("CI") == "true" {
+				t.Fatal(err)
+			}
+			t.Skip(err)
+		}
+	}
+}
+
+// typed runs lines of a document in the directory of p, where its ports are other ones. Answers
 // that are no success end it.
 func (p *process) typed(script string) string {
 	p.t.Helper()
-	for _, program := range []string{"sh", "curl"} {
-		if _, err := exec.LookPath(program); err != nil {
-			if os.Getenv("CI") == "true" {
-				p.t.Fatal(err)
-			}
-			p.t.Skip(err)
-		}
-	}
+	needs(p.t, "sh", "curl")
 	script = "curl() { command curl --fail-with-body \"$@\" && echo; }\n" +
 		strings.ReplaceAll(script, "127.0.0.1:8001", p.http)
 	shell := exec.Command("sh", "-euc", script)
@@ -67,7 +85,7 @@ func inOrder(t *testing.T, text string, parts ...string) {
 }
 
 func TestReadmeFirstLoginWorksAsWritten(t *testing.T) {
-	script := shellBlocks(t, "First login")
+	script := blocks(t, "README.md", "First login", "sh")
 	p := serving(t, t.TempDir())
 	const blank = "PASSWORD=…" // what the reader fills in
 	if !strings.Contains(script, blank) {
@@ -78,7 +96,7 @@ func TestReadmeFirstLoginWorksAsWritten(t *testing.T) {
 }
 
 func TestReadmeFirstSignUpWorksAsWritten(t *testing.T) {
-	script := shellBlocks(t, "First sign-up")
+	script := blocks(t, "README.md", "First sign-up", "sh")
 	p := serving(t, t.TempDir())
 	inOrder(t, p.typed(script),
 		`"state":"pending"`, `"csrf_token"`, // signed up
@@ -92,4 +110,104 @@ func TestReadmeFirstSignUpWorksAsWritten(t *testing.T) {
 			t.Errorf("%s is printed %d times, want once", link, got)
 		}
 	}
+}
+
+// docs/api-keys.md signs in a shell and in Python as a decision asks for it.
+func TestAPIKeyDocumentWorksAsWritten(t *testing.T) {
+	needs(t, "openssl", "python3")
+	p := serving(t, t.TempDir())
+	admin := newBrowser(p).signIn(firstAdmin, p.password())
+	var qr struct{ Data struct{ URL string } }
+	into(t, admin.want(200, "otpauth://", "POST", "/api/v2/resource/otp/generate_qrcode", url.Values{}), &qr)
+	link, err := url.Parse(qr.Data.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begun := time.Now()
+	code := func(step int) string { // each works once, and the next is taken half a minute early
+		t.Helper()
+		c, err := totp.GenerateCode(link.Query().Get("secret"), begun.Add(time.Duration(step)*30*time.Second))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	admin.want(200, "", "POST", "/api/v2/resource/otp/enable", url.Values{"code": {code(0)}})
+	var key struct{ Kid, Secret string }
+	into(t, admin.want(201, `"secret"`, "POST", "/api/v2/resource/api_keys",
+		url.Values{"algorithm": {"HS256"}, "totp_code": {code(1)}}), &key)
+
+	const page = "docs/api-keys.md"
+	script := blocks(t, page, "Sign in a shell", "sh")
+	for _, blank := range []string{"KID", "SECRET"} {
+		if strings.Count(script, "\n"+blank+"=…\n") != 1 {
+			t.Fatalf("there is no %s=… in\n%s", blank, script)
+		}
+	}
+	script = strings.NewReplacer("\nKID=…", "\nKID="+key.Kid, "\nSECRET=…", "\nSECRET="+key.Secret).Replace(script)
+	inOrder(t, p.typed(script), fmt.Sprintf(`"email":%q`, firstAdmin))
+
+	program := blocks(t, page, "Sign in Python", "python") + `
+import sys
+for name, value in headers(*sys.argv[1:]).items():
+    print(name + ": " + value)
+`
+	out, err := exec.Command("python3", "-c", program, key.Kid, key.Secret).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	signed := strings.Split(strings.TrimSpace(string(out)), "\n")
+	if resp := raw(t, p.http, "GET /api/v2/resource/users/me", signed...); resp.StatusCode != http.StatusOK {
+		t.Errorf("signed in Python: got %d %s, want 200", resp.StatusCode, text(t, resp))
+	}
+}
+
+// Every link of a document leads to a file, and to a heading of it.
+func TestDocumentsLinkToWhatIsThere(t *testing.T) {
+	files := []string{"README.md", "SECURITY.md", "CHANGELOG.md"}
+	for _, pattern := range []string{"docs/*.md", "docs/adr/*.md"} {
+		found, err := filepath.Glob(filepath.Join("..", "..", pattern))
+		if err != nil || len(found) == 0 {
+			t.Fatalf("%s: %v, %v", pattern, found, err)
+		}
+		for _, f := range found {
+			name, err := filepath.Rel(filepath.Join("..", ".."), f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			files = append(files, name)
+		}
+	}
+	links := 0
+	for _, name := range files {
+		for _, m := range regexp.MustCompile(`\]\(([^)]+)\)`).FindAllStringSubmatch(document(t, name), -1) {
+			if strings.Contains(m[1], "://") {
+				continue
+			}
+			links++
+			file, anchor, _ := strings.Cut(m[1], "#")
+			target := name
+			if file != "" {
+				target = filepath.Join(filepath.Dir(name), file)
+			}
+			if _, err := os.Stat(filepath.Join("..", "..", target)); err != nil {
+				t.Errorf("%s links to %s: %v", name, m[1], err)
+			} else if anchor != "" && !slices.Contains(anchors(document(t, target)), anchor) {
+				t.Errorf("%s links to %s, which has no such heading", name, m[1])
+			}
+		}
+	}
+	if links < 50 {
+		t.Errorf("%d links found, want those of all documents", links)
+	}
+}
+
+// anchors are the names that a Markdown page's headings have in links.
+func anchors(page string) []string {
+	var names []string
+	for _, h := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(page, -1) {
+		name := regexp.MustCompile(`[^\p{L}\p{N} _-]`).ReplaceAllString(strings.ToLower(h[1]), "")
+		names = append(names, strings.ReplaceAll(name, " ", "-"))
+	}
+	return names
 }
