@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,7 +24,9 @@ type Holder struct {
 	log     *slog.Logger
 	now     func() time.Time
 	current atomic.Pointer[Snapshot]
-	fresh   atomic.Int64 // UnixNano of the last moment at which current was known to be right
+
+	born  time.Time    // origin of fresh: ages go by the monotonic clock, which nobody sets
+	fresh atomic.Int64 // nanoseconds from born to the last moment at which current was known to be right
 
 	mu      sync.Mutex
 	rules   RouteRules
@@ -41,6 +44,9 @@ type rebuild struct {
 	err   error
 }
 
+// never is before every moment that fresh can be.
+const never = math.MinInt64
+
 // NewHolder returns a Holder without a snapshot. now is the clock; nil is time.Now.
 func NewHolder(rules RouteRules, o Options, log *slog.Logger, now func() time.Time) *Holder {
 	if now == nil {
@@ -49,7 +55,9 @@ func NewHolder(rules RouteRules, o Options, log *slog.Logger, now func() time.Ti
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Holder{log: log, now: now, rules: rules, options: o}
+	h := &Holder{log: log, now: now, rules: rules, options: o, born: now()}
+	h.fresh.Store(never)
+	return h
 }
 
 // Load is the current snapshot, nil before the first Refresh or Store.
@@ -61,7 +69,7 @@ func (h *Holder) Store(s *Snapshot) { h.swap(s, h.now()) }
 // swap puts a snapshot of a moment in place and lets those who Await look at it.
 func (h *Holder) swap(s *Snapshot, at time.Time) {
 	h.current.Store(s)
-	h.fresh.Store(at.UnixNano())
+	h.fresh.Store(h.since(at))
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.swapped != nil {
@@ -107,9 +115,10 @@ func (h *Holder) Confirm(seq int64, at time.Time) {
 	if s := h.current.Load(); s == nil || s.Version() < seq {
 		return
 	}
+	moment := h.since(at)
 	for {
 		old := h.fresh.Load()
-		if old >= at.UnixNano() || h.fresh.CompareAndSwap(old, at.UnixNano()) {
+		if old >= moment || h.fresh.CompareAndSwap(old, moment) {
 			return
 		}
 	}
@@ -119,11 +128,14 @@ func (h *Holder) Confirm(seq int64, at time.Time) {
 // is longer than any limit.
 func (h *Holder) Age(now time.Time) time.Duration {
 	fresh := h.fresh.Load()
-	if fresh == 0 {
-		return 1<<63 - 1
+	if fresh == never {
+		return math.MaxInt64
 	}
-	return max(0, now.Sub(time.Unix(0, fresh)))
+	return time.Duration(max(0, h.since(now)-fresh))
 }
+
+// since is what fresh holds for a moment.
+func (h *Holder) since(at time.Time) int64 { return int64(at.Sub(h.born)) }
 
 // Refresh returns when a rebuild that began after the call has ended, or ctx has. Of many
 // calls at once at most one rebuild runs and one more waits, which all of them share, so a row

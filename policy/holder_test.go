@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"barong/internal/testenv"
 	"barong/policy"
 )
 
@@ -150,4 +151,28 @@ func TestHolderAwait(t *testing.T) {
 			t.Errorf("a version that does not come: %v, want the deadline", err)
 		}
 	})
+}
+
+// A machine's clock that is set, ahead or back, changes no age: neither does an outage of the
+// store escape policy_max_stale by it, nor does a fresh policy count as old.
+func TestHolderAgeWhileTheClockIsSet(t *testing.T) {
+	for _, step := range []int64{-3600, -1, 1, 301, 25 * 3600} {
+		at := time.Now()
+		h := policy.NewHolder(policy.RouteRules{}, policy.Options{}, nil, func() time.Time { return at })
+		if err := h.Refresh(t.Context(), &shelf{rows: policy.Rows{Seq: 1}}); err != nil {
+			t.Fatal(err)
+		}
+		at = testenv.Stepped(at, step)
+		if got := h.Age(at); got != 0 {
+			t.Errorf("%d s, at once: got age %s, want 0", step, got)
+		}
+		at = at.Add(7 * time.Second)
+		if got := h.Age(at); got != 7*time.Second {
+			t.Errorf("%d s, after 7 s: got age %s", step, got)
+		}
+		h.Confirm(1, at.Add(-2*time.Second))
+		if got := h.Age(at); got != 2*time.Second {
+			t.Errorf("%d s, after a confirmation of 2 s ago: got age %s", step, got)
+		}
+	}
 }

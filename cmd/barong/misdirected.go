@@ -11,14 +11,14 @@ import (
 // minute that they are questions of a proxy that belong to the forward-auth listener: the REST
 // port took them in set-ups of the service that this replaces, and answers 404 to all of them.
 func (sv *service) misdirected() func(*http.Request) {
-	var next atomic.Int64 // when it may be said again, in Unix nanoseconds
+	began := time.Now()
+	var next atomic.Int64 // when it may be said again, in nanoseconds since began
 	return func(r *http.Request) {
 		if !strings.HasPrefix(r.URL.Path, "/api/v2/auth/api/") {
 			return
 		}
-		now := time.Now()
-		due := next.Load()
-		if now.UnixNano() < due || !next.CompareAndSwap(due, now.Add(time.Minute).UnixNano()) {
+		age, due := time.Since(began), next.Load()
+		if int64(age) < due || !next.CompareAndSwap(due, int64(age+time.Minute)) {
 			return
 		}
 		sv.log.Warn("a proxy asks the REST listener for decisions, where every request is 404; "+

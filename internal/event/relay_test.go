@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"barong/internal/testenv"
 )
 
 // target is a Sender of a function that counts.
@@ -339,6 +341,29 @@ func (h *hanging) counts() (ended, most int, overlap bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.ended, h.most, h.overlap
+}
+
+// Rests and leases of a lane are ages: setting the machine's clock neither prolongs nor ends them.
+func TestLaneWhileTheClockIsSet(t *testing.T) {
+	for _, step := range []int64{-3600, 3600} {
+		at := time.Now()
+		l := lane{
+			outbox: newMemory(), config: Config{}.withDefaults(), log: slog.New(slog.DiscardHandler),
+			now: func() time.Time { return at },
+		}
+		if held, err := l.hold(t.Context()); !held || err != nil {
+			t.Fatal(held, err)
+		}
+		rest := l.rest(t.Context(), errors.New("away"))
+		left := l.left()
+		at = testenv.Stepped(at, step)
+		if got := l.restUntil.Sub(l.now()); got != rest {
+			t.Errorf("clock set by %d s: the lane rests for %s, want %s", step, got, rest)
+		}
+		if got := l.left(); got != left {
+			t.Errorf("clock set by %d s: the lease has %s left, want %s", step, got, left)
+		}
+	}
 }
 
 func TestSendsAreBoundedInNumberAndTime(t *testing.T) {

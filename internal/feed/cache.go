@@ -82,8 +82,9 @@ type Cache[K comparable, V any] struct {
 	now    func() time.Time
 
 	held *otter.Cache[K, *slot[V]]
-	// missing remembers keys without a row, each until the time it maps to.
-	missing *otter.Cache[K, int64]
+	// missing remembers keys without a row, each until the time it maps to, whatever the
+	// machine's clock is set to meanwhile.
+	missing *otter.Cache[K, time.Time]
 	// age is raised by Stale; slots and calls remember the age at which they began.
 	age atomic.Uint32
 
@@ -125,7 +126,7 @@ func NewCache[K comparable, V any](
 			MaximumWeight: uint64(cfg.Size),
 			Weigher:       func(_ K, s *slot[V]) uint32 { return places(&s.value) },
 		}),
-		missing: otter.Must(&otter.Options[K, int64]{MaximumSize: cfg.AbsentSize}),
+		missing: otter.Must(&otter.Options[K, time.Time]{MaximumSize: cfg.AbsentSize}),
 		slots:   make(chan struct{}, cfg.Loads),
 		calls:   make(map[K]*call[V]),
 	}
@@ -146,7 +147,7 @@ func (c *Cache[K, V]) Get(ctx context.Context, key K) (*V, error) {
 	if v := c.Hit(key); v != nil {
 		return v, nil
 	}
-	if until, ok := c.missing.GetIfPresent(key); ok && c.now().UnixNano() < until {
+	if until, ok := c.missing.GetIfPresent(key); ok && c.now().Before(until) {
 		return nil, c.absent
 	}
 	return c.Reload(ctx, key)
@@ -231,7 +232,7 @@ func (c *Cache[K, V]) finish(key K, flight *call[V], s *slot[V], err error) {
 		case errors.Is(err, c.absent):
 			c.held.Invalidate(key)
 			if c.cfg.Absent > 0 {
-				c.missing.Set(key, c.now().Add(c.cfg.Absent).UnixNano())
+				c.missing.Set(key, c.now().Add(c.cfg.Absent))
 			}
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"barong/internal/testenv"
 )
 
 var errNone = errors.New("none")
@@ -283,5 +285,29 @@ func TestACacheIsBoundedByBytesToo(t *testing.T) {
 				t.Errorf("%d entries held, want %d", got, test.most)
 			}
 		})
+	}
+}
+
+// That there is no row is remembered so long and no longer, whatever the machine's clock is
+// set to meanwhile.
+func TestAbsenceWhileTheClockIsSet(t *testing.T) {
+	for _, step := range []int64{-3600, 3600} {
+		at := time.Now()
+		table := &rows{}
+		c := NewCache(CacheConfig{Absent: 2 * time.Second}, errNone, func() time.Time { return at }, table.load)
+		get := func(want int32) {
+			t.Helper()
+			if _, err := c.Get(t.Context(), "k"); !errors.Is(err, errNone) {
+				t.Errorf("got error %v, want %v", err, errNone)
+			}
+			if got := table.loads.Load(); got != want {
+				t.Errorf("clock set by %d s: got %d loads, want %d", step, got, want)
+			}
+		}
+		get(1)
+		at = testenv.Stepped(at, step)
+		get(1)
+		at = at.Add(2 * time.Second)
+		get(2)
 	}
 }

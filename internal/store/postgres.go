@@ -51,7 +51,8 @@ const oldestPostgres = 13
 type postgres struct {
 	pool  *pgxpool.Pool
 	log   *slog.Logger
-	fresh atomic.Int64 // unix nanoseconds of the last reset
+	born  time.Time
+	fresh atomic.Int64 // nanoseconds from born to the last reset
 
 	unread   atomic.Bool   // the last poll of the feed failed
 	readable chan struct{} // signalled when a poll works after one that failed; capacity one
@@ -75,7 +76,7 @@ func openPostgres(ctx context.Context, rawURL string, sealer Sealer, s settings)
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", hidden(err))
 	}
-	pg := &postgres{pool: pool, log: s.log, readable: make(chan struct{}, 1)}
+	pg := &postgres{pool: pool, log: s.log, born: time.Now().Add(-time.Minute), readable: make(chan struct{}, 1)}
 	// All idle connections are the pool's: those that database/sql keeps would be lost to
 	// the pool's own health checks.
 	w := sql.OpenDB(connector{pg})
@@ -200,8 +201,8 @@ func (s server) check() error {
 // renew has every connection of now replaced when it is next idle: after one broke, or was
 // found to be read-only, the others most likely are too.
 func (pg *postgres) renew() {
-	now := time.Now().UnixNano()
-	if last := pg.fresh.Load(); now-last > int64(time.Second) && pg.fresh.CompareAndSwap(last, now) {
+	age := int64(time.Since(pg.born))
+	if last := pg.fresh.Load(); age-last > int64(time.Second) && pg.fresh.CompareAndSwap(last, age) {
 		pg.pool.Reset()
 	}
 }
