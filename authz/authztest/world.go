@@ -35,7 +35,7 @@ type World struct {
 	principals map[string]account.Principal
 	keys       map[string]account.KeyRecord
 	sessions   map[session.ID]session.Session
-	ended      map[session.ID]time.Time
+	ended      map[session.ID]bool
 	epoch      int64
 	nonces     map[string]bool
 	activities []audit.Activity
@@ -55,7 +55,7 @@ func NewWorld(f *File, keys *token.Keys) (*World, error) {
 	w := &World{
 		File: f, now: f.Now, down: map[string]bool{},
 		principals: map[string]account.Principal{}, keys: map[string]account.KeyRecord{},
-		sessions: map[session.ID]session.Session{}, ended: map[session.ID]time.Time{},
+		sessions: map[session.ID]session.Session{}, ended: map[session.ID]bool{},
 		nonces: map[string]bool{},
 	}
 	ctx := context.Background()
@@ -209,8 +209,7 @@ func (w *World) Ended(name string) bool {
 	id, _ := session.IDOf(Cookie(name))
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	_, ended := w.ended[id]
-	return ended
+	return w.ended[id]
 }
 
 func (w *World) setPolicy(p Policy) error {
@@ -374,30 +373,27 @@ func (s sessionStore) DeleteSession(_ context.Context, id session.ID) error {
 	return nil
 }
 
-func (s sessionStore) DeleteExpired(context.Context, time.Time) (int, error) { return 0, nil }
-
 // ledger is the truth about ended sessions.
 type ledger struct{ w *World }
 
-func (l ledger) EndSession(_ context.Context, until time.Time, ids ...session.ID) error {
+func (l ledger) EndSession(_ context.Context, _ time.Duration, ids ...session.ID) error {
 	if err := l.w.check("sessions"); err != nil {
 		return err
 	}
 	l.w.mu.Lock()
 	defer l.w.mu.Unlock()
 	for _, id := range ids {
-		l.w.ended[id] = until
+		l.w.ended[id] = true
 	}
 	return nil
 }
 
-func (l ledger) EndedSessions(context.Context, time.Time) ([]session.ID, error) { return nil, nil }
+func (l ledger) EndedSessions(context.Context) ([]session.ID, error) { return nil, nil }
 
 func (l ledger) Ended(_ context.Context, id session.ID) (bool, error) {
 	l.w.mu.Lock()
 	defer l.w.mu.Unlock()
-	_, ok := l.w.ended[id]
-	return ok, nil
+	return l.w.ended[id], nil
 }
 
 func (l ledger) Epoch(context.Context) (int64, error) {
@@ -412,8 +408,6 @@ func (l ledger) EndAll(context.Context) (int64, error) {
 	l.w.epoch++
 	return l.w.epoch, nil
 }
-
-func (l ledger) DeleteEnded(context.Context, time.Time) (int, error) { return 0, nil }
 
 // keyStore keeps signing keys.
 type keyStore struct {

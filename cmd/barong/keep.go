@@ -188,7 +188,7 @@ func (sv *service) sweep(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		_, err := sv.db.Sweep(ctx, time.Now())
+		_, err := sv.db.Sweep(ctx)
 		if keep := sv.settings.Audit.Keep; keep > 0 {
 			_, old := sv.db.DeleteActivities(ctx, keep)
 			err = errors.Join(err, old)

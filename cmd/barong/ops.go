@@ -81,6 +81,8 @@ func counter(r prometheus.Registerer, name, help string, read func() float64) {
 func (sv *service) measure(r prometheus.Registerer) {
 	gauge(r, "barong_feed_lag_seconds", "Time since the change feed was last read.",
 		func() float64 { return sv.follower.Age(time.Now()).Seconds() })
+	gauge(r, "barong_clock_offset_seconds", "By how much this machine's clock is ahead of the database's.",
+		func() float64 { return sv.db.ClockOffset().Seconds() })
 	gauge(r, "barong_snapshot_age_seconds", "Time since the policy snapshot was last known to be the newest.",
 		func() float64 { return sv.holder.Age(time.Now()).Seconds() })
 	gauge(r, "barong_snapshot_version", "Change-feed number of the policy snapshot.",

@@ -32,6 +32,7 @@ func (sv *service) run(ctx context.Context, at bound) error {
 	background.Go(func() { sv.keepPolicy(working, hangup) })
 	background.Go(func() { sv.keepKeys(working) })
 	background.Go(func() { sv.sweep(working) })
+	background.Go(func() { sv.db.WatchClock(working) })
 	background.Go(func() { sv.relay.Run(working) })
 	receiving, stopReceiving := context.WithCancel(working)
 	defer stopReceiving()

@@ -107,7 +107,7 @@ func (l *lane) hold(ctx context.Context) (bool, error) {
 	if l.holds.Load() && now.Sub(l.taken) < l.config.Lease/3 {
 		return true, nil
 	}
-	held, err := l.outbox.Lease(ctx, l.lease(), l.holder, now, now.Add(l.config.Lease))
+	held, err := l.outbox.Lease(ctx, l.lease(), l.holder, l.config.Lease)
 	if err != nil {
 		return false, err
 	}

@@ -108,7 +108,7 @@ func (m *memory) EventBacklog(context.Context, string) (b Backlog, err error) {
 
 func (m *memory) EventHint() <-chan struct{} { return m.hint }
 
-func (m *memory) Lease(context.Context, string, string, time.Time, time.Time) (bool, error) {
+func (m *memory) Lease(context.Context, string, string, time.Duration) (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.leases++

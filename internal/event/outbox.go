@@ -27,9 +27,10 @@ type Outbox interface {
 	// EventHint is signalled after a commit of this process that emitted. Every call returns
 	// the same channel, so it serves one receiver.
 	EventHint() <-chan struct{}
-	// Lease reports whether holder may do the work called name until a time, alone: nobody
-	// else holds it, or holds it no longer at now. Who holds it already extends it.
-	Lease(ctx context.Context, name, holder string, now, until time.Time) (bool, error)
+	// Lease reports whether holder may do the work called name for so long, alone: nobody else
+	// holds it now, by the one clock that all processes share, or for longer than that. Who
+	// holds it already extends it. All ask for the same time.
+	Lease(ctx context.Context, name, holder string, d time.Duration) (bool, error)
 	// ReleaseLease ends a lease early; one that holder has not is no error.
 	ReleaseLease(ctx context.Context, name, holder string) error
 }

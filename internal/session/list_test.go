@@ -368,7 +368,7 @@ func TestWithoutRoomNothingIsOpened(t *testing.T) {
 
 type deaf struct{ *memory }
 
-func (deaf) EndSession(context.Context, time.Time, ...session.ID) error { return errDown }
+func (deaf) EndSession(context.Context, time.Duration, ...session.ID) error { return errDown }
 
 // D8: no more of a user agent is kept than counts.
 func TestAUserAgentIsCut(t *testing.T) {

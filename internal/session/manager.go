@@ -48,8 +48,6 @@ func (c Config) withDefaults() Config {
 }
 
 const (
-	// clocks is by how much those of replicas may differ.
-	clocks = time.Minute
 	// sweepEvery is the pause between two sweeps of what has run out.
 	sweepEvery = time.Minute
 )
@@ -89,7 +87,7 @@ func NewManager(cfg Config, store Store, ledger Ledger, now func() time.Time, lo
 	}
 	m := &Manager{
 		cfg: cfg.withDefaults(), store: store, ledger: ledger, now: now, log: log,
-		reading: make(chan struct{}, 1),
+		reading: make(chan struct{}, 1), ended: ended{born: now()},
 	}
 	m.cache = feed.NewCache(feed.CacheConfig{Size: m.cfg.Size, Loads: cfg.Loads}, ErrNotFound, now, m.load)
 	m.reread.Store(true)
@@ -249,7 +247,7 @@ func (m *Manager) makeRoom(ctx context.Context, added Session) error {
 	for _, s := range all[MaxSessions:] {
 		surplus = append(surplus, s.ID)
 	}
-	return m.end(ctx, m.now().Add(m.cfg.Absolute), surplus...)
+	return m.end(ctx, surplus...)
 }
 
 // endKnown ends a session if there is one: a cookie value that a client made up must not
@@ -268,19 +266,17 @@ func (m *Manager) endKnown(ctx context.Context, id ID) error {
 // End ends one session everywhere. When it returns nil the ledger has it, which no store
 // can undo; an error means that the session may live on (FX-29).
 func (m *Manager) End(ctx context.Context, id ID) error {
-	until := m.now().Add(m.cfg.Absolute)
-	if e := m.cache.Hit(id); e != nil { // no store brings it back beyond its own last moment
-		until = e.CreatedAt.Add(m.cfg.Absolute + clocks)
-	}
-	return m.end(ctx, until, id)
+	return m.end(ctx, id)
 }
 
-func (m *Manager) end(ctx context.Context, until time.Time, ids ...ID) error {
-	if err := m.ledger.EndSession(ctx, until, ids...); err != nil {
+// end keeps on record that sessions have ended for as long as any can live: when they were
+// opened was written by a clock that may be wrong.
+func (m *Manager) end(ctx context.Context, ids ...ID) error {
+	if err := m.ledger.EndSession(ctx, m.cfg.Absolute, ids...); err != nil {
 		return fmt.Errorf("end session: %w", err)
 	}
 	for _, id := range ids {
-		m.forget(id, until)
+		m.forget(id)
 		if err := m.store.DeleteSession(ctx, id); err != nil {
 			m.log.WarnContext(ctx, "ended session not deleted yet", "error", err)
 		}
@@ -293,8 +289,8 @@ func (m *Manager) end(ctx context.Context, until time.Time, ids ...ID) error {
 func (m *Manager) Ended(id ID) bool { return m.ended.has(id) }
 
 // forget ends a session in this process.
-func (m *Manager) forget(id ID, until time.Time) {
-	m.ended.add(id, until) // before Drop: a load that begins after it must see this
+func (m *Manager) forget(id ID) {
+	m.ended.add(id, m.now().Add(m.cfg.Absolute)) // before Drop: a load that begins after it must see this
 	m.cache.Drop(id)
 	m.slides.drop(id)
 }
@@ -347,7 +343,7 @@ func (m *Manager) Apply(c feed.Change) {
 			m.log.Warn("change feed names no session", "seq", c.Seq)
 			return
 		}
-		m.forget(ID(raw), m.now().Add(m.cfg.Absolute))
+		m.forget(ID(raw))
 	case feed.Epoch:
 		m.asked.Add(1)
 	}
@@ -380,14 +376,13 @@ func (m *Manager) sync(ctx context.Context) error {
 		return fmt.Errorf("read session epoch: %w", err)
 	}
 	if m.reread.Swap(false) {
-		now := m.now()
-		ids, err := m.ledger.EndedSessions(ctx, now)
+		ids, err := m.ledger.EndedSessions(ctx)
 		if err != nil {
 			m.reread.Store(true)
 			return fmt.Errorf("read ended sessions: %w", err)
 		}
 		for _, id := range ids {
-			m.forget(id, now.Add(m.cfg.Absolute))
+			m.forget(id)
 		}
 	}
 	m.raiseEpoch(epoch)
@@ -426,13 +421,13 @@ func (m *Manager) Run(ctx context.Context) {
 			}
 			failing = err != nil
 		case <-sweep.C:
-			m.sweep(ctx)
+			m.sweep()
 		}
 	}
 }
 
-// sweep removes what has run out. Every replica may: it is the same work.
-func (m *Manager) sweep(ctx context.Context) {
+// sweep forgets what has run out.
+func (m *Manager) sweep() {
 	now := m.now()
 	m.ended.sweep(now)
 	for e := range m.cache.All() {
@@ -441,10 +436,5 @@ func (m *Manager) sweep(ctx context.Context) {
 			continue
 		}
 		e.Token.Trim(now) // idle sessions must not pin a token each
-	}
-	_, err := m.store.DeleteExpired(ctx, now.Add(-Afterlife))
-	_, errEnded := m.ledger.DeleteEnded(ctx, now)
-	if err := errors.Join(err, errEnded); err != nil {
-		m.log.WarnContext(ctx, "expired sessions not swept", "error", err)
 	}
 }

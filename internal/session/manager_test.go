@@ -17,6 +17,7 @@ import (
 
 	"barong/internal/feed"
 	"barong/internal/session"
+	"barong/internal/testenv"
 )
 
 var errDown = errors.New("down")
@@ -99,9 +100,7 @@ func (m *memory) DeleteSession(_ context.Context, id session.ID) error {
 	return m.fail
 }
 
-func (m *memory) DeleteExpired(context.Context, time.Time) (int, error) { return 0, nil }
-
-func (m *memory) EndSession(_ context.Context, _ time.Time, ids ...session.ID) error {
+func (m *memory) EndSession(_ context.Context, _ time.Duration, ids ...session.ID) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.fail != nil {
@@ -111,7 +110,7 @@ func (m *memory) EndSession(_ context.Context, _ time.Time, ids ...session.ID) e
 	return nil
 }
 
-func (m *memory) EndedSessions(context.Context, time.Time) ([]session.ID, error) {
+func (m *memory) EndedSessions(context.Context) ([]session.ID, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return slices.Clone(m.ended), m.fail
@@ -135,8 +134,6 @@ func (m *memory) EndAll(context.Context) (int64, error) {
 	m.epoch++
 	return m.epoch, m.fail
 }
-
-func (m *memory) DeleteEnded(context.Context, time.Time) (int, error) { return 0, nil }
 
 func (m *memory) set(fail error) {
 	m.mu.Lock()
@@ -280,6 +277,37 @@ func TestEndReachesOtherReplicasByTheFeedAndTheLedger(t *testing.T) {
 	gone(t, there, cookie, "after the feed's change")
 	gone(t, manager(store), cookie, "in a replica that starts later")
 	there.Apply(feed.Change{Kind: feed.Session, Ref: strings.Repeat("ab", 99)}) // must not panic
+}
+
+// A machine's clock that runs ahead for a while must not make a replica forget what has ended:
+// a store that comes back from an old dump would bring it back.
+func TestEndIsRememberedWhileTheClockIsAhead(t *testing.T) {
+	base := time.Now()
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now() // of the bubble, whose clock has no monotonic reading
+		var step atomic.Int64
+		now := func() time.Time { return testenv.Stepped(base.Add(time.Since(began)), step.Load()) }
+		store := newMemory()
+		m := session.NewManager(session.Config{}, store, store, now, nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		go m.Run(ctx)
+		cookie, s := open(t, m)
+		if err := m.End(t.Context(), s.ID); err != nil {
+			t.Fatal(err)
+		}
+		step.Store(25 * 3600)
+		time.Sleep(5 * time.Minute) // it sweeps
+		step.Store(0)
+		s.ExpiresAt = now().Add(time.Hour)
+		store.AddSession(t.Context(), s)
+		gone(t, m, cookie, "after the clock was right again")
+		time.Sleep(24 * time.Hour)
+		if m.Ended(s.ID) {
+			t.Error("it is remembered for longer than the absolute lifetime")
+		}
+		cancel()
+		synctest.Wait()
+	})
 }
 
 // A load that read the store before the end must not keep the session.

@@ -68,24 +68,20 @@ type Store interface {
 	RestampSession(ctx context.Context, id ID, generation int64) error
 	// DeleteSession forgets one; no error when there is none.
 	DeleteSession(ctx context.Context, id ID) error
-	// DeleteExpired removes sessions that expired before now and returns how many.
-	DeleteExpired(ctx context.Context, now time.Time) (int, error)
 }
 
 // Ledger is the truth about ended sessions, always in the database. Every write leaves a
 // change-feed row.
 type Ledger interface {
-	// EndSession records that sessions ended, all or none; it may be forgotten after until.
-	// For each feed kind feed.Session, ref the id in hex.
-	EndSession(ctx context.Context, until time.Time, ids ...ID) error
-	// EndedSessions lists those whose until is after now.
-	EndedSessions(ctx context.Context, now time.Time) ([]ID, error)
+	// EndSession records that sessions ended, all or none, and keeps that for so long at least
+	// by the database's clock. For each feed kind feed.Session, ref the id in hex.
+	EndSession(ctx context.Context, keep time.Duration, ids ...ID) error
+	// EndedSessions lists those on record.
+	EndedSessions(ctx context.Context) ([]ID, error)
 	// Ended reports whether one session is recorded as ended.
 	Ended(ctx context.Context, id ID) (bool, error)
 	// Epoch is the global epoch; sessions of an older one have ended.
 	Epoch(ctx context.Context) (int64, error)
 	// EndAll raises the global epoch by one write (feed kind feed.Epoch) and returns it.
 	EndAll(ctx context.Context) (int64, error)
-	// DeleteEnded forgets records whose until is before now and returns how many.
-	DeleteEnded(ctx context.Context, now time.Time) (int, error)
 }

@@ -25,9 +25,9 @@ type dialect struct {
 	// suffix of an INSERT that tells other processes of the commit. "" where writing
 	// transactions are alone.
 	Lock, Exclude, Notify string
-	// Clock is the SELECT of the server's time in microseconds; "" where this process is the
+	// Now is the server's time of the moment, in microseconds; "" where this process is the
 	// server.
-	Clock string
+	Now string
 }
 
 func sqliteDialect() dialect {
@@ -44,7 +44,7 @@ func postgresDialect() dialect {
 		TEXT: `TEXT COLLATE "C"`,
 		// Not FOR UPDATE: that would also stop whoever inserts a row that refers to this one.
 		Lock:    " FOR NO KEY UPDATE",
-		Clock:   "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)",
+		Now:     "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)",
 		Exclude: "SELECT pg_advisory_xact_lock($1)",
 		Notify:  " RETURNING pg_notify('" + feedChannel + "', '')",
 	}

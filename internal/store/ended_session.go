@@ -14,16 +14,17 @@ import (
 
 // EndSession implements session.Ledger. Ending one again keeps the later of both times. It
 // goes in the order of ids, so that two callers cannot wait for each other.
-func (q queries) EndSession(ctx context.Context, until time.Time, ids ...session.ID) error {
+func (q queries) EndSession(ctx context.Context, keep time.Duration, ids ...session.ID) error {
 	ids = slices.SortedFunc(slices.Values(ids), func(a, b session.ID) int { return bytes.Compare(a[:], b[:]) })
 	return q.write(ctx, "end session", func(t *txn) error {
+		until, arg := t.after(2, keep)
 		for _, id := range ids {
 			_, err := t.ExecContext(ctx, `
-				INSERT INTO ended_sessions (id, expires_at) VALUES ($1, $2)
+				INSERT INTO ended_sessions (id, expires_at) VALUES ($1, `+until+`)
 				ON CONFLICT (id) DO UPDATE
 				SET expires_at = CASE WHEN excluded.expires_at > ended_sessions.expires_at
 				                      THEN excluded.expires_at ELSE ended_sessions.expires_at END`,
-				id[:], until.UnixMicro())
+				id[:], arg)
 			if err != nil {
 				return err
 			}
@@ -34,14 +35,14 @@ func (q queries) EndSession(ctx context.Context, until time.Time, ids ...session
 }
 
 // EndedSessions implements session.Ledger, in the order of ids.
-func (q queries) EndedSessions(ctx context.Context, now time.Time) ([]session.ID, error) {
+func (q queries) EndedSessions(ctx context.Context) ([]session.ID, error) {
 	all, err := list(ctx, q.read(), func(row scanner) (id session.ID, err error) {
 		var b []byte
 		if err := row.Scan(&b); err != nil {
 			return id, err
 		}
 		return sessionID(b)
-	}, `SELECT id FROM ended_sessions WHERE expires_at > $1 ORDER BY id`, now.UnixMicro())
+	}, `SELECT id FROM ended_sessions ORDER BY id`)
 	if err != nil {
 		return nil, fmt.Errorf("list ended sessions: %w", err)
 	}
@@ -83,8 +84,8 @@ func (t *txn) raiseEpoch(ctx context.Context) (epoch int64, err error) {
 	return epoch, err
 }
 
-// DeleteEnded implements session.Ledger. It changes no verdict and leaves no feed row: what
-// it forgets has expired.
+// DeleteEnded forgets records whose time was over before now. It changes no verdict and leaves
+// no feed row: what it forgets has expired.
 func (q queries) DeleteEnded(ctx context.Context, now time.Time) (int, error) {
 	return q.deleteInParts(ctx, "delete ended sessions", `
 		DELETE FROM ended_sessions

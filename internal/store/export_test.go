@@ -20,3 +20,18 @@ func (db *DB) SetSchemaVersion(ctx context.Context, v int64) error {
 	}
 	return err
 }
+
+// CompareClock compares the clocks now.
+func (db *DB) CompareClock(ctx context.Context) error { return db.compareClock(ctx) }
+
+// EndListener waits for the connection that listens, and ends it at the server.
+func (db *DB) EndListener(ctx context.Context) error {
+	for {
+		n, err := affected(ctx, db.r, `
+			SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+			WHERE datname = current_database() AND application_name LIKE '% feed'`)
+		if n > 0 || err != nil {
+			return err
+		}
+	}
+}

@@ -21,7 +21,7 @@ type lease struct {
 func (l *leases) take(name, holder string, now, until time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if h, ok := l.held[name]; ok && h.holder != holder && h.until.After(now) {
+	if h, ok := l.held[name]; ok && h.holder != holder && h.until.After(now) && !h.until.After(until) {
 		return false
 	}
 	if l.held == nil {
@@ -39,18 +39,26 @@ func (l *leases) release(name, holder string) {
 	}
 }
 
-// Lease implements event.Outbox.
-func (db *DB) Lease(ctx context.Context, name, holder string, now, until time.Time) (bool, error) {
+// Lease implements event.Outbox. Its time is the database's, read when the row is locked: of
+// two holders neither can have waited for it with an older one. A lease that ends later than
+// one taken now was given by a clock that was ahead, that of another server before a failover
+// for instance, and would keep the work from everybody for so long.
+func (db *DB) Lease(ctx context.Context, name, holder string, d time.Duration) (bool, error) {
 	if db.pg == nil {
-		return db.leases.take(name, holder, now, until), nil
+		now := db.now()
+		return db.leases.take(name, holder, now, now.Add(d)), nil
+	}
+	if db.clockWrong() {
+		return false, nil
 	}
 	var held int64
 	err := db.write(ctx, "take lease "+name, func(t *txn) (err error) {
+		until, arg := t.after(3, d)
 		held, err = affected(ctx, t, `
-			INSERT INTO leases (name, holder, expires_at) VALUES ($1, $2, $3)
-			ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
-			WHERE leases.holder = excluded.holder OR leases.expires_at <= $4`,
-			name, holder, until.UnixMicro(), now.UnixMicro())
+			INSERT INTO leases (name, holder, expires_at) VALUES ($1, $2, `+until+`)
+			ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = `+until+`
+			WHERE leases.holder = excluded.holder OR leases.expires_at <= `+t.dialect.Now+`
+			   OR leases.expires_at > `+until, name, holder, arg)
 		return err
 	})
 	return err == nil && held == 1, err

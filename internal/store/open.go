@@ -50,6 +50,7 @@ type DB struct {
 
 	destinations func(event.Event) []string // nil: nobody wants events
 	leases       leases                     // SQLite only
+	clocks       clockState
 
 	sessionByID, userByUID, serviceAccountByUID, keyByKid prepared
 }
@@ -80,7 +81,8 @@ type settings struct {
 	destinations func(event.Event) []string
 }
 
-// WithClock makes every time that the store itself writes come from now; default time.Now.
+// WithClock is this process's clock, from which every time comes that the store itself writes;
+// default time.Now. On SQLite it is the database's clock too.
 func WithClock(now func() time.Time) Option { return func(s *settings) { s.now = now } }
 
 // WithReaders sets how many SQLite connections may read at once; default 8.
@@ -150,6 +152,7 @@ func openSQLite(ctx context.Context, path string, sealer Sealer, s settings) (_ 
 	db := &DB{
 		dialect: sqliteDialect(), sealer: sealer, now: s.now, newest: newest,
 		hint: make(chan struct{}, 1), emitted: make(chan struct{}, 1), destinations: s.destinations,
+		clocks: newClockState(s.log),
 	}
 	db.queries = queries{db: db}
 	db.prepareTexts()

@@ -2,7 +2,6 @@ package store_test
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -13,8 +12,6 @@ import (
 	"time"
 
 	"barong/internal/account"
-	"barong/internal/feed"
-	"barong/internal/limit"
 	"barong/internal/session"
 	"barong/internal/store"
 	"barong/internal/store/storetest"
@@ -229,39 +226,6 @@ func TestClock(t *testing.T) {
 	}
 	if want := at.UTC().Truncate(time.Microsecond); !u.CreatedAt.Equal(want) || u.CreatedAt != want {
 		t.Errorf("created at %v, want %v", u.CreatedAt, want)
-	}
-}
-
-func TestSweep(t *testing.T) {
-	now := time.Date(2031, 2, 3, 4, 5, 6, 0, time.UTC)
-	db := storetest.Open(t, store.WithClock(func() time.Time { return now }))
-	ctx := context.Background()
-	for n, until := range map[int]time.Time{1: now.Add(-time.Minute), 2: now.Add(time.Minute)} {
-		if err := errors.Join(
-			db.AddSession(ctx, session.Session{ID: sessionID(n), UID: "ID1", ExpiresAt: until}),
-			db.EndSession(ctx, until, sessionID(n)),
-		); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := db.UseNonce(ctx, "kid", fmt.Sprint(n), until); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := db.Take(ctx, fmt.Sprint(n), limit.Rule{Burst: 1, Period: time.Minute}, until.Add(-90*time.Second)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if n, err := db.Sweep(ctx, now); err != nil || n != 4 {
-		t.Errorf("removed %d, %v; want one session, one record, one nonce, one bucket", n, err)
-	}
-	if _, err := db.Session(ctx, sessionID(2), now); err != nil {
-		t.Errorf("the living session: %v", err)
-	}
-	now = now.Add(2 * time.Hour)
-	if n, err := db.Sweep(ctx, now); err != nil || n != 6 {
-		t.Errorf("removed %d, %v; want the other four and two changes", n, err)
-	}
-	if _, _, err := db.Changes(ctx, 0, 10); !errors.Is(err, feed.ErrGap) {
-		t.Errorf("got %v, want ErrGap", err)
 	}
 }
 

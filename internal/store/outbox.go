@@ -33,7 +33,7 @@ type sealedEvent struct {
 }
 
 // Emit implements account.Tx. It locks the user first, so that ids of one user are in the
-// order of commits.
+// order of commits. Whoever sends does so at once, by whatever clock created_at was written.
 func (q queries) Emit(ctx context.Context, e event.Event) error {
 	if e.Category() == "" || e.Key() == "" || e.UID == "" {
 		return fmt.Errorf("emit %v: want a name of category and key, and a user", e)
@@ -70,7 +70,7 @@ func (q queries) emit(ctx context.Context, t *txn, destination string, e event.E
 	}
 	_, err = t.ExecContext(ctx, `
 		INSERT INTO outbox (uuid, destination, name, user_uid, payload, next_at, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $6)`,
+		VALUES ($1, $2, $3, $4, $5, 0, $6)`,
 		row, destination, e.Name, e.UID, sealed, t.now.UnixMicro())
 	return err
 }

@@ -41,7 +41,7 @@ type Postgres struct {
 func WithPostgres(p Postgres) Option { return func(s *settings) { s.postgres = p } }
 
 // WithLog lets the store say that it lost, or got back, the connection over which other
-// processes announce their changes; default no log.
+// processes announce their changes, and that clocks differ; default no log.
 func WithLog(l *slog.Logger) Option { return func(s *settings) { s.log = l } }
 
 // oldestPostgres is the oldest major version that still serves.
@@ -53,6 +53,8 @@ type postgres struct {
 	log   *slog.Logger
 	born  time.Time
 	fresh atomic.Int64 // nanoseconds from born to the last reset
+
+	connected func() // the listener has a new connection, maybe to another server
 
 	unread   atomic.Bool   // the last poll of the feed failed
 	readable chan struct{} // signalled when a poll works after one that failed; capacity one
@@ -84,11 +86,17 @@ func openPostgres(ctx context.Context, rawURL string, sealer Sealer, s settings)
 	db := &DB{
 		dialect: postgresDialect(), sealer: sealer, now: s.now, newest: newest,
 		hint: make(chan struct{}, 1), emitted: make(chan struct{}, 1), destinations: s.destinations,
-		w: w, r: w, pg: pg,
+		clocks: newClockState(s.log),
+		w:      w, r: w, pg: pg,
 	}
 	db.queries = queries{db: db}
 	db.prepareTexts()
-	if err := db.checkServer(ctx); err != nil {
+	pg.connected = func() { poke(db.clocks.again) }
+	err = db.checkServer(ctx)
+	if err == nil {
+		err = db.compareClock(ctx)
+	}
+	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
@@ -250,6 +258,7 @@ func (pg *postgres) listen(hint func()) {
 					pg.log.InfoContext(ctx, "change announcements are heard again")
 				}
 				pause, failing = shortestPause, false
+				pg.connected()
 				hint()
 			}, hint)
 			if ctx.Err() != nil {

@@ -131,7 +131,7 @@ func (q queries) DeleteSession(ctx context.Context, id session.ID) error {
 	})
 }
 
-// DeleteExpired implements session.Store.
+// DeleteExpired removes sessions that expired before now.
 func (q queries) DeleteExpired(ctx context.Context, now time.Time) (int, error) {
 	return q.deleteInParts(ctx, "delete expired sessions", `
 		DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < $1 LIMIT $2)`, now.UnixMicro())

@@ -34,7 +34,7 @@ func TestSessions(t *testing.T) {
 
 func TestLedger(t *testing.T) {
 	storetest.Engines(t, func(t *testing.T, open storetest.Opener) {
-		sessiontest.TestLedger(t, func(t testing.TB) session.Ledger { return open(t) })
+		sessiontest.TestLedger(t, func(t testing.TB) sessiontest.Ledger { return open(t) })
 	})
 }
 

@@ -4,37 +4,45 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"barong/internal/session"
 )
 
 // keepChanges is how long the change feed remembers. A replica that was away longer starts
 // over (feed.ErrGap).
 const keepChanges = time.Hour
 
-// keepLimits is how long a full bucket is kept: the clocks of replicas differ.
-const keepLimits = time.Minute
+// late is how much longer than needed what has no effect any more is kept: the clock of the
+// process that wrote it, or of one that still goes by it, may be behind.
+const late = time.Minute
 
-// Sweep removes what time has made useless at now: expired sessions, records of ended ones,
-// used nonces, expired mail tokens, old change-feed rows and events given up long ago. It
-// returns how many rows went; an error of one kind does not keep the others.
-func (db *DB) Sweep(ctx context.Context, now time.Time) (int, error) {
+// Sweep removes what the database's clock says is useless: sessions and records of ended ones
+// that are over, used nonces, expired mail tokens, full buckets, old change-feed rows and
+// events given up long ago. It returns how many rows went; an error of one kind does not keep
+// the others. A process whose clock is wrong removes nothing.
+func (db *DB) Sweep(ctx context.Context) (int, error) {
+	if db.clockWrong() {
+		return 0, nil
+	}
+	now, err := db.clock(ctx)
+	if err != nil {
+		return 0, err
+	}
 	total := 0
 	var errs []error
-	for _, remove := range []func(context.Context, time.Time) (int, error){
-		db.DeleteExpired,
-		db.DeleteEnded,
-		db.DeleteNonces,
-		db.DeleteExpiredMailTokens,
-		func(ctx context.Context, now time.Time) (int, error) {
-			return db.DeleteLimits(ctx, now.Add(-keepLimits))
-		},
-		func(ctx context.Context, now time.Time) (int, error) {
-			return db.DeleteChanges(ctx, now.Add(-keepChanges))
-		},
-		func(ctx context.Context, now time.Time) (int, error) {
-			return db.DeleteParkedEvents(ctx, now.Add(-keepParked))
-		},
+	for _, kind := range []struct {
+		remove func(context.Context, time.Time) (int, error)
+		keep   time.Duration
+	}{
+		{db.DeleteExpired, session.Afterlife + late},
+		{db.DeleteEnded, late},
+		{db.DeleteNonces, late},
+		{db.DeleteExpiredMailTokens, late},
+		{db.DeleteLimits, late},
+		{db.DeleteChanges, keepChanges},
+		{db.DeleteParkedEvents, keepParked},
 	} {
-		n, err := remove(ctx, now)
+		n, err := kind.remove(ctx, now.Add(-kind.keep))
 		total += n
 		errs = append(errs, err)
 	}

@@ -114,11 +114,12 @@ func (t *txn) publish(ctx context.Context) error {
 		return fmt.Errorf("take change number: %w", err)
 	}
 	for part := range slices.Chunk(t.changes, 200) {
-		args := []any{t.seq, t.now.UnixMicro()}
+		written, arg := t.after(2, 0) // by the clock that sweeps them
+		args := []any{t.seq, arg}
 		var rows []string
 		for _, c := range part {
 			n := len(args)
-			rows = append(rows, fmt.Sprintf("($1, $%d, $%d, $2)", n+1, n+2))
+			rows = append(rows, fmt.Sprintf("($1, $%d, $%d, %s)", n+1, n+2, written))
 			args = append(args, string(c.Kind), c.Ref)
 		}
 		_, err := t.ExecContext(ctx, `INSERT INTO changes (seq, kind, ref, created_at) VALUES `+
@@ -223,17 +224,6 @@ func (q queries) read() querier {
 		return q.tx
 	}
 	return q.db.r
-}
-
-// clock is the database's time: that of replicas may differ.
-func (q queries) clock(ctx context.Context) (now time.Time, err error) {
-	if q.db.dialect.Clock == "" {
-		return q.db.now(), nil
-	}
-	if err = q.read().QueryRowContext(ctx, q.db.dialect.Clock).Scan(at(&now)); err != nil {
-		return now, fmt.Errorf("read clock: %w", err)
-	}
-	return now, nil
 }
 
 // view runs several reads at one point in time.

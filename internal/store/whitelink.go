@@ -12,7 +12,8 @@ import (
 // AddWhitelink implements policy.ServiceTx.
 func (q queries) AddWhitelink(ctx context.Context, w policy.Whitelink) error {
 	return q.write(ctx, "add whitelink", func(t *txn) error {
-		_, err := t.ExecContext(ctx, `DELETE FROM whitelinks WHERE expires_at <= $1`, t.now.UnixMicro())
+		now, arg := t.after(1, -late)
+		_, err := t.ExecContext(ctx, `DELETE FROM whitelinks WHERE expires_at <= `+now, arg)
 		if err != nil {
 			return err
 		}

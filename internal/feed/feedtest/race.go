@@ -3,6 +3,7 @@ package feedtest
 import (
 	"sync"
 	"testing"
+	"time"
 
 	"barong/internal/account"
 	"barong/internal/session"
@@ -24,7 +25,7 @@ func concurrent(t *testing.T, s Store) {
 				case 0:
 					_, err = s.EndSessions(t.Context(), f.user.UID)
 				case 1:
-					err = s.EndSession(t.Context(), until, session.ID{byte(w), byte(n)})
+					err = s.EndSession(t.Context(), time.Hour, session.ID{byte(w), byte(n)})
 				default:
 					err = s.Update(t.Context(), func(tx account.Tx) error {
 						return tx.PutAPIKey(t.Context(), &account.APIKey{Kid: userKid, State: account.KeyActive})

@@ -38,7 +38,6 @@ func TestStore(t *testing.T, open func(testing.TB) session.Store) {
 		"restamping changes the generation alone":                 restamp,
 		"restamping an unknown session is ErrNotFound":            restampUnknown,
 		"deleting forgets one, twice is fine":                     deleteOne,
-		"expired sessions are removed, others stay":               deleteExpired,
 		"a list has all of one user's sessions and nobody else's": listOfOne,
 		"a list tells what became of each":                        listAfterwards,
 		"sessions opened at once are all listed":                  listRace,
@@ -224,22 +223,4 @@ func deleteOne(t *testing.T, s session.Store) {
 	wantErr(t, err, session.ErrNotFound)
 	_, err = s.Session(t.Context(), other.ID, base)
 	must(t, err)
-}
-
-func deleteExpired(t *testing.T, s session.Store) {
-	short := newSession(1)
-	short.ExpiresAt = base.Add(time.Minute)
-	must(t, s.AddSession(t.Context(), short))
-	long := add(t, s, 2)
-	// A store that expires by itself has nothing left to remove, and says 0.
-	n, err := s.DeleteExpired(t.Context(), base.Add(2*time.Minute))
-	must(t, err)
-	if n > 1 {
-		t.Errorf("removed %d, want at most 1", n)
-	}
-	_, err = s.Session(t.Context(), short.ID, base.Add(2*time.Minute))
-	wantErr(t, err, session.ErrNotFound)
-	got, err := s.Session(t.Context(), long.ID, base.Add(2*time.Minute))
-	must(t, err)
-	equal(t, got, long)
 }

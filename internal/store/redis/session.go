@@ -127,6 +127,3 @@ func (s *Store) DeleteSession(ctx context.Context, id session.ID) error {
 	}
 	return nil
 }
-
-// DeleteExpired implements session.Store: Redis has done it already.
-func (*Store) DeleteExpired(context.Context, time.Time) (int, error) { return 0, nil }

@@ -98,8 +98,8 @@ func TestTheManagerFindsWhatExpiredLessThanADayAgo(t *testing.T) {
 type ledger struct{ session.Ledger }
 
 func (ledger) Epoch(context.Context) (int64, error)                           { return 0, nil }
-func (ledger) EndedSessions(context.Context, time.Time) ([]session.ID, error) { return nil, nil }
-func (ledger) EndSession(context.Context, time.Time, ...session.ID) error     { return nil }
+func (ledger) EndedSessions(context.Context) ([]session.ID, error)            { return nil, nil }
+func (ledger) EndSession(context.Context, time.Duration, ...session.ID) error { return nil }
 func (ledger) Ended(context.Context, session.ID) (bool, error)                { return false, nil }
 
 func TestACorruptRecordIsAnErrorOfItsOwn(t *testing.T) {
