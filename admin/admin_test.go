@@ -20,6 +20,7 @@ import (
 	"barong/internal/account"
 	"barong/internal/audit"
 	"barong/internal/caller"
+	"barong/internal/feed"
 	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/internal/rest/resttest"
@@ -182,7 +183,7 @@ func (w *world) refresh() {
 	fine(w.t, w.holder.Refresh(w.t.Context(), w.db))
 }
 
-func (w *world) head() int64 { return must[int64](w.t)(w.db.Head(w.t.Context())) }
+func (w *world) head() feed.Cursor { return must[feed.Cursor](w.t)(w.db.Head(w.t.Context())) }
 
 // permission finds a row.
 func (w *world) permission(role, verb, path, action string) policy.Permission {
@@ -372,29 +373,39 @@ func TestAbilities(t *testing.T) {
 // A request may ask to be answered by a version of the policy or later.
 func TestAwaitVersion(t *testing.T) {
 	w := newWorld(t)
-	now := w.holder.Load().Version()
+	now := w.holder.Load().At()
 	ask := func(version string) resttest.Answer {
 		return w.as("superadmin").With("X-Policy-Version", version).Get(t, base+"/permissions?limit=1")
 	}
-	for _, version := range []string{"0", "1", itoa(now), "min_version=" + itoa(now)} {
+	_, earlier, err := w.db.Changes(t.Context(), feed.Cursor{}, 1)
+	if err != nil || earlier.Seq >= now.Seq {
+		t.Fatalf("the first commit: %s, %v; want one before %s", earlier, err, now)
+	}
+	beginning := feed.Cursor{}.String()
+	for _, version := range []string{beginning, earlier.String(), now.String(), "min_version=" + now.String()} {
 		if a := ask(version); a.Status != 200 {
 			t.Errorf("version %s: got %d %s, want 200", version, a.Status, a.Body)
 		}
 	}
-	a := ask(itoa(now + 1))
-	a.WantTokens(t, 503, "admin.policy_version.not_reached")
-	diff(t, a.Header.Get("Retry-After"), "1")
-	for _, version := range []string{"x", "-1", "1.5", "min_version=", "99999999999999999999"} {
+	// A number alone names no commit: those of another history are not in force, however far we are.
+	for _, number := range []int64{earlier.Seq, now.Seq, now.Seq + 1} {
+		lost := feed.Cursor{Seq: number, Name: feed.NewName()}
+		ask(lost.String()).WantTokens(t, 409, "admin.policy_version.lost")
+	}
+	for _, version := range []string{"x", "-1", "1.5", "min_version=", "99999999999999999999", itoa(now.Seq)} {
 		ask(version).WantTokens(t, 400, "admin.policy_version.invalid")
 	}
 	// A member may not hold a connection open by asking.
-	w.as("member").With("X-Policy-Version", itoa(now+1)).Get(t, base+"/permissions").
+	w.as("member").With("X-Policy-Version", now.String()).Get(t, base+"/permissions").
 		WantTokens(t, 401, "admin.ability.not_permitted")
 
 	written := w.as("superadmin").JSON(t, "POST", base+"/permissions", m{
 		"role": "member", "verb": "get", "path": "api/v2/peatio/new", "action": "accept"})
 	written.Want(t, 201, `201`)
-	diff(t, written.Header.Get("X-Policy-Version"), itoa(w.head()))
+	diff(t, written.Header.Get("X-Policy-Version"), w.head().String())
+	a := ask(written.Header.Get("X-Policy-Version"))
+	a.WantTokens(t, 503, "admin.policy_version.not_reached")
+	diff(t, a.Header.Get("Retry-After"), "1")
 	go func() {
 		if err := w.holder.Refresh(context.WithoutCancel(t.Context()), w.db); err != nil {
 			t.Error(err)

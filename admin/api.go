@@ -14,6 +14,7 @@ import (
 	"barong/internal/account"
 	"barong/internal/audit"
 	"barong/internal/caller"
+	"barong/internal/feed"
 	"barong/internal/rest"
 	"barong/policy"
 )
@@ -47,8 +48,8 @@ type Policy interface {
 	// MatchingPermissions lists the rows that a verdict rests on.
 	MatchingPermissions(ctx context.Context, role, method, path string) ([]policy.Permission, error)
 	// Version is that of the snapshot in force; Await waits for one, policy.ErrBehind.
-	Version() int64
-	Await(ctx context.Context, version int64, atMost time.Duration) error
+	Version() feed.Cursor
+	Await(ctx context.Context, version feed.Cursor, atMost time.Duration) error
 }
 
 // Activities is what this package reads; store.DB is one.
@@ -100,6 +101,7 @@ func may[I, O any](a *API, f func(context.Context, staff, I) (O, error), needs .
 		rest.On(errBadVersion, http.StatusBadRequest, "admin.policy_version.invalid"),
 		rest.On(policy.ErrBehind, http.StatusServiceUnavailable, "admin.policy_version.not_reached").
 			After(func(error) time.Duration { return time.Second }),
+		rest.On(policy.ErrLost, http.StatusConflict, "admin.policy_version.lost"),
 	}
 	changes := slices.ContainsFunc(needs, func(n need) bool { return n.action != policy.Read })
 	if len(needs) > 0 {
@@ -173,15 +175,15 @@ func ownPath(r *http.Request) string {
 	return r.URL.Path
 }
 
-// await waits for the version that r asks for in X-Policy-Version, "17" or
-// "min_version=17", so that whoever has written sees it in effect on this replica, too.
+// await waits for the version that r asks for in X-Policy-Version, as a write has answered it
+// or after "min_version=", so that whoever has written sees it in effect on this replica, too.
 func (a *API) await(r *http.Request) error {
 	text := r.Header.Get(versionHeader)
 	if text == "" {
 		return nil
 	}
-	version, err := strconv.ParseInt(strings.TrimPrefix(text, "min_version="), 10, 64)
-	if err != nil || version < 0 {
+	version, err := feed.ParseCursor(strings.TrimPrefix(text, "min_version="))
+	if err != nil {
 		return errBadVersion
 	}
 	patience := a.Patience
@@ -193,12 +195,15 @@ func (a *API) await(r *http.Request) error {
 
 // policyVersion is the header of writes.
 type policyVersion struct {
-	Version int64 `header:"X-Policy-Version" doc:"The policy version that includes the change. Sent back in the same header, a request waits for it."`
+	Version string `header:"X-Policy-Version" doc:"The policy version that includes the change: its number and its name, to be taken as they are. Sent back in the same header, a request waits for it."`
 }
 
 // done answers a write without a body.
-func done(version int64, err error) (rest.Also[rest.None, policyVersion], error) {
-	return rest.Also[rest.None, policyVersion]{Headers: policyVersion{version}}, err
+func done(version feed.Cursor, err error) (rest.Also[rest.None, policyVersion], error) {
+	if err != nil {
+		return rest.Also[rest.None, policyVersion]{}, err
+	}
+	return rest.Also[rest.None, policyVersion]{Headers: policyVersion{version.String()}}, nil
 }
 
 // condition is what writes take beside the row: the version that the caller has seen and

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"barong/internal/feed"
 	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/internal/view"
@@ -16,7 +17,7 @@ type permissions interface {
 	PermissionPage(ctx context.Context, limit, offset int) ([]policy.Permission, int, error)
 	// ChangePermission: ErrNotFound, ErrStale, Invalid, ErrTaken, ErrRoleInUse,
 	// ErrWouldLockOut, ErrLastSuperadmin.
-	ChangePermission(ctx context.Context, e policy.Edit, c policy.PermissionChange) (version int64, err error)
+	ChangePermission(ctx context.Context, e policy.Edit, c policy.PermissionChange) (version feed.Cursor, err error)
 	// PreviewPermission changes nothing: ErrNotFound, Invalid, ErrTaken.
 	PreviewPermission(ctx context.Context, e policy.Edit, c policy.PermissionChange) (policy.Preview, error)
 }
@@ -129,7 +130,7 @@ func (a *API) addPermission(ctx context.Context, who staff, in newPermission) (r
 
 func (a *API) changePermission(ctx context.Context, who staff, in permissionChange) (rest.Also[rest.None, policyVersion], error) {
 	if in.ID == 0 { // no row has it, and for the service it means a new one
-		return done(0, policy.ErrNotFound)
+		return done(feed.Cursor{}, policy.ErrNotFound)
 	}
 	return a.writePermission(ctx, who, in.condition, policy.PermissionChange{
 		ID: in.ID, Role: in.Role, Verb: in.Verb, Path: in.Path, Action: in.Action, Topic: in.Topic,
@@ -145,7 +146,7 @@ func (a *API) writePermission(
 ) (rest.Also[rest.None, policyVersion], error) {
 	e, err := c.edit(who)
 	if err != nil {
-		return done(0, err)
+		return done(feed.Cursor{}, err)
 	}
 	version, err := a.Policy.ChangePermission(ctx, e, change)
 	return done(version, tokens(err, permissionTokens()))

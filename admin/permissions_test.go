@@ -102,7 +102,7 @@ func TestAddPermission(t *testing.T) {
 		"id": {"1"}, "lock_version": {"77"}, "created_at": {"2001-01-01"}, "updated_at": {"2001-01-01"},
 	})
 	a.Want(t, 201, `201`)
-	diff(t, a.Header.Get("X-Policy-Version"), itoa(w.head()))
+	diff(t, a.Header.Get("X-Policy-Version"), w.head().String())
 	rows := w.permissions()
 	got := rows[len(rows)-1]
 	diff(t, got, policy.Permission{ID: before[len(before)-1].ID + 1, Role: "member", Verb: "PATCH", Path: "api/v2/peatio/new",
@@ -187,7 +187,7 @@ func TestRemovePermission(t *testing.T) {
 	}
 	a := c.JSON(t, "DELETE", permissions+"?id="+itoa(row.ID), nil)
 	a.Want(t, 204, "")
-	diff(t, a.Header.Get("X-Policy-Version"), itoa(w.head()))
+	diff(t, a.Header.Get("X-Policy-Version"), w.head().String())
 	diff(t, slices.ContainsFunc(w.permissions(), func(p policy.Permission) bool { return p.ID == row.ID }), false)
 	diff(t, w.journal()[0].Action, "delete")
 	c.Form(t, "DELETE", permissions, url.Values{"id": {itoa(row.ID)}}). // in a body, too

@@ -46,7 +46,7 @@ func (w *world) preview(of string, role string, body m) seen {
 	diff(w.t, len(w.journal()), 0)
 	var out seen
 	a.Into(w.t, &out)
-	diff(w.t, out.PolicyVersion, head)
+	diff(w.t, out.PolicyVersion, head.Seq)
 	return out
 }
 

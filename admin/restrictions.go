@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"barong/internal/account"
+	"barong/internal/feed"
 	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/internal/view"
@@ -17,7 +18,7 @@ type restrictions interface {
 	// RestrictionPage lists rows by id, and counts all that match.
 	RestrictionPage(ctx context.Context, q policy.RestrictionQuery) ([]policy.Restriction, int, error)
 	// ChangeRestriction: ErrNotFound, ErrStale, Invalid, ErrTaken, ErrWouldLockOut.
-	ChangeRestriction(ctx context.Context, e policy.Edit, c policy.RestrictionChange) (version int64, err error)
+	ChangeRestriction(ctx context.Context, e policy.Edit, c policy.RestrictionChange) (version feed.Cursor, err error)
 	// PreviewRestriction changes nothing: ErrNotFound, Invalid, ErrTaken.
 	PreviewRestriction(ctx context.Context, e policy.Edit, c policy.RestrictionChange) (policy.Preview, error)
 	// CreateWhitelink makes a link that ends after life and returns its token.
@@ -154,7 +155,7 @@ func (a *API) addRestriction(ctx context.Context, who staff, in newRestriction) 
 
 func (a *API) changeRestriction(ctx context.Context, who staff, in restrictionChange) (rest.Also[rest.None, policyVersion], error) {
 	if in.ID == 0 { // no row has it, and for the service it means a new one
-		return done(0, policy.ErrNotFound)
+		return done(feed.Cursor{}, policy.ErrNotFound)
 	}
 	return a.writeRestriction(ctx, who, in.condition, policy.RestrictionChange{
 		ID: in.ID, Category: in.Category, Scope: in.Scope, Value: in.Value, State: in.State, Code: in.Code,
@@ -170,7 +171,7 @@ func (a *API) writeRestriction(
 ) (rest.Also[rest.None, policyVersion], error) {
 	e, err := c.edit(who)
 	if err != nil {
-		return done(0, err)
+		return done(feed.Cursor{}, err)
 	}
 	version, err := a.Policy.ChangeRestriction(ctx, e, change)
 	return done(version, tokens(err, nil))
@@ -183,6 +184,6 @@ func (a *API) makeWhitelink(ctx context.Context, who staff, in newWhitelink) (ou
 	}
 	token, err := a.Policy.CreateWhitelink(ctx, who.Actor, time.Duration(in.ExpireTime)*unit)
 	out.Body.Token = token
-	out.Headers.Version = a.Policy.Version() // a link decides nothing until it is used
+	out.Headers.Version = a.Policy.Version().String() // a link decides nothing until it is used
 	return out, err
 }

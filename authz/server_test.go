@@ -563,7 +563,7 @@ func (f fixedRules) Age(time.Time) time.Duration { return 0 }
 // manyRules is a policy that allows members everything of peatio and holds n permissions
 // and n restrictions in all.
 func manyRules(n int) *policy.Snapshot {
-	rows := policy.Rows{Seq: 1, Permissions: []policy.Permission{
+	rows := policy.Rows{At: feed.Cursor{Seq: 1}, Permissions: []policy.Permission{
 		{ID: 1, Action: policy.Accept, Role: "member", Verb: "ALL", Path: "api/v2/peatio"},
 	}}
 	for i := 2; i <= n; i++ {

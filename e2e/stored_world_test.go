@@ -69,13 +69,11 @@ type storedWorld struct {
 	minter   *token.Minter
 	serve    func(*testing.T, *authz.Server) // puts the server over all that where it is asked
 
-	writer    atomic.Pointer[audit.Writer]
-	activity  int64 // id of the newest row seen
-	policySeq int64 // of the newest policy change that the feed told of
-	compiled  int64 // policySeq that the snapshot was made after
-	unread    bool  // the feed is not read any more
-	orphans   map[string]bool
-	err       error // of what cannot return one
+	writer   atomic.Pointer[audit.Writer]
+	activity int64 // id of the newest row seen
+	unread   bool  // the feed is not read any more
+	orphans  map[string]bool
+	err      error // of what cannot return one
 }
 
 // newStoredWorld empties b and builds f in it. serve is called with the server of that world,
@@ -112,7 +110,7 @@ func (w *storedWorld) start(t *testing.T) {
 	w.follower = feed.NewFollower(w.db, feed.FollowerConfig{}, w.Now, nil)
 	w.follower.Subscribe(func(c feed.Change) {
 		if c.Kind == feed.Policy {
-			w.policySeq = c.Seq
+			w.holder.Changed()
 		}
 		w.accounts.Apply(c)
 		w.manager.Apply(c)
@@ -205,12 +203,11 @@ func (w *storedWorld) hear(ctx context.Context) error {
 	if err := w.follower.Sync(ctx); err != nil {
 		return err
 	}
-	if w.policySeq > w.compiled {
-		w.compiled = w.policySeq
+	if !w.holder.Current() {
 		return w.holder.Refresh(ctx, w.db)
 	}
 	now := w.Now()
-	w.holder.Confirm(w.policySeq, now.Add(-w.follower.Age(now)))
+	w.holder.Confirm(now.Add(-w.follower.Age(now)))
 	return nil
 }
 

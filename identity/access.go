@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"barong/internal/account"
+	"barong/internal/feed"
 	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/policy"
@@ -15,7 +16,7 @@ import (
 type Whitelinks interface {
 	// RedeemWhitelink puts the client's address on the whitelist: policy.ErrWhitelink,
 	// policy.ErrTaken, policy.Invalid.
-	RedeemWhitelink(ctx context.Context, c account.Client, token string) (version int64, err error)
+	RedeemWhitelink(ctx context.Context, c account.Client, token string) (version feed.Cursor, err error)
 }
 
 // errNoAddress says that the client has no address that a restriction can name.

@@ -11,6 +11,7 @@ import (
 	"barong/identity"
 	"barong/internal/account"
 	"barong/internal/captcha"
+	"barong/internal/feed"
 	"barong/internal/session"
 	"barong/internal/token"
 )
@@ -141,9 +142,9 @@ func (m manager) End(ctx context.Context, id session.ID) error {
 
 type whitelinks struct{ *world }
 
-func (w whitelinks) RedeemWhitelink(ctx context.Context, c account.Client, link string) (int64, error) {
+func (w whitelinks) RedeemWhitelink(ctx context.Context, c account.Client, link string) (feed.Cursor, error) {
 	if w.fail.redeem != nil {
-		return 0, w.fail.redeem
+		return feed.Cursor{}, w.fail.redeem
 	}
 	return w.rules.RedeemWhitelink(ctx, c, link)
 }

@@ -102,7 +102,7 @@ func moment(n int) time.Time { return time.Unix(1_800_000_000+int64(n), 0) }
 // policyOf makes up a whole policy of up to n rows of each kind.
 func (c chooser) policyOf(n int) policy.Naive {
 	var p policy.Naive
-	p.Rows.Seq = int64(c(100))
+	p.Rows.At.Seq = int64(c(100))
 	for range c(n + 1) {
 		p.Rows.Restrictions = append(p.Rows.Restrictions, c.restriction(int64(c(50))))
 	}

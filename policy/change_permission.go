@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"barong/internal/account"
+	"barong/internal/feed"
 )
 
 // A PermissionChange adds a row when ID is 0, removes the row ID when Remove is set, and
@@ -29,7 +30,7 @@ func (s *Service) PermissionPage(ctx context.Context, limit, offset int) ([]Perm
 // ChangePermission makes the change and returns the policy version that includes it.
 // ErrNotFound, ErrStale, Invalid, ErrTaken, ErrRoleInUse, ErrWouldLockOut,
 // ErrLastSuperadmin. A change that changes nothing writes nothing.
-func (s *Service) ChangePermission(ctx context.Context, e Edit, c PermissionChange) (version int64, err error) {
+func (s *Service) ChangePermission(ctx context.Context, e Edit, c PermissionChange) (version feed.Cursor, err error) {
 	err = s.store.ChangePolicy(ctx, func(tx ServiceTx) error {
 		if err := tx.LockPolicy(ctx); err != nil {
 			return err
@@ -61,7 +62,7 @@ func (s *Service) ChangePermission(ctx context.Context, e Edit, c PermissionChan
 		return err
 	})
 	if err != nil {
-		return 0, fmt.Errorf("change permission: %w", err)
+		return feed.Cursor{}, fmt.Errorf("change permission: %w", err)
 	}
 	return version, nil
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"barong/internal/feed"
 )
 
 // A RestrictionQuery selects restrictions, by id.
@@ -39,7 +41,7 @@ func (s *Service) RestrictionPage(ctx context.Context, q RestrictionQuery) ([]Re
 // blocklogin rule that it enables ends the sessions that it matches (design D11).
 // ErrNotFound, ErrStale, Invalid, ErrTaken, ErrWouldLockOut. A change that changes nothing
 // writes nothing.
-func (s *Service) ChangeRestriction(ctx context.Context, e Edit, c RestrictionChange) (version int64, err error) {
+func (s *Service) ChangeRestriction(ctx context.Context, e Edit, c RestrictionChange) (version feed.Cursor, err error) {
 	err = s.store.ChangePolicy(ctx, func(tx ServiceTx) error {
 		if err := tx.LockPolicy(ctx); err != nil {
 			return err
@@ -71,7 +73,7 @@ func (s *Service) ChangeRestriction(ctx context.Context, e Edit, c RestrictionCh
 		return err
 	})
 	if err != nil {
-		return 0, fmt.Errorf("change restriction: %w", err)
+		return feed.Cursor{}, fmt.Errorf("change restriction: %w", err)
 	}
 	return version, nil
 }

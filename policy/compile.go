@@ -86,12 +86,12 @@ func (w *warnings) all() []Warning {
 func Compile(rows Rows, rules RouteRules, o Options) (*Snapshot, []Warning) {
 	var w warnings
 	s := &Snapshot{
-		version: rows.Seq,
-		gate:    newGate(o.Components),
-		geo:     o.locator(),
-		lang:    o.lang(),
-		topics:  []string{""},
-		routes:  *newTable(len(rules.Block)+len(rules.Pass), 0),
+		at:     rows.At,
+		gate:   newGate(o.Components),
+		geo:    o.locator(),
+		lang:   o.lang(),
+		topics: []string{""},
+		routes: *newTable(len(rules.Block)+len(rules.Pass), 0),
 	}
 	s.addRestrictions(rows.Restrictions, &w)
 	s.addCuts(rows.Cuts, &w)

@@ -170,7 +170,7 @@ func (s *shelf) UpdatePolicy(_ context.Context, f func(policy.Tx) error) error {
 		s.rows = before
 		return err
 	}
-	s.rows.Seq++
+	s.rows.At.Seq++
 	return nil
 }
 

@@ -27,6 +27,9 @@ type Holder struct {
 
 	born  time.Time    // origin of fresh: ages go by the monotonic clock, which nobody sets
 	fresh atomic.Int64 // nanoseconds from born to the last moment at which current was known to be right
+	// changes counts the calls of Changed, included is how many of them came before the rows
+	// of current were read.
+	changes, included atomic.Int64
 
 	mu      sync.Mutex
 	rules   RouteRules
@@ -64,12 +67,13 @@ func NewHolder(rules RouteRules, o Options, log *slog.Logger, now func() time.Ti
 func (h *Holder) Load() *Snapshot { return h.current.Load() }
 
 // Store puts a snapshot in place, as of now.
-func (h *Holder) Store(s *Snapshot) { h.swap(s, h.now()) }
+func (h *Holder) Store(s *Snapshot) { h.swap(s, h.now(), h.changes.Load()) }
 
 // swap puts a snapshot of a moment in place and lets those who Await look at it.
-func (h *Holder) swap(s *Snapshot, at time.Time) {
+func (h *Holder) swap(s *Snapshot, at time.Time, included int64) {
 	h.current.Store(s)
 	h.fresh.Store(h.since(at))
+	h.included.Store(included)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.swapped != nil {
@@ -78,20 +82,36 @@ func (h *Holder) swap(s *Snapshot, at time.Time) {
 	}
 }
 
-// Await returns when the current snapshot is of the version or a later one, or with ctx's
-// error. It asks for no rebuild.
-func (h *Holder) Await(ctx context.Context, version int64) error {
+// Changed says that the policy has changed, or may have: the current snapshot is confirmed no
+// more. Only one whose rows are read after it is, whatever numbers the two have.
+func (h *Holder) Changed() { h.changes.Add(1) }
+
+// Current reports whether there is a snapshot that includes all that Changed has said.
+func (h *Holder) Current() bool {
+	return h.current.Load() != nil && h.included.Load() >= h.changes.Load()
+}
+
+// Await returns when there is a snapshot that includes all that Changed has said before the
+// call, or with ctx's error. It asks for no rebuild.
+func (h *Holder) Await(ctx context.Context) error {
+	changes := h.changes.Load()
+	return h.await(ctx, func(*Snapshot) (bool, error) { return h.included.Load() >= changes, nil })
+}
+
+// await returns when enough says so of a snapshot, with its error, or with ctx's.
+func (h *Holder) await(ctx context.Context, enough func(*Snapshot) (bool, error)) error {
 	for {
-		h.mu.Lock()
-		if s := h.current.Load(); s != nil && s.Version() >= version {
-			h.mu.Unlock()
-			return nil
-		}
+		h.mu.Lock() // before the look, so that no swap falls between
 		if h.swapped == nil {
 			h.swapped = make(chan struct{})
 		}
 		swapped := h.swapped
 		h.mu.Unlock()
+		if s := h.current.Load(); s != nil {
+			if done, err := enough(s); done || err != nil {
+				return err
+			}
+		}
 		select {
 		case <-swapped:
 		case <-ctx.Done():
@@ -108,11 +128,11 @@ func (h *Holder) Configure(rules RouteRules, o Options) {
 	h.rules, h.options = rules, o
 }
 
-// Confirm says that the change feed had been read to its end at a moment, and that the newest
-// policy change in it has the number seq. If the current snapshot includes that change, it was
-// still right at that moment. Earlier moments than the last known one are ignored.
-func (h *Holder) Confirm(seq int64, at time.Time) {
-	if s := h.current.Load(); s == nil || s.Version() < seq {
+// Confirm says that the change feed had been read to its end at a moment, and Changed called
+// for every policy change in it. If the current snapshot includes them, it was still right at
+// that moment. Earlier moments than the last known one are ignored.
+func (h *Holder) Confirm(at time.Time) {
+	if !h.Current() {
 		return
 	}
 	moment := h.since(at)
@@ -186,7 +206,7 @@ func (h *Holder) run(r *rebuild) {
 func (h *Holder) rebuild(r *rebuild) error {
 	ctx, cancel := context.WithTimeout(r.ctx, rebuildTimeout)
 	defer cancel()
-	start := h.now()
+	start, changes := h.now(), h.changes.Load()
 	rows, err := r.store.Rows(ctx)
 	if err != nil {
 		return fmt.Errorf("read policy rows: %w", err)
@@ -195,12 +215,7 @@ func (h *Holder) rebuild(r *rebuild) error {
 	rules, options := h.rules, h.options
 	h.mu.Unlock()
 	s, warnings := Compile(rows, rules, options)
-	old := h.current.Load()
-	if old != nil && old.Version() > s.Version() {
-		h.log.WarnContext(ctx, "policy went back to an earlier version: database restored?",
-			"from", old.Version(), "to", s.Version())
-	}
-	h.swap(s, start) // the rows are those of some moment after start
+	h.swap(s, start, changes) // the rows are those of some moment after start
 	for _, w := range warnings {
 		h.log.WarnContext(ctx, "policy row needs attention", "row", w.Row, "problem", w.Problem)
 	}

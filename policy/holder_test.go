@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"barong/internal/feed"
 	"barong/internal/testenv"
 	"barong/policy"
 )
@@ -15,7 +16,7 @@ import (
 func TestHolderCoalescesRefreshes(t *testing.T) { // FX-40
 	synctest.Test(t, func(t *testing.T) {
 		begin := make(chan struct{})
-		store := shelf{rows: policy.Rows{Seq: 1}, onRows: func() error { <-begin; return nil }}
+		store := shelf{rows: policy.Rows{At: feed.Cursor{Seq: 1}}, onRows: func() error { <-begin; return nil }}
 		h := policy.NewHolder(policy.RouteRules{}, policy.Options{}, nil, nil)
 		if h.Load() != nil {
 			t.Error("there is a snapshot before the first refresh")
@@ -32,7 +33,7 @@ func TestHolderCoalescesRefreshes(t *testing.T) { // FX-40
 		begin <- struct{}{}
 		synctest.Wait()
 		store.mu.Lock()
-		store.rows.Seq = 2
+		store.rows.At.Seq = 2
 		store.mu.Unlock()
 		close(begin)
 		wg.Wait()
@@ -48,7 +49,7 @@ func TestHolderCoalescesRefreshes(t *testing.T) { // FX-40
 func TestHolderKeepsTheSnapshotWhenARefreshFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var failure error
-		store := shelf{rows: policy.Rows{Seq: 1}, onRows: func() error { return failure }}
+		store := shelf{rows: policy.Rows{At: feed.Cursor{Seq: 1}}, onRows: func() error { return failure }}
 		h := policy.NewHolder(policy.RouteRules{}, policy.Options{}, nil, nil)
 		if got := h.Age(time.Now()); got < 1000*time.Hour {
 			t.Errorf("age without a snapshot: got %s, want for ever", got)
@@ -70,15 +71,24 @@ func TestHolderKeepsTheSnapshotWhenARefreshFails(t *testing.T) {
 		if got := h.Age(time.Now()); got != 10*time.Second {
 			t.Errorf("age after a failure: got %s, want 10s", got)
 		}
-		h.Confirm(2, time.Now())
+		h.Changed()
+		h.Confirm(time.Now())
 		if got := h.Age(time.Now()); got != 10*time.Second {
 			t.Errorf("age after the feed told of a newer change: got %s, want 10s", got)
 		}
-		h.Confirm(1, time.Now().Add(-3*time.Second))
+		if err := h.Refresh(t.Context(), &store); !errors.Is(err, failure) || h.Current() {
+			t.Errorf("got error %v, current %v; want %v and not", err, h.Current(), failure)
+		}
+		failure = nil
+		if err := h.Refresh(t.Context(), &store); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second)
+		h.Confirm(time.Now().Add(-3 * time.Second))
 		if got := h.Age(time.Now()); got != 3*time.Second {
 			t.Errorf("age after the feed was read 3 s ago: got %s, want 3s", got)
 		}
-		h.Confirm(0, time.Now().Add(-5*time.Second))
+		h.Confirm(time.Now().Add(-5 * time.Second))
 		if got := h.Age(time.Now()); got != 3*time.Second {
 			t.Errorf("age after an older confirmation: got %s, want 3s", got)
 		}
@@ -91,7 +101,7 @@ func TestHolderKeepsTheSnapshotWhenARefreshFails(t *testing.T) {
 			t.Errorf("FX-38: the new rules say %s, want block", got)
 		}
 		time.Sleep(time.Second)
-		s, _ := policy.Compile(policy.Rows{Seq: 7}, policy.RouteRules{}, policy.Options{})
+		s, _ := policy.Compile(policy.Rows{At: feed.Cursor{Seq: 7}}, policy.RouteRules{}, policy.Options{})
 		h.Store(s)
 		if got, age := h.Load().Version(), h.Age(time.Now()); got != 7 || age != 0 {
 			t.Errorf("after Store: got version %d, age %s", got, age)
@@ -102,7 +112,7 @@ func TestHolderKeepsTheSnapshotWhenARefreshFails(t *testing.T) {
 func TestHolderRefreshGoesOnWithoutItsCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := make(chan struct{})
-		store := shelf{rows: policy.Rows{Seq: 3}, onRows: func() error { <-begin; return nil }}
+		store := shelf{rows: policy.Rows{At: feed.Cursor{Seq: 3}}, onRows: func() error { <-begin; return nil }}
 		h := policy.NewHolder(policy.RouteRules{}, policy.Options{}, nil, nil)
 		ctx, cancel := context.WithCancel(t.Context())
 		failed := make(chan error)
@@ -121,34 +131,39 @@ func TestHolderRefreshGoesOnWithoutItsCaller(t *testing.T) {
 }
 
 // Await is woken by the snapshot that it waits for, not before and not by a look now and then.
+// A snapshot whose rows were being read when the change was told does not do, whatever its
+// number.
 func TestHolderAwait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		begin := make(chan struct{})
+		store := shelf{rows: policy.Rows{At: feed.Cursor{Seq: 9}}, onRows: func() error { <-begin; return nil }}
 		h := policy.NewHolder(policy.RouteRules{}, policy.Options{}, nil, nil)
-		store := func(version int64) {
-			s, _ := policy.Compile(policy.Rows{Seq: version}, policy.RouteRules{}, policy.Options{})
-			h.Store(s)
-		}
-		reached := make(chan error, 3)
-		for _, version := range []int64{2, 3, 3} {
-			go func() { reached <- h.Await(t.Context(), version) }()
-		}
+		refreshed := make(chan error, 2)
+		go func() { refreshed <- h.Refresh(t.Context(), &store) }()
+		synctest.Wait() // it reads
+		reached := make(chan error, 2)
+		go func() { reached <- h.Await(t.Context()) }()
 		synctest.Wait()
+		h.Changed()
+		go func() { reached <- h.Await(t.Context()) }()
+		synctest.Wait()
+		begin <- struct{}{}
+		synctest.Wait()
+		if len(refreshed) != 1 || len(reached) != 1 || h.Current() {
+			t.Errorf("the rows of before: %d came back, current %v; want the one that came before the change", len(reached), h.Current())
+		}
 		begun := time.Now()
-		store(1)
-		store(2)
+		go func() { refreshed <- h.Refresh(t.Context(), &store) }()
+		begin <- struct{}{}
 		synctest.Wait()
-		if len(reached) != 1 {
-			t.Errorf("at version 2: %d came back, want the one that waits for it", len(reached))
+		if len(reached) != 2 || !h.Current() || time.Since(begun) != 0 {
+			t.Errorf("the rows of after: %d came back, current %v; want both at once", len(reached), h.Current())
 		}
-		store(5)
-		synctest.Wait()
-		if len(reached) != 3 || time.Since(begun) != 0 {
-			t.Errorf("at version 5: %d came back after %s, want all at once", len(reached), time.Since(begun))
-		}
+		h.Changed()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if err := h.Await(ctx, 6); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("a version that does not come: %v, want the deadline", err)
+		if err := h.Await(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a change that nobody reads: %v, want the deadline", err)
 		}
 	})
 }
@@ -159,7 +174,7 @@ func TestHolderAgeWhileTheClockIsSet(t *testing.T) {
 	for _, step := range []int64{-3600, -1, 1, 301, 25 * 3600} {
 		at := time.Now()
 		h := policy.NewHolder(policy.RouteRules{}, policy.Options{}, nil, func() time.Time { return at })
-		if err := h.Refresh(t.Context(), &shelf{rows: policy.Rows{Seq: 1}}); err != nil {
+		if err := h.Refresh(t.Context(), &shelf{rows: policy.Rows{At: feed.Cursor{Seq: 1}}}); err != nil {
 			t.Fatal(err)
 		}
 		at = testenv.Stepped(at, step)
@@ -170,7 +185,7 @@ func TestHolderAgeWhileTheClockIsSet(t *testing.T) {
 		if got := h.Age(at); got != 7*time.Second {
 			t.Errorf("%d s, after 7 s: got age %s", step, got)
 		}
-		h.Confirm(1, at.Add(-2*time.Second))
+		h.Confirm(at.Add(-2 * time.Second))
 		if got := h.Age(at); got != 2*time.Second {
 			t.Errorf("%d s, after a confirmation of 2 s ago: got age %s", step, got)
 		}

@@ -17,8 +17,8 @@ type Naive struct {
 	Options Options
 }
 
-// Version is Rows.Seq.
-func (n Naive) Version() int64 { return n.Rows.Seq }
+// Version is the number of Rows.At.
+func (n Naive) Version() int64 { return n.Rows.At.Seq }
 
 // Restricted is Snapshot.Restricted.
 func (n Naive) Restricted(ip netip.Addr, method, bare string) *Denial {

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"barong/internal/feed"
 	"barong/policy"
 )
 
@@ -193,7 +194,7 @@ func TestRole(t *testing.T) { // AZ-147
 }
 
 func TestVersion(t *testing.T) {
-	if got := compile(t, policy.Rows{Seq: 42}, policy.RouteRules{}, policy.Options{}).Version(); got != 42 {
+	if got := compile(t, policy.Rows{At: feed.Cursor{Seq: 42}}, policy.RouteRules{}, policy.Options{}).Version(); got != 42 {
 		t.Errorf("got %d, want 42", got)
 	}
 }

@@ -77,7 +77,7 @@ func (s *Service) PreviewPermission(ctx context.Context, e Edit, c PermissionCha
 	if err != nil {
 		return Preview{}, fmt.Errorf("preview permission: %w", err)
 	}
-	p := Preview{Version: rows.Seq, EndsSessions: "none", LocksOut: s.lockedOut(e.By, m)}
+	p := Preview{Version: rows.At.Seq, EndsSessions: "none", LocksOut: s.lockedOut(e.By, m)}
 	p.Refusal = s.mayMovePermission(ctx, s.store, e, m)
 	if err := p.Refusal; err != nil && !errors.Is(err, ErrRoleInUse) && !errors.Is(err, ErrWouldLockOut) &&
 		!errors.Is(err, ErrLastSuperadmin) {

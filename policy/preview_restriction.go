@@ -23,7 +23,7 @@ func (s *Service) PreviewRestriction(ctx context.Context, e Edit, c RestrictionC
 	if err != nil {
 		return Preview{}, fmt.Errorf("preview restriction: %w", err)
 	}
-	p := Preview{Version: rows.Seq, EndsSessions: m.ends()}
+	p := Preview{Version: rows.At.Seq, EndsSessions: m.ends()}
 	if s.shutsOut(e.By.IP, m) {
 		p.LocksOut = []string{"*"}
 		if !e.forces() {

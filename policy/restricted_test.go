@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"barong/internal/feed"
 	"barong/policy"
 )
 
@@ -282,7 +283,7 @@ func TestCutOff(t *testing.T) { // D11, AZ-50
 	}
 
 	version := func(cuts ...policy.Cut) int64 {
-		s, _ := policy.Compile(policy.Rows{Seq: 9, Cuts: cuts}, policy.RouteRules{}, o)
+		s, _ := policy.Compile(policy.Rows{At: feed.Cursor{Seq: 9}, Cuts: cuts}, policy.RouteRules{}, o)
 		return s.Cuts()
 	}
 	if got := version(); got != 0 {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"barong/internal/feed"
 )
 
 // ErrNotFound says that there is no such row; ErrTaken that an equal one exists.
@@ -71,9 +73,9 @@ type Cut struct {
 }
 
 // Rows is everything in the database that a Snapshot is compiled from, read in one
-// transaction. Seq is the change-feed number that it includes.
+// transaction. At is the newest commit that it includes.
 type Rows struct {
-	Seq          int64
+	At           feed.Cursor
 	Permissions  []Permission  // by id
 	Restrictions []Restriction // by id, all states
 	Cuts         []Cut

@@ -9,6 +9,7 @@ import (
 
 	"barong/internal/account"
 	"barong/internal/audit"
+	"barong/internal/feed"
 )
 
 // Refusals of a Service, beside ErrNotFound, ErrTaken and Invalid.
@@ -27,8 +28,10 @@ var (
 	ErrWhitelink = errors.New("policy: no such whitelink")
 	// ErrWhitelinkUsed is the ErrWhitelink of one that is used up and not yet too old.
 	ErrWhitelinkUsed = fmt.Errorf("%w: used up", ErrWhitelink)
-	// ErrBehind says that a policy version has not been reached in time.
+	// ErrBehind says that a policy version has not been reached in time, ErrLost that the
+	// database does not have it any more.
 	ErrBehind = errors.New("policy: version not reached")
+	ErrLost   = errors.New("policy: version lost")
 )
 
 // A ServiceTx is the store inside one transaction of a Service.
@@ -36,9 +39,9 @@ type ServiceTx interface {
 	Tx
 	// LockPolicy makes other transactions that write policy rows wait for this one.
 	LockPolicy(ctx context.Context) error
-	// NextChange returns the change-feed number that this transaction's changes have. From
-	// here on all others that change a verdict wait for it: call it last.
-	NextChange(ctx context.Context) (seq int64, err error)
+	// NextChange returns the place in the change feed that this transaction's changes have.
+	// From here on all others that change a verdict wait for it: call it last.
+	NextChange(ctx context.Context) (feed.Cursor, error)
 	// RoleInUse reports whether a user or service account has the role.
 	RoleInUse(ctx context.Context, role string) (bool, error)
 	// AddActivity writes an activity in this transaction.
@@ -58,6 +61,9 @@ type ServiceStore interface {
 	// PermissionPage and RestrictionPage list rows by id, and count all that match.
 	PermissionPage(ctx context.Context, limit, offset int) ([]Permission, int, error)
 	RestrictionPage(ctx context.Context, q RestrictionQuery) ([]Restriction, int, error)
+	// Includes reports whether a commit is part of the database's history: nil,
+	// feed.ErrHistory, or feed.ErrPruned where it is too old to say.
+	Includes(ctx context.Context, c feed.Cursor) error
 	// ChangePolicy runs f in one transaction, again when the engine asks for it; an error
 	// from f undoes all of it.
 	ChangePolicy(ctx context.Context, f func(ServiceTx) error) error
@@ -108,23 +114,47 @@ func (e Edit) sees(version int64) error {
 	return ErrStale
 }
 
-// Version is that of the snapshot that this process decides by, 0 before the first one.
-func (s *Service) Version() int64 {
+// Version is that of the snapshot that this process decides by, the zero one before the first.
+func (s *Service) Version() feed.Cursor {
 	if snapshot := s.rules.Load(); snapshot != nil {
-		return snapshot.Version()
+		return snapshot.At()
 	}
-	return 0
+	return feed.Cursor{}
 }
 
-// Await returns when this process decides by the version or a later one; ErrBehind when
-// that takes longer than atMost.
-func (s *Service) Await(ctx context.Context, version int64, atMost time.Duration) error {
+// Await returns when this process decides by the version or a later one: ErrBehind when that
+// takes longer than atMost, ErrLost when the database does not have the version. One that is
+// too old to be known counts as reached.
+func (s *Service) Await(ctx context.Context, version feed.Cursor, atMost time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, atMost)
 	defer cancel()
-	if s.rules.Await(ctx, version) != nil {
+	err := s.rules.await(ctx, func(snapshot *Snapshot) (bool, error) {
+		at := snapshot.At()
+		if at.Same(version) {
+			return true, nil
+		}
+		err := s.store.Includes(ctx, version)
+		if err != nil || at.Seq < version.Seq {
+			return false, err
+		}
+		// The snapshot may be of a history in which that number was another commit's.
+		switch err := s.store.Includes(ctx, at); {
+		case errors.Is(err, feed.ErrGap):
+			return false, nil
+		case err != nil:
+			return false, err
+		}
+		return true, nil
+	})
+	switch {
+	case errors.Is(err, feed.ErrPruned):
+		return nil
+	case errors.Is(err, feed.ErrHistory):
+		return ErrLost
+	case ctx.Err() != nil:
 		return ErrBehind
 	}
-	return nil
+	return err
 }
 
 // compile makes a snapshot of rows as this process would read them.

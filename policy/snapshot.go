@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"barong/internal/feed"
 )
 
 // A Denial is a restriction that refuses a request. It is shared: do not write to it.
@@ -48,7 +50,7 @@ type Permit struct {
 //
 // Paths are canonical and folded (see Fold), without a leading slash.
 type Snapshot struct {
-	version    int64
+	at         feed.Cursor
 	walls      [4]wall     // by category, in the order of Categories
 	denials    [4][]Denial // by rule number
 	restricts  bool
@@ -63,8 +65,11 @@ type Snapshot struct {
 	lang       string
 }
 
-// Version is the change-feed number that the snapshot includes.
-func (s *Snapshot) Version() int64 { return s.version }
+// Version is the change-feed number of At, for people to read.
+func (s *Snapshot) Version() int64 { return s.at.Seq }
+
+// At is the newest commit that the snapshot includes.
+func (s *Snapshot) At() feed.Cursor { return s.at }
 
 // Restricted is the restriction that refuses a request, nil when none does (AZ-40…48). bare
 // is the path without the last dot suffix of its last segment (FX-5), method the request's

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"barong/internal/account"
+	"barong/internal/feed"
 )
 
 // A Whitelink lets whoever has its token put the address that they come from on the
@@ -50,7 +51,7 @@ func (s *Service) CreateWhitelink(ctx context.Context, by account.Actor, life ti
 // address. ErrTaken also stands for a link that is used up: pages redeem theirs twice, and
 // the second answer must say that the first was good (design D30). The activity names the link's creator as its actor and the client as where it
 // came from: the creator answers for who got the link.
-func (s *Service) RedeemWhitelink(ctx context.Context, c account.Client, token string) (version int64, err error) {
+func (s *Service) RedeemWhitelink(ctx context.Context, c account.Client, token string) (version feed.Cursor, err error) {
 	hash := sha256.Sum256([]byte(token))
 	err = s.store.ChangePolicy(ctx, func(tx ServiceTx) error {
 		if err := tx.LockPolicy(ctx); err != nil {
@@ -80,7 +81,7 @@ func (s *Service) RedeemWhitelink(ctx context.Context, c account.Client, token s
 		return err
 	})
 	if err != nil {
-		return 0, fmt.Errorf("redeem whitelink: %w", err)
+		return feed.Cursor{}, fmt.Errorf("redeem whitelink: %w", err)
 	}
 	return version, nil
 }

@@ -79,7 +79,7 @@ func duration(d *Duration, otherwise time.Duration) time.Duration {
 	return time.Duration(*d)
 }
 
-// Rows are the rows of p in a world whose clock shows now, numbered from 1, without Seq.
+// Rows are the rows of p in a world whose clock shows now, numbered from 1, without At.
 func (p Policy) Rows(now time.Time) (rows policy.Rows, err error) {
 	for i, line := range p.Permissions {
 		f := strings.Fields(line)

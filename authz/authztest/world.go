@@ -221,7 +221,7 @@ func (w *World) setPolicy(p Policy) error {
 	if err != nil {
 		return err
 	}
-	rows.Seq = seq
+	rows.At.Seq = seq
 	snapshot, _ := policy.Compile(rows, p.RouteRules(), w.File.Options(p))
 	w.snapshot.Store(snapshot)
 	return nil

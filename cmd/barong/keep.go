@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"math"
 	"os"
 	"time"
 
@@ -16,7 +15,7 @@ import (
 func (sv *service) apply(c feed.Change) {
 	switch c.Kind {
 	case feed.Policy:
-		sv.policySeq.Store(c.Seq)
+		sv.holder.Changed()
 		poke(sv.refresh)
 	case feed.SigningKeys:
 		poke(sv.reload)
@@ -27,14 +26,11 @@ func (sv *service) apply(c feed.Change) {
 	}
 }
 
-// unknownChange is a policySeq that no snapshot includes.
-const unknownChange = math.MaxInt64
-
 // stale is told when the feed cannot say what changed: everything is looked at again.
 func (sv *service) stale() {
 	sv.directory.Stale()
 	sv.sessions.Stale()
-	sv.policySeq.Store(unknownChange) // until caughtUp
+	sv.holder.Changed()
 	poke(sv.reload)
 }
 
@@ -42,18 +38,10 @@ func (sv *service) stale() {
 // that was missed in that time is in the snapshot before the feed counts as read: decisions
 // that went by the old snapshot until they became an outage do not go by it once more.
 func (sv *service) caughtUp(ctx context.Context) error {
-	seq := sv.policySeq.Load()
-	if s := sv.holder.Load(); s != nil && s.Version() >= seq {
+	if sv.holder.Current() {
 		return nil
 	}
-	if err := sv.holder.Refresh(ctx, sv.db); err != nil {
-		return err
-	}
-	if seq == unknownChange {
-		// Numbers may have gone back with a restored database.
-		sv.policySeq.Store(sv.holder.Load().Version())
-	}
-	return nil
+	return sv.holder.Refresh(ctx, sv.db)
 }
 
 // obeyedWithin bounds how long an answer waits for what its call has changed.
@@ -65,20 +53,24 @@ const obeyedWithin = time.Second
 // soon as the feed can be read, as everywhere else.
 func (sv *service) track(ctx context.Context) (context.Context, func()) {
 	ctx, mark := feed.WithMark(ctx)
+	histories := sv.follower.Histories()
 	return ctx, func() {
-		seq := mark.Seq()
-		if seq == 0 {
+		last, ok := mark.Last()
+		if !ok {
 			return
 		}
 		wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), obeyedWithin)
 		defer cancel()
-		err := sv.follower.Reach(wait, seq)
+		err := sv.follower.Reach(wait, last)
 		if err == nil {
-			err = sv.holder.Await(wait, min(sv.policySeq.Load(), seq))
+			err = sv.holder.Await(wait)
+		}
+		if err == nil && sv.follower.Histories() != histories {
+			err = sv.db.Includes(wait, last) // or it was lost
 		}
 		if err != nil {
 			sv.log.WarnContext(ctx, "answered before this process obeys the change",
-				"request_id", rest.RequestID(ctx), "change", seq, "error", err)
+				"request_id", rest.RequestID(ctx), "change", last, "error", err)
 		}
 	}
 }
@@ -113,7 +105,7 @@ func (sv *service) keepPolicy(ctx context.Context, hangup <-chan os.Signal) {
 			// The age first: what the feed tells after it belongs to a later moment.
 			now := time.Now()
 			at := now.Add(-sv.follower.Age(now))
-			sv.holder.Confirm(sv.policySeq.Load(), at)
+			sv.holder.Confirm(at)
 			refresh = failed
 		}
 		if !refresh {

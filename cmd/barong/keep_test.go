@@ -153,9 +153,9 @@ type source struct {
 	fail error
 }
 
-func (s *source) Changes(ctx context.Context, after int64, limit int) ([]feed.Change, int64, error) {
+func (s *source) Changes(ctx context.Context, after feed.Cursor, limit int) ([]feed.Change, feed.Cursor, error) {
 	if s.fail != nil {
-		return nil, 0, s.fail
+		return nil, feed.Cursor{}, s.fail
 	}
 	return s.DB.Changes(ctx, after, limit)
 }
@@ -208,12 +208,12 @@ func TestMissedPolicyIsInForceBeforeTheFeedIsFresh(t *testing.T) {
 				t.Fatal(err)
 			}
 			// Nobody runs who would compile it in the background.
-			if got := sv.holder.Load().Version(); got <= head {
-				t.Errorf("the feed is read, and the snapshot is version %d, want more than %d", got, head)
+			if got := sv.holder.Load().Version(); got <= head.Seq {
+				t.Errorf("the feed is read, and the snapshot is version %d, want more than %d", got, head.Seq)
 			}
 			// And it can be confirmed again.
 			moment := time.Now().Add(time.Minute)
-			sv.holder.Confirm(sv.policySeq.Load(), moment)
+			sv.holder.Confirm(moment)
 			if age := sv.holder.Age(moment); age != 0 {
 				t.Errorf("age of the policy after a confirmation: got %s, want 0", age)
 			}

@@ -83,6 +83,8 @@ func (sv *service) measure(r prometheus.Registerer) {
 		func() float64 { return sv.follower.Age(time.Now()).Seconds() })
 	gauge(r, "barong_clock_offset_seconds", "By how much this machine's clock is ahead of the database's.",
 		func() float64 { return sv.db.ClockOffset().Seconds() })
+	counter(r, "barong_history_changes_total", "How often commits were gone: the database had another history than before.",
+		func() float64 { return float64(sv.follower.Histories()) })
 	gauge(r, "barong_snapshot_age_seconds", "Time since the policy snapshot was last known to be the newest.",
 		func() float64 { return sv.holder.Age(time.Now()).Seconds() })
 	gauge(r, "barong_snapshot_version", "Change-feed number of the policy snapshot.",

@@ -96,11 +96,9 @@ type service struct {
 
 	password string // of the first superadmin, until it was shown
 
-	// policySeq is the newest policy change that the feed has told of.
-	policySeq atomic.Int64
-	refresh   chan struct{} // asks for a new snapshot; capacity one
-	reload    chan struct{} // asks for the signing keys; capacity one
-	stopping  atomic.Bool
+	refresh  chan struct{} // asks for a new snapshot; capacity one
+	reload   chan struct{} // asks for the signing keys; capacity one
+	stopping atomic.Bool
 }
 
 // newService makes every part. What it needs of the database it reads here, after the

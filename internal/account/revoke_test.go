@@ -38,7 +38,7 @@ func TestRevokeSessions(t *testing.T) {
 			}
 			changes, _, err := w.db.Changes(t.Context(), head, 10)
 			w.must(err)
-			c.want.Seq = head + 1
+			c.want.Seq = head.Seq + 1
 			if len(changes) != 1 || changes[0] != c.want {
 				t.Errorf("feed: got %+v, want %+v alone", changes, c.want)
 			}

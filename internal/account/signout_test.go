@@ -27,7 +27,7 @@ func TestSignOutEverywhere(t *testing.T) {
 	}
 	changes, _, err := w.db.Changes(t.Context(), head, 10)
 	w.must(err)
-	want := feed.Change{Kind: feed.Principal, Ref: u.UID, Seq: head + 1}
+	want := feed.Change{Kind: feed.Principal, Ref: u.UID, Seq: head.Seq + 1}
 	if len(changes) != 1 || changes[0] != want {
 		t.Errorf("feed: got %+v, want %+v alone", changes, want)
 	}

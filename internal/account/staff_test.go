@@ -359,8 +359,8 @@ func TestWhatStaffWritesLeave(t *testing.T) {
 				}
 				changes, _, err := w.db.Changes(t.Context(), head, 10)
 				w.must(err)
-				if len(changes) == 0 || changes[0].Seq != head+1 || changes[len(changes)-1].Seq != head+1 ||
-					!hasChange(changes, feed.Change{Seq: head + 1, Kind: feed.Principal, Ref: u.UID}) {
+				if len(changes) == 0 || changes[0].Seq != head.Seq+1 || changes[len(changes)-1].Seq != head.Seq+1 ||
+					!hasChange(changes, feed.Change{Seq: head.Seq + 1, Kind: feed.Principal, Ref: u.UID}) {
 					t.Errorf("feed: got %+v, want one transaction with the principal", changes)
 				}
 				rows := w.aboutUsers()

@@ -52,8 +52,14 @@ type Follower struct {
 	caught  []func(context.Context) error
 
 	reading chan struct{} // held while a read and its deliveries go on
-	cursor  atomic.Int64
-	failing bool // the last read failed; guarded by reading
+	cursor  atomic.Pointer[Cursor]
+	// Guarded by reading:
+	failing bool  // the last read failed
+	unknown error // the gap over which it must jump before it reads on; nil for none
+	behind  bool  // after a gap nobody has caught up yet
+
+	begun, done atomic.Int64 // the read that began last, and the last one that went well
+	histories   atomic.Int64 // how often the database had another one
 
 	born   time.Time    // origin of readAt, so that ages use the monotonic clock
 	readAt atomic.Int64 // nanoseconds from born to the begin of the last good read
@@ -74,6 +80,7 @@ func NewFollower(source Source, cfg FollowerConfig, now func() time.Time, log *s
 		reading: make(chan struct{}, 1), born: now(),
 	}
 	f.readAt.Store(neverRead)
+	f.cursor.Store(&Cursor{})
 	return f
 }
 
@@ -81,8 +88,8 @@ func NewFollower(source Source, cfg FollowerConfig, now func() time.Time, log *s
 // block for long: the feed waits for it.
 func (f *Follower) Subscribe(changed func(Change)) { f.changed = append(f.changed, changed) }
 
-// OnGap adds a function that is called when changes were lost: it must mark all that it
-// holds for revalidation.
+// OnGap adds a function that is called when it is not known what changed: it must mark all
+// that it holds for revalidation.
 func (f *Follower) OnGap(gap func()) { f.gap = append(f.gap, gap) }
 
 // OnCatchUp adds a function that is called when the feed has been read to its end after
@@ -94,13 +101,17 @@ func (f *Follower) OnCatchUp(caught func(context.Context) error) { f.caught = ap
 
 // Start sets the cursor to head, read from the Source before anything that the subscribers
 // hold was loaded, and begins the age.
-func (f *Follower) Start(head int64) {
-	f.cursor.Store(head)
+func (f *Follower) Start(head Cursor) {
+	f.cursor.Store(&head)
 	f.readAt.Store(int64(f.now().Sub(f.born)))
 }
 
-// Cursor is the sequence number up to which subscribers have been told.
-func (f *Follower) Cursor() int64 { return f.cursor.Load() }
+// Cursor is the commit up to which subscribers have been told.
+func (f *Follower) Cursor() Cursor { return *f.cursor.Load() }
+
+// Histories is how often the database turned out to have another history than before:
+// commits that had been made were not there any more.
+func (f *Follower) Histories() int64 { return f.histories.Load() }
 
 // Age is how long before now the feed was last read with success; the largest duration
 // when it never was. It takes no lock and allocates nothing.
@@ -130,16 +141,25 @@ func (f *Follower) Run(ctx context.Context) {
 }
 
 // Sync reads all that is new now and returns when the subscribers have been told.
-func (f *Follower) Sync(ctx context.Context) error { return f.sync(ctx, math.MaxInt64) }
+func (f *Follower) Sync(ctx context.Context) error {
+	return f.sync(ctx, func() bool { return false })
+}
 
-// Reach returns when the subscribers have been told of everything up to seq, which has been
-// committed; those who wait at once share the reads. It fails only with ctx's error: a read
-// that fails, or sees less, is made again after a pause.
-func (f *Follower) Reach(ctx context.Context, seq int64) error {
+// Reach returns when the subscribers have been told of a commit that was made before the call
+// and of everything before it; those who wait at once share the reads. Where the number has
+// been passed that alone proves nothing, as it may be another commit's: then a read that began
+// after the call must have gone well. It fails only with ctx's error: a read that fails, or
+// sees less, is made again after a pause.
+func (f *Follower) Reach(ctx context.Context, c Cursor) error {
 	const pause = 5 * time.Millisecond
-	for f.cursor.Load() < seq {
-		_ = f.sync(ctx, seq) // logged there
-		if f.cursor.Load() >= seq {
+	before := f.begun.Load()
+	told := func() bool {
+		at := f.cursor.Load()
+		return at.Same(c) || at.Seq >= c.Seq && f.done.Load() > before
+	}
+	for !told() {
+		_ = f.sync(ctx, told) // logged there
+		if told() {
 			break
 		}
 		select {
@@ -151,45 +171,48 @@ func (f *Follower) Reach(ctx context.Context, seq int64) error {
 	return nil
 }
 
-// sync reads all that is new, unless the subscribers were told of seq while it waited for
-// another read.
-func (f *Follower) sync(ctx context.Context, seq int64) error {
+// sync reads all that is new, unless it is not needed any more after it waited for another
+// read.
+func (f *Follower) sync(ctx context.Context, needless func() bool) error {
 	select {
 	case f.reading <- struct{}{}:
 		defer func() { <-f.reading }()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if f.cursor.Load() >= seq {
+	if needless() {
 		return nil
 	}
+	read := f.begun.Add(1)
 	err := f.drain(ctx)
 	switch {
-	case err != nil && ctx.Err() == nil && !f.failing:
+	case err == nil:
+		f.done.Store(read)
+		if f.failing {
+			f.failing = false
+			f.log.InfoContext(ctx, "change feed readable again", "cursor", f.Cursor())
+		}
+	case ctx.Err() == nil && !f.failing:
 		f.failing = true
-		f.log.WarnContext(ctx, "change feed unreadable", "error", err, "cursor", f.cursor.Load())
-	case err == nil && f.failing:
-		f.failing = false
-		f.log.InfoContext(ctx, "change feed readable again", "cursor", f.cursor.Load())
+		f.log.WarnContext(ctx, "change feed unreadable", "error", err, "cursor", f.Cursor())
 	}
 	return err
 }
 
 // drain reads batches until one is not full.
 func (f *Follower) drain(ctx context.Context) error {
-	late := f.failing
 	for {
 		began := f.now()
-		n, gap, err := f.read(ctx)
+		n, err := f.read(ctx)
 		if err != nil {
 			return fmt.Errorf("read change feed: %w", err)
 		}
-		late = late || gap
 		if n < f.cfg.Batch {
-			if late || f.Age(f.now()) > f.cfg.Late {
+			if f.failing || f.behind || f.Age(f.now()) > f.cfg.Late {
 				if err := f.catchUp(ctx); err != nil {
 					return fmt.Errorf("catch up with change feed: %w", err)
 				}
+				f.behind = false
 			}
 			f.readAt.Store(int64(began.Sub(f.born)))
 			return nil
@@ -206,38 +229,50 @@ func (f *Follower) catchUp(ctx context.Context) error {
 	return nil
 }
 
-// read delivers one batch and returns its length, or that there was a gap.
-func (f *Follower) read(ctx context.Context) (n int, gap bool, err error) {
+// read delivers one batch and returns its length, 0 after a gap.
+func (f *Follower) read(ctx context.Context) (n int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, f.cfg.Timeout)
 	defer cancel()
-	changes, upTo, err := f.source.Changes(ctx, f.cursor.Load(), f.cfg.Batch)
+	if f.unknown != nil {
+		return 0, f.jump(ctx)
+	}
+	changes, upTo, err := f.source.Changes(ctx, f.Cursor(), f.cfg.Batch)
 	if errors.Is(err, ErrGap) {
-		return 0, true, f.jump(ctx)
+		f.unknown = err // whatever the next server says
+		return 0, f.jump(ctx)
 	}
 	if err != nil {
-		return 0, false, err
+		return 0, err
 	}
 	for _, c := range changes {
 		for _, tell := range f.changed {
 			tell(c)
 		}
 	}
-	f.cursor.Store(upTo)
-	return len(changes), false, nil
+	f.cursor.Store(&upTo)
+	return len(changes), nil
 }
 
-// jump goes to the head over rows that are gone. The head is read before the subscribers
-// mark what they hold, so that what they load from then on includes all up to it.
+// jump goes to the head over what is not known. The head is read before the subscribers mark
+// what they hold, so that what they load from then on includes all up to it.
 func (f *Follower) jump(ctx context.Context) error {
 	head, err := f.source.Head(ctx)
 	if err != nil {
 		return err
 	}
-	f.log.WarnContext(ctx, "change feed has a gap; revalidating everything",
-		"cursor", f.cursor.Load(), "head", head)
+	if errors.Is(f.unknown, ErrHistory) {
+		f.histories.Add(1)
+		f.log.ErrorContext(ctx, "commits were lost: the database has another history than before; revalidating everything",
+			"before", f.Cursor(), "now", head)
+	} else {
+		f.log.WarnContext(ctx, "change feed has a gap; revalidating everything",
+			"reason", f.unknown, "cursor", f.Cursor(), "head", head)
+	}
+	f.behind = true
 	for _, mark := range f.gap {
 		mark()
 	}
-	f.cursor.Store(head)
+	f.cursor.Store(&head)
+	f.unknown = nil
 	return nil
 }

@@ -1,10 +1,14 @@
 package feed
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"math"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -16,20 +20,34 @@ import (
 
 // log is a Source in memory; rows up to pruned are gone.
 type log struct {
-	mu     sync.Mutex
-	rows   []Change
-	pruned int64
-	fail   error
-	reads  int
-	hint   chan struct{}
+	mu      sync.Mutex
+	rows    []Change
+	names   map[int64]Name
+	history byte // in the names of what is added
+	server  int64
+	pruned  int64
+	fail    error
+	reads   int
+	hint    chan struct{}
 }
 
-func newLog() *log { return &log{hint: make(chan struct{}, 1)} }
+func newLog() *log { return &log{hint: make(chan struct{}, 1), names: map[int64]Name{}} }
 
 func (l *log) add(rows ...Change) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.rows = append(l.rows, rows...)
+	for _, r := range rows {
+		l.names[r.Seq] = Name{l.history, byte(r.Seq)}
+	}
+}
+
+// back takes the log to an earlier commit, from where it has another history.
+func (l *log) back(seq int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.rows = slices.DeleteFunc(l.rows, func(c Change) bool { return c.Seq > seq })
+	l.history++
 }
 
 func (l *log) set(fail error) {
@@ -38,36 +56,47 @@ func (l *log) set(fail error) {
 	l.fail = fail
 }
 
-func (l *log) Head(context.Context) (int64, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+// at is the place of a number.
+func (l *log) at(seq int64) Cursor { return Cursor{seq, l.names[seq], l.server} }
+
+func (l *log) head() Cursor {
 	if len(l.rows) == 0 {
-		return l.pruned, l.fail
+		return l.at(l.pruned)
 	}
-	return l.rows[len(l.rows)-1].Seq, l.fail
+	return l.at(l.rows[len(l.rows)-1].Seq)
 }
 
-func (l *log) Changes(_ context.Context, after int64, limit int) ([]Change, int64, error) {
+func (l *log) Head(context.Context) (Cursor, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.head(), l.fail
+}
+
+func (l *log) Changes(_ context.Context, after Cursor, limit int) ([]Change, Cursor, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.reads++
-	if l.fail != nil {
-		return nil, 0, l.fail
-	}
-	if after < l.pruned {
-		return nil, 0, ErrGap
+	switch {
+	case l.fail != nil:
+		return nil, Cursor{}, l.fail
+	case after.Seq < l.pruned:
+		return nil, Cursor{}, ErrPruned
+	case after.Seq > l.head().Seq, l.names[after.Seq] != after.Name:
+		return nil, Cursor{}, ErrHistory
+	case l.server != after.Server:
+		return nil, Cursor{}, ErrServer
 	}
 	var out []Change
 	upTo := after
 	for _, r := range l.rows {
-		if r.Seq <= after {
+		if r.Seq <= after.Seq {
 			continue
 		}
 		if len(out) >= limit && r.Seq != out[len(out)-1].Seq {
 			break
 		}
 		out = append(out, r)
-		upTo = r.Seq
+		upTo = l.at(r.Seq)
 	}
 	return out, upTo, nil
 }
@@ -87,7 +116,7 @@ func TestFollowerDeliversInOrderOverBatches(t *testing.T) {
 	f := NewFollower(l, FollowerConfig{Batch: 3}, nil, nil)
 	var got []int64
 	f.Subscribe(func(c Change) { got = append(got, c.Seq) })
-	f.Start(2)
+	f.Start(l.at(2))
 	if err := f.Sync(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -95,8 +124,8 @@ func TestFollowerDeliversInOrderOverBatches(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("delivered (-want +got):\n%s", d)
 	}
-	if f.Cursor() != 10 {
-		t.Errorf("cursor = %d, want 10", f.Cursor())
+	if f.Cursor().Seq != 10 {
+		t.Errorf("cursor = %s, want 10", f.Cursor())
 	}
 }
 
@@ -106,7 +135,7 @@ func TestFollowerReadsEvery250msAndAtOnceOnAHint(t *testing.T) {
 		f := NewFollower(l, FollowerConfig{}, nil, nil)
 		var told atomic.Int32
 		f.Subscribe(func(Change) { told.Add(1) })
-		f.Start(0)
+		f.Start(Cursor{})
 		ctx, stop := context.WithCancel(t.Context())
 		go f.Run(ctx)
 
@@ -141,7 +170,7 @@ func TestFollowerFailureKeepsTheCursorAndAges(t *testing.T) {
 		if age := f.Age(time.Now()); age != math.MaxInt64 {
 			t.Errorf("age before the first read = %v, want the largest", age)
 		}
-		f.Start(0)
+		f.Start(Cursor{})
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
 		go f.Run(ctx)
@@ -152,8 +181,8 @@ func TestFollowerFailureKeepsTheCursorAndAges(t *testing.T) {
 		if age := f.Age(time.Now()); age != 10*time.Second+time.Millisecond {
 			t.Errorf("age = %v, want 10.001s since the start", age)
 		}
-		if f.Cursor() != 0 || told.Load() != 0 {
-			t.Errorf("cursor %d, told %d; want both 0 while the source fails", f.Cursor(), told.Load())
+		if f.Cursor().Seq != 0 || told.Load() != 0 {
+			t.Errorf("cursor %s, told %d; want both 0 while the source fails", f.Cursor(), told.Load())
 		}
 		l.set(nil)
 		time.Sleep(250 * time.Millisecond)
@@ -161,8 +190,8 @@ func TestFollowerFailureKeepsTheCursorAndAges(t *testing.T) {
 		if age := f.Age(time.Now()); age > 250*time.Millisecond {
 			t.Errorf("age = %v after recovery, want at most 250ms", age)
 		}
-		if f.Cursor() != 1 || told.Load() != 1 {
-			t.Errorf("cursor %d, told %d; want both 1 after recovery", f.Cursor(), told.Load())
+		if f.Cursor().Seq != 1 || told.Load() != 1 {
+			t.Errorf("cursor %s, told %d; want both 1 after recovery", f.Cursor(), told.Load())
 		}
 		stop()
 		synctest.Wait()
@@ -178,22 +207,22 @@ func TestFollowerGapMarksEverythingStaleAndJumpsToTheHead(t *testing.T) {
 	f.Subscribe(func(Change) { told++ })
 	f.OnGap(func() {
 		gaps++
-		if f.Cursor() != 0 {
-			t.Errorf("cursor = %d when marking, want it not yet moved", f.Cursor())
+		if f.Cursor().Seq != 0 {
+			t.Errorf("cursor = %s when marking, want it not yet moved", f.Cursor())
 		}
 	})
-	f.Start(0)
+	f.Start(Cursor{})
 	if err := f.Sync(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if gaps != 1 || told != 0 || f.Cursor() != 9 {
-		t.Errorf("gaps %d, told %d, cursor %d; want 1, 0, 9", gaps, told, f.Cursor())
+	if gaps != 1 || told != 0 || f.Cursor().Seq != 9 {
+		t.Errorf("gaps %d, told %d, cursor %s; want 1, 0, 9", gaps, told, f.Cursor())
 	}
 
 	l.set(errors.New("down"))
 	l.pruned = 20
-	if err := f.Sync(t.Context()); err == nil || f.Cursor() != 9 {
-		t.Errorf("sync with the source down: err %v, cursor %d; want an error and 9", err, f.Cursor())
+	if err := f.Sync(t.Context()); err == nil || f.Cursor().Seq != 9 {
+		t.Errorf("sync with the source down: err %v, cursor %s; want an error and 9", err, f.Cursor())
 	}
 }
 
@@ -235,7 +264,7 @@ func TestFollowerCatchesUpBeforeTheReadCounts(t *testing.T) {
 					}
 					return refuse
 				})
-				f.Start(0)
+				f.Start(Cursor{})
 				time.Sleep(500 * time.Millisecond)
 				l.add(change(2))
 				miss(l, f)
@@ -272,13 +301,13 @@ func TestFollowerReaches(t *testing.T) {
 		f := NewFollower(l, FollowerConfig{}, nil, nil)
 		var told atomic.Int64
 		f.Subscribe(func(c Change) { told.Store(c.Seq) })
-		f.Start(0)
+		f.Start(Cursor{})
 		l.add(change(1), change(2))
-		if err := f.Reach(t.Context(), 1); err != nil || told.Load() != 2 {
+		if err := f.Reach(t.Context(), l.at(1)); err != nil || told.Load() != 2 {
 			t.Errorf("nobody else reads: told %d, %v; want 2", told.Load(), err)
 		}
 		reads := l.reads
-		if err := f.Reach(t.Context(), 2); err != nil || l.reads != reads {
+		if err := f.Reach(t.Context(), l.at(2)); err != nil || l.reads != reads {
 			t.Errorf("told already: %d more reads, %v", l.reads-reads, err)
 		}
 
@@ -288,31 +317,173 @@ func TestFollowerReaches(t *testing.T) {
 			time.Sleep(100 * time.Millisecond)
 			l.set(nil)
 		}()
-		if err := f.Reach(t.Context(), 3); err != nil || told.Load() != 3 {
+		if err := f.Reach(t.Context(), l.at(3)); err != nil || told.Load() != 3 {
 			t.Errorf("after an outage: told %d, %v; want 3", told.Load(), err)
 		}
 
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if err := f.Reach(ctx, 4); !errors.Is(err, context.DeadlineExceeded) {
+		if err := f.Reach(ctx, l.at(4)); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("a number that does not come: %v, want the deadline", err)
 		}
 	})
 }
 
-// A mark keeps the newest number of its own context and of those made from it.
+// A mark keeps the newest commit of its own context and of those made from it.
 func TestMark(t *testing.T) {
-	Committed(t.Context(), 7) // nobody asks
+	Committed(t.Context(), Cursor{Seq: 7}) // nobody asks
 	ctx, mark := WithMark(t.Context())
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
-	if mark.Seq() != 0 {
-		t.Errorf("before a commit: %d", mark.Seq())
+	if c, ok := mark.Last(); ok {
+		t.Errorf("before a commit: %s", c)
 	}
 	for _, seq := range []int64{3, 9, 5} {
-		Committed(inner, seq)
+		Committed(inner, Cursor{Seq: seq, Name: Name{byte(seq)}})
 	}
-	if mark.Seq() != 9 {
-		t.Errorf("got %d, want 9", mark.Seq())
+	if c, ok := mark.Last(); !ok || c != (Cursor{Seq: 9, Name: Name{9}}) {
+		t.Errorf("got %s, want 9", c)
 	}
+}
+
+// Whatever number the other history has reached when it is first read, and on whatever server
+// the same one is read on, all is marked before anything of it counts as read.
+func TestFollowerNoticesAnotherHistory(t *testing.T) {
+	for name, c := range map[string]struct {
+		happens func(*log)
+		lost    int64 // histories
+		level   string
+	}{
+		"which is shorter":       {func(l *log) { l.back(2); l.add(change(3)) }, 1, "ERROR"},
+		"which is as long":       {func(l *log) { l.back(2); l.add(change(3), change(4)) }, 1, "ERROR"},
+		"which has grown longer": {func(l *log) { l.back(2); l.add(change(3), change(4), change(5), change(6)) }, 1, "ERROR"},
+		"on another server":      {func(l *log) { l.server = 8; l.add(change(5)) }, 0, "WARN"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLog()
+			l.server = 7
+			for i := int64(1); i <= 4; i++ {
+				l.add(change(i))
+			}
+			var lines bytes.Buffer
+			f := NewFollower(l, FollowerConfig{}, nil, slog.New(slog.NewTextHandler(&lines, nil)))
+			told, gaps, caught := 0, 0, 0
+			f.Subscribe(func(Change) { told++ })
+			f.OnGap(func() { gaps++ })
+			f.OnCatchUp(func(context.Context) error {
+				if caught++; gaps == 0 {
+					t.Error("caught up before anything was marked")
+				}
+				return nil
+			})
+			before := l.at(4)
+			f.Start(before)
+			c.happens(l)
+			if err := f.Sync(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if gaps != 1 || told != 0 || caught != 1 || f.Cursor() != l.head() || f.Histories() != c.lost {
+				t.Errorf("gaps %d, told %d, caught up %d, cursor %s, histories %d; want 1, 0, 1, %s, %d",
+					gaps, told, caught, f.Cursor(), f.Histories(), l.head(), c.lost)
+			}
+			if n := strings.Count(lines.String(), "\n"); n != 1 || !strings.Contains(lines.String(), "level="+c.level) ||
+				!strings.Contains(lines.String(), before.Name.String()) || !strings.Contains(lines.String(), l.head().Name.String()) {
+				t.Errorf("want one line of level %s that names %s and %s; got %s", c.level, before, l.head(), lines.String())
+			}
+			l.add(change(l.head().Seq + 1))
+			if err := f.Sync(t.Context()); err != nil || gaps != 1 || told != 1 {
+				t.Errorf("afterwards: %v, gaps %d, told %d; want the next change alone", err, gaps, told)
+			}
+		})
+	}
+}
+
+// A gap that could not be jumped over stays one, though the first server should answer again.
+func TestFollowerForgetsNoGap(t *testing.T) {
+	l := newLog()
+	l.add(change(1))
+	f := NewFollower(l, FollowerConfig{}, nil, nil)
+	gaps := 0
+	f.OnGap(func() { gaps++ })
+	f.Start(l.at(1))
+	down := errors.New("down")
+	f.source = flaky{l, func() error { l.server = 0; return down }}
+	l.server = 8
+	if err := f.Sync(t.Context()); !errors.Is(err, down) || gaps != 0 {
+		t.Fatalf("without a head: %v, gaps %d", err, gaps)
+	}
+	f.source = l
+	if err := f.Sync(t.Context()); err != nil || gaps != 1 {
+		t.Errorf("got %v, gaps %d; want one", err, gaps)
+	}
+}
+
+type flaky struct {
+	*log
+	head func() error
+}
+
+func (f flaky) Head(context.Context) (Cursor, error) { return Cursor{}, f.head() }
+
+// Having passed a number is not having been told of the commit: the cursor may be of a history
+// in which the number is another's.
+func TestFollowerReachesCommitsNotNumbers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLog()
+		l.add(change(1), change(2), change(3), change(4))
+		f := NewFollower(l, FollowerConfig{}, nil, nil)
+		gaps := 0
+		f.OnGap(func() { gaps++ })
+		f.Start(l.at(4))
+		l.back(2)
+		l.add(change(3))
+		if err := f.Reach(t.Context(), l.at(3)); err != nil || gaps != 1 || f.Cursor() != l.at(3) {
+			t.Errorf("got %v, gaps %d, cursor %s; want all marked and %s", err, gaps, f.Cursor(), l.at(3))
+		}
+		// Of many who wait, each is content with a read that began after it came.
+		l.add(change(4))
+		four := l.at(4)
+		l.add(change(5))
+		if err := f.Sync(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		reads := l.reads
+		f.reading <- struct{}{}
+		var all sync.WaitGroup
+		for range 50 {
+			all.Go(func() {
+				if err := f.Reach(t.Context(), four); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		<-f.reading
+		all.Wait()
+		if n := l.reads - reads; n != 1 {
+			t.Errorf("fifty who wait at once took %d reads, want 1", n)
+		}
+	})
+}
+
+func TestParseCursor(t *testing.T) {
+	for _, c := range []Cursor{{}, {Seq: 17, Name: NewName()}, {Seq: math.MaxInt64, Name: NewName()}} {
+		if got, err := ParseCursor(c.String()); err != nil || got != c {
+			t.Errorf("%s: got %s, %v", c, got, err)
+		}
+	}
+}
+
+func FuzzParseCursor(f *testing.F) {
+	for _, text := range []string{
+		Cursor{}.String(), Cursor{Seq: 17, Name: Name{1}}.String(), "", "17", "17-", "-", "+1-" + Name{}.String(),
+		"017-" + Name{}.String(), "1-" + strings.Repeat("A", 32), "99999999999999999999-" + Name{}.String(),
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if c, err := ParseCursor(text); err == nil && c.String() != text {
+			t.Errorf("%q became %s", text, c)
+		}
+	})
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"time"
 
@@ -9,60 +10,123 @@ import (
 )
 
 // Head implements feed.Source.
-func (q queries) Head(ctx context.Context) (seq int64, err error) {
-	err = q.read().QueryRowContext(ctx, `SELECT seq FROM feed WHERE id = 1`).Scan(&seq)
+func (q queries) Head(ctx context.Context) (feed.Cursor, error) {
+	head, err := q.head(ctx, q.read())
 	if err != nil {
-		return 0, fmt.Errorf("read feed head: %w", err)
+		return feed.Cursor{}, fmt.Errorf("read feed head: %w", err)
 	}
-	return seq, nil
+	return head, nil
+}
+
+// head is the newest commit that q sees.
+func (q queries) head(ctx context.Context, from querier) (head feed.Cursor, err error) {
+	err = from.QueryRowContext(ctx, `SELECT seq, name, `+q.db.dialect.Server+` FROM feed WHERE id = 1`).
+		Scan(&head.Seq, named(&head.Name), &head.Server)
+	return head, err
+}
+
+// named scans a column of names; NULL is the zero name.
+func named(n *feed.Name) sql.Scanner { return (*nameColumn)(n) }
+
+type nameColumn feed.Name
+
+// Scan implements sql.Scanner.
+func (n *nameColumn) Scan(v any) error {
+	*n = nameColumn{}
+	raw, ok := v.([]byte)
+	switch {
+	case v == nil:
+		return nil
+	case !ok || len(raw) != len(n):
+		return fmt.Errorf("not a name: %T of %d bytes", v, len(raw))
+	}
+	*n = nameColumn(raw)
+	return nil
+}
+
+// Includes reports whether the commit at c is part of this database's history: nil,
+// feed.ErrHistory, or feed.ErrPruned where it is too old to say.
+func (q queries) Includes(ctx context.Context, c feed.Cursor) error {
+	c.Server = 0
+	return q.view(ctx, "look for a commit", func(from querier) error {
+		_, err := q.follows(ctx, from, c)
+		return err
+	})
+}
+
+// follows returns the newest commit if everything after the cursor is kept, else an ErrGap.
+// Numbers have no gaps: each that was not pruned has rows.
+func (q queries) follows(ctx context.Context, from querier, after feed.Cursor) (head feed.Cursor, err error) {
+	pruned := feed.Cursor{}
+	err = from.QueryRowContext(ctx,
+		`SELECT seq, name, pruned, pruned_name, `+q.db.dialect.Server+` FROM feed WHERE id = 1`).
+		Scan(&head.Seq, named(&head.Name), &pruned.Seq, named(&pruned.Name), &head.Server)
+	if err != nil {
+		return head, err
+	}
+	there := feed.Cursor{Seq: after.Seq} // the commit of this number
+	switch after.Seq {
+	case head.Seq:
+		there.Name = head.Name
+	case pruned.Seq:
+		there.Name = pruned.Name
+	default:
+		if after.Seq < pruned.Seq {
+			return head, feed.ErrPruned
+		}
+		err := from.QueryRowContext(ctx, `SELECT name FROM changes WHERE seq = $1 LIMIT 1`, after.Seq).
+			Scan(named(&there.Name))
+		if err != nil {
+			return head, found(err, feed.ErrHistory) // beyond the head, too
+		}
+	}
+	switch {
+	case !there.Same(after):
+		return head, feed.ErrHistory
+	case after.Server != 0 && after.Server != head.Server:
+		return head, feed.ErrServer
+	}
+	return head, nil
 }
 
 // Changes implements feed.Source. A number with more than limit rows is returned whole.
-func (q queries) Changes(ctx context.Context, after int64, limit int) ([]feed.Change, int64, error) {
+func (q queries) Changes(ctx context.Context, after feed.Cursor, limit int) ([]feed.Change, feed.Cursor, error) {
 	limit = max(limit, 1)
 	var all []feed.Change
 	upTo := after
-	err := q.view(ctx, "read changes", func(q querier) error {
-		var head, pruned int64
-		err := q.QueryRowContext(ctx, `SELECT seq, pruned FROM feed WHERE id = 1`).Scan(&head, &pruned)
+	err := q.view(ctx, "read changes", func(from querier) error {
+		head, err := q.follows(ctx, from, after)
 		if err != nil {
 			return err
 		}
-		// A cursor beyond the head belongs to another history: a restored database.
-		if after < pruned || after > head {
-			return feed.ErrGap
-		}
-		if after == head {
+		upTo = head
+		if after.Seq == head.Seq {
 			return nil
 		}
 		// The number of the first row that does not fit ends the page.
-		upTo = head
 		var beyond int64
-		more, err := exists64(ctx, q, &beyond,
-			`SELECT seq FROM changes WHERE seq > $1 ORDER BY seq LIMIT 1 OFFSET $2`, after, limit)
+		more, err := exists64(ctx, from, &beyond,
+			`SELECT seq FROM changes WHERE seq > $1 ORDER BY seq LIMIT 1 OFFSET $2`, after.Seq, limit)
 		if err != nil {
 			return err
 		}
 		if more {
 			// Its number may have begun before it; then none of that number fits, unless it
 			// is the first.
-			upTo = beyond - 1
-			var first int64
-			if _, err := exists64(ctx, q, &first, `SELECT min(seq) FROM changes WHERE seq > $1`, after); err != nil {
-				return err
-			}
-			upTo = max(upTo, first)
+			upTo.Seq = max(beyond-1, after.Seq+1)
 		}
-		all, err = list(ctx, q, func(row scanner) (c feed.Change, err error) {
-			return c, row.Scan(&c.Seq, &c.Kind, &c.Ref)
-		}, `SELECT seq, kind, ref FROM changes WHERE seq > $1 AND seq <= $2 ORDER BY seq, kind, ref`, after, upTo)
+		// The last row's name is that of the number the page ends with.
+		all, err = list(ctx, from, func(row scanner) (c feed.Change, err error) {
+			return c, row.Scan(&c.Seq, &c.Kind, &c.Ref, named(&upTo.Name))
+		}, `SELECT seq, kind, ref, name FROM changes WHERE seq > $1 AND seq <= $2 ORDER BY seq, kind, ref`,
+			after.Seq, upTo.Seq)
 		return err
 	})
 	if q.db.pg != nil {
 		q.db.pg.polled(err)
 	}
 	if err != nil {
-		return nil, 0, err
+		return nil, feed.Cursor{}, err
 	}
 	return all, upTo, nil
 }
@@ -87,7 +151,10 @@ func (q queries) DeleteChanges(ctx context.Context, before time.Time) (int, erro
 	// The mark first and alone: every commit waits for that row, and a reader who comes
 	// between finds a gap where rows still are, which costs no change.
 	err = q.write(ctx, "prune changes", func(t *txn) error {
-		_, err := t.ExecContext(ctx, `UPDATE feed SET pruned = $1 WHERE id = 1 AND pruned < $1`, pruned)
+		_, err := t.ExecContext(ctx, `
+			UPDATE feed
+			SET pruned = $1, pruned_name = (SELECT name FROM changes WHERE seq = $1 LIMIT 1)
+			WHERE id = 1 AND pruned < $1`, pruned)
 		return err
 	})
 	if err != nil {

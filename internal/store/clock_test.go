@@ -65,7 +65,7 @@ func TestSweep(t *testing.T) {
 	sweep(1) // the session
 	now = now.Add(30 * time.Hour)
 	sweep(5)
-	if _, _, err := db.Changes(t.Context(), 0, 10); !errors.Is(err, feed.ErrGap) {
+	if _, _, err := db.Changes(t.Context(), feed.Cursor{}, 10); !errors.Is(err, feed.ErrGap) {
 		t.Errorf("got %v, want ErrGap", err)
 	}
 }

@@ -28,12 +28,14 @@ type dialect struct {
 	// Now is the server's time of the moment, in microseconds; "" where this process is the
 	// server.
 	Now string
+	// Server is the expression of feed.Cursor.Server.
+	Server string
 }
 
 func sqliteDialect() dialect {
 	// AUTOINCREMENT: without it SQLite reuses the id of a deleted last row. No locks: a
 	// writing transaction is immediate and alone.
-	return dialect{Name: "sqlite", PK: "INTEGER PRIMARY KEY AUTOINCREMENT", BYTES: "BLOB", TEXT: "TEXT"}
+	return dialect{Name: "sqlite", PK: "INTEGER PRIMARY KEY AUTOINCREMENT", BYTES: "BLOB", TEXT: "TEXT", Server: "0"}
 }
 
 func postgresDialect() dialect {
@@ -43,8 +45,11 @@ func postgresDialect() dialect {
 		// upgrade of the operating system changes it.
 		TEXT: `TEXT COLLATE "C"`,
 		// Not FOR UPDATE: that would also stop whoever inserts a row that refers to this one.
-		Lock:    " FOR NO KEY UPDATE",
-		Now:     "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)",
+		Lock: " FOR NO KEY UPDATE",
+		Now:  "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)",
+		// Anybody may call it, unlike the functions that tell system and timeline, and it differs
+		// whenever they do.
+		Server:  "CAST(extract(epoch FROM pg_postmaster_start_time()) * 1000000 AS BIGINT)",
 		Exclude: "SELECT pg_advisory_xact_lock($1)",
 		Notify:  " RETURNING pg_notify('" + feedChannel + "', '')",
 	}

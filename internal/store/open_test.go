@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"barong/internal/account"
+	"barong/internal/feed"
 	"barong/internal/session"
 	"barong/internal/store"
 	"barong/internal/store/storetest"
@@ -181,9 +182,9 @@ func TestKilledWriter(t *testing.T) {
 		if err != nil || len(rows.Permissions) < last {
 			t.Errorf("%d permissions, %v; want %d or more", len(rows.Permissions), err, last)
 		}
-		changes, upTo, err := db.Changes(t.Context(), 0, 1_000_000)
-		if err != nil || upTo != rows.Seq || len(changes) != int(rows.Seq) {
-			t.Errorf("%d changes up to %d, %v; want %d", len(changes), upTo, err, rows.Seq)
+		changes, upTo, err := db.Changes(t.Context(), feed.Cursor{}, 1_000_000)
+		if err != nil || upTo != rows.At || len(changes) != int(rows.At.Seq) {
+			t.Errorf("%d changes up to %s, %v; want %s", len(changes), upTo, err, rows.At)
 		}
 		db.Close()
 	}

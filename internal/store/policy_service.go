@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"barong/internal/feed"
 	"barong/policy"
 )
 
@@ -24,11 +25,12 @@ func (q queries) LockPolicy(ctx context.Context) error {
 
 // NextChange implements policy.ServiceTx. The lock on the counter is held to the end of the
 // transaction, so nobody else takes the number.
-func (q queries) NextChange(ctx context.Context) (seq int64, err error) {
+func (q queries) NextChange(ctx context.Context) (next feed.Cursor, err error) {
 	err = q.write(ctx, "take change number", func(t *txn) error {
-		return t.QueryRowContext(ctx, `UPDATE feed SET seq = seq WHERE id = 1 RETURNING seq + 1`).Scan(&seq)
+		next = t.at
+		return t.QueryRowContext(ctx, `UPDATE feed SET seq = seq WHERE id = 1 RETURNING seq + 1`).Scan(&next.Seq)
 	})
-	return seq, err
+	return next, err
 }
 
 // RoleInUse implements policy.ServiceStore.

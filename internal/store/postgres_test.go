@@ -338,8 +338,8 @@ func TestPostgresFeedUnderWriters(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, c := range all {
-			if _, twice := seen[c.Ref]; twice || c.Seq <= cursor || c.Seq > upTo {
-				t.Errorf("read %+v after %d, up to %d, seen before: %v", c, cursor, upTo, twice)
+			if _, twice := seen[c.Ref]; twice || c.Seq <= cursor.Seq || c.Seq > upTo.Seq {
+				t.Errorf("read %+v after %s, up to %s, seen before: %v", c, cursor, upTo, twice)
 			}
 			seen[c.Ref] = c.Seq
 			if _, err := reader.KeyRecord(t.Context(), c.Ref); err != nil {
@@ -356,7 +356,7 @@ func TestPostgresFeedUnderWriters(t *testing.T) {
 		}
 		read()
 	}
-	for head, _ := reader.Head(t.Context()); cursor < head; {
+	for head, _ := reader.Head(t.Context()); cursor != head; {
 		read()
 	}
 	want := 0

@@ -125,17 +125,17 @@ func (q queries) DeleteRestriction(ctx context.Context, id int64) error {
 // Rows implements policy.Store.
 func (q queries) Rows(ctx context.Context) (policy.Rows, error) {
 	var rows policy.Rows
-	err := q.view(ctx, "load policy", func(q querier) (err error) {
-		if err = q.QueryRowContext(ctx, `SELECT seq FROM feed WHERE id = 1`).Scan(&rows.Seq); err != nil {
+	err := q.view(ctx, "load policy", func(from querier) (err error) {
+		if rows.At, err = q.head(ctx, from); err != nil {
 			return err
 		}
-		if rows.Permissions, err = listPermissions(ctx, q); err != nil {
+		if rows.Permissions, err = listPermissions(ctx, from); err != nil {
 			return err
 		}
-		if rows.Restrictions, err = listRestrictions(ctx, q); err != nil {
+		if rows.Restrictions, err = listRestrictions(ctx, from); err != nil {
 			return err
 		}
-		rows.Cuts, err = list(ctx, q, func(row scanner) (c policy.Cut, err error) {
+		rows.Cuts, err = list(ctx, from, func(row scanner) (c policy.Cut, err error) {
 			return c, row.Scan(&c.Scope, &c.Value, at(&c.At))
 		}, `SELECT scope, value, cut_at FROM session_cuts ORDER BY id`)
 		return err

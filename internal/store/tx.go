@@ -43,7 +43,7 @@ type txn struct {
 	now     time.Time
 	clock   func() time.Time
 	changes []feed.Change // Seq unset; each kind and ref once
-	seq     int64         // of the changes, once they are written
+	at      feed.Cursor   // of the changes, once they are written; its name from the begin
 	emitted bool          // there are new rows in the outbox
 }
 
@@ -109,20 +109,21 @@ func (t *txn) publish(ctx context.Context) error {
 	if len(t.changes) == 0 {
 		return nil
 	}
-	err := t.QueryRowContext(ctx, `UPDATE feed SET seq = seq + 1 WHERE id = 1 RETURNING seq`).Scan(&t.seq)
+	err := t.QueryRowContext(ctx, `UPDATE feed SET seq = seq + 1, name = $1 WHERE id = 1 RETURNING seq`,
+		t.at.Name[:]).Scan(&t.at.Seq)
 	if err != nil {
 		return fmt.Errorf("take change number: %w", err)
 	}
 	for part := range slices.Chunk(t.changes, 200) {
 		written, arg := t.after(2, 0) // by the clock that sweeps them
-		args := []any{t.seq, arg}
+		args := []any{t.at.Seq, arg, t.at.Name[:]}
 		var rows []string
 		for _, c := range part {
 			n := len(args)
-			rows = append(rows, fmt.Sprintf("($1, $%d, $%d, %s)", n+1, n+2, written))
+			rows = append(rows, fmt.Sprintf("($1, $%d, $%d, %s, $3)", n+1, n+2, written))
 			args = append(args, string(c.Kind), c.Ref)
 		}
-		_, err := t.ExecContext(ctx, `INSERT INTO changes (seq, kind, ref, created_at) VALUES `+
+		_, err := t.ExecContext(ctx, `INSERT INTO changes (seq, kind, ref, created_at, name) VALUES `+
 			strings.Join(rows, ", ")+t.dialect.Notify, args...)
 		if err != nil {
 			return fmt.Errorf("write changes: %w", err)
@@ -172,7 +173,7 @@ func (db *DB) transactOnce(ctx context.Context, f func(*txn) error) error {
 		return fmt.Errorf("begin: %w", err)
 	}
 	defer tx.Rollback() // does nothing after Commit
-	t := &txn{Tx: tx, dialect: db.dialect, clock: db.now}
+	t := &txn{Tx: tx, dialect: db.dialect, clock: db.now, at: feed.Cursor{Name: feed.NewName()}}
 	t.tick()
 	if err := f(t); err != nil {
 		return err
@@ -184,7 +185,7 @@ func (db *DB) transactOnce(ctx context.Context, f func(*txn) error) error {
 		return fmt.Errorf("commit: %w", err)
 	}
 	if len(t.changes) > 0 {
-		feed.Committed(ctx, t.seq)
+		feed.Committed(ctx, t.at)
 		db.signal()
 	}
 	if t.emitted {

@@ -137,17 +137,17 @@ func rows(t *testing.T, s Store) {
 	disabled := addRestriction(t, s, off)
 	got, err := s.Rows(t.Context())
 	must(t, err)
-	if got.Seq < 2 || len(got.Cuts) != 1 {
-		t.Fatalf("sequence number %d, %d cuts; want one for every write, 1", got.Seq, len(got.Cuts))
+	if got.At.Seq < 2 || len(got.Cuts) != 1 {
+		t.Fatalf("sequence number %d, %d cuts; want one for every write, 1", got.At.Seq, len(got.Cuts))
 	}
 	equal(t, got, policy.Rows{
-		Seq: got.Seq, Permissions: []policy.Permission{p}, Restrictions: []policy.Restriction{r, disabled},
+		At: got.At, Permissions: []policy.Permission{p}, Restrictions: []policy.Restriction{r, disabled},
 		Cuts: got.Cuts,
 	})
 	addPermission(t, s, 2)
 	later, err := s.Rows(t.Context())
 	must(t, err)
-	equal(t, later.Seq, got.Seq+1)
+	equal(t, later.At.Seq, got.At.Seq+1)
 }
 
 func rollBack(t *testing.T, s Store) {
@@ -163,7 +163,7 @@ func rollBack(t *testing.T, s Store) {
 	}
 	got, err := s.Rows(t.Context())
 	must(t, err)
-	equal(t, got, policy.Rows{Seq: got.Seq})
+	equal(t, got, policy.Rows{At: got.At})
 	e, err := s.Epoch(t.Context())
 	must(t, err)
 	equal(t, e, int64(0))

@@ -46,15 +46,15 @@ func concurrent(t *testing.T, s Store) {
 			t.Error(err)
 			return
 		}
-		next := cursor
+		next := cursor.Seq
 		for _, c := range all {
 			if c.Seq != next && c.Seq != next+1 {
 				t.Errorf("number %d follows %d", c.Seq, next)
 			}
 			next = c.Seq
 		}
-		if next != upTo {
-			t.Errorf("read up to %d, but the last row is %d", upTo, next)
+		if next != upTo.Seq {
+			t.Errorf("read up to %s, but the last row is %d", upTo, next)
 		}
 		cursor = upTo
 	}
@@ -69,7 +69,7 @@ func concurrent(t *testing.T, s Store) {
 	for cursor != head(t, s) && !t.Failed() {
 		read()
 	}
-	if got := cursor - start; got != writers*each {
+	if got := cursor.Seq - start.Seq; got != writers*each {
 		t.Errorf("read %d numbers, want %d", got, writers*each)
 	}
 }
@@ -95,10 +95,10 @@ func visibility(t *testing.T, s Store) {
 		p, err := s.Principal(t.Context(), f.user.UID)
 		must(t, err)
 		// Every number is one ended generation; the principal was read later.
-		if got, want := p.SessionGeneration, f.user.SessionGeneration+n-start; got < want {
-			t.Fatalf("number %d is visible, generation %d is not yet: %d", n, want, got)
+		if got, want := p.SessionGeneration, f.user.SessionGeneration+n.Seq-start.Seq; got < want {
+			t.Fatalf("number %s is visible, generation %d is not yet: %d", n, want, got)
 		}
-		if n == start+3*rounds {
+		if n.Seq == start.Seq+3*rounds {
 			break
 		}
 	}

@@ -49,7 +49,8 @@ func TestStore(t *testing.T, open func(testing.TB) Store) {
 		"an empty feed has nothing to read":                      empty,
 		"pages never split a number":                             pages,
 		"pruning keeps the young; a cursor before them is a gap": prune,
-		"a cursor of another history is a gap":                   foreignCursor,
+		"a cursor beyond the head is a gap":                      foreignCursor,
+		"a cursor of another server is a gap":                    otherServer,
 		"numbers have no gaps and appear in order under writers": concurrent,
 		"a reader who saw a number sees its rows":                visibility,
 		"a hint follows a commit, none a roll-back":              hint,
@@ -59,6 +60,10 @@ func TestStore(t *testing.T, open func(testing.TB) Store) {
 			test(t, open(t))
 		})
 	}
+	t.Run("cursors of another history are gaps, however far the head", func(t *testing.T) {
+		t.Parallel()
+		otherHistory(t, open(t), open(t))
+	})
 }
 
 func must(t testing.TB, err error) {
@@ -68,15 +73,15 @@ func must(t testing.TB, err error) {
 	}
 }
 
-func head(t testing.TB, s feed.Source) int64 {
+func head(t testing.TB, s feed.Source) feed.Cursor {
 	t.Helper()
 	n, err := s.Head(context.Background())
 	must(t, err)
 	return n
 }
 
-// since reads everything after a number, sorted, and the number reached.
-func since(t testing.TB, s feed.Source, after int64) ([]feed.Change, int64) {
+// since reads everything after a commit, sorted, and the commit reached.
+func since(t testing.TB, s feed.Source, after feed.Cursor) ([]feed.Change, feed.Cursor) {
 	t.Helper()
 	all, upTo, err := s.Changes(context.Background(), after, 1_000_000)
 	must(t, err)
@@ -117,26 +122,26 @@ func leavesRow(t *testing.T, s Store, w write) {
 	default:
 		must(t, w.other(t.Context(), s, newCopy(f)))
 	}
-	if got := head(t, s); got != before+1 {
-		t.Fatalf("head rose from %d to %d, want by one", before, got)
+	if got := head(t, s); got.Seq != before.Seq+1 || got.Name == before.Name {
+		t.Fatalf("head rose from %s to %s, want by one and another name", before, got)
 	}
 	got, upTo := since(t, s, before)
 	want := slices.Clone(w.want)
 	for i := range want {
-		want[i].Seq = before + 1
+		want[i].Seq = before.Seq + 1
 	}
-	if d := gocmp.Diff(sorted(want), got); d != "" || upTo != before+1 {
-		t.Errorf("read up to %d, want %d; want (-), got (+):\n%s", upTo, before+1, d)
+	if d := gocmp.Diff(sorted(want), got); d != "" || upTo != head(t, s) {
+		t.Errorf("read up to %s, want %s; want (-), got (+):\n%s", upTo, head(t, s), d)
 	}
 }
 
-func rolledBack(t testing.TB, s Store, before int64, err, want error) {
+func rolledBack(t testing.TB, s Store, before feed.Cursor, err, want error) {
 	t.Helper()
 	if err != want { //nolint:errorlint // the very error, as the contract says
 		t.Fatalf("got error %v, want %v", err, want)
 	}
 	if got := head(t, s); got != before {
-		t.Fatalf("rolled back, yet head rose from %d to %d", before, got)
+		t.Fatalf("rolled back, yet head rose from %s to %s", before, got)
 	}
 	if got, _ := since(t, s, before); len(got) != 0 {
 		t.Fatalf("rolled back, yet left %v", got)
@@ -173,7 +178,7 @@ func quietLeavesNone(t *testing.T, s Store) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if got := head(t, s); got != before {
-			t.Fatalf("%s: head rose from %d to %d", name, before, got)
+			t.Fatalf("%s: head rose from %s to %s", name, before, got)
 		}
 	}
 }
@@ -186,7 +191,7 @@ func failureLeavesNone(t *testing.T, s Store) {
 			t.Errorf("%s: got no error", name)
 		}
 		if got := head(t, s); got != before {
-			t.Fatalf("%s: head rose from %d to %d", name, before, got)
+			t.Fatalf("%s: head rose from %s to %s", name, before, got)
 		}
 	}
 }
@@ -205,11 +210,11 @@ func oneNumber(t *testing.T, s Store) {
 	}))
 	got, upTo := since(t, s, before)
 	want := []feed.Change{
-		{Seq: before + 1, Kind: feed.Key, Ref: serviceKid}, {Seq: before + 1, Kind: feed.Key, Ref: userKid},
-		{Seq: before + 1, Kind: feed.Principal, Ref: f.user.UID},
+		{Seq: before.Seq + 1, Kind: feed.Key, Ref: serviceKid}, {Seq: before.Seq + 1, Kind: feed.Key, Ref: userKid},
+		{Seq: before.Seq + 1, Kind: feed.Principal, Ref: f.user.UID},
 	}
-	if d := gocmp.Diff(sorted(want), got); d != "" || upTo != before+1 {
-		t.Errorf("read up to %d, want %d; want (-), got (+):\n%s", upTo, before+1, d)
+	if d := gocmp.Diff(sorted(want), got); d != "" || upTo != head(t, s) {
+		t.Errorf("read up to %s, want %s; want (-), got (+):\n%s", upTo, head(t, s), d)
 	}
 }
 
@@ -224,15 +229,15 @@ func rollBackLeavesNone(t *testing.T, s Store) {
 	}
 	u := newUser("1")
 	must(t, s.AddUser(t.Context(), &u))
-	if got := head(t, s); got != before+1 {
-		t.Errorf("head rose from %d to %d, want by one", before, got)
+	if got := head(t, s); got.Seq != before.Seq+1 {
+		t.Errorf("head rose from %s to %s, want by one", before, got)
 	}
 }
 
 func empty(t *testing.T, s Store) {
 	got, upTo := since(t, s, head(t, s))
 	if len(got) != 0 || upTo != head(t, s) {
-		t.Errorf("got %v up to %d", got, upTo)
+		t.Errorf("got %v up to %s", got, upTo)
 	}
 }
 
@@ -260,12 +265,12 @@ func pages(t *testing.T, s Store) {
 		for cursor != head(t, s) {
 			page, upTo, err := s.Changes(t.Context(), cursor, size)
 			must(t, err)
-			if upTo <= cursor || calls > 100 {
-				t.Fatalf("limit %d: stuck at %d", size, cursor)
+			if upTo.Seq <= cursor.Seq || calls > 100 {
+				t.Fatalf("limit %d: stuck at %s", size, cursor)
 			}
 			for _, c := range page {
-				if c.Seq <= cursor || c.Seq > upTo {
-					t.Errorf("limit %d: number %d outside (%d, %d]", size, c.Seq, cursor, upTo)
+				if c.Seq <= cursor.Seq || c.Seq > upTo.Seq {
+					t.Errorf("limit %d: number %d outside (%s, %s]", size, c.Seq, cursor, upTo)
 				}
 			}
 			if len(page) > max(size, 3) {
@@ -289,28 +294,107 @@ func prune(t *testing.T, s Store) {
 	if n != 0 {
 		t.Errorf("pruned %d young rows", n)
 	}
-	if _, _, err := s.Changes(t.Context(), 0, 10); err != nil {
-		t.Errorf("nothing was pruned, yet: %v", err)
+	_, early, err := s.Changes(t.Context(), feed.Cursor{}, 1)
+	if err != nil || early.Seq >= before.Seq {
+		t.Errorf("nothing was pruned, yet: %v, a page up to %s", err, early)
 	}
 	n, err = s.DeleteChanges(t.Context(), time.Now().Add(time.Hour))
 	must(t, err)
 	if n == 0 || head(t, s) != before {
-		t.Errorf("pruned %d rows, head went from %d to %d", n, before, head(t, s))
+		t.Errorf("pruned %d rows, head went from %s to %s", n, before, head(t, s))
 	}
-	if _, _, err := s.Changes(t.Context(), before-1, 10); !errors.Is(err, feed.ErrGap) {
-		t.Errorf("got %v, want ErrGap", err)
+	if _, _, err := s.Changes(t.Context(), early, 10); !errors.Is(err, feed.ErrPruned) || !errors.Is(err, feed.ErrGap) {
+		t.Errorf("got %v, want ErrPruned, which is an ErrGap", err)
+	}
+	if got, upTo := since(t, s, before); len(got) != 0 || upTo != before {
+		t.Errorf("got %v up to %s from the newest commit, whose rows are gone", got, upTo)
 	}
 	_, err = s.EndSessions(t.Context(), f.user.UID)
 	must(t, err)
 	got, upTo := since(t, s, before) // who had read everything goes on
-	if len(got) != 1 || upTo != before+1 {
-		t.Errorf("got %v up to %d, want one change up to %d", got, upTo, before+1)
+	if len(got) != 1 || upTo.Seq != before.Seq+1 {
+		t.Errorf("got %v up to %s, want one change after %s", got, upTo, before)
+	}
+}
+
+// otherHistory takes cursors of one database to another that gives the same numbers to other
+// commits, as a promoted standby or a restored backup does: each is a gap, whatever the head.
+func otherHistory(t *testing.T, s, other Store) {
+	f := newFixture(t, other)
+	var lost []feed.Cursor // every place of the other history, ends of pages included
+	for cursor := (feed.Cursor{}); cursor != head(t, other); {
+		_, upTo, err := other.Changes(t.Context(), cursor, 1)
+		must(t, err)
+		if upTo.Seq != cursor.Seq+1 {
+			t.Fatalf("a page of one commit led from %s to %s", cursor, upTo)
+		}
+		cursor = upTo
+		upTo.Server = 0 // so that the names alone must tell
+		lost = append(lost, upTo)
+	}
+	refused := func(when string) {
+		t.Helper()
+		for _, c := range lost {
+			changes, _, err := s.Changes(t.Context(), c, 1000)
+			if !errors.Is(err, feed.ErrGap) {
+				t.Errorf("%s: at %s of the other history, head %s: read %d changes, %v; want ErrGap",
+					when, c, head(t, s), len(changes), err)
+			}
+		}
+	}
+	included := func(when string, c feed.Cursor, want error) {
+		t.Helper()
+		if err := s.(including).Includes(t.Context(), c); !errors.Is(err, want) {
+			t.Errorf("%s: is %s included? got %v, want %v", when, c, err, want)
+		}
+	}
+	refused("the head is below the cursor")
+	included("before", lost[0], feed.ErrHistory)
+	newFixture(t, s)
+	if head(t, s).Seq != head(t, other).Seq {
+		t.Fatalf("heads %s and %s, want one number", head(t, s), head(t, other))
+	}
+	first := head(t, s)
+	refused("the head has reached the cursor")
+	for range 3 {
+		_, err := s.EndSessions(t.Context(), f.user.UID)
+		must(t, err)
+	}
+	refused("the head has grown past the cursor")
+	included("after", lost[len(lost)-1], feed.ErrHistory)
+	included("after", first, nil)
+	included("after", feed.Cursor{Seq: first.Seq, Name: first.Name, Server: 1}, nil)
+	_, err := s.DeleteChanges(t.Context(), time.Now().Add(time.Hour))
+	must(t, err)
+	refused("all is pruned")
+	included("pruned", first, feed.ErrPruned)
+	included("pruned", head(t, s), nil)
+}
+
+type including interface {
+	Includes(ctx context.Context, c feed.Cursor) error
+}
+
+// otherServer reads on, after it took place on another server or before a restart.
+func otherServer(t *testing.T, s Store) {
+	newFixture(t, s)
+	here := head(t, s)
+	elsewhere := here
+	elsewhere.Server++
+	if _, _, err := s.Changes(t.Context(), elsewhere, 10); !errors.Is(err, feed.ErrServer) || !errors.Is(err, feed.ErrGap) {
+		t.Errorf("a cursor of another server: got %v, want ErrServer, which is an ErrGap", err)
+	}
+	elsewhere.Server = 0
+	if _, upTo, err := s.Changes(t.Context(), elsewhere, 10); err != nil || upTo != here {
+		t.Errorf("a cursor of no server: got %s, %v; want %s", upTo, err, here)
 	}
 }
 
 func foreignCursor(t *testing.T, s Store) {
-	if _, _, err := s.Changes(t.Context(), head(t, s)+1, 10); !errors.Is(err, feed.ErrGap) {
-		t.Errorf("got %v, want ErrGap", err)
+	beyond := head(t, s)
+	beyond.Seq++
+	if _, _, err := s.Changes(t.Context(), beyond, 10); !errors.Is(err, feed.ErrHistory) {
+		t.Errorf("got %v, want ErrHistory", err)
 	}
 }
 
