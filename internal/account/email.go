@@ -7,8 +7,20 @@ import (
 )
 
 // FoldEmail trims an address and lower-cases it: how it is stored, compared and searched
-// (W-I19).
-func FoldEmail(email string) string { return strings.ToLower(strings.TrimSpace(email)) }
+// (W-I19). A letter that would become one of ASCII stays as it is: of two mailboxes, k@ and the
+// one that the sign of kelvin begins, neither is to open the account of the other.
+func FoldEmail(email string) string {
+	return strings.Map(func(c rune) rune {
+		if becomesASCII(c) {
+			return c
+		}
+		return unicode.ToLower(c)
+	}, strings.TrimSpace(email))
+}
+
+// becomesASCII reports whether c is beyond ASCII and its small letter is not: the sign of kelvin
+// and the Turkish capital I.
+func becomesASCII(c rune) bool { return c >= utf8.RuneSelf && unicode.ToLower(c) < utf8.RuneSelf }
 
 // emailProblems checks a folded address: blank reports invalid, then blank.
 func emailProblems(email string) []string {
@@ -24,10 +36,11 @@ func emailProblems(email string) []string {
 }
 
 // validEmail is the syntax of identity §6.1: single dots inside the local part, a domain of
-// letters, digits and inner hyphens that ends in a label of letters; no dot is needed.
+// letters, digits and inner hyphens that ends in a label of letters; no dot is needed. A letter
+// that looks like one of ASCII to whoever folds it is none: see FoldEmail.
 func validEmail(email string) bool {
 	local, domain, ok := strings.Cut(email, "@")
-	if !ok || utf8.RuneCountInString(local) > 64 || !utf8.ValidString(email) {
+	if !ok || utf8.RuneCountInString(local) > 64 || !utf8.ValidString(email) || strings.ContainsFunc(email, becomesASCII) {
 		return false
 	}
 	for atom := range strings.SplitSeq(local, ".") {

@@ -3,8 +3,11 @@ package account_test
 import (
 	"crypto/rand"
 	"errors"
+	"strings"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -261,5 +264,37 @@ func TestAuth0AsksStaffForTheSecondFactor(t *testing.T) {
 	got, err := w.auth0("a@example.com", code())
 	if err != nil || !got.OTP || got.Level != 1 || got.PasswordDigest != u.PasswordDigest {
 		t.Errorf("%+v, %v; want the second factor on, level 1, the password that the operator gave", got.User, err)
+	}
+}
+
+// A provider proves one mailbox. Whoever has that of another letter, which some writing folds to
+// the same, has not got the account.
+func TestAuth0ProvesNoOtherMailbox(t *testing.T) {
+	const victim = "kim.kirk@ink-inc.example"
+	w := newWorld(t, account.Config{})
+	u := w.user(victim, 1)
+	tried := 0
+	for c := rune(utf8.RuneSelf); c <= unicode.MaxRune; c++ {
+		for _, small := range []rune{unicode.ToLower(c), unicode.ToLower(unicode.ToUpper(c)), unicode.SimpleFold(c)} {
+			at := strings.IndexRune(victim, small)
+			for small < utf8.RuneSelf && at >= 0 {
+				tried++
+				email := victim[:at] + string(c) + victim[at+1:]
+				if in, err := w.auth0(email, ""); err == nil && in.UID == u.UID {
+					t.Errorf("%+q signs in as %s", email, victim)
+				}
+				next := strings.IndexRune(victim[at+1:], small)
+				if next < 0 {
+					break
+				}
+				at += 1 + next
+			}
+		}
+	}
+	if tried < 10 {
+		t.Fatalf("%d spellings were tried: the test sees nothing", tried)
+	}
+	if got, err := w.auth0("KIM.Kirk@Ink-Inc.Example ", ""); err != nil || got.UID != u.UID {
+		t.Errorf("the mailbox itself: %v, %v", got.User, err)
 	}
 }

@@ -25,7 +25,7 @@ func (q queries) Journal(ctx context.Context, query audit.JournalQuery) (all []a
 		}
 	}
 	if query.ActorEmail != nil {
-		f.add("u.email = $%d", fold(*query.ActorEmail))
+		f.add("u.email = $%d", account.FoldEmail(*query.ActorEmail))
 	}
 	f.between("a.created_at", query.From, query.To)
 	page, args := f.page(query.Limit, query.Offset)

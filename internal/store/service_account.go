@@ -50,7 +50,7 @@ func (q queries) AddServiceAccount(ctx context.Context, a *account.ServiceAccoun
 		if err != nil {
 			return err
 		}
-		email := fold(a.Email)
+		email := account.FoldEmail(a.Email)
 		taken, err := exists(ctx, t, `SELECT 1 FROM users WHERE uid = $1 OR email = $2`, a.UID, email)
 		if err != nil {
 			return err
@@ -90,7 +90,7 @@ func (q queries) PutServiceAccount(ctx context.Context, a *account.ServiceAccoun
 		if err != nil {
 			return err
 		}
-		email := fold(a.Email)
+		email := account.FoldEmail(a.Email)
 		taken, err := exists(ctx, t, `SELECT 1 FROM service_accounts WHERE email = $1 AND id <> $2`, email, old.ID)
 		if err == nil && !taken && email != old.Email {
 			taken, err = exists(ctx, t, `SELECT 1 FROM users WHERE email = $1`, email)

@@ -346,6 +346,3 @@ func textOrNull(s string) any {
 	}
 	return s
 }
-
-// fold is the one form of e-mail addresses in the database.
-func fold(email string) string { return strings.ToLower(strings.TrimSpace(email)) }

@@ -35,11 +35,11 @@ func (q queries) User(ctx context.Context, uid string) (account.User, error) {
 
 // UserByEmail implements account.UserStore; it folds the address itself.
 func (q queries) UserByEmail(ctx context.Context, email string) (account.User, error) {
-	err := q.held(func(t *txn) error { return t.lock(ctx, "users", "email = $1", fold(email)) })
+	err := q.held(func(t *txn) error { return t.lock(ctx, "users", "email = $1", account.FoldEmail(email)) })
 	if err != nil {
 		return account.User{}, fmt.Errorf("load user by e-mail: %w", err)
 	}
-	u, err := scanUser(q.read().QueryRowContext(ctx, selectUser+`WHERE u.email = $1`, fold(email)))
+	u, err := scanUser(q.read().QueryRowContext(ctx, selectUser+`WHERE u.email = $1`, account.FoldEmail(email)))
 	if err != nil {
 		return account.User{}, fmt.Errorf("load user by e-mail: %w", err)
 	}
@@ -63,7 +63,7 @@ func (q queries) AddUser(ctx context.Context, u *account.User) error {
 		if err := t.referrerExists(ctx, u.ReferralID); err != nil {
 			return err
 		}
-		u.Email, u.Version, u.LockVersion, u.CreatedAt, u.UpdatedAt = fold(u.Email), 1, 1, t.now, t.now
+		u.Email, u.Version, u.LockVersion, u.CreatedAt, u.UpdatedAt = account.FoldEmail(u.Email), 1, 1, t.now, t.now
 		err = t.QueryRowContext(ctx, `
 			INSERT INTO users (uid, email, username, password_digest, role, level, otp, state,
 			                   admin_state, unproved, data, referral_id, session_generation,
@@ -91,7 +91,7 @@ func (q queries) PutUser(ctx context.Context, u *account.User) error {
 		if err != nil {
 			return err
 		}
-		email := fold(u.Email)
+		email := account.FoldEmail(u.Email)
 		taken, err := exists(ctx, t,
 			`SELECT 1 FROM users WHERE (email = $1 OR username = $2) AND id <> $3`, email, u.Username, old.ID)
 		if err != nil {
