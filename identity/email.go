@@ -32,7 +32,7 @@ func (a *API) email(g *rest.Group) {
 	}, anyone(a, a.sendConfirmation))
 	rest.Add(g, rest.Op{
 		Method: http.MethodPost, Path: "/confirm_code", Status: http.StatusCreated,
-		Cost:    limit.Write | limit.Notice,
+		Cost:    limit.Write | limit.Hash | limit.Notice,
 		Summary: "Confirm your e-mail address. Where the second factor is on, no session is opened and csrf_token is absent.",
 		Errors: append([]rest.Failure{
 			rest.On(account.ErrActiveOrUnknown, http.StatusUnprocessableEntity, "identity.user.active_or_doesnt_exist"),

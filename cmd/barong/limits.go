@@ -75,7 +75,7 @@ GeeTest and Auth0 are on; bytes of log, about. The limit is the narrowest of its
 			e.Method, e.Path, e.Cost, cpu, rows, mails, calls, limit.AccessLine, ruleText(network), ruleText(principal))
 	}
 	b.WriteString(`
-Every other path of the REST port, and the key set, costs an "answer". Lines of refusals are folded as those of denials are, below.
+Every other path of the REST port, the key set, and a preflight (OPTIONS) costs an "answer". Lines of refusals are folded as those of denials are, below.
 
 ## What may be tried
 
@@ -90,7 +90,7 @@ Beside the classes, and narrower: what could be guessed, or done to somebody els
 	b.WriteString(`
 What one reader is mailed at most, whatever causes it, is in [mail.md](mail.md).
 
-No answer and no waiting time depends on whether anyone has an address: accounts are counted by the address as typed.
+No answer and no waiting time depends on whether anyone has an address: what could tell is counted by the address as typed.
 
 ## Password hashes
 

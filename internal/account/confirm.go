@@ -24,10 +24,8 @@ var (
 // long, and tells no difference. TooManyAttempts is about the caller's network alone.
 func (s *Service) SendConfirmation(ctx context.Context, in MailRequest) error {
 	return s.atLeast(ctx, func() error {
-		return s.mailOnRequest(ctx, in, purposeConfirmation, func(tx Tx, u User) error {
-			if u.State != StatePending {
-				return nil
-			}
+		pending := func(state string) bool { return state == StatePending }
+		return s.mailOnRequest(ctx, in, purposeConfirmation, pending, func(tx Tx, u User) error {
 			return s.mailLink(ctx, tx, u, purposeConfirmation, in.wish(in.Language))
 		})
 	})
@@ -67,7 +65,7 @@ func (s *Service) ConfirmEmail(ctx context.Context, in Confirmation) (u User, se
 	if err != nil {
 		return User{}, false, fmt.Errorf("confirm e-mail: %w", err)
 	}
-	given, err := s.givenPassword(ctx, c, in.Password)
+	given, err := s.givenPassword(ctx, c, in.Password, in.Client)
 	if err != nil {
 		return User{}, false, fmt.Errorf("confirm e-mail: %w", err)
 	}
@@ -123,7 +121,9 @@ func confirmable(ctx context.Context, tx Tx, c token.MailClaims) (User, error) {
 
 // givenPassword returns the digest that password is that of, "" when it is the user's not, or
 // none was given. It hashes for links that still work only: ErrActiveOrUnknown, ErrUtilizedToken.
-func (s *Service) givenPassword(ctx context.Context, c token.MailClaims, password string) (digest string, err error) {
+func (s *Service) givenPassword(
+	ctx context.Context, c token.MailClaims, password string, client Client,
+) (digest string, err error) {
 	if password == "" {
 		return "", nil
 	}
@@ -136,7 +136,7 @@ func (s *Service) givenPassword(ctx context.Context, c token.MailClaims, passwor
 	} else if err != nil {
 		return "", err
 	}
-	ok, _, err := s.hasher.Match(ctx, u.PasswordDigest, password)
+	ok, _, err := s.hasher.Match(queued(ctx, client, "confirmation of "+u.UID), u.PasswordDigest, password)
 	if err != nil || !ok {
 		return "", err
 	}

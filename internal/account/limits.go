@@ -53,7 +53,7 @@ func (l *Limits) table() []LimitRow {
 			"then a captcha is asked for", &l.SignUpUnproved},
 		// W-I11
 		{"confirmation or reset mails asked for", "account", limit.Rule{Burst: 1, Period: time.Minute},
-			"each kind for itself; above it nothing is mailed and nothing is told", &l.MailPause},
+			"each kind for itself; what is asked for in vain does not count; above it nothing is mailed and nothing is told", &l.MailPause},
 		{"confirmation or reset mails asked for", "account", limit.Rule{Burst: 5, Period: hour},
 			"the same", &l.Mail},
 		{"confirmation and reset mails asked for", "account", limit.Rule{Burst: 30, Period: 24 * time.Hour},

@@ -92,32 +92,44 @@ type MailRequest struct {
 	Client
 }
 
-// mailOnRequest lets send write a mail to whoever has the address, within the limits (W-I11).
+// mailOnRequest lets write make a mail for whoever has the address, if that is due in the
+// user's state, within the limits (W-I11). Those of the account count what is mailed only: what a
+// stranger asks for in vain must not use up what the owner will ask for.
 func (s *Service) mailOnRequest(
-	ctx context.Context, in MailRequest, purpose string, send func(Tx, User) error,
+	ctx context.Context, in MailRequest, purpose string, due func(state string) bool, write func(Tx, User) error,
 ) error {
 	if err := s.spend(ctx, s.byNetwork(flowMail, in.Client)); err != nil {
 		return err
 	}
-	if err := s.spend(ctx, s.byMail(purpose, in.Email)...); errors.Is(err, ErrTooManyAttempts) {
+	err := s.withinMails(ctx, in, purpose, due, write)
+	switch {
+	case errors.Is(err, ErrNotFound), errors.Is(err, ErrTooManyAttempts):
 		return nil
-	} else if err != nil {
-		return err
-	}
-	err := s.update(ctx, func(tx Tx) error {
-		u, err := tx.UserByEmail(ctx, in.Email)
-		if errors.Is(err, ErrNotFound) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		return send(tx, u)
-	})
-	if err != nil {
+	case err != nil:
 		return fmt.Errorf("send %s mail: %w", purpose, err)
 	}
 	return nil
+}
+
+// withinMails is mailOnRequest within the limits of the account: ErrNotFound when nobody has the
+// address, TooManyAttempts.
+func (s *Service) withinMails(
+	ctx context.Context, in MailRequest, purpose string, due func(state string) bool, write func(Tx, User) error,
+) error {
+	u, err := s.store.UserByEmail(ctx, in.Email)
+	if err != nil || !due(u.State) {
+		return err
+	}
+	if err := s.spend(ctx, s.byMail(purpose, u.Email)...); err != nil {
+		return err
+	}
+	return s.update(ctx, func(tx Tx) error {
+		u, err := tx.UserByEmail(ctx, in.Email)
+		if err != nil || !due(u.State) {
+			return err
+		}
+		return write(tx, u)
+	})
 }
 
 // atLeast makes f take Config.FailureFloor, so that its time tells nothing.

@@ -3,6 +3,7 @@ package account_test
 import (
 	"encoding/json"
 	"errors"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -155,6 +156,28 @@ func TestMailRequests(t *testing.T) {
 				t.Errorf("try %d: %v; want the network to wait after 20 in all", tries, err)
 			}
 		})
+	}
+}
+
+// What a stranger asks for in vain, however often and from wherever, takes nothing of what the
+// owner may be mailed: above the limits of an account nothing is mailed and nothing is told.
+func TestStrangersDoNotUseUpTheOwnersMails(t *testing.T) {
+	w := newWorld(t, account.Config{})
+	w.user("a@example.com", 1) // active: nothing to confirm
+	for n := range 3 * 24 * 60 {
+		stranger := browser
+		stranger.IP = netip.AddrFrom4([4]byte{203, byte(n >> 8), byte(n), 1})
+		w.must(w.svc.SendConfirmation(t.Context(), account.MailRequest{Email: "a@example.com", Client: stranger}))
+		w.now = w.now.Add(time.Minute)
+	}
+	if got := len(w.links()); got != 0 {
+		t.Fatalf("%d links to confirm an active account", got)
+	}
+	for range 5 { // an hour's
+		w.askReset("a@example.com")
+	}
+	if got := len(w.links()); got != 5 {
+		t.Errorf("then the owner is mailed %d of 5 reset links", got)
 	}
 }
 

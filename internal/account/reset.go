@@ -23,10 +23,7 @@ const (
 // the caller's network alone.
 func (s *Service) SendReset(ctx context.Context, in MailRequest) error {
 	return s.atLeast(ctx, func() error {
-		return s.mailOnRequest(ctx, in, purposeReset, func(tx Tx, u User) error {
-			if !MayAct(u.State) {
-				return nil
-			}
+		return s.mailOnRequest(ctx, in, purposeReset, MayAct, func(tx Tx, u User) error {
 			if err := s.mailLink(ctx, tx, u, purposeReset, in.wish(in.Language)); err != nil {
 				return err
 			}

@@ -24,14 +24,17 @@ import (
 type plainHasher struct {
 	fail    error
 	matches int
+	callers []secret.Caller // of each call
 }
 
-func (h *plainHasher) Hash(_ context.Context, password string) (string, error) {
+func (h *plainHasher) Hash(ctx context.Context, password string) (string, error) {
+	h.callers = append(h.callers, secret.CallerOf(ctx))
 	return "new:" + password, h.fail
 }
 
-func (h *plainHasher) Match(_ context.Context, digest, password string) (ok, rehash bool, err error) {
+func (h *plainHasher) Match(ctx context.Context, digest, password string) (ok, rehash bool, err error) {
 	h.matches++
+	h.callers = append(h.callers, secret.CallerOf(ctx))
 	kind, held, _ := strings.Cut(digest, ":")
 	return digest != "" && held == password, kind == "old", h.fail
 }

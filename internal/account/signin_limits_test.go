@@ -308,6 +308,47 @@ func TestCrowdedCallersAreToldToWait(t *testing.T) {
 	g.want(try{1, g.owner.Email, password, "", ""}, nil)
 }
 
+// No client's password is hashed but in the turn of its network and account.
+func TestClientsWaitForHashesInTurn(t *testing.T) {
+	w := newWorld(t, account.Config{})
+	for name, hash := range map[string]func(){
+		"sign-up": func() { _, err := w.signUp("a@example.com"); w.must(err) },
+		"confirmation": func() {
+			_, err := w.signUp("b@example.com")
+			w.must(err)
+			w.hasher.callers = nil
+			_, _, err = w.confirm(w.link())
+			w.must(err)
+		},
+		"sign-in": func() {
+			u := w.user("c@example.com", 1)
+			w.put(u.UID, func(u *account.User) { u.PasswordDigest = "old:" + password }) // hashed again
+			w.hasher.callers = nil
+			w.must(second(w.signIn(u.Email, password, "")))
+		},
+		"reset": func() {
+			w.user("d@example.com", 1)
+			link := w.resetLink("d@example.com")
+			w.hasher.callers = nil
+			w.must(w.reset(link, otherPassword))
+		},
+		"auth0": func() { w.must(second(w.auth0("e@example.com", ""))) },
+	} {
+		w.news()
+		w.hasher.callers = nil
+		hash()
+		w.news()
+		if len(w.hasher.callers) == 0 {
+			t.Errorf("%s: nothing was hashed: the test sees nothing", name)
+		}
+		for _, c := range w.hasher.callers {
+			if c.Account == "" || c.Network != limit.Network(browser.IP) || c.Wide != limit.WideNetwork(browser.IP) {
+				t.Errorf("%s: a password is hashed for %+v", name, c)
+			}
+		}
+	}
+}
+
 // An outage of the limiter lets nobody in, and hashes nothing.
 func TestSignInWithoutLimiter(t *testing.T) {
 	g := newGate(t)

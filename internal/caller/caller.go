@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"barong/internal/account"
+	"barong/internal/session"
 )
 
 // Refusals of SignedIn. A uid without a user row, as a service account's, is
@@ -51,9 +52,10 @@ type Desk struct {
 	Now     func() time.Time
 }
 
-// Client is where r comes from.
+// Client is where r comes from. Of the user agent it keeps what counts, for it goes into
+// activities, events and mails, where a header of any length would.
 func (d Desk) Client(r *http.Request) account.Client {
-	c := account.Client{IP: d.ClientIP(r), UserAgent: r.UserAgent()}
+	c := account.Client{IP: d.ClientIP(r), UserAgent: session.Agent(r.UserAgent())}
 	if d.Country != nil {
 		c.Country = d.Country(c.IP)
 	}

@@ -102,6 +102,28 @@ func TestRequestsAreCountedBeforeTheyCost(t *testing.T) {
 	}
 }
 
+// A preflight is answered from memory and written to the log like everything else, so it counts.
+func TestPreflightsAreCounted(t *testing.T) {
+	store := &counter{left: map[string]int{"answer from 192.0.2.9/32": 2}}
+	s, err := rest.New(rest.Config{
+		Log: discard(), Budget: limit.NewBudget(store, store, nil), CORS: rest.CORS{Origins: []string{"https://page.example"}},
+		ClientIP: func(*http.Request) netip.Addr { return netip.MustParseAddr("192.0.2.9") },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n, want := range []int{204, 204, 429, 429} {
+		r := httptest.NewRequest(http.MethodOptions, "/api/v2/resource/things", nil)
+		r.Header.Set("Origin", "https://page.example")
+		r.Header.Set("Access-Control-Request-Method", http.MethodPost)
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		if w.Code != want {
+			t.Errorf("preflight %d: %d, want %d", n+1, w.Code, want)
+		}
+	}
+}
+
 // counting notes that a body is read.
 type counting struct{ read *int }
 

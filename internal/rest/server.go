@@ -179,7 +179,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.api(on.path) {
 		h.Set("Cache-Control", "no-store")
 		if s.cors.apply(h, in) {
-			out.WriteHeader(http.StatusNoContent)
+			if s.admitted(out, in) {
+				out.WriteHeader(http.StatusNoContent)
+			}
 			return
 		}
 	}

@@ -26,6 +26,12 @@ func For(ctx context.Context, c Caller) context.Context {
 	return context.WithValue(ctx, callerKey{}, c)
 }
 
+// CallerOf is whom hashes under ctx are for, nobody in particular without For.
+func CallerOf(ctx context.Context) Caller {
+	c, _ := ctx.Value(callerKey{}).(Caller)
+	return c
+}
+
 // queue gives workers to callers, who wait in a bounded number of places. Among those who wait
 // it is the turn of the wide network that was served longest ago, in it of such a network, and
 // then of who came first; once all places are taken, who holds most of them must make room.
@@ -64,7 +70,7 @@ func (q *queue) acquire(ctx context.Context) (release func(), err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	c, _ := ctx.Value(callerKey{}).(Caller)
+	c := CallerOf(ctx)
 	q.mu.Lock()
 	if q.running < q.workers { // then nobody waits
 		q.start(c)
