@@ -173,7 +173,15 @@ func (s *Service) OTPSecret(ctx context.Context, me Actor) (OTPSetup, error) {
 // ErrOTPEnabled, then useCode's.
 func (s *Service) EnableOTP(ctx context.Context, me Actor, code string) (generation int64, err error) {
 	return s.switchOTP(ctx, me, code, true, func(tx Tx) error {
-		_, err := tx.Label(ctx, me.UID, otpLabelKey, ScopePrivate)
+		// Another secret may have been made since the code was checked: nobody has shown a code of it.
+		held, err := tx.TOTPSecret(ctx, me.UID)
+		if errors.Is(err, ErrNotFound) || err == nil && held.LastStep == 0 {
+			return ErrInvalidOTP
+		}
+		if err != nil {
+			return err
+		}
+		_, err = tx.Label(ctx, me.UID, otpLabelKey, ScopePrivate)
 		if !errors.Is(err, ErrNotFound) {
 			return err
 		}

@@ -1,6 +1,7 @@
 package account_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -8,8 +9,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/pquerna/otp/totp"
 
 	"barong/internal/account"
+	"barong/internal/limit"
 )
 
 // Resource 5.7, W-R13, D11, AZ-286, T-OTP-1…3.
@@ -151,5 +154,40 @@ func TestSecretsPerHourAreBounded(t *testing.T) {
 	}
 	if _, err := w.svc.OTPSecret(t.Context(), actor(u)); !errors.Is(err, account.ErrTooManyAttempts) {
 		t.Errorf("sixth: %v, want ErrTooManyAttempts", err)
+	}
+}
+
+// betweenTimes is a limit.Store that does something once, when a good code is given back its try.
+type betweenTimes struct {
+	limit.Memory
+	then func()
+}
+
+func (b *betweenTimes) Return(ctx context.Context, key string, r limit.Rule, now time.Time) error {
+	if then := b.then; then != nil {
+		b.then = nil
+		then()
+	}
+	return b.Memory.Return(ctx, key, r, now)
+}
+
+// A second factor is switched on with the secret whose code was shown, or not at all: else its
+// owner is locked out by a secret that no app may have.
+func TestEnableOTPWithTheSecretOfTheCode(t *testing.T) {
+	w := newWorld(t, account.Config{})
+	limits := &betweenTimes{}
+	w.svc = account.NewService(account.Config{}, w.db, w.hasher, limits, func() time.Time { return w.now })
+	u := w.user("a@example.com", 1)
+	setup, err := w.svc.OTPSecret(t.Context(), actor(u))
+	w.must(err)
+	code, err := totp.GenerateCode(setup.Secret, w.now)
+	w.must(err)
+	limits.then = func() { w.must(second(w.svc.OTPSecret(t.Context(), actor(u)))) }
+	if _, err := w.svc.EnableOTP(t.Context(), actor(u), code); !errors.Is(err, account.ErrInvalidOTP) || w.reload(u.UID).OTP {
+		t.Errorf("a secret that was replaced meanwhile: %v, on %v; want ErrInvalidOTP", err, w.reload(u.UID).OTP)
+	}
+	w.secondFactor(u)
+	if !w.reload(u.UID).OTP {
+		t.Error("it cannot be switched on any more")
 	}
 }
