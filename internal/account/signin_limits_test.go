@@ -485,3 +485,43 @@ func TestSignInAnnounces(t *testing.T) {
 		t.Errorf("events (-want +got):\n%s", d)
 	}
 }
+
+// meanwhile is a Hasher that does something once, right after a password was matched.
+type meanwhile struct {
+	account.Hasher
+	then func()
+}
+
+func (h *meanwhile) Match(ctx context.Context, digest, password string) (ok, rehash bool, err error) {
+	ok, rehash, err = h.Hasher.Match(ctx, digest, password)
+	if then := h.then; then != nil {
+		h.then = nil
+		then()
+	}
+	return ok, rehash, err
+}
+
+// What a sign-in rests on must still stand when it is committed: its session is of the generation
+// of that moment, so that a change of the account would not end it any more.
+func TestSignInWhileTheAccountChanges(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*account.User)
+		want   error
+	}{
+		"a new password":       {func(u *account.User) { u.PasswordDigest = "new:" + otherPassword }, account.ErrBadCredentials},
+		"another address":      {func(u *account.User) { u.Email = "b@example.com" }, account.ErrBadCredentials},
+		"a second factor":      {func(u *account.User) { u.OTP = true }, account.ErrBadCredentials},
+		"a ban":                {func(u *account.User) { u.State = account.StateBanned }, account.ErrBanned},
+		"nothing that matters": {func(u *account.User) { u.Level = 3 }, nil},
+	} {
+		w := newWorld(t, account.Config{})
+		u := w.user("a@example.com", 1)
+		h := &meanwhile{Hasher: w.hasher}
+		h.then = func() { w.put(u.UID, c.change) }
+		w.svc = account.NewService(account.Config{}, w.db, h, new(limit.Memory), func() time.Time { return w.now })
+		w.svc.SetSleep(func(context.Context, time.Duration) {})
+		if _, err := w.signIn("a@example.com", password, ""); !errors.Is(err, c.want) || (err == nil) != (c.want == nil) || h.then != nil {
+			t.Errorf("%s meanwhile: %v, want %v", name, err, c.want)
+		}
+	}
+}
