@@ -25,6 +25,8 @@ const maxPath = 8 << 10
 //   - "//", and "." or ".." as a segment, however they are escaped
 //   - a '%' without two hex digits, and "%25" followed by two (double encoding)
 //   - escaped bytes that are not UTF-8 (an overlong '/' is one)
+//   - escaped letters that are another case of an ASCII one (İ, ı, ſ and the Kelvin sign): upstreams
+//     that fold case serve "admın" as "admin", of which DROP rows know the ASCII letters only
 //   - api/v2/barong/barong and api/v2/barong/auth, and all below: a proxy that rewrites
 //     prefixes would fold them a second time
 //
@@ -141,8 +143,8 @@ func appendDecoded(b []byte, p string) ([]byte, bool) {
 	return b, true
 }
 
-// sound tells of a path from appendDecoded that its escapes are UTF-8 and that none of
-// them would become another escape when decoded.
+// sound tells of a path from appendDecoded that its escapes are UTF-8, that none of them would
+// become another escape when decoded, and none another case of an ASCII letter.
 func sound(b []byte) bool {
 	s := text(b)
 	for i := 0; i < len(s); i++ {
@@ -161,7 +163,7 @@ func sound(b []byte) bool {
 		}
 		if n > 0 {
 			r, size := utf8.DecodeRune(run[:n])
-			if r == utf8.RuneError && size == 1 {
+			if r == utf8.RuneError && size == 1 || foldsToASCII(r) {
 				return false
 			}
 			i += 3*size - 1
@@ -173,6 +175,15 @@ func sound(b []byte) bool {
 		i += 2
 	}
 	return true
+}
+
+// foldsToASCII reports whether r, beyond ASCII, has an ASCII letter as its upper or lower case.
+func foldsToASCII(r rune) bool {
+	switch r {
+	case 'İ', 'ı', 'ſ', '\u212a': // the Kelvin sign
+		return true
+	}
+	return false
 }
 
 // escape reads the %XX that s may start with.

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"unicode"
 	"unicode/utf8"
 
 	"barong/policy"
@@ -94,6 +95,10 @@ func TestCanonicalPathRefuses(t *testing.T) {
 		"an overlong dot, half raw":           "/a\xc0%aeb",
 		"a surrogate":                         "/a%ed%a0%80",
 		"half a letter":                       "/a%d0/b",
+		"a capital I with a dot":              "/api/v2/peatio/adm%c4%b0n",
+		"a small i without a dot":             "/api/v2/peatio/adm%C4%B1n",
+		"a long s":                            "/a/withdraw%c5%bf",
+		"the Kelvin sign":                     "/a/%E2%84%AAyc",
 		"double encoding":                     "/a%252fb",
 		"double encoding of anything":         "/a%2541",
 		"double encoding, the digits encoded": "/a%25%32%66",
@@ -164,10 +169,27 @@ var (
 	doubleToken = regexp.MustCompile(`%[0-9a-fA-F]{2}`)
 	rawPath     = regexp.MustCompile(`^[A-Za-z0-9._~!$&'()*+,=:@/%-]*$`)
 	badQuery    = regexp.MustCompile(`[\x00-\x20\x7f#]`)
-	badEscape   = regexp.MustCompile(`(?i)%(2f|5c|[01][0-9a-f]|7f)`)
+	badEscape   = regexp.MustCompile(`(?i)%(2f|5c|3b|[01][0-9a-f]|7f)`)
 	foldedPath  = regexp.MustCompile(`^api/v2/(?:auth/)?((?:identity|resource|admin|management|public)(?:/.*)?)$`)
 	twicePath   = regexp.MustCompile(`^api/v2/barong/(barong|auth)(/|$)`)
 )
+
+// anASCIILetterInDisguise asks Unicode's own tables for what foldsToASCII lists.
+func anASCIILetterInDisguise(r rune) bool {
+	return r >= utf8.RuneSelf && (unicode.ToLower(r) < utf8.RuneSelf || unicode.ToUpper(r) < utf8.RuneSelf)
+}
+
+func TestFoldsToASCII(t *testing.T) {
+	for r := rune(utf8.RuneSelf); r <= unicode.MaxRune; r++ {
+		want := anASCIILetterInDisguise(r)
+		for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
+			want = want || f < utf8.RuneSelf
+		}
+		if got := foldsToASCII(r); got != want {
+			t.Errorf("foldsToASCII(%q) = %v, want %v", r, got, want)
+		}
+	}
+}
 
 // naiveCanonical says what canonical says, one rule after the other.
 func naiveCanonical(target string) (string, bool) {
@@ -176,7 +198,7 @@ func naiveCanonical(target string) (string, bool) {
 		return "", false
 	}
 	decoded, err := url.PathUnescape(p)
-	if err != nil || !utf8.ValidString(decoded) || doubleToken.MatchString(decoded) {
+	if err != nil || !utf8.ValidString(decoded) || doubleToken.MatchString(decoded) || strings.ContainsFunc(decoded, anASCIILetterInDisguise) {
 		return "", false
 	}
 	var names []string
@@ -217,6 +239,7 @@ func FuzzCanonical(f *testing.F) {
 		"/api/v2/peatio/account?x#y", "/%61pi/v2/auth/%61dmin/", "/api/v2/barong/auth/x",
 		"/a%25%32%66", "/a/.%2e/", "/й%d0%b9 []", "/a%e2%82%ac\xac", "/a%25%e2%82%ac41", "*", "/a;b", "/%25a%2",
 		"/api/v2/identity", "/%c0%ae", "//", "/a%ed%a0%80", "/a%f4%90%80%80", "/%F0%9F%98%80%F0",
+		"/a%3bb", "/a%3B", "/adm%c4%b1n", "/%e2%84%aa", "/%C5%BF%20",
 	} {
 		f.Add(s)
 	}

@@ -117,7 +117,7 @@ func readings(a answer) (all []string) {
 			continue
 		}
 		resource := string(b)
-		all = append(all, resource, strings.ToLower(resource))
+		all = append(all, resource, strings.ToLower(resource), strings.ToLower(strings.ToUpper(resource)))
 		if ext := path.Ext(resource); ext != "" && ext != resource && !strings.HasSuffix(resource, "/"+ext) {
 			all = append(all, strings.TrimSuffix(resource, ext))
 		}
@@ -190,6 +190,9 @@ func oddPaths(t *testing.T) []string {
 			c := denied[1+i]
 			all = append(all, denied[:1+i]+fmt.Sprintf("%%%02x", c)+denied[2+i:], denied[:1+i]+fmt.Sprintf("%%%02X", c)+denied[2+i:],
 				denied[:1+i]+fmt.Sprintf("%%25%02x", c)+denied[2+i:], denied[:1+i]+strings.ToUpper(string(c))+denied[2+i:])
+			for _, twin := range map[byte][]string{'i': {"İ", "ı"}, 's': {"ſ"}, 'k': {"\u212a"}}[c] {
+				all = append(all, denied[:1+i]+twin+denied[2+i:], denied[:1+i]+url.PathEscape(twin)+denied[2+i:])
+			}
 		}
 		all = append(all, strings.ToUpper(denied), strings.ToUpper(denied[:15])+denied[15:], denied[:15]+strings.ToUpper(denied[15:]),
 			denied+".json", denied+".JSON", denied+".json.xml", denied+"/1.json")
