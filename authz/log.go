@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"barong/internal/logfold"
 )
 
 // DecisionLog writes one line for every denial and for one of so many allows. Writing is
@@ -35,7 +37,7 @@ type DecisionLog struct {
 	allowed atomic.Uint64
 	ids     decisionIDs
 	dropped func()
-	folds   folder // of Run alone
+	folds   logfold.Folder[lineKind, *decisionLine] // of Run alone
 }
 
 // decisionLine is what one line says. Its strings are its own or live as long as the
@@ -49,7 +51,6 @@ type decisionLine struct {
 	status                                int
 	snapshot                              int64
 	ip                                    netip.Addr
-	folded                                int  // lines left out that this one stands for
 	ended                                 bool // the decision ended the session
 }
 
@@ -79,6 +80,7 @@ func NewDecisionLog(
 	}
 	l.handler = newHandler(wholeLines{l.out})
 	l.lines.New = func() any { return new(decisionLine) }
+	l.folds.Write, l.folds.Drop, l.folds.Beyond = l.write, l.free, lineKind.beyond
 	l.ids.start()
 	return l
 }
@@ -104,14 +106,14 @@ func (l *DecisionLog) Run(ctx context.Context) error {
 		case line := <-l.queue:
 			l.take(line)
 		case <-due.C:
-			l.writeAll(l.folds.due(time.Now()))
+			l.folds.Due(time.Now())
 		case <-ctx.Done():
 			for {
 				select {
 				case line := <-l.queue:
 					l.take(line)
 				default:
-					l.writeAll(l.folds.rest())
+					l.folds.Rest()
 					return l.out.Flush()
 				}
 			}
@@ -119,7 +121,7 @@ func (l *DecisionLog) Run(ctx context.Context) error {
 		if len(l.queue) == 0 {
 			l.flush()
 		}
-		if wait, some := l.folds.next(time.Now()); some {
+		if wait, some := l.folds.Next(time.Now()); some {
 			due.Reset(wait)
 		}
 	}
@@ -128,23 +130,31 @@ func (l *DecisionLog) Run(ctx context.Context) error {
 // take writes a line, or folds it.
 func (l *DecisionLog) take(line *decisionLine) {
 	if line.reason == "" {
-		l.write(line) // an allow: those are sampled
+		l.write(line, 0) // an allow: those are sampled
 		return
 	}
-	out, left := l.folds.add(line)
-	if left != nil {
-		l.free(left)
-	}
-	if out != nil {
-		l.write(out)
-	}
+	kind, burst := line.kind()
+	l.folds.Add(kind, burst, line, line.at.Add(line.duration))
 }
 
-func (l *DecisionLog) writeAll(lines []*decisionLine) {
-	for _, line := range lines {
-		l.write(line)
-	}
+// A lineKind is what folded lines have in common. An outage says the same about everybody; with
+// the account, nobody's denials go under in those of a neighbour behind the same address.
+type lineKind struct {
+	reason, uid string
+	ip          netip.Addr // its network
+	outage      bool
 }
+
+// kind is where a line belongs, and how many of it are written at once.
+func (line *decisionLine) kind() (kind lineKind, burst int) {
+	if line.cause != nil {
+		return lineKind{reason: line.reason, outage: true}, logfold.Outages
+	}
+	return lineKind{reason: line.reason, uid: line.uid, ip: logfold.Network(line.ip)}, logfold.Refusals
+}
+
+// beyond is the kind that more kinds than are told apart share.
+func (k lineKind) beyond() lineKind { return lineKind{reason: k.reason, outage: k.outage} }
 
 // free gives a line back.
 func (l *DecisionLog) free(line *decisionLine) {
@@ -246,7 +256,8 @@ func ownStrings(r *request) (method, path, requestID string) {
 	return all[:m], all[m : m+p], all[m+p:]
 }
 
-func (l *DecisionLog) write(line *decisionLine) {
+// write writes a line that stands for so many others, too.
+func (l *DecisionLog) write(line *decisionLine, folded int) {
 	level := slog.LevelInfo
 	if line.cause != nil {
 		level = slog.LevelError
@@ -275,8 +286,8 @@ func (l *DecisionLog) write(line *decisionLine) {
 		if line.ended {
 			rec.AddAttrs(slog.Bool("session_ended", true))
 		}
-		if line.folded > 0 {
-			rec.AddAttrs(slog.Int("folded", line.folded))
+		if folded > 0 {
+			rec.AddAttrs(slog.Int("folded", folded))
 		}
 		if l.handler.Handle(ctx, rec) != nil {
 			l.flush()

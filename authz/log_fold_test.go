@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"barong/internal/logfold"
 )
 
 // A flood of outages is a line a second for each reason, and every one of them is counted:
@@ -142,7 +144,7 @@ func TestDecisionLogFoldsDenials(t *testing.T) {
 		if stand != asked {
 			t.Errorf("the lines stand for %d denials, want all %d", stand, asked)
 		}
-		if most := seconds * (maxFolded*(denialBurst+1) + 20); lines > most {
+		if most := seconds * (logfold.Most*(logfold.Refusals+1) + 20); lines > most {
 			t.Errorf("%d denials became %d lines, want at most %d", asked, lines, most)
 		}
 		for _, uid := range []string{"ID1", "ID2"} {

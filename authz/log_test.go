@@ -159,9 +159,9 @@ func TestDecisionLogSurvivesAFailingWriter(t *testing.T) {
 	var out failingOnce
 	var dropped atomic.Int64
 	l := NewDecisionLog(&out, jsonLines, 0, 4, func() { dropped.Add(1) })
-	l.write(&decisionLine{reason: "first"})
+	l.write(&decisionLine{reason: "first"}, 0)
 	l.flush()
-	l.write(&decisionLine{reason: "second"})
+	l.write(&decisionLine{reason: "second"}, 0)
 	l.flush()
 	if !strings.Contains(out.String(), "second") || dropped.Load() == 0 {
 		t.Errorf("got %q and %d dropped, want the second line and a count of the first", out.String(), dropped.Load())

@@ -29,7 +29,7 @@ var layers = map[string]string{
 	"barong/internal/captcha": "domain",
 
 	"barong/internal/secret": "core", "barong/internal/strictyaml": "core",
-	"barong/internal/param": "core",
+	"barong/internal/param": "core", "barong/internal/logfold": "core",
 }
 
 // mayImport says which layers a layer's packages may import.
@@ -130,8 +130,8 @@ func forbidden(path, from, imp string) string {
 	case imp == "barong/internal/rest" && strings.HasPrefix(path, "barong/internal/view"):
 		return "view knows shapes, not endpoints"
 	case strings.HasPrefix(path, "barong/internal/rest") && to != "" &&
-		imp != "barong/internal/param" && imp != "barong/internal/limit":
-		return "rest imports none of ours but the reading of parameters, and limit, in whose words endpoints say what they cost"
+		imp != "barong/internal/param" && imp != "barong/internal/limit" && imp != "barong/internal/logfold":
+		return "rest imports none of ours but the reading of parameters, the folding of its log, and limit, in whose words endpoints say what they cost"
 	}
 	for _, ok := range mayImport[from] {
 		if to == ok {

@@ -271,6 +271,7 @@ func (sv *service) newREST(f files, people people) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	sv.closers = append(sv.closers, func() error { server.Flush(); return nil })
 	if s.EmbeddedGate() {
 		return sv.decider.Gate(server), nil
 	}

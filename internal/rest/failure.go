@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"barong/internal/limit"
+	"barong/internal/logfold"
 )
 
 // A Failure ties an error of a handler or guard to what the client sees of it.
@@ -113,7 +114,11 @@ func (r refusal) Error() string {
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, e *endpoint, err error) {
 	on := passageOf(r.Context())
 	if bad, ok := errors.AsType[refusal](err); ok {
-		on.answered(bad.tokens...)
+		if bad.text != "" {
+			on.answered(bad.text)
+		} else {
+			on.answered(bad.tokens...)
+		}
 		refuse(w, bad.status, bad.tokens, bad.text)
 		return
 	}
@@ -129,11 +134,15 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, e *endpoint, err e
 			if f.status >= 500 {
 				s.logFailure(r, e, f.status, err)
 			}
+			if f.text != "" {
+				on.answered(f.text)
+			} else if len(f.tokens) > 0 {
+				on.answered(f.tokens...)
+			}
 			if f.bare {
 				writeJSON(w, f.status, f.status)
 				return
 			}
-			on.answered(f.tokens...)
 			refuse(w, f.status, f.tokens, f.text)
 			return
 		}
@@ -158,13 +167,14 @@ func (s *Server) outage(err error) bool {
 }
 
 func (s *Server) logFailure(r *http.Request, e *endpoint, status int, err error) {
-	// An outage says the same about everybody who calls an endpoint.
-	kind, level := foldKind{outage: true, status: status, error: e.op.Method + " " + e.path}, slog.LevelError
+	kind, level := lineKind{message: "request failed", status: status, error: e.op.Method + " " + e.path}, slog.LevelError
+	on := passageOf(r.Context())
+	on.failed()
 	if r.Context().Err() == context.Canceled {
 		// The client left; not our failure, and no line of it may stand in the way of one that is.
-		kind.left, level = true, slog.LevelInfo
+		kind.left, level, on.fault = true, slog.LevelInfo, false
 	}
-	s.write(r.Context(), kind, 1, level, "request failed",
+	s.lines.write(kind, logfold.Outages, level,
 		slog.String("request_id", RequestID(r.Context())),
 		slog.String("endpoint", e.op.Method+" "+e.path),
 		slog.Int("status", status), slog.Any("error", err))

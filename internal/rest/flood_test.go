@@ -15,11 +15,14 @@ import (
 )
 
 // flooded is a server with endpoints that refuse, fail and panic, and what it logs.
-func flooded(t *testing.T) (*rest.Server, *bytes.Buffer) {
+func flooded(t *testing.T, set func(*rest.Config)) (*rest.Server, *bytes.Buffer) {
 	t.Helper()
 	var log bytes.Buffer
 	s := newServer(t, &log, func(c *rest.Config) {
 		c.ClientIP = func(*http.Request) netip.Addr { return netip.MustParseAddr("192.0.2.1") }
+		if set != nil {
+			set(c)
+		}
 	})
 	refused := errors.New("refused")
 	guard := rest.Guard[rest.None]{Admit: func(*http.Request) (rest.None, error) { return rest.None{}, nil }}
@@ -44,7 +47,7 @@ func ask(s *rest.Server, ctx context.Context, path string) {
 func TestAFloodOfRequestsWritesFewLines(t *testing.T) {
 	for _, path := range []string{"/refuse", "/fail", "/panic", "/nothing"} {
 		t.Run(path, func(t *testing.T) {
-			s, log := flooded(t)
+			s, log := flooded(t, nil)
 			const flood = 10_000
 			for range flood {
 				ask(s, t.Context(), path)
@@ -59,7 +62,7 @@ func TestAFloodOfRequestsWritesFewLines(t *testing.T) {
 
 // A client that hangs up again and again does not keep the line of a failure out of the log.
 func TestHangingUpHidesNoFailure(t *testing.T) {
-	s, log := flooded(t)
+	s, log := flooded(t, nil)
 	gone, leave := context.WithCancel(t.Context())
 	leave()
 	for range 1000 {

@@ -4,92 +4,57 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
-	"slices"
-	"sync"
 	"time"
+
+	"barong/internal/logfold"
 )
 
-const (
-	// foldFor is the time in which lines of one kind are counted together.
-	foldFor = time.Second
-	// refusalBurst lines of one kind of refusal are written in that time.
-	refusalBurst = 5
-	// maxFolded bounds the kinds that are told apart by caller; those beyond share one for each
-	// status, so that no flood writes more than maxFolded*refusalBurst lines in foldFor and a few
-	// for each status.
-	maxFolded = 128
-)
-
-// A foldKind is what folded lines have in common: the answer, and the caller by network (64 bits
-// of IPv6, as one customer has at least) and account.
-type foldKind struct {
-	error, uid string
-	ip         netip.Addr
-	status     int
-	outage     bool // error names the endpoint
-	left       bool // the caller did not wait for the answer
+// A lineKind is what folded lines have in common: the message, the answer, and of a refusal the
+// caller by network and account. An outage or a fault says the same about everybody.
+type lineKind struct {
+	message, error, uid string
+	ip                  netip.Addr // its network
+	status              int
+	left                bool // the caller did not wait for the answer
 }
 
-// A fold thins out log lines of refusals and outages, of which a flood comes at once: a burst of
-// each kind is written in each foldFor, and of the rest one line that counts it, with the next
-// line after that time. It is safe for concurrent use; its zero value is ready.
-type fold struct {
-	mu    sync.Mutex
-	began time.Time
-	kinds map[foldKind]*folded
+// beyond is the kind that more kinds than are told apart share.
+func (k lineKind) beyond() lineKind {
+	return lineKind{message: k.message, status: k.status, left: k.left}
 }
 
-type folded struct{ written, left int }
-
-// take reports whether a line of a kind is to be written, of which most are in foldFor, and
-// returns the counts of lines left out before then, when their time is over.
-func (f *fold) take(kind foldKind, most int, now time.Time) (write bool, over map[foldKind]int) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if age := now.Sub(f.began); f.kinds == nil || age >= foldFor || age < 0 {
-		for k, n := range f.kinds {
-			if n.left > 0 {
-				if over == nil {
-					over = map[foldKind]int{}
-				}
-				over[k] = n.left
-			}
-		}
-		f.kinds, f.began = map[foldKind]*folded{}, now
-	}
-	if kind.ip.Is6() {
-		network, _ := kind.ip.Prefix(64) // fails for impossible lengths only
-		kind.ip = network.Addr()
-	}
-	n := f.kinds[kind]
-	if n == nil && len(f.kinds) >= maxFolded {
-		kind = foldKind{status: kind.status, outage: kind.outage, left: kind.left}
-		n = f.kinds[kind]
-	}
-	if n == nil {
-		n = new(folded)
-		f.kinds[kind] = n
-	}
-	if n.written < most {
-		n.written++
-		return true, over
-	}
-	n.left++
-	return false, over
+// lines is the log of refusals, outages and faults, of which a flood comes at once.
+type lines struct {
+	log    *slog.Logger
+	folded logfold.Shared[lineKind, slog.Record]
 }
 
-// write logs a line of a refusal or an outage unless it is folded, and first what was folded
-// before.
-func (s *Server) write(ctx context.Context, kind foldKind, most int, level slog.Level, message string, attrs ...slog.Attr) {
-	ok, over := s.lines.take(kind, most, time.Now())
-	for k, n := range over {
-		s.config.Log.LogAttrs(ctx, slog.LevelInfo, "requests like those above", slog.Int("folded", n), slog.Int("status", k.status),
-			slog.String("error", k.error), slog.String("uid", k.uid), slog.String("ip", addressText(k.ip)))
+func (l *lines) start(log *slog.Logger) {
+	l.log = log
+	l.folded.Folder.Write, l.folded.Folder.Beyond = l.put, lineKind.beyond
+}
+
+// write logs a line now, or once it is its turn.
+func (l *lines) write(kind lineKind, burst int, level slog.Level, attrs ...slog.Attr) {
+	line := slog.NewRecord(time.Now(), level, kind.message, 0)
+	line.AddAttrs(attrs...)
+	l.folded.Add(kind, burst, line)
+}
+
+// put writes a line that stands for so many others, too.
+func (l *lines) put(line slog.Record, folded int) {
+	if folded > 0 {
+		line.AddAttrs(slog.Int("folded", folded))
 	}
-	if ok {
-		s.config.Log.LogAttrs(ctx, level, message, slices.Clip(attrs)...)
+	ctx := context.Background() // the request may be over
+	if h := l.log.Handler(); h.Enabled(ctx, line.Level) {
+		_ = h.Handle(ctx, line) // where would its error be written?
 	}
 }
+
+// Flush writes the lines that wait for others of their kind. Call it when nothing is served any
+// more; while requests come it is done each second.
+func (s *Server) Flush() { s.lines.folded.Flush() }
 
 func addressText(ip netip.Addr) string {
 	if !ip.IsValid() {

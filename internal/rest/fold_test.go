@@ -1,67 +1,118 @@
-package rest
+package rest_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/netip"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"barong/internal/logfold"
+	"barong/internal/rest"
 )
 
-// A flood writes a bounded number of lines, every kind of refusal is still seen, and what was
-// left out is counted.
-func TestLinesOfFloodsAreFolded(t *testing.T) {
-	var f fold
-	now := time.Unix(1_800_000_000, 0)
-	written, counted := 0, 0
-	take := func(kind foldKind) bool {
-		ok, over := f.take(kind, refusalBurst, now)
-		for _, n := range over {
-			counted += n
+// logged are the lines of a log as fields.
+func logged(t *testing.T, log string) (all []map[string]any) {
+	t.Helper()
+	for line := range strings.Lines(log) {
+		var v map[string]any
+		if err := json.Unmarshal([]byte(line), &v); err != nil {
+			t.Fatal(err)
 		}
-		if ok {
-			written++
-		}
-		return ok
+		all = append(all, v)
 	}
-	one := foldKind{error: "identity.session.invalid_params", status: 401, ip: netip.MustParseAddr("192.0.2.1")}
-	for range 10_000 {
-		take(one)
-	}
-	if written != refusalBurst {
-		t.Errorf("one client's flood in a second wrote %d lines, want %d", written, refusalBurst)
-	}
-	for _, other := range []foldKind{
-		{error: "authz.invalid_session", status: 401, ip: one.ip},
-		{error: one.error, status: 401, ip: netip.MustParseAddr("192.0.2.2")},
-		{error: one.error, status: 401, ip: one.ip, uid: "ID1"},
+	return all
+}
+
+// In an outage or a fault the log has about a line a second of each kind, whoever asks and how
+// often, and its lines and what they stand for add up without another request or at the end.
+func TestOutagesOfRESTAreALineASecond(t *testing.T) {
+	for path, messages := range map[string][]string{
+		"/fail":  {"request", "request failed"},
+		"/panic": {"request", "panic in a REST handler"},
 	} {
-		if !take(other) {
-			t.Errorf("%v went under in the flood of another kind", other)
+		t.Run(path, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				asked := 0
+				s, log := flooded(t, func(c *rest.Config) {
+					c.ClientIP = func(*http.Request) netip.Addr {
+						return netip.AddrFrom4([4]byte{10, 0, byte(asked >> 8), byte(asked)})
+					}
+				})
+				const seconds = 14
+				for range seconds * 160 { // as the outage of a database with 4 clients was seen
+					asked++
+					ask(s, t.Context(), path)
+					time.Sleep(time.Second / 160)
+				}
+				time.Sleep(2 * time.Second)
+				synctest.Wait()
+				count := func() (lines, stand map[string]int) {
+					lines, stand = map[string]int{}, map[string]int{}
+					for _, l := range logged(t, log.String()) {
+						folded, _ := l["folded"].(float64)
+						lines[l["msg"].(string)]++
+						stand[l["msg"].(string)] += 1 + int(folded)
+						if l["msg"] == "request" && l["error"] != "server.internal_error" {
+							t.Errorf("a request line says the error %v, want server.internal_error", l["error"])
+						}
+					}
+					return lines, stand
+				}
+				lines, stand := count()
+				for _, m := range messages {
+					if lines[m] == 0 || lines[m] > seconds+2 {
+						t.Errorf("%s: %d lines in %d s, want one a second", m, lines[m], seconds)
+					}
+					if stand[m] != asked {
+						t.Errorf("%s: two seconds later the lines stand for %d, want %d", m, stand[m], asked)
+					}
+				}
+				for range 50 {
+					asked++
+					ask(s, t.Context(), path)
+				}
+				s.Flush()
+				if _, stand = count(); stand[messages[0]] != asked || stand[messages[1]] != asked {
+					t.Errorf("at the end the lines stand for %v, want %d each", stand, asked)
+				}
+			})
+		})
+	}
+}
+
+// Of refusals a burst for each reason, address and account is written, then one a second; others
+// are still seen.
+func TestRefusalsOfRESTAreFolded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ip := netip.MustParseAddr("192.0.2.1")
+		s, log := flooded(t, func(c *rest.Config) { c.ClientIP = func(*http.Request) netip.Addr { return ip } })
+		const flood = 10_000
+		for range flood {
+			ask(s, t.Context(), "/refuse")
 		}
-	}
-	now = now.Add(foldFor)
-	if !take(one) || counted != 10_000-refusalBurst {
-		t.Errorf("a second later %d lines are counted, want %d", counted, 10_000-refusalBurst)
-	}
-
-	now = now.Add(foldFor)
-	written = 0
-	for i := range 100_000 {
-		take(foldKind{error: fmt.Sprint(i), status: 404, ip: netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})})
-	}
-	if most := maxFolded*refusalBurst + refusalBurst; written > most {
-		t.Errorf("a flood of kinds wrote %d lines, want at most %d", written, most)
-	}
-	if len(f.kinds) > maxFolded+1 {
-		t.Errorf("%d kinds are held", len(f.kinds))
-	}
-
-	now = now.Add(foldFor)
-	written = 0
-	for i := range 1000 {
-		take(foldKind{error: "x", status: 401, ip: netip.MustParseAddr(fmt.Sprintf("2001:db8::%x", i))})
-	}
-	if written != refusalBurst {
-		t.Errorf("one customer's addresses wrote %d lines, want %d", written, refusalBurst)
-	}
+		ip = netip.MustParseAddr("192.0.2.2")
+		ask(s, t.Context(), "/refuse")
+		ip = netip.MustParseAddr("192.0.2.1")
+		ask(s, t.Context(), "/nothing")
+		time.Sleep(logfold.For)
+		synctest.Wait()
+		stand, lines := map[string]int{}, map[string]int{}
+		for _, l := range logged(t, log.String()) {
+			folded, _ := l["folded"].(float64)
+			kind := fmt.Sprint(l["ip"], " ", l["error"])
+			lines[kind]++
+			stand[kind] += 1 + int(folded)
+		}
+		for kind, want := range map[string]int{
+			"192.0.2.1 floods.refused": flood, "192.0.2.2 floods.refused": 1, "192.0.2.1 Route is not found": 1,
+		} {
+			if stand[kind] != want || lines[kind] > logfold.Refusals+1 {
+				t.Errorf("%s: %d lines stand for %d, want %d", kind, lines[kind], stand[kind], want)
+			}
+		}
+	})
 }

@@ -360,6 +360,9 @@ func TestFailures(t *testing.T) {
 			if len(lines) != want {
 				t.Errorf("log lines: got %d, want %d: %s", len(lines), want, log.String())
 			}
+			if refused := strings.Contains(lines[len(lines)-1], `"error":"`); refused != (test.status >= 400) {
+				t.Errorf("log: got %s, want the error of a refusal", lines[len(lines)-1])
+			}
 			if strings.Contains(log.String(), "hidden") {
 				t.Errorf("D19: the log holds a query value: %s", log.String())
 			}

@@ -17,6 +17,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"barong/internal/limit"
+	"barong/internal/logfold"
 )
 
 // Config of a Server. Only Log has no usable zero value.
@@ -64,7 +65,7 @@ type Server struct {
 	cors      cors
 	exact     map[string]bool // paths of Handle, which may end in .json
 	endpoints []*endpoint
-	lines     fold
+	lines     lines
 }
 
 // New makes an empty server; the error lists what is wrong with c.
@@ -96,11 +97,13 @@ func New(c Config) (*Server, error) {
 	e.UnescapePathValues = false
 	e.RedirectTrailingSlash = false
 	s := &Server{config: c, engine: e, cors: cors, exact: map[string]bool{}}
+	s.lines.start(c.Log)
 	e.NoRoute(func(c *gin.Context) {
 		if s.config.Lost != nil {
 			s.config.Lost(c.Request)
 		}
 		if s.admitted(c.Writer, c.Request) {
+			passageOf(c.Request.Context()).answered(routeNotFound.Error)
 			writeJSON(c.Writer, http.StatusNotFound, routeNotFound)
 		}
 	})
@@ -212,7 +215,8 @@ func (s *Server) finish(out *recorder, r *http.Request, on *passage) {
 	ctx := r.Context()
 	aborted := p == any(http.ErrAbortHandler)
 	if p != nil && !aborted {
-		s.write(ctx, foldKind{outage: true, error: "panic " + on.route}, 1, slog.LevelError, "panic in a REST handler",
+		on.failed()
+		s.lines.write(lineKind{message: "panic in a REST handler", error: on.route}, logfold.Outages, slog.LevelError,
 			slog.String("request_id", on.id), slog.String("panic", fmt.Sprint(p)),
 			slog.String("stack", string(debug.Stack())))
 		if out.status == 0 {
@@ -232,21 +236,25 @@ func (s *Server) finish(out *recorder, r *http.Request, on *passage) {
 		slog.Int("bytes", out.bytes),
 		slog.Duration("took", took),
 	}
-	kind := foldKind{error: on.error, uid: on.uid, status: out.code()}
 	if on.error != "" {
 		attrs = append(attrs, slog.String("error", on.error))
 	}
 	if on.uid != "" {
 		attrs = append(attrs, slog.String("uid", on.uid))
 	}
+	kind, burst := lineKind{message: "request", error: on.error, status: out.code()}, logfold.Outages
+	var ip netip.Addr
 	if s.config.ClientIP != nil {
-		kind.ip = s.config.ClientIP(r)
-		attrs = append(attrs, slog.String("ip", kind.ip.String()))
+		ip = s.config.ClientIP(r)
+		attrs = append(attrs, slog.String("ip", addressText(ip)))
+	}
+	if !on.fault {
+		kind.uid, kind.ip, burst = on.uid, logfold.Network(ip), logfold.Refusals
 	}
 	if kind.status < 400 {
-		s.config.Log.LogAttrs(ctx, slog.LevelInfo, "request", attrs...)
+		s.config.Log.LogAttrs(ctx, slog.LevelInfo, kind.message, attrs...)
 	} else {
-		s.write(ctx, kind, refusalBurst, slog.LevelInfo, "request", attrs...)
+		s.lines.write(kind, burst, slog.LevelInfo, attrs...)
 	}
 	if aborted {
 		panic(p)
@@ -309,11 +317,18 @@ type passage struct {
 	route string   // of the endpoint that was found
 	uid   string   // of the caller that its guard admitted
 	error string   // the tokens of a refusal
+	fault bool     // it is our own failure, an outage for one, whoever asks
 	start time.Time
 }
 
 // answered notes the tokens of a refusal for the access line.
 func (on *passage) answered(tokens ...string) { on.error = clip(strings.Join(tokens, ","), 256) }
+
+// failed notes a failure of our own for the access line.
+func (on *passage) failed() {
+	on.answered(tokenInternal)
+	on.fault = true
+}
 
 type passageKey struct{}
 
