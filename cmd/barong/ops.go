@@ -90,6 +90,12 @@ func (sv *service) measure(r prometheus.Registerer) {
 	gauge(r, "barong_snapshot_version", "Change-feed number of the policy snapshot.",
 		func() float64 { return float64(sv.holder.Load().Version()) })
 	if redis := sv.stores.redis; redis != nil {
+		gauge(r, "barong_redis_up", "1 while Redis answers; it is asked every second.", func() float64 {
+			if redis.Stats().Up {
+				return 1
+			}
+			return 0
+		})
 		counter(r, "barong_redis_commands_total", "Commands sent to Redis.",
 			func() float64 { return float64(redis.Stats().Commands) })
 		counter(r, "barong_redis_exchanges_total", "Exchanges with Redis, each of one or more commands.",

@@ -34,6 +34,9 @@ func (sv *service) run(ctx context.Context, at bound) error {
 	background.Go(func() { sv.sweep(working) })
 	background.Go(func() { sv.db.WatchClock(working) })
 	background.Go(func() { sv.relay.Run(working) })
+	if redis := sv.stores.redis; redis != nil {
+		background.Go(func() { redis.Watch(working, time.Second) })
+	}
 	receiving, stopReceiving := context.WithCancel(working)
 	defer stopReceiving()
 	if sv.inbox != nil {

@@ -76,3 +76,20 @@ func (b *breaker) state() (opened int64, open bool) {
 	defer b.mu.Unlock()
 	return b.opened, b.failures >= b.limit && (b.probing || b.now().Before(b.until))
 }
+
+// closed reports whether calls go on as if nothing was wrong.
+func (b *breaker) closed() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.failures < b.limit
+}
+
+// trip stops calls as limit failures in a row do.
+func (b *breaker) trip() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.failures < b.limit {
+		b.failures, b.until = b.limit, b.now().Add(b.pause)
+		b.opened++
+	}
+}

@@ -23,5 +23,6 @@
 // runs short. A restricted user needs ~<prefix>* and +get +set +del +evalsha +eval, for the
 // scripts also +getrange +setrange +pexpire, for the lists of sessions +zadd +zrange +zrem
 // +zremrangebyscore +zremrangebyrank, and +ping +hello, or +cluster|slots and +cluster|shards
-// in a Cluster.
+// in a Cluster. With +info, and +config|get if it may have it, Watch warns of settings by which Redis
+// would lose what it holds.
 package redis

@@ -49,9 +49,12 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s := &Store{cfg: cfg, client: client}
 	s.cluster, _ = client.(*goredis.ClusterClient)
 	s.main = s.newLane(cfg.String())
-	if err := s.Ping(ctx); err != nil && !Unavailable(err) {
-		client.Close()
-		return nil, fmt.Errorf("open redis: %w", err)
+	if err := s.Ping(ctx); err != nil {
+		if !Unavailable(err) {
+			client.Close()
+			return nil, fmt.Errorf("open redis: %w", err)
+		}
+		s.missing(err)
 	}
 	return s, nil
 }
@@ -83,18 +86,21 @@ type Stats struct {
 	Refused   int64 // commands not sent because of the failures before
 	Opened    int64 // times that a server was left alone for a while
 	Open      bool  // one is now
+	Up        bool  // all have answered last, or failed too seldom since to be left alone
 }
 
 // Stats is cheap enough for every scrape.
 func (s *Store) Stats() Stats {
 	opened, open := s.main.breaker.state()
+	up := s.main.breaker.closed()
 	for _, l := range s.lanes.Range {
 		more, too := l.(*lane).breaker.state()
 		opened, open = opened+more, open || too
+		up = up && l.(*lane).breaker.closed()
 	}
 	return Stats{
 		Commands: s.commands.Load(), Pipelines: s.pipelines.Load(), Failures: s.failures.Load(),
-		Refused: s.refused.Load(), Opened: opened, Open: open,
+		Refused: s.refused.Load(), Opened: opened, Open: open, Up: up,
 	}
 }
 

@@ -1,0 +1,125 @@
+package redis_test
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"barong/internal/store/redis"
+	"barong/internal/testenv"
+)
+
+// A journal is a log that is read while it is written.
+type journal struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (j *journal) Write(b []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(b)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
+}
+
+// until waits until the log has a text so many times.
+func (j *journal) until(t *testing.T, text string, times int) {
+	t.Helper()
+	for begun := time.Now(); strings.Count(j.String(), text) < times; time.Sleep(5 * time.Millisecond) {
+		if time.Since(begun) > 20*time.Second {
+			t.Fatalf("no %d lines with %q in:\n%s", times, text, j)
+		}
+	}
+}
+
+// watched is a store that is watched until the test ends, and what it logs.
+func watched(t *testing.T, cfg redis.Config) (*redis.Store, *journal) {
+	t.Helper()
+	j := &journal{}
+	cfg.Log = slog.New(slog.NewTextHandler(j, nil))
+	s := open(t, cfg)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { s.Watch(ctx, 20*time.Millisecond); close(done) }()
+	t.Cleanup(func() { cancel(); <-done })
+	return s, j
+}
+
+// Nobody asks, and still the log has a line when the server goes and one when it comes back, also
+// when it is not there at first; Stats say the same.
+func TestWatchSaysWhenAServerGoesAndComes(t *testing.T) {
+	server, cfg := start(t)
+	server.Kill()
+	s, j := watched(t, cfg)
+	if s.Stats().Up || strings.Count(j.String(), "redis does not answer") != 1 {
+		t.Errorf("opened without a server: up %t, log %q", s.Stats().Up, j)
+	}
+	for round := 1; round <= 2; round++ {
+		server.Restart(t)
+		j.until(t, "redis answers again", round)
+		if !s.Stats().Up {
+			t.Error("it answers and is not up")
+		}
+		server.Kill()
+		j.until(t, "redis does not answer", round+1)
+		if s.Stats().Up {
+			t.Error("it does not answer and is up")
+		}
+	}
+	if n := strings.Count(j.String(), "redis does not answer"); n != 3 {
+		t.Errorf("%d lines for three times that it was away:\n%s", n, j)
+	}
+}
+
+// Settings by which a server would lose what it holds are warned of once, by whatever it lets be
+// looked at.
+func TestWatchLooksAtSettings(t *testing.T) {
+	const (
+		evicts, noDisk, maybe = "maxmemory-policy is ", "keeps nothing on disk", "appendonly is off"
+		unseen                = "does not let its settings be looked at"
+	)
+	for name, c := range map[string]struct {
+		server testenv.RedisConfig
+		want   string
+	}{
+		"all is well":              {testenv.RedisConfig{Args: []string{"--appendonly", "yes"}}, ""},
+		"snapshots":                {testenv.RedisConfig{Args: []string{"--save", "3600 1"}}, ""},
+		"nothing on disk":          {testenv.RedisConfig{Args: []string{"--save", ""}}, noDisk},
+		"eviction":                 {testenv.RedisConfig{Args: []string{"--appendonly", "yes", "--maxmemory-policy", "allkeys-lru"}}, evicts + "allkeys-lru"},
+		"eviction of what ends":    {testenv.RedisConfig{Args: []string{"--appendonly", "yes", "--maxmemory-policy", "volatile-ttl"}}, evicts + "volatile-ttl"},
+		"both, without CONFIG":     {testenv.RedisConfig{Username: "u", Password: "p", Rules: documented + " +info", Args: []string{"--maxmemory-policy", "allkeys-lfu"}}, evicts + "allkeys-lfu " + maybe},
+		"nothing may be seen":      {testenv.RedisConfig{Username: "u", Password: "p", Rules: documented}, unseen},
+		"well, and without CONFIG": {testenv.RedisConfig{Username: "u", Password: "p", Rules: documented + " +info", Args: []string{"--appendonly", "yes"}}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := testenv.StartRedis(t, c.server)
+			_, j := watched(t, redis.Config{URL: "redis://" + server.Addr, Username: c.server.Username, Password: c.server.Password})
+			time.Sleep(300 * time.Millisecond)
+			if c.want != "" {
+				j.until(t, strings.Fields(c.want)[0], 1)
+			}
+			text := j.String()
+			for _, finding := range []string{evicts, noDisk, maybe, unseen} {
+				want := 0
+				if strings.Contains(c.want, strings.TrimSpace(finding)) {
+					want = 1
+				}
+				if n := strings.Count(text, finding); n != want {
+					t.Errorf("%d lines say %q, want %d:\n%s", n, finding, want, text)
+				}
+			}
+			if level := strings.Contains(text, "level=WARN"); level != (c.want != "" && c.want != unseen) {
+				t.Errorf("a warning is there: %t\n%s", level, text)
+			}
+		})
+	}
+}
