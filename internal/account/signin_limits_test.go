@@ -486,7 +486,7 @@ func TestSignInAnnounces(t *testing.T) {
 	}
 }
 
-// meanwhile is a Hasher that does something once, right after a password was matched.
+// meanwhile is a Hasher that does something once, right after a password was matched or hashed.
 type meanwhile struct {
 	account.Hasher
 	then func()
@@ -499,6 +499,15 @@ func (h *meanwhile) Match(ctx context.Context, digest, password string) (ok, reh
 		then()
 	}
 	return ok, rehash, err
+}
+
+func (h *meanwhile) Hash(ctx context.Context, password string) (string, error) {
+	digest, err := h.Hasher.Hash(ctx, password)
+	if then := h.then; then != nil {
+		h.then = nil
+		then()
+	}
+	return digest, err
 }
 
 // What a sign-in rests on must still stand when it is committed: its session is of the generation
@@ -522,6 +531,27 @@ func TestSignInWhileTheAccountChanges(t *testing.T) {
 		w.svc.SetSleep(func(context.Context, time.Duration) {})
 		if _, err := w.signIn("a@example.com", password, ""); !errors.Is(err, c.want) || (err == nil) != (c.want == nil) || h.then != nil {
 			t.Errorf("%s meanwhile: %v, want %v", name, err, c.want)
+		}
+	}
+}
+
+// Nor does a reset go through of an account that is banned, or has another address, by then.
+func TestResetWhileTheAccountChanges(t *testing.T) {
+	for name, change := range map[string]func(*account.User){
+		"a ban":           func(u *account.User) { u.State = account.StateBanned },
+		"another address": func(u *account.User) { u.Email = "b@example.com" },
+	} {
+		w := newWorld(t, account.Config{})
+		u := w.user("a@example.com", 1)
+		link := w.resetLink(u.Email)
+		h := &meanwhile{Hasher: w.hasher}
+		h.then = func() { w.put(u.UID, change) }
+		w.svc = account.NewService(account.Config{Mail: letters{}}, w.db, h, new(limit.Memory), func() time.Time { return w.now })
+		if err := w.reset(link, otherPassword); !errors.Is(err, account.ErrUtilizedToken) || h.then != nil {
+			t.Errorf("%s meanwhile: %v, want ErrUtilizedToken", name, err)
+		}
+		if got := w.reload(u.UID).PasswordDigest; got != u.PasswordDigest {
+			t.Errorf("%s meanwhile: the password is another", name)
 		}
 	}
 }
