@@ -135,10 +135,24 @@ func openMigrated(ctx context.Context, s config.Settings, f files, log *slog.Log
 	if err != nil {
 		return nil, err
 	}
-	if _, err := db.Migrate(ctx); err != nil {
+	if _, err := migrate(ctx, s, db); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
+}
+
+// migrate brings the schema up to date, unless the database is not for this program or not for
+// this key.
+func migrate(ctx context.Context, s config.Settings, db *store.DB) (int, error) {
+	n, err := db.Migrate(ctx)
+	if errors.Is(err, store.ErrOtherKey) {
+		name := "BARONG_SECRET_KEY"
+		if s.Stores.SecretKey == "" {
+			name = keyFile(s)
+		}
+		return n, fmt.Errorf("%s is not the key of this database: %w", name, err)
+	}
+	return n, err
 }
 
 // masterKey is the key of the settings, or that of the file beside the SQLite database,

@@ -17,7 +17,7 @@ func (migrateCmd) Run(ctx context.Context, term *terminal) error {
 		return err
 	}
 	defer db.Close()
-	n, err := db.Migrate(ctx)
+	n, err := migrate(ctx, s, db)
 	if err != nil {
 		return err
 	}

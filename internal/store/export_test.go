@@ -11,13 +11,42 @@ func (db *DB) Encrypted(ctx context.Context) (is bool, err error) {
 	return is, err
 }
 
-// SetSchemaVersion makes the database say that it is at a version; below the newest, later
-// steps are forgotten.
+// SetSchemaVersion makes the database forget the steps after a version.
 func (db *DB) SetSchemaVersion(ctx context.Context, v int64) error {
 	_, err := db.w.ExecContext(ctx, `DELETE FROM goose_db_version WHERE version_id > $1`, v)
-	if err == nil && v > db.newest {
-		_, err = db.w.ExecContext(ctx, `INSERT INTO goose_db_version (version_id, is_applied) VALUES ($1, TRUE)`, v)
+	if err == nil {
+		_, err = db.w.ExecContext(ctx, `DELETE FROM schema_versions WHERE version > $1`, v)
 	}
+	return err
+}
+
+// Newest is the newest version that this program knows.
+func (db *DB) Newest() int64 { return db.newest }
+
+// AddSchemaStep applies a step that a newer program may know; oldest 0: it declares nothing.
+func (db *DB) AddSchemaStep(ctx context.Context, v, oldest int64) error {
+	_, err := db.w.ExecContext(ctx, `INSERT INTO goose_db_version (version_id, is_applied) VALUES ($1, TRUE)`, v)
+	if err == nil && oldest > 0 {
+		_, err = db.w.ExecContext(ctx, `INSERT INTO schema_versions (version, oldest) VALUES ($1, $2)`, v, oldest)
+	}
+	return err
+}
+
+// Declared is the oldest version that each step admits.
+func (db *DB) Declared(ctx context.Context) (map[int64]int64, error) {
+	said := map[int64]int64{}
+	_, err := list(ctx, db.r, func(row scanner) (none struct{}, err error) {
+		var version, oldest int64
+		err = row.Scan(&version, &oldest)
+		said[version] = oldest
+		return none, err
+	}, `SELECT version, oldest FROM schema_versions`)
+	return said, err
+}
+
+// ForgetKey removes the check of the sealing key.
+func (db *DB) ForgetKey(ctx context.Context) error {
+	_, err := db.w.ExecContext(ctx, `DELETE FROM seal_check`)
 	return err
 }
 

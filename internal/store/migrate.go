@@ -18,8 +18,8 @@ import (
 	"github.com/pressly/goose/v3"
 )
 
-// Forward only: a file, once released, never changes, and each is safe while the previous
-// version of the program still runs.
+// Forward only: a file, once released, never changes. Each says in schema_versions from which
+// version on older programs may serve beside it; see admit.
 //
 //go:embed migrations/*.sql
 var migrationFiles embed.FS
@@ -32,13 +32,28 @@ type Migration struct {
 	AppliedAt time.Time // zero when not applied
 }
 
-// Migrate brings the schema to the newest version and returns how many steps that took. A
-// schema newer than this program is left alone.
+// Migrate brings the schema to the newest version and returns how many steps that took. It
+// changes nothing and returns ErrNewerSchema for one beside which this program may not serve,
+// ErrOtherKey for a database that another key seals.
 //
 // Replicas may all call it at once: one works, the others wait for it until ctx ends.
 func (db *DB) Migrate(ctx context.Context) (int, error) {
+	version, err := db.schemaVersion(ctx)
+	if err != nil {
+		version = 0 // empty, or an outage that shows below
+	}
+	if version > db.newest {
+		if err := db.admit(ctx, version); err != nil {
+			return 0, err
+		}
+	}
+	if version >= guarded {
+		if err := db.checkKey(ctx); err != nil {
+			return 0, err
+		}
+	}
 	// The usual start finds nothing to do and need not wait for anybody.
-	if version, err := db.schemaVersion(ctx); err == nil && version >= db.newest {
+	if version >= db.newest {
 		return 0, nil
 	}
 	p, err := db.provider()
@@ -49,7 +64,10 @@ func (db *DB) Migrate(ctx context.Context) (int, error) {
 	if err != nil {
 		return len(done), fmt.Errorf("migrate: %w", err)
 	}
-	return len(done), nil
+	if version >= guarded {
+		return len(done), nil
+	}
+	return len(done), db.checkKey(ctx)
 }
 
 // MigrationStatus lists the steps that this program knows, oldest first.

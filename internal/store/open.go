@@ -51,6 +51,7 @@ type DB struct {
 	destinations func(event.Event) []string // nil: nobody wants events
 	leases       leases                     // SQLite only
 	clocks       clockState
+	log          *slog.Logger
 
 	sessionByID, userByUID, serviceAccountByUID, keyByKid prepared
 }
@@ -152,7 +153,7 @@ func openSQLite(ctx context.Context, path string, sealer Sealer, s settings) (_ 
 	db := &DB{
 		dialect: sqliteDialect(), sealer: sealer, now: s.now, newest: newest,
 		hint: make(chan struct{}, 1), emitted: make(chan struct{}, 1), destinations: s.destinations,
-		clocks: newClockState(s.log),
+		clocks: newClockState(s.log), log: s.log,
 	}
 	db.queries = queries{db: db}
 	db.prepareTexts()

@@ -86,8 +86,8 @@ func openPostgres(ctx context.Context, rawURL string, sealer Sealer, s settings)
 	db := &DB{
 		dialect: postgresDialect(), sealer: sealer, now: s.now, newest: newest,
 		hint: make(chan struct{}, 1), emitted: make(chan struct{}, 1), destinations: s.destinations,
-		clocks: newClockState(s.log),
-		w:      w, r: w, pg: pg,
+		clocks: newClockState(s.log), log: s.log,
+		w: w, r: w, pg: pg,
 	}
 	db.queries = queries{db: db}
 	db.prepareTexts()

@@ -415,29 +415,6 @@ func wantErr(t testing.TB, err, want error) {
 	}
 }
 
-// TestNewerSchema wants a program to work beside one that has migrated further (§5).
-func TestNewerSchema(t *testing.T) {
-	storetest.Engines(t, func(t *testing.T, open storetest.Opener) {
-		db := open(t)
-		if err := db.SetSchemaVersion(t.Context(), 99999); err != nil {
-			t.Fatal(err)
-		}
-		if n, err := db.Migrate(t.Context()); n != 0 || err != nil {
-			t.Errorf("migrated %d steps, %v; want none", n, err)
-		}
-		if err := db.Ready(t.Context()); err != nil {
-			t.Error(err)
-		}
-		if err := db.SetSchemaVersion(t.Context(), 0); err != nil {
-			t.Fatal(err)
-		}
-		if err := db.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "barong migrate") {
-			t.Errorf("got %v, want an older schema to say what to do", err)
-		}
-	})
-}
-
-// setReadOnly changes what new sessions of the database may do.
 func setReadOnly(t testing.TB, rawURL, to string) {
 	t.Helper()
 	u, err := url.Parse(rawURL)

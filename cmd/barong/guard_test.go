@@ -1,0 +1,72 @@
+package main
+
+import (
+	"database/sql"
+	"encoding/base64"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"barong/internal/store/storetest"
+)
+
+// everyCommand is what opens the database, each as a person types it.
+var everyCommand = []string{
+	"serve", "migrate", "seed", "keys list", "keys rotate", "keys public", "users create --email x@example.com --generate",
+	"sessions revoke --all", "sessions revoke --user ID1", "explain GET /api/v2/barong/identity/ping",
+}
+
+func withoutPorts(env []string) []string {
+	for _, name := range []string{"HTTP", "GRPC", "FORWARD", "OPS"} {
+		env = append(env, "BARONG_"+name+"_ADDR=127.0.0.1:0")
+	}
+	return env
+}
+
+// No command works with a key that is not the database's, and each says so.
+func TestTheKeyOfAnotherDatabaseIsNamed(t *testing.T) {
+	key := func(b string) string {
+		return "BARONG_SECRET_KEY=" + base64.StdEncoding.EncodeToString([]byte(strings.Repeat(b, 32)))
+	}
+	sqlite := newConsole(t)
+	sqlite.env = withoutPorts(sqlite.env)
+	sqlite.run("", "migrate").want(t, 0)
+	path := filepath.Join(sqlite.dir, "secret.key")
+	if err := os.WriteFile(path, []byte(base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", 32)))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	postgres := newConsole(t)
+	postgres.env = withoutPorts([]string{"BARONG_DATABASE_URL=" + storetest.PostgresURL(t), "BARONG_JWT_ALGORITHM=EdDSA", key("a")})
+	postgres.run("", "migrate").want(t, 0)
+	postgres.env = append(postgres.env[:2:2], append(postgres.env[3:], key("b"))...)
+	for _, command := range everyCommand {
+		sqlite.run("", command).want(t, 1, path+" is not the key of this database")
+		postgres.run("", command).want(t, 1, "BARONG_SECRET_KEY is not the key of this database")
+	}
+}
+
+// No command works on a schema that is newer than this program, unless it admits it.
+func TestASchemaOfTheFutureIsRefused(t *testing.T) {
+	c := newConsole(t)
+	c.env = withoutPorts(c.env)
+	c.run("", "migrate").want(t, 0)
+	change := func(text string) {
+		t.Helper()
+		db, err := sql.Open("sqlite", filepath.Join(c.dir, "barong.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		if _, err := db.ExecContext(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change(`INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, TRUE)`)
+	for _, command := range everyCommand {
+		c.run("", command).want(t, 1, "version 999", "this program knows ")
+	}
+	change(`INSERT INTO schema_versions (version, oldest) VALUES (999, 15)`)
+	c.run("", "keys list").want(t, 0, "newer than this program, and admits it", "999")
+	c.run("", "migrate").want(t, 0, "newer than this program, and admits it")
+}

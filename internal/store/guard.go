@@ -1,0 +1,100 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"barong/internal/account"
+)
+
+// ErrNewerSchema says that the database was migrated by a newer program, beside which this one
+// may not serve.
+var ErrNewerSchema = errors.New("store: the schema is newer than this program")
+
+// ErrOtherKey says that the database is sealed by another key.
+var ErrOtherKey = errors.New("store: its sealed values do not open")
+
+// guarded is the schema version from which on a database says which programs may serve, and
+// which key seals it.
+const guarded = 15
+
+// admit refuses a schema of a version above all that this program knows, unless each step of it
+// declares that this program may serve beside it. That is a rolling upgrade, said once.
+func (db *DB) admit(ctx context.Context, version int64) error {
+	type step struct {
+		version int64
+		oldest  sql.NullInt64
+	}
+	steps, err := list(ctx, db.r, func(row scanner) (s step, err error) {
+		return s, row.Scan(&s.version, &s.oldest)
+	}, `SELECT DISTINCT g.version_id, s.oldest
+		FROM goose_db_version g LEFT JOIN schema_versions s ON s.version = g.version_id
+		WHERE g.is_applied AND g.version_id > $1
+		ORDER BY g.version_id`, db.newest)
+	if err != nil {
+		return fmt.Errorf("read which programs the schema admits: %w", err)
+	}
+	for _, s := range steps {
+		if !s.oldest.Valid {
+			return fmt.Errorf("%w: it is version %d, this program knows %d, and step %d does not say that older programs may "+
+				"serve beside it: run the newer program, or go back to a backup of before", ErrNewerSchema, version, db.newest, s.version)
+		}
+		if s.oldest.Int64 > db.newest {
+			return fmt.Errorf("%w: it is version %d, this program knows %d, and step %d admits only programs that know %d: "+
+				"run the newer program, or go back to a backup of before", ErrNewerSchema, version, db.newest, s.version, s.oldest.Int64)
+		}
+	}
+	db.log.WarnContext(ctx, "the schema is newer than this program, and admits it",
+		"schema_version", version, "known_version", db.newest)
+	return nil
+}
+
+const (
+	sealCheckTable, sealCheckColumn = "seal_check", "sealed"
+	sealCheckText                   = "barong"
+)
+
+// checkKey is ErrOtherKey when the database is sealed by another key. The first call leaves the
+// value by which later ones know, if what is sealed already opens. Without a Sealer it does
+// nothing.
+func (db *DB) checkKey(ctx context.Context) error {
+	if db.sealer == nil {
+		return nil
+	}
+	for range 2 {
+		var uuid string
+		var sealed []byte
+		err := db.r.QueryRowContext(ctx, `SELECT uuid, sealed FROM seal_check WHERE id = 1`).Scan(&uuid, &sealed)
+		if err == nil {
+			plain, err := db.open(sealed, sealCheckTable, sealCheckColumn, uuid)
+			if err != nil || string(plain) != sealCheckText {
+				return errors.Join(ErrOtherKey, err)
+			}
+			return nil
+		}
+		if !errors.Is(err, sql.ErrNoRows) {
+			return fmt.Errorf("read the check of the sealing key: %w", err)
+		}
+		if _, err := db.SigningKeys(ctx); errors.Is(err, account.ErrSeal) {
+			return errors.Join(ErrOtherKey, err)
+		} else if err != nil {
+			return err
+		}
+		// Of several at once one writes, and all look at what it wrote.
+		err = db.write(ctx, "note the sealing key", func(t *txn) error {
+			uuid, sealed, err := db.seal([]byte(sealCheckText), sealCheckTable, sealCheckColumn)
+			if err != nil {
+				return err
+			}
+			_, err = t.ExecContext(ctx, `
+				INSERT INTO seal_check (id, uuid, sealed) VALUES (1, $1, $2) ON CONFLICT DO NOTHING`, uuid, sealed)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return errors.New("the check of the sealing key was removed while it was written")
+}

@@ -1,0 +1,145 @@
+package store_test
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"barong/internal/secret"
+	"barong/internal/store"
+	"barong/internal/store/storetest"
+	"barong/internal/token"
+)
+
+// A newer schema is served beside only when each of its steps says so.
+func TestNewerSchema(t *testing.T) {
+	storetest.Engines(t, func(t *testing.T, open storetest.Opener) {
+		var log lines
+		db := open(t, store.WithLog(slog.New(slog.NewTextHandler(&log, nil))))
+		now := db.Newest()
+		type step struct{ version, oldest int64 } // oldest 0: it says nothing
+		for name, c := range map[string]struct {
+			steps []step
+			want  string // "" admits
+		}{
+			"one step that says nothing":          {[]step{{now + 1, 0}}, "does not say"},
+			"far ahead":                           {[]step{{999, 0}}, "does not say"},
+			"one step that admits us":             {[]step{{now + 1, now}}, ""},
+			"three that admit us":                 {[]step{{now + 1, now}, {now + 2, now - 1}, {now + 3, now}}, ""},
+			"one that does not":                   {[]step{{now + 1, now + 1}}, "admits only programs that know"},
+			"the middle one does not":             {[]step{{now + 1, now}, {now + 2, now + 2}, {now + 3, now}}, "admits only"},
+			"the middle one says nothing":         {[]step{{now + 1, now}, {now + 2, 0}, {now + 3, now}}, "does not say"},
+			"one that was rolled back in between": {[]step{{now + 2, now}}, ""},
+		} {
+			for _, s := range c.steps {
+				if err := db.AddSchemaStep(t.Context(), s.version, s.oldest); err != nil {
+					t.Fatal(err)
+				}
+			}
+			n, err := db.Migrate(t.Context())
+			switch {
+			case n != 0:
+				t.Errorf("%s: migrated %d steps", name, n)
+			case c.want == "" && err != nil:
+				t.Errorf("%s: %v; want it admitted", name, err)
+			case c.want != "" && (!errors.Is(err, store.ErrNewerSchema) || !strings.Contains(err.Error(), c.want)):
+				t.Errorf("%s: %v; want it refused as %q", name, err, c.want)
+			}
+			if err := db.SetSchemaVersion(t.Context(), now); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !strings.Contains(log.String(), "level=WARN") {
+			t.Error("nothing was said")
+		}
+		if err := db.SetSchemaVersion(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "barong migrate") {
+			t.Errorf("got %v, want an older schema to say what to do", err)
+		}
+	})
+}
+
+// Every migration declares which older programs may serve beside it.
+func TestMigrationsDeclareWhomTheyAdmit(t *testing.T) {
+	db := storetest.Open(t)
+	said, err := db.Declared(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for v := int64(15); v <= db.Newest(); v++ {
+		if said[v] == 0 {
+			t.Errorf("migration %d has no row in schema_versions: INSERT INTO schema_versions (version, oldest) VALUES (%d, …)", v, v)
+		}
+	}
+}
+
+func sealedBy(t *testing.T, b byte) *secret.Sealer {
+	t.Helper()
+	s, err := secret.NewSealer(bytes.Repeat([]byte{b}, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// Of replicas with different keys that meet in an empty database one kind serves.
+func TestOneKeySealsADatabase(t *testing.T) {
+	url := storetest.PostgresURL(t)
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	served := map[int]int{}
+	for n := range 6 {
+		wg.Go(func() {
+			db, err := store.Open(t.Context(), url, sealedBy(t, byte(1+n%2)), store.WithoutSync())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer db.Close()
+			switch _, err := db.Migrate(t.Context()); {
+			case err == nil:
+				mu.Lock()
+				served[n%2]++
+				mu.Unlock()
+			case !errors.Is(err, store.ErrOtherKey):
+				t.Errorf("got %v, want ErrOtherKey", err)
+			}
+		})
+	}
+	wg.Wait()
+	if len(served) != 1 || served[0]+served[1] != 3 {
+		t.Errorf("of two keys %v served, want all three of one", served)
+	}
+}
+
+// A database of before the check keeps its key: a wrong one is not noted as its own.
+func TestTheKeyIsNotedWhereItOpensWhatIsSealed(t *testing.T) {
+	url := storetest.PostgresURL(t)
+	right := storetest.OpenURL(t, url)
+	err := right.UpdateSigningKeys(t.Context(), func([]token.SigningKey) ([]token.SigningKey, error) {
+		return []token.SigningKey{{Kid: "k", Use: "bearer", Algorithm: "EdDSA", State: token.Active, PrivatePEM: []byte("pem"), ActivatedAt: time.Now()}}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := right.ForgetKey(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	wrong, err := store.Open(t.Context(), url, sealedBy(t, 9), store.WithoutSync())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer wrong.Close()
+	if _, err := wrong.Migrate(t.Context()); !errors.Is(err, store.ErrOtherKey) {
+		t.Errorf("got %v, want ErrOtherKey", err)
+	}
+	if _, err := right.Migrate(t.Context()); err != nil {
+		t.Errorf("with the right key: %v", err)
+	}
+}
