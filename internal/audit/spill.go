@@ -119,9 +119,9 @@ func (s *spill) sync() error {
 	return nil
 }
 
-// next reads up to n rows after the delivered ones, the offset after them, and how many
-// lines were unreadable and skipped.
-func (s *spill) next(n int) (rows []Entry, end int64, corrupt int, err error) {
+// next reads up to n rows after the delivered ones, the offset after them, and the lines that
+// were unreadable and skipped.
+func (s *spill) next(n int) (rows []Entry, end int64, damaged [][]byte, err error) {
 	s.mu.Lock()
 	pos, size := s.pos, s.size
 	pending := bytes.Clone(s.pending)
@@ -139,12 +139,12 @@ func (s *spill) next(n int) (rows []Entry, end int64, corrupt int, err error) {
 		if err == io.EOF {
 			if len(line) > 0 && end+int64(len(line)) <= size { // cut by a crash, nothing follows
 				end += int64(len(line))
-				corrupt++
+				damaged = append(damaged, line)
 			}
-			return rows, end, corrupt, nil
+			return rows, end, damaged, nil
 		}
 		if err != nil {
-			return nil, pos, 0, fmt.Errorf("read spill file: %w", err)
+			return nil, pos, nil, fmt.Errorf("read spill file: %w", err)
 		}
 		end += int64(len(line))
 		if len(bytes.TrimSpace(line)) == 0 {
@@ -152,12 +152,18 @@ func (s *spill) next(n int) (rows []Entry, end int64, corrupt int, err error) {
 		}
 		var row Entry
 		if json.Unmarshal(line, &row) != nil || row.Ref == "" {
-			corrupt++
+			damaged = append(damaged, line)
 			continue
 		}
 		rows = append(rows, row)
 	}
-	return rows, end, corrupt, nil
+	return rows, end, damaged, nil
+}
+
+// rowsIn is how many rows a damaged line held at least: one, as many as begin in it, and as
+// many as so many bytes need.
+func rowsIn(line []byte) int {
+	return max(1, bytes.Count(line, []byte(`{"Ref":"`)), (len(line)+maxRow-1)/maxRow)
 }
 
 // done says that everything before the offset has been delivered, and empties the file when
@@ -197,9 +203,10 @@ func (s *spill) bytes() int64 {
 // full reports whether another row may not fit.
 func (s *spill) full() bool { return s.bytes()+maxRow > s.max }
 
-// bury appends rows that the store will never take to a second file beside this one.
-func (s *spill) bury(rows []Entry) error {
-	if s.file == nil {
+// bury appends what the store will never take to a second file beside this one: rows, and
+// damaged lines as they are.
+func (s *spill) bury(rows []Entry, damaged [][]byte) error {
+	if s.file == nil || len(rows)+len(damaged) == 0 {
 		return nil
 	}
 	f, err := os.OpenFile(s.path+".dead", os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
@@ -210,6 +217,11 @@ func (s *spill) bury(rows []Entry) error {
 	enc := json.NewEncoder(f)
 	for _, row := range rows {
 		if err := enc.Encode(row); err != nil {
+			return fmt.Errorf("write dead-letter file: %w", err)
+		}
+	}
+	for _, line := range damaged {
+		if _, err := f.Write(append(bytes.TrimSuffix(line, []byte("\n")), '\n')); err != nil {
 			return fmt.Errorf("write dead-letter file: %w", err)
 		}
 	}

@@ -139,3 +139,49 @@ func countLines(t testing.TB, path string) int {
 	}
 	return strings.Count(string(b), "\n")
 }
+
+// What is damaged is kept as it is beside the spill file, and counted once, by how many rows at
+// least it held, however often the store refuses what stands around it.
+func TestDamagedLinesAreKeptAndCounted(t *testing.T) {
+	c := spillConfig(t)
+	s := &shelf{down: true}
+	w := newWriter(t, c, s)
+	record(t, w, numbered(0, 6))
+	if err := w.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	left, err := os.ReadFile(c.SpillPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.SplitAfter(string(left), "\n")
+	two := strings.Replace(lines[1], "\n", "\x00", 1) + strings.ReplaceAll(lines[2], ":", "\x00") + ""
+	two = strings.Replace(two, `{"Ref"`+"\x00", `{"Ref":`, 1) // a line feed and more are gone, the second begin is there
+	long := strings.Repeat("\x00", 2*maxRow+1) + "\n"
+	damaged := two + "{cut\n" + long
+	if err := os.WriteFile(c.SpillPath, []byte(lines[0]+damaged+lines[3]+lines[4]+lines[5]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	down := newWriter(t, c, s) // it reads them, and the store takes nothing
+	if err := down.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if down.Lost() != 0 {
+		t.Errorf("Lost = %d before anything was given up, want 0", down.Lost())
+	}
+	s.down = false
+	w = newWriter(t, c, s)
+	if err := w.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.topics(); len(got) != 4 {
+		t.Errorf("%d rows in the store, want the four whole ones", len(got))
+	}
+	if w.Lost() != 2+1+3 {
+		t.Errorf("Lost = %d, want two rows of one line, one, and three of a long one", w.Lost())
+	}
+	dead, err := os.ReadFile(c.SpillPath + ".dead")
+	if err != nil || string(dead) != damaged {
+		t.Errorf("%d bytes are kept (%v), want the %d that were damaged", len(dead), err, len(damaged))
+	}
+}

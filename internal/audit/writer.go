@@ -65,9 +65,10 @@ type Writer struct {
 // delivery is one piece of work for the store. At most one is in flight.
 type delivery struct {
 	rows    []Entry
-	replay  bool  // the rows are the spill's, up to end
-	end     int64 // offset in the spill
-	single  bool  // row by row, to find poison
+	replay  bool     // the rows are the spill's, up to end
+	end     int64    // offset in the spill
+	damaged [][]byte // lines of the spill before it
+	single  bool     // row by row, to find poison
 	started time.Time
 	spilled int // so many of its rows are in the spill too
 	cancel  context.CancelFunc
@@ -324,23 +325,20 @@ func (w *Writer) start() bool {
 		few = min(few, singles)
 	}
 	for !w.spill.empty() && len(d.rows) == 0 {
-		rows, end, corrupt, err := w.spill.next(few)
+		rows, end, damaged, err := w.spill.next(few)
 		if err != nil {
 			w.rest(err)
 			return false
 		}
-		if corrupt > 0 {
-			w.lost.Add(int64(corrupt))
-			w.log.Error("audit: unreadable lines in the spill file", "lines", corrupt)
-		}
 		if len(rows) == 0 {
+			w.putAside(damaged)
 			if err := w.spill.done(end); err != nil {
 				w.rest(err)
 				return false
 			}
 			continue
 		}
-		d.rows, d.end, d.replay = rows, end, true
+		d.rows, d.damaged, d.end, d.replay = rows, damaged, end, true
 	}
 	if len(d.rows) == 0 {
 		if len(w.ready) == 0 {
@@ -410,6 +408,25 @@ func (w *Writer) add(ctx context.Context, rows []Entry) error {
 	return w.store.AddActivities(ctx, rows)
 }
 
+// putAside counts and keeps damaged lines of the spill file, which is about to be emptied of
+// them.
+func (w *Writer) putAside(damaged [][]byte) {
+	if len(damaged) == 0 {
+		return
+	}
+	rows, size := 0, 0
+	for _, line := range damaged {
+		rows += rowsIn(line)
+		size += len(line)
+	}
+	w.lost.Add(int64(rows))
+	w.log.Error("audit: damaged lines in the spill file; they are put aside beside it",
+		"lines", len(damaged), "bytes", size, "rows_at_least", rows)
+	if err := w.spill.bury(nil, damaged); err != nil {
+		w.log.Error("audit: damaged lines could not be put aside", "error", err)
+	}
+}
+
 // finish takes the result of the delivery in flight.
 func (w *Writer) finish(r result) {
 	d := w.inflight
@@ -419,11 +436,12 @@ func (w *Writer) finish(r result) {
 	if len(r.dead) > 0 {
 		w.lost.Add(int64(len(r.dead)))
 		w.log.Error("audit: the store refuses rows for good", "rows", len(r.dead), "first", r.dead[0].Ref)
-		if err := w.spill.bury(r.dead); err != nil {
+		if err := w.spill.bury(r.dead, nil); err != nil {
 			w.log.Error("audit: refused rows could not be put aside", "error", err)
 		}
 	}
 	if r.err == nil && d.replay {
+		w.putAside(d.damaged)
 		r.err = w.spill.done(d.end)
 	}
 	switch {
