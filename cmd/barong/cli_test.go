@@ -102,7 +102,9 @@ func TestExitStatus(t *testing.T) {
 			`line 3: events of barong.events.system: unknown key "user.email.confirmtion.token"; did you mean "user.email.confirmation.token"?`},
 		"a condition that is code": {"BARONG_MAILER=" + file("code.yml", strings.Replace(mailerOf("session.create", "label"), ", exchange: s", ", expression: 'exit(1)', exchange: s", 1)), "serve", 2,
 			"line 3: column 39: expression: path \"exit\" leads nowhere"},
-		"a folder of templates that is not there": {"BARONG_MAIL_TEMPLATES=/nowhere", "config check", 2, "BARONG_MAIL_TEMPLATES: open the folder"},
+		"a folder of templates that is not there": {"BARONG_MAIL_TEMPLATES=/nowhere", "config check", 2, "barong: BARONG_MAIL_TEMPLATES: open the folder"},
+		"a password in clear":                     {"BARONG_MAIL_DELIVERY=smtp BARONG_SMTP_HOST=mail.example BARONG_SMTP_TLS=none BARONG_SMTP_USER=a BARONG_SMTP_PASSWORD=b", "config check", 2, "needs TLS: smtp_tls implicit"},
+		"a nonce's lifetime is in milliseconds":   {"BARONG_APIKEY_NONCE_LIFETIME=5x", "config check", 2, "BARONG_APIKEY_NONCE_LIFETIME: must be milliseconds or a duration"},
 		"mail authorities that are not there":     {"BARONG_MAIL_DELIVERY=smtp BARONG_SMTP_CA=/nowhere.pem", "config check", 2, "BARONG_SMTP_*: read authorities"},
 		"no name for EHLO":                        {"BARONG_MAIL_DELIVERY=smtp BARONG_SMTP_HELO=vm", "config check", 2, `BARONG_SMTP_*: the name for EHLO is "vm"`},
 		"a sender without a domain of the net":    {"BARONG_MAIL_DELIVERY=smtp BARONG_SENDER_EMAIL=noreply@vm", "config check", 2, `BARONG_SMTP_*: the name for EHLO is "vm"`},
@@ -113,6 +115,7 @@ func TestExitStatus(t *testing.T) {
 		"a role that does not exist":              {"", "users create --email a@b.example --role pirate --generate", 1, "role"},
 		"a missing key file is a failure":         {"", "keys import /nowhere.pem", 1, "/nowhere.pem"},
 		"a directory that cannot be made fails":   {"BARONG_DATABASE_URL=sqlite:/proc/nowhere/barong.db", "migrate", 1, "/proc/nowhere"},
+		"a database that is away is named":        {"BARONG_SECRET_KEY=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= BARONG_DATABASE_URL=postgres://barong@127.0.0.1:1/barong", "migrate", 1, "BARONG_DATABASE_URL: open database"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newConsole(t)

@@ -85,21 +85,29 @@ func (sv *service) greet(at bound) {
 			password = "PASSWORD"
 		}
 		fmt.Fprintf(sv.term.out, `
-REST         http://%[1]s/api/v2
+REST         %[1]s/api/v2
 gRPC         %[2]s   (Envoy ext_authz)
-forward-auth http://%[3]s
+forward-auth %[3]s
 health       http://%[4]s/readyz
 
 Try:
-  curl -s http://%[1]s/api/v2/public/time
-  curl -s -c cookies.txt -d 'email=%[5]s' --data-urlencode 'password=%[6]s' http://%[1]s/api/v2/identity/sessions
-  curl -s -b cookies.txt http://%[1]s/api/v2/resource/users/me
+  curl -s %[1]s/api/v2/public/time
+  curl -s -c cookies.txt -d 'email=%[5]s' --data-urlencode 'password=%[6]s' %[1]s/api/v2/identity/sessions
+  curl -s -b cookies.txt %[1]s/api/v2/resource/users/me
 
-`, http, grpc, forward, ops, firstAdmin, password)
+`, web(http, sv.settings.TLS.HTTPCert), grpc, web(forward, sv.settings.TLS.ForwardCert), ops, firstAdmin, password)
 		sv.password = ""
 	}
 	sv.log.Info("serving", "http", http, "grpc", grpc, "forward", forward, "ops", ops,
 		"gate", gateName(sv.settings), "policy", sv.holder.Load().Version())
+}
+
+// web is the URL of a listener, by the certificate that it shows, "" for none.
+func web(address, certificate string) string {
+	if certificate == "" {
+		return "http://" + address
+	}
+	return "https://" + address
 }
 
 // shown is a listener's address as it is written in settings.

@@ -127,7 +127,7 @@ func (sv *service) rereadFiles() bool {
 	options := policyOptions(sv.settings, sv.geo)
 	wrong, odd := policy.ReviewRules(f.rules, options)
 	for _, x := range odd {
-		sv.log.Warn("a file says what is hardly meant", "finding", ofFile(sv.settings, x))
+		sv.log.Warn("a setting or file is hardly meant so", "finding", ofFile(sv.settings, x))
 	}
 	if len(wrong) > 0 {
 		sv.log.Error("files not read again; the old rules stay", "error", ofFile(sv.settings, wrong[0]))

@@ -69,9 +69,10 @@ func openDatabase(ctx context.Context, s config.Settings, f files, log *slog.Log
 	if err != nil {
 		return nil, fmt.Errorf("sealing key: %w", err)
 	}
-	return store.Open(ctx, s.Stores.DatabaseURL, sealer, store.WithLog(log), store.WithPostgres(store.Postgres{
+	db, err := store.Open(ctx, s.Stores.DatabaseURL, sealer, store.WithLog(log), store.WithPostgres(store.Postgres{
 		MaxConns: s.Stores.MaxConns, StatementTimeout: s.Stores.StatementTimeout,
 	}), store.WithDestinations(destinations(s, f)))
+	return db, named("BARONG_DATABASE_URL", err)
 }
 
 // redisConfig is the part of the settings that Redis is used by.
@@ -106,7 +107,7 @@ func openShared(ctx context.Context, s config.Settings, db *store.DB, log *slog.
 	c.Log = log
 	r, err := redis.Open(ctx, c)
 	if err != nil {
-		return shared{}, fmt.Errorf("redis: %w", err)
+		return shared{}, fmt.Errorf("BARONG_REDIS_URL and the settings beside it: %w", err)
 	}
 	return shared{sessions: r, nonces: r, limits: r, redis: r}, nil
 }
@@ -273,7 +274,19 @@ func tokenConfig(s config.Settings) token.Config {
 
 // openKeys loads the signing keys, making those that are missing.
 func openKeys(ctx context.Context, s config.Settings, db *store.DB) (*token.Keys, error) {
-	return token.OpenKeys(ctx, db, keysConfig(s), nil)
+	keys, err := token.OpenKeys(ctx, db, keysConfig(s), nil)
+	if errors.Is(err, secret.ErrOpen) {
+		err = fmt.Errorf("%s: another key sealed the secrets of this database: %w", sealedBy(s), err)
+	}
+	return keys, err
+}
+
+// sealedBy is the setting or file that holds the key of the database.
+func sealedBy(s config.Settings) string {
+	if s.Stores.SecretKey != "" {
+		return "BARONG_SECRET_KEY"
+	}
+	return keyFile(s)
 }
 
 // seedAll adds what the seeds file holds and the database lacks, in the order in which the

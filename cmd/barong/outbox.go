@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/url"
 	"path/filepath"
@@ -88,9 +89,6 @@ func (sv *service) openRelay(f files) error {
 		}
 		for _, name := range toMail {
 			to = append(to, event.Destination{Name: name, Sender: sv.mailer, GiveUp: giveUpMail, Share: 5})
-		}
-		if s.Account.Domain == "" && s.MailDelivery() == "smtp" {
-			sv.log.Warn("BARONG_DOMAIN is empty: the links in mails lead to localhost")
 		}
 		if silent := f.mails.Silent(); len(silent) > 0 {
 			sv.log.Warn("the mailer file has entries for events that never come", "events", strings.Join(silent, ", "))
@@ -196,10 +194,11 @@ func newMailer(s config.Settings, f files, sender notify.Sender, parts mailParts
 		Site: site, Logo: s.Mail.Logo, Templates: s.Mail.Templates, LinkLife: s.Mail.TokenExpire,
 		Limits: parts.limits, Log: parts.log,
 	}, mails, sender, parts.users)
-	if err != nil {
-		return nil, fmt.Errorf("BARONG_SENDER_EMAIL, BARONG_MAILER, BARONG_MAIL_TEMPLATES: %w", err)
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return nil, fmt.Errorf("BARONG_MAIL_TEMPLATES: %w", err)
 	}
-	return m, nil
+	return m, named("BARONG_SENDER_EMAIL, BARONG_MAILER, BARONG_MAIL_TEMPLATES", err)
 }
 
 // mailSender sends mails, or keeps them in the folder outbox and tells of their links.

@@ -72,6 +72,9 @@ func prepare(term *terminal) (prepared, error) {
 		})
 		part("", err)
 	}
+	if s.Account.Domain == "" && s.MailDelivery() == "smtp" {
+		p.odd = append(p.odd, "BARONG_DOMAIN is empty: the links in mails lead to localhost")
+	}
 	if len(problems) > 0 {
 		return p, usageError{problems}
 	}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"encoding/base64"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -147,6 +149,43 @@ func TestCheckWarns(t *testing.T) {
 		if !strings.Contains(got.out, "The configuration is good.") || !strings.Contains(got.err, "warning: "+x.key) || !strings.Contains(got.err, x.says) {
 			t.Errorf("%s: got %q, want a warning with %q", name, got.err, x.says)
 		}
+	}
+}
+
+// Settings alone can be odd, too: config check says so, not the log of serve only.
+func TestCheckWarnsOfNoDomain(t *testing.T) {
+	c := newConsole(t, "BARONG_MAIL_DELIVERY=smtp")
+	const says = "warning: BARONG_DOMAIN is empty: the links in mails lead to localhost"
+	if got := c.run("", "config check").want(t, 0); !strings.Contains(got.err, says) {
+		t.Errorf("got %q, want %q", got.err, says)
+	}
+	c.env = append(c.env, "BARONG_DOMAIN=exchange.example")
+	if got := c.run("", "config check").want(t, 0); got.err != "" {
+		t.Errorf("with a domain: got %q", got.err)
+	}
+}
+
+// The error about secrets that do not open names the setting, or the file, that has the other key.
+func TestAnotherSealingKeyIsNamed(t *testing.T) {
+	c := newConsole(t)
+	c.run("", "keys list").want(t, 0)
+	other := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32))
+	c.env = append(c.env, "BARONG_SECRET_KEY="+other)
+	c.run("", "keys list").want(t, 1, "BARONG_SECRET_KEY: another key sealed the secrets of this database")
+	c.env = c.env[:len(c.env)-1]
+	path := filepath.Join(c.dir, "secret.key")
+	if err := os.WriteFile(path, []byte(other+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.run("", "keys list").want(t, 1, path+": another key sealed the secrets of this database")
+}
+
+func TestAddressesAreShownWithTheirScheme(t *testing.T) {
+	if got := web("127.0.0.1:1", ""); got != "http://127.0.0.1:1" {
+		t.Errorf("without a certificate: got %s", got)
+	}
+	if got := web("127.0.0.1:1", "cert.pem"); got != "https://127.0.0.1:1" {
+		t.Errorf("with one: got %s", got)
 	}
 }
 

@@ -39,7 +39,7 @@ func (serveCmd) Run(ctx context.Context, term *terminal) error {
 	}
 	s, f, log := p.settings, p.files, newLog(p.settings, term)
 	for _, text := range p.odd {
-		log.Warn("a file says what is hardly meant", "finding", text)
+		log.Warn("a setting or file is hardly meant so", "finding", text)
 	}
 	// Bound before anything is made, so that a port in use is told at once.
 	at, err := listen(s.Listen)

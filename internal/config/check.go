@@ -28,7 +28,7 @@ func (s Settings) LoopbackOps() bool { return loopback(s.Listen.Ops) }
 
 // SecureCookie reports whether the session cookie is marked Secure (design D8).
 func (s Settings) SecureCookie() bool {
-	return s.Session.Secure == "true" || s.Session.Secure == "auto" && !s.EmbeddedGate()
+	return s.Session.Secure == "true" || s.Session.Secure == "auto" && (!s.EmbeddedGate() || s.TLS.HTTPCert != "")
 }
 
 // OpenGRPC reports whether the gRPC listener can be reached from other machines without
@@ -81,8 +81,8 @@ func (s *Settings) adapt(given func(key string) bool) {
 	}
 }
 
-// check notes what is wrong with one setting beside others, or inside one. The first key of
-// each finding is the setting that is named, the others are what it is compared with.
+// check notes the faults of one setting beside others, or inside one. The first key of
+// each finding is the setting that is named, the others are compared with it.
 func (s Settings) check(p *Problems) {
 	say := p.Say
 	for _, l := range []struct{ key, addr string }{
@@ -115,7 +115,7 @@ func (s Settings) check(p *Problems) {
 		nodes []string
 	}{{"redis_sentinels", s.Redis.Sentinels}, {"redis_cluster", s.Redis.Cluster}} {
 		if s.Redis.URL == "" && len(l.nodes) > 0 {
-			say(l.key+" redis_url", "needs BARONG_REDIS_URL, which is empty; redis: alone will do")
+			say(l.key+" redis_url", "needs BARONG_REDIS_URL, which is empty; redis:// without a host will do")
 		}
 	}
 	for _, l := range []struct {

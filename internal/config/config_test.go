@@ -157,6 +157,10 @@ func TestEmbeddedGateOnlyWithSQLiteOnLoopback(t *testing.T) {
 	if err != nil || s.EmbeddedGate() || !s.SecureCookie() {
 		t.Errorf("one open listener: got gate %v, secure %v, error %v", s.EmbeddedGate(), s.SecureCookie(), err)
 	}
+	s, err = Load([]string{"BARONG_HTTP_TLS_CERT=c.pem", "BARONG_HTTP_TLS_KEY=k.pem"})
+	if err != nil || !s.EmbeddedGate() || !s.SecureCookie() {
+		t.Errorf("TLS on loopback: got gate %v, secure %v, error %v", s.EmbeddedGate(), s.SecureCookie(), err)
+	}
 	if _, err := Load([]string{"BARONG_GRPC_ADDR=0.0.0.0:9001", "BARONG_GATE=embedded"}); err == nil {
 		t.Error("BARONG_GATE=embedded with an open listener: got no error")
 	}

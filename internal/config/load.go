@@ -190,7 +190,7 @@ func fromEnvironment(env map[string]string, byKey map[string]field, given map[st
 	return problems
 }
 
-// unknown says that a name is no setting's, and which one may be meant: what replaced it, if
+// unknown says that a name is no setting's, and which one may be meant: its successor, if
 // the service that this replaces had it; else the nearest name, if one is near.
 func unknown(shown, key string, byKey map[string]field, style func(string) string) string {
 	variable := Prefix + strings.ToUpper(key)
@@ -349,9 +349,9 @@ func (f field) setInt(v reflect.Value, n int) error {
 }
 
 func parseDuration(text, unit string) (time.Duration, error) {
-	one := time.Second
+	one, plain := time.Second, "seconds"
 	if unit == "ms" {
-		one = time.Millisecond
+		one, plain = time.Millisecond, "milliseconds"
 	}
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
 		if n < 0 || n > int64(100*365*24*time.Hour/one) {
@@ -361,7 +361,7 @@ func parseDuration(text, unit string) (time.Duration, error) {
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil {
-		return 0, fmt.Errorf("must be seconds or a duration such as 5m or 250ms; got %q", text)
+		return 0, fmt.Errorf("must be %s or a duration such as 5m or 250ms; got %q", plain, text)
 	}
 	if d < 0 {
 		return 0, fmt.Errorf("must not be negative; got %q", text)

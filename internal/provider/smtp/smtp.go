@@ -117,7 +117,7 @@ func New(c Config, now func() time.Time) (*Server, error) {
 	}
 	if c.User != "" {
 		if !encrypted(c.TLS) && !loopback(c.Host) {
-			return nil, errors.New("a password for SMTP needs TLS: implicit or starttls")
+			return nil, errors.New("a password needs TLS: smtp_tls implicit or starttls")
 		}
 		kind := mail.SMTPAuthAutoDiscover
 		if !encrypted(c.TLS) {
