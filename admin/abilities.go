@@ -19,7 +19,7 @@ func (a *API) abilities(g *rest.Group) {
 	rest.Add(g, rest.Op{
 		Method: http.MethodGet, Status: http.StatusOK,
 		Cost:    limit.Read,
-		Summary: "Read what your role may do here; {} for nothing.",
+		Summary: "Read your role's rights here; {} for none.",
 	}, may(a, a.readAbilities))
 }
 

@@ -12,12 +12,12 @@ import (
 	"barong/policy"
 )
 
-// activityFilter is what both lists take; an empty value is looked for, not ignored.
+// activityFilter are the parameters of both lists; an empty value is looked for, not ignored.
 type activityFilter struct {
 	Topic  *string `name:"topic" invalid:"admin.activity.non_string_topic"`
 	Action *string `name:"action" invalid:"admin.activity.non_string_action"`
-	UID    *string `name:"uid" invalid:"admin.activity.non_string_uid" doc:"Of who acted."`
-	Email  *string `name:"email" invalid:"admin.activity.non_string_email" doc:"Of who acted."`
+	UID    *string `name:"uid" invalid:"admin.activity.non_string_uid" doc:"Of the actor."`
+	Email  *string `name:"email" invalid:"admin.activity.non_string_email" doc:"Of the actor."`
 }
 
 type activityPage struct {
@@ -38,16 +38,16 @@ func (a *API) activities(g *rest.Group) {
 	rest.Add(g, rest.Op{
 		Method: http.MethodGet, Status: http.StatusOK,
 		Cost:    limit.List,
-		Summary: "List what users did, newest first.",
+		Summary: "List activities of users, newest first.",
 	}, may(a, a.listActivities, need{policy.Read, policy.SubjectActivity}))
 	rest.Add(g, rest.Op{
 		Method: http.MethodGet, Path: "/admin", Status: http.StatusOK,
 		Cost:    limit.List,
-		Summary: "List what staff did, newest first.",
+		Summary: "List activities of staff, newest first.",
 	}, may(a, a.listAdminActivities, need{policy.Read, policy.SubjectActivity}))
 }
 
-// query is what both lists ask for.
+// query is the question of both lists.
 func (f activityFilter) query(category string, s span, p rest.Paging) audit.JournalQuery {
 	q := audit.JournalQuery{
 		Category: category, Topic: f.Topic, Action: f.Action, ActorUID: f.UID, ActorEmail: f.Email,

@@ -67,7 +67,7 @@ func TestActivities(t *testing.T) {
 	}
 }
 
-// A16, T-ACTL-1: what staff did, with whom it was done to.
+// A16, T-ACTL-1: activities of staff, with the person each is about.
 func TestAdminActivities(t *testing.T) {
 	w := newWorld(t)
 	admin := func(target string) func(*audit.Activity) {
@@ -89,14 +89,14 @@ func TestAdminActivities(t *testing.T) {
 	c.Get(t, list+"?target_uid=").Want(t, 200, `[]`)
 	c.Get(t, list+"?range=updated").WantTokens(t, 422, "admin.activity.invalid_range")
 	c.Get(t, list+"?target_uid[]=a").WantTokens(t, 422, "admin.activity.non_string_target_uid")
-	// What this API writes is to be read here.
+	// Activities that this API writes are to be read here.
 	c.JSON(t, "POST", permissions, newRow(nil)).Want(t, 201, `201`)
 	var got []struct{ Topic, Action string }
 	c.Get(t, list+"?topic=permissions").Into(t, &got)
 	diff(t, got, []struct{ Topic, Action string }{{"permissions", "create"}})
 }
 
-// A change leaves one activity, with what became of it: the row of one that was made comes with
+// A change leaves one activity, with its outcome: the row of one that was made comes with
 // it, that of a refused one says so, and a preview is no change.
 func TestChangesLeaveOneActivityOfTheirOutcome(t *testing.T) {
 	w := newWorld(t)

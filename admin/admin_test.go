@@ -30,7 +30,7 @@ import (
 	"barong/policy"
 )
 
-// What the tests leave out of the wiring must still fit.
+// The parts of the wiring that the tests leave out must still fit.
 var (
 	_ caller.Verifier     = (*token.Minter)(nil)
 	_ admin.Policy        = (*policy.Service)(nil)
@@ -232,7 +232,7 @@ type m map[string]any
 
 func itoa(n int64) string { return strconv.FormatInt(n, 10) }
 
-// endpoint is what admin 3.3 says of one.
+// endpoint is an entry of admin 3.3.
 type endpoint struct {
 	method, path string
 	action       policy.Action // "" for none
@@ -325,7 +325,7 @@ func TestAbilityByRole(t *testing.T) {
 	})
 }
 
-// admin 2, with what 2.1 and weakness 20 leave of it.
+// admin 2, as 2.1 and weakness 20 amend it.
 func TestBearer(t *testing.T) {
 	w := newWorld(t)
 	banned := account.User{UID: "BANNED", Email: "b@barong.io", Role: "superadmin", State: account.StateBanned}

@@ -30,7 +30,7 @@ type API struct {
 	// Record keeps the activity of a change that was refused; those of changes that were made
 	// are written with them. It never blocks; audit.Writer's does.
 	Record func(audit.Activity) bool
-	// Abilities say what roles may do here.
+	// Abilities are the rights of roles here.
 	Abilities policy.Abilities
 	// ClientIP is the caller's address, as decisions see it.
 	ClientIP func(*http.Request) netip.Addr
@@ -41,7 +41,7 @@ type API struct {
 	Patience time.Duration
 }
 
-// Policy is what this package asks of policy.Service.
+// Policy is this package's part of policy.Service.
 type Policy interface {
 	permissions
 	restrictions
@@ -52,7 +52,7 @@ type Policy interface {
 	Await(ctx context.Context, version feed.Cursor, atMost time.Duration) error
 }
 
-// Activities is what this package reads; store.DB is one.
+// Activities reads activities; store.DB is one.
 type Activities interface {
 	audit.Journal
 	// UsersByUID loads the users among uids, by uid; those that are not there are left out.
@@ -127,7 +127,7 @@ func may[I, O any](a *API, f func(context.Context, staff, I) (O, error), needs .
 }
 
 // refused keeps that a change was not made: the gate, which writes about components that one
-// was let through, leaves Barong's own to those who know what became of them.
+// was let through, leaves Barong's own to the endpoints, which know their outcome.
 func (a *API) refused(ctx context.Context, who staff, result string, sent url.Values) {
 	row := audit.Activity{
 		ActorUID: who.User.UID, ActorKind: string(account.KindUser), ActorRef: who.User.UID,
@@ -206,7 +206,7 @@ func done(version feed.Cursor, err error) (rest.Also[rest.None, policyVersion], 
 	return rest.Also[rest.None, policyVersion]{Headers: policyVersion{version.String()}}, nil
 }
 
-// condition is what writes take beside the row: the version that the caller has seen and
+// condition are the parameters of writes beside the row: the version that the caller has seen and
 // whether to go on against its own interest.
 type condition struct {
 	IfMatch *string `name:"If-Match" in:"header" doc:"The lock_version that the row must have; * is any."`
@@ -215,7 +215,7 @@ type condition struct {
 
 var errIfMatch = errors.New("admin: If-Match is no list of lock versions")
 
-// edit makes the service's condition of what the client sent. Entity tags are lock versions,
+// edit makes the service's condition of the client's parameters. Entity tags are lock versions,
 // quoted as RFC 9110 has them, or bare; weak ones never match (section 13.1.1).
 func (c condition) edit(who staff) (policy.Edit, error) {
 	e := policy.Edit{By: who.Actor, Force: c.Force}
@@ -247,8 +247,8 @@ type invalid struct{ tokens []string }
 func (e invalid) Error() string    { return "admin: invalid row: " + strings.Join(e.tokens, ", ") }
 func (e invalid) Tokens() []string { return e.tokens }
 
-// tokens turns policy.Invalid into what the client reads: "<field>.<problem>", or what named
-// says of that. Other errors stay.
+// tokens turns policy.Invalid into the client's words: "<field>.<problem>", or the entry of named
+// for that. Other errors stay.
 func tokens(err error, named map[string]string) error {
 	bad, ok := errors.AsType[policy.Invalid](err)
 	if !ok {

@@ -32,7 +32,7 @@ func TestStaffIsBounded(t *testing.T) {
 			if passed != c.most {
 				t.Errorf("%d of 400 passed, want %d", passed, c.most)
 			}
-			w.ip = netip.MustParseAddr("203.0.113.8") // a desk away: what it sends is counted by network, too
+			w.ip = netip.MustParseAddr("203.0.113.8") // a desk away: its requests are counted by network, too
 			if a := w.as("admin").JSON(t, c.method, c.path, c.body); a.Status == http.StatusTooManyRequests {
 				t.Error("another account must wait, too")
 			}

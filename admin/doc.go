@@ -1,10 +1,10 @@
-// Package admin owns the REST endpoints for what staff do with the policy and with any
+// Package admin owns the REST endpoints by which staff manage the policy and any
 // account: permissions, restrictions and whitelinks, previews of both, abilities, activities,
 // explanations, users.
 //
 // It takes bearer tokens only. A role's permissions, judged by the gateway, say which paths
-// staff reach; its abilities, judged here, say what they may do there (AZ-190…194). What a
-// row must be and who must not be locked out is package policy's; who may change whom, package
+// staff reach; its abilities, judged here, give their rights there (AZ-190…194). The rules for
+// rows and against locking people out are package policy's; those for changes of accounts, package
 // account's.
 //
 //	Authorization: Bearer <jwt> ──► caller.Desk ──► user row ──► Abilities ──► policy.Service

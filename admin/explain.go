@@ -25,7 +25,7 @@ type Question struct {
 	UserAgent      string
 }
 
-// An Explanation is what would become of it, and the rules in the order in which they were
+// An Explanation is the decision on it, and the rules in the order in which they were
 // looked at, up to the one that decided.
 type Explanation struct {
 	Allowed       bool              `json:"allowed"`
@@ -66,7 +66,7 @@ func (a *API) explain(g *rest.Group) {
 	rest.Add(g, rest.Op{
 		Method: http.MethodPost, Status: http.StatusOK,
 		Cost:    limit.Preview,
-		Summary: "Ask what would become of a request and why; nothing is changed.",
+		Summary: "Explain the decision on a request; nothing is changed.",
 		Errors: []rest.Failure{
 			rest.On(errBadIP, http.StatusUnprocessableEntity, "admin.explain.invalid_ip"),
 			rest.On(errTwoAskAsOne, http.StatusUnprocessableEntity, "admin.explain.one_of_uid_kid"),

@@ -11,7 +11,7 @@ import (
 
 const explain = base + "/explain"
 
-// What is asked reaches the decision, what it says comes back, with the rows behind it.
+// The question reaches the decision, the answer comes back, with the rows behind it.
 func TestExplain(t *testing.T) {
 	w := newWorld(t)
 	var asked admin.Question

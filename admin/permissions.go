@@ -11,7 +11,7 @@ import (
 	"barong/policy"
 )
 
-// permissions is what policy.Service does about permissions.
+// permissions is the part of policy.Service about permissions.
 type permissions interface {
 	// PermissionPage lists rows by id, and counts all.
 	PermissionPage(ctx context.Context, limit, offset int) ([]policy.Permission, int, error)
@@ -69,7 +69,7 @@ func rowFailures(prefix string) []rest.Failure {
 	}
 }
 
-// permissionRules are what a permission can break.
+// permissionRules are the rules that a permission can break.
 func permissionRules() []rest.Failure {
 	return []rest.Failure{
 		rest.On(policy.ErrTaken, http.StatusUnprocessableEntity, "path.taken"),
@@ -108,7 +108,7 @@ func (a *API) permissions(g *rest.Group) {
 	rest.Add(g, rest.Op{
 		Method: http.MethodPost, Path: "/preview", Status: http.StatusOK,
 		Cost:    limit.Preview,
-		Summary: "Work out what a change to a permission would turn, and change nothing.",
+		Summary: "Preview the decisions that a change to a permission would turn; nothing is changed.",
 		Errors: append(permissionRules(),
 			rest.On(policy.ErrNotFound, http.StatusNotFound, "admin.permission.doesnt_exist")),
 	}, may(a, a.previewPermission, need{policy.Read, policy.SubjectPermission}))

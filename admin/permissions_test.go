@@ -30,7 +30,7 @@ func newRow(change m) m {
 	return row
 }
 
-// journal is what staff did last.
+// journal is the last activity of staff.
 func (w *world) journal() []audit.Activity {
 	w.t.Helper()
 	list, _, err := w.db.Activities(w.t.Context(), audit.Query{Category: audit.CategoryAdmin, Limit: 100})
@@ -96,7 +96,7 @@ func TestAddPermission(t *testing.T) {
 	diff(t, w.permissions(), before)
 	diff(t, len(w.journal()), 0)
 
-	// Verb and action in any case, outer slashes off; what is not declared reaches no row.
+	// Verb and action in any case, outer slashes off; undeclared parameters reach no row.
 	a := w.as("superadmin").Form(t, "POST", permissions, url.Values{
 		"role": {"member"}, "verb": {"patch"}, "path": {"/api/v2/peatio/new/"}, "action": {"audit"}, "topic": {"news"},
 		"id": {"1"}, "lock_version": {"77"}, "created_at": {"2001-01-01"}, "updated_at": {"2001-01-01"},
@@ -225,7 +225,7 @@ func TestPermissionIfMatch(t *testing.T) {
 	c.With("If-Match", "7").JSON(t, "DELETE", permissions+"?id="+itoa(row.ID), nil).Want(t, 204, "")
 }
 
-// Of two who have seen the same version one wins.
+// Of two callers with the same version one wins.
 func TestPermissionRace(t *testing.T) {
 	w := newWorld(t)
 	row := w.permission("member", "GET", "api/v2/ranger", policy.Accept)
@@ -328,7 +328,7 @@ func jsonField(t testing.TB, text, name string) any {
 	return object[name]
 }
 
-// Who holds manage Permission under another role is not locked out by their own hand either,
+// A caller with manage Permission under another role is not locked out by their own hand either,
 // and does not lock superadmins out.
 func TestLockOutOfAnotherRole(t *testing.T) {
 	w := newWorld(t)
@@ -346,7 +346,7 @@ func TestLockOutOfAnotherRole(t *testing.T) {
 	wantErr(t, err, policy.ErrWouldLockOut)
 }
 
-// Two who take away one of two ways in each do not both succeed.
+// Two callers that each take away one of two ways in do not both succeed.
 func TestLastWayInRace(t *testing.T) {
 	w := newWorld(t)
 	first := w.wayIn()

@@ -49,7 +49,7 @@ type previewedRestriction struct {
 	Code     *int    `name:"code" rule:"nonblank" in:"query"`
 }
 
-// preview is what a change would do.
+// preview is the effect that a change would have.
 type preview struct {
 	PolicyVersion int64    `json:"policy_version" doc:"What it is judged against."`
 	LocksOut      bool     `json:"locks_out" doc:"Whether you, or superadmins, could not put it right."`
@@ -65,7 +65,7 @@ type preview struct {
 type flip struct {
 	Role   string   `json:"role" doc:"* is every role."`
 	Verbs  []string `json:"verbs"`
-	Path   string   `json:"path" doc:"With what may follow it: /* below, .* with a suffix, * going on. Each stands for those paths of its form that no longer path of the list covers."`
+	Path   string   `json:"path" doc:"With its continuation: /* below, .* with a suffix, * going on. Each stands for those paths of its form that no longer path of the list covers."`
 	Client string   `json:"client" doc:"Whose requests: empty is anybody's, else an address, a prefix, a country or continent, or elsewhere."`
 	Before verdict  `json:"before"`
 	After  verdict  `json:"after"`

@@ -61,7 +61,7 @@ func TestPreviewPermission(t *testing.T) {
 	diff(t, []any{f.Role, f.Path, f.Before, f.After, f.Client}, []any{"member", "api/v2/finex/market", verdict{Allows: true}, verdict{}, ""})
 	diff(t, f.Verbs, []string{"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 
-	// An AUDIT row flips no verdict but what is written.
+	// An AUDIT row flips no verdict, only the activities.
 	p = w.preview("/permissions", "admin", m{"role": "member", "verb": "get", "path": "api/v2/finex/market", "action": "audit", "topic": "m"})
 	diff(t, p.Flips[0].After, verdict{Allows: true, Audit: true, Topic: "m"})
 	diff(t, p.Flips[0].Verbs, []string{"GET", "HEAD"})

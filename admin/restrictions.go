@@ -13,7 +13,7 @@ import (
 	"barong/policy"
 )
 
-// restrictions is what policy.Service does about restrictions.
+// restrictions is the part of policy.Service about restrictions.
 type restrictions interface {
 	// RestrictionPage lists rows by id, and counts all that match.
 	RestrictionPage(ctx context.Context, q policy.RestrictionQuery) ([]policy.Restriction, int, error)
@@ -119,7 +119,7 @@ func (a *API) restrictions(g *rest.Group) {
 	rest.Add(g, rest.Op{
 		Method: http.MethodPost, Path: "/preview", Status: http.StatusOK,
 		Cost:    limit.Preview,
-		Summary: "Work out what a change to a restriction would turn, and change nothing.",
+		Summary: "Preview the decisions that a change to a restriction would turn; nothing is changed.",
 		Errors: append(restrictionRules(),
 			rest.On(policy.ErrNotFound, http.StatusNotFound, "admin.restriction.doesnt_exist")),
 	}, may(a, a.previewRestriction, need{policy.Read, policy.SubjectRestriction}))

@@ -189,7 +189,7 @@ func TestChangeRestriction(t *testing.T) {
 	diff(t, w.journal()[0].Topic, "restrictions")
 }
 
-// W12: who would shut themself out must say so.
+// W12: callers that would shut themselves out must say so.
 func TestRestrictionLockOut(t *testing.T) {
 	white := policy.Restriction{Category: "whitelist", Scope: "ip", Value: home.String()}
 	for name, test := range map[string]struct {
@@ -219,7 +219,7 @@ func TestRestrictionLockOut(t *testing.T) {
 			a.WantTokens(t, 422, "admin.restriction.would_lock_out")
 			diff(t, len(w.restrictions()), before)
 			test.change["force"] = true
-			for _, role := range []string{"technical", "admin"} { // who cannot undo it may not force it
+			for _, role := range []string{"technical", "admin"} { // roles that cannot undo it may not force it
 				w.as(role).JSON(t, "POST", restrictions, test.change).WantTokens(t, 422, "admin.restriction.would_lock_out")
 			}
 			diff(t, len(w.restrictions()), before)
@@ -300,7 +300,7 @@ func TestRedeemWhitelink(t *testing.T) {
 	for _, wrong := range []string{strings.Repeat("0", 64), token[:63], strings.ToUpper(token), "policy"} {
 		w.redeem(wrong, "198.51.100.1").WantTokens(t, 422, "identity.user.access.invalid_token")
 	}
-	// What cannot be made leaves the link alone.
+	// A row that cannot be made leaves the link alone.
 	taken := w.addRestriction(policy.Restriction{Category: "whitelist", Scope: "ip", Value: "198.51.100.1"})
 	w.redeem(token, taken.Value).WantTokens(t, 422, "value.taken")
 	w.redeem(token, "").WantTokens(t, 422, "value.invalid")
@@ -325,7 +325,7 @@ func (w *world) redeem(token, ip string) resttest.Answer {
 	return w.client.Form(w.t, "POST", access, url.Values{"whitelink_token": {token}})
 }
 
-// FX-25: of many who redeem at once one gets in.
+// FX-25: of many redemptions at once one gets in.
 func TestRedeemRace(t *testing.T) {
 	w := newWorld(t)
 	token := w.whitelink(nil)

@@ -11,7 +11,7 @@ import (
 	"barong/policy"
 )
 
-// Accounts is what this package asks of account.Service. Every method refuses with
+// Accounts is this package's part of account.Service. Every method refuses with
 // account.ErrActorChanged, ErrNotFound, ErrSuperadminOnly, ErrSelf and ErrRank.
 type Accounts interface {
 	// SetState: NoChange, Invalid, ErrLastSuperadmin.
@@ -26,7 +26,7 @@ type Accounts interface {
 
 type userChange struct {
 	UID   string  `name:"uid" rule:"required,nonblank"`
-	State *string `name:"state" rule:"nonblank" oneof:"admin.user.one_of_state_otp_email" doc:"pending, active, or what a trigger gives: banned, deleted, locked. It stands until it is changed here."`
+	State *string `name:"state" rule:"nonblank" oneof:"admin.user.one_of_state_otp_email" doc:"pending, active, or a state of a trigger: banned, deleted, locked. It stands until it is changed here."`
 	OTP   *bool   `name:"otp" rule:"nonblank" oneof:"admin.user.one_of_state_otp_email" doc:"false: one-time codes can be switched off only."`
 	Email *string `name:"email" rule:"nonblank" oneof:"admin.user.one_of_state_otp_email" doc:"For superadmins."`
 }
@@ -111,7 +111,7 @@ func (a *API) setUser(ctx context.Context, who staff, in userChange) error {
 	return a.Accounts.SetEmail(ctx, who.Actor, in.UID, *in.Email)
 }
 
-// userError turns what the domain says into what the client reads.
+// userError turns the domain's errors into the client's words.
 func userError(err error) error {
 	if same, ok := errors.AsType[account.NoChange](err); ok {
 		return invalid{[]string{"admin.user." + same.Field + "_no_change"}}

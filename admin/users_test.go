@@ -168,7 +168,7 @@ func TestUserRefusals(t *testing.T) {
 	diff(t, len(w.journal()), 0)
 }
 
-// D24: a superadmin who is not active may act, but not remove the last one who is.
+// D24: an inactive superadmin may act, but not remove the last active one.
 func TestLastSuperadminStays(t *testing.T) {
 	w := newWorld(t)
 	w.addUser("last")
@@ -188,7 +188,7 @@ func TestLastSuperadminStays(t *testing.T) {
 	diff(t, []string{u.Role, u.State}, []string{"superadmin", "active"})
 }
 
-// D1, A97 to A99, A101 to A104, A107, T-ADMU-1 to 3: statuses, and what is stored.
+// D1, A97 to A99, A101 to A104, A107, T-ADMU-1 to 3: statuses, and stored rows.
 func TestUserChanges(t *testing.T) {
 	for name, test := range map[string]struct {
 		as, method, path string
@@ -329,7 +329,7 @@ func (d demoting) SetRole(ctx context.Context, by account.Actor, uid, role strin
 	return d.Accounts.SetRole(ctx, by, uid, role)
 }
 
-// A caller who was somebody else by the time of the write is refused as such.
+// A caller whose role or state had changed by the time of the write is refused as such.
 func TestCallerDemotedMeanwhile(t *testing.T) {
 	w := newWorld(t)
 	w.accounts = func(a admin.Accounts) admin.Accounts {

@@ -12,7 +12,7 @@ import (
 	"barong/policy"
 )
 
-// Whitelinks is what this package asks of policy.Service.
+// Whitelinks is this package's part of policy.Service.
 type Whitelinks interface {
 	// RedeemWhitelink puts the client's address on the whitelist: policy.ErrWhitelink,
 	// policy.ErrTaken, policy.Invalid.

@@ -27,7 +27,7 @@ type Config struct {
 	// Origins are the origins of other sites ("scheme://host[:port]") whose pages may call
 	// endpoints that change state; "*" never counts.
 	Origins []string
-	// Build is what GET version answers, Published what GET configs do.
+	// Build is the answer of GET version, Published that of GET configs.
 	Build     Build
 	Published Published
 	// CaptchaProtected names the endpoints that ask for a captcha.
@@ -36,7 +36,7 @@ type Config struct {
 	Languages []string
 }
 
-// Validate names what is wrong.
+// Validate names the faults.
 func (c Config) Validate() error {
 	var wrong []error
 	for _, name := range c.CaptchaProtected {
@@ -66,7 +66,7 @@ type API struct {
 	// Country names an address's country for activities; nil when nothing knows.
 	Country func(netip.Addr) string
 	Now     func() time.Time
-	// Log gets what went wrong after an answer was already owed.
+	// Log gets failures after an answer was already owed.
 	Log *slog.Logger
 }
 
@@ -93,7 +93,7 @@ func (a *API) Mount(s *rest.Server) {
 // errCrossSite refuses a browser that another site sent (FX-13).
 var errCrossSite = errors.New("identity: a page of another site asks")
 
-// visitor is what is known of somebody who has not proved anything.
+// visitor is the knowledge of a client that has not proved anything.
 type visitor struct {
 	account.Client
 	cookies []string // the session cookie's different values
@@ -112,7 +112,7 @@ func anyone[I, O any](a *API, f func(context.Context, visitor, I) (O, error)) re
 // sameSite admits everybody but a browser that was sent by a page of another site: for
 // endpoints that open or end sessions (FX-13). It asks for no cookie first: browsers keep ours
 // from such requests, and a page that signs its visitor in to its own author's account steals
-// what the visitor then pays in.
+// the visitor's next deposit.
 func sameSite[I, O any](a *API, f func(context.Context, visitor, I) (O, error)) rest.Handler[I, O] {
 	return rest.Guarded(rest.Guard[visitor]{
 		Admit: func(r *http.Request) (visitor, error) {

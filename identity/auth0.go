@@ -14,7 +14,7 @@ import (
 
 // An IDVerifier checks ID tokens of the configured OpenID Connect provider.
 type IDVerifier interface {
-	// Verify returns what a good token says. token.ErrIDToken: it is refused; any other
+	// Verify returns the claims of a good token. token.ErrIDToken: it is refused; any other
 	// error is an outage of the provider.
 	Verify(ctx context.Context, idToken string) (token.IDClaims, error)
 }

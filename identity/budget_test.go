@@ -27,7 +27,7 @@ func (*exhausted) Take(context.Context, string, limit.Rule, time.Time) (time.Dur
 	return 90 * time.Second, nil
 }
 
-// Every endpoint asks what its caller has left before anything else.
+// Every endpoint asks for its caller's budget before anything else.
 func TestEveryEndpointIsCounted(t *testing.T) {
 	w := newWorld(t)
 	w.spent = new(exhausted)

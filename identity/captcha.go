@@ -55,7 +55,7 @@ func (a *API) humanOrUnproved(ctx context.Context, in rest.TextOrObject) (unprov
 	return false, a.Captcha.Verify(ctx, captcha.ResponseOf(in.Text, in.Object))
 }
 
-// captchaFailures are what human refuses with.
+// captchaFailures are the refusals of human.
 func captchaFailures() []rest.Failure {
 	return []rest.Failure{
 		rest.On(captcha.ErrRequired, http.StatusBadRequest, "identity.captcha.required"),

@@ -14,7 +14,7 @@ import (
 )
 
 // protected are the endpoints that a captcha can protect, by the setting's names (6.6), with
-// what they take else and what they answer then.
+// their other parameters and their answers.
 func protected() map[string]struct {
 	path   string
 	sent   body
@@ -102,7 +102,7 @@ func (o once) Verify(_ context.Context, r captcha.Response) error {
 }
 
 // A captcha is good once and signing in with a second factor takes two requests: the second
-// may send the used one or none, for whoever has shown the password with it, and for nobody
+// may send the used one or none, for the client that has shown the password with it, and for nobody
 // else. Each row is a request, in order.
 func TestTheCodeNeedsNoSecondCaptcha(t *testing.T) {
 	const (
@@ -176,7 +176,7 @@ func TestTheCodeNeedsNoSecondCaptcha(t *testing.T) {
 	}
 }
 
-// 14.2 #1, 14.3 #50: what the list does not name is asked for none; nor is anything when the
+// 14.2 #1, 14.3 #50: an endpoint outside the list asks for none; nor is anything when the
 // captcha is off, as 14.3 #45 to #49 play it.
 func TestCaptchaOfOthers(t *testing.T) {
 	for name, e := range protected() {

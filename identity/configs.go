@@ -11,7 +11,7 @@ import (
 	"barong/internal/rest"
 )
 
-// Published is what anybody may read of the configuration (identity 9.4).
+// Published is the part of the configuration that anybody may read (identity 9.4).
 type Published struct {
 	SessionExpire time.Duration
 	// CaptchaType is none, recaptcha, geetest, hcaptcha or turnstile; CaptchaID is the site
@@ -48,7 +48,7 @@ type strength struct {
 	Entropy float64 `json:"entropy" doc:"Bits, as password_min_entropy counts them."`
 }
 
-// maxValidated bounds the work on what anybody may send (W-I26).
+// maxValidated bounds the work on input of anybody (W-I26).
 const maxValidated = 256
 
 // errPasswordTooLong says that a password is longer than that.
@@ -59,7 +59,7 @@ func (a *API) configs(g *rest.Group) {
 	rest.Add(g, rest.Op{
 		Method: http.MethodGet, Path: "/configs", Status: http.StatusOK,
 		Cost:    limit.Answer,
-		Summary: "Read what sign-up and sign-in pages need to know.",
+		Summary: "Read the settings of sign-up and sign-in pages.",
 	}, anyone(a, a.readConfigs))
 	rest.Add(g, rest.Op{
 		Method: http.MethodPost, Path: "/password/validate", Status: http.StatusCreated,
@@ -92,7 +92,7 @@ func (a *API) auth0Configs(g *rest.Group) {
 	rest.Add(g, rest.Op{
 		Method: http.MethodGet, Path: "/configs/auth0", Status: http.StatusOK,
 		Cost:    limit.Answer,
-		Summary: "Read what the Auth0 sign-in page needs to know; empty when it is off.",
+		Summary: "Read the settings of the Auth0 sign-in page; empty when it is off.",
 	}, anyone(a, func(context.Context, visitor, rest.None) (auth0Configs, error) {
 		return auth0Configs{a.Published.Auth0Domain, a.Published.Auth0ClientID}, nil
 	}))

@@ -77,7 +77,7 @@ func badLink(err error) error {
 	return err
 }
 
-// linkFailures are what badLink answers (identity 6.9).
+// linkFailures are the answers of badLink (identity 6.9).
 func linkFailures() []rest.Failure {
 	var all []string
 	for _, word := range token.MailErrorWords() {

@@ -15,7 +15,7 @@ import (
 
 const emails = "/api/v2/identity/users/email/"
 
-// 14.3 #34; 9.12: the answer is the same whoever asks; a pending user is mailed.
+// 14.3 #34; 9.12: the answer is the same for everybody; a pending user is mailed.
 func TestSendConfirmation(t *testing.T) {
 	w := newWorld(t)
 	pending := w.user(email, 0)
@@ -40,7 +40,7 @@ func TestSendConfirmation(t *testing.T) {
 	c.JSON(t, "POST", emails+"generate_code", body{"email": email, "captcha_response": []int{1}}).WantTokens(t, 422, "invalid")
 }
 
-// W-I11: above the limits of an account nothing is sent and nothing is told; a network's are.
+// W-I11: above the limits of an account nothing is sent and nothing is said; a network's are.
 func TestMailsAreLimited(t *testing.T) {
 	for _, path := range []string{emails, resets} {
 		w := newWorld(t)
@@ -121,7 +121,7 @@ func TestConfirmEmailWithASecondFactor(t *testing.T) {
 	diff(t, []any{a.Status, u["state"], u["level"]}, []any{201, "active", 1.0})
 }
 
-// D27: whoever signed up with another's address is out of the account once its owner comes, in
+// D27: a stranger that signed up with another's address is out of the account once its owner comes, in
 // another browser; the owner signs in with a password of the own. In the browser of the
 // sign-up, or with its password, nothing changes for an honest user.
 func TestTheOwnerOfAnAddressGetsTheAccount(t *testing.T) {

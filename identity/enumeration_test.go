@@ -19,12 +19,12 @@ import (
 	"barong/internal/secret"
 )
 
-// Design D3, identity 9.12, 9.14: neither answer nor time tells whether anyone has an address.
+// Design D3, identity 9.12, 9.14: neither answer nor time shows whether anyone has an address.
 //
 // A real server, real hashing, the shipped floor. Known and unknown addresses are asked about
-// in turns, in random order within each turn, so that what else the machine does hits both
+// in turns, in random order within each turn, so that other work of the machine hits both
 // alike; of each the median counts. A machine that is busy with other things may spoil a run,
-// so that the best of three counts; an endpoint that tells does so in all of them.
+// so that the best of three counts; a leak shows in all of them.
 func TestTimeDoesNotTellWhoHasAnAccount(t *testing.T) {
 	const runs, most = 3, .05
 	for name, c := range map[string]struct {

@@ -58,7 +58,7 @@ func (p *provider) Verify(_ context.Context, idToken string) (token.IDClaims, er
 	return c, p.err
 }
 
-// callbacks is what the KYC provider calls; it signs with "signed".
+// callbacks is the side that the KYC provider calls; it signs with "signed".
 type callbacks struct {
 	noted []string
 	err   error
@@ -72,7 +72,7 @@ func (c *callbacks) Called(_ context.Context, body []byte, signature, id string)
 	return c.err
 }
 
-// failures are what stands between the endpoints and what they ask, to fail.
+// failures stand between the endpoints and their services, to fail.
 type failures struct{ load, lookup, open, end, record, signIn, redeem error }
 
 type users struct{ *world }

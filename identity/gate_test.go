@@ -45,7 +45,7 @@ func (w *world) behindGate(cookie, csrf string) asks {
 	return asks{world: w, cookie: cookie, csrf: csrf, agent: agent, ip: "10.0.0.1"}
 }
 
-// ask lets the gate decide; the bearer is what the upstream got.
+// ask lets the gate decide; the bearer is the upstream's token.
 func (a asks) ask(method, path string) (status int, text, bearer string) {
 	a.t.Helper()
 	a.must(a.holder.Refresh(a.t.Context(), a.db))

@@ -12,7 +12,7 @@ import (
 // ErrCallback refuses a callback: no provider is configured, or the provider did not sign it.
 var ErrCallback = errors.New("identity: not a callback of the KYC provider")
 
-// KYC takes what the provider of identity checks calls back with.
+// KYC takes the callbacks of the provider of identity checks.
 type KYC interface {
 	// Called notes, durably, that a verification is to be looked at: body as it was sent and
 	// the signature over it. It believes nothing else of the body than which verification is

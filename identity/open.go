@@ -33,7 +33,7 @@ func (a *API) open(ctx context.Context, who visitor, u account.SignedIn) (welcom
 	return out, nil
 }
 
-// openHere is open for who needed no password to prove to be u: the device is known from now on.
+// openHere is open for a person that needed no password to prove to be u: the device is known from now on.
 func (a *API) openHere(ctx context.Context, who visitor, u account.User) (welcome, error) {
 	return a.open(ctx, who, account.SignedIn{User: u, Device: a.Accounts.RememberDevice(who.device, u)})
 }

@@ -25,7 +25,7 @@ func newPassword(jwt, password string) body {
 	return body{"reset_password_token": jwt, "password": password, "confirm_password": password}
 }
 
-// 14.3 #45, #46; 9.14, ID5: the answer is the same whoever asks; W-I10: banned and deleted
+// 14.3 #45, #46; 9.14, ID5: the answer is the same for everybody; W-I10: banned and deleted
 // users are mailed nothing.
 func TestSendReset(t *testing.T) {
 	w := newWorld(t)

@@ -14,7 +14,7 @@ import (
 	"barong/internal/token"
 )
 
-// The steps of TestNoSequenceOpensWhatIsClosed, and what must follow from each.
+// The steps of TestNoSequenceOpensWhatIsClosed, and the consequences of each.
 
 func (m *model) signUp(t *rapid.T) {
 	email, pw := m.email(t), rapid.SampledFrom(chosen).Draw(t, "password")
@@ -56,7 +56,7 @@ func (m *model) mailed(t *rapid.T, a answer, links int, want bool) {
 	}
 }
 
-// paper draws what is presented as a mailed link: any that there ever was; one with the id of
+// paper draws a text to present as a mailed link: any that there ever was; one with the id of
 // another for another purpose or account; or another kind of token.
 func (m *model) paper(t *rapid.T) *link {
 	from := m.links

@@ -28,7 +28,7 @@ import (
 // for its purpose and its account as it was; and a session that was to end is refused.
 //
 // The endpoints run over the services and the decision that production wires, with every
-// limiter off. A model says after each step who must be let in and which sessions stand.
+// limiter off. A model knows after each step the people to let in and the sessions that stand.
 func TestNoSequenceOpensWhatIsClosed(t *testing.T) {
 	town := newTown(t)
 	rapid.Check(t, func(t *rapid.T) {
@@ -47,7 +47,7 @@ func TestNoSequenceOpensWhatIsClosed(t *testing.T) {
 	})
 }
 
-// town is what all runs of the property share: the service, and one superadmin.
+// town is the common part of all runs of the property: the service, and one superadmin.
 type town struct {
 	*world
 	rest    http.Handler
@@ -114,7 +114,7 @@ type unwritten struct{}
 func (unwritten) Record(audit.Activity) bool { return true }
 func (unwritten) Fold(string, string) bool   { return false }
 
-// model is what one run must lead to: people, their sessions, and what was mailed to them.
+// model is the right outcome of one run: people, their sessions, and their mails.
 type model struct {
 	*town
 	emails   []string
@@ -124,7 +124,7 @@ type model struct {
 	bearers  []string
 }
 
-// person is one account. What labels and staff say gives the state.
+// person is one account. Labels and staff give the state.
 type person struct {
 	uid, email, role string
 	password         string // "" when nobody knows it
@@ -155,7 +155,7 @@ func (p *person) state() string {
 // awaits reports whether all that p may do is to prove the address.
 func (p *person) awaits() bool { return p.unproved && p.state() == account.StatePending }
 
-// prove is the proof of p's address: what a stranger may have left goes with the first (D27).
+// prove is the proof of p's address: a stranger's leftovers go with the first (D27).
 func (m *model) prove(p *person, password string) {
 	if p.unproved {
 		if p.password = password; p.awaits() {
@@ -177,9 +177,9 @@ type opened struct {
 	over            bool
 }
 
-// link is what was mailed, or made up to look like it.
+// link is a mailed link, or one made up to look like it.
 type link struct {
-	of             *person // nil for what must never work
+	of             *person // nil for one that must never work
 	purpose, email string
 	jwt            string
 	expires        time.Time
@@ -319,7 +319,7 @@ func (m *model) ask(t *rapid.T, method, path string, in body, with *opened) answ
 	return a
 }
 
-// collect takes in who is new and what was mailed.
+// collect takes in new people and mails.
 func (m *model) collect(t *rapid.T) {
 	for _, p := range m.people {
 		if p.uid == "" {
@@ -383,7 +383,7 @@ func (m *model) void(p *person, purpose string) {
 	}
 }
 
-// change lets a change of p have what follows from a state that may not act.
+// change lets a change of p have the consequences of a state that may not act.
 func (m *model) change(p *person, change func()) {
 	before := p.mayAct()
 	change()

@@ -15,9 +15,9 @@ import (
 	"barong/internal/session"
 )
 
-// Accounts is what this package asks of account.Service.
+// Accounts is this package's part of account.Service.
 type Accounts interface {
-	// SignIn proves who somebody is. ErrBadCredentials, ErrBanned, ErrDeleted,
+	// SignIn proves an identity. ErrBadCredentials, ErrBanned, ErrDeleted,
 	// ErrNotActive, ErrMissingOTP, ErrInvalidOTP, ErrOTPReplay, TooManyAttempts.
 	SignIn(ctx context.Context, in account.SignIn) (account.SignedIn, error)
 	// AwaitsCode reports whether the client has just shown the password with a captcha; it is
@@ -47,7 +47,7 @@ type Accounts interface {
 	Entropy(password string) float64
 }
 
-// Users is what this package reads; account.Store is one.
+// Users reads accounts; account.Store is one.
 type Users interface {
 	// User loads by uid; account.ErrNotFound.
 	User(ctx context.Context, uid string) (account.User, error)
@@ -55,7 +55,7 @@ type Users interface {
 	Labels(ctx context.Context, uid string) ([]account.Label, error)
 }
 
-// Sessions is what this package asks of session.Manager.
+// Sessions is this package's part of session.Manager.
 type Sessions interface {
 	// Open starts a session and ends the one that it replaces.
 	Open(ctx context.Context, o session.Opening, now time.Time) (cookie string, s session.Session, err error)
@@ -91,7 +91,7 @@ func (a *API) sessions(g *rest.Group) {
 	}, sameSite(a, a.signOut))
 }
 
-// signInFailures are the refusals of somebody who has proved the first factor.
+// signInFailures are the refusals after the first factor was proved.
 func signInFailures() []rest.Failure {
 	return []rest.Failure{
 		rest.On(account.ErrBanned, http.StatusUnauthorized, "identity.session.banned"),
@@ -112,7 +112,7 @@ func (a *API) signIn(ctx context.Context, who visitor, in signIn) (out welcome, 
 		Email: string(in.Email), Password: string(in.Password), OTPCode: in.OTPCode,
 		Device: who.device, Client: who.Client,
 	}
-	// Who comes back with the code has used the captcha up, and a page sends it again (D30).
+	// A client that comes back with the code has used the captcha up, and a page sends it again (D30).
 	if a.protects(CaptchaSignIn) && strings.TrimSpace(in.OTPCode) != "" {
 		if attempt.Human, err = a.Accounts.AwaitsCode(ctx, attempt); err != nil {
 			return out, err
@@ -171,10 +171,10 @@ func (a *API) signOutOf(ctx context.Context, who visitor, cookie string) (known 
 	if err := a.Sessions.End(ctx, e.ID); err != nil {
 		return false, err
 	}
-	if u.SessionGeneration != e.Generation { // nobody signs out of what others ended
+	if u.SessionGeneration != e.Generation { // nobody signs out of a session that others ended
 		return true, nil
 	}
-	// The session has ended, which is what was asked; a lost activity is the log's matter.
+	// The session has ended, as asked; a lost activity is the log's matter.
 	err = a.Accounts.SignedOut(ctx, account.Actor{
 		UID: u.UID, Role: u.Role, SessionID: e.ID, Client: who.Client,
 	})

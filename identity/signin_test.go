@@ -23,7 +23,7 @@ const sessions = "/api/v2/identity/sessions"
 
 func credentials() body { return body{"email": email, "password": password} }
 
-// secondFactor switches one-time codes on and returns what tells the next one; each works
+// secondFactor switches one-time codes on and returns a function for the next one; each works
 // once, so time moves on.
 func (w *world) secondFactor(u account.User) (code func() string) {
 	w.t.Helper()
@@ -50,7 +50,7 @@ func TestSignIn(t *testing.T) {
 	diff(t, []any{u["email"], u["uid"], u["role"], u["level"], u["otp"], u["state"]},
 		[]any{email, made.UID, "member", 0.0, false, "pending"})
 	diff(t, []any{u["referral_uid"], u["data"], u["username"], u["profile"]}, []any{nil, nil, nil, nil})
-	// 14.2 #1: no captcha is asked for here; what is masked of profiles is package view's.
+	// 14.2 #1: no captcha is asked for here; the masks of profiles are package view's.
 	diff(t, []any{u["labels"], u["phones"], u["profiles"], u["data_storages"]}, []any{[]any{}, []any{}, []any{}, []any{}})
 	diff(t, []any{u["created_at"], u["updated_at"]}, []any{"2026-11-21T08:00:00Z", "2026-11-21T08:00:00Z"})
 
@@ -70,7 +70,7 @@ func TestSignIn(t *testing.T) {
 	}
 }
 
-// W-I20, 6.7: a program without a name is told of as such, and so is one that is no browser.
+// W-I20, 6.7: a program without a name is shown as such, and so is one that is no browser.
 func TestSignInWithoutUserAgent(t *testing.T) {
 	w := newWorld(t)
 	u := w.user(email, 1)
@@ -80,7 +80,7 @@ func TestSignInWithoutUserAgent(t *testing.T) {
 	diff(t, []string{rows[0].UserAgent, rows[0].Data}, []string{"unknown", `{"note":"Detected suspicious browser"}`})
 }
 
-// The labels are those of both scopes, in row order, with a second device told (W-I6).
+// The labels are those of both scopes, in row order, with a second device announced (W-I6).
 func TestSignInShowsLabelsAndTellsOfNewDevices(t *testing.T) {
 	w := newWorld(t)
 	made := w.user(email, 1)
@@ -194,7 +194,7 @@ func TestSignInOverPlainHTTP(t *testing.T) {
 	}
 }
 
-// 14.2 #6, #7 under D2 (400, not 422), and what the parameters take.
+// 14.2 #6, #7 under D2 (400, not 422), and the values of parameters.
 func TestSignInParameters(t *testing.T) {
 	w := newWorld(t)
 	u := w.user(email, 1)
@@ -227,7 +227,7 @@ func TestSignInParameters(t *testing.T) {
 	diff(t, w.activities(u.UID), []string(nil))
 }
 
-// 9.6, D3, W-I1: the state is told after the right password only.
+// 9.6, D3, W-I1: the state is shown after the right password only.
 func TestSignInRefusals(t *testing.T) {
 	const failed = "session login failed "
 	for name, c := range map[string]struct {
@@ -353,7 +353,7 @@ func TestSignInFailures(t *testing.T) {
 			closed(t, a)
 		})
 	}
-	w := newWorld(t) // D19: neither the line of a failure nor that of the access tells a query
+	w := newWorld(t) // D19: neither the line of a failure nor that of the access holds a query
 	w.fail.signIn, w.secrets = errBug, append(w.secrets, "hidden", strings.Repeat("7", 32))
 	w.browser().With("Cookie", "_barong_session="+strings.Repeat("7", 32)).
 		JSON(t, "POST", sessions+"?password=hidden1", body{"email": "e", "password": "hidden2", "otp_code": "hidden3"})
@@ -427,7 +427,7 @@ func TestSignOut(t *testing.T) {
 				if !over && !w.ended(value) {
 					t.Error("the session stands")
 				}
-				if w.fail.record == nil && !over { // nobody signs out of what others ended
+				if w.fail.record == nil && !over { // nobody signs out of a session that others ended
 					done = append(done, "session logout succeed")
 				}
 			} else {
@@ -474,7 +474,7 @@ func TestCrossSiteRequests(t *testing.T) {
 	w.opened(w.browser().JSON(t, "POST", sessions, credentials()), 201) // a program
 }
 
-// D28: clients that compare with 200, as the reference sends, are told so by a setting.
+// D28: clients that compare with 200, as the reference sends, get it by a setting.
 func TestSuccessStatusOfTheReference(t *testing.T) {
 	w := newWorld(t)
 	w.user(email, 1)

@@ -13,7 +13,7 @@ type signUp struct {
 	Email    string            `name:"email" rule:"required,nonblank"`
 	Password string            `name:"password" rule:"required,nonblank" in:"body"`
 	Username *string           `name:"username" doc:"4 to 12 letters and digits."`
-	RefID    *string           `name:"refid" doc:"uid of the user who recommended us."`
+	RefID    *string           `name:"refid" doc:"uid of the user that recommended us."`
 	Captcha  rest.TextOrObject `name:"captcha_response" in:"body"`
 	Data     *string           `name:"data" doc:"Text of a JSON object of the client's own, at most 1024 characters; its member language is that of mails."`
 	Lang     string            `name:"lang" doc:"Language of mails, where data says none: en or ru."`

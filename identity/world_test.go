@@ -45,10 +45,10 @@ var (
 // signingKeys take a while to make: worlds share them.
 var signingKeys = sync.OnceValues(authztest.NewKeys)
 
-// What every request and answer of this package's tests is told to.
+// The listeners to every request and answer of this package's tests.
 var coverage resttest.Coverage
 
-// TestMain holds what the whole suite has seen against what is promised.
+// TestMain holds the suite's requests and answers against the promises.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	code := m.Run()
@@ -78,7 +78,7 @@ var (
 )
 
 // world is the endpoints over the services that production wires, on an empty database with
-// one role and three levels. Only what is outside this program is made up here.
+// one role and three levels. Only parts outside this program are made up here.
 type world struct {
 	t   testing.TB
 	now time.Time
@@ -100,7 +100,7 @@ type world struct {
 	fail    failures
 	api     *identity.API
 	account account.Config
-	// spent counts what callers use up, if limits are on.
+	// spent counts the use of callers, if limits are on.
 	spent limit.Store
 }
 

@@ -10,7 +10,7 @@ import (
 	"barong/internal/strictyaml"
 )
 
-// An Action is what an ability allows. Manage is every action.
+// An Action is a kind of use that an ability allows. Manage is every action.
 type Action string
 
 // The actions (AZ-190).
@@ -72,7 +72,7 @@ func (r RoleAbilities) MarshalJSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// Abilities says what staff may do inside the admin API (AZ-190…193). The zero value allows
+// Abilities are the rights of staff inside the admin API (AZ-190…193). The zero value allows
 // nothing. It is read-only and safe for concurrent use.
 type Abilities struct {
 	roles  []string
@@ -81,7 +81,7 @@ type Abilities struct {
 
 // ParseAbilities reads an abilities file: a list `roles` and a mapping `admin_permissions` from
 // role to action to subjects. Templates, unknown keys, actions and subjects are errors; all of
-// them are told at once, each with its line.
+// them come at once, each with its line.
 func ParseAbilities(data []byte) (Abilities, error) {
 	var d strictyaml.Document
 	a := Abilities{byRole: map[string]RoleAbilities{}}
@@ -146,7 +146,7 @@ func (a Abilities) Can(role string, action Action, subject string) bool {
 	return false
 }
 
-// Of is what the file says about a role; empty when nothing.
+// Of is the file's entry for a role; empty for none.
 func (a Abilities) Of(role string) RoleAbilities { return slices.Clone(a.byRole[role]) }
 
 // Staff are all roles that the file lists or says something about, in its order.

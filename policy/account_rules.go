@@ -25,7 +25,7 @@ type StateTrigger struct {
 
 // ParseAccountRules reads a barong.yml file. A missing activation_requirements means
 // "email: verified", as in the reference; other missing keys mean none. Unknown keys and
-// wrong shapes are errors, all told at once with their lines.
+// wrong shapes are errors, all at once with their lines.
 func ParseAccountRules(data []byte) (AccountRules, error) {
 	var d strictyaml.Document
 	r := AccountRules{}

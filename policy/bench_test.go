@@ -35,7 +35,7 @@ func load(t testing.TB, n int) loaded {
 	return l
 }
 
-// decide asks what one decision asks.
+// decide asks the questions of one decision.
 func (l loaded) decide(i int) bool {
 	ip, path := l.ips[i%len(l.ips)], l.paths[i%len(l.paths)]
 	d := l.Restricted(ip, "GET", path)

@@ -67,7 +67,7 @@ func (s *Service) ChangePermission(ctx context.Context, e Edit, c PermissionChan
 	return version, nil
 }
 
-// mayMovePermission refuses what would leave accounts with a role that has no rows, or
+// mayMovePermission refuses moves that would leave accounts with a role that has no rows, or
 // nobody to put things right.
 func (s *Service) mayMovePermission(ctx context.Context, roles roles, e Edit, m permissionMove) error {
 	if role, ok := m.orphaned(); ok {
@@ -116,7 +116,7 @@ func (s *Service) movePermission(ctx context.Context, tx ServiceTx, e Edit, m pe
 	return tx.AddActivity(ctx, s.activity(e.By, topicPermissions, note.action(), note))
 }
 
-// permissionNote is what activities keep of a row.
+// permissionNote is the part of a row that activities keep.
 type permissionNote struct {
 	Role   string `json:"role"`
 	Verb   string `json:"verb"`
@@ -188,7 +188,7 @@ func (c PermissionChange) plan(rows []Permission) (permissionMove, error) {
 		}
 	}
 	if canonical, err := CanonicalPattern(p.Path); c.Path == nil && err == nil {
-		p.Path = canonical // what an import left behind must not stand in the way (FX-55)
+		p.Path = canonical // leftovers of an import must not stand in the way (FX-55)
 	}
 	if err := c.normalize(&p, rows); err != nil {
 		return m, err
@@ -200,7 +200,7 @@ func (c PermissionChange) plan(rows []Permission) (permissionMove, error) {
 	return m, nil
 }
 
-// normalize adds to Permission.Normalize what holds for changes only: a role must be known
+// normalize adds to Permission.Normalize the rules for changes only: a role must be known
 // by some row, as new ones come from seeds, and rows for OPTIONS come from there, too
 // (AZ-141). On top of that all of AZ-141 holds for updates (FX-55).
 func (c PermissionChange) normalize(p *Permission, rows []Permission) error {

@@ -101,7 +101,7 @@ func (s *Service) moveRestriction(ctx context.Context, tx ServiceTx, e Edit, m r
 	return tx.AddActivity(ctx, s.activity(e.By, topicRestrictions, note.action(), note))
 }
 
-// restrictionNote is what activities keep of a row.
+// restrictionNote is the part of a row that activities keep.
 type restrictionNote struct {
 	Category string `json:"category"`
 	Scope    string `json:"scope"`
@@ -165,7 +165,7 @@ func (c RestrictionChange) plan(rows []Restriction) (restrictionMove, error) {
 	case c.Code != nil:
 		r.Code = *c.Code
 	case !denies(r.Code):
-		r.Code = 0 // what an import left behind must not stand in the way (FX-23)
+		r.Code = 0 // leftovers of an import must not stand in the way (FX-23)
 	}
 	var bad Invalid
 	if err := r.Normalize(); errors.As(err, &bad) {

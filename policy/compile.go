@@ -52,7 +52,7 @@ type Warning struct {
 
 func (w Warning) String() string { return w.Row + ": " + w.Problem }
 
-// maxWarnings bounds what one bad import can say.
+// maxWarnings bounds the warnings of one bad import.
 const maxWarnings = 100
 
 type warnings struct {
@@ -76,7 +76,7 @@ func (w *warnings) all() []Warning {
 }
 
 // Compile builds a Snapshot. It never fails: a row that cannot be understood is left out and
-// named in a warning (FX-22). What is left out on the side of refusing cannot be asked for
+// named in a warning (FX-22). A refusing row that is left out cannot be asked for
 // either, since no canonical path has such a form; the exception is a DROP row or block rule
 // with an empty path, which refuses everything, as it did in the reference. An ACCEPT or
 // AUDIT row or pass rule with an empty path matches nothing.
@@ -221,8 +221,8 @@ func (s *Snapshot) addRules(patterns []string, action, row, matching string, w *
 	}
 }
 
-// read makes a spelling of a stored path; not ok when the row matches nothing. What denies or
-// audits is in lower case, see table.match.
+// read makes a spelling of a stored path; not ok when the row matches nothing. Denying and
+// auditing rows are in lower case, see table.match.
 func read(path, action, matching string) (sp spelling, ok bool, problem string) {
 	pattern, err := CanonicalPattern(path)
 	switch {
@@ -304,7 +304,7 @@ func (s *Snapshot) addPermissions(rows []Permission, matching string, w *warning
 	}
 }
 
-// warnUnreachable tells of a row that no request can match, because the components of all its
+// warnUnreachable warns of a row that no request can match, because the components of all its
 // spellings are refused beforehand (FX-2).
 func (s *Snapshot) warnUnreachable(all []spelling, w *warnings, row string, id ...any) {
 	if s.gate.any || slices.ContainsFunc(all, s.reachable) {

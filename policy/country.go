@@ -84,7 +84,7 @@ func Continent(text string) (code string, ok bool) {
 	return "", false
 }
 
-// reduce keeps what tells names apart: lower-case letters without accents and digits, "&" as
+// reduce keeps the signs that distinguish names: lower-case letters without accents and digits, "&" as
 // "and", "St." as "saint". Reduced names are lower case, so they never meet a code.
 func reduce(name string) string {
 	var b strings.Builder

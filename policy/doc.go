@@ -1,4 +1,4 @@
-// Package policy owns who may reach what: restrictions by address and country, route rules
+// Package policy owns access: restrictions by address and country, route rules
 // that block or pass a path, permissions of roles, and abilities of staff. Rows are compiled
 // into an immutable Snapshot that one decision reads from beginning to end.
 //

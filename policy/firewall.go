@@ -138,7 +138,7 @@ func mark(rules *[26 * 26]int32, code string, number int32) *[26 * 26]int32 {
 // build returns the finished wall.
 func (m *mason) build() wall {
 	if len(m.bricks) > 0 {
-		// Shorter prefixes first: what is around a prefix is final before it comes.
+		// Shorter prefixes first: the ones around a prefix are final before it comes.
 		slices.SortFunc(m.bricks, func(a, b brick) int {
 			return cmp.Or(cmp.Compare(a.prefix.Bits(), b.prefix.Bits()),
 				cmp.Compare(a.number, b.number))
@@ -159,7 +159,7 @@ func (m *mason) build() wall {
 	return m.wall
 }
 
-// A target is what a scope and a value mean.
+// A target is the meaning of a scope and a value.
 type target struct {
 	all                bool
 	prefix             netip.Prefix

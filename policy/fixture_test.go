@@ -17,7 +17,7 @@ import (
 	"barong/policy"
 )
 
-// evaluator is what a Snapshot and its reference have in common.
+// evaluator is the common part of a Snapshot and its reference.
 type evaluator interface {
 	Version() int64
 	Restricted(ip netip.Addr, method, bare string) *policy.Denial

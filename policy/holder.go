@@ -39,7 +39,7 @@ type Holder struct {
 	swapped chan struct{} // closed at the next swap, for Await; nil while nobody waits
 }
 
-// A rebuild is waited for by everybody who asked for it before it started.
+// Everybody that asked for a rebuild before it started waits for it.
 type rebuild struct {
 	store Store
 	ctx   context.Context

@@ -9,7 +9,7 @@ const (
 	TooLong   = "too_long"
 )
 
-// A FieldError says what is wrong with one field of a row.
+// A FieldError is the fault of one field of a row.
 type FieldError struct {
 	Field   string // the column's name
 	Problem string // Blank, Malformed or TooLong

@@ -71,7 +71,7 @@ func (n Naive) hit(category string, ip netip.Addr) *Restriction {
 	return nil
 }
 
-// within says whether an address is in what a scope and a value name.
+// within says whether an address is in the set that a scope and a value name.
 func (n Naive) within(ip netip.Addr, scope, value string) bool {
 	if scope == "all" {
 		return true

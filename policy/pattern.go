@@ -22,7 +22,7 @@ const (
 // decoded, other bytes percent-encoded in upper-case hex. One `*` at the end, which means a raw
 // prefix, stays, and with it a slash before it. It does not fold (see Fold).
 //
-// What no canonical request path can hold is an error: a dot segment, `;`, `\`, `?`, `#`,
+// Signs that no canonical request path can hold are an error: a dot segment, `;`, `\`, `?`, `#`,
 // white space, control bytes, an encoded slash, backslash, NUL or percent sign, a star
 // elsewhere than at the end. A path that has nothing left gives ErrEmptyPattern. A canonical
 // argument is returned as it is, without allocating (FX-2, FX-3, FX-55).
@@ -43,7 +43,7 @@ func CanonicalPattern(path string) (string, error) {
 	}
 	for rest := text; rest != ""; {
 		segment, after, more := strings.Cut(rest, "/")
-		// What a star cuts short is no whole segment.
+		// A segment that a star cuts short is not whole.
 		if (segment == "." || segment == "..") && (more || !star) {
 			return "", fmt.Errorf("path has the dot segment %q", segment)
 		}
@@ -181,8 +181,8 @@ func Fold(path string) (string, bool) {
 	return own + rest, true
 }
 
-// bound is what must follow a pattern in a path for the two to match. The order matters: what
-// satisfies a stricter bound satisfies the looser ones.
+// bound is the continuation after a pattern in a path with which the two match. The order matters:
+// a continuation that satisfies a stricter bound satisfies the looser ones.
 type bound uint8
 
 const (
@@ -211,7 +211,7 @@ func follows(path string, n int) bound {
 	return bounds[path[n]]
 }
 
-// A spelling is a text that paths are compared with, and what must follow it.
+// A spelling is a text that paths are compared with, and the continuation that it needs.
 type spelling struct {
 	text  string
 	bound bound

@@ -112,7 +112,7 @@ func TestFold(t *testing.T) {
 	}
 }
 
-// Patterns, and questions of a hostile path to many rules, cost what their length costs.
+// Patterns, and questions of a hostile path to many rules, cost as much as their length.
 func TestMatchingTimeIsLinear(t *testing.T) {
 	rows := policy.Rows{Permissions: grants("ACCEPT ALL api/v2/a*", "DROP ALL api/v2/"+strings.Repeat("a/", 100), "AUDIT ALL api/v2/a/a/a t", "ACCEPT ALL *")}
 	s, _ := policy.Compile(rows, policy.RouteRules{Block: []string{"api/v2/A"}}, policy.Options{})

@@ -302,7 +302,7 @@ func TestUnreachablePatternsAreWarnedOf(t *testing.T) { // FX-2
 		"*":                       false,
 		"api/v2/peatio/admin":     false,
 		"api/v2/admin/users":      false, // folds
-		"api/v2/auth":             false, // as a DROP, covers what folds
+		"api/v2/auth":             false, // as a DROP, covers paths that fold to it
 		"api/v2/pea*":             false,
 		"api/v2/barongadmin":      true,
 		"api/v2/resource_x":       true,

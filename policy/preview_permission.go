@@ -10,10 +10,10 @@ import (
 	"strings"
 )
 
-// maxFlips bounds what a preview lists.
+// maxFlips bounds the list of a preview.
 const maxFlips = 1000
 
-// A Verdict is what the policy makes of a request, as far as a preview looks.
+// A Verdict is the policy's answer to a request, as far as a preview looks.
 type Verdict struct {
 	Allows bool
 	// Status and Reason are those of a restriction that refuses.
@@ -30,8 +30,8 @@ type Flip struct {
 	Role string
 	// Verbs are methods, in the order of the seven.
 	Verbs []string
-	// Path is canonical and folded. After it may stand what it goes on with: "/*" for what
-	// is below it, ".*" for the same name with a suffix, "*" for a name that it begins. Each
+	// Path is canonical and folded. A continuation may stand after it: "/*" for the paths
+	// below it, ".*" for the same name with a suffix, "*" for a name that it begins. Each
 	// of them means the paths of that form for which the list has no longer one of their
 	// own. "*" alone is any path.
 	Path string
@@ -41,20 +41,20 @@ type Flip struct {
 	Before, After Verdict
 }
 
-// A Preview is what a change would do, if it were made now.
+// A Preview is the effect that a change would have now.
 type Preview struct {
 	Version int64 // policy version that it is judged against
 	Flips   []Flip
 	More    int // flips beyond those listed
-	// LocksOut are the roles that could no longer put the permissions right; "*" is who
-	// asks, by address.
+	// LocksOut are the roles that could no longer put the permissions right; "*" is the
+	// caller, by address.
 	LocksOut []string
-	// Refusal is what the change would be refused with: nil, ErrRoleInUse, ErrWouldLockOut,
+	// Refusal is the error that the change would get: nil, ErrRoleInUse, ErrWouldLockOut,
 	// ErrLastSuperadmin.
 	Refusal error
 	// EndsSessions says whose sessions the change would end: "none", "matching" or "all".
 	EndsSessions string
-	// Warnings are what Compile says about the new row.
+	// Warnings are those of Compile about the new row.
 	Warnings []string
 }
 
@@ -66,7 +66,7 @@ func (p *Preview) limit() {
 	p.More = 0
 }
 
-// PreviewPermission works a change out and changes nothing. It refuses what
+// PreviewPermission works a change out and changes nothing. It refuses the moves that
 // ChangePermission refuses as not possible at all: ErrNotFound, Invalid, ErrTaken.
 func (s *Service) PreviewPermission(ctx context.Context, e Edit, c PermissionChange) (Preview, error) {
 	rows, err := s.store.Rows(ctx)
@@ -100,7 +100,7 @@ func (s *Service) PreviewPermission(ctx context.Context, e Edit, c PermissionCha
 	return p, nil
 }
 
-// warnings are what Compile says about rows.
+// warnings are those of Compile about rows.
 func (s *Service) warnings(rows Rows) (out []string) {
 	_, options := s.rules.configured()
 	_, all := Compile(rows, RouteRules{}, options)
@@ -125,7 +125,7 @@ func (s *Service) permissionFlips(role string, m permissionMove) (flips []Flip) 
 	old, new := of(m.rows), of(m.result())
 	before, after := s.compile(Rows{Permissions: old}), s.compile(Rows{Permissions: new})
 	for _, at := range s.points(slices.Concat(old, new), m, role) {
-		// What no permission decides cannot flip by one.
+		// A path that no permission decides cannot flip by one.
 		if !before.Component(at.path) || before.Route(at.path) != Neither {
 			continue
 		}

@@ -8,10 +8,10 @@ import (
 	"slices"
 )
 
-// PreviewRestriction works a change out and changes nothing. It refuses what
+// PreviewRestriction works a change out and changes nothing. It refuses the moves that
 // ChangeRestriction refuses as not possible at all: ErrNotFound, Invalid, ErrTaken.
 //
-// Clients are judged by the rows that name them, not by who exists: one address for every
+// Clients are judged by the rows that name them, not by real ones: one address for every
 // set of addresses that address rows tell apart, one made-up client for every country and
 // continent that a row names.
 func (s *Service) PreviewRestriction(ctx context.Context, e Edit, c RestrictionChange) (Preview, error) {
@@ -87,7 +87,7 @@ func (s *Service) restrictionFlips(m restrictionMove) (flips []Flip) {
 				Before: restricted(a), After: restricted(b)})
 			return true
 		}
-		// Two kinds of request are told apart: those that open a session and all others.
+		// There are two kinds of request: those that open a session and all others.
 		if !flip([]string{AllVerbs}, "*", "GET", restrictionsPath) {
 			for _, path := range signIns {
 				flip([]string{"POST"}, path, "POST", path)
@@ -109,8 +109,8 @@ func restricted(d *Denial) Verdict {
 	return Verdict{Status: d.Status, Reason: d.Reason}
 }
 
-// clients are those whose verdict the move can turn: everybody that the row matches, told
-// apart by all other rows.
+// clients are those whose verdict the move can turn: everybody that the row matches, divided
+// by all other rows.
 func (m restrictionMove) clients() (all []client) {
 	var nets []netip.Prefix
 	places := map[fixed]bool{}

@@ -22,7 +22,7 @@ func (s still) Rows(context.Context) (policy.Rows, error)       { return s.rows,
 func (s still) RoleInUse(context.Context, string) (bool, error) { return false, nil }
 
 // Whatever verdict a change turns, for a path made of the same words, a preview lists; and
-// what it lists does turn.
+// each listed verdict does turn.
 func TestPreviewListsEveryFlip(t *testing.T) {
 	words := []string{"peatio", "peatio/a", "peatio/a/b", "peatio/ab", "barong/admin", "admin", "auth/admin/x", "barong", "p*", "peatio/*", "peatio/a*", "*"}
 	paths := []string{"peatio", "peatio/a", "peatio/a.json", "peatio/a/b", "peatio/a/b/q", "peatio/a/q", "peatio/ab", "peatio/aq",

@@ -20,7 +20,7 @@ const longestValue = 64
 // whitelink (AZ-43).
 const WhitelinkPath = "api/v2/barong/identity/users/access"
 
-// signsIn says whether a request opens a session, which is what blocklogin refuses (FX-24).
+// signsIn says whether a request opens a session: blocklogin refuses those (FX-24).
 func signsIn(method, bare string) bool {
 	if method != "POST" {
 		return false

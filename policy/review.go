@@ -16,15 +16,15 @@ const (
 	FileAbilities = "abilities"
 )
 
-// A Finding is what a file that is well formed says wrongly or oddly.
+// A Finding is a wrong or odd statement of a well-formed file.
 type Finding struct {
 	File string // FileSeeds, FileRules or FileAbilities
 	Text string
 }
 
-// Review holds the files against each other and against what a gate must let through. wrong
-// is by what nobody could ever sign in or manage the policy, and rows that could not be
-// applied; odd is what an operator has hardly meant. It looks at files alone: a database that
+// Review holds the files against each other and against the needs of a gate. wrong has
+// the faults by which nobody could ever sign in or manage the policy, and rows that could not be
+// applied; odd has those that an operator has hardly meant. It looks at files alone: a database that
 // was set up before may say otherwise.
 func Review(s Seeds, rules RouteRules, a Abilities, o Options) (wrong, odd []Finding) {
 	v := review{seeds: s, rules: rules, abilities: a}

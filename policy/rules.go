@@ -15,7 +15,7 @@ type RouteRules struct {
 
 // ParseRules reads an authz_rules file: a mapping `rules` with the lists `pass` and `block`,
 // each of which may be missing. Templates, unknown keys, empty and impossible paths are
-// errors; all of them are told at once, each with its line (AZ-70, FX-38, FX-55).
+// errors; all of them come at once, each with its line (AZ-70, FX-38, FX-55).
 func ParseRules(data []byte) (RouteRules, error) {
 	var d strictyaml.Document
 	var rules RouteRules

@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// A SeedReport counts what Seed did with the rows of the file.
+// A SeedReport counts the rows of the file by Seed's treatment of them.
 type SeedReport struct {
 	PermissionsAdded, PermissionsKept   int
 	RestrictionsAdded, RestrictionsKept int

@@ -11,7 +11,7 @@ import (
 	"barong/internal/strictyaml"
 )
 
-// Seeds is what a seeds file holds. Levels and Users are for the account service to apply:
+// Seeds is the content of a seeds file. Levels and Users are for the account service to apply:
 // levels first, in order, then permissions, then users, then restrictions.
 type Seeds struct {
 	Levels       []SeedLevel
@@ -47,7 +47,7 @@ func (u SeedUser) GoString() string { return u.String() }
 
 // ParseSeeds reads a seeds file: the lists users, levels, permissions and restrictions, each of
 // which may be missing. Keys, verbs, actions, categories, scopes and states may be in any
-// case. Templates, unknown keys, missing and invalid values are errors; all of them are told
+// case. Templates, unknown keys, missing and invalid values are errors; all of them come
 // at once, each with its line (AZ-420).
 func ParseSeeds(data []byte) (Seeds, error) {
 	var d strictyaml.Document
@@ -99,7 +99,7 @@ func (s *Seeds) addLevel(d *strictyaml.Document, n *yaml.Node) {
 	s.Levels = append(s.Levels, l)
 }
 
-// A permissionKey tells permission rows apart; so does the store.
+// A permissionKey distinguishes permission rows; so does the store.
 type permissionKey struct{ role, verb, path, action string }
 
 func keyOf(p Permission) permissionKey {
@@ -145,7 +145,7 @@ func (s *Seeds) addUser(d *strictyaml.Document, n *yaml.Node) {
 	s.Users = append(s.Users, u)
 }
 
-// A restrictionKey tells restriction rows apart; so does the store.
+// A restrictionKey distinguishes restriction rows; so does the store.
 type restrictionKey struct{ category, scope, value string }
 
 func (s *Seeds) addRestriction(d *strictyaml.Document, n *yaml.Node, seen map[restrictionKey]bool) {

@@ -16,8 +16,8 @@ import (
 var (
 	// ErrStale says that the row is not of the lock version that the caller has seen.
 	ErrStale = errors.New("policy: the row has changed meanwhile")
-	// ErrWouldLockOut says that whoever asks, or every superadmin, could not put right what
-	// the change does. Edit.Force goes on all the same.
+	// ErrWouldLockOut says that the caller, or every superadmin, could not put the change
+	// right. Edit.Force goes on all the same.
 	ErrWouldLockOut = errors.New("policy: would lock out who changes it")
 	// ErrLastSuperadmin says that no ACCEPT row would be left by which superadmins reach the
 	// permissions. Nothing forces that.
@@ -69,10 +69,10 @@ type ServiceStore interface {
 	ChangePolicy(ctx context.Context, f func(ServiceTx) error) error
 }
 
-// A Service holds the rules of changing the policy: what a row must be, who must not be
-// locked out, and that every change leaves an activity with the row before and after in the
+// A Service holds the rules of changing the policy: the form of a row, the callers that must not
+// be locked out, and that every change leaves an activity with the row before and after in the
 // same transaction. Changes are made one after the other, so that two of them cannot both
-// rest on what the other takes away. It is safe for concurrent use.
+// rest on a row that the other takes away. It is safe for concurrent use.
 type Service struct {
 	store ServiceStore
 	rules *Holder
@@ -89,7 +89,7 @@ func NewService(store ServiceStore, rules *Holder, whitelinkUses int, now func()
 	return &Service{store: store, rules: rules, uses: max(whitelinkUses, 1), now: now}
 }
 
-// An Edit is who changes a row and on what condition.
+// An Edit is the actor that changes a row and the condition.
 type Edit struct {
 	By account.Actor
 	// Seen are the lock versions that the row may have; nil means any.

@@ -15,7 +15,7 @@ type Denial struct {
 	ID     int64  // of the restriction row
 }
 
-// Route says what the route rules make of a path before any credential is looked at.
+// Route is the route rules' verdict on a path before any credential is looked at.
 type Route uint8
 
 // Block wins over Pass (AZ-30).
@@ -35,7 +35,7 @@ func (r Route) String() string {
 	return "neither"
 }
 
-// A Permit is what the permission rows make of a role, a method and a path.
+// A Permit is the permission rows' verdict on a role, a method and a path.
 type Permit struct {
 	Allows bool // at least one ACCEPT and no DROP (AZ-145)
 	// Audit is whether an AUDIT row matches, whatever Allows is. Topic is that row's, "" when it
@@ -74,7 +74,7 @@ func (s *Snapshot) At() feed.Cursor { return s.at }
 // Restricted is the restriction that refuses a request, nil when none does (AZ-40…48). bare
 // is the path without the last dot suffix of its last segment (FX-5), method the request's
 // own. WhitelinkPath is exempt; a whitelist hit exempts from everything else; blocklogin
-// refuses only what opens a session (FX-24). An invalid address is matched by scope all only.
+// refuses only requests that open a session (FX-24). An invalid address is matched by scope all only.
 func (s *Snapshot) Restricted(ip netip.Addr, method, bare string) *Denial {
 	if !s.restricts || bare == WhitelinkPath {
 		return nil
@@ -131,7 +131,7 @@ func (s *Snapshot) Permission(role, method, path string) Permit {
 // Role says whether any permission row names the role (AZ-147).
 func (s *Snapshot) Role(role string) bool { return s.roles[role] != nil }
 
-// Cuts tells sets of session cuts apart: the same set has the same number, 0 is the empty one.
+// Cuts distinguishes sets of session cuts: the same set has the same number, 0 is the empty one.
 // A session that CutOff spared under one number is spared until the number changes.
 func (s *Snapshot) Cuts() int64 { return s.cutVersion }
 

@@ -33,7 +33,7 @@ type slot struct {
 	entry uint32 // index + 1, 0 = free
 }
 
-// An entry's verdicts are indexed by what follows the text in the path.
+// An entry's verdicts are indexed by the continuation of the text in the path.
 type entry struct {
 	off, size           uint32
 	topics              uint32 // index + 1 into table.topics, 0 = none
@@ -190,7 +190,7 @@ func (t *table) grow(n int) {
 	}
 }
 
-// trim gives back what was left over.
+// trim gives back unused memory.
 func (t *table) trim() {
 	t.texts = trimmed(t.texts)
 	t.entries = trimmed(t.entries)
@@ -214,7 +214,7 @@ type match struct {
 // that deny or audit, whose texts are in lower case, see it with ASCII letters folded: upstreams
 // that do not tell a from A serve both spellings (design D5).
 func (t *table) match(path string, v verbs) (m match) {
-	path = path[:min(len(path), t.longest+1)] // the last byte is what follows the longest text
+	path = path[:min(len(path), t.longest+1)] // the last byte is the one after the longest text
 	if !mayHaveUpper(path) {
 		return t.scan(path, v)
 	}
@@ -235,7 +235,7 @@ func (t *table) match(path string, v verbs) (m match) {
 	return m
 }
 
-// mayHaveUpper tells of a path whether it has an upper-case letter, or a byte that no canonical
+// mayHaveUpper reports whether a path has an upper-case letter, or a byte that no canonical
 // path has. It looks at eight bytes at a time: a sum has its highest bit where the byte is at
 // least A, the other where it is beyond Z.
 func mayHaveUpper(path string) bool {

@@ -13,7 +13,7 @@ import (
 	"barong/internal/feed"
 )
 
-// A Whitelink lets whoever has its token put the address that they come from on the
+// A Whitelink lets the holder of its token put their own address on the
 // whitelist (AZ-60, FX-25). The token is 64 lower-case hex digits and kept nowhere.
 type Whitelink struct {
 	Hash       [32]byte // SHA-256 of the token

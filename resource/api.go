@@ -34,11 +34,11 @@ type API struct {
 	// Country names an address's country for activities; nil when nothing knows.
 	Country func(netip.Addr) string
 	Now     func() time.Time
-	// Log gets what went wrong after an answer was already owed.
+	// Log gets failures after an answer was already owed.
 	Log *slog.Logger
 }
 
-// Users is what this package reads; account.Store is one.
+// Users reads accounts; account.Store is one.
 type Users interface {
 	// User loads by uid; account.ErrNotFound.
 	User(ctx context.Context, uid string) (account.User, error)
@@ -46,7 +46,7 @@ type Users interface {
 	Labels(ctx context.Context, uid string) ([]account.Label, error)
 }
 
-// Accounts is what this package asks of account.Service.
+// Accounts is this package's part of account.Service.
 type Accounts interface {
 	codes
 	keys
@@ -126,7 +126,7 @@ func (a *API) cookieName() string {
 	return a.SessionName
 }
 
-// Sessions is what this package asks of session.Manager.
+// Sessions is this package's part of session.Manager.
 type Sessions interface {
 	// Lookup finds the session of a cookie value; session.ErrNotFound.
 	Lookup(ctx context.Context, cookie string, now time.Time) (*session.Entry, error)
@@ -164,7 +164,7 @@ func (a *API) current(ctx context.Context, who me) (one *session.Entry, err erro
 const keepTimeout = 5 * time.Second
 
 // renewing is the caller as one whose current session is to go on under the id of next, so
-// that what left with the old one may still be answered.
+// that requests that left with the old one may still be answered.
 func (who me) renewing(e *session.Entry, next string) account.Actor {
 	by := who.Actor
 	if e != nil {

@@ -12,7 +12,7 @@ import (
 	"barong/internal/view"
 )
 
-// keys is what account.Service does about API keys. A holder is "" for the actor or the uid
+// keys is the part of account.Service about API keys. A holder is "" for the actor or the uid
 // of a service account of the actor's; account.ErrNotFound for any other.
 type keys interface {
 	// OwnServiceAccount loads one that the actor owns; ErrNotFound for any other.

@@ -18,7 +18,7 @@ const (
 // keyBase is one of the two families of endpoints: the same rules, other tokens.
 type keyBase struct {
 	path   string
-	holder string // what the service is asked for
+	holder string // the holder in the question to the service
 	bound  string // prefix of default tokens
 	told   string // prefix of the others
 	extra  map[string]string
@@ -30,7 +30,7 @@ var families = map[string]keyBase{
 		map[string]string{"service_account_uid": robotUID}},
 }
 
-// form joins pairs with what every request of the family needs.
+// form joins pairs with the parameters of every request of the family.
 func (b keyBase) form(pairs ...string) url.Values {
 	v := url.Values{}
 	for k, x := range b.extra {
@@ -228,7 +228,7 @@ func invalid(pairs ...string) error {
 	return e
 }
 
-// 9.2 #12, #13, 9.9 #13, #14; R23: both verbs; W-R10: only what is sent changes.
+// 9.2 #12, #13, 9.9 #13, #14; R23: both verbs; W-R10: only sent parameters change.
 func TestUpdateKey(t *testing.T) {
 	eachFamily(t, func(t *testing.T, b keyBase) {
 		for _, method := range []string{"PATCH", "PUT"} {

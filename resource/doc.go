@@ -1,4 +1,4 @@
-// Package resource owns the REST endpoints for what signed-in users do with their own
+// Package resource owns the REST endpoints by which signed-in users manage their own
 // account: see it, set up the second factor, keep API keys.
 //
 // It takes bearer tokens only: the gateway has turned the cookie or the signature into one

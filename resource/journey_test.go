@@ -29,7 +29,7 @@ import (
 	"barong/resource"
 )
 
-// The fakes of this package must be what the wiring brings.
+// The fakes of this package must match the wiring.
 var (
 	_ resource.Accounts = (*account.Service)(nil)
 	_ resource.Users    = (*store.DB)(nil)

@@ -12,7 +12,7 @@ import (
 	"barong/internal/session"
 )
 
-// codes is what account.Service does about one-time codes. Beside the errors named here
+// codes is the part of account.Service about one-time codes. Beside the errors named here
 // those about a code: account.ErrInvalidOTP, ErrOTPReplay, TooManyAttempts.
 type codes interface {
 	// OTPSecret makes a new pending secret, in place of any other. ErrOTPEnabled,

@@ -97,7 +97,7 @@ func TestSwitchOTP(t *testing.T) {
 				a := c.JSON(t, "POST", otpBase+path, map[string]any{"code": 123456})
 				a.Want(t, 200, `200`)
 				diff(t, w.restamped, test.restamped)
-				if test.restamped != nil { // what left before goes on, under the same note
+				if test.restamped != nil { // earlier requests go on, under the same note
 					next, _ := session.IDOf(w.renewed)
 					diff(t, []any{by.SessionID, by.NextSessionID}, []any{[32]byte(w.session.ID), [32]byte(next)})
 				}

@@ -13,7 +13,7 @@ import (
 	"barong/internal/view"
 )
 
-// signOuts is what account.Service does about the end of sessions.
+// signOuts is the part of account.Service about the end of sessions.
 type signOuts interface {
 	// SessionRevoked records that somebody has ended one session.
 	SessionRevoked(ctx context.Context, by account.Actor) error
@@ -73,7 +73,7 @@ func (a *API) endSession(ctx context.Context, who me, in sessionRef) (out rest.W
 		if err := a.Sessions.End(ctx, s.ID); err != nil {
 			return out, err
 		}
-		// The session has ended, which is what was asked; a lost activity is the log's matter.
+		// The session has ended, as asked; a lost activity is the log's matter.
 		if err := a.Accounts.SessionRevoked(ctx, who.Actor); err != nil {
 			a.Log.ErrorContext(ctx, "end of a session not recorded",
 				slog.String("request_id", rest.RequestID(ctx)), slog.Any("error", err))

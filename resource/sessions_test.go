@@ -15,7 +15,7 @@ import (
 
 const sessionBase = "/api/v2/resource/sessions"
 
-// ends is what the endpoints of sessions ask and did.
+// ends records the questions and acts of the endpoints of sessions.
 type ends struct {
 	live     []session.Live
 	listErr  error
@@ -148,7 +148,7 @@ func TestEndSession(t *testing.T) {
 	}
 }
 
-// What is current is decided by the cookie: without it, ending that session clears nothing.
+// The cookie decides which session is current: without it, ending that session clears nothing.
 func TestEndSessionWithoutItsCookie(t *testing.T) {
 	w := withSessions()
 	a := signedIn(t, w).JSON(t, "DELETE", sessionBase+"/"+session.ID{1}.Handle(), nil)
@@ -203,8 +203,8 @@ func TestSignOutEverywhere(t *testing.T) {
 	}
 }
 
-// Over the services that production wires: what one device sees and ends, and what the other
-// is left with.
+// Over the services that production wires: the view and the acts of one device, and the rest
+// for the other.
 func TestSessionsJourney(t *testing.T) {
 	j := newJourney(t)
 	list := func(cookie string) (handles []string, current int) {

@@ -33,7 +33,7 @@ type cli struct {
 	Keys     keysCmd     `cmd:"" help:"Manage signing keys."`
 	Sessions sessionsCmd `cmd:"" help:"Manage sessions."`
 	Config   configCmd   `cmd:"" help:"Check settings, or print their reference and defaults."`
-	Explain  explainCmd  `cmd:"" help:"Tell what would become of a request, and why."`
+	Explain  explainCmd  `cmd:"" help:"Explain the decision on a request."`
 	OpenAPI  openAPICmd  `cmd:"" name:"openapi" help:"Print the OpenAPI document of an API."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 }

@@ -43,7 +43,7 @@ func keySet(ctx context.Context, address string) (keyfunc.Keyfunc, error) {
 	return keyfunc.NewDefaultOverrideCtx(ctx, []string{address}, keyfunc.Override{
 		RefreshInterval:   5 * time.Minute,
 		RefreshUnknownKID: rate.NewLimiter(rate.Every(30*time.Second), 1),
-		RateLimitWaitMax:  2 * time.Second, // bounds that fetch; what is over the limit is refused at once
+		RateLimitWaitMax:  2 * time.Second, // bounds that fetch; tokens over the limit are refused at once
 	})
 }
 

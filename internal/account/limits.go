@@ -48,7 +48,7 @@ func (l *Limits) table() []LimitRow {
 			"the address as typed, whatever device; nothing clears it, and failures alone cannot use it up", &l.SignInAll},
 		// W-I4
 		{"sign-ups", "network", limit.Rule{Burst: 10, Period: hour},
-			"a mistake that tells nothing of others gives its own back", &l.SignUpNetwork},
+			"a mistake that reveals nothing of others gives its own back", &l.SignUpNetwork},
 		{"sign-ups without a captcha where there is one", "network", limit.Rule{Burst: 3, Period: hour},
 			"then a captcha is asked for", &l.SignUpUnproved},
 		// W-I11

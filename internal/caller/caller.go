@@ -1,7 +1,7 @@
-// Package caller finds out who calls a REST endpoint: the client behind the request and, from
+// Package caller identifies the caller of a REST endpoint: the client behind the request and, from
 // its bearer token, the user and the account.Actor that services act for.
 //
-// What somebody may do is not decided here: that is the edges' and the services' part.
+// Rights are not decided here: that is the edges' and the services' part.
 //
 //	*http.Request ──► Client                    address, country, user agent
 //	              ──► SignedIn ──► Verifier ──► user row, which may act ──► account.Actor

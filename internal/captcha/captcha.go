@@ -5,7 +5,7 @@ import (
 	"errors"
 )
 
-// What is wrong with a response (identity §6.6). Any other error of a Verifier is an outage or
+// Faults of a response (identity §6.6). Any other error of a Verifier is an outage or
 // a wrong setting: nobody can say whether the client is human, so the request must not go on
 // (design D20). It wraps ErrOutage.
 var (
@@ -24,7 +24,7 @@ var (
 // nothing.
 const MaxResponse = 4000
 
-// A Response is what a client sends as captcha_response: a text or an object.
+// A Response is the value that a client sends as captcha_response: a text or an object.
 type Response struct {
 	// Text is "" when an object was sent.
 	Text string
@@ -61,7 +61,7 @@ type Verifier interface {
 	Verify(ctx context.Context, r Response) error
 }
 
-// A Challenge is what the widget of some services must be started with.
+// A Challenge is the data with which the widget of some services must be started.
 type Challenge struct{ ID, Challenge string }
 
 // A Registrar starts challenges; it is safe for concurrent use.

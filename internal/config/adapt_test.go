@@ -108,7 +108,7 @@ func TestSettingsAdaptToThoseTheyDependOn(t *testing.T) {
 	}
 }
 
-// What follows from a value that cannot be read is no problem of its own.
+// The consequences of an unreadable value are no problems of their own.
 func TestAnUnreadableValueIsTheOnlyProblem(t *testing.T) {
 	for _, f := range settingFields() {
 		if f.kind.Kind() == reflect.String && f.enum == nil && f.match == "" || f.kind == reflect.TypeFor[[]string]() {
@@ -148,7 +148,7 @@ DATABASE_PASS DATABASE_NAME EVENT_API_RABBITMQ_URL LOG_LEVEL PORT WEB_CONCURRENC
 REDIS_URL JWT_PUBLIC_KEY`
 
 // Every setting of the service that this replaces is one here, or the error and the reference
-// say what is instead of it; none is answered with a guess.
+// name its successor; none is answered with a guess.
 func TestSettingsOfTheServiceThatThisReplaces(t *testing.T) {
 	mine := map[string]bool{}
 	for _, f := range settingFields() {

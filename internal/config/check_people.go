@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// checkPeople are the rules on what deals with people: passwords, captchas, mails and the
+// checkPeople are the rules on everything that deals with people: passwords, captchas, mails and the
 // services around them.
 func (s Settings) checkPeople(say func(keys, format string, args ...any)) {
 	if _, err := regexp.Compile(s.Account.Pattern); err != nil {

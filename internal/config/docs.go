@@ -14,7 +14,7 @@ Every setting is an environment variable, or the same key in lower case in the Y
 ` + "`BARONG_SETTINGS`" + ` names; the environment wins. Durations are seconds or Go durations (` + "`90`, `5m`, `250ms`" + `),
 lists are comma-separated. A setting marked *secret*, and only that, may also be given as
 ` + "`BARONG_<KEY>_FILE`" + `, the path of a file that holds it. An unknown ` + "`BARONG_*`" + ` variable stops the start and
-names what replaced it, or the nearest known one; the variables that Kubernetes makes for a Service are ignored.
+names its successor, or the nearest known one; the variables that Kubernetes makes for a Service are ignored.
 
 This file is made by ` + "`barong config docs`" + `; ` + "`barong config check`" + ` says everything that is wrong at once.
 `)
@@ -43,7 +43,7 @@ This file is made by ` + "`barong config docs`" + `; ` + "`barong config check`"
 	b.WriteString(`
 ## Coming from the service that this replaces
 
-Settings that are in none of the tables above. Given with the prefix, each stops the start and is told of like this.
+Settings that are in none of the tables above. Given with the prefix, each stops the start with this advice.
 
 | setting there | here |
 |---|---|

@@ -33,9 +33,9 @@ func (p Problems) Has(keys ...string) bool {
 	return slices.ContainsFunc(p, func(x Problem) bool { return slices.Contains(keys, x.Key) })
 }
 
-// Say notes what is wrong with the first of the settings, which are separated by blanks, as it
+// Say notes a fault of the first of the settings, which are separated by blanks, as it
 // stands beside the others. It says nothing when one of those has a problem itself, or the
-// first has no readable value: what follows from a wrong value is no problem of its own.
+// first has no readable value: the consequence of a wrong value is no problem of its own.
 func (p *Problems) Say(keys, format string, args ...any) {
 	names := strings.Fields(keys)
 	unread := slices.ContainsFunc(*p, func(x Problem) bool { return x.unread && x.Key == names[0] })

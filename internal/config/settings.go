@@ -71,7 +71,7 @@ func (t TLS) Forward() Certificate {
 	return Certificate{t.ForwardCert, t.ForwardKey, t.ForwardClientCA}
 }
 
-// Stores names what is kept where.
+// Stores names the database and its key.
 type Stores struct {
 	DatabaseURL      string        `key:"database_url" default:"sqlite:data/barong.db" secret:"yes" doc:"sqlite:PATH keeps everything in one file for one process; postgres://… is for several, with libpq's parameters."`
 	MaxConns         int           `key:"database_max_conns" default:"20" min:"2" doc:"Connections to PostgreSQL at most."`
@@ -104,7 +104,7 @@ type Policy struct {
 	Seeds         string        `key:"seeds" alias:"seeds_file" default:"" doc:"YAML file of levels, permissions, restrictions and users in the reference's shape; empty means the built-in one."`
 	AuthzRules    string        `key:"authz_rules" alias:"authz_rules_file" default:"" doc:"YAML file of pass and block rules in the reference's shape; empty means the built-in one."`
 	Config        string        `key:"config" alias:"config_file" default:"" doc:"YAML file of activation requirements, state triggers and document types in the reference's shape; empty means the built-in one."`
-	Abilities     string        `key:"abilities" alias:"abilities_file" default:"" doc:"YAML file of what staff roles may do in the admin API, in the reference's shape; empty means the built-in one."`
+	Abilities     string        `key:"abilities" alias:"abilities_file" default:"" doc:"YAML file of the rights of staff roles in the admin API, in the reference's shape; empty means the built-in one."`
 	WhitelinkUses int           `key:"whitelink_uses" default:"1" min:"1" doc:"Addresses that one whitelink admits."`
 	Components    []string      `key:"gateway_components" default:"barong,peatio,ranger,applogic,arke,finex,open_finance" doc:"Third path segments (api/v2/<component>) that may be asked for at all; * lifts the rule."`
 	PathMatching  string        `key:"path_matching" default:"segment" enum:"segment,prefix" doc:"segment matches rule paths at segment boundaries; prefix is the reference's plain string prefix."`
@@ -116,12 +116,12 @@ type Policy struct {
 // Decision shapes the answers.
 type Decision struct {
 	RBACDeniedStatus   int           `key:"rbac_denied_status" default:"401" enum:"401,403" doc:"HTTP status of authz.invalid_permission."`
-	OutageAnswer       string        `key:"outage_answer" default:"error" enum:"error,deny" doc:"How an outage is told to Envoy over gRPC: error_response (counted as an error), or denied_response. Both are 503."`
+	OutageAnswer       string        `key:"outage_answer" default:"error" enum:"error,deny" doc:"Answer to Envoy over gRPC in an outage: error_response (counted as an error), or denied_response. Both are 503."`
 	ForwardCredentials bool          `key:"forward_credentials" default:"false" doc:"Let the session cookie and the X-Auth-* headers reach upstreams."`
 	DynamicMetadata    bool          `key:"dynamic_metadata" default:"false" doc:"Send dynamic_metadata {uid, role, reason, snapshot, decision} to Envoy."`
 	CSRFProtection     bool          `key:"csrf_protection" default:"true" doc:"Demand X-CSRF-Token for state-changing requests by cookie."`
 	Origins            []string      `key:"allowed_origins" default:"" doc:"Origins (scheme://host[:port]) whose pages may open websockets by cookie, besides the request's own host; * never counts."`
-	WebsocketPaths     []string      `key:"websocket_paths" default:"api/v2/ranger" doc:"Paths where websockets may open, each with all below it. Elsewhere, and for any other protocol (Upgrade: h2c), an upgrade is refused: Barong sees nothing of what goes through it."`
+	WebsocketPaths     []string      `key:"websocket_paths" default:"api/v2/ranger" doc:"Paths where websockets may open, each with all below it. Elsewhere, and for any other protocol (Upgrade: h2c), an upgrade is refused: Barong sees nothing of the traffic through it."`
 	LogSample          int           `key:"decision_log_sample" default:"1000" min:"0" doc:"Log one of so many allowed decisions; 0 logs none, 1 every one. Denials are always logged."`
 	CacheMaxStale      time.Duration `key:"cache_max_stale" default:"30s" follows:"policy_max_stale" doc:"Longest time without reading the change feed during which cached accounts, keys and sessions are believed. At most policy_max_stale; of the two, one that is not set adapts to the other."`
 	Deadline           time.Duration `key:"decision_timeout" default:"800ms" doc:"Longest time that one decision may wait for a store; keep it below the proxy's timeout."`
@@ -143,14 +143,14 @@ type Session struct {
 	Absolute  time.Duration `key:"session_absolute_lifetime" default:"24h" follows:"session_expire_time" doc:"Age at which a session ends whatever its use. At least session_expire_time; of the two, one that is not set adapts to the other."`
 	MaskV4    int           `key:"session_ip_v4_mask" default:"16" min:"0" max:"32" doc:"Bits of the IPv4 address that must stay the same; 0 switches the check off."`
 	MaskV6    int           `key:"session_ip_v6_mask" default:"64" min:"0" max:"128" doc:"Bits of the IPv6 address that must stay the same; 0 switches the check off."`
-	Secure    string        `key:"session_cookie_secure" default:"auto" enum:"auto,true,false" doc:"Secure attribute of the cookie; auto leaves it out with the embedded gate only, which speaks plain http on loopback."`
+	Secure    string        `key:"session_cookie_secure" default:"auto" enum:"auto,true,false" doc:"Secure attribute of the cookie; auto leaves it out only where the embedded gate speaks plain http on loopback."`
 	CacheSize int           `key:"session_cache_size" default:"1000000" min:"1" doc:"Sessions kept in memory."`
 }
 
 // APIKey shapes signed requests.
 type APIKey struct {
 	NonceLifetime time.Duration `key:"apikey_nonce_lifetime" default:"5000ms" unit:"ms" doc:"How far a nonce may be from the server's clock. A plain number is milliseconds."`
-	Replay        string        `key:"apikey_replay" default:"off" enum:"off,monitor,enforce" doc:"What to do about a nonce that was used before: nothing, count it, or refuse it."`
+	Replay        string        `key:"apikey_replay" default:"off" enum:"off,monitor,enforce" doc:"Treatment of a nonce that was used before: ignore, count, or refuse it."`
 	Forbidden     []string      `key:"apikey_forbidden" default:"api/v2/barong/resource/otp,api/v2/barong/resource/passkeys,api/v2/barong/resource/sessions,api/v2/barong/resource/api_keys,api/v2/barong/resource/service_accounts,api/v2/barong/resource/users/password,api/v2/barong/admin" doc:"Paths that API keys may not reach: a leaked key must not become the account, nor staff."`
 	CacheSize     int           `key:"apikey_cache_size" default:"200000" min:"1" doc:"API keys kept in memory."`
 }
@@ -174,21 +174,21 @@ type Account struct {
 	Pattern     string        `key:"password_regexp" default:"" doc:"Expression (RE2) that new passwords must match as a whole; empty means a lower-case and an upper-case letter, a digit, 8 to 80 characters."`
 	Dictionary  bool          `key:"password_use_dictionary" default:"true" doc:"Hold it against a new password that it is made of a common one."`
 	MemberRoles []string      `key:"member_roles" default:"member,trader,broker,maker,sa_maker,service_account" doc:"Roles of the lowest rank, which staff may give. A role that permissions name and neither this nor the abilities is given by superadmins only."`
-	Domain      string        `key:"domain" default:"" doc:"Site to which the links in mails lead, with or without scheme; also told in events. Empty means localhost: set it to yours."`
-	Language    string        `key:"default_language" default:"en" match:"^[a-z]{2}$" doc:"Language of mails to people who chose none."`
+	Domain      string        `key:"domain" default:"" doc:"Site to which the links in mails lead, with or without scheme; events carry it too. Empty means localhost: set it to yours."`
+	Language    string        `key:"default_language" default:"en" match:"^[a-z]{2}$" doc:"Language of mails to people without a choice of their own."`
 	HashWorkers int           `key:"password_workers" default:"0" min:"0" doc:"Passwords hashed at once; 0 means half of the processors, at least one."`
-	HashQueue   int           `key:"password_queue" default:"32" min:"0" doc:"Sign-ins that may wait for a worker, in turn by network; who holds most places gives one up when all are taken (429), and 503 is the answer when each is another's."`
+	HashQueue   int           `key:"password_queue" default:"32" min:"0" doc:"Sign-ins that may wait for a worker, in turn by network; when all places are taken, the network with most of them gives one up (429); when each is another's, the answer is 503."`
 	CacheSize   int           `key:"principal_cache_size" default:"1000000" min:"1" doc:"Accounts kept in memory."`
 	LoadsAtOnce int           `key:"cache_loads" default:"64" min:"1" doc:"Cache misses that may ask the database at once."`
-	SigninFloor time.Duration `key:"signin_floor" default:"250ms" doc:"Least time that a refused sign-in takes, so that timing tells nothing."`
+	SigninFloor time.Duration `key:"signin_floor" default:"250ms" doc:"Least time that a refused sign-in takes, so that timing reveals nothing."`
 }
 
-// Abuse bounds what strangers may try.
+// Abuse bounds the attempts of strangers.
 type Abuse struct {
-	Limits bool `key:"rate_limits" default:"true" doc:"Limit what callers may cause, by account and by network: docs/limits.md. Off is for tests."`
+	Limits bool `key:"rate_limits" default:"true" doc:"Limit the work that callers may cause, by account and by network: docs/limits.md. Off is for tests."`
 }
 
-// Captcha says who tells people from programs.
+// Captcha names the service that distinguishes people from programs.
 type Captcha struct {
 	Kind            string   `key:"captcha" default:"none" enum:"none,recaptcha,geetest,hcaptcha,turnstile" doc:"Provider; the endpoints it protects are captcha_protected_endpoints of the file BARONG_CONFIG."`
 	Hosts           []string `key:"captcha_hosts" default:"" doc:"Host names on whose pages captchas may have been solved; empty means any."`
@@ -205,7 +205,7 @@ type Captcha struct {
 
 // Mail says how mails are written and sent.
 type Mail struct {
-	Delivery    string        `key:"mail_delivery" default:"auto" enum:"auto,smtp,folder,off" doc:"folder writes mails to the folder outbox beside the SQLite file and tells their links on the terminal; auto is folder with the embedded gate and smtp elsewhere. off leaves them to a consumer of the events."`
+	Delivery    string        `key:"mail_delivery" default:"auto" enum:"auto,smtp,folder,off" doc:"folder writes mails to the folder outbox beside the SQLite file and prints their links on the terminal; auto is folder with the embedded gate and smtp elsewhere. off leaves them to a consumer of the events."`
 	Rules       string        `key:"mailer" alias:"mailer_file" default:"" doc:"YAML file of which events become mails, in the reference's shape; empty means the built-in one."`
 	Templates   string        `key:"mail_templates" default:"" doc:"Folder whose files replace built-in templates of the same name."`
 	SenderEmail string        `key:"sender_email" default:"noreply@barong.io" doc:"Address that mails come from."`
@@ -235,7 +235,7 @@ type Events struct {
 type External struct {
 	Auth0Domain   string `key:"auth0_domain" default:"" doc:"Tenant of Auth0, as in https://<domain>/; empty switches sign-in with it off."`
 	Auth0ClientID string `key:"auth0_client_id" default:"" doc:"Client whose ID tokens are taken."`
-	KYCProvider   string `key:"kyc_provider" default:"local" enum:"local,kycaid" doc:"Who checks identities: local is staff."`
+	KYCProvider   string `key:"kyc_provider" default:"local" enum:"local,kycaid" doc:"Checker of identities: local is staff."`
 	KYCAIDToken   Secret `key:"kycaid_authorization_token" default:"" secret:"yes" doc:"API token of KYCAID, which also signs its callbacks; mandatory with it."`
 	KYCAIDURL     string `key:"kycaid_api_endpoint" default:"https://api.kycaid.com/" doc:"Address of its API."`
 	PhoneKind     string `key:"phone_verification" default:"mock" enum:"mock,twilio_sms,twilio_verify" doc:"How phones are verified, as GET configs says."`
@@ -255,7 +255,7 @@ type Audit struct {
 	Required bool          `key:"audit_required" default:"false" doc:"Refuse decisions with 503 when not even the spill file can take their activity."`
 	Flush    time.Duration `key:"audit_flush_interval" default:"200ms" doc:"Longest time that an activity waits in memory; kill -9 loses at most this much."`
 	Queue    int           `key:"audit_queue" default:"8192" min:"1" doc:"Activities that may wait in memory."`
-	Spill    string        `key:"audit_spill" default:"" doc:"File that takes activities while the database cannot; empty means audit.spill beside the SQLite file."`
+	Spill    string        `key:"audit_spill" default:"" doc:"File that takes activities while the database cannot; empty means audit.spill beside the SQLite file, or in data/ with PostgreSQL."`
 	Keep     time.Duration `key:"activities_keep" default:"8760h" doc:"Age at which activities are deleted, by the database's clock; 0 keeps them for ever."`
 	SpillMax int           `key:"audit_spill_max" default:"67108864" min:"0" doc:"Largest size of the spill file in bytes."`
 }

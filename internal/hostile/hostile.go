@@ -3,7 +3,7 @@
 //
 // A quadratic parser shows itself only on the right shape: a run of commas before a run of
 // blanks, a quote that is never closed, a name that is begun again and again. Nobody lists
-// them all by hand, so a Grammar says what the input is made of, and Shapes combines it:
+// them all by hand, so a Grammar lists the parts of the input, and Shapes combines them:
 // every mark and word, repeated, in pairs, in turns and nested, alone and between words.
 //
 //	func TestTimeIsLinear(t *testing.T) {
@@ -33,12 +33,12 @@ var Marks = []string{
 // Brackets open and close.
 var Brackets = [][2]string{{"{", "}"}, {"[", "]"}, {"(", ")"}, {"<", ">"}, {`"`, `"`}}
 
-// A Grammar says what the input of one parser is made of.
+// A Grammar lists the parts of the input of one parser.
 type Grammar struct {
-	// Words are what the parser knows: names, values and whole small inputs, so that a shape
-	// gets past what the parser asks of every input.
+	// Words are inputs that the parser knows: names, values and whole small inputs, so that a shape
+	// gets past the parser's demands on every input.
 	Words []string
-	// Marks are what stands between words, the two that end one first; nil is the package's.
+	// Marks are the signs between words, the two that end one first; nil is the package's.
 	Marks []string
 	// Brackets are pairs that nest; nil is the package's.
 	Brackets [][2]string
@@ -177,19 +177,19 @@ func Linear(t *testing.T, g Grammar, read func(string)) {
 }
 
 // growth is how many times as long the twofold takes, and how long n bytes of s take. It is 0
-// for what costs too little to matter.
+// for a cost too small to matter.
 func growth(s Shape, n int, read func(string)) (ratio float64, of time.Duration) {
 	whole := s.Text(n)
 	cheap := max(time.Duration(len(whole))*neverMind, neverMindInAll)
 	if of = timed(whole, read); of <= cheap {
 		return 0, of
 	}
-	// Over a span of four: what disturbs one length by half does not make both look quadratic.
+	// Over a span of four: a disturbance of one length by half does not make both look quadratic.
 	part := s.Text(n / 4)
 	ofPart := min(timed(part, read), timed(part, read))
 	spent := of + 2*ofPart
 	for range tries {
-		// The least of several is what it costs on a machine that has nothing else to do.
+		// The least of several is the cost on a machine that has nothing else to do.
 		ratio = math.Sqrt(float64(of) / float64(max(ofPart, 1)))
 		if ratio < most || spent > patience {
 			return ratio, of
@@ -203,7 +203,7 @@ func growth(s Shape, n int, read func(string)) (ratio float64, of time.Duration)
 	return ratio, of
 }
 
-// timed is the time of this thread's own work, where the system tells it: a machine that has
+// timed is the time of this thread's own work, where the system measures it: a machine that has
 // others to serve takes away a long run more often than a short one.
 func timed(s string, read func(string)) time.Duration {
 	runtime.LockOSThread()

@@ -15,8 +15,8 @@ import (
 
 // A Lane is a queue of mails that waits for no other, with a budget of its own for each
 // reader, so that neither a stranger nor a component can keep anybody's proof from arriving.
-// What is above the budget is dropped and counted: tried again later it would only move the
-// flood. All lanes together are what one address can be sent.
+// Mails above the budget are dropped and counted: tried again later they would only move the
+// flood. All lanes together bound the mails to one address.
 type Lane string
 
 // The lanes.
@@ -24,7 +24,7 @@ const (
 	// Links prove an address: confirmation and reset. They alone go to an address that nobody
 	// has proved.
 	Links Lane = "links"
-	// Notices tell of what happened to an account.
+	// Notices report events of an account.
 	Notices Lane = "notices"
 	// Components are mails of other services' events.
 	Components Lane = "components"
@@ -41,11 +41,11 @@ func LaneOf(e event.Event) Lane {
 	return Notices
 }
 
-// budget is what one reader may be sent by a lane: of one event, and of all.
+// budget is the share of one reader in a lane: of one event, and of all.
 type budget struct{ kind, all limit.Rule }
 
-// budgets are above what account.Limits let people ask for, so that what was promised to a
-// caller is sent: 30 links a day, and the one of a sign-up.
+// budgets are above the mails that account.Limits let people ask for, so that mails promised to a
+// caller are sent: 30 links a day, and the one of a sign-up.
 var budgets = map[Lane]budget{
 	Links:      {limit.Rule{Burst: 10, Period: time.Hour}, limit.Rule{Burst: 40, Period: 24 * time.Hour}},
 	Notices:    {limit.Rule{Burst: 3, Period: time.Hour}, limit.Rule{Burst: 20, Period: 24 * time.Hour}},
@@ -65,7 +65,7 @@ type Drops struct {
 	Mails  int64
 }
 
-// drops counts what was dropped, and tells of one a minute.
+// drops counts dropped mails, and logs one a minute.
 type drops struct {
 	mu     sync.Mutex
 	count  map[Drops]int64 // by lane and reason
@@ -106,7 +106,7 @@ func (m *Mailer) drop(item event.Item, reason string) {
 }
 
 // withinBudget sends msg, unless its reader's address is unproved or has been sent enough.
-// What the Sender does not take is given back.
+// The budget of a mail that the Sender does not take is given back.
 func (m *Mailer) withinBudget(ctx context.Context, item event.Item, msg Message) error {
 	lane := LaneOf(item.Event)
 	if lane != Links {
@@ -131,7 +131,7 @@ func (m *Mailer) withinBudget(ctx context.Context, item event.Item, msg Message)
 	}
 	giveBack := func(n int) {
 		for _, t := range takes[:n] {
-			// What cannot be given back is one mail less for its reader.
+			// A budget that cannot be given back is one mail less for its reader.
 			_ = m.cfg.Limits.Return(context.WithoutCancel(ctx), t.key, t.rule, m.now())
 		}
 	}

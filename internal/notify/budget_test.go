@@ -33,7 +33,7 @@ func limited(t *testing.T, users Users) (m *Mailer, out *sent, log *bytes.Buffer
 	return m, out, log, clock
 }
 
-// signIn is the notice of a sign-in of whoever has an address.
+// signIn is the notice of a sign-in of the owner of an address.
 func signIn(id int64, uid, email string, at time.Time) event.Item {
 	u := user()
 	u.UID, u.Email = uid, email
@@ -55,7 +55,7 @@ func dropped(m *Mailer, lane Lane, reason string) int64 {
 	return -1
 }
 
-// TestNobodyIsMailedMoreThanTheBudget: anyone who has the password of a throw-away account may
+// TestNobodyIsMailedMoreThanTheBudget: anyone with the password of a throw-away account may
 // sign in as often as they like.
 func TestNobodyIsMailedMoreThanTheBudget(t *testing.T) {
 	m, out, log, clock := limited(t, people{})
@@ -158,7 +158,7 @@ func (refusing) Take(context.Context, string, limit.Rule, time.Time) (time.Durat
 	return 0, errors.New("away")
 }
 
-// TestWhatWasNotSentIsNotCounted, and what cannot be counted is not sent.
+// TestWhatWasNotSentIsNotCounted, and a mail that cannot be counted is not sent.
 func TestWhatWasNotSentIsNotCounted(t *testing.T) {
 	m, out, _, clock := limited(t, people{})
 	m.sender = refusing{}

@@ -17,7 +17,7 @@ import (
 //	value = 'text' | "text" | number | true | false
 //
 // It is read once from left to right, and nothing of it is run. Anything else is a problem,
-// told with its line and column.
+// with its line and column.
 func (x *expressions) text(n *yaml.Node) Expression {
 	p := condition{x: x, text: n.Value}
 	e := p.any(0)
@@ -50,7 +50,7 @@ type condition struct {
 	token string // a word as it stands, a value as it compares
 	at    int    // where the token begins
 
-	why    string // what is wrong, "" for nothing so far
+	why    string // the fault, "" for none so far
 	failed int    // where
 }
 
@@ -112,7 +112,7 @@ func (p *condition) one(depth int) Expression {
 		return Expression{}
 	}
 	if p.x.parts++; p.x.parts > maxParts {
-		p.x.parts = maxParts + 1 // it is told here
+		p.x.parts = maxParts + 1 // it is reported here
 		p.fail("it has more than " + strconv.Itoa(maxParts) + " parts")
 		return Expression{}
 	}

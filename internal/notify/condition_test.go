@@ -297,7 +297,7 @@ func FuzzCondition(f *testing.F) {
 		read := func(text string) (Expression, error) {
 			var d strictyaml.Document
 			d.Parse([]byte("x: |\n " + strings.ReplaceAll(text, "\n", "\n ")))
-			before := d.Len() // of what is no YAML
+			before := d.Len() // problems of a text that is no YAML
 			x := expressions{Document: &d}
 			e := x.text(&yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: text, Line: 1, Column: 4})
 			if d.Len() == before {

@@ -2,8 +2,8 @@
 // template, to whom.
 //
 // It does not own transport (internal/provider/smtp has two Senders) nor the queues (package
-// event retries and keeps the order; internal/provider/amqp brings what other services
-// publish).
+// event retries and keeps the order; internal/provider/amqp brings the events of other
+// services).
 //
 //	another service's message ──► Receiver: signature, expression, user ──► Outbox
 //

@@ -42,7 +42,7 @@ func readExpression(d *strictyaml.Document, f strictyaml.Field) Expression {
 	return x.node(f.Line, f.Value, 0)
 }
 
-// more counts a part and reports whether there may be as many; the first that may not is told.
+// more counts a part and reports whether there may be as many; the first that may not is a problem.
 func (x *expressions) more(line int) bool {
 	if x.parts++; x.parts == maxParts+1 {
 		x.Problem(line, "expression: it has more than %d parts", maxParts)
@@ -91,7 +91,7 @@ func (x *expressions) entries(n *yaml.Node, depth int) []Expression {
 	return all
 }
 
-// operator reads what an operator is over: the entries of a mapping, or a list of expressions.
+// operator reads the operands of an operator: the entries of a mapping, or a list of expressions.
 func (x *expressions) operator(op string, f strictyaml.Field, depth int) Expression {
 	e := Expression{Operator: op}
 	before := x.Len()
@@ -114,7 +114,7 @@ func (x *expressions) operator(op string, f strictyaml.Field, depth int) Express
 	return e
 }
 
-// values are what a path may have: one scalar, or one of a list.
+// values are the possible values of a path: one scalar, or one of a list.
 func (x *expressions) values(f strictyaml.Field) []string {
 	what := "expression: " + f.Key
 	if f.Value.Kind != yaml.SequenceNode {
@@ -127,7 +127,7 @@ func (x *expressions) values(f strictyaml.Field) []string {
 	return list
 }
 
-// pathProblem says what is wrong with a path: an event's object has three members.
+// pathProblem is the fault of a path: an event's object has three members.
 func pathProblem(path string) string {
 	first, rest, dotted := strings.Cut(path, ".")
 	switch {
@@ -141,7 +141,7 @@ func pathProblem(path string) string {
 }
 
 // Matches reports whether the event's object ({"record": …, "changes": …, "name": …}) meets e.
-// What cannot be read meets nothing but the zero Expression.
+// An unreadable event meets nothing but the zero Expression.
 func (e Expression) Matches(object json.RawMessage) bool {
 	if e.Operator == "" {
 		return true

@@ -20,7 +20,7 @@ type Users interface {
 	User(ctx context.Context, uid string) (account.User, error)
 }
 
-// An Outbox takes what is to be mailed; *store.DB is one.
+// An Outbox takes events to be mailed; *store.DB is one.
 type Outbox interface {
 	// EmitOnce puts an event into the outbox, unless it did so before for the same source and
 	// id, which it remembers until a time; then fresh is false. Either both are written or
@@ -38,11 +38,11 @@ type Receiver struct {
 	Now func() time.Time
 }
 
-// ErrUnknownUser says that an event is about a user who is not here, or not yet.
+// ErrUnknownUser says that the user of an event is not here, or not yet.
 var ErrUnknownUser = errors.New("notify: the user is unknown")
 
 // Receive takes a message as it came from an exchange of the broker. A nil error is that it
-// is done with: it was kept, has been seen before, or makes no mail. What will never be
+// is done with: it was kept, has been seen before, or makes no mail. A message that will never be
 // taken, since it is badly signed, expired (AZ-396) or names no user, is event.ErrPermanent;
 // ErrUnknownUser and all others are worth another try. Errors name a message that is signed
 // by its jti and hold nothing else of it.
@@ -80,8 +80,8 @@ func (r Receiver) Receive(ctx context.Context, exchange, key string, body []byte
 	return nil
 }
 
-// foreignEvent is the event of our outbox about an event of another service. Who gets the
-// mail, and where, is looked up when it is written.
+// foreignEvent is the event of our outbox about an event of another service. The reader of the
+// mail, and the address, are looked up when it is written.
 func foreignEvent(rule ForeignRule, object json.RawMessage) (event.Event, error) {
 	var o struct{ Record, Changes json.RawMessage }
 	if json.Unmarshal(object, &o) != nil {
@@ -111,7 +111,7 @@ func foreignEvent(rule ForeignRule, object json.RawMessage) (event.Event, error)
 	return event.Event{Name: rule.Event, UID: uid, Record: o.Record, Changes: o.Changes}, nil
 }
 
-// foreignLetter is what templates see of another service's event, and the language that its
+// foreignLetter is the templates' view of another service's event, and the language that its
 // reader has chosen. The user is the one of our own table as it is now.
 func (m *Mailer) foreignLetter(ctx context.Context, item event.Item) (data letter, lang string, err error) {
 	u, err := m.users.User(ctx, item.UID)

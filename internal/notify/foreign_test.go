@@ -217,7 +217,7 @@ func TestReceive(t *testing.T) {
 }
 
 // TestEntriesOfAnotherServicesEvent: each outcome of a withdrawal has a mail of its own, and
-// what waits is written by the entry that it was kept for, or not at all.
+// a waiting event is written by the entry that it was kept for, or not at all.
 func TestEntriesOfAnotherServicesEvent(t *testing.T) {
 	const model = "peatio.events.model"
 	rules := func(text string) Rules {
@@ -323,7 +323,7 @@ func TestMailOfAnotherServiceGoesToWhoTheUserIsNow(t *testing.T) {
 	}
 }
 
-// The languages of our own mails are told to browsers; another service's do not narrow them.
+// The languages of our own mails are negotiated with browsers; another service's do not narrow them.
 func TestLanguagesAreThoseOfOurOwnMails(t *testing.T) {
 	const en = "      en: { subject: Phone verified, template_path: label }\n"
 	m, _ := newMailer(t, Config{}, []byte(strings.Replace(referenceFile, en, en+strings.Replace(en, "en:", "ru:", 1), 1)))

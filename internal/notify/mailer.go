@@ -40,9 +40,9 @@ type Config struct {
 	LinkLife time.Duration
 	// Now is time.Now when nil.
 	Now func() time.Time
-	// Limits count what a reader is sent; nil sets no budgets.
+	// Limits count the mails to a reader; nil sets no budgets.
 	Limits limit.Store
-	// Log tells of mails that were dropped; nil does not.
+	// Log gets lines about dropped mails; nil gets none.
 	Log *slog.Logger
 	// Templates is a folder whose files replace built-in ones of the same name; "" for none.
 	Templates string
@@ -60,7 +60,7 @@ type Message struct {
 	Language string
 	Text     string // with LF line ends
 	HTML     string
-	// Link is what the mail asks its reader to follow, "" for nothing.
+	// Link is the link for the mail's reader, "" for none.
 	Link string
 }
 
@@ -96,7 +96,7 @@ type page struct {
 var builtIn embed.FS
 
 // New makes a mailer; it reads every template that the rules name, and its error names those
-// that are missing or broken. Users are asked for what the rules of other services need.
+// that are missing or broken. Users are read for the rules of other services.
 func New(cfg Config, rules Rules, sender Sender, users Users) (*Mailer, error) {
 	cfg.DefaultLanguage = strings.ToLower(cmp.Or(cfg.DefaultLanguage, "en"))
 	switch from, err := mail.ParseAddress(cfg.From); {
@@ -232,16 +232,16 @@ func (m *Mailer) Send(ctx context.Context, item event.Item) error {
 	return m.withinBudget(ctx, item, msg)
 }
 
-// letter is what templates see.
+// letter is the templates' view.
 type letter struct {
 	User, Record, Changes map[string]any
-	// Link is what to follow, "" for nothing.
+	// Link is the link for the reader, "" for none.
 	Link string
 	Logo string
 	// Site is the setting domain, Sender the name that mails come from.
 	Site, Sender string
-	// Device says in our own words what the record's user agent claims to be, which whoever
-	// sent it chose: a text that clients make links of has no place in a mail.
+	// Device names in our own words the claim of the record's user agent, which its
+	// sender chose: a text that clients make links of has no place in a mail.
 	Device string
 }
 
@@ -340,7 +340,7 @@ func (m *Mailer) template(r Rule, lang string) (string, Template) {
 	return first, r.Templates[first]
 }
 
-// link is what the reader of an event's mail is to follow (identity 6.10).
+// link is the link for the reader of an event's mail (identity 6.10).
 func link(name string, data letter, lang string) string {
 	page, param := "", ""
 	switch name {

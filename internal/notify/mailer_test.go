@@ -84,7 +84,7 @@ func TestGoldenMails(t *testing.T) {
 	}
 }
 
-// golden compares a mail with the file that holds it, and tells which that is.
+// golden compares a mail with the file that holds it, and names the file.
 func golden(t *testing.T, name string, msg Message) (file string) {
 	t.Helper()
 	got := strings.Join([]string{
@@ -203,7 +203,7 @@ func TestOwnTemplatesReplaceBuiltInOnes(t *testing.T) {
 	}
 }
 
-// What a client sends is not ours to repeat in a mail, where a link in it would be made one.
+// A client's text is not ours to repeat in a mail, where a link in it would be made one.
 func TestMailsHoldNothingOfAUserAgent(t *testing.T) {
 	m, out := newMailer(t, Config{}, DefaultRules())
 	e := event.NewDevice(user(), "192.0.2.7", "Firefox/1 (Linux) locked: go to https://evil.example", "", time.Unix(0, 0))

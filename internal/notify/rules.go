@@ -52,14 +52,14 @@ type ForeignRule struct {
 	Rule
 	// Exchange is the broker's name of it, Key the routing key.
 	Exchange, Key string
-	// Signer is who signs what comes from the exchange.
+	// Signer is the signer of messages from the exchange.
 	Signer token.ForeignKey
 }
 
 // Category begins the names of events that are mails and nothing else.
 const Category = "mail"
 
-// maxName is the length of names in the outbox, and more than what AMQP takes.
+// maxName is the length of names in the outbox, and more than AMQP takes.
 const maxName = 255
 
 // exchangePrefix begins the names of our exchanges; the category follows.
@@ -80,8 +80,8 @@ func DefaultRules() []byte {
 // ParseRules reads a mailer.yml of the reference: keychain, exchanges and events. Our own events
 // do not come through a broker, so of the keychain only those keys are looked at that sign
 // another service's. Unknown keys, exchanges and operators, templates without a subject or
-// path, keys of ours that no event has, and signers without a usable key are errors; all are
-// told at once, each with its line. An event may have several entries: the first whose
+// path, keys of ours that no event has, and signers without a usable key are errors; all
+// come at once, each with its line. An event may have several entries: the first whose
 // expression holds writes the mail, and one that could never is an error too.
 func ParseRules(data []byte) (Rules, error) {
 	var d strictyaml.Document
@@ -122,7 +122,7 @@ func ParseRules(data []byte) (Rules, error) {
 	return r, nil
 }
 
-// file is what events refer to.
+// file is the part that events refer to.
 type file struct {
 	keychain  map[string]signerEntry
 	exchanges map[string]exchangeEntry
@@ -140,7 +140,7 @@ type exchangeEntry struct {
 	line         int
 }
 
-// key is a signer's; what is wrong with it is told once.
+// key is a signer's; its fault is reported once.
 func (f *file) key(d *strictyaml.Document, signer string) token.ForeignKey {
 	if k, ok := f.keys[signer]; ok {
 		return k
@@ -232,7 +232,7 @@ func (r *Rules) addForeign(d *strictyaml.Document, line int, in *file, x exchang
 	_, known := in.keychain[x.signer]
 	earlier := r.received(rule.Exchange, rule.Key)
 	if len(earlier) > 0 {
-		// Its mails wait under a name that stands for what it says, so that none is ever
+		// Its mails wait under a name that stands for its content, so that none is ever
 		// written by another entry of the same event.
 		text, _ := json.Marshal(rule.Rule)
 		rule.Event += fmt.Sprintf("#%.4x", sha256.Sum256(text))
@@ -307,7 +307,7 @@ func (r Rules) mail(name string) (ForeignRule, bool) {
 	return ForeignRule{}, false
 }
 
-// received are the rules of what comes from an exchange with a routing key; all have one signer.
+// received are the rules for messages of an exchange with a routing key; all have one signer.
 func (r Rules) received(exchange, key string) (found []ForeignRule) {
 	for _, rule := range r.foreign {
 		if rule.Exchange == exchange && rule.Key == key {

@@ -20,7 +20,7 @@ func is(path string, values ...string) Expression {
 	return Expression{Operator: "in", Path: path, Values: values}
 }
 
-// A file in the reference's own shape, with what we do not receive.
+// A file in the reference's own shape, with entries that we do not receive.
 const referenceFile = `
 keychain:
   barong: { algorithm: RS256, value: LS0t }
@@ -238,7 +238,7 @@ func FuzzParseRules(f *testing.F) {
 	})
 }
 
-// A rules file, a condition within it and a person's language cost what their length costs.
+// A rules file, a condition within it and a person's language cost as much as their length.
 func TestRulesTimeIsLinear(t *testing.T) {
 	hostile.Linear(t, hostile.Grammar{
 		Words: []string{"events:\n", "- key: a\n"}, Longest: 4 << 10,

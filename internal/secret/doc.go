@@ -3,10 +3,10 @@
 // It knows no account, no store and no clock of its own.
 //
 //	master key (32 bytes) ──HKDF-SHA-256──► sealing key   Seal, Open     column ⇄ ciphertext
-//	                                  ├───► indexing key  Index          value → what to look up
+//	                                  ├───► indexing key  Index          value → key of a look-up
 //	                                  └───► SubKey, for purposes of other packages
 //	password ──► Hasher (bounded) ──► argon2id PHC string; bcrypt is read, never written
 //	code ──► TOTPStep ──► RFC 6238 time step, for the caller's replay guard
 //
-// Nothing here prints what it holds: errors name what failed, never the value.
+// Nothing here prints a secret: errors name the operation that failed, never the value.
 package secret

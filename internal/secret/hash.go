@@ -15,7 +15,7 @@ import (
 
 var (
 	// ErrBusy says that all workers are taken and the queue is full; the request should be
-	// told to come back later, not to try another password.
+	// repeated later, with the same password.
 	ErrBusy = errors.New("secret: too many password hashes in flight")
 	// ErrDigest says that a stored digest is in no known format. The account cannot sign in
 	// until its password is reset.
@@ -47,7 +47,7 @@ const (
 
 // A Hasher hashes and matches passwords, at most so many at a time: each takes 19 MiB and
 // tens of milliseconds of a core, and sign-ins must not starve decisions. The caller waits;
-// there is nothing to close. Those who wait get their turn by network and account (For). It is
+// there is nothing to close. Waiting callers get their turn by network and account (For). It is
 // safe for concurrent use.
 type Hasher struct {
 	queue *queue
@@ -98,7 +98,7 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 // longer password never matches it.
 //
 // An empty digest means that there is no such account: the same work is done and the answer
-// is false, so that the time tells nothing. Errors are ErrBusy, ErrCrowded, the context's, and ErrDigest
+// is false, so that the time reveals nothing. Errors are ErrBusy, ErrCrowded, the context's, and ErrDigest
 // for a digest in no known format (after the same work).
 func (h *Hasher) Match(ctx context.Context, digest, password string) (ok, rehash bool, err error) {
 	release, err := h.queue.acquire(ctx)

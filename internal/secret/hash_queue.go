@@ -8,7 +8,7 @@ import (
 )
 
 // ErrCrowded says that the caller's own network or account has all the places that it can have,
-// or that somebody who had none was given the caller's. It is not ErrBusy: others get in.
+// or that a caller without any was given the caller's. It is not ErrBusy: others get in.
 var ErrCrowded = errors.New("secret: too many password hashes of one network or account")
 
 // accountPlaces is how many calls for one account may wait: people sign in once at a time.
@@ -34,7 +34,7 @@ func CallerOf(ctx context.Context) Caller {
 
 // queue gives workers to callers, who wait in a bounded number of places. Among those who wait
 // it is the turn of the wide network that was served longest ago, in it of such a network, and
-// then of who came first; once all places are taken, who holds most of them must make room.
+// then of the first to come; once all places are taken, the holder of most of them must make room.
 // So a flood of one network costs others a turn each, whatever it holds.
 type queue struct {
 	workers, places int
@@ -171,7 +171,7 @@ func (q *queue) sendAway(i int) {
 	q.remove(i)
 }
 
-// leave takes w's place away; false when w has been told something.
+// leave takes w's place away; false when w has its answer already.
 func (q *queue) leave(w *waiter) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -100,7 +100,7 @@ func TestAFloodKeepsNobodyOut(t *testing.T) {
 	}
 }
 
-// An account has a few places, whatever else is free; who has none yet is busy, not crowded.
+// An account has a few places, whatever else is free; an account without any is busy, not crowded.
 func TestPlacesOfOneAccount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(1, 32)

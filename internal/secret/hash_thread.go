@@ -37,7 +37,7 @@ func (a *aside) run(work func()) {
 	var failed any
 	go func() {
 		defer close(done)
-		defer func() { failed = recover() }() // for the caller, who may have a guard
+		defer func() { failed = recover() }() // for the caller, which may have a guard
 		// Never unlocked, so that the thread ends with this goroutine: a priority once
 		// lowered is not raised again without a privilege.
 		runtime.LockOSThread()

@@ -16,7 +16,7 @@ func niceness(t *testing.T) int {
 	return 20 - raw
 }
 
-// Only the thread that hashes is nicer; what the caller runs on stays as it was.
+// Only the thread that hashes is nicer; the caller's thread stays as it was.
 func TestHashesRunBehindOtherThreads(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

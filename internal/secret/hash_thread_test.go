@@ -67,7 +67,7 @@ func TestGiveWayGivesTheSameAnswers(t *testing.T) {
 	}
 }
 
-// A panic belongs to whoever asked, where the server's guard is.
+// A panic belongs to the caller, where the server's guard is.
 func TestAPanicAsideIsTheCallers(t *testing.T) {
 	a := &aside{processors: 1, linger: time.Hour}
 	defer func() {

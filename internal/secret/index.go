@@ -9,7 +9,7 @@ type BlindIndex struct {
 // Index is the blind index to write beside a sealed column: HMAC-SHA-256 of the value, bound
 // to its table and column, under the current key, and the id of that indexing key. Equal
 // values of one column have equal indexes; without the key neither the value nor equality
-// across columns can be told. The caller normalises the value (case, spaces) first.
+// across columns can be seen. The caller normalises the value (case, spaces) first.
 func (s *Sealer) Index(value, table, column string) (index []byte, keyID string) {
 	k := s.ring[0]
 	return k.mac(table, column, value), k.indexID

@@ -56,7 +56,7 @@ type ringKey struct {
 }
 
 // NewSealer derives the sub-keys of the current master key and of older ones, which still
-// open and index what they sealed but never seal again. Each key is KeySize bytes; a key
+// open and index their own values but never seal again. Each key is KeySize bytes; a key
 // given twice is an error.
 func NewSealer(current []byte, older ...[]byte) (*Sealer, error) {
 	s := &Sealer{}
@@ -130,8 +130,8 @@ func (s *Sealer) Seal(plain []byte, table, column, row string) ([]byte, error) {
 	return k.aead.Seal(out, nonce, plain, place(out[:sealHeader], table, column, row)), nil
 }
 
-// Open decrypts what Seal made for the same table, column and row, with whichever key of
-// the ring sealed it. Every failure is ErrOpen, wrapped with the place but not the value.
+// Open decrypts a value that Seal made for the same table, column and row, with any key of
+// the ring. Every failure is ErrOpen, wrapped with the place but not the value.
 func (s *Sealer) Open(sealed []byte, table, column, row string) ([]byte, error) {
 	fail := func() error { return fmt.Errorf("open %s.%s: %w", table, column, ErrOpen) }
 	if len(sealed) < sealOverhead || string(sealed[:len(sealVersion)]) != sealVersion {
@@ -151,7 +151,7 @@ func (s *Sealer) Open(sealed []byte, table, column, row string) ([]byte, error) 
 }
 
 // Stale reports whether a sealed value was made with an older key of the ring, so that a
-// rotation knows what to seal again.
+// rotation finds the values to seal again.
 func (s *Sealer) Stale(sealed []byte) bool {
 	return len(sealed) >= sealOverhead &&
 		!bytes.Equal(sealed[len(sealVersion):sealHeader], s.ring[0].id[:])

@@ -3,7 +3,7 @@ package secret
 import (
 	"bytes"
 	"crypto/hmac"
-	"crypto/sha1" //nolint:gosec // RFC 6238's default, and what authenticator apps support
+	"crypto/sha1" //nolint:gosec // RFC 6238's default, which authenticator apps support
 	"crypto/subtle"
 	"encoding/base32"
 	"encoding/binary"
@@ -71,7 +71,7 @@ func totpCode(secret []byte, step int64) (code [totpDigits]byte) {
 	return code
 }
 
-// TOTPURL is what an authenticator app reads from the QR code (resource 5.7):
+// TOTPURL is the text that an authenticator app reads from the QR code (resource 5.7):
 //
 //	otpauth://totp/<issuer>:<account>?algorithm=SHA1&digits=6&issuer=<issuer>&period=30&secret=<base32>
 //

@@ -9,7 +9,7 @@ import (
 )
 
 // An Entry is a session as decisions see it: shared between requests, its Session fixed
-// but for the expiry, which only Expires tells (Session.ExpiresAt is the one at load).
+// but for the expiry, which only Expires knows (Session.ExpiresAt is the one at load).
 type Entry struct {
 	Session
 	// Token holds the bearer token last minted for this session.

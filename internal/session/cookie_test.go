@@ -70,7 +70,7 @@ func TestCookieIsReadByBrowsersAsMeant(t *testing.T) {
 	}
 }
 
-// D8b: what an older deployment left under another path or domain goes, ours stays.
+// D8b: cookies of an older deployment under another path or domain go, ours stays.
 func TestClearTwinsClearsAllButOurOwn(t *testing.T) {
 	for name, test := range map[string]struct {
 		host, path string
@@ -104,7 +104,7 @@ func TestClearTwinsClearsAllButOurOwn(t *testing.T) {
 	}
 }
 
-// A cookie's value and a user agent cost what their length costs.
+// A cookie's value and a user agent cost as much as their length.
 func TestReadingTimeIsLinear(t *testing.T) {
 	hostile.Linear(t, hostile.Grammar{
 		Words: []string{"4cff598ee40d3d2ec38875ddc904fc46", "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"}, Marks: []string{" ", "(", ";", "/", "\xff"},

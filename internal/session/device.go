@@ -2,13 +2,13 @@ package session
 
 import "strings"
 
-// unknownDevice is the device of a user agent that tells nothing.
+// unknownDevice is the device of a user agent without a known mark.
 const unknownDevice = "Unknown device"
 
-// A mark is a piece of a user agent and what it stands for.
+// A mark is a piece of a user agent and its meaning.
 type mark struct{ text, name string }
 
-// browsers and systems are told by the first mark that a user agent has: most browsers also
+// browsers and systems are known by the first mark that a user agent has: most browsers also
 // claim to be the ones below them, and phones claim to be the system they descend from.
 var (
 	browsers = [...]mark{
@@ -27,7 +27,7 @@ var (
 	}
 )
 
-// Device says in a few words what a user agent claims to be: "Firefox on Linux", "Firefox",
+// Device names in a few words the claim of a user agent: "Firefox on Linux", "Firefox",
 // "Linux" or "Unknown device". Nothing of the input is part of the result.
 func Device(userAgent string) string {
 	browser, system := first(browsers[:], userAgent), first(systems[:], userAgent)

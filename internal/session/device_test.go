@@ -32,7 +32,7 @@ func TestDevice(t *testing.T) {
 	}
 }
 
-// FuzzDevice: whatever a client sends, what is shown is one of our own words.
+// FuzzDevice: whatever a client sends, the result is one of our own words.
 func FuzzDevice(f *testing.F) {
 	f.Add("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")
 	f.Add("\xff<script>Linux")

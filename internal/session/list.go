@@ -32,7 +32,7 @@ type Live struct {
 
 // List returns the sessions of uid that are valid at now, newest first, MaxListed at most:
 // not expired, of this generation (the principal's own, just read) and of no older epoch, and
-// not ended. What has ended is asked of the ledger itself, so no replica's delay shows here.
+// not ended. The ledger itself says which have ended, so no replica's delay shows here.
 // current, if not nil, is looked at even when the store does not list it.
 //
 // It costs a ledger read for each session and is meant for people, not for decisions.
@@ -58,7 +58,7 @@ func (m *Manager) List(
 	live := make([]Live, 0, len(rows))
 	for _, s := range rows {
 		if e := m.cache.Hit(s.ID); e != nil && e.Expires().After(s.ExpiresAt) {
-			s.ExpiresAt = e.Expires() // slid, and the store not told yet
+			s.ExpiresAt = e.Expires() // slid, and not in the store yet
 		}
 		if s.UID != uid || s.Generation != generation || s.Epoch < epoch || !now.Before(s.ExpiresAt) {
 			continue

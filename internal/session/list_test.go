@@ -123,7 +123,7 @@ func TestList(t *testing.T) {
 	}
 }
 
-// What a slide has promised counts before the store is told, and tells when it was.
+// The promise of a slide counts before the store has it, and shows its time.
 func TestListKnowsOfSlides(t *testing.T) {
 	m := newMemory()
 	mgr, clock, cookies, opened := lister(t, m)
@@ -168,7 +168,7 @@ func TestListKnowsOfSlides(t *testing.T) {
 	}
 }
 
-// One opened before the store kept lists is shown to whoever comes with it, if it is valid.
+// One opened before the store kept lists is shown to the client that comes with it, if it is valid.
 func TestListHasTheCurrentSession(t *testing.T) {
 	m := newMemory()
 	mgr, clock, cookies, opened := lister(t, m)

@@ -54,8 +54,8 @@ const (
 
 // A Manager opens, finds, slides and ends sessions. It is safe for concurrent use.
 //
-// What has ended is said by the Ledger alone, heard through the feed: by id, by epoch, and
-// (judged by who calls Lookup) by the principal's generation.
+// The Ledger alone ends sessions, and the feed reports it: by id, by epoch, and
+// (judged by the caller of Lookup) by the principal's generation.
 type Manager struct {
 	cfg    Config
 	store  Store
@@ -152,7 +152,7 @@ func (m *Manager) load(ctx context.Context, id ID, old, into *Entry) (keep bool,
 	if err != nil {
 		return false, fmt.Errorf("load session: %w", err)
 	}
-	// Again: it may have ended during the read, before the store was told.
+	// Again: it may have ended during the read, before the store had it.
 	if m.ended.has(id) || s.Epoch < m.epoch.Load() {
 		return false, ErrNotFound
 	}
@@ -230,7 +230,7 @@ func (m *Manager) makeRoom(ctx context.Context, added Session) error {
 	}
 	over := func(s Session) int {
 		if e := m.cache.Hit(s.ID); e != nil && e.Expires().After(s.ExpiresAt) {
-			s.ExpiresAt = e.Expires() // slid, and the store not told yet
+			s.ExpiresAt = e.Expires() // slid, and not in the store yet
 		}
 		switch {
 		case s.ID == added.ID:
@@ -308,7 +308,7 @@ func (m *Manager) EndAll(ctx context.Context) error {
 // Restamp moves a session to another generation under a new cookie value of NewCookie, so that
 // it outlives the end of all others of its user (design D8, D11). The CSRF token, the user
 // agent, the address and the absolute lifetime stay. The old id is over with all others of its
-// generation, but for what account.Renewal lets it read. ErrNotFound.
+// generation, but for the reads that account.Renewal allows. ErrNotFound.
 func (m *Manager) Restamp(
 	ctx context.Context, id ID, cookie string, generation int64, now time.Time,
 ) (s Session, err error) {
@@ -399,7 +399,7 @@ func (m *Manager) raiseEpoch(to int64) {
 	}
 }
 
-// Run flushes slides and sweeps what has run out until ctx ends, and flushes once more.
+// Run flushes slides and sweeps sessions that ran out until ctx ends, and flushes once more.
 func (m *Manager) Run(ctx context.Context) {
 	flush, sweep := time.NewTicker(m.cfg.FlushEvery), time.NewTicker(sweepEvery)
 	defer flush.Stop()

@@ -341,7 +341,7 @@ func TestEpochEndsAllOlderSessions(t *testing.T) {
 	if there.Epoch() != 1 {
 		t.Errorf("epoch = %d, want 1", there.Epoch())
 	}
-	there.Apply(feed.Change{Kind: feed.Epoch}) // told twice: still the ledger's number
+	there.Apply(feed.Change{Kind: feed.Epoch}) // applied twice: still the ledger's number
 	fresh, _ := open(t, there)
 	found(t, there, fresh)
 }

@@ -10,17 +10,17 @@ import (
 // ErrNotFound says that there is no such session.
 var ErrNotFound = errors.New("session: not found")
 
-// ID is what stores know of a session: the SHA-256 of its cookie value. Stores never see
+// ID is the stores' key of a session: the SHA-256 of its cookie value. Stores never see
 // the cookie itself.
 type ID [32]byte
 
-// A Session is what is remembered of a sign-in (AZ-246, design D8). Times are UTC to the
+// A Session is the record of a sign-in (AZ-246, design D8). Times are UTC to the
 // second or finer.
 type Session struct {
 	ID        ID
 	UID       string
 	IP        netip.Addr // client address at sign-in, unmapped
-	UserAgent string     // Agent of what was sent at sign-in; "" when absent
+	UserAgent string     // Agent of the header at sign-in; "" when absent
 	CSRFToken string     // 20 lower-case hex characters
 	// Generation and Epoch are the principal's session generation and the global epoch at
 	// sign-in; a session of an older one has ended (design D11).
@@ -42,7 +42,7 @@ const Afterlife = CookieLife
 // maxAgent is how many bytes of a user agent count.
 const maxAgent = 512
 
-// Agent is what counts of a user agent: its first 512 bytes. A session keeps no more, and a
+// Agent is the part of a user agent that counts: its first 512 bytes. A session keeps no more, and a
 // request is compared by no more.
 func Agent(userAgent string) string { return userAgent[:min(len(userAgent), maxAgent)] }
 

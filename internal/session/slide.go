@@ -10,7 +10,7 @@ import (
 // slideBatch bounds the sessions of one SlideSessions call.
 const slideBatch = 1000
 
-// slides are new expiries that the store has not been told yet.
+// slides are new expiries that the store does not have yet.
 type slides struct {
 	mu sync.Mutex
 	to map[ID]time.Time
@@ -44,7 +44,7 @@ func (s *slides) take() map[ID]time.Time {
 
 // Slide moves the expiry of a session in use to a lifetime from now, at once for this
 // process and by Flush for the store. It does so when that gains at least a 60th of the
-// lifetime, so losing what was not flushed ends the session earlier by no more than that;
+// lifetime, so losing unflushed ones ends the session earlier by no more than that;
 // never past the absolute lifetime (FX-53), never back, and never for one that has expired.
 func (m *Manager) Slide(e *Entry, now time.Time) {
 	at := now.Add(m.cfg.Lifetime)
@@ -60,8 +60,8 @@ func (m *Manager) Slide(e *Entry, now time.Time) {
 	}
 }
 
-// Flush tells the store of all slides so far. Sessions that have ended meanwhile stay so
-// (FX-46). What the store did not take is kept for the next Flush.
+// Flush writes all slides so far to the store. Sessions that have ended meanwhile stay so
+// (FX-46). Slides that the store did not take are kept for the next Flush.
 func (m *Manager) Flush(ctx context.Context) error {
 	to := m.slides.take()
 	batch := make(map[ID]time.Time, min(len(to), slideBatch))

@@ -1,7 +1,7 @@
-// Package strictyaml reads YAML files of operators strictly: what is not known is a problem,
-// templates are not expanded, and all problems are told at once, each with its line.
+// Package strictyaml reads YAML files of operators strictly: unknown things are problems,
+// templates are not expanded, and all problems come at once, each with its line.
 //
-// It does not know what the files mean: package policy and package notify do.
+// It does not know the meaning of the files: package policy and package notify do.
 package strictyaml
 
 import (
@@ -22,7 +22,7 @@ type Document struct {
 	problems []error
 }
 
-// Problem notes what is wrong in a line; the text is made as by fmt.Errorf.
+// Problem notes a fault of a line; the text is made as by fmt.Errorf.
 func (d *Document) Problem(line int, format string, args ...any) {
 	d.problems = append(d.problems,
 		fmt.Errorf("line %d: %w", line, fmt.Errorf(format, args...)))
@@ -78,8 +78,8 @@ func (d *Document) Parse(data []byte) *yaml.Node {
 const deepest = 100
 
 // tooDeep is the line of a text where it nests deeper, 0 for none. It counts list and mapping
-// indicators at the beginning of one line, and brackets of all lines that are not closed; what
-// nests by indentation alone takes more bytes the deeper it is.
+// indicators at the beginning of one line, and brackets of all lines that are not closed; nesting
+// by indentation alone takes more bytes the deeper it is.
 func tooDeep(data []byte) int {
 	line, open := 0, 0
 	for l := range bytes.Lines(data) {
@@ -108,7 +108,7 @@ func tooDeep(data []byte) int {
 }
 
 // syntax is the library's error about a text, with the line at which the text went wrong: the
-// library names the line where that what went wrong has begun, or the one before it.
+// library names the line where the faulty part began, or the one before it.
 func syntax(data []byte, err error) error {
 	what := err.Error()
 	if _, rest, ok := strings.Cut(strings.TrimPrefix(what, "yaml: "), ": "); ok && strings.HasPrefix(what, "yaml: line ") {
@@ -176,7 +176,7 @@ func template(data []byte) int {
 	return 0
 }
 
-// resolve follows an alias. YAML aliases point backwards or to what they are in; shapes here
+// resolve follows an alias. YAML aliases point backwards or to the node around them; shapes here
 // have a fixed depth, so there is no endless walk.
 func resolve(n *yaml.Node) *yaml.Node {
 	if n.Kind == yaml.AliasNode {
@@ -227,7 +227,7 @@ type Field struct {
 	Value *yaml.Node
 }
 
-// Fields lists the entries of a mapping; what is not a mapping is a problem. An empty list,
+// Fields lists the entries of a mapping; any other node is a problem. An empty list,
 // [], is an empty mapping too. Keys that differ
 // in case only are the same key.
 func (d *Document) Fields(n *yaml.Node, what string) []Field {
@@ -281,8 +281,8 @@ func (d *Document) Record(n *yaml.Node, what string, to map[string]*string) bool
 	return d.Len() == before
 }
 
-// Items lists the elements of a list; what is not a list is a problem. An empty mapping, {},
-// is an empty list too, as for those who write none of both.
+// Items lists the elements of a list; any other node is a problem. An empty mapping, {},
+// is an empty list too, as for files with neither of both.
 func (d *Document) Items(n *yaml.Node, what string) []*yaml.Node {
 	n = resolve(n)
 	if empty(n) {

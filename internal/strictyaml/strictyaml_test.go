@@ -104,7 +104,7 @@ func TestASyntaxErrorIsToldWithItsLine(t *testing.T) {
 			}
 			text := good[r.IntN(len(good))]
 			if i == at-1 {
-				text = "key%d: value\n" // what is indented after others may be right
+				text = "key%d: value\n" // lines indented after others may be right
 			}
 			b.WriteString(fmt.Sprintf(text, i))
 		}
@@ -118,7 +118,7 @@ func TestASyntaxErrorIsToldWithItsLine(t *testing.T) {
 		if _, scan := fmt.Sscanf(err.Error(), "line %d: read YAML: ", &line); scan != nil {
 			t.Fatalf("got %v, want it to begin with the line", err)
 		}
-		// Words alone may be the beginning of what the next line is.
+		// Words alone may be the beginning of the next line.
 		if line != wrong && line != wrong+1 {
 			t.Errorf("%q in line %d: got %v\n%s", wrongText, wrong, err, b.String())
 		}
@@ -136,7 +136,7 @@ func TestAnEmptyMappingIsAnEmptyList(t *testing.T) {
 	}
 }
 
-// A file costs what its length costs, however it is nested, quoted and aliased.
+// A file costs as much as its length, however it is nested, quoted and aliased.
 func TestParseTimeIsLinear(t *testing.T) {
 	hostile.Linear(t, hostile.Grammar{
 		Words: []string{"name: x\n", "- a\n"}, Longest: 4 << 10,

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// What is wrong with the text of a token, in the words that a MailError has.
+// Faults of the text of a token, in the words that a MailError has.
 const (
 	notThreeParts = "segments"
 	notEncoded    = "encoding"
@@ -23,14 +23,14 @@ const (
 // signature is right is not known yet.
 type compact struct {
 	header, payload map[string]json.RawMessage
-	signed          string // what the signature is over
+	signed          string // the text under the signature
 	signature       []byte
 }
 
 // parseCompact takes a token of at most so many bytes apart. A token has one spelling: three parts
 // of the base64url alphabet without padding, white space or stray bits, and JSON objects that
 // name each member once. Every kind of token comes in by here, so that none can be accepted
-// again in other letters. word says what is wrong, "" for nothing.
+// again in other letters. word names the fault, "" for none.
 func parseCompact(text string, most int) (t compact, word string) {
 	if strings.Count(text, ".") != 2 {
 		return t, notThreeParts
@@ -56,7 +56,7 @@ func parseCompact(text string, most int) (t compact, word string) {
 
 // open returns the members of a token's payload if it was signed by the key that its kid
 // names, for this use and in any of the key's states, with that key's own algorithm; else the
-// word for what is wrong.
+// word for the fault.
 func (s *keySet) open(token, use string, most int) (payload map[string]json.RawMessage, word string) {
 	t, word := parseCompact(token, most)
 	if word != "" {
@@ -146,8 +146,8 @@ func namesOnce(raw []byte) bool {
 	}
 }
 
-// member is the value of a member, and whether it is of the type wanted; null and what is not
-// there are its zero value.
+// member is the value of a member, and whether it is of the type wanted; null and missing members
+// are its zero value.
 func member[T any](of map[string]json.RawMessage, name string) (v T, ok bool) {
 	raw := of[name]
 	return v, raw == nil || json.Unmarshal(raw, &v) == nil
@@ -174,7 +174,7 @@ func texts(raw json.RawMessage) (list []string) {
 	return list
 }
 
-// second is a NumericDate (RFC 7519 §2), cut to whole seconds; false for what is no number, or
+// second is a NumericDate (RFC 7519 §2), cut to whole seconds; false for anything that is no number, or
 // beyond any date.
 func second(raw json.RawMessage) (time.Time, bool) {
 	var n *float64

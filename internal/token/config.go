@@ -33,7 +33,7 @@ type KeysConfig struct {
 	RotateEvery time.Duration
 }
 
-// DefaultKeysConfig is what the settings default to.
+// DefaultKeysConfig has the defaults of the settings.
 func DefaultKeysConfig() KeysConfig {
 	return KeysConfig{
 		Algorithm: RS256, Lifetime: 300 * time.Second, MailLifetime: time.Hour,
@@ -89,7 +89,7 @@ type Config struct {
 	IatBackdate time.Duration
 }
 
-// DefaultConfig is what the settings default to.
+// DefaultConfig has the defaults of the settings.
 func DefaultConfig() Config {
 	return Config{Lifetime: 300 * time.Second, Reuse: 60 * time.Second, IatBackdate: time.Second}
 }

@@ -187,8 +187,8 @@ type foreignSignature struct {
 	Signature string                     `json:"signature"`
 }
 
-// verify reports whether a signature claims to be by the key's signer, and what is wrong
-// with it, "" for nothing.
+// verify reports whether a signature claims to be by the key's signer, and its fault,
+// "" for none.
 func (s foreignSignature) verify(payload string, k ForeignKey) (mine bool, problem string) {
 	protected, encoded := decodeObject(s.Protected)
 	if !encoded {

@@ -66,7 +66,7 @@ func TestForeignEventOfEachAlgorithmIsRead(t *testing.T) {
 	}
 }
 
-// What we sign ourselves has the same shape (AZ-380).
+// Our own messages have the same shape (AZ-380).
 func TestForeignEventMayComeFromAnotherOfOurs(t *testing.T) {
 	keys, c := wireKeys(t)
 	k, err := ParseForeignKey("barong", RS256, string(must(keys.Public(UseWire, FormPEM))))

@@ -9,7 +9,7 @@ import (
 	"barong/internal/hostile"
 )
 
-// Whatever is presented as a token costs what its length costs to refuse: bearer and mail
+// Refusing anything presented as a token costs as much as its length: bearer and mail
 // tokens, ID tokens, key sets, events of other services.
 func TestTokenTimeIsLinear(t *testing.T) {
 	m, k, _, now := fixture(t, EdDSA)

@@ -37,7 +37,7 @@ const (
 // A KeySet is the RSA signing keys of an identity provider. It never changes.
 type KeySet struct{ byKid map[string]*rsa.PublicKey }
 
-// publishedKey is what decides about one key of a set (RFC 7517 §4).
+// publishedKey has the members that decide about one key of a set (RFC 7517 §4).
 type publishedKey struct {
 	Kty       string   `json:"kty"`
 	Kid       string   `json:"kid"`
@@ -49,7 +49,7 @@ type publishedKey struct {
 
 // ParseKeySet reads a JWK set (RFC 7517 §5). It takes the RSA keys of 2048 to 8192 bits that
 // have a kid and are for RS256 signatures, each from its own members or from its first
-// certificate; what else is in the set is ignored, and of two keys of one kid the first
+// certificate; all else in the set is ignored, and of two keys of one kid the first
 // counts. ErrKeySet when nothing is left, or the document is no set or above 256 KiB.
 //
 // A certificate is only a wrapping of the key here: trust comes from where the document was
@@ -132,7 +132,7 @@ func usable(k *rsa.PublicKey) *rsa.PublicKey {
 	return k
 }
 
-// IDClaims are what an ID token says about a person.
+// IDClaims are the statements of an ID token about a person.
 type IDClaims struct {
 	Subject string
 	// Email is "" when the token has none; it is as the provider wrote it.
@@ -141,7 +141,7 @@ type IDClaims struct {
 	EmailVerified *bool
 	// Nonce is "" when the token has none.
 	Nonce string
-	// Fingerprint names this very token: SHA-256 of what was signed, hex. No other spelling of
+	// Fingerprint names this very token: SHA-256 of the signed text, hex. No other spelling of
 	// the token is accepted.
 	Fingerprint string
 	// ExpiresAt is when it ends.

@@ -302,7 +302,7 @@ func FuzzParseKeySet(f *testing.F) {
 	})
 }
 
-// Nothing but what the provider signed is accepted.
+// Nothing but the provider's signed tokens is accepted.
 func FuzzVerifyIDToken(f *testing.F) {
 	good := idToken(f, nil, nil, nil, nil)
 	set := providerSet()

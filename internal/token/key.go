@@ -50,7 +50,7 @@ type KeyStore interface {
 	// SigningKeys lists all, oldest first.
 	SigningKeys(ctx context.Context) ([]SigningKey, error)
 	// UpdateSigningKeys runs f on all keys in one transaction that excludes every other
-	// such transaction, and stores what f returns: changed and new keys are written,
+	// such transaction, and stores the result of f: changed and new keys are written,
 	// missing ones removed.
 	UpdateSigningKeys(ctx context.Context, f func([]SigningKey) ([]SigningKey, error)) error
 }

@@ -54,7 +54,7 @@ type key struct {
 	header     string // base64url of {"alg":…,"kid":…} and the dot after it
 }
 
-// uses lists what keys are for.
+// uses lists the purposes of keys.
 func uses() []string { return []string{UseBearer, UseMail, UseWire} }
 
 // OpenKeys loads the keys and makes the missing ones: at the very first start each use gets
@@ -84,7 +84,7 @@ func OpenKeys(ctx context.Context, store KeyStore, c KeysConfig, now func() time
 	return k, nil
 }
 
-// missing lists what the rows lack: the use, and the state in which to add its key.
+// missing lists the gaps of the rows: the use, and the state in which to add its key.
 func (k *Keys) missing(rows []SigningKey) map[string]State {
 	lack := map[string]State{}
 	for _, use := range uses() {
@@ -141,7 +141,7 @@ func (k *Keys) generate(use string) (SigningKey, error) {
 }
 
 // algorithm of new keys: bearer as configured; mail short, since only we verify it and it
-// goes into links; wire what consumers of events know.
+// goes into links; wire the algorithm that consumers of events know.
 func (k *Keys) algorithm(use string) string {
 	switch use {
 	case UseBearer:

@@ -19,7 +19,7 @@ const (
 	maxMail      = 4 << 10
 )
 
-// MailClaims is what the token of a mailed link says: who may do what, once, until when.
+// MailClaims are the claims of a mailed link's token: the user and the purpose, once, until a time.
 type MailClaims struct {
 	// Purpose is Confirmation or Reset.
 	Purpose    string
@@ -30,8 +30,8 @@ type MailClaims struct {
 	Expires time.Time
 }
 
-// A MailError says that a mail token is refused, and the one word of it that clients are
-// told: segments, encoding, raised, algorithm, expired, reached, jti or iat (identity §6.9).
+// A MailError says that a mail token is refused, and the one word of it that clients
+// get: segments, encoding, raised, algorithm, expired, reached, jti or iat (identity §6.9).
 type MailError struct{ Word string }
 
 func (e *MailError) Error() string { return "token: mail token refused: " + e.Word }
@@ -122,7 +122,7 @@ func readMail(payload map[string]json.RawMessage, purpose string, now time.Time)
 		return c, "jti"
 	case text(payload["iss"]) != issuer, text(payload["aud"]) != mailAudience, c.Purpose != purpose,
 		c.UID == "", c.Email == "":
-		return c, notVerified // never what was received (W-I28)
+		return c, notVerified // never the received text (W-I28)
 	}
 	return c, ""
 }

@@ -27,7 +27,7 @@ func mintMail(t testing.TB, k *Keys, c MailClaims, now time.Time) string {
 	return text
 }
 
-// wordOf is what clients are told, "" for an accepted token.
+// wordOf is the word that clients get, "" for an accepted token.
 func wordOf(t testing.TB, err error) string {
 	t.Helper()
 	if err == nil {

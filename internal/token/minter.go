@@ -28,7 +28,7 @@ const (
 	PartyComponents = "components"
 )
 
-// Claims is what a bearer token says about a principal (AZ-213), and to whom.
+// Claims are the claims of a bearer token about a principal (AZ-213), and its audience.
 type Claims struct {
 	// Party is for whom the token is: PartyBarong, PartyComponents or a component's name. It
 	// may alias a message.
@@ -48,7 +48,7 @@ type Minter struct {
 }
 
 // NewMinter checks the configuration: a token must not outlive the time for which the keys
-// were told to keep its signing key.
+// keep its signing key.
 func NewMinter(keys *Keys, c Config) (*Minter, error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("token: configuration: %w", err)
@@ -76,7 +76,7 @@ func (m *Minter) Reuse(slot *Slot, party string, version int64, now time.Time) (
 		return "", false
 	}
 	// The lower bound is for clocks that were set back: such a token would be too young for
-	// consumers. One second is what two concurrent requests may differ by.
+	// consumers. Two concurrent requests may differ by one second.
 	left := last.until - now.UnixNano()
 	if left <= 0 || left > int64(m.config.Reuse+time.Second) {
 		return "", false

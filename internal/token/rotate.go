@@ -71,10 +71,10 @@ func (k *Keys) Import(ctx context.Context, use string, pem []byte, atOnce bool) 
 	return row.Kid, nil
 }
 
-// Tick does what is due: puts next keys in by age (RotateEvery), makes next keys active that
+// Tick does all work that is due: puts next keys in by age (RotateEvery), makes next keys active that
 // have been published for JWKSMaxAge, removes retiring keys that nobody can ask for any
 // more. Every replica calls it, about once a minute; it reads nothing when nothing is due by
-// what is known here, and decides on fresh rows when something is.
+// the rows known here, and decides on fresh rows when something is.
 func (k *Keys) Tick(ctx context.Context) error {
 	now := k.now().UTC().Truncate(time.Microsecond)
 	known := k.set.Load().list
@@ -145,8 +145,8 @@ func promote(rows []SigningKey, at int, now time.Time) {
 	rows[at].State, rows[at].ActivatedAt = Active, now
 }
 
-// update changes a copy of the rows in the store's transaction, so that the store can tell
-// what changed, and then reads them again.
+// update changes a copy of the rows in the store's transaction, so that the store can
+// see the changes, and then reads them again.
 func (k *Keys) update(ctx context.Context, what string, f func([]SigningKey) ([]SigningKey, error)) error {
 	err := k.store.UpdateSigningKeys(ctx, func(rows []SigningKey) ([]SigningKey, error) {
 		return f(slices.Clone(rows))

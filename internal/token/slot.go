@@ -17,7 +17,7 @@ type Slot struct {
 // maxParties bounds the tokens of one slot.
 const maxParties = 16
 
-// minted is a token, what it depends on, and the one that was minted before it for another
+// minted is a token, its inputs, and the one that was minted before it for another
 // party. It never changes.
 type minted struct {
 	bearer  string // "Bearer <jwt>"

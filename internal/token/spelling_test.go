@@ -51,7 +51,7 @@ func respellings(token string, each func(what, text string)) {
 	}
 }
 
-// What accepts a token accepts it in one spelling alone: else "once" means nothing.
+// Every acceptance of a token is of one spelling alone: else "once" means nothing.
 func TestNoOtherSpellingOfATokenIsAccepted(t *testing.T) {
 	m, keys, _, now := fixture(t, EdDSA)
 	at := now.now()
@@ -162,7 +162,7 @@ func TestAMemberTwiceIsRefused(t *testing.T) {
 	}
 }
 
-// An ID token's fingerprint is that of what was signed, so each token has one and no two
+// An ID token's fingerprint is that of the signed text, so each token has one and no two
 // tokens share one.
 func TestFingerprintsFollowWhatWasSigned(t *testing.T) {
 	set := providerSet()

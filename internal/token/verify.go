@@ -24,7 +24,7 @@ const (
 //
 // It is accepted only if it is signed by the bearer key that its kid names, in any of the
 // key's states, with that key's own algorithm, whatever the header claims; and if iss is
-// barong, aud a list or string with barong, azp barong, so that what a component was given for
+// barong, aud a list or string with barong, azp barong, so that a component's token for
 // a person's request opens nothing here (design D7d), sub is session, jti and uid are not
 // empty, exp is there and in the future, and iat and nbf, if there, are not in the future (2 s
 // of leeway). Everything else is ErrInvalid.

@@ -16,7 +16,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// forge signs a header and claims as told, with nothing checked.
+// forge signs a header and claims as given, with nothing checked.
 func forge(t testing.TB, header, claims map[string]any, m jwt.SigningMethod, key any) string {
 	t.Helper()
 	h, c := must(json.Marshal(header)), must(json.Marshal(claims))

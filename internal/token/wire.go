@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// wireKid is what consumers of events look the key up by. It is a name, not the key's id
+	// wireKid is the name by which consumers of events look the key up. It is a name, not the key's id
 	// (AZ-380).
 	wireKid = "barong"
 	// wireLifetime is exp minus iat of an event (AZ-381).
@@ -74,7 +74,7 @@ const (
 	FormJWK = "jwk" // RFC 7517, as in the published set
 )
 
-// Public is the public half of a use's active key, for who configures it by hand, in one of
+// Public is the public half of a use's active key, for configuration by hand, in one of
 // the forms, with a line end. Mail keys verify nothing outside of this service: ErrNoKey for
 // them and for unknown uses. A key that is not for EdDSA has no raw form: ErrNoForm.
 func (k *Keys) Public(use, form string) ([]byte, error) {

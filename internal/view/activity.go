@@ -5,14 +5,14 @@ import (
 	"barong/internal/audit"
 )
 
-// activity is what the shapes of activities begin with.
+// activity is the common beginning of the shapes of activities.
 type activity struct {
 	UserIP        string  `json:"user_ip"`
 	UserIPCountry string  `json:"user_ip_country"`
 	UserAgent     string  `json:"user_agent"`
 	Topic         string  `json:"topic"`
 	Action        string  `json:"action"`
-	Result        string  `json:"result" doc:"succeed, failed or denied. In a row whose data has by gate, succeed says that the request was let through to its component, not what became of it."`
+	Result        string  `json:"result" doc:"succeed, failed or denied. In a row whose data has by gate, succeed says that the request was let through to its component, and nothing about the component's answer."`
 	Data          *string `json:"data" doc:"JSON text."`
 }
 
@@ -27,7 +27,7 @@ func activityOf(a audit.Activity) activity {
 	return v
 }
 
-// ActivityWithUser is what a user did, as staff see it (admin 5).
+// ActivityWithUser is an activity of a user, as staff see it (admin 5).
 type ActivityWithUser struct {
 	activity
 	User      User `json:"user"`
@@ -39,7 +39,7 @@ func ActivityWithUserOf(a audit.Activity, u account.User) ActivityWithUser {
 	return ActivityWithUser{activity: activityOf(a), User: UserOf(u), CreatedAt: Time(a.CreatedAt)}
 }
 
-// AdminActivity is what staff did, as staff see it (admin 5).
+// AdminActivity is an activity of staff, as staff see it (admin 5).
 type AdminActivity struct {
 	activity
 	Admin     User  `json:"admin"`

@@ -2,7 +2,7 @@ package view
 
 import "barong/internal/account"
 
-// Label is what users see of a label; the description is for staff.
+// Label is the users' view of a label; the description is for staff.
 type Label struct {
 	Key       string `json:"key"`
 	Value     string `json:"value"`

@@ -2,7 +2,7 @@ package view
 
 import "barong/internal/account"
 
-// User is an account without what belongs to it (identity 7.2).
+// User is an account without its belongings (identity 7.2).
 type User struct {
 	Email       string  `json:"email"`
 	UID         string  `json:"uid"`

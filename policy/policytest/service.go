@@ -13,7 +13,7 @@ import (
 	"barong/policy"
 )
 
-// ServiceStore is a policy.ServiceStore with what its rules read and write elsewhere.
+// ServiceStore is a policy.ServiceStore with the rows that its rules read and write elsewhere.
 type ServiceStore interface {
 	policy.ServiceStore
 	feed.Source
@@ -22,7 +22,7 @@ type ServiceStore interface {
 	AddServiceAccount(ctx context.Context, a *account.ServiceAccount) error
 }
 
-// TestServiceStore is what every policy.ServiceStore passes; open returns an empty one.
+// TestServiceStore is the suite that every policy.ServiceStore passes; open returns an empty one.
 func TestServiceStore(t *testing.T, open func(testing.TB) ServiceStore) {
 	for name, test := range map[string]func(*testing.T, ServiceStore){
 		"a change number is the one that the feed then has":     nextChange,
@@ -65,7 +65,7 @@ func nextChange(t *testing.T, s ServiceStore) {
 		must(t, err)
 		equal(t, changes, []feed.Change{{Seq: promised.Seq, Kind: feed.Policy}})
 	}
-	// What changes no verdict takes no number.
+	// A change of no verdict takes no number.
 	before, err := s.Head(ctx)
 	must(t, err)
 	inTx(t, s, func(tx policy.ServiceTx) error { _, err := tx.NextChange(ctx); return err })

@@ -1,4 +1,4 @@
-// Package policytest is what every implementation of policy.Store passes.
+// Package policytest is the suite that every implementation of policy.Store passes.
 package policytest
 
 import (
@@ -19,7 +19,7 @@ type Store interface {
 	Epoch(ctx context.Context) (int64, error)
 }
 
-// TestStore is what every policy.Store passes; open returns an empty one. That writes leave
+// TestStore is the suite that every policy.Store passes; open returns an empty one. That writes leave
 // change-feed rows is tested by feedtest.
 func TestStore(t *testing.T, open func(testing.TB) Store) {
 	for name, test := range map[string]func(*testing.T, Store){

@@ -78,7 +78,7 @@ func listRace(t *testing.T, s session.Store) {
 				t.Error(err)
 			}
 		})
-		wg.Go(func() { // must not forget what is being added
+		wg.Go(func() { // must not forget the one being added
 			if _, err := s.SessionsOf(t.Context(), someone, base); err != nil {
 				t.Error(err)
 			}

@@ -1,5 +1,5 @@
-// Package sessiontest is what every implementation of session.Store and of session.Ledger
-// passes.
+// Package sessiontest is the suite that every implementation of session.Store and of
+// session.Ledger passes.
 package sessiontest
 
 import (
@@ -22,7 +22,7 @@ import (
 // by its own.
 var base = time.Now().UTC().Truncate(time.Second)
 
-// TestStore is what every session.Store passes; open returns an empty one.
+// TestStore is the suite that every session.Store passes; open returns an empty one.
 func TestStore(t *testing.T, open func(testing.TB) session.Store) {
 	for name, test := range map[string]func(*testing.T, session.Store){
 		"a round trip keeps every field":                          roundTrip,

@@ -1,4 +1,4 @@
-// Package tokentest is what every implementation of token.KeyStore passes.
+// Package tokentest is the suite that every implementation of token.KeyStore passes.
 package tokentest
 
 import (
@@ -12,7 +12,7 @@ import (
 	"barong/internal/token"
 )
 
-// TestKeyStore is what every token.KeyStore passes; open returns an empty one. That writes
+// TestKeyStore is the suite that every token.KeyStore passes; open returns an empty one. That writes
 // leave change-feed rows is tested by feedtest.
 func TestKeyStore(t *testing.T, open func(testing.TB) token.KeyStore) {
 	for name, test := range map[string]func(*testing.T, token.KeyStore){
@@ -78,7 +78,7 @@ func change(t *testing.T, s token.KeyStore) {
 		if len(all) != 3 {
 			t.Errorf("f got %d keys, want 3", len(all))
 		}
-		all[0].PrivatePEM[0] = '#' // what f does to its copy beyond what it returns is lost
+		all[0].PrivatePEM[0] = '#' // changes of f to its copy beyond its result are lost
 		return []token.SigningKey{kept, moved, added}, nil
 	}))
 	want(t, s, kept, moved, added)
