@@ -176,7 +176,7 @@ func ownPath(r *http.Request) string {
 }
 
 // await waits for the version that r asks for in X-Policy-Version, as a write has answered it
-// or after "min_version=", so that whoever has written sees it in effect on this replica, too.
+// or after "min_version=", so that a writer sees the change in effect on this replica, too.
 func (a *API) await(r *http.Request) error {
 	text := r.Header.Get(versionHeader)
 	if text == "" {

@@ -69,7 +69,7 @@ func (h *Holder) Load() *Snapshot { return h.current.Load() }
 // Store puts a snapshot in place, as of now.
 func (h *Holder) Store(s *Snapshot) { h.swap(s, h.now(), h.changes.Load()) }
 
-// swap puts a snapshot of a moment in place and lets those who Await look at it.
+// swap puts a snapshot of a moment in place and lets waiting callers of Await look at it.
 func (h *Holder) swap(s *Snapshot, at time.Time, included int64) {
 	h.current.Store(s)
 	h.fresh.Store(h.since(at))

@@ -50,7 +50,7 @@ func (s *Service) CreateWhitelink(ctx context.Context, by account.Actor, life ti
 // neither: ErrWhitelink, ErrTaken when the address is there already, Invalid when it is no
 // address. ErrTaken also stands for a link that is used up: pages redeem theirs twice, and
 // the second answer must say that the first was good (design D30). The activity names the link's creator as its actor and the client as where it
-// came from: the creator answers for who got the link.
+// came from: the creator answers for its use.
 func (s *Service) RedeemWhitelink(ctx context.Context, c account.Client, token string) (version feed.Cursor, err error) {
 	hash := sha256.Sum256([]byte(token))
 	err = s.store.ChangePolicy(ctx, func(tx ServiceTx) error {

@@ -52,7 +52,7 @@ type Desk struct {
 	Now     func() time.Time
 }
 
-// Client is where r comes from. Of the user agent it keeps what counts, for it goes into
+// Client is where r comes from. Of the user agent it keeps the part that counts, for it goes into
 // activities, events and mails, where a header of any length would.
 func (d Desk) Client(r *http.Request) account.Client {
 	c := account.Client{IP: d.ClientIP(r), UserAgent: session.Agent(r.UserAgent())}

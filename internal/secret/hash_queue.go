@@ -32,7 +32,7 @@ func CallerOf(ctx context.Context) Caller {
 	return c
 }
 
-// queue gives workers to callers, who wait in a bounded number of places. Among those who wait
+// queue gives workers to callers, which wait in a bounded number of places. Among those waiting
 // it is the turn of the wide network that was served longest ago, in it of such a network, and
 // then of the first to come; once all places are taken, the holder of most of them must make room.
 // So a flood of one network costs others a turn each, whatever it holds.

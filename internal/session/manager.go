@@ -48,7 +48,7 @@ func (c Config) withDefaults() Config {
 }
 
 const (
-	// sweepEvery is the pause between two sweeps of what has run out.
+	// sweepEvery is the pause between two sweeps of sessions that ran out.
 	sweepEvery = time.Minute
 )
 
@@ -426,7 +426,7 @@ func (m *Manager) Run(ctx context.Context) {
 	}
 }
 
-// sweep forgets what has run out.
+// sweep forgets sessions that ran out.
 func (m *Manager) sweep() {
 	now := m.now()
 	m.ended.sweep(now)

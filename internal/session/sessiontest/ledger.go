@@ -9,13 +9,13 @@ import (
 	"barong/internal/session"
 )
 
-// Ledger is a session.Ledger and what sweeps it.
+// Ledger is a session.Ledger and its sweeper.
 type Ledger interface {
 	session.Ledger
 	DeleteEnded(ctx context.Context, now time.Time) (int, error)
 }
 
-// TestLedger is what every Ledger passes; open returns an empty one, whose clock is right. That
+// TestLedger is the suite that every Ledger passes; open returns an empty one, whose clock is right. That
 // writes leave change-feed rows is tested by feedtest.
 func TestLedger(t *testing.T, open func(testing.TB) Ledger) {
 	for name, test := range map[string]func(*testing.T, Ledger){
