@@ -40,6 +40,8 @@ require (
 
 require github.com/MicahParks/jwkset v0.11.4 // indirect
 
+require github.com/anishathalye/porcupine v1.3.1
+
 require (
 	cel.dev/expr v0.25.3 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect

@@ -61,7 +61,7 @@ func (c explainCmd) Run(ctx context.Context, term *terminal) error {
 		return err
 	}
 	defer db.Close()
-	sv := &service{settings: s, term: term, log: slog.New(slog.DiscardHandler), db: db}
+	sv := &service{settings: s, term: term, log: slog.New(slog.DiscardHandler), db: db, truth: db}
 	if err := sv.openPolicy(ctx, f); err != nil {
 		return err
 	}

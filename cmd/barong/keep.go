@@ -41,7 +41,7 @@ func (sv *service) caughtUp(ctx context.Context) error {
 	if sv.holder.Current() {
 		return nil
 	}
-	return sv.holder.Refresh(ctx, sv.db)
+	return sv.holder.Refresh(ctx, sv.truth)
 }
 
 // obeyedWithin bounds how long an answer waits for what its call has changed.
@@ -66,7 +66,7 @@ func (sv *service) track(ctx context.Context) (context.Context, func()) {
 			err = sv.holder.Await(wait)
 		}
 		if err == nil && sv.follower.Histories() != histories {
-			err = sv.db.Includes(wait, last) // or it was lost
+			err = sv.truth.Includes(wait, last) // or it was lost
 		}
 		if err != nil {
 			sv.log.WarnContext(ctx, "answered before this process obeys the change",
@@ -111,7 +111,7 @@ func (sv *service) keepPolicy(ctx context.Context, hangup <-chan os.Signal) {
 		if !refresh {
 			continue
 		}
-		err := sv.holder.Refresh(ctx, sv.db)
+		err := sv.holder.Refresh(ctx, sv.truth)
 		if failed = err != nil; failed && ctx.Err() == nil {
 			sv.log.Error("policy not refreshed; the old one stays", "error", err)
 		}

@@ -171,7 +171,7 @@ func TestMissedPolicyIsInForceBeforeTheFeedIsFresh(t *testing.T) {
 			db := openStore(t, filepath.Join(dir, "data"))
 			feeding := &source{DB: db}
 			sv := &service{
-				db: db, holder: policy.NewHolder(policy.RouteRules{}, policy.Options{}, nil, nil),
+				db: db, truth: db, holder: policy.NewHolder(policy.RouteRules{}, policy.Options{}, nil, nil),
 				sessions:  session.NewManager(session.Config{}, db, db, nil, nil),
 				directory: account.NewDirectory(account.DirectoryConfig{}, db, nil),
 				follower:  feed.NewFollower(feeding, feed.FollowerConfig{}, nil, nil),

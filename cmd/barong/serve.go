@@ -64,12 +64,20 @@ func (serveCmd) Run(ctx context.Context, term *terminal) error {
 	return sv.run(ctx, at)
 }
 
+// truth is what the database is asked by what keeps the policy; simulations have another.
+type truth interface {
+	policy.Store
+	// Includes reports whether a commit is part of the database's history.
+	Includes(ctx context.Context, c feed.Cursor) error
+}
+
 // service is everything that runs, wired.
 type service struct {
 	settings config.Settings
 	term     *terminal
 	log      *slog.Logger
 	db       *store.DB
+	truth    truth // db, as far as keep.go asks it
 	stores   shared
 
 	follower  *feed.Follower
@@ -108,7 +116,7 @@ func newService(
 ) (*service, error) {
 	s, f := p.settings, p.files
 	sv := &service{
-		settings: s, term: term, log: log, db: db, stores: stores, geo: p.geo, tls: p.tls,
+		settings: s, term: term, log: log, db: db, truth: db, stores: stores, geo: p.geo, tls: p.tls,
 		refresh: make(chan struct{}, 1), reload: make(chan struct{}, 1),
 	}
 	devices, err := openDevices(s)
@@ -219,7 +227,7 @@ func decisionConfig(s config.Settings) authz.Config {
 
 func (sv *service) openPolicy(ctx context.Context, f files) error {
 	sv.holder = policy.NewHolder(f.rules, policyOptions(sv.settings, sv.geo), sv.log, nil)
-	return sv.holder.Refresh(ctx, sv.db)
+	return sv.holder.Refresh(ctx, sv.truth)
 }
 
 // openGeo opens the GeoIP file of the settings; nil when there is none.
