@@ -10,9 +10,10 @@ import (
 	"time"
 )
 
-// rebuildTimeout bounds one reading of the rows, so that a store that hangs cannot keep
-// later rebuilds waiting for ever.
-const rebuildTimeout = 60 * time.Second
+// rebuildTimeout bounds one reading of the rows, so that a store that hangs, on a connection
+// to a machine that is gone, does not keep later rebuilds waiting for long: a revocation that
+// a new primary has acknowledged is not in force before one of them has ended.
+const rebuildTimeout = 10 * time.Second
 
 // A Holder keeps the current Snapshot. Load is one atomic read; a decision calls it once. It
 // is safe for concurrent use.
