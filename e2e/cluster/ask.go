@@ -37,14 +37,14 @@ func dialAsAnother(ctx context.Context, network, address string) (net.Conn, erro
 // Gate is who is asked when Envoy asks the replicas in turn.
 const Gate = "gate"
 
-// Ask sends a request through the gate, or asks replica "A" or "B" about it by forward-auth.
+// Ask sends a request through the gate, or asks the replica of that name about it by
+// forward-auth.
 func (c *Cluster) Ask(ctx context.Context, by string, g *Grant) Answer {
 	url := c.Gate + g.Path
-	switch by {
-	case "A":
-		url = "http://" + c.A.Forward + "/api/v2/auth" + g.Path
-	case "B":
-		url = "http://" + c.B.Forward + "/api/v2/auth" + g.Path
+	for _, r := range c.replicas {
+		if r.Name == by {
+			url = "http://" + r.Forward + "/api/v2/auth" + g.Path
+		}
 	}
 	a := Answer{By: by}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -84,24 +84,30 @@ func (a *Answer) read(resp *http.Response) error {
 		}
 		a.UID, _ = seen.Claims["uid"].(string)
 	default:
-		a.UID = uidOf(resp.Header.Get("Authorization"))
+		a.Claims = claimsOf(resp.Header.Get("Authorization"))
+		a.UID = a.Claims.UID
 	}
 	return nil
 }
 
-// uidOf is the uid of a bearer token, which is not verified.
-func uidOf(authorization string) string {
+// Claims are those of a bearer token that decisions and upstreams go by.
+type Claims struct {
+	UID, Role, State string
+	Level            int
+}
+
+// claimsOf are the claims of a bearer token, which is not verified: nobody's if it has none.
+func claimsOf(authorization string) (claims Claims) {
 	parts := strings.Split(authorization, ".")
 	if len(parts) != 3 {
-		return ""
+		return claims
 	}
 	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
 	if err != nil {
-		return ""
+		return claims
 	}
-	var claims struct{ UID string }
-	_ = json.Unmarshal(payload, &claims) // then it is nobody's
-	return claims.UID
+	_ = json.Unmarshal(payload, &claims)
+	return claims
 }
 
 // admin makes a change over REST on a replica as a superadmin, with the token that the
@@ -118,8 +124,12 @@ func (c *Cluster) admin(ctx context.Context, on *Replica, method, path string, b
 	}, body)
 }
 
-// staffToken asks for a token, twice at most: Redis may have lost the session.
+// staffToken asks for a token, unless the replica has one for everything. It asks twice at
+// most: Redis may have lost the session.
 func (c *Cluster) staffToken(ctx context.Context, on *Replica, path string) (string, error) {
+	if token, ok := c.tokens[on]; ok {
+		return token, nil
+	}
 	for try := 1; ; try++ {
 		if c.staff == nil {
 			c.staff = c.signedIn(c.t, "superadmin", account.RoleSuperadmin, "")

@@ -50,6 +50,8 @@ type Cluster struct {
 	Sessions *session.Manager
 
 	t         testing.TB
+	replicas  []*Replica
+	tokens    map[*Replica]string // of staff, instead of asking for one each time
 	people    int
 	countries int    // of inWorld, that grants have
 	staff     *Grant // a superadmin's session
@@ -71,50 +73,17 @@ func Start(t testing.TB, barong string) *Cluster {
 	must(t, err)
 	c := &Cluster{t: t, Redis: testenv.StartRedis(t, testenv.RedisConfig{}), Postgres: testenv.StartPostgres(t, testenv.PostgresConfig{})}
 
-	key := bytes.Repeat([]byte{42}, 32)
 	database := c.Postgres.URL("postgres")
-	trusted := []string{"127.0.0.0/8", "::1/128"}
-	own, err := e2e.OwnAddresses()
-	must(t, err)
-	for _, a := range own {
-		if !a.IsLoopback() {
-			trusted = append(trusted, a.WithZone("").String())
-		}
-	}
-	env := []string{
-		"BARONG_SECRET_KEY=" + base64.StdEncoding.EncodeToString(key),
-		"BARONG_TRUSTED_PROXIES=" + strings.Join(trusted, ","),
-		"BARONG_CACHE_MAX_STALE=" + CacheMaxStale.String(),
-		"BARONG_POLICY_MAX_STALE=" + PolicyMaxStale.String(),
-		"BARONG_DRAIN_DELAY=" + DrainDelay.String(),
-		"BARONG_RATE_LIMITS=false", // a load and a series of changes come from one client
-		"BARONG_MAXMINDDB_PATH=" + writeWorld(t),
-	}
-	for _, r := range []**Replica{&c.A, &c.B} {
-		*r, err = newReplica(t, barong, database, fmt.Sprintf("127.0.0.1:%d", c.Postgres.Port()), c.Redis.Addr, env)
+	env := append(environment(t), "BARONG_CACHE_MAX_STALE="+CacheMaxStale.String())
+	for _, name := range []string{"A", "B"} {
+		r, err := newReplica(t, name, barong, env)
 		must(t, err)
+		must(t, r.lay(t, database, fmt.Sprintf("127.0.0.1:%d", c.Postgres.Port()), c.Redis.Addr))
+		c.replicas = append(c.replicas, r)
 	}
-	c.A.Name, c.B.Name = "A", "B"
-	// At the same moment on an empty database: one of them migrates and seeds.
-	errs := make([]error, 2)
-	var both sync.WaitGroup
-	for i, r := range c.Replicas() {
-		both.Go(func() { errs[i] = r.Start(t.Context()) })
-	}
-	both.Wait()
-	must(t, errors.Join(errs...))
-
-	sealer, err := secret.NewSealer(key)
-	must(t, err)
-	c.DB, err = store.Open(t.Context(), database, sealer, store.WithPostgres(store.Postgres{MaxConns: 4, MinConns: 1}))
-	must(t, err)
-	t.Cleanup(func() { c.DB.Close() })
-	redis.LogTo(slog.New(slog.DiscardHandler))
-	redisStore, err := redis.Open(t.Context(), redis.Config{URL: "redis://" + c.Redis.Addr, Prefix: "barong:"})
-	must(t, err)
-	t.Cleanup(func() { redisStore.Close() })
-	c.Sessions = session.NewManager(session.Config{}, redisStore, c.DB, nil, nil)
-	must(t, c.Sessions.Start(t.Context()))
+	c.A, c.B = c.replicas[0], c.replicas[1]
+	c.startAll()
+	c.write(database)
 
 	c.Gate = c.Gateway(t, "envoy.yaml")
 	return c
@@ -145,8 +114,77 @@ func (c *Cluster) Gateway(t testing.TB, file string) (url string) {
 	return gate.URL()
 }
 
-// Replicas are both.
-func (c *Cluster) Replicas() []*Replica { return []*Replica{c.A, c.B} }
+// sealingKey is that of every replica.
+var sealingKey = bytes.Repeat([]byte{42}, 32)
+
+// environment are the settings of every replica, but for its servers.
+func environment(t testing.TB) []string {
+	t.Helper()
+	trusted := []string{"127.0.0.0/8", "::1/128"}
+	own, err := e2e.OwnAddresses()
+	must(t, err)
+	for _, a := range own {
+		if !a.IsLoopback() {
+			trusted = append(trusted, a.WithZone("").String())
+		}
+	}
+	return []string{
+		"BARONG_SECRET_KEY=" + base64.StdEncoding.EncodeToString(sealingKey),
+		"BARONG_TRUSTED_PROXIES=" + strings.Join(trusted, ","),
+		"BARONG_POLICY_MAX_STALE=" + PolicyMaxStale.String(),
+		"BARONG_DRAIN_DELAY=" + DrainDelay.String(),
+		"BARONG_RATE_LIMITS=false", // a load and a series of changes come from one client
+		"BARONG_MAXMINDDB_PATH=" + writeWorld(t),
+	}
+}
+
+// startAll starts the replicas at the same moment: on an empty database one of them migrates
+// and seeds.
+func (c *Cluster) startAll() {
+	c.t.Helper()
+	errs := make([]error, len(c.replicas))
+	var all sync.WaitGroup
+	for i, r := range c.replicas {
+		all.Go(func() { errs[i] = r.Start(c.t.Context()) })
+	}
+	all.Wait()
+	must(c.t, errors.Join(errs...))
+}
+
+// write opens DB and Sessions, the latter in Redis if there is one. They end with the test.
+func (c *Cluster) write(database string) {
+	c.t.Helper()
+	ctx := c.t.Context()
+	sealer, err := secret.NewSealer(sealingKey)
+	must(c.t, err)
+	db, err := store.Open(ctx, database, sealer, store.WithPostgres(store.Postgres{MaxConns: 4, MinConns: 1}))
+	must(c.t, err)
+	c.t.Cleanup(func() { db.Close() })
+	var sessions session.Store = db
+	if c.Redis != nil {
+		redis.LogTo(slog.New(slog.DiscardHandler))
+		r, err := redis.Open(ctx, redis.Config{URL: "redis://" + c.Redis.Addr, Prefix: "barong:"})
+		must(c.t, err)
+		c.t.Cleanup(func() { r.Close() })
+		sessions = r
+	}
+	c.DB, c.Sessions = db, session.NewManager(session.Config{}, sessions, db, nil, nil)
+	must(c.t, c.Sessions.Start(ctx))
+}
+
+// Replicas are all of them.
+func (c *Cluster) Replicas() []*Replica { return c.replicas }
+
+// askers are who is asked in turn: the gate half of the time, if there is one.
+func (c *Cluster) askers() (names []string) {
+	for _, r := range c.replicas {
+		if c.Gate != "" {
+			names = append(names, Gate)
+		}
+		names = append(names, r.Name)
+	}
+	return names
+}
 
 // RestartRedis starts Redis again after Kill, empty or as it was at Save; it then ends with
 // the cluster.
@@ -180,31 +218,22 @@ var (
 
 func port(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1:] }
 
-// A Replica is one `barong serve` with a Cable to each server.
+// A Replica is one `barong serve`.
 type Replica struct {
 	Name string
 	e2e.Addresses
-	Database, Redis *Cable
+	Database, Redis *Cable // to the servers; nil where it goes to them without one
 
 	bin, dir string
 	env      []string
 	running  *e2e.Barong
 }
 
-func newReplica(t testing.TB, bin, database, postgres, redis string, env []string) (*Replica, error) {
-	r := &Replica{bin: bin, dir: t.TempDir()}
-	var err error
+func newReplica(t testing.TB, name, bin string, env []string) (r *Replica, err error) {
+	r = &Replica{Name: name, bin: bin, dir: t.TempDir(), env: slices.Clone(env)}
 	if r.Addresses, err = e2e.FreeAddresses(); err != nil {
 		return nil, err
 	}
-	if r.Database, err = NewCable(postgres); err != nil {
-		return nil, err
-	}
-	t.Cleanup(r.Database.Close)
-	if r.Redis, err = NewCable(redis); err != nil {
-		return nil, err
-	}
-	t.Cleanup(r.Redis.Close)
 	t.Cleanup(func() {
 		if r.running != nil {
 			_ = r.Kill() // it may have ended; in order would take the drain delay
@@ -213,10 +242,6 @@ func newReplica(t testing.TB, bin, database, postgres, redis string, env []strin
 			t.Logf("replica %s said:\n%s", r.Name, said(r.running.Output()))
 		}
 	})
-	r.env = append([]string{
-		"BARONG_DATABASE_URL=" + strings.Replace(database, postgres, r.Database.Addr(), 1),
-		"BARONG_REDIS_URL=redis://" + r.Redis.Addr(),
-	}, env...)
 	return r, nil
 }
 
@@ -229,6 +254,21 @@ func refused(log string) string {
 		}
 	}
 	return strings.Join(kept[max(0, len(kept)-40):], "")
+}
+
+// lay gives the replica its servers, by a Cable each.
+func (r *Replica) lay(t testing.TB, database, postgres, redis string) (err error) {
+	if r.Database, err = NewCable(postgres); err != nil {
+		return err
+	}
+	t.Cleanup(r.Database.Close)
+	if r.Redis, err = NewCable(redis); err != nil {
+		return err
+	}
+	t.Cleanup(r.Redis.Close)
+	r.env = append(r.env,
+		"BARONG_DATABASE_URL="+strings.Replace(database, postgres, r.Database.Addr(), 1), "BARONG_REDIS_URL=redis://"+r.Redis.Addr())
+	return nil
 }
 
 // said is what a replica complained of last.

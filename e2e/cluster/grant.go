@@ -32,13 +32,15 @@ type Grant struct {
 	Path    string
 	Refusal string // the reason of the denial once it is revoked
 
-	ip      netip.Addr
-	country string // of a Country
-	cookie  string
-	key     *account.APIKey // instead of cookie
+	ip         netip.Addr
+	country    string // of a Country
+	cookie     string
+	generation int64           // of the session
+	key        *account.APIKey // instead of cookie
 
 	mu      sync.Mutex
 	changes []change
+	history int       // how often Stands was said
 	gone    time.Time // when the session store lost the session
 }
 
@@ -83,6 +85,7 @@ func (c *Cluster) signedIn(t testing.TB, name, role, refusal string) *Grant {
 }
 
 func (c *Cluster) openSession(g *Grant, u account.User) (err error) {
+	g.generation = u.SessionGeneration
 	g.cookie, _, err = c.Sessions.Open(context.Background(), session.Opening{
 		UID: u.UID, Generation: u.SessionGeneration, IP: g.ip, UserAgent: userAgent,
 	}, time.Now())

@@ -2,12 +2,14 @@ package cluster
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// A Load asks about grants all the time, half through the gate and a quarter of each replica.
+// A Load asks about grants all the time, half through the gate, if there is one, and each
+// replica as often.
 type Load struct {
 	c     *Cluster
 	model *Model
@@ -30,7 +32,7 @@ func (c *Cluster) Run(ctx context.Context, m *Model, warm []*Grant) *Load {
 	ctx, cancel := context.WithCancel(ctx)
 	l := &Load{c: c, model: m, stop: cancel, warm: warm}
 	for _, g := range warm {
-		for _, by := range []string{"A", "B", Gate} {
+		for _, by := range slices.Compact(slices.Sorted(slices.Values(c.askers()))) {
 			m.Judge(g, c.Ask(ctx, by, g))
 		}
 	}
@@ -52,7 +54,7 @@ func (l *Load) Stop() {
 }
 
 func (l *Load) run(ctx context.Context) {
-	open := make(chan struct{}, 2*Rate)
+	open, askers := make(chan struct{}, 2*Rate), l.c.askers()
 	tick := time.NewTicker(time.Second / Rate)
 	defer tick.Stop()
 	for n := 0; ; n++ {
@@ -71,7 +73,7 @@ func (l *Load) run(ctx context.Context) {
 		l.done.Go(func() {
 			defer func() { <-open }()
 			// Questions under way are answered to the end.
-			a := l.c.Ask(context.WithoutCancel(ctx), []string{Gate, "A", Gate, "B"}[n%4], g)
+			a := l.c.Ask(context.WithoutCancel(ctx), askers[n%len(askers)], g)
 			a.Cold = cold
 			l.model.Judge(g, a)
 		})
@@ -86,5 +88,5 @@ func (l *Load) next(n int) (g *Grant, cold bool) {
 		g, l.cold = l.cold[0], l.cold[1:]
 		return g, true
 	}
-	return l.warm[(n/4)%len(l.warm)], false
+	return l.warm[(n/len(l.c.askers()))%len(l.warm)], false
 }

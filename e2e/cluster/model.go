@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -71,6 +72,7 @@ type Answer struct {
 	Status     int
 	Reason     string // of a denial
 	UID        string // of the token of an allow
+	Claims     Claims // of that token, where a replica was asked
 	Err        error  // instead of the above
 }
 
@@ -169,6 +171,7 @@ func (m *Model) Counts() string {
 // A change of a grant: to allowed or refused, committed some time between begin and end.
 type change struct {
 	allowed    bool
+	either     bool      // allowed or not: nobody knows
 	begin, end time.Time // end is zero while that is not known
 }
 
@@ -185,17 +188,13 @@ func (g *Grant) possible(asked, got time.Time, bound time.Duration) (v verdicts)
 		if c.begin.After(got) {
 			break
 		}
-		if i+1 < len(all) {
-			next := all[i+1]
-			if !next.end.IsZero() && next.end.Add(bound).Before(asked) {
-				continue // certainly overtaken
-			}
+		if slices.ContainsFunc(all[i+1:], func(later change) bool {
+			return !later.end.IsZero() && later.end.Add(bound).Before(asked)
+		}) {
+			continue // certainly overtaken
 		}
-		if c.allowed {
-			v.allowed = true
-		} else {
-			v.refused = true
-		}
+		v.allowed = v.allowed || c.allowed || c.either
+		v.refused = v.refused || !c.allowed || c.either
 	}
 	return v
 }
@@ -204,15 +203,32 @@ func (g *Grant) possible(asked, got time.Time, bound time.Duration) (v verdicts)
 func (g *Grant) change(allowed bool, commit func() error) error {
 	g.mu.Lock()
 	g.changes = append(g.changes, change{allowed: allowed, begin: time.Now()})
-	this := len(g.changes) - 1
+	this, history := len(g.changes)-1, g.history
 	g.mu.Unlock()
-	if err := commit(); err != nil {
-		return err
-	}
+	err := commit()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.changes[this].end = time.Now()
-	return nil
+	switch {
+	case g.history != history:
+		// Whether it was committed, and in which history, is not known.
+		g.changes = append(g.changes, change{either: true, begin: g.changes[this].begin})
+	case err == nil:
+		g.changes[this].end = time.Now()
+	}
+	return err
+}
+
+// Stands says what a database says of the grant after some of its history was lost: it was so
+// at the latest at the end, and what went before counts for nothing. What a lost change did
+// to the session store may last: such a session may be gone.
+func (g *Grant) Stands(allowed bool, begin, end time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.changes) > 0 && g.gone.IsZero() {
+		g.gone = begin
+	}
+	g.changes = append(g.changes, change{allowed: allowed, begin: begin, end: end})
+	g.history++
 }
 
 // lost tells whether the session may be gone from its store by then.
@@ -234,7 +250,11 @@ func (g *Grant) String() string {
 	defer g.mu.Unlock()
 	var parts []string
 	for _, c := range g.changes {
-		parts = append(parts, fmt.Sprintf("allowed=%t committed %s…%s", c.allowed, c.begin.Format("05.000"), c.end.Format("05.000")))
+		allowed := strconv.FormatBool(c.allowed)
+		if c.either {
+			allowed = "?"
+		}
+		parts = append(parts, fmt.Sprintf("allowed=%s committed %s…%s", allowed, c.begin.Format("05.000"), c.end.Format("05.000")))
 	}
 	if !g.gone.IsZero() {
 		parts = append(parts, "lost "+g.gone.Format("05.000"))
