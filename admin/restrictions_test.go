@@ -349,5 +349,5 @@ func TestBlockloginEndsSessions(t *testing.T) {
 	epoch := must[int64](t)(w.db.Epoch(t.Context()))
 	w.as("superadmin").JSON(t, "POST", restrictions,
 		m{"category": "blocklogin", "scope": "all", "value": "everything", "force": true}).Want(t, 201, `201`)
-	diff(t, must[int64](t)(w.db.Epoch(t.Context())), epoch+1)
+	diff(t, must[int64](t)(w.db.Epoch(t.Context())) > epoch, true)
 }

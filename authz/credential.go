@@ -108,7 +108,7 @@ func (s *Server) sessionCookie(
 		return credential{}
 	}
 
-	who, err := s.Accounts.Principal(ctx, e.UID)
+	who, err := s.user(ctx, e)
 	switch {
 	case errors.Is(err, account.ErrNotFound):
 		if err := s.Sessions.End(ctx, e.ID); err != nil {
@@ -125,8 +125,7 @@ func (s *Server) sessionCookie(
 		d.deny(unauthorized(reasonUserNotActive))
 		d.who = who
 		return credential{}
-	case e.Epoch < s.Sessions.Epoch(), cutOff(rules, who, e, r),
-		e.Generation < who.SessionGeneration && !s.mayRead(who, e, r, now):
+	case cutOff(rules, who, e, r), !s.current(who, e) && !s.mayRead(who, e, r, now):
 		// It has ended already, with all others of its age: nothing to write.
 		d.deny(unauthorized(reasonInvalidSession))
 		d.who = who
@@ -135,7 +134,7 @@ func (s *Server) sessionCookie(
 
 	// Use keeps it alive, even if the role turns out not to suffice (AZ-101). An id that was
 	// renewed is not to live on.
-	if e.Generation >= who.SessionGeneration {
+	if s.current(who, e) {
 		s.Sessions.Slide(e, now)
 	}
 	return credential{principal: who, slot: &e.Token, via: viaSession}
@@ -225,17 +224,32 @@ func (s *Server) lookUp(ctx context.Context, value string, now time.Time) (*sess
 func (s *Server) stands(
 	ctx context.Context, rules *policy.Snapshot, r *request, e *session.Entry, now time.Time,
 ) (bool, error) {
-	if !now.Before(s.sessionEnd(e)) || e.Epoch < s.Sessions.Epoch() {
+	if !now.Before(s.sessionEnd(e)) {
 		return false, nil
 	}
-	who, err := s.Accounts.Principal(ctx, e.UID)
+	who, err := s.user(ctx, e)
 	switch {
 	case errors.Is(err, account.ErrNotFound):
 		return false, nil
 	case err != nil:
 		return false, fmt.Errorf("load principal: %w", err)
 	}
-	return account.MayAct(who.State) && e.Generation >= who.SessionGeneration && !cutOff(rules, who, e, r), nil
+	return account.MayAct(who.State) && s.current(who, e) && !cutOff(rules, who, e, r), nil
+}
+
+// user is whose session e is. A session that says to be of a later generation than the user in
+// memory was opened a moment ago, or is of a history that was lost: the database knows.
+func (s *Server) user(ctx context.Context, e *session.Entry) (*account.Principal, error) {
+	who, err := s.Accounts.Principal(ctx, e.UID)
+	if err == nil && e.Generation > who.SessionGeneration {
+		return s.Accounts.Reload(ctx, e.UID)
+	}
+	return who, err
+}
+
+// current reports whether e has not ended with others.
+func (s *Server) current(who *account.Principal, e *session.Entry) bool {
+	return e.Of(who.SessionGeneration, s.Sessions.Epoch())
 }
 
 // cutOff reports whether a restriction has ended e when it was switched on. Superadmins keep
@@ -274,7 +288,7 @@ func csrfMatches(r *request, e *session.Entry) bool {
 // nothing and open nothing, as long as the renewed session has not ended (design D8b).
 func (s *Server) mayRead(who *account.Principal, e *session.Entry, r *request, now time.Time) bool {
 	p := who.Renewal
-	return p != nil && p.From == e.ID && now.Before(p.Until) && p.Until.Sub(now) <= account.RenewalGrace &&
+	return p != nil && p.From == e.ID && e.Epoch == s.Sessions.Epoch() && now.Before(p.Until) && p.Until.Sub(now) <= account.RenewalGrace &&
 		r.verb == http.MethodGet && r.upgrade == "" && !s.Sessions.Ended(p.To)
 }
 

@@ -181,6 +181,10 @@ func (h *hypotheticalSessions) Epoch() int64                          { return h
 // replaced.
 type hypotheticalAccounts hypothesis
 
+func (h *hypotheticalAccounts) Reload(ctx context.Context, uid string) (*account.Principal, error) {
+	return h.Principal(ctx, uid)
+}
+
 func (h *hypotheticalAccounts) Principal(ctx context.Context, uid string) (*account.Principal, error) {
 	return h.Server.Accounts.Principal(ctx, uid)
 }

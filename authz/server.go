@@ -47,6 +47,8 @@ type Sessions interface {
 // alias a message: an implementation that keeps it must clone it.
 type Accounts interface {
 	Principal(ctx context.Context, uid string) (*account.Principal, error)
+	// Reload is Principal, but never from memory.
+	Reload(ctx context.Context, uid string) (*account.Principal, error)
 	Key(ctx context.Context, kid string) (*account.Key, error)
 	DummyMAC(nonce, kid string) [32]byte
 }

@@ -40,6 +40,7 @@ type fakes struct {
 	slide     func()
 	epoch     func() int64
 	principal func(context.Context, string) (*account.Principal, error)
+	reload    func(context.Context, string) (*account.Principal, error)
 	key       func(context.Context, string) (*account.Key, error)
 	reuse     func() (string, bool)
 	mint      func() (string, error)
@@ -96,6 +97,13 @@ func (f *fakes) Principal(ctx context.Context, uid string) (*account.Principal, 
 		return f.principal(ctx, uid)
 	}
 	return f.w.Accounts.Principal(ctx, uid)
+}
+
+func (f *fakes) Reload(ctx context.Context, uid string) (*account.Principal, error) {
+	if f.reload != nil {
+		return f.reload(ctx, uid)
+	}
+	return f.w.Accounts.Reload(ctx, uid)
 }
 
 func (f *fakes) Key(ctx context.Context, kid string) (*account.Key, error) {

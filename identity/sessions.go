@@ -171,7 +171,7 @@ func (a *API) signOutOf(ctx context.Context, who visitor, cookie string) (known 
 	if err := a.Sessions.End(ctx, e.ID); err != nil {
 		return false, err
 	}
-	if u.SessionGeneration != e.Generation { // nobody signs out of a session that others ended
+	if !e.Of(u.SessionGeneration, e.Epoch) { // nobody signs out of a session that others ended
 		return true, nil
 	}
 	// The session has ended, as asked; a lost activity is the log's matter.

@@ -243,7 +243,7 @@ func (w *world) news() (all []event.Event) {
 			}
 		}
 		all = append(all, i.Event)
-		w.must(w.db.DeleteEvents(w.t.Context(), i.ID))
+		w.must(w.db.DeleteEvents(w.t.Context(), i.UUID))
 	}
 	return all
 }

@@ -150,7 +150,7 @@ func (a *API) current(ctx context.Context, who me) (one *session.Entry, err erro
 			continue
 		case err != nil:
 			return nil, err
-		case e.UID != who.User.UID, e.Generation != who.SessionGeneration, !a.Now().Before(e.Expires()):
+		case e.UID != who.User.UID, !e.Of(who.SessionGeneration, e.Epoch), !a.Now().Before(e.Expires()):
 			continue
 		case one != nil:
 			return nil, nil

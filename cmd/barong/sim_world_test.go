@@ -521,12 +521,12 @@ func (l *simLink) Rows(ctx context.Context) (policy.Rows, error) {
 }
 
 // EndSession implements session.Ledger.
-func (l *simLink) EndSession(ctx context.Context, _ time.Time, ids ...session.ID) error {
+func (l *simLink) EndSession(ctx context.Context, _ time.Duration, ids ...session.ID) error {
 	return l.commit(ctx, &simCommit{verb: endSession, ids: ids})
 }
 
 // EndedSessions implements session.Ledger.
-func (l *simLink) EndedSessions(ctx context.Context, _ time.Time) ([]session.ID, error) {
+func (l *simLink) EndedSessions(ctx context.Context) ([]session.ID, error) {
 	if l.w.fault == faultForgetsEnded {
 		return nil, nil
 	}
@@ -553,9 +553,6 @@ func (l *simLink) EndAll(ctx context.Context) (int64, error) {
 	}
 	return c.after.epoch, nil
 }
-
-// DeleteEnded implements session.Ledger.
-func (l *simLink) DeleteEnded(context.Context, time.Time) (int, error) { return 0, nil }
 
 // simTable keeps sessions in the database.
 type simTable struct{ *simLink }
@@ -598,8 +595,6 @@ func (t simTable) RestampSession(context.Context, session.ID, int64) error {
 func (t simTable) DeleteSession(ctx context.Context, id session.ID) error {
 	return t.commit(ctx, &simCommit{verb: dropSession, ids: []session.ID{id}})
 }
-
-func (t simTable) DeleteExpired(context.Context, time.Time) (int, error) { return 0, nil }
 
 // simRedis keeps sessions beside the database. Dumps are what it may be restored from.
 type simRedis struct {
@@ -669,5 +664,3 @@ func (r simCache) DeleteSession(ctx context.Context, id session.ID) error {
 		return nil
 	})
 }
-
-func (r simCache) DeleteExpired(context.Context, time.Time) (int, error) { return 0, nil }

@@ -82,6 +82,11 @@ func (d *Directory) Principal(ctx context.Context, uid string) (*Principal, erro
 	return d.principals.Get(ctx, strings.Clone(uid)) // uid may alias a request's memory
 }
 
+// Reload is Principal as the database has it now.
+func (d *Directory) Reload(ctx context.Context, uid string) (*Principal, error) {
+	return d.principals.Reload(ctx, strings.Clone(uid))
+}
+
 // Key returns the API key of kid: ErrNotFound when there is none (see DummyMAC), any other
 // error is an outage.
 func (d *Directory) Key(ctx context.Context, kid string) (*Key, error) {

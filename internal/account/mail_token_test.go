@@ -44,7 +44,7 @@ func (w *world) news() (all []event.Event) {
 	for _, i := range items {
 		w.must(i.Err)
 		all = append(all, i.Event)
-		w.must(w.db.DeleteEvents(w.t.Context(), i.ID))
+		w.must(w.db.DeleteEvents(w.t.Context(), i.UUID))
 	}
 	return all
 }

@@ -65,10 +65,11 @@ type Principal struct {
 	ReferralID *int64
 	// OwnerUID is the user who owns a service account, "" for users and orphans.
 	OwnerUID string
-	// Version rises with every change of a field above; tokens are never reused across
-	// versions (design D7).
+	// Version is the name of what the fields above are: no change of one, in whatever history,
+	// gives it again. Tokens are never reused across versions (design D7).
 	Version int64
-	// SessionGeneration ends every session of an older generation (design D11).
+	// SessionGeneration is the name of those sessions that have not ended with others (design
+	// D11); compare by session.Session.Of.
 	SessionGeneration int64
 	// Renewal is the session that outlived the last rise of SessionGeneration under a new id;
 	// nil when none did.

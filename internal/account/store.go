@@ -29,7 +29,7 @@ type Tx interface {
 	// RenewSession notes that a session goes on under another id in the user's generation as
 	// it is now, in place of any such note; ErrNotFound.
 	RenewSession(ctx context.Context, uid string, r Renewal) error
-	// EndAll raises the global session epoch by one, which ends every session of everybody,
+	// EndAll gives the global session epoch a new name, which ends every session of everybody,
 	// and returns the new epoch.
 	EndAll(ctx context.Context) (int64, error)
 	// SignedInBefore reports whether an activity tells that the user has had a session, by

@@ -59,8 +59,8 @@ type UserStore interface {
 	// uid (also among service accounts), e-mail or username is in use.
 	AddUser(ctx context.Context, u *User) error
 	// PutUser writes every field but ID, UID, CreatedAt and the counters, raises
-	// LockVersion by one, Version when a field of Principal changed, and takes
-	// SessionGeneration as given. ErrNotFound, ErrTaken.
+	// LockVersion by one, gives Version a new name when a field of Principal changed, and
+	// SessionGeneration when u's is higher. u has all of them as written. ErrNotFound, ErrTaken.
 	PutUser(ctx context.Context, u *User) error
 	// CountUsers counts users of a role in a state; "" matches any.
 	CountUsers(ctx context.Context, role, state string) (int, error)

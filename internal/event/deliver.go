@@ -136,7 +136,7 @@ func (l *lane) record(ctx context.Context, o outcome, b *batch) {
 	}
 	if o.err == nil {
 		l.sent.Add(1)
-		l.delivered = append(l.delivered, o.item.ID)
+		l.delivered = append(l.delivered, o.item.UUID)
 		b.progress = true
 		return
 	}
@@ -155,11 +155,11 @@ func (l *lane) record(ctx context.Context, o outcome, b *batch) {
 		b.progress = true
 		l.log.Error("events: one was given up", "event", o.item.String(), "id", o.item.ID,
 			"attempts", o.item.Attempts+1, "error", o.err)
-		err = l.outbox.ParkEvent(ctx, o.item.ID, now, o.err.Error())
+		err = l.outbox.ParkEvent(ctx, o.item.UUID, now, o.err.Error())
 	default:
 		l.retried.Add(1)
 		l.warn(o, now)
-		err = l.outbox.RetryEvent(ctx, o.item.ID, now.Add(l.afterAttempts(o.item.Attempts)), o.err.Error())
+		err = l.outbox.RetryEvent(ctx, o.item.UUID, now.Add(l.afterAttempts(o.item.Attempts)), o.err.Error())
 	}
 	if err != nil {
 		b.down = fmt.Errorf("record a failed delivery: %w", err)

@@ -27,7 +27,7 @@ type lane struct {
 	wake   chan struct{} // something was emitted; capacity one
 
 	taken     time.Time // when the lease was extended
-	delivered []int64   // but still in the outbox
+	delivered []string  // but still in the outbox
 	restUntil time.Time // nothing is read or sent before
 	backoff   time.Duration
 	counted   time.Time // when the backlog was

@@ -2,6 +2,7 @@ package event
 
 import (
 	"context"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -30,12 +31,17 @@ func (m *memory) add(uid string) int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	id := int64(len(m.rows) + 1)
-	m.rows = append(m.rows, &row{Item: Item{ID: id, Event: Event{Name: "system.x", UID: uid}, CreatedAt: time.Now()}})
+	m.rows = append(m.rows, &row{Item: Item{UUID: strconv.FormatInt(id, 10), ID: id, Event: Event{Name: "system.x", UID: uid}, CreatedAt: time.Now()}})
 	select {
 	case m.hint <- struct{}{}:
 	default:
 	}
 	return id
+}
+
+func (m *memory) index(uuid string) int {
+	id, _ := strconv.Atoi(uuid)
+	return id - 1
 }
 
 func (m *memory) set(f func()) {
@@ -61,31 +67,31 @@ func (m *memory) DueEvents(_ context.Context, _ string, now time.Time, limit, sh
 	return due, m.broken
 }
 
-func (m *memory) DeleteEvents(_ context.Context, ids ...int64) error {
+func (m *memory) DeleteEvents(_ context.Context, uuids ...string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.undying != nil {
 		return m.undying
 	}
-	for _, id := range ids {
-		m.rows[id-1] = nil
+	for _, uuid := range uuids {
+		m.rows[m.index(uuid)] = nil
 	}
 	return m.broken
 }
 
-func (m *memory) RetryEvent(_ context.Context, id int64, until time.Time, reason string) error {
+func (m *memory) RetryEvent(_ context.Context, uuid string, until time.Time, reason string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	r := m.rows[id-1]
+	r := m.rows[m.index(uuid)]
 	r.Attempts++
 	r.next, r.reason = until, reason
 	return m.broken
 }
 
-func (m *memory) ParkEvent(_ context.Context, id int64, _ time.Time, reason string) error {
+func (m *memory) ParkEvent(_ context.Context, uuid string, _ time.Time, reason string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.rows[id-1].parked, m.rows[id-1].reason = true, reason
+	m.rows[m.index(uuid)].parked, m.rows[m.index(uuid)].reason = true, reason
 	return m.broken
 }
 

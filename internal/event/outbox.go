@@ -13,13 +13,13 @@ type Outbox interface {
 	// for this destination that waits for one, and of each user the oldest share at most. So whoever sends a user's items in this order,
 	// and those after a failed one not at all, keeps the order of that user's events.
 	DueEvents(ctx context.Context, destination string, now time.Time, limit, share int) ([]Item, error)
-	// DeleteEvents removes delivered items; an unknown id is no error.
-	DeleteEvents(ctx context.Context, ids ...int64) error
+	// DeleteEvents removes delivered items by Item.UUID; an unknown one is no error.
+	DeleteEvents(ctx context.Context, uuids ...string) error
 	// RetryEvent counts a failed attempt; the item waits until a time.
-	RetryEvent(ctx context.Context, id int64, until time.Time, reason string) error
+	RetryEvent(ctx context.Context, uuid string, until time.Time, reason string) error
 	// ParkEvent gives an item up. It stays to be looked at, and no longer holds back the ones
 	// after it.
-	ParkEvent(ctx context.Context, id int64, now time.Time, reason string) error
+	ParkEvent(ctx context.Context, uuid string, now time.Time, reason string) error
 	// DeleteParkedEvents removes items parked before a time and returns how many.
 	DeleteParkedEvents(ctx context.Context, before time.Time) (int, error)
 	// EventBacklog counts what a destination has not been sent.
@@ -37,7 +37,10 @@ type Outbox interface {
 
 // An Item is an event on its way to one destination.
 type Item struct {
-	ID int64
+	// UUID is the item's name. ID only orders: a database that went back to an earlier state
+	// gives it again.
+	UUID string
+	ID   int64
 	Event
 	Attempts  int // failed ones so far
 	CreatedAt time.Time

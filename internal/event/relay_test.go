@@ -270,7 +270,7 @@ func TestEventThatFailsForLongIsGivenUp(t *testing.T) {
 func TestEventThatDoesNotOpenIsNotSent(t *testing.T) {
 	inBubble(t, Destination{}, func(b *bench) {
 		b.outbox.set(func() {
-			b.outbox.rows = []*row{{Item: Item{ID: 1, Err: errors.New("no key"), CreatedAt: time.Now()}}}
+			b.outbox.rows = []*row{{Item: Item{UUID: "1", ID: 1, Err: errors.New("no key"), CreatedAt: time.Now()}}}
 		})
 		b.after(time.Minute)
 		b.wantCalls()

@@ -18,6 +18,6 @@ type Sender interface {
 	// Send returns nil when the destination has taken the event for good, an error that wraps
 	// ErrPermanent or ErrUnavailable, or any other: then it is tried again later. It must
 	// return soon after ctx ends. Error texts are logged and stored; they hold nothing of the
-	// record. The same event may come again: Item.ID is the same then.
+	// record. The same event may come again: Item.UUID is the same then.
 	Send(ctx context.Context, i Item) error
 }

@@ -31,8 +31,8 @@ type Live struct {
 }
 
 // List returns the sessions of uid that are valid at now, newest first, MaxListed at most:
-// not expired, of this generation (the principal's own, just read) and of no older epoch, and
-// not ended. The ledger itself says which have ended, so no replica's delay shows here.
+// not expired, of this generation (the principal's own, just read) and of this epoch, and not
+// ended. The ledger itself says which have ended, so no replica's delay shows here.
 // current, if not nil, is looked at even when the store does not list it.
 //
 // It costs a ledger read for each session and is meant for people, not for decisions.
@@ -60,7 +60,7 @@ func (m *Manager) List(
 		if e := m.cache.Hit(s.ID); e != nil && e.Expires().After(s.ExpiresAt) {
 			s.ExpiresAt = e.Expires() // slid, and not in the store yet
 		}
-		if s.UID != uid || s.Generation != generation || s.Epoch < epoch || !now.Before(s.ExpiresAt) {
+		if s.UID != uid || !s.Of(generation, epoch) || !now.Before(s.ExpiresAt) {
 			continue
 		}
 		ended, err := m.ledger.Ended(ctx, s.ID)

@@ -68,7 +68,8 @@ type Manager struct {
 	slides slides
 
 	loads atomic.Int64
-	epoch atomic.Int64
+	epoch atomic.Int64 // set by sync alone
+	lost  atomic.Int64 // the last epoch of a session that turned out to be of no history of ours
 	// asked counts the reasons to read the ledger, read the reason last dealt with: the
 	// start, each Epoch change, each gap of the feed. While they differ nothing is found.
 	asked, read atomic.Int64
@@ -136,10 +137,28 @@ func (m *Manager) Lookup(ctx context.Context, cookie string, now time.Time) (*En
 			return nil, err
 		}
 	}
-	if e.Epoch < m.epoch.Load() {
+	switch standing, err := m.ofEpoch(ctx, e.Epoch); {
+	case err != nil:
+		return nil, err
+	case !standing:
 		return nil, ErrNotFound
 	}
 	return e, nil
+}
+
+// ofEpoch reports whether epoch is the global one. One that seems later than what was heard is
+// asked about once: it was just begun, or belongs to a history that was lost.
+func (m *Manager) ofEpoch(ctx context.Context, epoch int64) (bool, error) {
+	if epoch > m.epoch.Load() && epoch != m.lost.Load() {
+		m.asked.Add(1)
+		if err := m.sync(ctx); err != nil {
+			return false, err
+		}
+		if epoch > m.epoch.Load() {
+			m.lost.Store(epoch)
+		}
+	}
+	return epoch == m.epoch.Load(), nil
 }
 
 // load is the cache's Loader.
@@ -153,7 +172,13 @@ func (m *Manager) load(ctx context.Context, id ID, old, into *Entry) (keep bool,
 		return false, fmt.Errorf("load session: %w", err)
 	}
 	// Again: it may have ended during the read, before the store had it.
-	if m.ended.has(id) || s.Epoch < m.epoch.Load() {
+	if m.ended.has(id) {
+		return false, ErrNotFound
+	}
+	switch standing, err := m.ofEpoch(ctx, s.Epoch); {
+	case err != nil:
+		return false, err
+	case !standing:
 		return false, ErrNotFound
 	}
 	s.ID = id
@@ -235,7 +260,7 @@ func (m *Manager) makeRoom(ctx context.Context, added Session) error {
 		switch {
 		case s.ID == added.ID:
 			return 0
-		case s.Generation == added.Generation && s.Epoch == added.Epoch && added.CreatedAt.Before(s.ExpiresAt):
+		case s.Of(added.Generation, added.Epoch) && added.CreatedAt.Before(s.ExpiresAt):
 			return 1
 		}
 		return 2
@@ -297,11 +322,11 @@ func (m *Manager) forget(id ID) {
 
 // EndAll ends every session of everybody by one write.
 func (m *Manager) EndAll(ctx context.Context) error {
-	epoch, err := m.ledger.EndAll(ctx)
-	if err != nil {
+	if _, err := m.ledger.EndAll(ctx); err != nil {
 		return fmt.Errorf("end all sessions: %w", err)
 	}
-	m.raiseEpoch(epoch)
+	m.asked.Add(1)
+	_ = m.sync(ctx) // else the next who asks reads it first
 	return nil
 }
 
@@ -319,7 +344,7 @@ func (m *Manager) Restamp(
 	if err != nil {
 		return Session{}, err
 	}
-	if e.Epoch < m.epoch.Load() || !now.Before(e.Expires()) {
+	if e.Epoch != m.epoch.Load() || !now.Before(e.Expires()) {
 		return Session{}, ErrNotFound
 	}
 	s = e.Session
@@ -351,6 +376,7 @@ func (m *Manager) Apply(c feed.Change) {
 
 // Stale makes everything be read again on its next use, after a gap of the feed.
 func (m *Manager) Stale() {
+	m.lost.Store(0)
 	m.reread.Store(true)
 	m.asked.Add(1)
 	m.cache.Stale()
@@ -385,18 +411,9 @@ func (m *Manager) sync(ctx context.Context) error {
 			m.forget(id)
 		}
 	}
-	m.raiseEpoch(epoch)
+	m.epoch.Store(epoch)
 	m.read.Store(asked)
 	return nil
-}
-
-func (m *Manager) raiseEpoch(to int64) {
-	for {
-		old := m.epoch.Load()
-		if to <= old || m.epoch.CompareAndSwap(old, to) {
-			return
-		}
-	}
 }
 
 // Run flushes slides and sweeps sessions that ran out until ctx ends, and flushes once more.

@@ -23,12 +23,18 @@ type Session struct {
 	UserAgent string     // Agent of the header at sign-in; "" when absent
 	CSRFToken string     // 20 lower-case hex characters
 	// Generation and Epoch are the principal's session generation and the global epoch at
-	// sign-in; a session of an older one has ended (design D11).
+	// sign-in; a session of another one has ended (design D11), see Of.
 	Generation int64
 	Epoch      int64
 	CreatedAt  time.Time
 	// ExpiresAt slides with use, up to the absolute lifetime.
 	ExpiresAt time.Time
+}
+
+// Of reports whether the session is of its user's generation and of the epoch. Both are names:
+// a session whose number is higher is one of a history that was lost, and has ended too.
+func (s *Session) Of(generation, epoch int64) bool {
+	return s.Generation == generation && s.Epoch == epoch
 }
 
 // MaxSessions is how many sessions a user has at most; with one more the oldest ends.
@@ -80,8 +86,9 @@ type Ledger interface {
 	EndedSessions(ctx context.Context) ([]ID, error)
 	// Ended reports whether one session is recorded as ended.
 	Ended(ctx context.Context, id ID) (bool, error)
-	// Epoch is the global epoch; sessions of an older one have ended.
+	// Epoch is the global epoch; sessions of another one have ended.
 	Epoch(ctx context.Context) (int64, error)
-	// EndAll raises the global epoch by one write (feed kind feed.Epoch) and returns it.
+	// EndAll gives the global epoch a new, higher name by one write (feed kind feed.Epoch) and
+	// returns it.
 	EndAll(ctx context.Context) (int64, error)
 }

@@ -77,7 +77,9 @@ func (q queries) EndAll(ctx context.Context) (epoch int64, err error) {
 }
 
 func (t *txn) raiseEpoch(ctx context.Context) (epoch int64, err error) {
-	err = t.QueryRowContext(ctx, `UPDATE session_epoch SET epoch = epoch + 1 WHERE id = 1 RETURNING epoch`).Scan(&epoch)
+	err = t.QueryRowContext(ctx, `
+		UPDATE session_epoch SET epoch = `+fmt.Sprintf(nextInSQL, "epoch")+` WHERE id = 1
+		RETURNING epoch`, nameNoise()).Scan(&epoch)
 	if err == nil {
 		t.changed(feed.Epoch, "")
 	}

@@ -80,11 +80,10 @@ func (q queries) emit(ctx context.Context, t *txn, destination string, e event.E
 func (q queries) DueEvents(ctx context.Context, destination string, now time.Time, limit, share int) ([]event.Item, error) {
 	all, err := list(ctx, q.read(), func(row scanner) (event.Item, error) {
 		var i event.Item
-		var uuid string
 		var payload []byte
-		err := row.Scan(&i.ID, &uuid, &i.Name, &i.UID, &payload, &i.Attempts, at(&i.CreatedAt))
+		err := row.Scan(&i.ID, &i.UUID, &i.Name, &i.UID, &payload, &i.Attempts, at(&i.CreatedAt))
 		if err == nil {
-			q.openEvent(&i, destination, uuid, payload)
+			q.openEvent(&i, destination, payload)
 		}
 		return i, err
 	}, `SELECT id, uuid, name, user_uid, payload, attempts, created_at
@@ -104,8 +103,8 @@ func (q queries) DueEvents(ctx context.Context, destination string, now time.Tim
 }
 
 // openEvent fills the event of an item whose name and user are those of the row.
-func (q queries) openEvent(i *event.Item, destination, uuid string, payload []byte) {
-	plain, err := q.open(payload, "outbox", "payload", uuid)
+func (q queries) openEvent(i *event.Item, destination string, payload []byte) {
+	plain, err := q.open(payload, "outbox", "payload", i.UUID)
 	if err != nil {
 		i.Err = fmt.Errorf("open event: %w", err)
 		return
@@ -119,14 +118,14 @@ func (q queries) openEvent(i *event.Item, destination, uuid string, payload []by
 }
 
 // DeleteEvents implements event.Outbox.
-func (q queries) DeleteEvents(ctx context.Context, ids ...int64) error {
-	for part := range slices.Chunk(ids, 200) {
+func (q queries) DeleteEvents(ctx context.Context, uuids ...string) error {
+	for part := range slices.Chunk(uuids, 200) {
 		marks, args := make([]string, len(part)), make([]any, len(part))
-		for i, id := range part {
-			marks[i], args[i] = fmt.Sprintf("$%d", i+1), id
+		for i, uuid := range part {
+			marks[i], args[i] = fmt.Sprintf("$%d", i+1), uuid
 		}
 		err := q.write(ctx, "delete delivered events", func(t *txn) error {
-			_, err := t.ExecContext(ctx, `DELETE FROM outbox WHERE id IN (`+strings.Join(marks, ", ")+`)`, args...)
+			_, err := t.ExecContext(ctx, `DELETE FROM outbox WHERE uuid IN (`+strings.Join(marks, ", ")+`)`, args...)
 			return err
 		})
 		if err != nil {
@@ -137,21 +136,21 @@ func (q queries) DeleteEvents(ctx context.Context, ids ...int64) error {
 }
 
 // RetryEvent implements event.Outbox.
-func (q queries) RetryEvent(ctx context.Context, id int64, until time.Time, reason string) error {
+func (q queries) RetryEvent(ctx context.Context, uuid string, until time.Time, reason string) error {
 	return q.write(ctx, "put an event off", func(t *txn) error {
 		_, err := t.ExecContext(ctx, `
 			UPDATE outbox SET attempts = attempts + 1, next_at = $1, reason = $2
-			WHERE id = $3 AND failed_at IS NULL`, until.UnixMicro(), textOrNull(cut(reason)), id)
+			WHERE uuid = $3 AND failed_at IS NULL`, until.UnixMicro(), textOrNull(cut(reason)), uuid)
 		return err
 	})
 }
 
 // ParkEvent implements event.Outbox.
-func (q queries) ParkEvent(ctx context.Context, id int64, now time.Time, reason string) error {
+func (q queries) ParkEvent(ctx context.Context, uuid string, now time.Time, reason string) error {
 	return q.write(ctx, "park an event", func(t *txn) error {
 		_, err := t.ExecContext(ctx, `
 			UPDATE outbox SET attempts = attempts + 1, failed_at = $1, reason = $2
-			WHERE id = $3 AND failed_at IS NULL`, now.UnixMicro(), textOrNull(cut(reason)), id)
+			WHERE uuid = $3 AND failed_at IS NULL`, now.UnixMicro(), textOrNull(cut(reason)), uuid)
 		return err
 	})
 }

@@ -102,7 +102,7 @@ func TestSweepForgetsParkedEvents(t *testing.T) {
 	if err != nil || len(items) != 1 {
 		t.Fatalf("got %d items, %v", len(items), err)
 	}
-	if err := db.ParkEvent(t.Context(), items[0].ID, now, "no"); err != nil {
+	if err := db.ParkEvent(t.Context(), items[0].UUID, now, "no"); err != nil {
 		t.Fatal(err)
 	}
 	const week = 7 * 24 * time.Hour

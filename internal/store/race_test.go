@@ -232,8 +232,9 @@ func TestRaces(t *testing.T) {
 				}
 				return nil
 			})
-			if epoch, err := db.Epoch(ctx); err != nil || epoch != 1 || won != 1 {
-				t.Errorf("epoch %d after %d writes, %v; want 1 and 1", epoch, won, err)
+			head, err := db.Head(ctx)
+			if err != nil || head.Seq != 2 || won != 1 { // the rule, and what enabled it
+				t.Errorf("change %d after %d writes, %v; want 2 and 1", head.Seq, won, err)
 			}
 		},
 		"two that want each other's user both get done": func(t *testing.T, db *store.DB) {

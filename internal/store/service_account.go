@@ -58,7 +58,7 @@ func (q queries) AddServiceAccount(ctx context.Context, a *account.ServiceAccoun
 		if taken {
 			return account.ErrTaken
 		}
-		a.Email, a.Version, a.LockVersion, a.CreatedAt, a.UpdatedAt = email, 1, 1, t.now, t.now
+		a.Email, a.Version, a.LockVersion, a.CreatedAt, a.UpdatedAt = email, nextName(0), 1, t.now, t.now
 		err = t.QueryRowContext(ctx, `
 			INSERT INTO service_accounts (uid, owner_id, email, role, level, state, version,
 			                              lock_version, created_at, updated_at)
@@ -104,7 +104,7 @@ func (q queries) PutServiceAccount(ctx context.Context, a *account.ServiceAccoun
 		version := old.Version
 		if email != old.Email || a.OwnerUID != old.OwnerUID || a.Role != old.Role || a.Level != old.Level ||
 			a.State != old.State {
-			version++
+			version = nextName(version)
 		}
 		_, err = t.ExecContext(ctx, `
 			UPDATE service_accounts

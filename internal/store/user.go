@@ -63,7 +63,7 @@ func (q queries) AddUser(ctx context.Context, u *account.User) error {
 		if err := t.referrerExists(ctx, u.ReferralID); err != nil {
 			return err
 		}
-		u.Email, u.Version, u.LockVersion, u.CreatedAt, u.UpdatedAt = account.FoldEmail(u.Email), 1, 1, t.now, t.now
+		u.Email, u.Version, u.LockVersion, u.CreatedAt, u.UpdatedAt = account.FoldEmail(u.Email), nextName(0), 1, t.now, t.now
 		err = t.QueryRowContext(ctx, `
 			INSERT INTO users (uid, email, username, password_digest, role, level, otp, state,
 			                   admin_state, unproved, data, referral_id, session_generation,
@@ -82,8 +82,8 @@ func (q queries) AddUser(ctx context.Context, u *account.User) error {
 	})
 }
 
-// PutUser implements account.UserStore. SessionGeneration is never lowered, so that a
-// stale copy cannot revive ended sessions. u gets the counters and UpdatedAt as written.
+// PutUser implements account.UserStore. A SessionGeneration that is not higher changes nothing,
+// so that a stale copy cannot revive ended sessions. u gets the counters and UpdatedAt as written.
 // ErrNotFound also when the referrer is not there.
 func (q queries) PutUser(ctx context.Context, u *account.User) error {
 	return q.write(ctx, "put user", func(t *txn) error {
@@ -103,10 +103,13 @@ func (q queries) PutUser(ctx context.Context, u *account.User) error {
 		if err := t.referrerExists(ctx, u.ReferralID); err != nil {
 			return err
 		}
-		version, generation := old.Version, max(old.SessionGeneration, u.SessionGeneration)
+		version, generation := old.Version, old.SessionGeneration
+		if u.SessionGeneration > generation {
+			generation = nextName(generation)
+		}
 		if email != old.Email || u.Role != old.Role || u.Level != old.Level || u.OTP != old.OTP ||
 			u.State != old.State || u.Unproved != old.Unproved || !same(u.Username, old.Username) || !same(u.ReferralID, old.ReferralID) {
-			version++
+			version = nextName(version)
 		}
 		_, err = t.ExecContext(ctx, `
 			UPDATE users
@@ -192,10 +195,10 @@ func (q queries) EndSessions(ctx context.Context, uid string) (int64, error) {
 	err := q.write(ctx, "end sessions of user", func(t *txn) error {
 		err := t.QueryRowContext(ctx, `
 			UPDATE users
-			SET session_generation = session_generation + 1, lock_version = lock_version + 1,
-			    updated_at = $2
-			WHERE uid = $1
-			RETURNING session_generation`, uid, t.now.UnixMicro()).Scan(&generation)
+			SET session_generation = `+fmt.Sprintf(nextInSQL, "session_generation")+`,
+			    lock_version = lock_version + 1, updated_at = $2
+			WHERE uid = $3
+			RETURNING session_generation`, nameNoise(), t.now.UnixMicro(), uid).Scan(&generation)
 		if err != nil {
 			return found(err, account.ErrNotFound)
 		}

@@ -102,13 +102,14 @@ func epochOnEnable(t *testing.T, s Store) {
 	r := addRestriction(t, s, blocklogin(policy.ScopeAll, "all"))
 	cuts, e := ended(t, s)
 	equal(t, len(cuts), 0)
-	equal(t, e, int64(1))
+	equal(t, e > 0, true)
+	first := e
 	for _, state := range []string{"disabled", "enabled"} {
 		r.State = state
 		must(t, s.PutRestriction(t.Context(), &r))
 	}
 	_, e = ended(t, s)
-	equal(t, e, int64(2))
+	equal(t, e > first, true)
 }
 
 func cutNever(t *testing.T, s Store) {

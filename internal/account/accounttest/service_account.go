@@ -57,14 +57,15 @@ func serviceAccountPut(t *testing.T, s account.Store) {
 	want.OwnerUID, want.Email, want.Role = two.UID, "moved@example.com", "other"
 	want.Level, want.State = 9, account.StateDisabled
 	must(t, s.PutServiceAccount(t.Context(), &want))
-	equal(t, want.Version, before.Version+1)
+	raised := want.Version
+	equal(t, raised > before.Version, true)
 	equal(t, want.LockVersion, before.LockVersion+1)
 	got, err := s.ServiceAccount(t.Context(), want.UID)
 	must(t, err)
 	equal(t, got, want)
 
 	must(t, s.PutServiceAccount(t.Context(), &want)) // changes nothing
-	equal(t, want.Version, before.Version+1)
+	equal(t, want.Version, raised)
 	for what, change := range map[string]func(*account.ServiceAccount){
 		"role": func(a *account.ServiceAccount) { a.Role += "x" }, "level": func(a *account.ServiceAccount) { a.Level++ },
 		"state": func(a *account.ServiceAccount) { a.State += "x" }, "e-mail": func(a *account.ServiceAccount) { a.Email = "x" + a.Email },
@@ -73,8 +74,8 @@ func serviceAccountPut(t *testing.T, s account.Store) {
 		v := want.Version
 		change(&want)
 		must(t, s.PutServiceAccount(t.Context(), &want))
-		if want.Version != v+1 {
-			t.Errorf("changing %s: version %d, want %d", what, want.Version, v+1)
+		if want.Version <= v {
+			t.Errorf("changing %s: version %d, want a later one than %d", what, want.Version, v)
 		}
 	}
 	ghost := account.ServiceAccount{UID: "SI404", Email: "x@example.com", Role: "r", State: "active"}

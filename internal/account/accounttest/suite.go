@@ -66,7 +66,7 @@ func TestStore(t *testing.T, open func(testing.TB) account.Store) {
 		"verification: of two that finish it one is first":               kycRace,
 		"role: one that no permission names does not exist":              roleUnknown,
 		"sessions: whether there was one is read from activities":        signedInBefore,
-		"sessions: ending raises the generation by one":                  endSessions,
+		"sessions: ending raises the generation":                         endSessions,
 		"update: an error undoes all of it and comes back as it is":      updateRollsBack,
 		"update: a panic undoes all of it":                               updatePanics,
 		"update: nobody else sees rows before the commit":                updateIsolated,

@@ -147,7 +147,7 @@ type forgetful struct {
 	sent chan struct{}
 }
 
-func (f forgetful) DeleteEvents(ctx context.Context, ids ...int64) error {
+func (f forgetful) DeleteEvents(ctx context.Context, uuids ...string) error {
 	f.sent <- struct{}{}
 	return errors.New("killed")
 }

@@ -67,6 +67,10 @@ func TestOutbox(t *testing.T, open func(testing.TB) Store) {
 			test(t, open(t))
 		})
 	}
+	t.Run("what is settled by a name of another history settles nothing", func(t *testing.T) {
+		t.Parallel()
+		otherHistory(t, open(t), open(t))
+	})
 }
 
 func must(t testing.TB, err error) {
@@ -131,13 +135,13 @@ func roundTrip(t *testing.T, s Store) {
 	for _, destination := range []string{"mail", "broker"} {
 		items := due(t, s, destination, later)
 		want := []event.Item{{Event: e}}
-		if d := cmp.Diff(want, items, cmpopts.IgnoreFields(event.Item{}, "ID", "CreatedAt")); d != "" {
+		if d := cmp.Diff(want, items, cmpopts.IgnoreFields(event.Item{}, "UUID", "ID", "CreatedAt")); d != "" {
 			t.Errorf("%s: want (-), got (+):\n%s", destination, d)
 		}
 		if len(items) == 1 && time.Since(items[0].CreatedAt).Abs() > time.Hour {
 			t.Errorf("%s: created at %v", destination, items[0].CreatedAt)
 		}
-		must(t, s.DeleteEvents(t.Context(), items[0].ID, 404))
+		must(t, s.DeleteEvents(t.Context(), items[0].UUID, "unknown"))
 		wantDue(t, s, destination, later, "")
 	}
 }
@@ -257,22 +261,39 @@ func commitOrder(t *testing.T, s Store) {
 func heldBack(t *testing.T, s Store) {
 	emit(t, s, numbered("u1", 1), numbered("u1", 2), numbered("u2", 1), numbered("u1", 3))
 	items := wantDue(t, s, "mail", later, "u1 1, u1 2, u2 1, u1 3")
-	must(t, s.RetryEvent(t.Context(), items[1].ID, later.Add(time.Minute), "refused"))
+	must(t, s.RetryEvent(t.Context(), items[1].UUID, later.Add(time.Minute), "refused"))
 	wantDue(t, s, "mail", later, "u1 1, u2 1")
 	items = wantDue(t, s, "mail", later.Add(time.Minute), "u1 1, u1 2, u2 1, u1 3")
 	if got := items[1].Attempts; got != 1 {
 		t.Errorf("%d attempts are counted, want 1", got)
 	}
-	must(t, s.RetryEvent(t.Context(), items[0].ID, later.Add(2*time.Minute), ""))
+	must(t, s.RetryEvent(t.Context(), items[0].UUID, later.Add(2*time.Minute), ""))
 	wantDue(t, s, "mail", later.Add(time.Minute), "u2 1")
-	must(t, s.DeleteEvents(t.Context(), items[0].ID))
+	must(t, s.DeleteEvents(t.Context(), items[0].UUID))
 	wantDue(t, s, "mail", later.Add(time.Minute), "u1 2, u2 1, u1 3")
+}
+
+// otherHistory settles what was read from one database in another that gives the same ids to
+// other events, as a promoted standby does: none of them may go unsent.
+func otherHistory(t *testing.T, s, other Store) {
+	for _, s := range []Store{s, other} {
+		emit(t, s, numbered("u1", 1), numbered("u2", 2), numbered("u3", 3))
+	}
+	const all = "u1 1, u2 2, u3 3"
+	items := wantDue(t, other, "mail", later, all)
+	if own := wantDue(t, s, "mail", later, all); own[0].ID != items[0].ID {
+		t.Fatalf("ids %d and %d, want one for both", own[0].ID, items[0].ID)
+	}
+	must(t, s.DeleteEvents(t.Context(), items[0].UUID))
+	must(t, s.RetryEvent(t.Context(), items[1].UUID, later.Add(time.Hour), "refused"))
+	must(t, s.ParkEvent(t.Context(), items[2].UUID, later, "no"))
+	wantDue(t, s, "mail", later, all)
 }
 
 func othersGoOn(t *testing.T, s Store) {
 	emit(t, s, numbered("u1", 1), numbered("u2", 1), numbered("u1", 2))
 	items := due(t, s, "mail", later)
-	must(t, s.RetryEvent(t.Context(), items[0].ID, later.Add(time.Minute), "refused"))
+	must(t, s.RetryEvent(t.Context(), items[0].UUID, later.Add(time.Minute), "refused"))
 	wantDue(t, s, "mail", later, "u2 1")
 	wantDue(t, s, "broker", later, "u1 1, u2 1, u1 2")
 }
@@ -280,9 +301,9 @@ func othersGoOn(t *testing.T, s Store) {
 func parked(t *testing.T, s Store) {
 	emit(t, s, numbered("u1", 1), numbered("u1", 2))
 	items := due(t, s, "mail", later)
-	must(t, s.ParkEvent(t.Context(), items[0].ID, later, strings.Repeat("long and ö\x00", 100)))
+	must(t, s.ParkEvent(t.Context(), items[0].UUID, later, strings.Repeat("long and ö\x00", 100)))
 	wantDue(t, s, "mail", later, "u1 2")
-	must(t, s.RetryEvent(t.Context(), items[0].ID, later, "too late"))
+	must(t, s.RetryEvent(t.Context(), items[0].UUID, later, "too late"))
 	wantDue(t, s, "mail", later.Add(time.Hour), "u1 2")
 }
 
@@ -328,18 +349,18 @@ func backlog(t *testing.T, s Store) {
 	want("mail", 2, 0)
 	want("broker", 3, 0)
 	items := due(t, s, "mail", later)
-	must(t, s.ParkEvent(t.Context(), items[0].ID, later, "no"))
+	must(t, s.ParkEvent(t.Context(), items[0].UUID, later, "no"))
 	want("mail", 1, 1)
 	want("broker", 3, 0)
-	must(t, s.DeleteEvents(t.Context(), items[1].ID))
+	must(t, s.DeleteEvents(t.Context(), items[1].UUID))
 	want("mail", 0, 1)
 }
 
 func sweep(t *testing.T, s Store) {
 	emit(t, s, numbered("u1", 1), numbered("u1", 2), numbered("u1", 3))
 	items := due(t, s, "mail", later)
-	must(t, s.ParkEvent(t.Context(), items[0].ID, later, "no"))
-	must(t, s.ParkEvent(t.Context(), items[1].ID, later.Add(time.Second), "no"))
+	must(t, s.ParkEvent(t.Context(), items[0].UUID, later, "no"))
+	must(t, s.ParkEvent(t.Context(), items[1].UUID, later.Add(time.Second), "no"))
 	n, err := s.DeleteParkedEvents(t.Context(), later.Add(time.Second))
 	must(t, err)
 	b, err := s.EventBacklog(t.Context(), "mail")

@@ -92,11 +92,11 @@ func visibility(t *testing.T, s Store) {
 	}
 	for !t.Failed() {
 		n := head(t, s)
-		p, err := s.Principal(t.Context(), f.user.UID)
+		u, err := s.User(t.Context(), f.user.UID)
 		must(t, err)
-		// Every number is one ended generation; the principal was read later.
-		if got, want := p.SessionGeneration, f.user.SessionGeneration+n.Seq-start.Seq; got < want {
-			t.Fatalf("number %s is visible, generation %d is not yet: %d", n, want, got)
+		// Every number is one write to the user, who was read later.
+		if got, want := u.LockVersion, f.user.LockVersion+n.Seq-start.Seq; got < want {
+			t.Fatalf("number %s is visible, write %d is not yet: %d", n, want, got)
 		}
 		if n.Seq == start.Seq+3*rounds {
 			break

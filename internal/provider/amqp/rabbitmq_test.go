@@ -267,7 +267,7 @@ func referenceConsumer(t *testing.T, broker *testenv.Rabbit) {
 // forgetful is an outbox whose relay dies before it can note a delivery.
 type forgetful struct{ event.Outbox }
 
-func (forgetful) DeleteEvents(context.Context, ...int64) error { return errors.New("killed") }
+func (forgetful) DeleteEvents(context.Context, ...string) error { return errors.New("killed") }
 
 func relayKilled(t *testing.T, broker *testenv.Rabbit) {
 	clean(t, broker)

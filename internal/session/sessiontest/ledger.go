@@ -22,7 +22,7 @@ func TestLedger(t *testing.T, open func(testing.TB) Ledger) {
 		"an ended session is on record until its time": ended,
 		"ending twice keeps the later time":            endedTwice,
 		"thousands of ended sessions are forgotten":    forgetMany,
-		"the epoch rises by one, concurrently too":     epoch,
+		"the epoch is another each time":               epoch,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -94,7 +94,7 @@ func epoch(t *testing.T, l Ledger) {
 	}
 	last, err := l.Epoch(t.Context())
 	must(t, err)
-	if len(seen) != writers || last != first+writers {
-		t.Errorf("%d different epochs, the last %d; want %d and %d", len(seen), last, writers, first+writers)
+	if len(seen) != writers || !seen[last] || seen[first] || last < first {
+		t.Errorf("%d different epochs, the last %d after %d; want %d and one of them", len(seen), last, first, writers)
 	}
 }
