@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"barong/e2e/cluster"
+	"barong/internal/account"
 )
 
 // A takeover is one failover with the model watching.
@@ -228,6 +229,8 @@ func (x fault) run(t *testing.T, f *cluster.Failover) {
 func TestFailover(t *testing.T) {
 	f := cluster.StartFailover(t, barong(t), cluster.FailoverConfig{Redis: true})
 	t.Run("a replica stands still from before until the numbers are back", func(t *testing.T) { standsStill(t, f) })
+	t.Run("sign-outs afterwards end sessions of the lost history", func(t *testing.T) { signOuts(t, f) })
+	t.Run("tokens have no claims of the lost history", func(t *testing.T) { lostClaims(t, f) })
 	for _, x := range []fault{
 		{hang: true, behind: 50 * time.Millisecond, late: 1200 * time.Millisecond},
 		{behind: 500 * time.Millisecond, oldRedis: true},
@@ -297,4 +300,98 @@ func standsStill(t *testing.T, f *cluster.Failover) {
 	if noticed := d.noticed(); !slices.Contains(noticed, "A") {
 		t.Errorf("A, which had read %d commits that were lost, did not notice", added)
 	}
+}
+
+// signOuts: sessions that were opened after a revocation that was lost end by the next one.
+func signOuts(t *testing.T, f *cluster.Failover) {
+	d := begin(t, f, 3)
+	ctx := t.Context()
+	d.load.Stop() // everybody's sessions end
+	revoked, banned, everybody := d.sessions[0], d.sessions[1], d.users[0]
+	d.Stream.Freeze()
+	d.must(d.EndSessions(ctx, revoked))
+	d.must(d.SetState(ctx, d.A, banned, "banned"))
+	d.must(d.SetState(ctx, d.A, banned, account.StateActive))
+	d.must(d.EndEverybody(ctx))
+	for _, g := range []*cluster.Grant{revoked, banned, everybody} {
+		d.must(d.SignIn(ctx, g))
+		for _, r := range d.Replicas() {
+			until(t, r.Name+" allows who signed in", cluster.Prompt, func() bool { return d.Ask(ctx, r.Name, g).Status == 200 })
+		}
+	}
+	d.fail(false)
+	d.promote()
+	key := d.keys[0]
+	for _, r := range d.Replicas() {
+		until(t, r.Name+" is well again", 20*time.Second, func() bool { return r.Ready() && d.Ask(ctx, r.Name, key).Status == 200 })
+	}
+	ended := func(g *cluster.Grant, by string) {
+		t.Helper()
+		for _, r := range d.Replicas() {
+			var a cluster.Answer
+			began := time.Now()
+			for a = d.Ask(ctx, r.Name, g); a.Status == 200 && time.Since(began) < cluster.FailoverMaxStale+cluster.Prompt; a = d.Ask(ctx, r.Name, g) {
+				time.Sleep(5 * time.Millisecond)
+			}
+			if a.Err != nil || a.Status == 200 {
+				t.Errorf("%s said %d %v of a session of before, %s after %s", r.Name, a.Status, a.Err, time.Since(began).Round(time.Millisecond), by)
+			}
+		}
+	}
+	d.Insist(func() error { return d.EndSessions(ctx, revoked) })
+	ended(revoked, "the end of its user's sessions")
+	d.Insist(func() error { return d.SetState(ctx, d.B, banned, "banned") })
+	d.Insist(func() error { return d.SetState(ctx, d.B, banned, account.StateActive) })
+	ended(banned, "its user was banned and let in again")
+	d.Insist(func() error { return d.EndEverybody(ctx) })
+	ended(everybody, "the end of everybody's sessions")
+	for _, g := range []*cluster.Grant{revoked, banned, everybody} {
+		d.must(d.SignIn(ctx, g))
+		for _, r := range d.Replicas() {
+			until(t, r.Name+" allows who signed in afterwards", cluster.Prompt, func() bool { return d.Ask(ctx, r.Name, g).Status == 200 })
+		}
+	}
+	report(t, "%s: the gap was noticed by %q; %s in all", strings.ReplaceAll(t.Name(), "_", " "), d.noticed(), time.Since(d.began).Round(100*time.Millisecond))
+}
+
+// lostClaims: a user got a role that was lost and another afterwards, with as many changes.
+func lostClaims(t *testing.T, f *cluster.Failover) {
+	d := begin(t, f, 1)
+	ctx := t.Context()
+	d.load.Stop()
+	ghosts := []*cluster.Grant{d.sessions[0], d.keys[0]}
+	say := func(role string, level int) {
+		t.Helper()
+		for _, g := range ghosts {
+			for _, r := range d.Replicas() {
+				var a cluster.Answer
+				began := time.Now()
+				for time.Since(began) < cluster.FailoverMaxStale+cluster.Prompt {
+					a = d.Ask(ctx, r.Name, g)
+					if a.Claims.Role == role && a.Claims.Level == level {
+						break
+					}
+					time.Sleep(5 * time.Millisecond)
+				}
+				if a.Claims.Role != role || a.Claims.Level != level {
+					t.Errorf("%s says %d, %+v of a %s after %s, want role %s and level %d", r.Name, a.Status, a.Claims, g.Name,
+						time.Since(began).Round(time.Millisecond), role, level)
+				}
+			}
+		}
+	}
+	say(account.RoleMember, 3)
+	d.Stream.Freeze()
+	for _, g := range ghosts {
+		d.must(d.Become(ctx, g, "admin", 4))
+	}
+	say("admin", 4)
+	d.fail(false)
+	d.promote()
+	for _, g := range ghosts {
+		d.Insist(func() error { return d.Become(ctx, g, account.RoleMember, 2) })
+	}
+	d.allWell()
+	say(account.RoleMember, 2)
+	report(t, "%s: the gap was noticed by %q; %s in all", strings.ReplaceAll(t.Name(), "_", " "), d.noticed(), time.Since(d.began).Round(100*time.Millisecond))
 }
