@@ -51,8 +51,8 @@ func TestSessionsRevokeOnSQLite(t *testing.T) {
 
 	var got revoked
 	into(t, c.run("", "sessions revoke --all --format json").want(t, 0).out, &got)
-	if got != (revoked{All: true, Epoch: 1}) {
-		t.Errorf("got %+v, want the first epoch", got)
+	if !got.All || got.Epoch == 0 || got.Generation != 0 {
+		t.Errorf("got %+v, want an epoch", got)
 	}
 	p = serving(t, dir)
 	for _, b := range []*browser{b1, b2} {
@@ -123,8 +123,8 @@ func TestSessionsRevokeReachesRunningReplicas(t *testing.T) {
 		t.Errorf("another user's session: got %d, want 200", status)
 	}
 	into(t, c.run("", "sessions revoke --format json --all").want(t, 0).out, &got)
-	if got.Epoch != 1 {
-		t.Errorf("got %+v, want the first epoch", got)
+	if got.Epoch == 0 {
+		t.Errorf("got %+v, want an epoch", got)
 	}
 	all := refused(b2)
 	t.Logf("refused %s and %s after the command", took, all)
