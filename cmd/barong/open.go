@@ -274,19 +274,7 @@ func tokenConfig(s config.Settings) token.Config {
 
 // openKeys loads the signing keys, making those that are missing.
 func openKeys(ctx context.Context, s config.Settings, db *store.DB) (*token.Keys, error) {
-	keys, err := token.OpenKeys(ctx, db, keysConfig(s), nil)
-	if errors.Is(err, secret.ErrOpen) {
-		err = fmt.Errorf("%s: another key sealed the secrets of this database: %w", sealedBy(s), err)
-	}
-	return keys, err
-}
-
-// sealedBy is the setting or file that holds the key of the database.
-func sealedBy(s config.Settings) string {
-	if s.Stores.SecretKey != "" {
-		return "BARONG_SECRET_KEY"
-	}
-	return keyFile(s)
+	return token.OpenKeys(ctx, db, keysConfig(s), nil)
 }
 
 // seedAll adds what the seeds file holds and the database lacks, in the order in which the

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"encoding/base64"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -163,21 +161,6 @@ func TestCheckWarnsOfNoDomain(t *testing.T) {
 	if got := c.run("", "config check").want(t, 0); got.err != "" {
 		t.Errorf("with a domain: got %q", got.err)
 	}
-}
-
-// The error about secrets that do not open names the setting, or the file, that has the other key.
-func TestAnotherSealingKeyIsNamed(t *testing.T) {
-	c := newConsole(t)
-	c.run("", "keys list").want(t, 0)
-	other := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32))
-	c.env = append(c.env, "BARONG_SECRET_KEY="+other)
-	c.run("", "keys list").want(t, 1, "BARONG_SECRET_KEY: another key sealed the secrets of this database")
-	c.env = c.env[:len(c.env)-1]
-	path := filepath.Join(c.dir, "secret.key")
-	if err := os.WriteFile(path, []byte(other+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	c.run("", "keys list").want(t, 1, path+": another key sealed the secrets of this database")
 }
 
 func TestAddressesAreShownWithTheirScheme(t *testing.T) {
