@@ -256,7 +256,7 @@ func (w *simWorld) planLoss(rnd *rand.Rand, at func(time.Duration, func()), died
 	lost := min(lag, 200*time.Millisecond)
 	uid, path := pick(rnd, simUsers), pick(rnd, simPaths)
 	r, deaf := w.replicas[rnd.IntN(3)], w.replicas[rnd.IntN(3)]
-	part := func(n time.Duration) time.Duration { return died - lost*n/16 }
+	part := func(n int) time.Duration { return died - time.Duration(n)*(lost/16) }
 	again := w.replicas[first]
 	soon := time.Duration(rnd.Int64N(int64(100 * time.Millisecond)))
 	switch rnd.IntN(6) {
