@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// ErrTooMany is what a TooMany is, for errors.Is.
+// ErrTooMany is the sentinel of a TooMany, for errors.Is.
 var ErrTooMany = errors.New("limit: too many attempts")
 
 // TooMany says that the caller must wait before trying again.
@@ -29,7 +29,7 @@ func RetryAfter(err error) time.Duration {
 	return many.RetryAfter
 }
 
-// A Budget counts what networks and principals use up, each request before it costs anything,
+// A Budget counts the use of networks and principals, each request before it costs anything,
 // and whatever becomes of it: nothing is given back. It is safe for concurrent use; nil limits
 // nothing.
 type Budget struct {
@@ -45,8 +45,8 @@ type counted struct {
 	wideRule                 Rule
 }
 
-// NewBudget makes one that counts in local what costs this process alone, and in both what the
-// replicas have together. now may be nil for time.Now.
+// NewBudget makes one that counts in local the classes of this process alone, and in both those
+// that the replicas have together. now may be nil for time.Now.
 func NewBudget(local, shared Store, now func() time.Time) *Budget {
 	if now == nil {
 		now = time.Now
@@ -127,7 +127,7 @@ func (b *Budget) take(ctx context.Context, x *counted, key string, r Rule) error
 func (r Rule) Wide() Rule { return Rule{r.Burst * WideFactor, r.Period} }
 
 // Network names the network that an address counts for: an IPv4 address, or an IPv6 /64,
-// which is what one customer has.
+// the share of one customer.
 func Network(ip netip.Addr) string { return networkOf(ip, 32, 64) }
 
 // WideNetwork names the one around it: an IPv4 /24, or an IPv6 /48, of which one customer may

@@ -20,7 +20,7 @@ func budget() *limit.Budget {
 	return limit.NewBudget(new(limit.Memory), new(limit.Memory), func() time.Time { return noon })
 }
 
-// Every class bounds networks, says what it costs, and has one name.
+// Every class bounds networks, has a cost, and has one name.
 func TestClasses(t *testing.T) {
 	names := map[string]bool{}
 	for i, c := range limit.Classes() {
@@ -86,7 +86,7 @@ func TestBudgetHoldsWhateverIsAsked(t *testing.T) {
 	})
 }
 
-// Who must wait is told for how long, and keeps no neighbour out; far networks never feel it.
+// A caller that must wait learns for how long, and keeps no neighbour out; far networks never feel it.
 func TestBudgetRefusesTheNetworkAlone(t *testing.T) {
 	b, ctx := budget(), t.Context()
 	flood := netip.MustParseAddr("2001:db8:0:1::1")
@@ -106,7 +106,7 @@ func TestBudgetRefusesTheNetworkAlone(t *testing.T) {
 			t.Errorf("%s: %v", near, err)
 		}
 	}
-	// One who owns a /48 has WideFactor times as much of it, not 65536 times.
+	// The owner of a /48 has WideFactor times as much of it, not 65536 times.
 	passed := 0
 	for n := range 200 {
 		ip := netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 0, 9, 0, byte(n)})
@@ -133,7 +133,7 @@ func (r *refusing) Take(context.Context, string, limit.Rule, time.Time) (time.Du
 	return time.Minute, r.err
 }
 
-// Only what replicas have together is asked of the shared store, and only what this process
+// Only classes that replicas have together ask the shared store, and only for requests that this process
 // would let pass; without it nobody passes.
 func TestBudgetAsksTheSharedStoreSeldom(t *testing.T) {
 	ctx, ip := t.Context(), netip.MustParseAddr("192.0.2.1")
@@ -180,7 +180,7 @@ func TestNetwork(t *testing.T) {
 	}
 }
 
-// What a warm read pays for being counted: two buckets by network, one by principal.
+// The price of counting a warm read: two buckets by network, one by principal.
 func BenchmarkBudgetRead(b *testing.B) {
 	m := limit.NewBudget(new(limit.Memory), nil, nil)
 	ip := netip.MustParseAddr("192.0.2.1")

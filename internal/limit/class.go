@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A Cost is what a request may use up: a set of classes. The zero value says nothing, which no
+// A Cost is a bound on the use of a request: a set of classes. The zero value says nothing, which no
 // endpoint may.
 type Cost uint16
 
@@ -19,11 +19,11 @@ const (
 	Judge                     // the strength of a password
 	Write                     // a change of one's own
 	Staff                     // a change by staff
-	Preview                   // what a change by staff would do
-	Callback                  // what a provider has to say
+	Preview                   // the effect of a change by staff
+	Callback                  // the call of a provider
 	Guess                     // a secret that somebody may guess at
 	Hash                      // a password hash
-	Notice                    // a mail to the account's owner about what was done
+	Notice                    // a mail to the account's owner about a change
 	Mail                      // a mail to an address that the caller names
 	Call                      // a question to a provider
 )
@@ -32,9 +32,9 @@ const (
 type Class struct {
 	Cost Cost
 	Name string
-	// Doc says what is counted.
+	// Doc describes the counted request.
 	Doc string
-	// What one request uses at most, beside its answer: processor time on one core, rows
+	// The most that one request uses, beside its answer: processor time on one core, rows
 	// written, mails, calls to providers.
 	CPU                time.Duration
 	Rows, Mails, Calls int
@@ -42,7 +42,7 @@ type Class struct {
 	// that for each IPv4 /24 and IPv6 /48. Principal is the rule for each account, once it is
 	// known.
 	Network, Principal Rule
-	// Shared says that replicas count together, in the store that they share. What is not is
+	// Shared says that replicas count together, in the store that they share. The others are
 	// counted by each process for itself, in memory, where counting costs nothing else.
 	Shared bool
 }
@@ -55,7 +55,7 @@ const AccessLine = 400
 
 // Classes are all classes in the order of their bits. Numbers are for people: a page that asks
 // for its user's account every three seconds, a form that judges a password at each key, an
-// office of traders behind one address, an administrator who leafs through lists.
+// office of traders behind one address, an administrator that leafs through lists.
 func Classes() []Class {
 	const minute, hour = time.Minute, time.Hour
 	return []Class{

@@ -1,7 +1,7 @@
 // Package limit bounds how often something may be done, per key. It owns the arithmetic, the
 // contract of the stores, and the classes of cost that every endpoint declares (Classes) with
-// what a network and an account may use up of each (Budget). Narrower limits, of what may be
-// guessed or mailed, are account's.
+// the share of a network and an account in each (Budget). Narrower limits, of guesses
+// and mails, are account's.
 //
 //	Rule{5, 15 min}: a bucket that holds five, and gets one back every three minutes
 //
@@ -11,8 +11,8 @@
 //
 // It is the generic cell rate algorithm (ITU-T I.371, annex A): all that a bucket remembers
 // is the moment at which it will be full, so a store keeps one number per key, and a bucket
-// that is full again needs none. In any Period at most twice Burst pass: what was saved up,
-// and what came back meanwhile.
+// that is full again needs none. In any Period at most twice Burst pass: the saved ones,
+// and those that came back meanwhile.
 //
 // Memory is the store of one process; internal/store and internal/store/redis have those
 // that replicas share.

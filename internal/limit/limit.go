@@ -35,7 +35,7 @@ const never = time.Minute
 // Passes reports whether r lets anything pass at all.
 func (r Rule) Passes() bool { return r.Burst > 0 && r.Period > 0 }
 
-// Wait is how long a rule that lets nothing pass tells callers to wait.
+// Wait is the time for callers of a rule that lets nothing pass.
 func (r Rule) Wait() time.Duration { return max(r.Period, never) }
 
 // Micros are the rule in whole microseconds: step is the time after which one is given back,
@@ -58,7 +58,7 @@ func Spend(full, now, n, step, room int64) (next, wait int64) {
 	return next, 0
 }
 
-// A KeyHash is what stores keep in place of a key, which may hold an e-mail address and be of
+// A KeyHash stands in stores in place of a key, which may hold an e-mail address and be of
 // any length.
 type KeyHash [sha256.Size]byte
 

@@ -13,7 +13,7 @@ import (
 type Memory struct {
 	// Max bounds the keys: 100,000. Beyond it those go first whose buckets are full, then
 	// those that would let something pass, then those that will do so soonest: a flood of
-	// keys neither grows the memory nor sets anyone free who must wait.
+	// keys neither grows the memory nor sets a waiting caller free.
 	Max int
 
 	mu      sync.Mutex

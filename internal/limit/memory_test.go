@@ -23,7 +23,7 @@ func take(t *testing.T, m *limit.Memory, key string, r limit.Rule, now time.Time
 	return wait
 }
 
-// A flood of keys drops what nobody waits for, and that first.
+// A flood of keys drops keys without waiting callers, and those first.
 func TestMemoryUnderAFloodKeepsThoseWhoMustWait(t *testing.T) {
 	const size = 200
 	m := &limit.Memory{Max: size}
@@ -69,7 +69,7 @@ func TestMemoryForgetsFullBucketsFirst(t *testing.T) {
 	}
 }
 
-// Even when all wait there is a bound, and those go who wait shortest.
+// Even when all wait there is a bound, and those with the shortest wait go.
 func TestMemoryIsBoundedWhenAllWait(t *testing.T) {
 	m := &limit.Memory{Max: 16}
 	start := time.Unix(1_800_000_000, 0)

@@ -9,7 +9,7 @@ import (
 	"barong/internal/audit"
 )
 
-// Journal is an audit.Journal with what it reads.
+// Journal is an audit.Journal with its reader.
 type Journal interface {
 	audit.Store
 	audit.Journal
@@ -17,7 +17,7 @@ type Journal interface {
 	UsersByUID(ctx context.Context, uids []string) (map[string]account.User, error)
 }
 
-// TestJournal is what every audit.Journal passes; open returns an empty one.
+// TestJournal is the suite that every audit.Journal passes; open returns an empty one.
 func TestJournal(t *testing.T, open func(testing.TB) Journal) {
 	t.Run("of users who exist, by every filter, newest first, in pages", func(t *testing.T) { journal(t, open(t)) })
 	t.Run("users by uid are those that are there", func(t *testing.T) { usersByUID(t, open(t)) })

@@ -1,4 +1,4 @@
-// Package audittest is what every implementation of audit.Store passes.
+// Package audittest is the suite that every implementation of audit.Store passes.
 package audittest
 
 import (
@@ -18,7 +18,7 @@ import (
 // Known is the uid of the one user that a store given to TestStore must have.
 const Known = "ID0KNOWN000"
 
-// TestStore is what every audit.Store passes; open returns one without activities and with
+// TestStore is the suite that every audit.Store passes; open returns one without activities and with
 // the user Known.
 func TestStore(t *testing.T, open func(testing.TB) audit.Store) {
 	for name, test := range map[string]func(*testing.T, audit.Store){

@@ -1,4 +1,4 @@
-// Package limittest is what every limit.Store passes.
+// Package limittest is the suite that every limit.Store passes.
 package limittest
 
 import (
@@ -13,7 +13,7 @@ import (
 	"barong/internal/limit"
 )
 
-// TestStore is what every limit.Store passes; open returns an empty one.
+// TestStore is the suite that every limit.Store passes; open returns an empty one.
 func TestStore(t *testing.T, open func(testing.TB) limit.Store) {
 	for name, test := range map[string]func(*testing.T, store){
 		"a burst passes, the next waits until one is back":  burst,

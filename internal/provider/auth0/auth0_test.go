@@ -84,7 +84,7 @@ func keySet(kids ...string) string {
 
 func (s *tenant) domain() string { return strings.TrimPrefix(s.URL, "https://") }
 
-// set changes what the tenant does under its lock.
+// set changes the tenant's behaviour under its lock.
 func (s *tenant) set(f func()) { s.mu.Lock(); defer s.mu.Unlock(); f() }
 
 func (s *tenant) count() int { s.mu.Lock(); defer s.mu.Unlock(); return s.fetches }

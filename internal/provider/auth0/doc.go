@@ -1,4 +1,4 @@
-// Package auth0 verifies the ID tokens of people who sign in with Auth0, by the keys that the
+// Package auth0 verifies the ID tokens of people that sign in with Auth0, by the keys that the
 // tenant publishes.
 //
 //	Verify ──► keys in memory, at most 10 minutes old ──► token.KeySet

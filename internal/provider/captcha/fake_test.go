@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// fake is an outside service that answers as told and remembers what it was asked.
+// fake is an outside service that gives set answers and remembers its questions.
 type fake struct {
 	*httptest.Server
 	status int

@@ -112,7 +112,7 @@ func (g *GeeTest) Verify(ctx context.Context, r captcha.Response) error {
 	return outage("geetest", errors.New("the answer is not understood"))
 }
 
-// Register implements captcha.Registrar: what the service hands out, sealed with our key so
+// Register implements captcha.Registrar: the service's challenge, sealed with our key so
 // that the browser cannot make one of its own.
 func (g *GeeTest) Register(ctx context.Context) (captcha.Challenge, error) {
 	status, body, err := g.client.Get(ctx,

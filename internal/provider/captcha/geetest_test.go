@@ -26,7 +26,7 @@ func newGeeTest(t testing.TB, f *fake) *captcha.GeeTest {
 
 func digest(text string) string { return fmt.Sprintf("%x", md5.Sum([]byte(text))) }
 
-// proof is what the widget sends for a solved challenge.
+// proof is the widget's response for a solved challenge.
 func proof(challenge, seccode string) domain.Response {
 	return domain.Response{Fields: map[string]string{
 		"geetest_challenge": challenge, "geetest_validate": digest("hunter2geetest" + challenge),

@@ -93,7 +93,7 @@ func NewSiteVerify(c SiteVerifyConfig, transport http.RoundTripper) (*SiteVerify
 	return &SiteVerify{config: c, client: outbound.New(0, transport)}, nil
 }
 
-// Verify implements captcha.Verifier. The client's address is not told to the service.
+// Verify implements captcha.Verifier. The service does not get the client's address.
 func (s *SiteVerify) Verify(ctx context.Context, r captcha.Response) error {
 	switch {
 	case r.Fields != nil:
@@ -147,7 +147,7 @@ func (s *SiteVerify) judge(v verdict) error {
 	return nil
 }
 
-// verdict is what the services answer.
+// verdict is the answer of the services.
 type verdict struct {
 	Success  *bool           `json:"success"`
 	Hostname string          `json:"hostname"`

@@ -125,7 +125,7 @@ func TestSiteVerifyRefusesWithoutAsking(t *testing.T) {
 	}
 }
 
-// W-I24: the secret in a form, never in the address; §6.6: the client's address is not told.
+// W-I24: the secret in a form, never in the address; §6.6: the client's address is not sent.
 func TestSiteVerifySendsAForm(t *testing.T) {
 	f := newFake(t)
 	for service, want := range map[string]url.Values{

@@ -109,7 +109,7 @@ func (c *Client) Verification(ctx context.Context, id string) (account.KYCResult
 	return r, nil
 }
 
-// validID keeps what a callback says from becoming another path.
+// validID keeps the text of a callback from becoming another path.
 func validID(id string) bool {
 	return id != "" && len(id) <= maxID && !strings.ContainsFunc(id, func(c rune) bool {
 		return (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && c != '-'

@@ -22,7 +22,7 @@ const apiToken = "28c6f7cc0345a04eee0b535039b1c5a62547"
 
 const id = "270128a807f3c24bfd1b8da4a4af7d2080c4"
 
-// serve is a client of a fake service that answers as told; asked counts its requests.
+// serve is a client of a fake service that gives set answers; asked counts its requests.
 func serve(t *testing.T, status int, body string) (c *kycaid.Client, asked *int) {
 	t.Helper()
 	asked = new(int)
@@ -119,7 +119,7 @@ func TestVerificationErrors(t *testing.T) {
 	}
 }
 
-// What a callback says never becomes another path.
+// The text of a callback never becomes another path.
 func TestStrangeIdsAreNotAskedFor(t *testing.T) {
 	client, asked := serve(t, http.StatusOK, `{}`)
 	for _, strange := range []string{"", "..", "../applicants", "a/b", "a?b", "a%2fb", "a b", "a\nb", "é", strings.Repeat("a", 65)} {

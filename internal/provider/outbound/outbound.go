@@ -36,7 +36,7 @@ func New(timeout time.Duration, transport http.RoundTripper) *Client {
 	}
 	return &Client{http: &http.Client{
 		Transport: transport, Timeout: timeout,
-		// A redirect is an answer like any other: what we send is for nobody else.
+		// A redirect is an answer like any other: our request is for nobody else.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
@@ -92,7 +92,7 @@ func withoutAddress(err error) error {
 	return err
 }
 
-// CheckAddress reports what keeps address from being called with a secret: it must be
+// CheckAddress reports the fault that keeps address from being called with a secret: it must be
 // absolute, https (or http to a loopback host), without user, query and fragment. The error
 // does not repeat it.
 func CheckAddress(address string) error {

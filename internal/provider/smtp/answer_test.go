@@ -15,7 +15,7 @@ import (
 )
 
 // scripted is a mail server that gives one answer to one command, and takes all others. It
-// keeps what it was greeted with.
+// keeps its client's greeting.
 type scripted struct {
 	at, answer string // "RCPT" and "550 5.1.1 unknown"; at "." is the end of the text
 	offers     string // a line of EHLO beside its name, "" for none
@@ -140,7 +140,7 @@ func TestARefusalOfUsSaysSo(t *testing.T) {
 	}
 }
 
-// TestAMailThatWasTakenIsNotSentAgain: the server refuses what follows the text.
+// TestAMailThatWasTakenIsNotSentAgain: the server refuses the commands after the text.
 func TestAMailThatWasTakenIsNotSentAgain(t *testing.T) {
 	for _, at := range []string{"RSET", "QUIT"} {
 		if err := send(t, scripted{at: at, answer: "502 5.5.1 not here"}); err != nil {

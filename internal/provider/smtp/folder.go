@@ -24,7 +24,7 @@ type Folder struct {
 	Path string
 	// Keep is how many mails stay, the newest; 0 is 1000.
 	Keep int
-	// Announce, when not nil, is told of each mail and its file.
+	// Announce, when not nil, gets each mail and its file.
 	Announce func(m notify.Message, file string)
 	// Now is time.Now when nil.
 	Now func() time.Time

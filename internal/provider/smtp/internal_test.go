@@ -32,7 +32,7 @@ func TestCertificatesAreGoneWithoutOnLoopbackOnly(t *testing.T) {
 	}
 }
 
-// TestLoopbackIsLookedAtWhenConnected: what localhost resolves to is not ours to choose.
+// TestLoopbackIsLookedAtWhenConnected: the addresses of localhost are not ours to choose.
 func TestLoopbackIsLookedAtWhenConnected(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -21,7 +21,7 @@ import (
 	"barong/internal/testenv"
 )
 
-// receiver is a mail server that keeps what it takes.
+// receiver is a mail server that keeps its mails.
 type receiver struct {
 	mu       sync.Mutex
 	mails    []string

@@ -29,7 +29,7 @@ const (
 	TLSAuto = "auto"
 	// TLSImplicit begins with TLS (RFC 8314); TLSRequired and TLSOpportunistic say STARTTLS
 	// (RFC 3207), the latter only where the server offers it. To loopback TLSOpportunistic
-	// neither believes nor needs a certificate, unless CAFile names who signs it, and goes on
+	// neither believes nor needs a certificate, unless CAFile names its signer, and goes on
 	// in clear when no TLS can be agreed on: nobody is between.
 	TLSImplicit      = "implicit"
 	TLSRequired      = "starttls"
@@ -190,7 +190,7 @@ func (s *Server) client(more ...mail.Option) (*mail.Client, error) {
 	return c, nil
 }
 
-// Send implements notify.Sender. Only what the server says of the reader is
+// Send implements notify.Sender. Only the server's refusal of the reader is
 // event.ErrPermanent; a server that cannot be reached, or takes nothing of us, is
 // event.ErrUnavailable. A repetition after a lost answer has the same Message-ID.
 func (s *Server) Send(ctx context.Context, m notify.Message) error {
@@ -207,7 +207,7 @@ func (s *Server) Send(ctx context.Context, m notify.Message) error {
 	sent := make(chan error, 1)
 	go func() {
 		err := client.SendWithSMTPClient(conn, msg)
-		if msg.IsDelivered() { // what the server says after it took the mail changes nothing
+		if msg.IsDelivered() { // an answer after the server took the mail changes nothing
 			err = nil
 		}
 		_ = client.CloseWithSMTPClient(conn) // nor does it when it hangs up rudely
@@ -243,7 +243,7 @@ func (s *Server) connect(ctx context.Context) (*mail.Client, *gosmtp.Client, err
 	return plain, conn, nil
 }
 
-// refusal says what became of a mail without naming its reader, as the library's text does.
+// refusal describes the failure of a mail without its reader, whom the library's text names.
 func refusal(err error) error {
 	if err == nil {
 		return nil
