@@ -273,6 +273,56 @@ func TestEveryFailureIsAnOutage(t *testing.T) {
 	}
 }
 
+// A session that says to be of a later generation than the user in memory is judged by the
+// database: it was opened a moment ago, or in a history that was lost.
+func TestALaterGenerationIsAskedAbout(t *testing.T) {
+	of := func(generation int64) *account.Principal {
+		return &account.Principal{
+			Kind: account.KindUser, UID: "ID1", Role: account.RoleMember, State: account.StateActive, Level: 3,
+			SessionGeneration: generation,
+		}
+	}
+	for name, test := range map[string]struct {
+		remembered, stored, session, epoch int64
+		fail                               error
+		status, asked                      int
+	}{
+		"the user in memory is behind":           {remembered: 5, stored: 7, session: 7, status: 200, asked: 1},
+		"the session's history was lost":         {remembered: 5, stored: 5, session: 7, status: 401, asked: 1},
+		"the same number, and no other":          {remembered: 5, stored: 5, session: 5, status: 200},
+		"an older session asks nobody":           {remembered: 5, stored: 3, session: 3, status: 401},
+		"a later epoch of a history that is not": {remembered: 5, stored: 5, session: 5, epoch: 9, status: 401},
+		"the database is away":                   {remembered: 5, session: 7, fail: errors.New("down"), status: 503, asked: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := small(t)
+			asks := 0
+			f := &fakes{w: w}
+			f.lookup = func(ctx context.Context, cookie string) (*session.Entry, error) {
+				e, err := w.Sessions.Lookup(ctx, cookie, w.Now())
+				if err != nil {
+					return nil, err
+				}
+				s := e.Session
+				s.Generation, s.Epoch = test.session, s.Epoch+test.epoch
+				return session.NewEntry(s), nil
+			}
+			f.principal = func(context.Context, string) (*account.Principal, error) { return of(test.remembered), nil }
+			f.reload = func(context.Context, string) (*account.Principal, error) {
+				asks++
+				return of(test.stored), test.fail
+			}
+			s := fakeServer(t, f, nil)
+			r := asked(t, w, "by session")
+			var d decision
+			s.answer(t.Context(), &r, &d, nil)
+			if status := d.status; status != test.status && !(test.status == 200 && d.allowed()) || asks != test.asked {
+				t.Errorf("got %d %q (%v) after %d questions; want %d after %d", status, d.reason, d.cause, asks, test.status, test.asked)
+			}
+		})
+	}
+}
+
 func gone(context.Context, string) (*account.Principal, error) { return nil, account.ErrNotFound }
 
 // TestDecisionHasItsOwnDeadline: a store that hangs is given up after Config.Deadline, which

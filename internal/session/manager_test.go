@@ -24,14 +24,14 @@ var errDown = errors.New("down")
 
 // memory is a Store and a Ledger.
 type memory struct {
-	mu    sync.Mutex
-	rows  map[session.ID]session.Session
-	ended []session.ID
-	epoch int64
-	fail  error
-	reads atomic.Int32
-	slid  atomic.Int32
-	pause chan struct{} // when set, a read waits after it has the row
+	mu            sync.Mutex
+	rows          map[session.ID]session.Session
+	ended         []session.ID
+	epoch         int64
+	fail          error
+	reads, epochs atomic.Int32
+	slid          atomic.Int32
+	pause         chan struct{} // when set, a read waits after it has the row
 
 	strays   bool                // lists hold sessions of other users too
 	unlisted map[session.ID]bool // missing in lists
@@ -123,6 +123,7 @@ func (m *memory) Ended(_ context.Context, id session.ID) (bool, error) {
 }
 
 func (m *memory) Epoch(context.Context) (int64, error) {
+	m.epochs.Add(1)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.epoch, m.fail
@@ -344,6 +345,53 @@ func TestEpochEndsAllOlderSessions(t *testing.T) {
 	there.Apply(feed.Change{Kind: feed.Epoch}) // applied twice: still the ledger's number
 	fresh, _ := open(t, there)
 	found(t, there, fresh)
+}
+
+// Names, not numbers: after a failover the epoch may be lower, as high, or higher than that of
+// sessions which the lost history opened, and Redis still has them.
+func TestSessionsOfALostEpochHaveEnded(t *testing.T) {
+	for _, now := range []int64{3, 6, 8} {
+		store := newMemory()
+		store.epoch = 7
+		m := manager(store)
+		cookie, _ := open(t, m)
+		store.epoch = now
+		m.Stale()
+		gone(t, m, cookie, "after the gap")
+		gone(t, manager(store), cookie, "after a restart")
+		if m.Epoch() != now {
+			t.Errorf("epoch = %d, want that of the ledger, %d", m.Epoch(), now)
+		}
+		fresh, _ := open(t, m)
+		found(t, m, fresh)
+	}
+}
+
+// A session of a later epoch than was heard of is asked about, so that it counts at once; one
+// of no epoch costs one question, not one each time.
+func TestALaterEpochIsAskedAbout(t *testing.T) {
+	store := newMemory()
+	store.epoch = 7
+	here, there := manager(store), manager(store)
+	old, _ := open(t, there)
+	if err := here.EndAll(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	cookie, _ := open(t, here)
+	found(t, there, cookie) // the feed has not told of it yet
+	gone(t, there, old, "after another replica's end of all")
+
+	store.epoch = 20
+	lost, _ := open(t, manager(store))
+	store.epoch = 8
+	gone(t, there, lost, "a session of a history that was lost")
+	epochs := store.epochs.Load()
+	for range 10 {
+		gone(t, there, lost, "and again")
+	}
+	if n := store.epochs.Load(); n != epochs {
+		t.Errorf("it was asked about %d times more", n-epochs)
+	}
 }
 
 func TestStaleRevalidatesAfterAGap(t *testing.T) {

@@ -74,6 +74,8 @@ func openPostgres(ctx context.Context, rawURL string, sealer Sealer, s settings)
 	if err != nil {
 		return nil, err
 	}
+	var one oneServer
+	config.AfterConnect, config.PrepareConn = one.reached, one.still
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", hidden(err))

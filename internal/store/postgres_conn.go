@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"unicode/utf8"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 )
@@ -27,6 +29,29 @@ func (e *unreachable) Error() string { return e.text }
 func hidden(err error) error { return &unreachable{oneLine(err)} }
 
 func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
+
+// oneServer keeps a pool to one server, the one that was reached last: a connection that stays
+// with a former primary, which may come back to life, would go on reading what others have
+// changed since.
+type oneServer struct{ started atomic.Int64 } // as feed.Cursor.Server
+
+const serverKey = "barong server" // in the custom data of connections
+
+// reached is the pool's AfterConnect.
+func (o *oneServer) reached(ctx context.Context, c *pgx.Conn) error {
+	var started int64
+	if err := c.QueryRow(ctx, "SELECT "+postgresDialect().Server).Scan(&started); err != nil {
+		return fmt.Errorf("ask the server when it was started: %w", err)
+	}
+	c.PgConn().CustomData()[serverKey] = started
+	o.started.Store(started)
+	return nil
+}
+
+// still is the pool's PrepareConn: false has the connection replaced.
+func (o *oneServer) still(_ context.Context, c *pgx.Conn) (bool, error) {
+	return c.PgConn().CustomData()[serverKey] == o.started.Load(), nil
+}
 
 // connector hands the pool's connections to database/sql.
 type connector struct{ pg *postgres }

@@ -142,8 +142,8 @@ func TestPostgresBrokenConnection(t *testing.T) {
 	if !Unavailable(err) {
 		t.Errorf("broken inside: got %v, want unavailable", err)
 	}
-	if epoch, err := db.Epoch(t.Context()); epoch != 1 || err != nil {
-		t.Errorf("epoch %d, %v; want 1", epoch, err)
+	if epoch, err := db.Epoch(t.Context()); epoch>>nameBits != 1 || err != nil {
+		t.Errorf("epoch %d, %v; want the first after 0", epoch, err)
 	}
 }
 
@@ -259,5 +259,38 @@ func TestPostgresListensAgainWhenTheFeedIsReadable(t *testing.T) {
 	pg := &postgres{readable: make(chan struct{}, 1)}
 	if next := pg.rest(ended, time.Hour); next != 0 {
 		t.Errorf("after the end: got %s, want 0", next)
+	}
+}
+
+// A connection that was made to another server than the one reached last serves nobody again.
+func TestPostgresPoolIsOfOneServer(t *testing.T) {
+	db := openRawPostgres(t)
+	ask := func() uint32 {
+		t.Helper()
+		c, err := db.pg.pool.Acquire(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Release()
+		return c.Conn().PgConn().PID()
+	}
+	c, err := db.pg.pool.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	former, kept := c.Conn().PgConn().PID(), c.Conn().PgConn().CustomData()
+	if kept[serverKey] == nil {
+		t.Error("nobody asked the server when it was started")
+	}
+	kept[serverKey] = int64(1)
+	c.Release()
+	for range 5 {
+		if pid := ask(); pid == former {
+			t.Errorf("connection %d to the former server is used", pid)
+		}
+	}
+	head, err := db.Head(t.Context())
+	if err != nil || head.Server == 0 {
+		t.Errorf("head %+v, %v; want the server in it", head, err)
 	}
 }
