@@ -150,20 +150,33 @@ func (sv *service) rereadGeo() bool {
 	return changed
 }
 
+// A database whose host hangs answers nothing, not even an error: these bound one turn of the
+// work that goes on beside the requests, so that the next turn finds another connection.
+const (
+	keysTimeout  = 10 * time.Second
+	sweepTimeout = time.Minute
+)
+
+func bounded(ctx context.Context, d time.Duration, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	return f(ctx)
+}
+
 // keepKeys moves signing keys through their states and reads them when another did.
 func (sv *service) keepKeys(ctx context.Context) {
 	tick := time.NewTicker(10 * time.Second)
 	defer tick.Stop()
 	for {
-		var err error
+		read := sv.keys.Tick
 		select {
 		case <-ctx.Done():
 			return
 		case <-sv.reload:
-			err = sv.keys.Reload(ctx)
+			read = sv.keys.Reload
 		case <-tick.C:
-			err = sv.keys.Tick(ctx)
 		}
+		err := bounded(ctx, keysTimeout, read)
 		if err != nil && ctx.Err() == nil {
 			sv.log.Error("signing keys", "error", err)
 		}
@@ -180,11 +193,14 @@ func (sv *service) sweep(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		_, err := sv.db.Sweep(ctx)
-		if keep := sv.settings.Audit.Keep; keep > 0 {
-			_, old := sv.db.DeleteActivities(ctx, keep)
-			err = errors.Join(err, old)
-		}
+		err := bounded(ctx, sweepTimeout, func(ctx context.Context) error {
+			_, err := sv.db.Sweep(ctx)
+			if keep := sv.settings.Audit.Keep; keep > 0 {
+				_, old := sv.db.DeleteActivities(ctx, keep)
+				err = errors.Join(err, old)
+			}
+			return err
+		})
 		if err != nil && ctx.Err() == nil {
 			sv.log.Error("sweep", "error", err)
 		}

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/pquerna/otp/totp"
@@ -307,4 +308,18 @@ func TestStopUnderLoadLosesNothing(t *testing.T) {
 			t.Errorf("a broken log line: %s", line)
 		}
 	}
+}
+
+// A turn of the background work on a database that never answers ends by itself.
+func TestBackgroundWorkIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		err := bounded(t.Context(), keysTimeout, func(ctx context.Context) error {
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took != keysTimeout {
+			t.Errorf("got %v after %s, want the deadline after %s", err, took, keysTimeout)
+		}
+	})
 }
