@@ -313,6 +313,28 @@ func (pg *postgres) polled(err error) {
 	}
 }
 
+// hears makes sure that announcements of other connections arrive on conn: behind a pooler that
+// gives each transaction another connection to the server LISTEN succeeds and nothing is heard.
+func (pg *postgres) hears(ctx context.Context, conn *pgx.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, hearsWithin)
+	defer cancel()
+	if _, err := pg.pool.Exec(ctx, "SELECT pg_notify($1, '')", feedChannel); err != nil {
+		return err
+	}
+	if _, err := conn.WaitForNotification(ctx); err != nil {
+		if pgconn.Timeout(err) {
+			return errDeaf
+		}
+		return err
+	}
+	return nil
+}
+
+// hearsWithin is how long an announcement may take.
+const hearsWithin = 5 * time.Second
+
+var errDeaf = errors.New("an announcement did not arrive: a pooler in transaction mode before PostgreSQL? It must be in session mode")
+
 // listenOnce listens on one connection until it breaks or ctx ends.
 func (pg *postgres) listenOnce(ctx context.Context, config *pgx.ConnConfig, ready, heard func()) error {
 	conn, err := pgx.ConnectConfig(ctx, config)
@@ -326,6 +348,9 @@ func (pg *postgres) listenOnce(ctx context.Context, config *pgx.ConnConfig, read
 		_ = conn.Close(ctx)
 	}()
 	if _, err := conn.Exec(ctx, "LISTEN "+feedChannel); err != nil {
+		return err
+	}
+	if err := pg.hears(ctx, conn); err != nil {
 		return err
 	}
 	ready()

@@ -294,3 +294,16 @@ func TestPostgresPoolIsOfOneServer(t *testing.T) {
 		t.Errorf("head %+v, %v; want the server in it", head, err)
 	}
 }
+
+// A listener that is not told of commits, as behind a pooler in transaction mode, says so
+// instead of being taken for one that hears. Announcements do not leave their database.
+func TestPostgresNoticesThatItIsDeaf(t *testing.T) {
+	db := openRawPostgres(t)
+	config := db.pg.pool.Config().ConnConfig
+	config.Database = "postgres"
+	began := time.Now()
+	err := db.pg.listenOnce(t.Context(), config, func() { t.Error("ready") }, func() { t.Error("heard") })
+	if took := time.Since(began); !errors.Is(err, errDeaf) || took > 3*hearsWithin {
+		t.Errorf("got %v after %s", err, took)
+	}
+}
