@@ -174,6 +174,7 @@ func (w *world) server() *rest.Server {
 	}
 	s, err := rest.New(c)
 	w.must(err)
+	w.t.Cleanup(s.Flush) // lines that wait would be written while the log is looked at
 	w.api.Mount(s)
 	identity.MountJWKS(s, w.keys, 5*time.Minute)
 	return s
