@@ -52,6 +52,7 @@ func TestAFloodOfRequestsWritesFewLines(t *testing.T) {
 			for range flood {
 				ask(s, t.Context(), path)
 			}
+			s.Flush()
 			lines := strings.Count(log.String(), "\n")
 			if lines == 0 || lines > flood/20 { // some for each second that it takes
 				t.Errorf("%d requests wrote %d lines and %d bytes", flood, lines, log.Len())
@@ -69,6 +70,7 @@ func TestHangingUpHidesNoFailure(t *testing.T) {
 		ask(s, gone, "/fail")
 	}
 	ask(s, t.Context(), "/fail")
+	s.Flush()
 	for line := range strings.Lines(log.String()) {
 		if strings.Contains(line, "ERROR") && strings.Contains(line, "the disk is full") {
 			return
