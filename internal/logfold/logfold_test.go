@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -75,20 +76,20 @@ func TestEveryLineCounts(t *testing.T) {
 // What waits is written a second later by itself, and at the end by Flush.
 func TestSharedWritesWhatWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		stand, lines := 0, 0
+		var stand, lines atomic.Int64 // timers write, too
 		var s logfold.Shared[string, int]
-		s.Folder.Write = func(_, folded int) { stand += 1 + folded; lines++ }
+		s.Folder.Write = func(_, folded int) { stand.Add(int64(1 + folded)); lines.Add(1) }
 		s.Folder.Beyond = func(string) string { return "" }
 		for range 100 {
 			s.Add("outage", logfold.Outages, 1)
 		}
-		if stand != 1 {
-			t.Errorf("at once the lines stand for %d, want 1", stand)
+		if stand.Load() != 1 {
+			t.Errorf("at once the lines stand for %d, want 1", stand.Load())
 		}
 		time.Sleep(logfold.For)
 		synctest.Wait()
-		if stand != 100 || lines != 2 {
-			t.Errorf("a second later %d lines stand for %d, want 2 for 100", lines, stand)
+		if stand.Load() != 100 || lines.Load() != 2 {
+			t.Errorf("a second later %d lines stand for %d, want 2 for 100", lines.Load(), stand.Load())
 		}
 		time.Sleep(10 * logfold.For) // nothing is held any more
 		synctest.Wait()
@@ -96,14 +97,14 @@ func TestSharedWritesWhatWaits(t *testing.T) {
 			s.Add("outage", logfold.Outages, 1)
 		}
 		s.Flush()
-		if stand != 110 || lines != 4 {
-			t.Errorf("at the end %d lines stand for %d, want 4 for 110", lines, stand)
+		if stand.Load() != 110 || lines.Load() != 4 {
+			t.Errorf("at the end %d lines stand for %d, want 4 for 110", lines.Load(), stand.Load())
 		}
 		s.Add("outage", logfold.Outages, 1) // after it, too
 		time.Sleep(2 * logfold.For)
 		synctest.Wait()
-		if stand != 111 {
-			t.Errorf("after the end the lines stand for %d, want 111", stand)
+		if stand.Load() != 111 {
+			t.Errorf("after the end the lines stand for %d, want 111", stand.Load())
 		}
 	})
 }
