@@ -30,14 +30,14 @@ func TestTimeDoesNotTellWhoHasAnAccount(t *testing.T) {
 	for name, c := range map[string]struct {
 		path         string
 		limits       bool
-		turns, lanes int // a turn is one sample of each kind
+		turns, lanes int // a turn is one sample of each kind; refusals by a limit are quick, and need many
 		statuses     []int
 	}{
 		"a wrong password":   {"sessions", false, 100, 6, []int{401}},
 		"a reset":            {"users/password/generate_code", false, 200, 20, []int{201}},
 		"a confirmation":     {"users/email/generate_code", false, 200, 20, []int{201}},
-		"a reset, limited":   {"users/password/generate_code", true, 100, 20, []int{201, 429}},
-		"a sign-in, limited": {"sessions", true, 100, 6, []int{401, 429}},
+		"a reset, limited":   {"users/password/generate_code", true, 2000, 20, []int{201, 429}},
+		"a sign-in, limited": {"sessions", true, 1000, 6, []int{401, 429}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
