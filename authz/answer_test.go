@@ -180,7 +180,7 @@ func FuzzAppendResponse(f *testing.F) {
 		// These come from ourselves; only cookie and the names to remove are the client's.
 		for _, s := range []string{reason, bearer, clear, uid, role, id} {
 			if !utf8.ValidString(s) {
-				t.Skip()
+				return
 			}
 		}
 		d := decision{status: status, reason: reason, bearer: bearer, cookie: cookieFate(fate % 3),

@@ -368,36 +368,6 @@ func TestUnreadableQuestionIsDenied(t *testing.T) {
 	}
 }
 
-// TestWarmDecisionAllocatesNothing holds parse and decide of a warm session and a warm API
-// key at 0 allocations.
-func TestWarmDecisionAllocatesNothing(t *testing.T) {
-	if poolsAreLossy {
-		t.Skip("under the race detector sync.Pool drops values on purpose")
-	}
-	for _, name := range []string{"by session", "by API key", "anonymous on a pass path"} {
-		t.Run(name, func(t *testing.T) {
-			w := small(t)
-			s := worldServer(t, w)
-			fresh := asked(t, w, name)
-			var r request
-			var d decision
-			ask := func() {
-				extra, scratch, remove := r.extra, r.scratch, d.remove
-				r, d = fresh, decision{remove: remove[:0]}
-				r.extra, r.scratch = extra[:0], scratch[:0]
-				s.answer(t.Context(), &r, &d, nil)
-			}
-			ask()
-			if !d.allowed() {
-				t.Fatalf("got %d %q (%v), want an allow", d.status, d.reason, d.cause)
-			}
-			if n := testing.AllocsPerRun(1000, ask); n != 0 {
-				t.Errorf("parse and decide allocate %v times, want 0", n)
-			}
-		})
-	}
-}
-
 // TestUnknownKeyCostsTheSameWork: for a key that does not exist a signature is computed and
 // compared all the same (FX-12).
 func TestUnknownKeyCostsTheSameWork(t *testing.T) {
