@@ -1,16 +1,16 @@
 package authz
 
 import (
-	"bytes"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"barong/internal/testenv"
 )
 
 // REST behind a proxy: what a trusted hop says and is no address is refused before a handler
@@ -60,27 +60,9 @@ func counted(t *testing.T, from prometheus.Gatherer, name, label string) float64
 	return 0
 }
 
-// lockedBuffer is written to by several goroutines.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	all bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.all.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.all.String()
-}
-
 // A proxy that nobody trusts is counted each time and warned of once.
 func TestSuspiciousAddressesAreCountedAndWarnedOf(t *testing.T) {
-	var log lockedBuffer
+	var log testenv.Log
 	registry := prometheus.NewRegistry()
 	metrics := NewMetrics(registry)
 	s := fakeServer(t, &fakes{w: small(t)}, func(_ *Config, p *Parts) {

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"net/url"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -16,8 +15,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/pquerna/otp/totp"
 
 	"barong/internal/account"
 	"barong/internal/audit"
@@ -84,26 +81,7 @@ func TestKillAndRestart(t *testing.T) {
 	p := serving(t, dir)
 	admin := newBrowser(p).signIn(firstAdmin, p.password())
 
-	// A second factor and a key, as a person makes them.
-	var qr struct{ Data struct{ URL string } }
-	into(t, admin.want(200, "otpauth://", "POST", "/api/v2/resource/otp/generate_qrcode", url.Values{}), &qr)
-	u, err := url.Parse(qr.Data.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	begun := time.Now()
-	code := func(step int) string { // each works once, and the next step's is accepted early
-		t.Helper()
-		c, err := totp.GenerateCode(u.Query().Get("secret"), begun.Add(time.Duration(step)*30*time.Second))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return c
-	}
-	admin.want(200, "", "POST", "/api/v2/resource/otp/enable", url.Values{"code": {code(0)}})
-	var key struct{ Kid, Secret string }
-	into(t, admin.want(201, `"secret"`, "POST", "/api/v2/resource/api_keys",
-		url.Values{"algorithm": {"HS256"}, "totp_code": {code(1)}}), &key)
+	key := admin.apiKey()
 	signed := func() []string {
 		nonce := strconv.FormatInt(time.Now().UnixMilli(), 10)
 		mac := hmac.New(sha256.New, []byte(key.Secret))

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -15,10 +14,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/pquerna/otp/totp"
+
+	"barong/internal/testenv"
 )
 
 // within is the longest wait for what should happen at once, on a busy machine.
@@ -28,8 +30,8 @@ const within = 20 * time.Second
 type process struct {
 	t       *testing.T
 	dir     string // its working directory
-	out     *output
-	err     *output
+	out     *testenv.Log
+	err     *testenv.Log
 	ended   chan struct{}
 	cmd     *exec.Cmd
 	started time.Time
@@ -45,7 +47,7 @@ func start(t *testing.T, dir string, env ...string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{t: t, dir: dir, out: new(output), err: new(output), ended: make(chan struct{})}
+	p := &process{t: t, dir: dir, out: new(testenv.Log), err: new(testenv.Log), ended: make(chan struct{})}
 	p.cmd = exec.Command(path, "serve")
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, p.out, p.err
 	for _, key := range []string{"HTTP", "GRPC", "FORWARD", "OPS"} {
@@ -187,24 +189,6 @@ func (p *process) password() string {
 	return password
 }
 
-// output is what a process has written so far.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
-}
-
 // A browser talks to the REST listener and keeps cookies, as curl -c and -b do.
 type browser struct {
 	t      *testing.T
@@ -337,4 +321,28 @@ func raw(t *testing.T, addr, line string, headers ...string) *http.Response {
 	}
 	t.Cleanup(func() { _ = resp.Body.Close() })
 	return resp
+}
+
+// apiKey switches on a second factor and makes a key, as a person does.
+func (b *browser) apiKey() (key struct{ Kid, Secret string }) {
+	b.t.Helper()
+	var qr struct{ Data struct{ URL string } }
+	into(b.t, b.want(200, "otpauth://", "POST", "/api/v2/resource/otp/generate_qrcode", url.Values{}), &qr)
+	link, err := url.Parse(qr.Data.URL)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	begun := time.Now()
+	code := func(step int) string { // each works once, and the next step's is accepted early
+		b.t.Helper()
+		c, err := totp.GenerateCode(link.Query().Get("secret"), begun.Add(time.Duration(step)*30*time.Second))
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		return c
+	}
+	b.want(200, "", "POST", "/api/v2/resource/otp/enable", url.Values{"code": {code(0)}})
+	into(b.t, b.want(201, `"secret"`, "POST", "/api/v2/resource/api_keys",
+		url.Values{"algorithm": {"HS256"}, "totp_code": {code(1)}}), &key)
+	return key
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"net/http"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,9 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/pquerna/otp/totp"
 )
 
 // document is a file of the repository.
@@ -117,25 +113,7 @@ func TestAPIKeyDocumentWorksAsWritten(t *testing.T) {
 	needs(t, "openssl", "python3")
 	p := serving(t, t.TempDir())
 	admin := newBrowser(p).signIn(firstAdmin, p.password())
-	var qr struct{ Data struct{ URL string } }
-	into(t, admin.want(200, "otpauth://", "POST", "/api/v2/resource/otp/generate_qrcode", url.Values{}), &qr)
-	link, err := url.Parse(qr.Data.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	begun := time.Now()
-	code := func(step int) string { // each works once, and the next is taken half a minute early
-		t.Helper()
-		c, err := totp.GenerateCode(link.Query().Get("secret"), begun.Add(time.Duration(step)*30*time.Second))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return c
-	}
-	admin.want(200, "", "POST", "/api/v2/resource/otp/enable", url.Values{"code": {code(0)}})
-	var key struct{ Kid, Secret string }
-	into(t, admin.want(201, `"secret"`, "POST", "/api/v2/resource/api_keys",
-		url.Values{"algorithm": {"HS256"}, "totp_code": {code(1)}}), &key)
+	key := admin.apiKey()
 
 	const page = "docs/api-keys.md"
 	script := blocks(t, page, "Sign in a shell", "sh")

@@ -1,7 +1,6 @@
 package event
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -46,37 +45,19 @@ func (d *target) answer(f func(Item) error) {
 	d.answ = f
 }
 
-// lines is a log that may be read while it is written.
-type lines struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 // bench is a relay at work in a bubble.
 type bench struct {
 	t      *testing.T
 	outbox *memory
 	to     *target
-	log    *lines
+	log    *testenv.Log
 	relay  *Relay
 }
 
 // inBubble runs a test with a relay of the default configuration.
 func inBubble(t *testing.T, d Destination, test func(b *bench)) {
 	synctest.Test(t, func(t *testing.T) {
-		b := &bench{t: t, outbox: newMemory(), to: &target{}, log: &lines{}}
+		b := &bench{t: t, outbox: newMemory(), to: &target{}, log: &testenv.Log{}}
 		d.Name = "mail"
 		if d.Sender == nil {
 			d.Sender = b.to

@@ -1,12 +1,10 @@
 package store_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -19,6 +17,7 @@ import (
 	"barong/internal/session"
 	"barong/internal/store"
 	"barong/internal/store/storetest"
+	"barong/internal/testenv"
 	"barong/policy"
 )
 
@@ -27,24 +26,6 @@ type stepped struct{ ahead atomic.Int64 }
 
 func (c *stepped) now() time.Time       { return time.Now().Add(time.Duration(c.ahead.Load())) }
 func (c *stepped) step(d time.Duration) { c.ahead.Store(int64(d)) }
-
-// lines is a log.
-type lines struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
 
 func TestSweep(t *testing.T) {
 	now := time.Date(2031, 2, 3, 4, 5, 6, 0, time.UTC)
@@ -165,7 +146,7 @@ func TestLeasesGoByTheDatabasesClock(t *testing.T) {
 // until it is right again.
 func TestClocksAreCompared(t *testing.T) {
 	var clock stepped
-	var log lines
+	var log testenv.Log
 	db := storetest.OpenPostgres(t, store.WithClock(clock.now), store.WithLog(slog.New(slog.NewTextHandler(&log, nil))))
 	compare := func(ahead time.Duration, works bool, level, says string) {
 		t.Helper()

@@ -12,13 +12,14 @@ import (
 	"barong/internal/secret"
 	"barong/internal/store"
 	"barong/internal/store/storetest"
+	"barong/internal/testenv"
 	"barong/internal/token"
 )
 
 // A newer schema is served beside only when each of its steps says so.
 func TestNewerSchema(t *testing.T) {
 	storetest.Engines(t, func(t *testing.T, open storetest.Opener) {
-		var log lines
+		var log testenv.Log
 		db := open(t, store.WithLog(slog.New(slog.NewTextHandler(&log, nil))))
 		now := db.Newest()
 		type step struct{ version, oldest int64 } // oldest 0: it says nothing

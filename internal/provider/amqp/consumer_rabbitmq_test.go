@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -112,34 +111,6 @@ func waiting(t testing.TB, broker *testenv.Rabbit) (n int) {
 	return n
 }
 
-// lines keeps log lines.
-type lines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *lines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(b)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
-// until waits for what a log says.
-func (l *lines) until(t testing.TB, times int, part string) {
-	t.Helper()
-	for deadline := time.Now().Add(60 * time.Second); strings.Count(l.String(), part) < times; time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("the log never says %q %d times:\n%s", part, times, l)
-		}
-	}
-}
-
 // mails is a notify.Sender that keeps them.
 type mails chan notify.Message
 
@@ -164,7 +135,7 @@ type exchange struct {
 	peatio
 	db    *store.DB
 	mails mails
-	log   *lines
+	log   *testenv.Log
 	stop  func() // the consumer
 }
 
@@ -183,7 +154,7 @@ func (f receiverFunc) Receive(ctx context.Context, exchange, key string, body []
 }
 
 // consumes starts a Consumer that ends with the test, or by stop.
-func consumes(t testing.TB, broker *testenv.Rabbit, c amqp.ConsumerConfig, r amqp.Receiver, log *lines) (stop func()) {
+func consumes(t testing.TB, broker *testenv.Rabbit, c amqp.ConsumerConfig, r amqp.Receiver, log *testenv.Log) (stop func()) {
 	t.Helper()
 	if c.Bindings == nil {
 		c.Bindings = []amqp.Binding{{Exchange: peatioExchange, Key: "deposit.updated"}}
@@ -207,7 +178,7 @@ func consumes(t testing.TB, broker *testenv.Rabbit, c amqp.ConsumerConfig, r amq
 
 func newExchange(t testing.TB, broker *testenv.Rabbit) exchange {
 	t.Helper()
-	x := exchange{peatio: newPeatio(1), mails: make(mails, 100), log: &lines{}}
+	x := exchange{peatio: newPeatio(1), mails: make(mails, 100), log: &testenv.Log{}}
 	rules := x.rules(t)
 	x.db = storetest.Open(t, store.WithDestinations(func(e event.Event) []string {
 		if rules.Wants(e) {
@@ -301,7 +272,7 @@ func droppedMessages(t *testing.T, broker *testenv.Rabbit) {
 func unknownUser(t *testing.T, broker *testenv.Rabbit) {
 	x := newExchange(t, broker)
 	publish(t, broker, x.message("ID404", "lonely", "accepted", time.Now().Add(time.Hour)))
-	x.log.until(t, 1, "one was given up")
+	x.log.Until(t, 1, "one was given up")
 	log := x.log.String()
 	if n := strings.Count(log, "one will come again"); n != 3 {
 		t.Errorf("it came again %d times, want 3:\n%s", n, log)
@@ -319,7 +290,7 @@ func unknownUser(t *testing.T, broker *testenv.Rabbit) {
 func lateUser(t *testing.T, broker *testenv.Rabbit) {
 	x := newExchange(t, broker)
 	publish(t, broker, x.message("ID2", "1", "accepted", time.Now().Add(time.Hour)))
-	x.log.until(t, 1, "one will come again")
+	x.log.Until(t, 1, "one will come again")
 	addUser(t, x.db, "ID2")
 	if m := x.mails.next(t); m.To != "id2@example.com" {
 		t.Errorf("got a mail to %s, want the user who came late", m.To)
@@ -328,7 +299,7 @@ func lateUser(t *testing.T, broker *testenv.Rabbit) {
 }
 
 func unavailableReceiver(t *testing.T, broker *testenv.Rabbit) {
-	log, fails := &lines{}, 2
+	log, fails := &testenv.Log{}, 2
 	received := make(chan string, 10)
 	stop := consumes(t, broker, amqp.ConsumerConfig{Rounds: 1}, receiverFunc(func(_ context.Context, exchange, _ string, body []byte) error {
 		if fails > 0 {
@@ -344,7 +315,7 @@ func unavailableReceiver(t *testing.T, broker *testenv.Rabbit) {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}
-	log.until(t, 1, "received again")
+	log.Until(t, 1, "received again")
 	stop()
 	if n := strings.Count(log.String(), "nothing is received until"); n != 1 {
 		t.Errorf("the log tells %d times that nothing is received, want once:\n%s", n, log)
@@ -355,7 +326,7 @@ func unavailableReceiver(t *testing.T, broker *testenv.Rabbit) {
 }
 
 func stopsCleanly(t *testing.T, broker *testenv.Rabbit) {
-	log := &lines{}
+	log := &testenv.Log{}
 	begun, goOn := make(chan bool, 10), make(chan bool)
 	stop := consumes(t, broker, amqp.ConsumerConfig{}, receiverFunc(func(ctx context.Context, _, _ string, _ []byte) error {
 		begun <- true
@@ -390,7 +361,7 @@ func referenceQueues(t *testing.T, broker *testenv.Rabbit) {
 	stop := consumes(t, broker, amqp.ConsumerConfig{RetryAfter: 2 * time.Minute}, receiverFunc(func(context.Context, string, string, []byte) error {
 		received <- true
 		return nil
-	}), &lines{})
+	}), &testenv.Log{})
 	publish(t, broker, []byte("one"))
 	<-received
 	stop()
@@ -418,7 +389,7 @@ func exchangeOfOtherFlags(t *testing.T, broker *testenv.Rabbit) {
 	must(t, err)
 	must(t, ch.ExchangeDeclare("applogic.events", "topic", true, false, false, false, nil))
 	received := make(chan string, 1)
-	log := &lines{}
+	log := &testenv.Log{}
 	consumes(t, broker, amqp.ConsumerConfig{Bindings: []amqp.Binding{{Exchange: "applogic.events", Key: "a.b"}}},
 		receiverFunc(func(_ context.Context, exchange, key string, _ []byte) error {
 			received <- exchange + " " + key
@@ -465,13 +436,13 @@ func brokerRestarts(t *testing.T, broker *testenv.Rabbit) {
 	publish(t, broker, x.message("ID1", "1", "accepted", hour))
 	x.mails.next(t)
 	broker.Kill()
-	x.log.until(t, 1, "nothing is received until")
+	x.log.Until(t, 1, "nothing is received until")
 	broker.Restart(t)
 	publish(t, broker, x.message("ID1", "2", "accepted", hour))
 	if m := x.mails.next(t); !strings.Contains(m.Text, "TID-2") {
 		t.Errorf("got\n%s", m.Text)
 	}
-	x.log.until(t, 1, "received again")
+	x.log.Until(t, 1, "received again")
 	x.drained(t, broker)
 }
 
@@ -492,13 +463,13 @@ func TestConsumerConfigTellsWhatIsWrong(t *testing.T) {
 
 // Where nobody listens, the attempts end at once with the context.
 func TestConsumerStopsWhileItConnects(t *testing.T) {
-	log := &lines{}
+	log := &testenv.Log{}
 	c, err := amqp.NewConsumer(amqp.Config{URL: "amqp://u:sw0rdfish@127.0.0.1:1"}, amqp.ConsumerConfig{}, nil, slog.New(slog.NewTextHandler(log, nil)))
 	must(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() { c.Run(ctx); close(ended) }()
-	log.until(t, 1, "nothing is received until")
+	log.Until(t, 1, "nothing is received until")
 	cancel()
 	<-ended
 	if strings.Contains(log.String(), "sw0rdfish") {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -12,38 +11,10 @@ import (
 	"barong/internal/testenv"
 )
 
-// A journal is a log that is read while it is written.
-type journal struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (j *journal) Write(b []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.Write(b)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.String()
-}
-
-// until waits until the log has a text so many times.
-func (j *journal) until(t *testing.T, text string, times int) {
-	t.Helper()
-	for begun := time.Now(); strings.Count(j.String(), text) < times; time.Sleep(5 * time.Millisecond) {
-		if time.Since(begun) > 20*time.Second {
-			t.Fatalf("no %d lines with %q in:\n%s", times, text, j)
-		}
-	}
-}
-
 // watched is a store that is watched until the test ends, and what it logs.
-func watched(t *testing.T, cfg redis.Config) (*redis.Store, *journal) {
+func watched(t *testing.T, cfg redis.Config) (*redis.Store, *testenv.Log) {
 	t.Helper()
-	j := &journal{}
+	j := &testenv.Log{}
 	cfg.Log = slog.New(slog.NewTextHandler(j, nil))
 	s := open(t, cfg)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -64,12 +35,12 @@ func TestWatchSaysWhenAServerGoesAndComes(t *testing.T) {
 	}
 	for round := 1; round <= 2; round++ {
 		server.Restart(t)
-		j.until(t, "redis answers again", round)
+		j.Until(t, round, "redis answers again")
 		if !s.Stats().Up {
 			t.Error("it answers and is not up")
 		}
 		server.Kill()
-		j.until(t, "redis does not answer", round+1)
+		j.Until(t, round+1, "redis does not answer")
 		if s.Stats().Up {
 			t.Error("it does not answer and is up")
 		}
@@ -105,7 +76,7 @@ func TestWatchLooksAtSettings(t *testing.T) {
 			_, j := watched(t, redis.Config{URL: "redis://" + server.Addr, Username: c.server.Username, Password: c.server.Password})
 			time.Sleep(300 * time.Millisecond)
 			if c.want != "" {
-				j.until(t, strings.Fields(c.want)[0], 1)
+				j.Until(t, 1, strings.Fields(c.want)[0])
 			}
 			text := j.String()
 			for _, finding := range []string{evicts, noDisk, maybe, unseen} {
