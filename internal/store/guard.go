@@ -20,6 +20,26 @@ var ErrOtherKey = errors.New("store: its sealed values do not open")
 // which key seals it.
 const guarded = 15
 
+// errNoVersion says that the schema's version cannot be read.
+var errNoVersion = errors.New("store: no schema version")
+
+// guard returns the schema's version, unless this program or its key may not serve it.
+func (db *DB) guard(ctx context.Context) (version int64, err error) {
+	version, err = db.schemaVersion(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", errNoVersion, err)
+	}
+	if version > db.newest {
+		if err := db.admit(ctx, version); err != nil {
+			return version, err
+		}
+	}
+	if version >= guarded {
+		err = db.checkKey(ctx)
+	}
+	return version, err
+}
+
 // admit refuses a schema of a version above all that this program knows, unless each step of it
 // declares that this program may serve beside it. That is a rolling upgrade, said once.
 func (db *DB) admit(ctx context.Context, version int64) error {

@@ -66,6 +66,17 @@ func TestNewerSchema(t *testing.T) {
 	})
 }
 
+// A newer program that migrates while this one waits for its turn is noticed, too.
+func TestSchemaThatBecomesNewerMeanwhile(t *testing.T) {
+	db := storetest.Open(t)
+	if err := db.BeOvertaken(t.Context(), 999); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := db.Migrate(t.Context()); !errors.Is(err, store.ErrNewerSchema) {
+		t.Errorf("migrated %d steps, %v; want ErrNewerSchema", n, err)
+	}
+}
+
 // Every migration declares which older programs may serve beside it.
 func TestMigrationsDeclareWhomTheyAdmit(t *testing.T) {
 	db := storetest.Open(t)

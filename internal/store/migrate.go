@@ -38,22 +38,13 @@ type Migration struct {
 //
 // Replicas may all call it at once: one works, the others wait for it until ctx ends.
 func (db *DB) Migrate(ctx context.Context) (int, error) {
-	version, err := db.schemaVersion(ctx)
-	if err != nil {
-		version = 0 // empty, or an outage that shows below
-	}
-	if version > db.newest {
-		if err := db.admit(ctx, version); err != nil {
-			return 0, err
-		}
-	}
-	if version >= guarded {
-		if err := db.checkKey(ctx); err != nil {
-			return 0, err
-		}
-	}
+	version, err := db.guard(ctx)
+	switch {
+	case errors.Is(err, errNoVersion): // empty, or an outage that shows below
+	case err != nil:
+		return 0, err
 	// The usual start finds nothing to do and need not wait for anybody.
-	if version >= db.newest {
+	case version >= db.newest:
 		return 0, nil
 	}
 	p, err := db.provider()
@@ -64,10 +55,9 @@ func (db *DB) Migrate(ctx context.Context) (int, error) {
 	if err != nil {
 		return len(done), fmt.Errorf("migrate: %w", err)
 	}
-	if version >= guarded {
-		return len(done), nil
-	}
-	return len(done), db.checkKey(ctx)
+	// Again: a newer program may have been first while this one waited.
+	_, err = db.guard(ctx)
+	return len(done), err
 }
 
 // MigrationStatus lists the steps that this program knows, oldest first.
