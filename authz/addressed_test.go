@@ -13,8 +13,8 @@ import (
 	"barong/internal/testenv"
 )
 
-// REST behind a proxy: what a trusted hop says and is no address is refused before a handler
-// sees it; everything else goes on.
+// REST behind a proxy: a request is refused before a handler sees it when a trusted hop sends
+// something else than an address; all others go on.
 func TestAddressed(t *testing.T) {
 	s := gateServer(t)
 	h := s.Addressed(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }))

@@ -52,7 +52,7 @@ func TestWarmDecisionAllocatesNothing(t *testing.T) {
 }
 
 // TestWholeCheckAllocations holds a whole Check, over a connection in memory and with metrics
-// and the decision log on, to what gRPC itself allocates for a server that does nothing but
+// and the decision log on, to the allocations of gRPC itself for a server that does nothing but
 // read the question and answer yes: neither more allocations nor noticeably more bytes.
 func TestWholeCheckAllocations(t *testing.T) {
 	w := small(t)
@@ -85,7 +85,7 @@ func TestWholeCheckAllocations(t *testing.T) {
 	}
 }
 
-// costOfCheck is what one Check allocates on both sides together.
+// costOfCheck counts the allocations of one Check on both sides together.
 func costOfCheck(t *testing.T, check checker, raw []byte) (allocs, bytes float64) {
 	t.Helper()
 	listener := bufconn.Listen(1 << 20)

@@ -18,8 +18,8 @@ import (
 //	status          0
 //	ok_response     headers            authorization, cookie      (overwritten)
 //	                headers_to_remove  authorization when no token is given, cookie when
-//	                                   nothing of it may stay, for components what proved the
-//	                                   caller, and always what would name another caller,
+//	                                   nothing of it may stay, for components the caller's
+//	                                   credentials, and always names of another caller,
 //	                                   method or path than was judged (forbidden, FX-1)
 //
 // On denial:
@@ -31,7 +31,7 @@ import (
 // dynamic_metadata is a Struct of uid, role, reason, decision (strings, when there are
 // any) and snapshot (a number).
 
-// responseOptions is what the operator chose about answers.
+// responseOptions holds the operator's choices about answers.
 type responseOptions struct {
 	// outageAsDenied answers an outage as denied_response instead of error_response, which
 	// failure_mode_allow would turn into an allow.
@@ -69,12 +69,12 @@ func (d *decision) outcome() (code, status int) {
 	return codePermissionDenied, status
 }
 
-// temporary tells whether a denial with that status carries retry-after.
+// temporary reports whether a denial with that status carries retry-after.
 func temporary(status int) bool {
 	return status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests
 }
 
-// upstreamCookie is what becomes of the Cookie header. A value that a proto string cannot
+// upstreamCookie is the fate of the Cookie header. A value that a proto string cannot
 // hold is removed rather than let Envoy refuse the whole answer.
 func (d *decision) upstreamCookie() cookieFate {
 	if d.cookie == cookieReplace && !utf8.ValidString(d.cookieValue) {
@@ -233,11 +233,11 @@ func appendText(b []byte, tag byte, s string) []byte {
 	return append(b, s...)
 }
 
-// sizeText is the size of what appendText appends.
+// sizeText is the size of the field that appendText appends.
 func sizeText(s string) int { return 1 + protowire.SizeBytes(len(s)) }
 
 // open starts a length-delimited field of unknown length; shut, given the position that
-// open told, ends it.
+// open returned, ends it.
 func open(b []byte, tag byte) ([]byte, int) {
 	b = append(b, tag, 0)
 	return b, len(b)

@@ -14,7 +14,7 @@ import (
 	"barong/internal/account"
 )
 
-// Replay says what becomes of an API key's nonce that was used before (FX-10, design D9).
+// Replay is the treatment of an API key's nonce that was used before (FX-10, design D9).
 type Replay string
 
 // The modes of replay protection; the zero value is off.
@@ -28,8 +28,8 @@ const (
 // nonce is a time and a recent one, the signature is right, the key and its holder may act.
 // The order of the answers is part of the contract (AZ-115…126). One of its three headers
 // is enough to be judged by them, and there is no way back to the cookie (AZ-80); complete
-// tells whether all three are there, once and not blank. It returns the zero credential when
-// it has denied.
+// reports whether all three are there, once and not blank. apiKey returns the zero credential
+// when it has denied.
 func (s *Server) apiKey(
 	ctx context.Context, r *request, d *decision, complete bool, now time.Time,
 ) credential {
@@ -121,7 +121,7 @@ func lowerHex(c byte) (byte, bool) {
 func (s *Server) nonceFresh(ctx context.Context, r *request, d *decision, who credential, now time.Time) bool {
 	mode := s.Replay
 	if slices.Contains(s.StaffRoles, who.principal.Role) {
-		mode = ReplayEnforce // whoever saw one request of theirs could make any
+		mode = ReplayEnforce // an observer of one request of theirs could make any
 	}
 	if mode != ReplayMonitor && mode != ReplayEnforce {
 		return true

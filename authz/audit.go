@@ -23,7 +23,7 @@ func (s *Server) recordDenied(
 	return s.record(ctx, rules, r, who, audit.Denied, "", now)
 }
 
-// "Succeed" is the reference's word for "was let through" (AZ-152): what became of it at its
+// "Succeed" is the reference's word for "was let through" (AZ-152): its outcome at the
 // component is not known here, and "by":"gate" in the data says that it is this row's word.
 func (s *Server) recordAllowed(
 	ctx context.Context, rules *policy.Snapshot, r *request, who credential, topic string, now time.Time,
@@ -31,15 +31,15 @@ func (s *Server) recordAllowed(
 	return s.record(ctx, rules, r, who, audit.Succeed, topic, now)
 }
 
-// keepsOwnRecord reports whether what r asks for is a change that Barong's own REST API for
-// staff would make: that keeps one activity of it, with what became of it.
+// keepsOwnRecord reports whether r asks for a change that Barong's own REST API for staff would
+// make: that keeps one activity of it, with its outcome.
 func keepsOwnRecord(r *request) bool {
 	return changesState(r.method) && strings.HasPrefix(r.path, "api/v2/barong/admin/")
 }
 
-// record builds the activity from copies: the request's strings die with its message. What
-// is missing is left empty and what is too long is cut by the store, so that nothing a
-// caller sends keeps the row from being written (FX-33).
+// record builds the activity from copies: the request's strings die with its message. A missing
+// value is left empty and the store cuts one that is too long, so that nothing a caller sends
+// keeps the row from being written (FX-33).
 func (s *Server) record(
 	ctx context.Context, rules *policy.Snapshot, r *request, who credential, result, topic string, now time.Time,
 ) bool {
@@ -82,9 +82,9 @@ func (s *Server) record(
 	return s.Activities.Record(a) || !s.AuditRequired
 }
 
-// isAdminPath reports whether what is done at a request target is an administrator's
-// activity, so that its body is worth reading (design D22): by the canonical path, which is
-// what the activity is about. A target that has none is refused whatever its body says.
+// isAdminPath reports whether a request for a target is an administrator's activity, so that
+// its body is worth reading (design D22): by the canonical path, which the activity records. A
+// target that has none is refused whatever its body says.
 func isAdminPath(target string) bool {
 	path, _, _, ok := canonical(target, nil)
 	return ok && audit.CategoryOf(path) == audit.CategoryAdmin

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// batchListener gives connections that gather what is written to them. grpc-go sends an answer
+// batchListener gives connections that gather their writes. grpc-go sends an answer
 // of 1,000 bytes and more by a system call of its own, as soon as it is made; a system call
 // costs more than a decision, and an answer with an RS256 token has about that size.
 type batchListener struct{ net.Listener }
@@ -35,8 +35,8 @@ type rawConn interface {
 	syscall.Conn
 }
 
-// batchConn sends what was written after the goroutines that are ready to run had their turn,
-// so that answers which are made at the same time leave together. Close sends the rest first.
+// batchConn sends its writes after the goroutines that are ready to run had their turn, so
+// that answers which are made at the same time leave together. Close sends the rest first.
 type batchConn struct {
 	rawConn
 	mu      sync.Mutex

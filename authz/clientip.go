@@ -8,7 +8,7 @@ import (
 	"github.com/gaissmai/bart"
 )
 
-// An edge is a network before ours that tells the client's address in its own header.
+// An edge is a network before ours that names the client's address in its own header.
 type edge uint8
 
 const (
@@ -20,7 +20,7 @@ const (
 // maxHops bounds the walk along X-Forwarded-For. No honest chain comes near it.
 const maxHops = 64
 
-// A suspicion is what may be wrong with a client's address: somebody else may be judged.
+// A suspicion is a doubt about a client's address: somebody else may be judged.
 type suspicion uint8
 
 const (
@@ -30,7 +30,7 @@ const (
 	suspectPeer
 	// suspectHop: the same of an address further out in X-Forwarded-For.
 	suspectHop
-	// suspectUnreadable: a trusted hop sent what is no address. The request is refused.
+	// suspectUnreadable: a trusted hop sent something else than an address. The request is refused.
 	suspectUnreadable
 	suspicions
 )
@@ -46,12 +46,12 @@ func (x suspicion) String() string {
 // after maxHops, the last good address counts. The header of an edge counts only when the
 // walk reaches one of its networks, and only if it is there.
 //
-// What a trusted hop or an edge says and is no address is not guessed: the result is the zero
+// When a trusted hop or an edge sends something else than an address, the result is the zero
 // Addr and suspectUnreadable, since the hop's own address would stand for all its clients.
 //
 // A peer on a Unix socket is a trusted proxy at 127.0.0.1 when c.trustPipe. Without a
 // peer the result is the zero Addr and suspectNothing, and the request is to be refused:
-// whoever configured the gateway so would otherwise have every client share one address.
+// otherwise all clients of a gateway that is configured so would share one address.
 func (c *parseConfig) clientIP(r *request) (netip.Addr, suspicion) {
 	current := r.peer.Unmap()
 	vouched := false
@@ -102,7 +102,7 @@ func (c *parseConfig) clientIP(r *request) (netip.Addr, suspicion) {
 	return current, suspectNothing
 }
 
-// readable is what clientIP makes of an address that somebody sent.
+// readable is the result of clientIP for an address that somebody sent.
 func readable(a netip.Addr) (netip.Addr, suspicion) {
 	if !a.IsValid() {
 		return netip.Addr{}, suspectUnreadable
@@ -167,7 +167,7 @@ func networks(list []netip.Prefix) (*bart.Lite, error) {
 	return set, nil
 }
 
-// loopback is who is trusted when nothing else is configured.
+// loopback are the proxies that are trusted when nothing else is configured.
 func loopback() []netip.Prefix {
 	return prefixes("127.0.0.0/8", "::1/128")
 }

@@ -20,24 +20,24 @@ import (
 // handler and no trace may keep gRPC's payloads.
 type question struct {
 	request request
-	// err tells that the message was no CheckRequest; request is then empty. Envoy would
+	// err is set when the message was no CheckRequest; request is then empty. Envoy would
 	// read an RPC error as an outage of ours, so the handler answers it instead (parse does).
 	err error
 
 	reply  answer
 	out    []byte     // the encoded answer, until gRPC has sent it
-	buffer mem.Buffer // what request aliases
+	buffer mem.Buffer // the message, which request aliases
 	home   *sync.Pool
 }
 
-// An answer is a decision with what is needed to encode it. It lives in its question.
+// An answer is a decision with the options to encode it. It lives in its question.
 type answer struct {
 	decision decision
 	options  responseOptions
 	question *question
 }
 
-// parse is request.parse, or the refusal of what could not be read.
+// parse is request.parse, or the refusal of a message that could not be read.
 func (q *question) parse(c *parseConfig) (status int, reason string) {
 	if q.err != nil {
 		return http.StatusBadRequest, reasonInvalidRequest
@@ -78,8 +78,8 @@ func (q *question) failed(err error) {
 	}
 }
 
-// write encodes the answer. What it returns holds q, which goes back to its pool when gRPC
-// frees it.
+// write encodes the answer. Its result holds q, which goes back to its pool when gRPC frees
+// the result.
 func (q *question) write() mem.BufferSlice {
 	q.out = appendResponse(q.out[:0], &q.reply.decision, q.reply.options)
 	q.forget()
@@ -165,8 +165,8 @@ type codec struct {
 	generated bool // questions and answers too
 }
 
-// newCodec is the codec for serviceDesc: with wire.go and answer.go, or, for those who
-// want it, with the generated code. Both answer a message that they cannot read.
+// newCodec is the codec for serviceDesc: with wire.go and answer.go, or, where an operator
+// wants it, with the generated code. Both answer a message that they cannot read.
 func newCodec(generated bool) encoding.CodecV2 {
 	return codec{encoding.GetCodecV2(grpcproto.Name), generated}
 }

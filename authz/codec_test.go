@@ -38,7 +38,7 @@ func serveChecks(t testing.TB, desc *grpc.ServiceDesc, options ...grpc.ServerOpt
 	return conn
 }
 
-// echo answers with what it understood, so that a mix-up between requests shows.
+// echo answers with the question as it understood it, so that a mix-up between requests shows.
 func echo(config *parseConfig) checker {
 	return func(_ context.Context, q *question) *answer {
 		a := q.answer(responseOptions{})

@@ -7,11 +7,11 @@ import (
 	"barong/internal/account"
 )
 
-// maxCookie is the longest Cookie header that names a session. What a browser sends is far
-// below it; proxies let through many times as much.
+// maxCookie is the longest Cookie header that names a session. Browsers stay far below it;
+// proxies let through many times as much.
 const maxCookie = 16 << 10
 
-// maxSessionCookies is how many values of the session cookie are told apart in one request.
+// maxSessionCookies is how many different values of the session cookie one request may have.
 const maxSessionCookies = 4
 
 // sessionCookies are the different values of the session cookie in one request, in the order
@@ -38,8 +38,8 @@ func (r *request) sessionCookies(name string) (found sessionCookies) {
 }
 
 // find adds the cookies called name in a Cookie header and gives the scratch memory
-// back longer. A pair without '=' is no cookie. It takes time linear in the header: only what
-// is between two semicolons and holds the name is looked at.
+// back longer. A pair without '=' is no cookie. It takes time linear in the header: it looks
+// only at text between two semicolons that holds the name.
 func (c *sessionCookies) find(header, name string, scratch []byte) []byte {
 	names := cookieNames{name}
 	for {
@@ -152,9 +152,9 @@ func (r *request) stripOwn(session string) (fate cookieFate, value string) {
 	return fate, value
 }
 
-// nextPair cuts the first pair off what is between two semicolons of a Cookie header, and tells
-// whether there is more; own says that it is one of ours, and value where its value starts, -1
-// without an '='. But for these, two Cookie lines of HTTP/1.1 reach us joined by a comma
+// nextPair cuts the first pair off the text between two semicolons of a Cookie header; more
+// reports whether there is another, own whether it is one of ours, and value is where its value
+// starts, -1 without an '='. But for these, two Cookie lines of HTTP/1.1 reach us joined by a comma
 // (AZ-19), so that a comma also ends a pair of ours, and begins one. Elsewhere commas belong to
 // values.
 //
@@ -180,8 +180,8 @@ func nextPair(segment string, names *cookieNames) (pair string, value int, own b
 	return segment[:end], value, own, segment[end+1:], true
 }
 
-// begin tells whether s begins with a pair of ours, and where its value starts: after the
-// '=', or at -1 when the pair ends without one.
+// begin reports whether s begins with a pair of ours, and returns where its value starts:
+// after the '=', or at -1 when the pair ends without one.
 func (n *cookieNames) begin(s string) (value int, ok bool) {
 	at := blanks(s)
 	for i := range n {

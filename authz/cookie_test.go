@@ -120,8 +120,8 @@ func TestStripSessionOfSeveralHeaders(t *testing.T) {
 
 var cookieMarks = []string{";", ",", " ", "\t", "=", "%", "%4", "\""}
 
-// A Cookie header costs what its length costs, wherever its delimiters and blanks are: finding
-// the session and cutting it out.
+// The cost of a Cookie header is linear in its length, wherever its delimiters and blanks
+// are: finding the session and cutting it out.
 func TestCookieTimeIsLinear(t *testing.T) {
 	g := hostile.Grammar{
 		Words: []string{"_barong_session=a", "_barong_session", "b=1"}, Marks: cookieMarks, Longest: 64 << 10,

@@ -83,9 +83,9 @@ func (s *Server) sessionCookie(
 		return credential{}
 	}
 
-	// Another browser or another network ends it for good (AZ-97…100, FX-28), and what came
-	// beside it likewise: a stolen cookie must not be tried out, as one client after the other,
-	// under the cover of one's own.
+	// Another browser or another network ends it for good (AZ-97…100, FX-28), and the strays
+	// beside it as well: a thief must not try out a stolen cookie, as one client after the other,
+	// under the cover of his own.
 	for _, stray := range strays {
 		if err := s.Sessions.End(ctx, stray.ID); err != nil {
 			d.unavailable(fmt.Errorf("end misused session: %w", err))
@@ -219,8 +219,8 @@ func (s *Server) lookUp(ctx context.Context, value string, now time.Time) (*sess
 	return nil, fmt.Errorf("look up session: %w", err)
 }
 
-// stands reports whether e is alive: neither run out nor ended with others of its age, and of
-// a user who may act.
+// stands reports whether e is alive and its user may act. An entry that has run out or ended
+// with others of its age is not alive.
 func (s *Server) stands(
 	ctx context.Context, rules *policy.Snapshot, r *request, e *session.Entry, now time.Time,
 ) (bool, error) {
@@ -268,7 +268,7 @@ func changesState(method string) bool {
 	}
 }
 
-// csrfMatches compares hashes, so that the time it takes tells nothing about the token, not
+// csrfMatches compares hashes, so that its time reveals nothing about the token, not
 // even its length (FX-12). Without a session, and when the header was sent twice, nothing
 // matches (AZ-88, FX-45).
 func csrfMatches(r *request, e *session.Entry) bool {

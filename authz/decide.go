@@ -21,7 +21,7 @@ import (
 // (answer) to turn into 503; every path that returns without having called d.allow is a
 // denial.
 func (s *Server) decide(ctx context.Context, r *request, d *decision, now time.Time) {
-	// What is asked, in its one canonical spelling: anything else is refused, not guessed.
+	// The request, in its one canonical spelling: anything else is refused, not guessed.
 	status, reason := r.parse(s.reading)
 	if r.suspect != suspectNothing {
 		s.suspected(r)
@@ -40,7 +40,7 @@ func (s *Server) decide(ctx context.Context, r *request, d *decision, now time.T
 	d.snapshot = rules.Version()
 
 	// Where the client comes from, for every path but the whitelink's (AZ-40…49). Where a
-	// mistake can be undone it waits until it is known who asks (design D24).
+	// mistake can be undone it waits until the caller is known (design D24).
 	barred, back := rules.Restricted(r.ip, r.method, r.bare), isWayBack(r.path)
 	if barred != nil && !back {
 		d.restricted(barred)
@@ -73,7 +73,7 @@ func (s *Server) decide(ctx context.Context, r *request, d *decision, now time.T
 		return
 	}
 
-	// Who asks. Cached accounts, keys and sessions are believed only while the change feed
+	// The caller. Cached accounts, keys and sessions are believed only while the change feed
 	// is read (design D21).
 	if age := s.Feed.Age(now); age > s.CacheMaxStale {
 		d.unavailable(fmt.Errorf("change feed was last read %v ago", age))
@@ -113,8 +113,8 @@ func (s *Server) decide(ctx context.Context, r *request, d *decision, now time.T
 		return
 	}
 
-	// The token comes before what is remembered of an allowed request, so that nothing is
-	// remembered of one that ends as an outage (FX-10: nonces count only when allowed).
+	// The token comes before all records of an allowed request, so that nothing is remembered
+	// of one that ends as an outage (FX-10: nonces count only when allowed).
 	bearer, err := s.bearer(who, s.party(r.path), now)
 	if err != nil {
 		d.unavailable(err)
@@ -193,8 +193,8 @@ func isPreflight(r *request) bool {
 	return r.method == http.MethodOptions && r.hasOrigin && r.hasRequestMethod
 }
 
-// beforeProof reports whether r is what an account may do before its address is proved: prove
-// it, reset the password, sign in and out, which is all below identity, and read itself.
+// beforeProof reports whether an account may do r before its address is proved: prove it, reset
+// the password, sign in and out, which is all below identity, and read itself.
 func beforeProof(r *request) bool {
 	const own, identity = "api/v2/barong/resource/users/me", "api/v2/barong/identity/"
 	switch r.method {

@@ -30,7 +30,7 @@ type request struct {
 	requestID                                  string // x-request-id
 	contentType                                string
 	upgrade                                    string // the Upgrade header
-	body                                       string // at most what the gateway sent; for audit only
+	body                                       string // at most the part that the gateway sent; for audit only
 	peer                                       netip.Addr
 	bodyBroken                                 bool // it could not be read to its end
 	// peerPipe is set when the peer spoke over a Unix socket and so has no address.
@@ -52,11 +52,11 @@ type request struct {
 	query string     // after the first '?', as sent
 	verb  string     // method; GET for HEAD
 	ip    netip.Addr // client address, unmapped (D13)
-	// suspect says what may be wrong with ip, also when parse refuses.
+	// suspect is the doubt about ip, also when parse refuses.
 	suspect suspicion
 
-	// scratch backs what parse, sessionCookies and stripOwn could not cut out of the
-	// message. What they gave out of it stays as it is while the request lives.
+	// scratch backs the strings that parse, sessionCookies and stripOwn could not cut out of
+	// the message. Strings in it stay as they are while the request lives.
 	scratch []byte
 }
 
@@ -69,7 +69,7 @@ type decision struct {
 	outage bool
 
 	bearer string // "Bearer <jwt>", "" when none is minted
-	// cookie tells what becomes of the Cookie header on allow: keep it, replace it by
+	// cookie is the fate of the Cookie header on allow: keep it, replace it by
 	// cookieValue, or remove it (design D12).
 	cookie      cookieFate
 	cookieValue string
@@ -82,7 +82,7 @@ type decision struct {
 	clearCookie string // the whole Set-Cookie value, "" for none
 
 	who      *account.Principal // nil before a credential was proved
-	via      credentialKind     // how the caller tried to prove who it is
+	via      credentialKind     // how the caller tried to prove its identity
 	kid      string             // of the API key that was presented, if it exists
 	uid      string             // whose session or key was presented, for the log; "" when unknown
 	ended    bool               // the session was misused and has been ended

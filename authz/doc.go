@@ -11,7 +11,7 @@
 //	   token.Minter ── bearer;   audit.Writer ── activities, off the path
 //
 // Start with decide.go: decide is the order of the rules, from top to bottom. credential.go
-// holds the session cookie, apikey.go the signed API key, audit.go what is written down.
+// holds the session cookie, apikey.go the signed API key, audit.go the activities.
 //
 // Everything that goes wrong is a denial: an error, a timeout or a panic is 503
 // authz.unavailable, never an allow and never a statement about the caller (FX-61, design

@@ -16,8 +16,8 @@ import (
 	"barong/policy"
 )
 
-// A Question asks what would become of a request that has not been made. It holds no secret:
-// the credential is thought to be in order.
+// A Question asks for the decision on a request that has not been made. It holds no secret:
+// Explain takes the credential to be in order.
 type Question struct {
 	Method string
 	// Target is path and query, beginning with a slash.
@@ -66,8 +66,8 @@ type Step struct {
 
 // Explain answers q by the very code that Check runs, over the snapshot and the caches of
 // this moment, and changes nothing: no session slides or ends, no nonce is used, no activity
-// written, nothing counted. What Check asks of stores that only remember (sessions, nonces,
-// activities) is taken to succeed.
+// written, nothing counted. It takes every write to a store that only remembers (sessions,
+// nonces, activities) to succeed.
 func (s *Server) Explain(ctx context.Context, q Question) (Explanation, error) {
 	if q.UID != "" && q.Kid != "" {
 		return Explanation{}, ErrQuestion
@@ -126,7 +126,7 @@ const (
 	hypotheticalCSRF   = "00000000000000000000"
 )
 
-// request is what the client would have sent.
+// request is the request that the client would have sent.
 func (h *hypothesis) request(ctx context.Context) *request {
 	r := &request{
 		method: h.q.Method, target: h.q.Target, userAgent: h.q.UserAgent,
@@ -165,7 +165,7 @@ func (h *hypotheticalSessions) Lookup(ctx context.Context, cookie string, _ time
 		UID: h.q.UID, IP: h.q.IP.Unmap().WithZone(""), UserAgent: h.q.UserAgent, CSRFToken: hypotheticalCSRF,
 		Epoch: h.Server.Sessions.Epoch(), CreatedAt: h.now, ExpiresAt: h.now.Add(time.Hour),
 	}
-	// Sign-in gives a session its user's generation; decide says what it thinks of errors.
+	// Sign-in gives a session its user's generation; decide handles an error.
 	if p, err := h.Server.Accounts.Principal(ctx, h.q.UID); err == nil {
 		row.Generation = p.SessionGeneration
 	}
@@ -294,7 +294,7 @@ func (h *hypothesis) steps(asked, r *request, d *decision) (all []Step) {
 	return all
 }
 
-// credentialStep adds what became of the credential and reports whether it was good.
+// credentialStep adds the outcome for the credential and reports whether it was good.
 func (h *hypothesis) credentialStep(add func(rule, outcome, detail string, args ...any) bool, d *decision) bool {
 	what := "no credential"
 	switch {

@@ -13,8 +13,8 @@ import (
 	"barong/internal/session"
 )
 
-// Explain says what Check then does, whoever asks for whatever, in every world of the
-// corpus and at every step of its cases; its last step is the one that decided; and it
+// Explain gives the decision that Check then makes, for every caller and request, in every
+// world of the corpus and at every step of its cases; its last step is the one that decided; and it
 // changes nothing.
 func TestExplainIsCheck(t *testing.T) {
 	files, err := authztest.Load(corpus)
@@ -32,7 +32,7 @@ func TestExplainIsCheck(t *testing.T) {
 				}
 				s := worldServer(t, w)
 				for _, step := range c.All() {
-					// Outages of what Explain does not ask are not its matter.
+					// Outages of parts that Explain does not ask are not its matter.
 					var down []string
 					for _, part := range step.Down {
 						if part == "policy" || part == "feed" {

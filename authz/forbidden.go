@@ -14,18 +14,18 @@ import (
 type ForbiddenHeader struct {
 	// Name is in lower case; a '*' at its end stands for any rest.
 	Name string
-	// Because says what an upstream would take from it.
+	// Because is the information that an upstream would take from it.
 	Because string
-	// Read is set for what Barong itself reads: it is taken away after the decision, and
-	// from components only, since Barong's own API reads it again.
+	// Read is set for a header that Barong itself reads: it is taken away after the decision,
+	// and from components only, since Barong's own API reads it again.
 	Read bool
-	// Answered is set for what every allow takes away as well, so that a proxy's file of an
-	// operator's own may forget it.
+	// Answered is set for a header that every allow takes away as well, so that an operator's
+	// own proxy file may forget it.
 	Answered bool
 }
 
-// forbidden is that list. What the gateway itself says (addresses, host, scheme, request id)
-// is not in the answers: the proxy may have set it to a value of its own before it asked.
+// forbidden is that list. Headers of the gateway itself (addresses, host, scheme, request id)
+// are not in the answers: the proxy may have set them to values of its own before it asked.
 var forbidden = []ForbiddenHeader{
 	{Name: "authorization", Because: "a token that Barong did not mint"}, // each answer sets or removes it
 	{Name: "proxy-authorization", Because: "credentials of another hop"},
@@ -108,8 +108,8 @@ var forbidden = []ForbiddenHeader{
 // ForbiddenHeaders are the request headers that no client may say to an upstream.
 func ForbiddenHeaders() []ForbiddenHeader { return slices.Clone(forbidden) }
 
-// What an allow removes by name: on every path, and for components. Of x-auth-* those are the
-// three that are read; what else a request has of them is added to its own answer.
+// The headers that an allow removes by name: on every path, and for components. Of x-auth-*
+// those are the three that are read; others of a request are added to its own answer.
 var (
 	removedAlways     = answered(false)
 	removedComponents = append(apiKeyHeaders[:], answered(true)...)

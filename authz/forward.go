@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// forwardPrefix is what Envoy's HTTP mode puts before the original path (AZ-1).
+// forwardPrefix is the path that Envoy's HTTP mode puts before the original one (AZ-1).
 const forwardPrefix = "/api/v2/auth"
 
-// decisionHeader tells Envoy's HTTP mode the decision id, for its access log. It is for the
+// decisionHeader carries the decision id to the access log of Envoy's HTTP mode. It is for the
 // proxy alone: the shipped configuration passes it on to nobody.
 const decisionHeader = "X-Barong-Decision"
 
@@ -205,8 +205,8 @@ func writeAllow(w http.ResponseWriter, d *decision) {
 }
 
 // removals are all request headers that an allow takes away, as appendAllow says them over
-// gRPC: a token that the client made up, what proved the caller, and what its upstream might
-// believe about caller, method or path (forbidden; FX-1, FX-8).
+// gRPC: a token that the client made up, the caller's credentials, and all that its upstream
+// might believe about caller, method or path (forbidden; FX-1, FX-8).
 func (d *decision) removals() []string {
 	names := make([]string, 0, 2+len(removedComponents)+len(d.remove)+len(removedAlways))
 	if d.bearer == "" {

@@ -19,8 +19,8 @@ const jwksPath = "/.well-known/jwks.json"
 
 // Gate puts the decision in front of next, for a REST listener on loopback that has no proxy
 // before it (the embedded run). Every request is decided, with or without credentials, and
-// next sees what a proxy would have let through: the canonical path that was decided, the
-// minted token in place of any Authorization, none of the headers that are to be removed.
+// next sees the request that a proxy would have passed on: with the canonical path that was
+// decided, the minted token in place of any Authorization, none of the headers to be removed.
 //
 // Only requests for localhost or a loopback address are taken: a page that rebinds its own
 // name to 127.0.0.1 is refused with 421.
@@ -70,8 +70,8 @@ func (s *Server) Gate(next http.Handler) http.Handler {
 }
 
 // ClientIP returns the address of the client of req by the rule that decisions go by (design
-// D13): the TCP peer, or what trusted proxies say. It is the zero address when there is none,
-// and when a trusted proxy says what is no address: see Addressed.
+// D13): the TCP peer, or the address that trusted proxies name. It is the zero address when
+// there is none, and when a trusted proxy sends something else than an address: see Addressed.
 func (s *Server) ClientIP(req *http.Request) netip.Addr {
 	var r request
 	s.readDirect(&r, req)
@@ -137,8 +137,8 @@ func harmlessID(id string) bool {
 }
 
 // LoopbackHosts lets requests for localhost or a loopback address through to next, and refuses
-// all others with 421: a page that rebinds its own name to 127.0.0.1 must not read what a
-// listener on loopback says.
+// all others with 421: a page that rebinds its own name to 127.0.0.1 must not read the answers
+// of a listener on loopback.
 func LoopbackHosts(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if !isLoopbackHost(req.Host) {

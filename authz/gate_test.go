@@ -10,7 +10,7 @@ import (
 	"barong/authz/authztest"
 )
 
-// gated asks the gate of s in front of a handler that tells what it saw.
+// gated asks the gate of s in front of a handler, and returns the request and body it saw.
 func gated(t *testing.T, s *Server, req *http.Request) (*httptest.ResponseRecorder, *http.Request, string) {
 	t.Helper()
 	var seen *http.Request
@@ -170,8 +170,8 @@ func TestGateLetsThrough(t *testing.T) {
 }
 
 // TestGateAuditsBodiesAndHandsThemOn: the beginning of a body is read for the activity, by the
-// path that is decided, and the handler still gets all of it. What goes on beyond that is about
-// nobody, and leaves its hash.
+// path that is decided, and the handler still gets all of it. The activity of a longer body is
+// about nobody, and holds its hash.
 func TestGateAuditsBodiesAndHandsThemOn(t *testing.T) {
 	long := `{"uid":"ID1","pad":"` + strings.Repeat("x", maxAuditBody) + `"}`
 	for name, x := range map[string]struct{ target, body, about, holds string }{
@@ -198,8 +198,8 @@ func TestGateAuditsBodiesAndHandsThemOn(t *testing.T) {
 	}
 }
 
-// TestGateLeavesStaffChangesToREST: whether a change of Barong's own was made is not known yet
-// when it is let through; what was only read is.
+// TestGateLeavesStaffChangesToREST: the gate cannot know whether REST makes a change of Barong's
+// own. It records no such change, only reads.
 func TestGateLeavesStaffChangesToREST(t *testing.T) {
 	s := gateServer(t)
 	req := local("POST", "/api/v2/admin/users/update", strings.NewReader(`{"uid":"ID1"}`))
@@ -243,7 +243,7 @@ func TestDirectClientsSayNothingAboutTheirAddress(t *testing.T) {
 	}
 }
 
-// A denial can be found in the log by what the answer says.
+// A denial can be found in the log by the ids in its answer.
 func TestGateNamesItsDenials(t *testing.T) {
 	s := gateServer(t)
 	for sent, keeps := range map[string]bool{"abc-1": true, "": false, "a b": false, "a\"b": false, "~": false} {

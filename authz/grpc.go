@@ -74,8 +74,8 @@ func (h healthService) Watch(in *healthv1.HealthCheckRequest, stream healthv1.He
 	return h.Server.Watch(in, w)
 }
 
-// watchStream has a context that ends sooner than the stream's own, and tells what was last
-// sent.
+// watchStream has a context that ends sooner than the stream's own, and keeps the status that
+// was last sent.
 type watchStream struct {
 	healthv1.Health_WatchServer
 	ctx  context.Context
@@ -144,7 +144,7 @@ func (g *GRPC) Serve(l net.Listener) error {
 	return nil
 }
 
-// SetReady sets what health checks read, for the server and for the Authorization service.
+// SetReady sets the answer of health checks, for the server and for the Authorization service.
 func (g *GRPC) SetReady(ready bool) {
 	status := healthv1.HealthCheckResponse_NOT_SERVING
 	if ready {
@@ -154,9 +154,9 @@ func (g *GRPC) SetReady(ready bool) {
 	g.health.SetServingStatus(serviceName, status)
 }
 
-// WatchReady asks ready, with a time limit of every, again and again, and tells health checks
-// the answer until ctx ends: ready returns nil when the policy is loaded and what decisions
-// need can be reached.
+// WatchReady asks ready, with a time limit of every, again and again, and hands its answer to
+// health checks until ctx ends: ready returns nil when the policy is loaded and the stores
+// that decisions need can be reached.
 func (g *GRPC) WatchReady(ctx context.Context, every time.Duration, ready func(context.Context) error) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()

@@ -33,7 +33,7 @@ const (
 // longestHeader is the length of the longest name of lookUpLower.
 const longestHeader = len("access-control-request-method")
 
-// lookUpHeader tells which header a name stands for, whatever its ASCII case.
+// lookUpHeader returns the header that a name stands for, in any ASCII case.
 func lookUpHeader(name string) headerName {
 	if h := lookUpLower(name); h != headerOther {
 		return h
@@ -96,7 +96,7 @@ func lookUpLower(name string) headerName {
 	return headerOther
 }
 
-// headers collects what a message says about the headers of headerName.
+// headers collects from a message the headers of headerName.
 type headers struct {
 	value    [headerCount]string
 	spelling [headerCount]string // as the map spelled the name that counts

@@ -11,8 +11,8 @@ import (
 	"barong/internal/hostile"
 )
 
-// Whatever a client sends costs what its length costs: every part of a request that a decision
-// reads, in every shape that a generator makes of the marks and words it knows.
+// The cost of a request is linear in its length: of every part that a decision reads, in
+// every shape that a generator makes of the marks and words it knows.
 func TestReadingTimeIsLinear(t *testing.T) {
 	c := testParseConfig(t, []string{"10.0.0.0/8"}, "cloudflare")
 	s := fakeServer(t, &fakes{w: small(t)}, func(c *Config, _ *Parts) { c.Origins = []string{"https://app.example.com"} })

@@ -25,8 +25,8 @@ import (
 // address and account, and then one a second. "folded" counts the lines that one stands for
 // beside itself.
 //
-// A line names who, from where, what and why; it never holds a query, a body, a cookie, a
-// signature or a token.
+// A line names the caller, the address, the request and the reason. It never holds a query, a
+// body, a cookie, a signature or a token.
 type DecisionLog struct {
 	to      io.Writer
 	out     *bufio.Writer // over to
@@ -40,7 +40,7 @@ type DecisionLog struct {
 	folds   logfold.Folder[lineKind, *decisionLine] // of Run alone
 }
 
-// decisionLine is what one line says. Its strings are its own or live as long as the
+// decisionLine is the content of one line. Its strings are its own or live as long as the
 // account that they belong to.
 type decisionLine struct {
 	at                                    time.Time
@@ -137,7 +137,7 @@ func (l *DecisionLog) take(line *decisionLine) {
 	l.folds.Add(kind, burst, line, line.at.Add(line.duration))
 }
 
-// A lineKind is what folded lines have in common. An outage says the same about everybody; with
+// A lineKind is the common part of folded lines. An outage says the same about everybody; with
 // the account, nobody's denials go under in those of a neighbour behind the same address.
 type lineKind struct {
 	reason, uid string
@@ -153,7 +153,7 @@ func (line *decisionLine) kind() (kind lineKind, burst int) {
 	return lineKind{reason: line.reason, uid: line.uid, ip: logfold.Network(line.ip)}, logfold.Refusals
 }
 
-// beyond is the kind that more kinds than are told apart share.
+// beyond is the kind that a new one counts as when too many are open.
 func (k lineKind) beyond() lineKind { return lineKind{reason: k.reason, outage: k.outage} }
 
 // free gives a line back.
@@ -162,8 +162,8 @@ func (l *DecisionLog) free(line *decisionLine) {
 	l.lines.Put(line)
 }
 
-// flush writes what is buffered. A buffer that failed once would refuse everything after,
-// so it starts afresh: what it held is lost.
+// flush writes the buffer. A buffer that failed once would refuse everything after, so it
+// starts afresh and loses its content.
 func (l *DecisionLog) flush() {
 	if l.out.Flush() != nil {
 		l.drop()
@@ -218,7 +218,7 @@ func (l *DecisionLog) decided(r *request, d *decision, at time.Time, took time.D
 		line.uid, line.role = d.who.UID, d.who.Role
 	}
 	if d.kid == "" && d.via == viaAPIKey {
-		// Nobody's key: what was sent, which is no secret.
+		// Nobody's key: the header as sent, which is no secret.
 		line.kid = strings.Clone(r.apiKey[:min(len(r.apiKey), maxLoggedKid)])
 	}
 	select {
@@ -235,9 +235,9 @@ func (l *DecisionLog) drop() {
 	}
 }
 
-// ownStrings copies what a line keeps of the question, in one allocation. A question that
-// was refused before it was parsed has no canonical path: then what was sent is shown,
-// without its query.
+// ownStrings copies those strings of the question that a line keeps, in one allocation. A
+// question that was refused before it was parsed has no canonical path: then path is the
+// target as sent, without its query.
 func ownStrings(r *request) (method, path, requestID string) {
 	path = r.path
 	if path == "" {

@@ -16,7 +16,7 @@ import (
 )
 
 // A flood of outages is a line a second for each reason, and every one of them is counted:
-// the lines and what they stand for add up.
+// the lines and those folded into them add up.
 func TestDecisionLogFoldsOutages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
@@ -45,7 +45,7 @@ func TestDecisionLogFoldsOutages(t *testing.T) {
 		for range 5 {
 			l.decided(&request{}, &d, time.Now(), 0)
 		}
-		time.Sleep(5 * time.Second) // what waits is written without another line
+		time.Sleep(5 * time.Second) // waiting lines are written without another one
 		say("authz.unavailable", errors.New("down again"))
 		asked["authz.unavailable"]++
 		synctest.Wait()

@@ -22,7 +22,7 @@ import (
 
 func jsonLines(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, nil) }
 
-// written runs a log until what was queued is written, and returns its lines.
+// written runs a log until its queue is written, and returns its lines.
 func written(t *testing.T, l *DecisionLog, out *bytes.Buffer) []map[string]any {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -232,8 +232,8 @@ func TestMetadataHasADecisionID(t *testing.T) {
 	}
 }
 
-// BenchmarkDenialLogged is what a denial costs more than it would without its line, on the
-// path of the decision and in the writer together.
+// BenchmarkDenialLogged is the cost that its line adds to a denial, on the path of the decision
+// and in the writer together.
 func BenchmarkDenialLogged(b *testing.B) {
 	l := NewDecisionLog(io.Discard, jsonLines, 0, 0, nil)
 	ctx, cancel := context.WithCancel(b.Context())

@@ -108,7 +108,7 @@ func (m *Metrics) decided(d *decision, took time.Duration) {
 		outcome = outcomeAllow
 	}
 	m.seconds[outcome].Observe(took.Seconds())
-	reason := m.reasons[d.reason] // 0, "other", for what is not listed
+	reason := m.reasons[d.reason] // 0, "other", for one that is not listed
 	place := &m.series[outcome][reason*credentialKinds+int(d.via)]
 	c := place.Load()
 	if c == nil {

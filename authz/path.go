@@ -19,7 +19,7 @@ const maxPath = 8 << 10
 //   - targets that do not start with a single slash: absolute-form, "*", none
 //   - an empty path, and one above maxPath bytes, as sent or in canonical form
 //   - '#', a blank, a control byte or DEL, in the query as well: no request target has them
-//     (RFC 9112 §3.2), and what comes after a '#' is path to one reader and nothing to another
+//     (RFC 9112 §3.2), and the rest after a '#' is path to one reader and nothing to another
 //   - in the path any other byte that RFC 3986 does not let it hold as it is, and ';': quotes,
 //     brackets, '\', '^', '|', non-ASCII; '/', '\', ';', a control byte and DEL also escaped
 //   - "//", and "." or ".." as a segment, however they are escaped
@@ -30,8 +30,8 @@ const maxPath = 8 << 10
 //   - api/v2/barong/barong and api/v2/barong/auth, and all below: a proxy that rewrites
 //     prefixes would fold them a second time
 //
-// A query keeps what browsers and curl send in it although RFC 3986 has it escaped (quotes,
-// brackets, '|', non-ASCII): no rule looks at it, and no reader ends it there.
+// A query keeps the characters that browsers and curl send although RFC 3986 has them escaped
+// (quotes, brackets, '|', non-ASCII): no rule looks at a query, and no reader ends it there.
 //
 // The path aliases target where it can; otherwise it lies in the scratch memory, which is
 // given back longer. The time is linear.
@@ -107,7 +107,7 @@ func unreserved(c byte) bool {
 
 func control(c byte) bool { return c < 0x20 || c == 0x7f }
 
-// soundQuery tells of a query that nothing in it could be taken for its end.
+// soundQuery reports whether nothing in a query could be taken for its end.
 func soundQuery(q string) bool {
 	for i := 0; i < len(q); i++ {
 		if c := q[i]; c <= ' ' || c == '#' || c == 0x7f {
@@ -143,7 +143,7 @@ func appendDecoded(b []byte, p string) ([]byte, bool) {
 	return b, true
 }
 
-// sound tells of a path from appendDecoded that its escapes are UTF-8, that none of them would
+// sound reports of a path from appendDecoded whether its escapes are UTF-8, none of them would
 // become another escape when decoded, and none another case of an ASCII letter.
 func sound(b []byte) bool {
 	s := text(b)
@@ -224,7 +224,7 @@ func segments(p string) (string, bool) {
 // ownAPI is where Barong's own API lives.
 const ownAPI = "api/v2/barong/"
 
-// refolds tells of a path that a second folding would change.
+// refolds reports whether a second folding would change a path.
 func refolds(p string) bool {
 	rest, own := strings.CutPrefix(p, ownAPI)
 	if !own {

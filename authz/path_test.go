@@ -174,7 +174,7 @@ var (
 	twicePath   = regexp.MustCompile(`^api/v2/barong/(barong|auth)(/|$)`)
 )
 
-// anASCIILetterInDisguise asks Unicode's own tables for what foldsToASCII lists.
+// anASCIILetterInDisguise asks Unicode's own tables for the runes that foldsToASCII lists.
 func anASCIILetterInDisguise(r rune) bool {
 	return r >= utf8.RuneSelf && (unicode.ToLower(r) < utf8.RuneSelf || unicode.ToUpper(r) < utf8.RuneSelf)
 }
@@ -191,7 +191,7 @@ func TestFoldsToASCII(t *testing.T) {
 	}
 }
 
-// naiveCanonical says what canonical says, one rule after the other.
+// naiveCanonical gives the result of canonical, one rule after the other.
 func naiveCanonical(target string) (string, bool) {
 	p, query, _ := strings.Cut(target, "?")
 	if len(p) > 8192 || !strings.HasPrefix(p, "/") || !rawPath.MatchString(p) || badEscape.MatchString(p) || badQuery.MatchString(query) {

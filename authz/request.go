@@ -10,12 +10,12 @@ import (
 	"github.com/gaissmai/bart"
 )
 
-// reasonInvalidRequest refuses, with status 400, what is no message at all or does not say
-// where it came from.
+// reasonInvalidRequest refuses, with status 400, bytes that are no message and a message that
+// does not say where it came from.
 const reasonInvalidRequest = "authz.invalid_request"
 
-// A parseConfig is what parse needs to know of the configuration. It is read-only once
-// made, so any number of goroutines may share it.
+// A parseConfig is the configuration of parse. It is read-only once made, so any number of
+// goroutines may share it.
 type parseConfig struct {
 	trusted   *bart.Lite // proxies whose X-Forwarded-For is believed
 	edge      edge
@@ -25,8 +25,8 @@ type parseConfig struct {
 
 // newParseConfig makes a parseConfig. gateway is "none" (or empty), "cloudflare" or
 // "akamai"; akamai lists Akamai's networks and is needed for that gateway alone.
-// trustPipe says whether whoever connects over a Unix socket is a proxy of ours; if not,
-// such requests are refused. trusted nil means loopback.
+// trustPipe says whether a peer on a Unix socket is a proxy of ours; if not, such requests
+// are refused. trusted nil means loopback.
 func newParseConfig(trusted []netip.Prefix, gateway string, akamai []netip.Prefix, trustPipe bool) (*parseConfig, error) {
 	c := &parseConfig{trustPipe: trustPipe}
 	if trusted == nil {
@@ -83,7 +83,7 @@ func (r *request) parse(c *parseConfig) (status int, reason string) {
 	return 0, ""
 }
 
-// apiKeyHeaders tells whether the request presents an API key (AZ-80: one of the three
+// apiKeyHeaders reports whether the request presents an API key (AZ-80: one of the three
 // headers is enough, even empty) and whether all three can be used: not blank (AZ-81),
 // and sent once, which a comma in the value denies (FX-45).
 func (r *request) apiKeyHeaders() (present, ok bool) {
@@ -94,7 +94,7 @@ func (r *request) apiKeyHeaders() (present, ok bool) {
 	return true, r.repeat&all == 0 && sentOnce(r.apiKey) && sentOnce(r.nonce) && sentOnce(r.signature)
 }
 
-// csrfOnce tells whether X-CSRF-Token was sent once; if not, it matches nothing (FX-45).
+// csrfOnce reports whether X-CSRF-Token was sent once; if not, it matches nothing (FX-45).
 func (r *request) csrfOnce() bool {
 	return r.hasCSRF && r.repeat>>headerCSRF&1 == 0 && strings.IndexByte(r.csrf, ',') < 0
 }

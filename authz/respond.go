@@ -29,7 +29,7 @@ func (d *decision) unavailable(cause error) {
 // Authorization that the client made up (FX-8).
 func (s *Server) allowAnonymous(r *request, d *decision) { s.allow(r, d, "") }
 
-// allow lets r through with bearer, "" for none. What proved the caller stays here: the
+// allow lets r through with bearer, "" for none. The caller's credentials stay here: the
 // upstream gets the token instead (design D12).
 func (s *Server) allow(r *request, d *decision, bearer string) {
 	d.status, d.reason, d.outage, d.bearer = http.StatusOK, "", false, bearer
@@ -47,5 +47,5 @@ func isOwnPath(path string) bool { return strings.HasPrefix(path, "api/v2/barong
 // denialBody is the JSON of a denial, without whitespace [WIRE] (AZ-202).
 func denialBody(reason string) string { return `{"errors":["` + reason + `"]}` }
 
-// retryAfter tells clients when to come back after an outage, in seconds.
+// retryAfter is the time after which clients may come back after an outage, in seconds.
 const retryAfter = "1"

@@ -28,7 +28,7 @@ type Rules interface {
 	Age(now time.Time) time.Duration
 }
 
-// Feed tells how old cached accounts, keys and sessions may be; feed.Follower does.
+// Feed knows how old cached accounts, keys and sessions may be; feed.Follower does.
 type Feed interface {
 	// Age is how long before now the change feed was last read.
 	Age(now time.Time) time.Duration
@@ -43,8 +43,8 @@ type Sessions interface {
 	Ended(id session.ID) bool
 }
 
-// Accounts finds principals and API keys; account.Directory does. What is asked for may
-// alias a message: an implementation that keeps it must clone it.
+// Accounts finds principals and API keys; account.Directory does. A uid or kid may alias a
+// message: an implementation that keeps it must clone it.
 type Accounts interface {
 	Principal(ctx context.Context, uid string) (*account.Principal, error)
 	// Reload is Principal, but never from memory.
@@ -66,7 +66,7 @@ type Nonces interface {
 	UseNonce(ctx context.Context, kid, nonce string, until time.Time) (bool, error)
 }
 
-// Activities keeps what was done; audit.Writer does.
+// Activities keeps the record of requests; audit.Writer does.
 type Activities interface {
 	// Record never blocks; false means that the activity is lost.
 	Record(a audit.Activity) bool
@@ -75,7 +75,7 @@ type Activities interface {
 	Fold(kind, ref string) bool
 }
 
-// Parts are what a Server decides by. Nonces may be nil when Config.Replay is off
+// Parts are the sources a Server decides by. Nonces may be nil when Config.Replay is off
 // and there are no StaffRoles, Metrics, Log, Readable, Warnings and Now always; the rest must be set.
 type Parts struct {
 	Rules      Rules
@@ -90,11 +90,11 @@ type Parts struct {
 	// Readable lets a page of an origin read a denial that Gate or forward-auth gives its
 	// browser; nil lets none.
 	Readable func(h http.Header, origin string)
-	Warnings *slog.Logger     // what an operator should look into, each cause once; nil is nobody
+	Warnings *slog.Logger     // for an operator to look into, each cause once; nil is nobody
 	Now      func() time.Time // nil is the system's clock
 }
 
-// Config shapes decisions. DefaultConfig is what is shipped; the zero value does not
+// Config shapes decisions. DefaultConfig is the shipped one; the zero value does not
 // Validate.
 type Config struct {
 	// RBACDeniedStatus is 401 or 403 (design D4).
@@ -111,7 +111,7 @@ type Config struct {
 	Origins []string
 	// WebsocketPaths are where websockets may open, each with all below it (D23).
 	WebsocketPaths []string
-	// PolicyMaxStale and CacheMaxStale bound how old what is decided by may be (design D21).
+	// PolicyMaxStale and CacheMaxStale bound the age of the data behind a decision (design D21).
 	PolicyMaxStale, CacheMaxStale time.Duration
 	// Deadline bounds the waiting of one decision (FX-61).
 	Deadline time.Duration
@@ -128,7 +128,7 @@ type Config struct {
 
 	// NonceLifetime is how far a nonce may be from the clock (AZ-118).
 	NonceLifetime time.Duration
-	// Replay says what a repeated nonce leads to; "" is off. For holders with one of
+	// Replay is the treatment of a repeated nonce; "" is off. For holders with one of
 	// StaffRoles it is always enforced (design D9).
 	Replay     Replay
 	StaffRoles []string
@@ -144,8 +144,8 @@ type Config struct {
 	Gateway         string
 	GatewayNetworks []netip.Prefix
 	TrustPipe       bool
-	// DirectClients says that no proxy is before Gate's listener: what a client says there
-	// about its address is not believed, even from loopback.
+	// DirectClients says that no proxy is before Gate's listener: a client's claims there
+	// about its address are not believed, even from loopback.
 	DirectClients bool
 }
 
@@ -267,8 +267,8 @@ func New(p Parts, c Config) (*Server, error) {
 }
 
 // answer decides r and never fails: whatever goes wrong on the way, a panic included, d is a
-// denial (FX-61). It counts and logs the decision. d must be empty, and r just read; unread
-// tells that it could not be.
+// denial (FX-61). It counts and logs the decision. d must be empty, and r just read; unread is
+// the error of reading it.
 func (s *Server) answer(ctx context.Context, r *request, d *decision, unread error) {
 	start := time.Now()
 	own := s.contexts.Get().(*lateContext)
@@ -308,7 +308,7 @@ var errUndecided = errors.New("no rule decided")
 // allowed reports whether d lets the request through. Only allow makes it so.
 func (d *decision) allowed() bool { return d.status == http.StatusOK && d.reason == "" && !d.outage }
 
-// suspected counts what may be wrong with the address of r's client, and warns of it once.
+// suspected counts the doubt about the address of r's client, and warns of it once.
 func (s *Server) suspected(r *request) {
 	s.Metrics.suspected(r.suspect)
 	if s.Warnings == nil || s.warned[r.suspect].Load() || s.warned[r.suspect].Swap(true) {
@@ -326,7 +326,7 @@ func (s *Server) suspected(r *request) {
 	}
 }
 
-// isTrusted reports whether peer is a proxy that may say what it was asked.
+// isTrusted reports whether peer is a proxy that may speak for its clients.
 func (s *Server) isTrusted(peer netip.Addr) bool {
 	return peer.IsValid() && s.reading.trusted.Contains(peer)
 }

@@ -31,7 +31,7 @@ var (
 	_ Tokens   = (*token.Minter)(nil)
 )
 
-// fakes are parts whose every call can be replaced. What is not replaced is the world's.
+// fakes are parts whose every call can be replaced. All others are the world's.
 type fakes struct {
 	load      func() *policy.Snapshot
 	age       func() time.Duration
@@ -355,8 +355,8 @@ func TestDecisionHasItsOwnDeadline(t *testing.T) {
 	})
 }
 
-// TestUnreadableQuestionIsDenied: what is no CheckRequest is answered 400 and not by an RPC
-// error, and counts as a decision.
+// TestUnreadableQuestionIsDenied: a message that is no CheckRequest is answered 400 and not by
+// an RPC error, and counts as a decision.
 func TestUnreadableQuestionIsDenied(t *testing.T) {
 	w := small(t)
 	s := fakeServer(t, &fakes{w: w}, nil)
@@ -413,7 +413,7 @@ func TestSlidingIsForThoseWhoProvedThemselves(t *testing.T) {
 	}
 }
 
-// TestRefusedConfigurations: what would decide wrongly does not start.
+// TestRefusedConfigurations: a server that would decide wrongly does not start.
 func TestRefusedConfigurations(t *testing.T) {
 	w := small(t)
 	for name, change := range map[string]func(*Config, *Parts){

@@ -33,8 +33,8 @@ const (
 	shapeValueEntry  // map<string, Value>
 )
 
-// A shape says of a message type what can make the generated code refuse it: which fields
-// are strings, which are messages and which are maps. Field numbers stay below 16.
+// A shape lists those fields of a message type that can make the generated code refuse it:
+// the strings, the messages and the maps. Field numbers stay below 16.
 type shape struct {
 	strings uint16
 	maps    uint16 // of the fields in message, those that are maps

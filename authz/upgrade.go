@@ -6,8 +6,8 @@ import (
 )
 
 // mayUpgrade reports whether r asks for no other protocol, or for a websocket where there is
-// one. What is upgraded is a tunnel: nothing that goes through it is decided any more, so that
-// whoever is let through with another word (h2c) speaks with the upstream alone (design D23).
+// one. An upgraded connection is a tunnel: Barong decides nothing that goes through it, so that
+// a client let through with another word (h2c) speaks with the upstream alone (design D23).
 // An empty Upgrade asks for nothing.
 func (s *Server) mayUpgrade(r *request) bool {
 	if r.upgrade == "" && !r.hasHTTP2Settings && r.repeat>>headerUpgrade&1 == 0 {
@@ -30,7 +30,7 @@ func isBelow(path string, prefixes []string) bool {
 }
 
 // sameOrigin reports whether r's Origin is the scheme and host that it asks, or a listed one. A
-// websocket opens by GET, so that nothing else tells which page opens it. When nobody says which
+// websocket opens by GET, so that nothing else names the page that opens it. When nobody says which
 // scheme the client used it counts as https: a page that came over http may have been put there
 // by anybody on the way.
 func (s *Server) sameOrigin(r *request) bool {

@@ -51,8 +51,8 @@ type reading struct {
 	raw     string // raw_body
 }
 
-// decode reads a CheckRequest into r and forgets what r held before, but for the capacity
-// of its slices. The strings of r alias msg, which must not change while they are in use.
+// decode reads a CheckRequest into r. Of its earlier content r keeps only the capacity of
+// its slices. The strings of r alias msg, which must not change while they are in use.
 // It allocates only to grow extra, and takes time linear in len(msg) (with a logarithm
 // for x-auth-* headers). After an error r is empty.
 func (r *request) decode(msg []byte) error {
@@ -267,7 +267,7 @@ func (d *reading) headerMap(b []byte) error {
 }
 
 // pair reads an entry of a map of strings (which has no third field) or a HeaderValue.
-// What is missing is empty.
+// A missing part is empty.
 func pair(b []byte) (key, value, raw string, err error) {
 	for len(b) > 0 {
 		f, rest, err := next(b)

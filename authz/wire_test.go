@@ -28,7 +28,7 @@ func socketPeer(address string) *authv3.AttributeContext_Peer {
 	}
 }
 
-// realistic is what Envoy asks about a browser's request.
+// realistic is Envoy's question about a browser's request.
 func realistic() *authv3.CheckRequest {
 	return &authv3.CheckRequest{Attributes: &authv3.AttributeContext{
 		Source:      socketPeer("127.0.0.1"),

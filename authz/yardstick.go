@@ -12,7 +12,7 @@ import (
 )
 
 // NewYardstick makes a server that decides nothing and allows everything, for make bench:
-// what Check costs before any of our work. With generated it is what anybody would write,
+// the cost of Check before any of our work. With generated it is the obvious server, of
 // grpc-go's defaults and protobuf-go; without, it has our codec and server options. bearer
 // is the token that it answers.
 func NewYardstick(generated bool, bearer string) *grpc.Server {

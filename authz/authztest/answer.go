@@ -16,18 +16,18 @@ import (
 	"barong/internal/audit"
 )
 
-// An Answer is what came of a question, in words that all protocols share.
+// An Answer is the answer to a question, in words that all protocols share.
 type Answer struct {
 	Status       int
 	Reason       string
 	Outage       bool
 	Bearer       string
-	Cookie       string   // what the upstream gets
+	Cookie       string   // the header that the upstream gets
 	Removed      []string // request headers that are taken away
 	ClearsCookie bool
 }
 
-// A State is what can be seen of the world in which a question was asked.
+// A State is the visible part of the world in which a question was asked.
 type State interface {
 	Now() time.Time
 	// Ended reports whether the session of that name has ended for good.
@@ -36,8 +36,7 @@ type State interface {
 	Activities() []audit.Activity
 }
 
-// Problems compares an answer, and what the question did to the world, with what was
-// expected.
+// Problems compares an answer, and the effects of the question on the world, with x.
 func (x Expect) Problems(w State, q Question, got Answer) (list []string) {
 	wrong := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }
 	want := x.Status
@@ -209,7 +208,7 @@ func CheckRequest(q Question) *authv3.CheckRequest {
 	return m
 }
 
-// OfResponse puts what a gRPC client got into an Answer.
+// OfResponse puts the response to a gRPC client into an Answer.
 func OfResponse(q Question, m *authv3.CheckResponse) Answer {
 	denied := m.GetDeniedResponse()
 	a := Answer{Outage: m.GetErrorResponse() != nil}

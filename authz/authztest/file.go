@@ -1,11 +1,11 @@
-// Package authztest reads the decision corpus: YAML files that say, for a policy, some
-// accounts and a request, what the answer must be. authz replays them on decide, over gRPC
+// Package authztest reads the decision corpus: YAML files that hold a policy, some accounts,
+// requests and the answers that they must get. authz replays them on decide, over gRPC
 // and over forward-auth; e2e replays them through a real Envoy.
 //
 // A file is one small world and the cases tried in it. Every case starts with a fresh copy
 // of the world; the steps of a case share it and run in order.
 //
-//	about: what the file is about, one sentence
+//	about: the subject of the file, one sentence
 //	rules: [AZ-43, FX-5]            # the rules that these cases prove
 //	settings: {csrf_protection: false}   # keys of barong.yaml that differ from the default
 //	policy:
@@ -106,7 +106,7 @@ func (d *Duration) UnmarshalYAML(n *yaml.Node) error {
 // MarshalYAML writes a duration as barong.yaml takes it.
 func (d Duration) MarshalYAML() (any, error) { return time.Duration(d).String(), nil }
 
-// Policy is what the snapshot is compiled from.
+// Policy is the source of the snapshot.
 type Policy struct {
 	// Permissions are "role action verb path" with the topic of an AUDIT row as fifth word.
 	Permissions  []string      `yaml:"permissions"`
@@ -135,7 +135,7 @@ type Cut struct {
 	Ago   Duration `yaml:"ago"`
 }
 
-// Accounts are who there is.
+// Accounts are all accounts of the world, with their sessions and API keys.
 type Accounts struct {
 	Users           []User    `yaml:"users"`
 	ServiceAccounts []Service `yaml:"service_accounts"`
@@ -203,7 +203,7 @@ type APIKey struct {
 	State  string `yaml:"state"`
 }
 
-// Secret is what API keys are signed with that do not say otherwise.
+// Secret is the secret of all API keys that do not name another.
 const Secret = "00112233445566778899aabbccddeeff"
 
 // A Case is one or more requests. The first step may be written into the case itself.
@@ -221,7 +221,7 @@ func (c Case) All() []Step {
 	return append([]Step{c.Step}, c.Steps...)
 }
 
-// A Step is what happens before a request, the request, and what must come of it.
+// A Step is the events before a request, the request, and the answer that it must get.
 type Step struct {
 	// After moves the clock forward.
 	After Duration `yaml:"after"`
@@ -233,11 +233,11 @@ type Step struct {
 	Down    []string `yaml:"down"`
 	Request Request  `yaml:"request"`
 	Expect  Expect   `yaml:"expect"`
-	// Envoy, in a step, overrides what is expected behind a real Envoy.
+	// Envoy, in a step, overrides Expect behind a real Envoy.
 	Envoy *Envoy `yaml:"envoy"`
 }
 
-// A Change is what somebody else does between two requests.
+// A Change is somebody else's act between two requests.
 type Change struct {
 	Accounts `yaml:",inline"`
 	Policy   *Policy `yaml:"policy"`
@@ -247,7 +247,7 @@ type Change struct {
 
 // Envoy is how a file or step fares behind a real Envoy, where that differs.
 type Envoy struct {
-	// Skip says what a gateway changes or refuses: the answer must be the same if Barong is
+	// Skip names the change or refusal by a gateway: the answer must be the same if Barong is
 	// asked, the activities need not be.
 	Skip string `yaml:"skip"`
 	// Status and Reason replace those expected: Envoy itself answers, or normalises.
@@ -255,7 +255,7 @@ type Envoy struct {
 	Reason string `yaml:"reason"`
 }
 
-// A Request is a question. Client is who asks: the trusted proxy at 127.0.0.1 vouches for
+// A Request is a question. Client is the caller: the trusted proxy at 127.0.0.1 vouches for
 // it by X-Forwarded-For. With Peer set, Peer is the transport's peer and nothing is added.
 type Request struct {
 	Method    string  `yaml:"method"` // default GET
@@ -275,8 +275,7 @@ type Request struct {
 	Sign    *Sign  `yaml:"sign"`
 }
 
-// Client and UserAgent are who asks and with what unless a request says otherwise, and from
-// where and with what sessions were opened.
+// Client, UserAgent and Host are the defaults of a request, the first two also of a session.
 const (
 	Client    = "203.0.113.10"
 	UserAgent = "corpus/1.0"
@@ -295,7 +294,7 @@ type Sign struct {
 	Signature *string `yaml:"signature"`
 }
 
-// Expect is what the answer must be. What is left out of it is not looked at, but that a
+// Expect is the answer that must come. Members left out are not looked at, but that a
 // denial never carries a token always is.
 type Expect struct {
 	Status int    `yaml:"status"` // default 200
@@ -304,7 +303,7 @@ type Expect struct {
 	// Token says whether there is one; Claims implies it.
 	Token  *bool          `yaml:"token"`
 	Claims map[string]any `yaml:"claims"`
-	// Cookie is what the upstream gets as Cookie header; "" is none.
+	// Cookie is the Cookie header that the upstream gets; "" is none.
 	Cookie *string `yaml:"cookie"`
 	// Removed and Kept are request headers that must, and must not, be taken away.
 	Removed []string `yaml:"removed"`
@@ -319,7 +318,7 @@ type Expect struct {
 	Activities *[]Activity `yaml:"activities"`
 }
 
-// An Activity is what must be in a row.
+// An Activity is the content that a row must have.
 type Activity struct {
 	Actor     *string `yaml:"actor"`
 	Ref       *string `yaml:"ref"`

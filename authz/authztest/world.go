@@ -75,7 +75,7 @@ func NewWorld(f *File, keys *token.Keys) (*World, error) {
 	return w, w.Sessions.Start(ctx)
 }
 
-// Begin does what comes before the request of a step.
+// Begin applies all of a step that comes before its request.
 func (w *World) Begin(s Step) error {
 	w.mu.Lock()
 	w.now = w.now.Add(time.Duration(s.After))
@@ -227,7 +227,7 @@ func (w *World) setPolicy(p Policy) error {
 	return nil
 }
 
-// put adds or replaces accounts and tells the caches.
+// put adds or replaces accounts, and updates the caches.
 func (w *World) put(a Accounts) error {
 	changes, err := w.rows(a)
 	if err != nil {
