@@ -93,7 +93,7 @@ type choice struct {
 	On    *bool   `name:"on" oneof:"test.thing.one_of"`
 }
 
-// Parameters with one "oneof" token: exactly one is sent, blank or not; told last.
+// Parameters with one "oneof" token: exactly one is sent, blank or not; reported last.
 func TestOneOf(t *testing.T) {
 	s, err := rest.New(rest.Config{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {

@@ -25,7 +25,7 @@ type field struct {
 	index              []int
 	kind               kind
 	required, nonblank bool
-	valueFirst         bool // the rule on values is told before nonblank
+	valueFirst         bool // the rule on values is reported before nonblank
 	enum               []string
 	min, max           *int64
 	fallback           any // nil for none
@@ -282,7 +282,7 @@ func (f *field) bind(dst reflect.Value, p params) (bad []problem) {
 	return bad
 }
 
-// allows is the rule on values: null passes unless the parameter is required, what has the
+// allows is the rule on values: null passes unless the parameter is required, a value of the
 // wrong type never does.
 func (f *field) allows(dst reflect.Value, raw any, typed, null bool) bool {
 	if f.enum == nil && f.min == nil && f.max == nil {

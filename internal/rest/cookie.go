@@ -18,8 +18,8 @@ func Cookie(r *http.Request, name string) string {
 	return value
 }
 
-// Of the values of one cookie so many are told apart, in a Cookie header of so many bytes: as
-// the decision reads it.
+// Cookies reads at most so many different values of one cookie, in a Cookie header of so many
+// bytes: as the decision does.
 const (
 	maxValues = 4
 	maxCookie = 16 << 10

@@ -62,8 +62,8 @@ func (c CORS) compile() (cors, error) {
 	return out, errors.Join(errs...)
 }
 
-// Readable returns what sets the headers by which pages of the listed origins may read an
-// answer, for answers that are given before a request reaches the Server.
+// Readable returns the function that sets the headers by which pages of the listed origins may
+// read an answer, for answers that are given before a request reaches the Server.
 func (c CORS) Readable() (func(h http.Header, origin string), error) {
 	compiled, err := c.compile()
 	return func(h http.Header, origin string) { compiled.readable(h, origin) }, err

@@ -2,26 +2,26 @@
 // paging, error bodies, CORS and the OpenAPI document. gin appears nowhere else.
 //
 // Of our other packages it knows param, which reads parameters, and limit, in whose words an
-// endpoint says what it costs. An endpoint brings its types, its guard, its cost and the
+// endpoint names its cost. An endpoint brings its types, its guard, its cost and the
 // failures it can answer, and Add does the rest.
 //
 //	request ──► Server   id, recovery, one path spelling, CORS, one access line
-//	        ──► Budget   what the caller's network has left of what this costs
-//	        ──► Guard    who is calling; refused before any parameter is looked at
-//	        ──► Budget   what the account has left
+//	        ──► Budget   counts the cost for the caller's network
+//	        ──► Guard    finds the caller; refused before any parameter is looked at
+//	        ──► Budget   counts the cost for the account
 //	        ──► binding  query < body < path into the input struct, all bad fields at once
-//	        ──► handler  func(ctx, who, in) (out, error)
+//	        ──► handler  func(ctx, caller, in) (out, error)
 //	        ──► answer   JSON of out, or the declared status and tokens of the error
 //
 //	Server.Document ──► OpenAPI 3.0.3 of the same declarations
 //
 // Every field of an input struct is a parameter, in the order in which problems are
-// reported, and says by its tags what it takes:
+// reported, and describes by its tags the values it takes:
 //
 //	name:"algorithm"      the parameter; fields of an embedded struct are parameters too
 //	rule:"required"       it must be present ("required,nonblank": and not blank;
 //	                      "nonblank": not blank when present; "value" before it: a broken
-//	                      rule on values is told first)
+//	                      rule on values is reported first)
 //	enum:"asc,desc"       allowed values
 //	min:"1" max:"100"     allowed range of an integer
 //	default:"asc"         its value when absent, or empty for an integer
@@ -35,7 +35,7 @@
 //	doc:"…"               a sentence for the document
 //
 // Its type is string, int, int64, bool, Date, Lenient, TextOrObject, []string, []File or a
-// pointer to one, which tells absent and null from the zero value. A "{name}" segment of
+// pointer to one, which is nil for absent and null. A "{name}" segment of
 // the path fills the field of that name. Parameters are taken from the path, else the body
 // (JSON object, urlencoded or multipart, with any verb), else the query. Unknown ones are
 // ignored, and nothing that is not declared reaches a handler.

@@ -17,7 +17,7 @@ import (
 	"barong/internal/limit"
 )
 
-// An Op says where an endpoint is, what it is for and how it can fail.
+// An Op describes the path, the purpose and the failures of an endpoint.
 type Op struct {
 	// Method is an HTTP method; HEAD comes with GET.
 	Method string
@@ -30,7 +30,7 @@ type Op struct {
 	// reference answers Status.
 	Reference int
 	Summary   string
-	// Cost is what a request may use up, counted by the caller's network before the guard looks
+	// Cost bounds the use of one request, counted by the caller's network before the guard looks
 	// and by principal before any parameter is read. Every endpoint has one.
 	Cost limit.Cost
 	// Resource replaces the group's in default tokens.
@@ -41,7 +41,7 @@ type Op struct {
 	Errors []Failure
 }
 
-// A Scheme is how a guard's callers prove who they are, for the document.
+// A Scheme is how a guard's callers prove their identity, for the document.
 type Scheme struct {
 	// Name is the key in the document; Type is "http" or "apiKey".
 	Name, Type string
@@ -50,18 +50,18 @@ type Scheme struct {
 	Description     string
 }
 
-// A Guard decides who may call, and makes W of the request: all that a handler knows of
-// its caller. It runs before any parameter is looked at.
+// A Guard admits callers, and makes W of the request: all that a handler knows of its caller.
+// It runs before any parameter is looked at.
 type Guard[W any] struct {
 	Admit func(*http.Request) (W, error)
 	// Principal is the account that calls, whose requests are counted; nil when nobody proves
 	// to be one. It is "" when Admit refused before it knew.
 	Principal func(W) (uid string)
-	// Done, when set, is told what became of the call of a principal, before the answer: the
-	// input, as far as it could be read, and the error, also one of the input's. It is told of
-	// Admit's, too, with a nil input; not of a call that is one too many.
+	// Done, when set, gets the outcome of each call of a principal, before the answer: the input,
+	// as far as it could be read, and the error, also one of the input's. It gets Admit's, too,
+	// with a nil input; not that of a call that is one too many.
 	Done func(ctx context.Context, who W, in any, err error)
-	// Failures are what Admit can answer.
+	// Failures are those of Admit.
 	Failures []Failure
 	// Schemes are alternatives; none means that nothing has to be proved.
 	Schemes []Scheme
@@ -75,7 +75,7 @@ type Handler[I, O any] struct {
 }
 
 // Guarded puts g before f. I is a struct of parameters, by the tags of the package comment;
-// O is what is shown as JSON, or None, Page, With or Also.
+// O is the type shown as JSON, or None, Page, With or Also.
 func Guarded[W, I, O any](g Guard[W], f func(context.Context, W, I) (O, error)) Handler[I, O] {
 	return Handler[I, O]{
 		failures: g.Failures, schemes: g.Schemes,
@@ -119,7 +119,7 @@ type With[T any] struct {
 	SetCookies []string
 }
 
-// reply is what outputs implement that say more than their JSON.
+// reply is implemented by outputs that say more than their JSON.
 type reply interface {
 	// write adds headers and returns the body.
 	write(r *http.Request, h http.Header) any

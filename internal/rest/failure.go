@@ -14,7 +14,7 @@ import (
 	"barong/internal/logfold"
 )
 
-// A Failure ties an error of a handler or guard to what the client sees of it.
+// A Failure ties an error of a handler or guard to the answer that the client gets.
 type Failure struct {
 	err    error
 	status int
@@ -52,14 +52,14 @@ func (f Failure) SetCookie(value string) Failure {
 	return f
 }
 
-// TooMany is the answer to whoever must wait (limit.ErrTooMany), with Retry-After; prefix
+// TooMany is the answer to callers that must wait (limit.ErrTooMany), with Retry-After; prefix
 // begins its token. Add declares it where an endpoint does not: its own is for another token.
 func TooMany(prefix string) Failure {
 	return On(limit.ErrTooMany, http.StatusTooManyRequests, prefix+".too_many_requests").After(limit.RetryAfter)
 }
 
-// Rules declares what a Tokens error of this endpoint can say, for the document: 422 with
-// any of these.
+// Rules declares the tokens that a Tokens error of this endpoint can hold, for the document:
+// 422 with any of these.
 func Rules(tokens ...string) Failure {
 	return Failure{status: http.StatusUnprocessableEntity, tokens: tokens}
 }
@@ -109,7 +109,7 @@ func (r refusal) Error() string {
 	return "rest: refused with " + strconv.Itoa(r.status)
 }
 
-// fail answers err as e declares it. What nobody declared is 500 and one log line; clients
+// fail answers err as e declares it. An undeclared error is 500 and one log line; clients
 // never see its text.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, e *endpoint, err error) {
 	on := passageOf(r.Context())

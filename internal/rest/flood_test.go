@@ -14,7 +14,7 @@ import (
 	"barong/internal/rest"
 )
 
-// flooded is a server with endpoints that refuse, fail and panic, and what it logs.
+// flooded is a server with endpoints that refuse, fail and panic, and its log.
 func flooded(t *testing.T, set func(*rest.Config)) (*rest.Server, *bytes.Buffer) {
 	t.Helper()
 	var log bytes.Buffer

@@ -9,7 +9,7 @@ import (
 	"barong/internal/logfold"
 )
 
-// A lineKind is what folded lines have in common: the message, the answer, and of a refusal the
+// A lineKind is the common part of folded lines: the message, the answer, and of a refusal the
 // caller by network and account. An outage or a fault says the same about everybody.
 type lineKind struct {
 	message, error, uid string
@@ -18,7 +18,7 @@ type lineKind struct {
 	left                bool // the caller did not wait for the answer
 }
 
-// beyond is the kind that more kinds than are told apart share.
+// beyond is the kind that a new one counts as when too many are open.
 func (k lineKind) beyond() lineKind {
 	return lineKind{message: k.message, status: k.status, left: k.left}
 }

@@ -27,8 +27,9 @@ func logged(t *testing.T, log string) (all []map[string]any) {
 	return all
 }
 
-// In an outage or a fault the log has about a line a second of each kind, whoever asks and how
-// often, and its lines and what they stand for add up without another request or at the end.
+// In an outage or a fault the log has about a line a second of each kind, for any number
+// of callers and requests. Its lines and those folded into them add up without another request
+// or at the end.
 func TestOutagesOfRESTAreALineASecond(t *testing.T) {
 	for path, messages := range map[string][]string{
 		"/fail":  {"request", "request failed"},

@@ -32,8 +32,8 @@ func FuzzBinding(f *testing.F) {
 	})
 }
 
-// A request costs what its length costs: query, bodies of each kind, and the headers that are
-// read (Content-Type, Accept-Language's kind, If-Match, the cookie).
+// The cost of a request is linear in its length: query, bodies of each kind, and the headers that
+// are read (Content-Type, Accept-Language's kind, If-Match, the cookie).
 func TestBindingTimeIsLinear(t *testing.T) {
 	s := newServer(t, io.Discard, nil)
 	for name, of := range map[string]struct {

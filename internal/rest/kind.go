@@ -25,7 +25,7 @@ type TextOrObject struct {
 	Object map[string]any // nil when it was text
 }
 
-// Raw is the body as it was sent, for callers who sign it; the parameters in it are read as
+// Raw is the body as it was sent, for callers that sign it; the parameters in it are read as
 // always. It is no parameter of the document.
 type Raw []byte
 
@@ -35,7 +35,7 @@ type File struct {
 	Header *multipart.FileHeader
 }
 
-// kind is what a parameter of one Go type accepts (identity 2.2).
+// kind holds the values that a parameter of one Go type accepts (identity 2.2).
 type kind struct {
 	typ, format string // OpenAPI; "" typ is anything
 	array       bool
@@ -46,8 +46,8 @@ type kind struct {
 	set func(dst reflect.Value, raw any) bool
 }
 
-// kindOf is the closed list of types that input fields may have. A pointer tells absent
-// and null from the zero value.
+// kindOf is the closed list of types that input fields may have. A pointer is nil for absent
+// and null.
 func kindOf(t reflect.Type) (kind, error) {
 	if t.Kind() == reflect.Pointer {
 		k, err := kindOf(t.Elem())

@@ -67,7 +67,7 @@ type sharedResponse struct {
 	response     *openapi3.Response
 }
 
-// sharedResponses are what any endpoint may answer.
+// sharedResponses are the responses that any endpoint may give.
 func sharedResponses() []sharedResponse {
 	response := func(description string, body *openapi3.Schema) *openapi3.Response {
 		return openapi3.NewResponse().WithDescription(description).
@@ -193,7 +193,7 @@ func headers(docs map[string]string) openapi3.Headers {
 	return out
 }
 
-// refusals describes every failure, by status: what the client may read in the body.
+// refusals describes every failure, by status: the bodies that the client may read.
 func (e *endpoint) refusals(o *openapi3.Operation) {
 	tokens, texts, waits := map[int][]string{}, map[int][]string{}, map[int]bool{}
 	bare := map[int][]string{}
@@ -248,7 +248,7 @@ func (e *endpoint) refusals(o *openapi3.Operation) {
 	}
 }
 
-// problems lists what bind can answer, in order.
+// problems lists the problems that bind can report, in order.
 func (pl *plan) problems() []problem {
 	var out []problem
 	for _, f := range pl.fields {

@@ -16,8 +16,8 @@ type Paging struct {
 	Limit int `name:"limit" default:"100" min:"1" max:"100" invalid:"non_integer_limit" value:"invalid_limit" doc:"How many on a page."`
 }
 
-// Offset is the number of rows before the page; a page beyond what can be counted gives the
-// largest number.
+// Offset is the number of rows before the page; a page beyond the range of int gives the
+// largest int.
 func (p Paging) Offset() int {
 	if p.Limit > 0 && p.Page-1 > math.MaxInt/p.Limit {
 		return math.MaxInt

@@ -15,7 +15,7 @@ import (
 	"barong/internal/rest/resttest"
 )
 
-// callback is the input of an endpoint whose caller signs what it sends.
+// callback is the input of an endpoint whose caller signs its body.
 type callback struct {
 	Body rest.Raw     `name:"body"`
 	ID   rest.Lenient `name:"id"`
@@ -24,7 +24,7 @@ type callback struct {
 
 var errForged = errors.New("forged")
 
-// callbacks is a server with one such endpoint, which keeps what came.
+// callbacks is a server with one such endpoint, which keeps its input.
 func callbacks(t *testing.T, got *callback, answer *error) *rest.Server {
 	t.Helper()
 	s, err := rest.New(rest.Config{Log: slog.New(slog.DiscardHandler), MaxBody: 64})

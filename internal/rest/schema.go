@@ -9,8 +9,8 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// Described is implemented by output types whose JSON is not what their fields say, as a
-// time in its own format: an OpenAPI type and format.
+// Described is implemented by output types whose JSON differs from their fields, as a time in
+// its own format: an OpenAPI type and format.
 type Described interface {
 	DescribeJSON() (typ, format string)
 }

@@ -46,14 +46,14 @@ type Config struct {
 	// Lost, when set, sees each request that no endpoint answers. It must not block.
 	Lost func(*http.Request)
 	// Track, when set, is given the context of each call of an endpoint. It returns the one to
-	// make the call with, and a wait for what the call has committed to be obeyed, which comes
-	// before the answer.
+	// make the call with, and a function that waits until the commits of the call are obeyed,
+	// which runs before the answer.
 	Track func(context.Context) (context.Context, func())
-	// Budget bounds what callers use up, by the network of ClientIP and by account; nil bounds
+	// Budget bounds the use by callers, by the network of ClientIP and by account; nil bounds
 	// nothing.
 	Budget *limit.Budget
-	// Observe, when set, is told of every answer, for metrics. The route is the endpoint's
-	// path template without its prefix, "" for none.
+	// Observe, when set, gets every answer, for metrics. The route is the endpoint's path
+	// template without its prefix, "" for none.
 	Observe func(method, route string, status int, took time.Duration)
 }
 
@@ -68,7 +68,7 @@ type Server struct {
 	lines     lines
 }
 
-// New makes an empty server; the error lists what is wrong with c.
+// New makes an empty server; the error lists the faults of c.
 func New(c Config) (*Server, error) {
 	if c.Log == nil {
 		return nil, errors.New("rest: no logger")
@@ -149,7 +149,7 @@ func (s *Server) Handle(path string, h http.Handler) {
 // Handles reports whether Handle has mounted path.
 func (s *Server) Handles(path string) bool { return s.exact[path] }
 
-// An Endpoint is what Add has mounted.
+// An Endpoint describes one endpoint that Add has mounted.
 type Endpoint struct {
 	Method, Path string // the path without a prefix: "/resource/api_keys/{kid}"
 	Cost         limit.Cost
@@ -199,7 +199,7 @@ func (s *Server) count(r *http.Request, cost limit.Cost) error {
 	return s.config.Budget.Network(r.Context(), cost, s.config.ClientIP(r))
 }
 
-// admitted counts a request for what is no endpoint, and answers it when it is one too many.
+// admitted counts a request that no endpoint serves, and answers it when it is one too many.
 func (s *Server) admitted(w http.ResponseWriter, r *http.Request) bool {
 	err := s.count(r, limit.Answer)
 	if err != nil {
@@ -309,7 +309,7 @@ func squeeze(path string) string {
 	return path
 }
 
-// passage is what the server remembers of a request on its way through.
+// passage is the server's memory of a request on its way through.
 type passage struct {
 	id    string
 	sent  *url.URL // as the client sent it
@@ -317,7 +317,7 @@ type passage struct {
 	route string   // of the endpoint that was found
 	uid   string   // of the caller that its guard admitted
 	error string   // the tokens of a refusal
-	fault bool     // it is our own failure, an outage for one, whoever asks
+	fault bool     // it is our own failure, an outage for one, for every caller
 	start time.Time
 }
 
@@ -363,7 +363,7 @@ func clip(s string, n int) string {
 	return s
 }
 
-// recorder remembers what was answered and keeps bodies off HEAD answers.
+// recorder remembers the status and size of an answer, and keeps bodies off HEAD answers.
 type recorder struct {
 	http.ResponseWriter
 	head   bool

@@ -48,7 +48,7 @@ func (c *Client) With(name, value string) *Client {
 	return &d
 }
 
-// Recording is a client that tells c of every request and answer.
+// Recording returns a client that records every request and answer in seen.
 func (c *Client) Recording(seen *Coverage) *Client {
 	d := *c
 	d.seen = seen
@@ -56,7 +56,7 @@ func (c *Client) Recording(seen *Coverage) *Client {
 	return &d
 }
 
-// Answer is what came back.
+// Answer is the answer of the server.
 type Answer struct {
 	Status int
 	Header http.Header
@@ -169,7 +169,7 @@ type place struct {
 	prefix, method, template string
 }
 
-// operation finds what r asks for, none when it is no documented endpoint, and whether it is
+// operation finds the endpoint of r, none when it is not documented, and reports whether r is
 // below a path that the document covers.
 func (c *Client) operation(r *http.Request) (at place, ours bool) {
 	method := r.Method

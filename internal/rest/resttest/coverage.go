@@ -17,8 +17,8 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// Coverage is what a package's tests have asked its endpoints and what came back, to be held
-// against what is promised: the zero value has seen nothing. It is safe for concurrent use.
+// Coverage records the requests of a package's tests and the answers of its endpoints, to be held
+// against the promises: the zero value has seen nothing. It is safe for concurrent use.
 type Coverage struct {
 	mu       sync.Mutex
 	doc      *openapi3.T
@@ -31,7 +31,7 @@ type sightings struct {
 	statuses                 map[int]bool
 }
 
-// describe tells what the server promises.
+// describe notes the promises of the server.
 func (c *Coverage) describe(doc *openapi3.T) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -86,7 +86,7 @@ func sentParams(r *http.Request, body string) []string {
 		form, err := multipart.NewReader(strings.NewReader(body), args["boundary"]).ReadForm(1 << 20)
 		if err == nil {
 			names = slices.AppendSeq(slices.AppendSeq(names, maps.Keys(form.Value)), maps.Keys(form.File))
-			_ = form.RemoveAll() // what is left is the system's to clean
+			_ = form.RemoveAll() // the system cleans the rest
 		}
 	default:
 		var object map[string]json.RawMessage
@@ -99,22 +99,22 @@ func sentParams(r *http.Request, body string) []string {
 	return names
 }
 
-// A promise is a row of an endpoint table: what the published documents say.
+// A promise is a row of an endpoint table, taken from the published documents.
 type promise struct {
 	key      string // "POST /identity/sessions"
 	params   []string
 	statuses []int
 }
 
-// Missing compares what was seen with two tables and with the server's own document, and
-// returns what does not agree, in words.
+// Missing compares the record with two tables and with the server's own document, and
+// returns the differences, in words.
 //
 // The table of endpoints has the columns namespace, method, path, parameters, statuses: each
 // endpoint must have answered under every prefix, been sent every parameter, and answered
 // every status; so must every status and token that the server's document declares for an
-// endpoint of these namespaces itself. The table of what is never sent has the columns
+// endpoint of these namespaces itself. The table of answers that are never sent has the columns
 // method, path, status, token, rule, and excuses a status, or one token of it: a row that
-// excuses nothing is told too, as is one about a thing that was seen. Rows of other
+// excuses nothing is a difference too, as is one about an answer that was seen. Rows of other
 // namespaces are passed over.
 func (c *Coverage) Missing(endpoints, neverSent string) []string {
 	promises, namespaces, err := readPromises(endpoints)
@@ -182,7 +182,7 @@ func (c *Coverage) Missing(endpoints, neverSent string) []string {
 	return slices.Compact(l.problems)
 }
 
-// ledger collects what does not agree.
+// ledger collects the differences.
 type ledger struct {
 	excuses  map[excuse]bool
 	used     map[excuse]bool
@@ -193,7 +193,7 @@ func (l *ledger) tell(format string, args ...any) {
 	l.problems = append(l.problems, fmt.Sprintf(format, args...))
 }
 
-// want tells of a thing that was not seen and has no excuse, or has one and was seen.
+// want notes an answer that was not seen and has no excuse, or has one and was seen.
 func (l *ledger) want(seen bool, e excuse, why string) {
 	whole := excuse{e.key, e.status, ""}
 	for _, x := range []excuse{e, whole} {
@@ -238,7 +238,7 @@ func declared(op *openapi3.Operation) map[int][]string {
 	for code, r := range op.Responses.Map() {
 		status, err := strconv.Atoi(code)
 		if err != nil || r.Ref != "" {
-			continue // what any endpoint may answer
+			continue // any endpoint may answer so
 		}
 		var tokens []string
 		all := 0

@@ -47,7 +47,7 @@ func client(t *testing.T) *resttest.Client {
 	return resttest.New(t, s)
 }
 
-// file writes a table; its cells are told apart by blanks, "-" is an empty one.
+// file writes a table; blanks separate its cells, "-" is an empty one.
 func file(t *testing.T, rows ...string) string {
 	t.Helper()
 	for i, row := range rows {
