@@ -20,8 +20,8 @@ var ErrCouldNotSaveSecret = errors.New("account: api key secret cannot be saved"
 // AlgorithmHS256 is the one algorithm of API keys version 1 (AZ-272).
 const AlgorithmHS256 = "HS256"
 
-// States of API keys; only active ones are honoured (AZ-274). Inactive is what this service
-// makes of them, disabled what the public front end does (design D30): each shows as it was set.
+// States of API keys; only active ones are honoured (AZ-274). This service sets inactive, the
+// public front end sets disabled (design D30): each shows as it was set.
 const (
 	KeyActive   = "active"
 	KeyInactive = "inactive"
@@ -78,7 +78,7 @@ type APIKeyStore interface {
 	DeactivateAPIKeys(ctx context.Context, holderUID string) (int, error)
 }
 
-// kidShape is what a client may choose as kid (resource §5.8).
+// kidShape is the form of a kid that a client chooses (resource §5.8).
 var kidShape = regexp.MustCompile(`^[A-Za-z0-9_-]{8,64}$`)
 
 // scopeMax is the length of the scope column, entries joined by commas.
@@ -138,7 +138,7 @@ func (s *Service) ListKeys(ctx context.Context, me Actor, q KeyQuery) ([]APIKey,
 	return keys, total, nil
 }
 
-// A NewAPIKey is what CreateKey makes a key of.
+// A NewAPIKey is the input of CreateKey.
 type NewAPIKey struct {
 	HolderUID string // as in ListKeys
 	Kid       string // "" generates one
@@ -146,9 +146,8 @@ type NewAPIKey struct {
 	Scope     []string
 }
 
-// CreateKey makes an active key and returns it with its secret, the only time it is told.
-// The edge asks RequireOTP before. Errors: ErrNotFound (holder), Invalid,
-// ErrCouldNotSaveSecret.
+// CreateKey makes an active key and returns it with its secret, the only time that it shows. The
+// edge asks RequireOTP before. Errors: ErrNotFound (holder), Invalid, ErrCouldNotSaveSecret.
 func (s *Service) CreateKey(ctx context.Context, me Actor, in NewAPIKey) (APIKey, error) {
 	var k APIKey
 	create := func(tx Tx) error {
@@ -218,7 +217,7 @@ func scopeProblems(scope []string) []string {
 	return nil
 }
 
-// A KeyPatch changes what is not nil.
+// A KeyPatch changes the fields that are not nil.
 type KeyPatch struct {
 	Scope *[]string
 	State *string
@@ -285,7 +284,7 @@ func (s *Service) DeleteKey(ctx context.Context, me Actor, holderUID, kid string
 	return nil
 }
 
-// keyActivity records what became of a key (W-R24).
+// keyActivity records an action on a key (W-R24).
 func (s *Service) keyActivity(me Actor, action, kid string) audit.Activity {
 	a := s.activity(me.UID, me.Client, topicAccount, action, audit.Succeed, "")
 	data, _ := json.Marshal(map[string]string{"kid": kid}) // a string always marshals

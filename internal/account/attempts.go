@@ -2,7 +2,7 @@ package account
 
 import "barong/internal/limit"
 
-// ErrTooManyAttempts is what a TooManyAttempts is, for errors.Is.
+// ErrTooManyAttempts matches every TooManyAttempts in errors.Is.
 var ErrTooManyAttempts = limit.ErrTooMany
 
 // TooManyAttempts says that the caller must wait before trying again.

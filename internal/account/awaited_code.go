@@ -10,9 +10,9 @@ import (
 	"barong/internal/limit"
 )
 
-// A captcha is good once, and signing in with a second factor takes two requests: one that
-// shows the password and a captcha, and one that shows a code as well. What the first one
-// proved is kept for the second.
+// A captcha is good once, and signing in with a second factor takes two requests: one that shows
+// the password and a captcha, and one that shows a code as well. The proof of the first is kept
+// for the second.
 const (
 	purposeCode = "code" // of a MailToken that no mail holds
 	codeTime    = 5 * time.Minute
@@ -24,10 +24,10 @@ func awaitsCode(err error) bool {
 }
 
 // AwaitsCode reports whether the same browser, on the same network, has just shown the right
-// password of the account together with a captcha, so that all that is missing is a good code.
-// It is true once for each refusal of SignIn that is about the code alone: a caller who then
-// sets SignIn.Human gets another with a wrong code, and none with a wrong password. So it
-// serves whoever knows the password and no one who guesses it.
+// password of the account together with a captcha, so that only a good code is missing. It is
+// true once for each refusal of SignIn that is about the code alone: a caller that then sets
+// SignIn.Human gets another with a wrong code, and none with a wrong password. So it serves
+// those that know the password and no one that guesses it.
 func (s *Service) AwaitsCode(ctx context.Context, in SignIn) (bool, error) {
 	hash := codeHash(in)
 	if _, err := s.store.MailToken(ctx, hash, s.now()); errors.Is(err, ErrNotFound) {

@@ -21,7 +21,7 @@ var (
 
 // SendConfirmation mails another confirmation link to a pending user; earlier ones go on
 // working. For anybody else, and above the limits of one account, it does nothing, takes as
-// long, and tells no difference. TooManyAttempts is about the caller's network alone.
+// long, and shows no difference. TooManyAttempts is about the caller's network alone.
 func (s *Service) SendConfirmation(ctx context.Context, in MailRequest) error {
 	return s.atLeast(ctx, func() error {
 		pending := func(state string) bool { return state == StatePending }
@@ -31,7 +31,7 @@ func (s *Service) SendConfirmation(ctx context.Context, in MailRequest) error {
 	})
 }
 
-// A Confirmation is what somebody presents to prove an e-mail address.
+// A Confirmation is the proof of an e-mail address that a caller presents.
 type Confirmation struct {
 	Token    string
 	Password string // of the sign-up, "" when it is not given
@@ -46,11 +46,11 @@ func (Confirmation) String() string { return "confirmation" }
 // GoString keeps them out of %#v.
 func (in Confirmation) GoString() string { return in.String() }
 
-// ConfirmEmail proves the address of a pending user by a mailed link: what follows is
-// proveEmail's. The password of the sign-up stays for whoever gives it, or comes with the
-// browser that knows it: the sign-up's, or one that has signed in since. Anybody else may be the
-// owner of an address with which a stranger signed up, so that the password goes, and a link
-// that sets another is mailed.
+// ConfirmEmail proves the address of a pending user by a mailed link; proveEmail does the rest.
+// The password of the sign-up stays for a caller that gives it, or comes with a browser that
+// knows it: the sign-up's, or one that has signed in since. Anybody else may be the owner of an
+// address with which a stranger signed up, so that the password goes, and a link that sets
+// another is mailed.
 //
 // The caller may open a session for u when session is true; it is false for whom a second factor
 // protects, since a mailbox is not two factors, and for whom the state forbids it. Refusals, in

@@ -68,8 +68,8 @@ func (*Devices) String() string { return "account.Devices" }
 func (d *Devices) GoString() string { return d.String() }
 
 // Known reports whether the cookie value shows that the account, by the name deviceName, was
-// used from this device, and the device's id for that account, 32 hex digits. Any text is allowed; what was not made
-// here knows nobody. Devices that are nil know nobody.
+// used from this device, and returns the device's id for that account, 32 hex digits. Any text
+// is allowed; a value not made here knows nobody. Devices that are nil know nobody.
 func (d *Devices) Known(cookie, uid string, now time.Time) (deviceID string, ok bool) {
 	if d == nil || uid == "" {
 		return "", false
@@ -113,7 +113,7 @@ func (d *Devices) Remember(cookie, uid string, now time.Time) string {
 	return base64.RawURLEncoding.EncodeToString(out[:min(len(out), devicesMax)])
 }
 
-// deviceName is what devices know u by; "" for nobody.
+// deviceName returns the name by which devices know u; "" for nobody.
 func deviceName(u User) string {
 	if u.Unproved {
 		return u.UID + " unproved"

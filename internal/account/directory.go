@@ -13,16 +13,15 @@ import (
 
 // DirectoryConfig tunes a Directory; zero values mean the defaults.
 type DirectoryConfig struct {
-	// Principals and Keys bound what is held: 1,000,000 and 200,000.
+	// Principals and Keys bound the entries held: 1,000,000 and 200,000.
 	Principals, Keys int
 	// Loads bounds the reads in flight of each of the two: 64.
 	Loads int
 }
 
-// A Directory answers decisions from memory: who a uid is and what an API key is. The
-// change feed keeps it true. It is safe for concurrent use; a warm answer takes no lock
-// that requests share and allocates nothing, a cold one costs one read per key, whoever
-// asks.
+// A Directory answers decisions from memory: it finds a principal by uid and an API key by kid.
+// The change feed keeps it true. It is safe for concurrent use; a warm answer takes no lock that
+// requests share and allocates nothing, a cold one costs one read per key, however many ask.
 type Directory struct {
 	principals *feed.Cache[string, Principal]
 	keys       *feed.Cache[string, Key]
@@ -102,8 +101,8 @@ func (d *Directory) Key(ctx context.Context, kid string) (*Key, error) {
 // maxKid is the length of the kid column: longer ones are unknown without a look.
 const maxKid = 255
 
-// DummyMAC does the work of Key.MAC with a key that nobody has, so that an unknown kid
-// costs what a wrong signature costs (FX-12, design D9).
+// DummyMAC does the work of Key.MAC with a key that nobody has, so that an unknown kid costs as
+// much as a wrong signature (FX-12, design D9).
 func (d *Directory) DummyMAC(nonce, kid string) [32]byte { return d.dummy.sum(nonce, kid) }
 
 // Apply takes one change of the feed.

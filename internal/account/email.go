@@ -37,7 +37,7 @@ func emailProblems(email string) []string {
 
 // validEmail is the syntax of identity §6.1: single dots inside the local part, a domain of
 // letters, digits and inner hyphens that ends in a label of letters; no dot is needed. A letter
-// that looks like one of ASCII to whoever folds it is none: see FoldEmail.
+// that some folding turns into one of ASCII is refused: see FoldEmail.
 func validEmail(email string) bool {
 	local, domain, ok := strings.Cut(email, "@")
 	if !ok || utf8.RuneCountInString(local) > 64 || !utf8.ValidString(email) || strings.ContainsFunc(email, becomesASCII) {

@@ -11,13 +11,13 @@ import (
 	"barong/internal/event"
 )
 
-// update runs f in one transaction of the store; see Store.Update. Its Tx announces what it
-// writes, so that no method can forget to.
+// update runs f in one transaction of the store; see Store.Update. Its Tx announces every write,
+// so that no method can forget to.
 func (s *Service) update(ctx context.Context, f func(Tx) error) error {
 	return s.store.Update(ctx, func(tx Tx) error { return f(announcing{tx, s, false}) })
 }
 
-// updateQuietly is update for what an operator does by a command or the seeds: consumers of
+// updateQuietly is update for the changes of an operator by a command or the seeds: consumers of
 // events learn of it, and nobody is mailed.
 func (s *Service) updateQuietly(ctx context.Context, f func(Tx) error) error {
 	return s.store.Update(ctx, func(tx Tx) error { return f(announcing{tx, s, true}) })
@@ -118,7 +118,7 @@ func (a announcing) DeleteLabel(ctx context.Context, uid, key, scope string) err
 	return a.reviewed(ctx, l, u)
 }
 
-// reviewed tells of a document that was verified or rejected.
+// reviewed announces a document that was verified or rejected.
 func (a announcing) reviewed(ctx context.Context, l Label, u User) error {
 	e, ok := event.DocumentReviewed(eventLabel(l, u))
 	if !ok || l.Scope != ScopePrivate {
@@ -189,19 +189,19 @@ func eventLabel(l Label, u User) event.Label {
 	return event.Label{ID: l.ID, Key: l.Key, Value: l.Value, Description: l.Description, User: eventUser(u)}
 }
 
-// A wish is what a request tells of the language of its mails, "" for nothing.
+// A wish holds the languages that a request names for its mails, "" for none.
 type wish struct{ said, browser string }
 
 // wish is that of a request of c which asks for a language itself, or not.
 func (c Client) wish(said string) wish { return wish{said, c.Language} }
 
-// notice is what events about mails to u tell.
+// notice is the content of events about mails to u.
 func (s *Service) notice(u User, w wish) event.Notice {
 	return event.Notice{User: eventUser(u), Domain: s.cfg.Domain, Language: s.language(w, u)}
 }
 
-// language is that of mails to u: what the request asks for, else the member language of the
-// user's own data (identity §6.1), else what the browser likes best, else the default.
+// language is that of mails to u: the one that the request asks for, else the member language of
+// the user's own data (identity §6.1), else the browser's favourite, else the default.
 func (s *Service) language(w wish, u User) string {
 	if code := languageCode(w.said); code != "" {
 		return code

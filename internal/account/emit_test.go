@@ -149,7 +149,7 @@ func TestWritesAnnounceThemselves(t *testing.T) {
 	}
 }
 
-// AZ-385, AZ-386: what a record shows.
+// The content of a record (AZ-385, AZ-386).
 func TestRecords(t *testing.T) {
 	w := newWorld(t, account.Config{})
 	referrer, err := w.signUp("r@example.com")
@@ -184,7 +184,7 @@ func TestRecords(t *testing.T) {
 	}
 }
 
-// An event is committed with what it tells of, or neither is.
+// An event is committed with its change, or neither is.
 func TestAFailedWriteTellsNothing(t *testing.T) {
 	w := newWorld(t, account.Config{})
 	u := w.user("a@example.com", 1)
@@ -242,7 +242,7 @@ func TestLanguageOfMails(t *testing.T) {
 	}
 }
 
-// What is written past Service.update tells nobody.
+// A write past Service.update announces nothing.
 func TestEveryTransactionAnnounces(t *testing.T) {
 	files, err := filepath.Glob("*.go")
 	if err != nil || len(files) == 0 {

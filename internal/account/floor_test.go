@@ -25,7 +25,7 @@ func (h slowly) Match(ctx context.Context, digest, password string) (ok, rehash 
 	return h.hasher.Match(ctx, digest, password)
 }
 
-// Design D3: also where the work takes longer than the floor, what it takes cannot be told.
+// Where the work takes longer than the floor, its time stays hidden, too (design D3).
 func TestRefusalsTakeWholeFloors(t *testing.T) {
 	for takes, want := range map[time.Duration]time.Duration{
 		0:                      300 * time.Millisecond,

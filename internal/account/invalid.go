@@ -28,7 +28,7 @@ func (e Invalid) Tokens() []string {
 // invalid makes an error of one problem.
 func invalid(field, reason string) error { return Invalid{[]Problem{{field, reason}}} }
 
-// problems collects what is wrong.
+// problems collects the problems of an input.
 type problems []Problem
 
 func (p *problems) add(field string, reasons ...string) {

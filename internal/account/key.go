@@ -74,7 +74,7 @@ func (k *macKey) sum(nonce, kid string) [sha256.Size]byte {
 	return sha256.Sum256(outer[:])
 }
 
-// long is sum for what does not fit; no honest client sends that.
+// long is sum for an input that does not fit; no honest client sends one.
 func (k *macKey) long(nonce, kid string) (sum [sha256.Size]byte) {
 	h := hmac.New(sha256.New, k[:])
 	h.Write([]byte(nonce))

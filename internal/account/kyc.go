@@ -14,7 +14,8 @@ import (
 // changes nothing.
 var ErrUnknownVerification = errors.New("account: verification is not one that was asked for")
 
-// What a verification is about; it is the key of the private label that it decides.
+// Subjects of a verification; each is the key of the private label that the verification
+// decides.
 const (
 	KYCDocument = "document"
 	KYCAddress  = "address"
@@ -57,7 +58,7 @@ type KYCStore interface {
 	FinishVerification(ctx context.Context, id, status string) error
 }
 
-// A KYCResult is a verification as the provider tells it when asked.
+// A KYCResult is a verification as the provider reports it when asked.
 type KYCResult struct {
 	VerificationID string
 	ApplicantID    string
@@ -91,8 +92,8 @@ func (s *Service) NoteVerification(ctx context.Context, id string) error {
 	return nil
 }
 
-// CheckVerification does what a callback of the provider's asks for: it fetches the
-// verification, whatever the callback said about it, and applies it. It may be repeated.
+// CheckVerification answers a callback of the provider's: it fetches the verification, whatever
+// the callback said about it, and applies it. It may be repeated.
 //
 // ErrUnknownVerification is final; an id that is not ours is never sent to the provider. Any
 // other error is worth another try.
@@ -112,13 +113,13 @@ func (s *Service) CheckVerification(ctx context.Context, p KYCProvider, id strin
 
 // ApplyVerification sets the private label that a completed verification decides, document or
 // address, to verified or rejected, and recomputes the user's level and state. A document is
-// verified when the face is, too; a missing result about the face is not. A user who has no
-// such label gets none, and a result that is not named decides nothing.
+// verified when the face is, too; a missing result about the face is not. A user without such a
+// label gets none, and a result that is not named decides nothing.
 //
 // A verification that was followed by another of its kind decides nothing any more. The same
-// final status again changes nothing, also when the label was changed since by
-// somebody else; a provider who thinks better of it is heard. ErrUnknownVerification when it
-// is not one that was asked for, for this applicant.
+// final status again changes nothing, also when the label was changed since by somebody else; a
+// provider may change its mind. ErrUnknownVerification when it is not one that was asked for,
+// for this applicant.
 func (s *Service) ApplyVerification(ctx context.Context, r KYCResult) error {
 	err := s.update(ctx, func(tx Tx) error {
 		v, err := tx.Verification(ctx, r.VerificationID)

@@ -106,7 +106,7 @@ func TestVerificationDecidesItsLabel(t *testing.T) {
 	}
 }
 
-// W-I14: only what was asked for counts, and only for the applicant whom it was asked for.
+// Only a requested verification counts, and only for its applicant (W-I14).
 func TestVerificationsOfOthersChangeNothing(t *testing.T) {
 	w, u := kycUser(t)
 	good := account.KYCResult{VerificationID: "doc", ApplicantID: "app", Status: "completed", Verified: results{"document": true, "facial": true}}

@@ -53,7 +53,7 @@ type LabelStore interface {
 
 // SetLabel creates or changes the label (UserUID, Key, Scope) and, when it is private,
 // recomputes the user's level and state. Key and value are folded first. Errors: Invalid,
-// ErrNotFound when there is no such user. Who may set which label is the edge's to judge.
+// ErrNotFound when there is no such user. The edge judges whether the caller may set the label.
 func (s *Service) SetLabel(ctx context.Context, l Label) (Label, error) {
 	l.Key, l.Value = squish(l.Key), squish(l.Value)
 	if l.Scope == "" {

@@ -10,8 +10,8 @@ import (
 	"barong/internal/secret"
 )
 
-// Limits say how often what can be abused may be done, over all replicas; what work costs is
-// bounded by limit.Classes before. A zero rule is its default, in table.
+// Limits bound how often each action open to abuse may be done, over all replicas; limit.Classes
+// bounds the cost of work before. A zero rule is its default, in table.
 type Limits struct {
 	// Off switches every limiter off, for tests and measurements.
 	Off bool
@@ -25,11 +25,11 @@ type Limits struct {
 
 // A LimitRow describes one of Limits.
 type LimitRow struct {
-	// What is counted, and By whom: "account", "network" or "user". Networks beside each other
-	// have limit.WideFactor times the rule together.
+	// The action that is counted, and the subject it is counted by: "account", "network" or
+	// "user". Networks beside each other have limit.WideFactor times the rule together.
 	What, By string
 	limit.Rule
-	// Note says what is given back, and why there are two rules.
+	// Note says which attempts are given back, and why there are two rules.
 	Note string
 
 	rule *limit.Rule
@@ -80,7 +80,7 @@ func (l Limits) withDefaults() Limits {
 // DefaultLimits are the limits as shipped, for the document.
 func DefaultLimits() []LimitRow { return new(Limits).table() }
 
-// A flow is something that anyone may ask for without proving who they are.
+// A flow is an action that anyone may ask for without proving an identity.
 type flow string
 
 // The flows, each with a bucket for every network.
@@ -89,7 +89,7 @@ const (
 	flowSignUp    flow = "sign-up"
 	flowUnproved  flow = "sign-up without captcha"
 	flowMail      flow = "mail"       // to be sent a confirmation or reset mail
-	flowMailToken flow = "mail-token" // to use what such a mail holds
+	flowMailToken flow = "mail-token" // to use the content of such a mail
 )
 
 // network is the rule of a flow for each network; one that nobody knows lets nothing pass.
@@ -117,7 +117,7 @@ func queued(ctx context.Context, c Client, account string) context.Context {
 	})
 }
 
-// patient is a Hasher whose crowded callers are told to come back in a moment.
+// patient is a Hasher that asks crowded callers to come back in a moment.
 type patient struct{ Hasher }
 
 const crowdedWait = time.Second
@@ -156,7 +156,7 @@ func (s *Service) byNetwork(f flow, c Client) take {
 	}
 }
 
-// bySignIn is one failed sign-in of whoever has the address, if anyone does.
+// bySignIn is one failed sign-in of the account with the address, if there is one.
 func (s *Service) bySignIn(email string) take {
 	return take{key: "sign-in of " + FoldEmail(email), rule: s.cfg.Limits.SignIn}
 }
@@ -166,13 +166,13 @@ func (s *Service) byDevice(uid, device string) take {
 	return take{key: "sign-in of " + uid + " from device " + device, rule: s.cfg.Limits.SignIn}
 }
 
-// byAccount is one sign-in, good or bad, of whoever has the address, if anyone does.
+// byAccount is one sign-in, good or bad, of the account with the address, if there is one.
 func (s *Service) byAccount(email string) take {
 	return take{key: "any sign-in of " + FoldEmail(email), rule: s.cfg.Limits.SignInAll}
 }
 
-// byMail is one mail of a kind ("confirmation", "reset") to whoever has the address, if
-// anyone does.
+// byMail is one mail of a kind ("confirmation", "reset") to the account with the address, if
+// there is one.
 func (s *Service) byMail(kind, email string) []take {
 	email = FoldEmail(email)
 	return []take{
@@ -228,7 +228,7 @@ func (s *Service) take(ctx context.Context, t take) (wait time.Duration, err err
 	return wait, err
 }
 
-// giveBack undoes spend, also for a caller who has left.
+// giveBack undoes spend, also after the caller has left.
 func (s *Service) giveBack(ctx context.Context, takes ...take) error {
 	ctx = context.WithoutCancel(ctx)
 	var errs []error

@@ -50,7 +50,7 @@ func TestSpendTakesAllOrNone(t *testing.T) {
 	}
 }
 
-// broken fails where it is told to.
+// broken fails at the key failsAt.
 type broken struct {
 	limit.Memory
 	take, giveBack error
@@ -77,7 +77,7 @@ func TestSpendInAnOutage(t *testing.T) {
 	b := &broken{take: away, failsAt: "two"}
 	s := tight(b, Limits{})
 	ctx, cancel := context.WithCancel(t.Context())
-	cancel() // what was taken is given back for those who have left, too
+	cancel() // takes are given back for callers that have left, too
 	if err := s.spend(ctx, one, two); !errors.Is(err, away) || errors.Is(err, ErrTooManyAttempts) {
 		t.Errorf("err = %v, want the outage", err)
 	}
@@ -128,8 +128,8 @@ func limited(t *testing.T, f flow) func(*Service, Client) error {
 	return func(s *Service, c Client) error { return s.spend(t.Context(), s.byNetwork(f, c)) }
 }
 
-// The networks of an IPv6 /48 or an IPv4 /24 have together eight times what one has, and who
-// was refused for that has spent nothing of its own.
+// The networks of an IPv6 /48 or an IPv4 /24 have together eight times the share of one, and a
+// network refused for that has spent nothing of its own.
 func TestFlowsByWideNetwork(t *testing.T) {
 	for name, at := range map[string]func(n int) netip.Addr{
 		"an IPv4 /24": func(n int) netip.Addr { return netip.AddrFrom4([4]byte{192, 0, 2, byte(n)}) },

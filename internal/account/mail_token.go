@@ -24,8 +24,8 @@ type MailTokens interface {
 // A MailToken remembers a mailed link that still works: its token alone opens nothing. One
 // without a mail is a sign-in that awaits its code.
 type MailToken struct {
-	// Hash is SHA-256 over purpose, uid, e-mail and jti: what was mailed for another of
-	// these is another link, and whoever reads the table can use none.
+	// Hash is SHA-256 over purpose, uid, e-mail and jti: a link with another of these is another
+	// link, and a reader of the table can use none.
 	Hash      [32]byte
 	UserUID   string
 	Purpose   string // of token.MailClaims
@@ -53,8 +53,8 @@ const (
 	purposeReset        = token.Reset
 )
 
-// liveResets is how many reset links of a user work at once: mail arrives late and out of
-// order, and the owner opens any of what came.
+// liveResets is how many reset links of a user work at once: mail arrives late and out of order,
+// and the owner opens any of it.
 const liveResets = 3
 
 // mailTokenHash names the link of c in the store. The parts are of ours and hold no zero
@@ -92,9 +92,9 @@ type MailRequest struct {
 	Client
 }
 
-// mailOnRequest lets write make a mail for whoever has the address, if that is due in the
-// user's state, within the limits (W-I11). Those of the account count what is mailed only: what a
-// stranger asks for in vain must not use up what the owner will ask for.
+// mailOnRequest lets write make a mail for the user with the address, if that is due in the
+// user's state, within the limits (W-I11). The limits of the account count sent mails only: vain
+// requests of a stranger must not use up those of the owner.
 func (s *Service) mailOnRequest(
 	ctx context.Context, in MailRequest, purpose string, due func(state string) bool, write func(Tx, User) error,
 ) error {
@@ -132,7 +132,7 @@ func (s *Service) withinMails(
 	})
 }
 
-// atLeast makes f take Config.FailureFloor, so that its time tells nothing.
+// atLeast makes f take Config.FailureFloor, so that its time reveals nothing.
 func (s *Service) atLeast(ctx context.Context, f func() error) error {
 	began := s.now()
 	err := f()
@@ -141,7 +141,7 @@ func (s *Service) atLeast(ctx context.Context, f func() error) error {
 }
 
 // evenOut waits until a whole number of floors has gone since began. On a busy machine work
-// takes longer than one; what it then took more for some than for others is still covered.
+// takes longer than one; the wait then still covers extra time that some take and others do not.
 func (s *Service) evenOut(ctx context.Context, began time.Time) {
 	floor := s.cfg.FailureFloor
 	s.sleep(ctx, floor-s.now().Sub(began)%floor)

@@ -98,8 +98,8 @@ func forge(t testing.TB, link string, change func(*token.MailClaims)) string {
 	return text
 }
 
-// W-I11: an account's excess is silent, a network's is told; identity §9.12, §9.14: nobody
-// learns who is a user, not by time either.
+// W-I11: an account's excess is silent, a network's is shown; identity §9.12, §9.14: nobody
+// learns which addresses have users, not by time either.
 func TestMailRequests(t *testing.T) {
 	for name, c := range map[string]struct {
 		send   func(*account.Service) func(w *world, email string) error
@@ -159,8 +159,8 @@ func TestMailRequests(t *testing.T) {
 	}
 }
 
-// What a stranger asks for in vain, however often and from wherever, takes nothing of what the
-// owner may be mailed: above the limits of an account nothing is mailed and nothing is told.
+// The vain requests of a stranger, however often and from wherever, take nothing of the owner's
+// mails: above the limits of an account nothing is mailed and nothing shows.
 func TestStrangersDoNotUseUpTheOwnersMails(t *testing.T) {
 	w := newWorld(t, account.Config{})
 	w.user("a@example.com", 1) // active: nothing to confirm

@@ -18,7 +18,7 @@ var ErrSuperadmin = errors.New("account: superadmins are not made this way")
 // ErrLevels says that the ladder is shorter than the level asked for.
 var ErrLevels = errors.New("account: no enough levels")
 
-// A NewUser is what CreateUser makes a user of.
+// A NewUser is the input of CreateUser.
 type NewUser struct {
 	Email    string
 	Password string // clear; "" is refused as blank
@@ -38,8 +38,8 @@ type NewUser struct {
 
 	// stranger marks a sign-up: nothing but an address was typed, anybody's.
 	stranger bool
-	// discreet says of other users nothing to who makes mistakes of the own: whether the
-	// address is taken is looked up only when all else is right.
+	// discreet reveals nothing of other users to a caller that makes mistakes of its own:
+	// whether the address is taken is looked up only when all else is right.
 	discreet bool
 }
 
@@ -113,7 +113,8 @@ func (s *Service) createUser(
 	return made, nil
 }
 
-// insertUser writes u with the labels of its level, and what follows from them.
+// insertUser writes u with the labels of its level, and recomputes its level and state from
+// them.
 func (s *Service) insertUser(ctx context.Context, tx Tx, u *User, in NewUser) error {
 	if err := tx.AddUser(ctx, u); err != nil {
 		return err

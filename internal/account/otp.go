@@ -37,7 +37,8 @@ const (
 	qrPixels = 300
 )
 
-// A TOTPSecret is a user's one-time-code secret and what was last accepted with it.
+// A TOTPSecret is a user's one-time-code secret and the record of the last code accepted with
+// it.
 type TOTPSecret struct {
 	UserUID string
 	// Secret is the raw key of RFC 6238, 20 bytes.
@@ -115,7 +116,7 @@ func (s *Service) RequireOTP(ctx context.Context, me Actor, code string) error {
 	return s.useCode(ctx, me.UID, code)
 }
 
-// An OTPSetup is what an authenticator app needs. It must not be logged.
+// An OTPSetup is the input of an authenticator app. It must not be logged.
 type OTPSetup struct {
 	Secret string // base32 without padding
 	URL    string // otpauth://…

@@ -10,8 +10,8 @@ import (
 	"barong/internal/secret"
 )
 
-// DefaultPattern says what PasswordRules test by default, as clients know it (identity §6.4);
-// Go's expressions know no look-ahead, so it is for showing only.
+// DefaultPattern describes the default tests of PasswordRules, as clients know it (identity
+// §6.4); Go's expressions know no look-ahead, so it is for showing only.
 const DefaultPattern = `^(?=.*[[:lower:]])(?=.*[[:upper:]])(?=.*[[:digit:]])(?=.*[[:graph:]]).{8,80}$`
 
 // PasswordRules decide which new passwords are accepted; the zero value is the default.

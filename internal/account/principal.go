@@ -13,7 +13,7 @@ var (
 	ErrTaken = errors.New("account: taken")
 )
 
-// Kind tells a person from a program.
+// Kind separates persons from programs.
 type Kind string
 
 // The two kinds of principal.
@@ -49,7 +49,7 @@ func States() []string {
 // MayAct reports whether an account in state may sign in and be authorised (AZ-104).
 func MayAct(state string) bool { return state == StateActive || state == StatePending }
 
-// A Principal is what a decision must know of the account that a credential proved. It is
+// A Principal is the part of an account, proved by a credential, that decisions need. It is
 // immutable once loaded and shared between requests.
 type Principal struct {
 	Kind     Kind
@@ -63,10 +63,10 @@ type Principal struct {
 	OTP      bool // users only: second factor on
 	// ReferralID is the row id of the referring user, a claim of old (AZ-213).
 	ReferralID *int64
-	// OwnerUID is the user who owns a service account, "" for users and orphans.
+	// OwnerUID is the user that owns a service account, "" for users and orphans.
 	OwnerUID string
-	// Version is the name of what the fields above are: no change of one, in whatever history,
-	// gives it again. Tokens are never reused across versions (design D7).
+	// Version names the values of the fields above: no change of one, in whatever history, gives
+	// it again. Tokens are never reused across versions (design D7).
 	Version int64
 	// SessionGeneration is the name of those sessions that have not ended with others (design
 	// D11); compare by session.Session.Of.

@@ -20,17 +20,16 @@ func emailProved(labels []Label) bool {
 	})
 }
 
-// proveEmail is what follows from every proof that somebody reads the mail to the address of
-// before, the user as read in tx, however it was given: the private label is set, level and
-// state follow, and all sessions end. It returns the user as it then is.
+// proveEmail applies every proof that somebody reads the mail to the address of before, the user
+// as read in tx, however it was given: it sets the private label, level and state follow, and
+// all sessions end. It returns the user as it then is.
 //
-// The first proof of an address that anybody may have signed up with is also the end of all
-// that whoever did so could have left as a way in (design D27): the API keys of the user and of
-// the user's service accounts, every mailed link, the devices (deviceName), and the password
-// unless it is known to be the prover's. The second factor goes while the account awaits the
-// proof, when nobody could have put it to use. One that is active already, where an operator
-// asks for no proof, may have been somebody's for years: a mailbox alone does not undo its
-// second factor.
+// The first proof of an address that anybody may have signed up with also ends every way in that
+// such a stranger could have left (design D27): the API keys of the user and of the user's
+// service accounts, every mailed link, the devices (deviceName), and the password unless it is
+// known to be the prover's. The second factor goes while the account awaits the proof, when
+// nobody could have put it to use. One that is active already, where an operator asks for no
+// proof, may have been somebody's for years: a mailbox alone does not undo its second factor.
 //
 // On accounts that others than strangers made, the command line and the seeds, nothing was left
 // by anybody, and nothing goes.

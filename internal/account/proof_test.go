@@ -40,7 +40,7 @@ func (w *world) squat(email string) squatter {
 	return s
 }
 
-// proofs are the ways to prove an address, by an owner who knows no password of the account.
+// proofs are the ways to prove an address, by an owner that knows no password of the account.
 func (w *world) proofs() map[string]func(email string) error {
 	return map[string]func(email string) error{
 		"confirmation": func(email string) error {
@@ -53,9 +53,9 @@ func (w *world) proofs() map[string]func(email string) error {
 	}
 }
 
-// The first proof of an address leaves nothing of whoever signed up with it before its owner
-// came: not one of the ways of "Pre-hijacked accounts" (USENIX Security 2022) that an account
-// here has, and the same for each way to prove.
+// The first proof of an address leaves nothing of a stranger that signed up with it before its
+// owner came: not one of the ways of "Pre-hijacked accounts" (USENIX Security 2022) that an
+// account here has, and the same for each way to prove.
 func TestTheFirstProofLeavesNothingOfASquatter(t *testing.T) {
 	for _, proof := range []string{"confirmation", "reset", "auth0"} {
 		t.Run(proof, func(t *testing.T) {
@@ -122,8 +122,8 @@ func TestTheFirstProofLeavesNothingOfASquatter(t *testing.T) {
 	}
 }
 
-// The password of the sign-up stays for who shows to know it, whatever else goes; anybody else
-// is mailed a link that sets one.
+// The password of the sign-up stays for a caller that shows to know it, whatever else goes;
+// anybody else is mailed a link that sets one.
 func TestConfirmationKeepsThePasswordOfWhoKnowsIt(t *testing.T) {
 	for name, c := range map[string]struct {
 		prover func(w *world, s squatter) account.Confirmation
@@ -206,7 +206,7 @@ func TestConfirmationHashesForGoodLinksOnly(t *testing.T) {
 	}
 }
 
-// Nothing goes of accounts that no stranger made: what operators, seeds and staff gave stays.
+// Nothing goes of accounts that no stranger made: the gifts of operators, seeds and staff stay.
 func TestProofsTakeNothingOfOthers(t *testing.T) {
 	for _, proof := range []string{"confirmation", "reset", "auth0"} {
 		t.Run(proof, func(t *testing.T) {
@@ -229,8 +229,8 @@ func TestProofsTakeNothingOfOthers(t *testing.T) {
 	}
 }
 
-// What ends waiting for the proof: the proof, and staff who say that there is one; not a role,
-// for whoever signed up with the address of somebody important has not become that person.
+// The proof ends waiting for it, and so do staff that say there is one. A role does not, for a
+// stranger that signed up with the address of somebody important has not become that person.
 func TestAwaitsProof(t *testing.T) {
 	w := newWorld(t, account.Config{})
 	u, err := w.signUp("ann@example.com")

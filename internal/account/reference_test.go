@@ -12,10 +12,10 @@ import (
 )
 
 // These are the statements of identity 14.6 and 14.7 that are about accounts, by number. Left
-// out are those that are about what is not kept here: of 14.6 3 to 5 (documents and profiles
-// of a user that is removed) and 17 to 21 (profiles); 9 is package token's. Of 14.7, a
-// level's description may be missing (its key and value may not, which package policy holds
-// of the file of seeds), and restrictions are package policy's.
+// out are those about data not kept here: of 14.6 3 to 5 (documents and profiles of a user that
+// is removed) and 17 to 21 (profiles); 9 is package token's. Of 14.7, a level's description may
+// be missing (its key and value may not, which package policy holds of the file of seeds), and
+// restrictions are package policy's.
 
 // ladder is a world with the four levels of the reference's suite.
 func ladder(t *testing.T, cfg account.Config) *world {

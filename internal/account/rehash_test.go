@@ -46,7 +46,7 @@ func TestSignInReplacesAnImportedDigest(t *testing.T) {
 			u := w.user("imported@example.com", 1)
 			w.put(u.UID, func(u *account.User) { u.PasswordDigest, u.State, u.OTP = digest, c.state, c.otp })
 			svc := account.NewService(account.Config{FailureFloor: 1}, w.db, c.hasher, new(limit.Memory), nil)
-			for range 2 { // what replaced it works, too
+			for range 2 { // the new digest works, too
 				_, err := svc.SignIn(t.Context(), account.SignIn{Email: u.Email, Password: c.password, Client: browser})
 				if !errors.Is(err, c.want) {
 					t.Fatalf("got %v, want %v", err, c.want)

@@ -17,10 +17,10 @@ const (
 	actionReset        = "password reset"
 )
 
-// SendReset mails a link that sets a new password; the newest three of a user work. For
-// unknown addresses, for accounts that may not act (W-I10), and above the limits of one
-// account, it does nothing, takes as long, and tells no difference. TooManyAttempts is about
-// the caller's network alone.
+// SendReset mails a link that sets a new password; the newest three of a user work. For unknown
+// addresses, for accounts that may not act (W-I10), and above the limits of one account, it does
+// nothing, takes as long, and shows no difference. TooManyAttempts is about the caller's network
+// alone.
 func (s *Service) SendReset(ctx context.Context, in MailRequest) error {
 	return s.atLeast(ctx, func() error {
 		return s.mailOnRequest(ctx, in, purposeReset, MayAct, func(tx Tx, u User) error {
@@ -33,7 +33,7 @@ func (s *Service) SendReset(ctx context.Context, in MailRequest) error {
 	})
 }
 
-// A Reset is what somebody presents to set a new password.
+// A Reset is the request for a new password, with its proof.
 type Reset struct {
 	Token    string
 	Password string // the new one, clear
@@ -118,7 +118,7 @@ func (s *Service) ResetPassword(ctx context.Context, in Reset) error {
 	if err != nil {
 		return fmt.Errorf("reset password: %w", err)
 	}
-	// It is done, whatever becomes of the counts. Who forgot a password has tried some.
+	// It is done, whatever becomes of the counts. A user tries some passwords before a reset.
 	_ = s.giveBack(ctx, tries)
 	_ = s.forget(ctx, s.bySignIn(c.Email))
 	return nil

@@ -71,7 +71,7 @@ func TestResetPassword(t *testing.T) {
 	w.must(w.reset(w.resetLink("a@example.com"), otherPassword)) // the old one is allowed
 }
 
-// Who forgot the password has tried some: the new one is not held back by that.
+// A user tries some passwords before a reset: they do not hold back the new one.
 func TestResetForgetsFailedSignIns(t *testing.T) {
 	w := newWorld(t, account.Config{})
 	w.user("a@example.com", 1)

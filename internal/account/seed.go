@@ -55,12 +55,12 @@ type SeedUser struct {
 	Email    string
 	Password string // "" generates one
 	Role     string // "" is member
-	State    string // "" is what the labels of Level give
+	State    string // "" follows from the labels of Level
 	Username string
 	Level    *int
 }
 
-// Seeded is what became of a SeedUser.
+// Seeded is the outcome of a SeedUser.
 type Seeded struct {
 	Email string
 	UID   string
@@ -78,9 +78,9 @@ func (s Seeded) String() string { return "seeded user " + s.Email }
 // GoString keeps the password out of %#v.
 func (s Seeded) GoString() string { return s.String() }
 
-// SeedUsers makes the users that are not there yet (data model §12). A missing e-mail or
-// level, or a level above the ladder, ends the run with an error; a user that breaks a rule
-// is told in its Seeded.
+// SeedUsers makes the users that are not there yet (data model §12). A missing e-mail or level,
+// or a level above the ladder, ends the run with an error; the Seeded of a user that breaks a
+// rule reports it.
 func (s *Service) SeedUsers(ctx context.Context, seeds []SeedUser) ([]Seeded, error) {
 	done := make([]Seeded, 0, len(seeds))
 	for _, seed := range seeds {

@@ -36,8 +36,8 @@ type Config struct {
 	StaffRoles, MemberRoles []string
 	// Passwords are the rules for new passwords.
 	Passwords PasswordRules
-	// FailureFloor is the least time that a refused sign-in takes, and any request for a
-	// mail: 300 ms. What takes longer takes a multiple of it.
+	// FailureFloor is the least time that a refused sign-in takes, and any request for a mail:
+	// 300 ms. Longer work takes a multiple of it.
 	FailureFloor time.Duration
 	// Mail makes the tokens of mailed links; nil makes and takes none.
 	Mail MailTokens
@@ -112,7 +112,7 @@ type Service struct {
 	hasher Hasher
 	limits limit.Store
 	around limit.Store // of wide networks, in this process
-	used   limit.Store // what works once; on when limits are off
+	used   limit.Store // of things that work once; on when limits are off
 	now    func() time.Time
 	sleep  func(ctx context.Context, d time.Duration)
 }
@@ -155,8 +155,8 @@ type Actor struct {
 	Role string
 	// SessionID is the session it acts in (session.ID), zero for none.
 	SessionID [32]byte
-	// NextSessionID is the id under which that session goes on when what the actor does ends
-	// all others, zero for none: until the client knows it, the old one may read (Renewal).
+	// NextSessionID is the id under which that session goes on when the actor's change ends all
+	// others, zero for none: until the client knows it, the old one may read (Renewal).
 	NextSessionID [32]byte
 	Client
 }

@@ -20,7 +20,7 @@ type ServiceAccount struct {
 	UpdatedAt   time.Time
 }
 
-// Principal returns what decisions see of a.
+// Principal returns a as decisions see it.
 func (a ServiceAccount) Principal() Principal {
 	return Principal{
 		Kind: KindServiceAccount, UID: a.UID, Email: a.Email, Role: a.Role, Level: a.Level,

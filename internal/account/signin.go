@@ -23,7 +23,7 @@ var (
 // recordTimeout bounds writing down a refusal whose caller does not wait for it.
 const recordTimeout = 5 * time.Second
 
-// A SignIn is what somebody presents to sign in.
+// A SignIn holds the credentials that a caller presents to sign in.
 type SignIn struct {
 	Email    string
 	Password string
@@ -41,14 +41,14 @@ func (SignIn) String() string { return "sign-in" }
 // GoString keeps it out of %#v.
 func (in SignIn) GoString() string { return in.String() }
 
-// A SignedIn is who has proved to be somebody.
+// A SignedIn is a user after a proved sign-in.
 type SignedIn struct {
 	// User is as committed; the new session takes its SessionGeneration.
 	User
 	// Device is the device cookie's new value, "" to keep the one there is.
 	Device string
-	// NewDevice says that the cookie did not know the account, which the user is told unless
-	// it is the first session ever.
+	// NewDevice says that the cookie did not know the account; the user learns of it unless it
+	// is the first session ever.
 	NewDevice bool
 }
 
@@ -58,19 +58,20 @@ func (in SignedIn) String() string { return "sign-in of " + in.UID }
 // GoString keeps it out of %#v.
 func (in SignedIn) GoString() string { return in.String() }
 
-// SignIn proves who somebody is (design D3, W-I1). Refusals, in order: TooManyAttempts;
-// ErrBadCredentials (unknown e-mail and wrong password alike, after equal work), then, told
-// only after the right password, ErrBanned, ErrDeleted, ErrNotActive; ErrMissingOTP,
-// TooManyAttempts, ErrInvalidOTP, ErrOTPReplay. Each takes a whole number of Config.FailureFloor.
-// Anything else is an outage: the hasher's full queue, the store or the limiters.
+// SignIn proves that the caller is a user (design D3, W-I1). Refusals, in order:
+// TooManyAttempts; ErrBadCredentials (unknown e-mail and wrong password alike, after equal
+// work); then, only after the right password, ErrBanned, ErrDeleted, ErrNotActive;
+// ErrMissingOTP, TooManyAttempts, ErrInvalidOTP, ErrOTPReplay. Each takes a whole number of
+// Config.FailureFloor. Anything else is an outage: the hasher's full queue, the store or the
+// limiters.
 //
-// What counts is a wrong password and a wrong or used code (W-I2): for the network, and for
+// A wrong password and a wrong or used code count as failures (W-I2): for the network, and for
 // the account or, from a device that knows it, for that device alone, so that nobody can lock
 // out an owner by failing elsewhere. Each try is counted before the password is looked at, so
-// that of many at once no more are. A good sign-in, with the second factor when it is on,
-// clears what was counted for the account or that device. The account is the address as typed
-// and folded, whether or not anyone has it. Good ones count too, by account, for themselves:
-// nothing clears that, so that a loop of them ends.
+// that of many at once no more are. A good sign-in, with the second factor when it is on, clears
+// the count of the account or that device. The account is the address as typed and folded,
+// whether or not anyone has it. Good ones count too, by account, for themselves: nothing clears
+// that, so that a loop of them ends.
 //
 // A good sign-in replaces an old kind of password digest by a new one.
 func (s *Service) SignIn(ctx context.Context, in SignIn) (SignedIn, error) {
@@ -127,15 +128,15 @@ func (s *Service) signIn(ctx context.Context, in SignIn) (SignedIn, error) {
 	return s.signedIn(ctx, p, in.Language, in.Device, in.Client)
 }
 
-// A proof is who somebody is and how it was shown.
+// A proof is a proved user and how it was shown.
 type proof struct {
 	user   User   // as read
 	action string // of the activity
 	digest string // replaces the user's when it is not ""
 }
 
-// prove checks password, state and second factor of u, who is nobody without a uid. It
-// records refusals of somebody. Errors as SignIn.
+// prove checks password, state and second factor of u, which is nobody without a uid. It records
+// refusals of somebody. Errors as SignIn.
 func (s *Service) prove(ctx context.Context, u User, in SignIn) (proof, error) {
 	ok, rehash, err := s.hasher.Match(ctx, u.PasswordDigest, in.Password)
 	switch {
@@ -160,8 +161,8 @@ func (s *Service) prove(ctx context.Context, u User, in SignIn) (proof, error) {
 	return p, nil
 }
 
-// admit checks the state of u, who has shown the first factor, and the second one when it is
-// on; it returns the action of the activity. It records refusals. Errors as SignIn.
+// admit checks the state of u, after the first factor, and the second factor when it is on; it
+// returns the action of the activity. It records refusals. Errors as SignIn.
 func (s *Service) admit(ctx context.Context, u User, code string, c Client) (action string, err error) {
 	if reason, why := stateRefusal(u.State); why != nil {
 		return "", s.refuseSignIn(ctx, u, c, why, actionLogin, reason)
@@ -180,7 +181,7 @@ func (s *Service) admit(ctx context.Context, u User, code string, c Client) (act
 	return actionLogin2F, nil
 }
 
-// refuseSignIn records a refusal and returns why, also for a caller who has left: a wrong
+// refuseSignIn records a refusal and returns why, also after the caller has left: a wrong
 // password that could not be written down would be an outage, which does not count as a try.
 func (s *Service) refuseSignIn(ctx context.Context, u User, c Client, why error, action, reason string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
@@ -205,8 +206,8 @@ func stateRefusal(state string) (reason string, why error) {
 	return "Your account is not active", ErrNotActive
 }
 
-// signedIn commits a sign-in: the activity, the events and the new digest. What the proof
-// rested on must still stand inside the transaction.
+// signedIn commits a sign-in: the activity, the events and the new digest. The facts that the
+// proof rested on must still stand inside the transaction.
 func (s *Service) signedIn(ctx context.Context, p proof, language, cookie string, c Client) (SignedIn, error) {
 	_, known := s.cfg.Devices.Known(cookie, deviceName(p.user), s.now())
 	out := SignedIn{NewDevice: !known && s.cfg.Devices != nil}

@@ -11,7 +11,7 @@ import (
 	"barong/internal/limit"
 )
 
-// Refusals of SignInAuth0 about what the provider says.
+// Refusals of SignInAuth0 for the content of the provider's token.
 var (
 	// ErrUnverifiedEmail says that it is missing, or not verified.
 	ErrUnverifiedEmail = errors.New("account: e-mail not verified by the provider")
@@ -112,9 +112,9 @@ func (s *Service) signUpAuth0(ctx context.Context, in Auth0) (SignedIn, error) {
 	return s.signedIn(ctx, p, in.Language, in.Device, in.Client)
 }
 
-// spendToken remembers a provider's token until it ends, so that whoever reads one in a log or
-// a proxy cannot sign in with it again; ErrTokenUsed. It is called once all else is right: a
-// client that must ask for the second factor sends its token twice.
+// spendToken remembers a provider's token until it ends, so that a reader of a log or a proxy
+// cannot sign in with it again; ErrTokenUsed. It is called once all else is right: a client that
+// must ask for the second factor sends its token twice.
 func (s *Service) spendToken(ctx context.Context, in Auth0) error {
 	left := in.ExpiresAt.Sub(s.now())
 	if in.Token == "" || left <= 0 {
@@ -130,9 +130,9 @@ func (s *Service) spendToken(ctx context.Context, in Auth0) error {
 	return nil
 }
 
-// provedByProvider is the first proof of found's address, by the provider; what follows is
-// proveEmail's. What admit judged must still stand: else ErrBadCredentials, or why the state
-// forbids it.
+// provedByProvider records the first proof of found's address, by the provider; proveEmail does
+// the rest. The facts that admit judged must still stand: else it returns ErrBadCredentials, or
+// the refusal of the state.
 func (s *Service) provedByProvider(ctx context.Context, found User, c Client) (u User, err error) {
 	err = s.update(ctx, func(tx Tx) error {
 		u, err = tx.User(ctx, found.UID)

@@ -121,7 +121,7 @@ func TestAuth0KeepsStatesAndSecondFactor(t *testing.T) {
 	}
 }
 
-// Whoever signed up with another's address keeps no way in once the owner proves it.
+// A stranger that signed up with another's address keeps no way in once the owner proves it.
 func TestAuth0TakesOverAnUnprovedAccount(t *testing.T) {
 	w := newWorld(t, account.Config{})
 	squatter, err := w.signUp("a@example.com")
@@ -187,7 +187,7 @@ func TestAuth0AsksActiveAccountsForTheSecondFactor(t *testing.T) {
 	}
 }
 
-// An account of which more is known than an unproved address is somebody's: staff who take the
+// An account of which more is known than an unproved address is somebody's: staff that take the
 // proof away do not take the second factor with it.
 func TestAuth0AsksForTheSecondFactorOfWhoeverIsKnown(t *testing.T) {
 	w := newWorld(t, account.Config{})
@@ -252,7 +252,7 @@ func TestAuth0LabelMustSayVerified(t *testing.T) {
 	}
 }
 
-// Staff were given their role as who they are: a mailbox does not undo their second factor.
+// Staff were given their role as persons: a mailbox does not undo their second factor.
 func TestAuth0AsksStaffForTheSecondFactor(t *testing.T) {
 	w := newWorld(t, account.Config{})
 	u := w.user("a@example.com", 0)
@@ -267,8 +267,8 @@ func TestAuth0AsksStaffForTheSecondFactor(t *testing.T) {
 	}
 }
 
-// A provider proves one mailbox. Whoever has that of another letter, which some writing folds to
-// the same, has not got the account.
+// A provider proves one mailbox. The owner of another mailbox, of a letter that some writing
+// folds to the same, does not get the account.
 func TestAuth0ProvesNoOtherMailbox(t *testing.T) {
 	const victim = "kim.kirk@ink-inc.example"
 	w := newWorld(t, account.Config{})

@@ -85,7 +85,7 @@ func (g *gate) want(in try, want error) {
 	}
 }
 
-// W-I2, D3: known and unknown addresses are limited alike, and told alike.
+// Known and unknown addresses have the same limits and get the same answers (W-I2, D3).
 func TestSignInIsLimitedByAccountWhetherOrNotItExists(t *testing.T) {
 	g := newGate(t)
 	var told [2][]string
@@ -144,8 +144,8 @@ func (h *slowHasher) Match(context.Context, string, string) (ok, rehash bool, er
 	return false, false, nil
 }
 
-// Who hangs up while the password is looked at has tried it all the same, else the bucket that
-// only the right one clears would tell when guesses without end have hit.
+// A caller that hangs up while the password is looked at has tried it all the same. Else the
+// bucket that only the right one clears would show when guesses without end have hit.
 func TestSignInCountsCallersWhoLeave(t *testing.T) {
 	g := newGate(t)
 	for _, email := range []string{g.owner.Email, "nobody@example.com"} {
@@ -221,7 +221,7 @@ func TestSecondFactorIsPartOfTheSignIn(t *testing.T) {
 	g.want(try{1, g.owner.Email, password, "", ""}, account.ErrTooManyAttempts)
 }
 
-// What is no failure is not counted.
+// A sign-in that is no failure is not counted.
 func TestSignInGivesBackWhatIsNoFailure(t *testing.T) {
 	for name, c := range map[string]struct {
 		spoil func(*gate)
@@ -279,7 +279,7 @@ func TestGoodSignInsOfOneAccountAreBounded(t *testing.T) {
 	g.want(try{1, g.owner.Email, password, "", ""}, nil)
 }
 
-// Strangers who fail use up nothing of what the owner has of good sign-ins but a few.
+// Failing strangers use up only a few of the owner's good sign-ins.
 func TestFailuresDoNotUseUpGoodSignIns(t *testing.T) {
 	g := newGate(t)
 	in, err := g.try(try{1, g.owner.Email, password, "", ""})
@@ -292,7 +292,7 @@ func TestFailuresDoNotUseUpGoodSignIns(t *testing.T) {
 	}
 }
 
-// Whoever's own network or account fills the queue is told to wait, not that we are away.
+// A caller whose own network or account fills the queue is asked to wait: that is no outage.
 func TestCrowdedCallersAreToldToWait(t *testing.T) {
 	g := newGate(t)
 	g.hasher.fail = secret.ErrCrowded
@@ -377,7 +377,7 @@ func TestSignInTellsNewDevices(t *testing.T) {
 	if d := cmp.Diff([]bool{true, false, true, false}, got); d != "" {
 		t.Errorf("new (-want +got):\n%s", d)
 	}
-	g.serve(account.Config{}) // remembers none, and so tells of none
+	g.serve(account.Config{}) // remembers none, and so reports none
 	plain, err := g.try(try{1, g.owner.Email, password, "", both.Device})
 	if err != nil || plain.Device != "" || plain.NewDevice {
 		t.Errorf("without devices: cookie %q, new %v (%v)", plain.Device, plain.NewDevice, err)
@@ -454,7 +454,7 @@ func TestNobodyLocksOutAKnownDevice(t *testing.T) {
 	})
 }
 
-// AZ-370: what a sign-in announces, in which language.
+// The events of a sign-in, and their language (AZ-370).
 func TestSignInAnnounces(t *testing.T) {
 	g := newGate(t)
 	var seen []event.Event
@@ -510,8 +510,8 @@ func (h *meanwhile) Hash(ctx context.Context, password string) (string, error) {
 	return digest, err
 }
 
-// What a sign-in rests on must still stand when it is committed: its session is of the generation
-// of that moment, so that a change of the account would not end it any more.
+// The facts that a sign-in rests on must still stand when it is committed: its session is of the
+// generation of that moment, so that a change of the account would not end it any more.
 func TestSignInWhileTheAccountChanges(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*account.User)

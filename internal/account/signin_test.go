@@ -18,7 +18,7 @@ func (w *world) signIn(email, password, code string) (account.SignedIn, error) {
 	return w.svc.SignIn(w.t.Context(), account.SignIn{Email: email, Password: password, OTPCode: code, Client: browser})
 }
 
-// secondFactor switches one-time codes on and returns a function that tells the code of now.
+// secondFactor switches one-time codes on and returns a function that returns the code of now.
 func (w *world) secondFactor(u account.User) (code func() string) {
 	w.t.Helper()
 	setup, err := w.svc.OTPSecret(w.t.Context(), actor(u))

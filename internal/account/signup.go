@@ -11,13 +11,13 @@ import (
 	"barong/internal/captcha"
 )
 
-// Refusals of SignUp about who referred the user.
+// Refusals of SignUp about the referrer.
 var (
 	ErrReferralFormat  = errors.New("account: referral is not a uid")
 	ErrReferralUnknown = errors.New("account: referral unknown")
 )
 
-// A SignUp is what somebody presents to become a user.
+// A SignUp holds the data that a caller presents to become a user.
 type SignUp struct {
 	Email    string
 	Password string // clear
@@ -36,12 +36,12 @@ func (SignUp) String() string { return "sign-up" }
 // GoString keeps it out of %#v.
 func (in SignUp) GoString() string { return in.String() }
 
-// SignUp makes a pending member, to whom a confirmation link is mailed; nobody becomes more
-// by signing up (design D14). Refusals, in order: ErrReferralFormat, TooManyAttempts (from
-// the caller's network, W-I4), captcha.ErrRequired (after a few Unproved ones from there),
-// ErrReferralUnknown, Invalid. A refusal that tells nothing about
-// other users does not count as a try: so whether an address is taken is told only to who made
-// no other mistake, and who names a referrer always counts.
+// SignUp makes a pending member, to whom a confirmation link is mailed; nobody becomes more by
+// signing up (design D14). Refusals, in order: ErrReferralFormat, TooManyAttempts (from the
+// caller's network, W-I4), captcha.ErrRequired (after a few Unproved ones from there),
+// ErrReferralUnknown, Invalid. A refusal that reveals nothing about other users does not count
+// as a try. So only a caller without other mistakes learns whether an address is taken, and a
+// sign-up that names a referrer always counts.
 func (s *Service) SignUp(ctx context.Context, in SignUp) (User, error) {
 	if in.RefID != nil && !strings.HasPrefix(*in.RefID, s.cfg.UIDPrefix) {
 		return User{}, ErrReferralFormat
@@ -85,7 +85,7 @@ func (s *Service) SignUp(ctx context.Context, in SignUp) (User, error) {
 	return u, err
 }
 
-// tellsOthers reports whether a problem shows what other users have (W-I4).
+// tellsOthers reports whether a problem reveals data of other users (W-I4).
 func (e Invalid) tellsOthers() bool {
 	return slices.ContainsFunc(e.Problems, func(p Problem) bool { return p.Reason == "taken" })
 }

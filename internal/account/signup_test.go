@@ -91,7 +91,7 @@ func TestSignUpRefuses(t *testing.T) {
 	}
 }
 
-// W-I4: what is free tells nothing of others: neither an address nor a referrer.
+// A free refusal reveals nothing of others: neither an address nor a referrer (W-I4).
 func TestFreeRefusalsOfSignUpTellNothing(t *testing.T) {
 	w := newWorld(t, account.Config{})
 	u := w.user("taken@example.com", 0)
@@ -111,7 +111,7 @@ func TestFreeRefusalsOfSignUpTellNothing(t *testing.T) {
 	}
 }
 
-// W-I4: ten an hour, also of those that tell who is a user already; typing errors are free.
+// Ten an hour, also of those that reveal an existing user; typing errors are free (W-I4).
 func TestSignUpsAreLimitedByNetwork(t *testing.T) {
 	w := newWorld(t, account.Config{})
 	w.user("taken@example.com", 0)

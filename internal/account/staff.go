@@ -10,7 +10,7 @@ import (
 	"barong/internal/audit"
 )
 
-// Refusals of what staff do with accounts (AZ-195, design D24).
+// Refusals of staff changes to accounts (AZ-195, design D24).
 var (
 	// ErrActorChanged says that the actor is gone, may not act any more, or has another role
 	// than when the request was let in.
@@ -36,13 +36,13 @@ type NoChange struct{ Field string }
 
 func (e NoChange) Error() string { return "account: no change of " + e.Field }
 
-// topicUsers and actionUpdate are how activities tell what staff do to users.
+// topicUsers and actionUpdate mark the activities of staff changes to users.
 const (
 	topicUsers   = "users"
 	actionUpdate = "update"
 )
 
-// A rank says who may change whom (design D24).
+// A rank orders users by whom they may change (design D24).
 type rank int
 
 const (
@@ -63,9 +63,9 @@ func DefaultMemberRoles() []string {
 	return []string{RoleMember, "trader", "broker", "maker", "sa_maker", RoleServiceAccount}
 }
 
-// rank is that of who has the role, or would: of a role that neither the abilities nor the
-// settings name, no more is known than that permissions have it, so that only superadmins give
-// it or change whoever has it.
+// rank is that of a user with the role, now or to be. A role that neither the abilities nor the
+// settings name is known from the permissions alone, so that only superadmins give it or change
+// a user that has it.
 func (s *Service) rank(role string) rank {
 	switch {
 	case role == RoleSuperadmin:
@@ -88,10 +88,10 @@ func (s *Service) power(role string) rank {
 	return rankMember
 }
 
-// SetState gives the user uid a state that stands whatever the labels say (W-I17), until
-// staff give the one that the labels give: then the labels go on. What follows from a state
-// is saveUser's. Errors: those of byStaff, NoChange, Invalid (state.inclusion: neither pending
-// nor active nor of a trigger), ErrLastSuperadmin.
+// SetState gives the user uid a state that stands whatever the labels say (W-I17), until staff
+// give the one that the labels give: then the labels go on. saveUser applies the effects of a
+// state. Errors: those of byStaff, NoChange, Invalid (state.inclusion: neither pending nor
+// active nor of a trigger), ErrLastSuperadmin.
 func (s *Service) SetState(ctx context.Context, by Actor, uid, state string) error {
 	err := s.byStaff(ctx, by, uid, func(tx Tx, _, u User) (User, error) {
 		if u.State == state {
@@ -206,10 +206,10 @@ func (s *Service) SetRole(ctx context.Context, by Actor, uid, role string) error
 	return nil
 }
 
-// byStaff changes one user for another, with the activity that tells how. change gets both as
-// they are in the transaction and returns the user as it is to be. Errors: ErrActorChanged,
-// ErrNotFound (no user has uid), ErrSuperadminOnly, ErrSelf, ErrRank, then change's,
-// ErrLastSuperadmin, ErrTaken.
+// byStaff changes one user for another, with the activity that records the change. change gets
+// both as they are in the transaction and returns the user as it is to be. Errors:
+// ErrActorChanged, ErrNotFound (no user has uid), ErrSuperadminOnly, ErrSelf, ErrRank, then
+// change's, ErrLastSuperadmin, ErrTaken.
 func (s *Service) byStaff(
 	ctx context.Context, by Actor, uid string, change func(tx Tx, me, u User) (User, error),
 ) error {
@@ -263,8 +263,8 @@ func (s *Service) mayChange(me, u User) error {
 
 func activeSuperadmin(u User) bool { return u.Role == RoleSuperadmin && u.State == StateActive }
 
-// userNote is what activities keep of a user that staff changed: the fields that differ. An
-// old address stays known by it.
+// userNote is the record in activities of a user that staff changed: the fields that differ. It
+// keeps an old address known.
 type userNote struct {
 	State string `json:"state,omitempty"`
 	OTP   *bool  `json:"otp,omitempty"`

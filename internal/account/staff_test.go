@@ -184,7 +184,7 @@ func TestRolesThatAreGiven(t *testing.T) {
 	}
 }
 
-// Admin 7.4 to 7.6: what is told first when several rules are broken.
+// Admin 7.4 to 7.6: the first refusal when several rules are broken.
 func TestStaffRefusalsInOrder(t *testing.T) {
 	w := newStaffWorld(t, storetest.Open, account.Config{})
 	super, admin := w.add("superadmin"), w.add("admin")
@@ -246,7 +246,7 @@ func TestStaffRefusalsInOrder(t *testing.T) {
 	}
 }
 
-// What every write leaves on every engine: row, sessions, keys, feed, activity (D11, AZ-286,
+// The traces of every write on every engine: row, sessions, keys, feed, activity (D11, AZ-286,
 // admin 7.4, 7.6, W8, W9).
 func TestWhatStaffWritesLeave(t *testing.T) {
 	storetest.Engines(t, func(t *testing.T, open storetest.Opener) {
@@ -434,7 +434,7 @@ func TestStateByStaffAgainstLabels(t *testing.T) {
 	}
 }
 
-// D24: somebody must be left who can put things right. A superadmin who is only pending may
+// Somebody must be left that can put things right (D24). A superadmin that is only pending may
 // act, but is none of them.
 func TestLastActiveSuperadmin(t *testing.T) {
 	storetest.Engines(t, func(t *testing.T, open storetest.Opener) {
@@ -453,7 +453,7 @@ func TestLastActiveSuperadmin(t *testing.T) {
 		if d := cmp.Diff(last, w.reload(last.UID)); d != "" {
 			t.Errorf("(-want +got):\n%s", d)
 		}
-		// What does not make them fewer may be done.
+		// A change that does not make them fewer may be done.
 		w.must(w.svc.SetEmail(t.Context(), actor(waiting), last.UID, "last@example.com"))
 		w.must(w.svc.SetRole(t.Context(), actor(last), waiting.UID, "admin"))
 		second := w.add("superadmin")
@@ -461,7 +461,7 @@ func TestLastActiveSuperadmin(t *testing.T) {
 	})
 }
 
-// Two superadmins who remove each other at once: one stays.
+// Two superadmins remove each other at once: one stays.
 func TestSuperadminsRemoveEachOther(t *testing.T) {
 	storetest.Engines(t, func(t *testing.T, open storetest.Opener) {
 		w := newStaffWorld(t, open, account.Config{})

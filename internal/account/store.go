@@ -32,7 +32,7 @@ type Tx interface {
 	// EndAll gives the global session epoch a new name, which ends every session of everybody,
 	// and returns the new epoch.
 	EndAll(ctx context.Context) (int64, error)
-	// SignedInBefore reports whether an activity tells that the user has had a session, by
+	// SignedInBefore reports whether an activity shows that the user has had a session, by
 	// signing up or in.
 	SignedInBefore(ctx context.Context, uid string) (bool, error)
 	// AddActivity writes an activity in this transaction.
@@ -42,7 +42,7 @@ type Tx interface {
 	Emit(ctx context.Context, e event.Event) error
 }
 
-// Reader is what the Directory loads from.
+// Reader is the source that the Directory loads from.
 type Reader interface {
 	// Principal loads a user or service account by uid; ErrNotFound.
 	Principal(ctx context.Context, uid string) (Principal, error)
@@ -50,7 +50,7 @@ type Reader interface {
 	KeyRecord(ctx context.Context, kid string) (KeyRecord, error)
 }
 
-// Store is what Service needs; it is safe for concurrent use. Reads outside Update see
+// Store is the storage of Service; it is safe for concurrent use. Reads outside Update see
 // committed rows only.
 type Store interface {
 	Tx

@@ -39,7 +39,7 @@ func (u User) String() string { return "user " + u.UID }
 // GoString keeps them out of %#v.
 func (u User) GoString() string { return u.String() }
 
-// Principal returns what decisions see of u.
+// Principal returns u as decisions see it.
 func (u User) Principal() Principal {
 	return Principal{
 		Kind: KindUser, UID: u.UID, Email: u.Email, Username: u.Username, Role: u.Role,

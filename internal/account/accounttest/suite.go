@@ -1,4 +1,4 @@
-// Package accounttest is what every implementation of account.Store passes.
+// Package accounttest is the test suite of every implementation of account.Store.
 package accounttest
 
 import (
@@ -12,8 +12,7 @@ import (
 	"barong/internal/account"
 )
 
-// TestStore is what every account.Store passes; open returns an empty one, its times to the
-// microsecond.
+// TestStore tests an account.Store; open returns an empty one, its times to the microsecond.
 func TestStore(t *testing.T, open func(testing.TB) account.Store) {
 	for name, test := range map[string]func(*testing.T, account.Store){
 		"user: a round trip keeps every field":                           userRoundTrip,

@@ -214,7 +214,8 @@ func renewSession(t *testing.T, s account.Store) {
 	second := account.Renewal{From: [32]byte{3}, To: [32]byte{4}, Until: until.Add(time.Microsecond)}
 	must(t, s.RenewSession(t.Context(), u.UID, second))
 	equal(t, renewal(u.UID), &second)
-	// What ends no session keeps it, what ends all of them does not, by whatever way.
+	// A write that ends no session keeps it; one that ends all of them, by whatever way, does
+	// not.
 	u.Level++
 	must(t, s.PutUser(t.Context(), &u))
 	equal(t, renewal(u.UID), &second)
