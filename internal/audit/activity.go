@@ -22,7 +22,7 @@ const (
 // never refused (FX-33).
 type Activity struct {
 	ID int64
-	// ActorUID names the user who acted; for a service account its owner, or "" (FX-37).
+	// ActorUID names the acting user; for a service account its owner, or "" (FX-37).
 	ActorUID string
 	// ActorKind and ActorRef name the credential's own principal: "user" or
 	// "service_account", and its uid. The command line is "operator", without one.

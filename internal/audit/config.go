@@ -31,7 +31,7 @@ type Config struct {
 	Required bool
 }
 
-// DefaultConfig is what the settings default to, without a spill file.
+// DefaultConfig holds the defaults of the settings, without a spill file.
 func DefaultConfig() Config {
 	return Config{
 		Queue: 8192, Batch: 256, Flush: 200 * time.Millisecond,

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// ActionOf is what a request method does, in the words of activities (AZ-161).
+// ActionOf names the action of a request method, in the words of activities (AZ-161).
 func ActionOf(method string) string {
 	switch method {
 	case "POST":
@@ -30,7 +30,7 @@ func TopicOf(path string) string {
 	return "general"
 }
 
-// nouns are what staff work on, in this service and in the components of an exchange.
+// nouns are the objects of staff work, in this service and in the components of an exchange.
 var nouns = []string{
 	"abilities", "accounts", "activities", "addresses", "adjustments", "airdrops", "api_keys", "assets", "attachments",
 	"beneficiaries", "blockchains", "comments", "currencies", "data_storages", "deposits", "documents", "engines",
@@ -41,8 +41,8 @@ var nouns = []string{
 	"withdraw_limits", "withdraws",
 }
 
-// DeniedTopicOf is TopicOf for a path that was refused: a known noun or "general". Whoever is
-// refused may have made the path up, and must not fill the topics with words.
+// DeniedTopicOf is TopicOf for a path that was refused: a known noun or "general". A refused
+// caller may have made the path up, and must not fill the topics with words.
 func DeniedTopicOf(path string) string {
 	if topic := TopicOf(path); slices.Contains(nouns, topic) {
 		return topic
@@ -50,7 +50,8 @@ func DeniedTopicOf(path string) string {
 	return "general"
 }
 
-// CategoryOf tells work of staff, on paths with an admin segment, from that of users (FX-37).
+// CategoryOf separates work of staff, on paths with an admin segment, from that of users
+// (FX-37).
 func CategoryOf(path string) string {
 	for segment := range strings.SplitSeq(path, "/") {
 		if segment == "admin" {

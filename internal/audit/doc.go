@@ -1,4 +1,4 @@
-// Package audit owns activities: immutable rows about who did what, and the writer that
+// Package audit owns activities: immutable rows about actions and their actors, and the writer that
 // keeps them off the decision path without losing them.
 //
 //	authz ──► Writer.Record ──► bounded queue ──► batches ──► Store

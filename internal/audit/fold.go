@@ -78,8 +78,8 @@ func (f *folder) spent(kind, ref string) bool {
 	return true
 }
 
-// roll starts a new minute when it has come, or at once when forced, and returns a row for
-// everyone who had denials folded: the first of them with their number in its data.
+// roll starts a new minute when it has come, or at once when forced, and returns a row for each
+// actor with folded denials: the first of them with their number in its data.
 func (f *folder) roll(now time.Time, force bool) []Activity {
 	minute := now.Unix() / 60
 	f.mu.Lock()

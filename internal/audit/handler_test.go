@@ -68,8 +68,8 @@ func same(t testing.TB, h http.Handler, query, contentType, body string) (acted 
 	return want != ""
 }
 
-// What is audited is what the handler acts on: any mix of places, duplicates, spellings,
-// nesting and content types.
+// The audited target is the one that the handler acts on: any mix of places, duplicates,
+// spellings, nesting and content types.
 func TestTargetIsTheHandlers(t *testing.T) {
 	h := handler(t)
 	random := rand.New(rand.NewPCG(1, 2))

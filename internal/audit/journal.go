@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// A JournalQuery selects the activities that staff may read: those of one category whose
-// actor is a user that exists, newest first. Pointers that are nil match any; what they
-// point to must be equal, "" included.
+// A JournalQuery selects the activities that staff may read: those of one category whose actor
+// is a user that exists, newest first. Pointers that are nil match any; the values of the others
+// must be equal, "" included.
 type JournalQuery struct {
 	Category                                       string
 	Topic, Action, ActorUID, ActorEmail, TargetUID *string
@@ -15,7 +15,7 @@ type JournalQuery struct {
 	Limit, Offset                                  int
 }
 
-// A Journal is what staff read activities from. It is safe for concurrent use.
+// A Journal is the source from which staff read activities. It is safe for concurrent use.
 type Journal interface {
 	// Journal returns a page and the number of all that match.
 	Journal(ctx context.Context, q JournalQuery) ([]Activity, int, error)

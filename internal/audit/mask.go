@@ -25,13 +25,13 @@ const (
 	maxPath    = 1024    // bytes of the path in it
 	maxText    = 255     // bytes of one value
 	maxName    = 64      // bytes of a member's name
-	maxMembers = 96      // members that are told apart, the rest is counted as truncated
+	maxMembers = 96      // members kept apart, the rest is counted as truncated
 	maxValues  = 8       // values of one member
-	// truncation marks what was cut.
+	// truncation marks a cut.
 	truncation = "…"
 )
 
-// Params is what a request said. Nothing of it is kept beyond the call.
+// Params is the content of a request. Nothing of it is kept beyond the call.
 type Params struct {
 	Query       string // raw, after the question mark
 	ContentType string
@@ -48,17 +48,17 @@ type Params struct {
 //	members    names of all other members, sorted; their values are never kept (FX-34)
 //	note       "Detected suspicious browser" when the User-Agent is no known browser (AZ-167)
 //	truncated, malformed, unparsed, cut  true when something was too much, broken, of a
-//	           content type that is not read, or when the body goes on beyond what was given
-//	body_bytes, body_sha256  length and hash of what was given of such a body
+//	           content type that is not read, or when the body goes on beyond the given part
+//	body_bytes, body_sha256  length and hash of the given part of such a body
 //	<extra>    pairs of name and value given by the caller, such as kid; none for empty values
 //
 // and the uid that the request is about: the first non-empty of uid and user_uid (AZ-165), ""
 // for none and for a body that could not be read whole. Each is the one that handlers act on
 // (package param): the last of equal members, and the body's before the query's. A member whose
 // name is one of the above is written as "param.<name>". Query, JSON, form and multipart bodies
-// are read for every method (FX-36); a body without a content type is read as what it looks
-// like, since gateways drop the header, and a form that looks like JSON both ways. It never
-// fails: whatever is sent, a row is written (FX-33).
+// are read for every method (FX-36); a body without a content type is read by its looks, since
+// gateways drop the header, and a form that looks like JSON both ways. It never fails: whatever
+// is sent, a row is written (FX-33).
 func Mask(p Params, path string, extra ...string) (data, targetUID string) {
 	m := members{exempt: keyAndCodeAreSafe(path)}
 	m.form(p.Query)
@@ -140,9 +140,9 @@ func target(body, query map[string]any) string {
 	return ""
 }
 
-// keptNames are members whose values say what was done and to whom, and are no secret.
-// Key and code are left out unless the path is about labels or restrictions, where they
-// name a label and a status; so is value.
+// keptNames are members whose values describe the action and its target, and are no secret. Key
+// and code are left out unless the path is about labels or restrictions, where they name a label
+// and a status; so is value.
 func keptName(name string, exempt bool) bool {
 	switch name {
 	case "id", "uid", "user_uid", "owner_uid", "service_account_uid", "kid", "state", "role",
@@ -156,7 +156,8 @@ func keptName(name string, exempt bool) bool {
 	return false
 }
 
-// masked tells what no kept name may contain (FX-34); it guards the list above.
+// masked reports whether a name holds a word that no kept name may contain (FX-34); it guards
+// the list above.
 func masked(name string) bool {
 	name = strings.ToLower(name)
 	for _, word := range []string{
@@ -193,7 +194,7 @@ func (m *member) json() string {
 	return "[" + strings.Join(m.values, ",") + "]"
 }
 
-// members collects what a request said, from all its places.
+// members collects the members of a request, from all its places.
 type members struct {
 	exempt                         bool
 	kept                           []*member
@@ -243,8 +244,8 @@ func (m *members) add(name, value string) {
 	m.kept = append(m.kept, fresh)
 }
 
-// name notes that a member was there. A name that looks like no name may itself be a
-// secret (a body read the wrong way), so only its presence is told.
+// name notes that a member was there. A name that looks like no name may itself be a secret (a
+// body read the wrong way), so only its presence is noted.
 func (m *members) name(name string) {
 	if !plainName(name) {
 		name = "?"
@@ -287,7 +288,7 @@ func (m *members) form(text string) {
 	}
 }
 
-// unescape decodes what can be decoded and leaves the rest as it is.
+// unescape decodes as much as can be decoded and leaves the rest as it is.
 func unescape(s string) string {
 	if plain, err := url.QueryUnescape(s); err == nil {
 		return plain
@@ -301,7 +302,7 @@ func (m *members) body(contentType string, body []byte) {
 		return
 	}
 	media, args, err := mime.ParseMediaType(contentType)
-	if err != nil { // what looks like one to lenient readers
+	if err != nil { // none, but lenient readers may take it for one
 		media, _, _ = strings.Cut(contentType, ";")
 		media = strings.ToLower(strings.TrimSpace(media))
 	}
@@ -348,8 +349,8 @@ func (m *members) multipart(body []byte, boundary string) error {
 	return nil
 }
 
-// json reads the members of an object one by one, so that a body cut in the middle still
-// says what came before.
+// json reads the members of an object one by one, so that a body cut in the middle still gives
+// those before the cut.
 func (m *members) json(text string) {
 	dec := json.NewDecoder(strings.NewReader(text))
 	dec.UseNumber()
@@ -461,7 +462,7 @@ func cut(s string, n int) string {
 	return s
 }
 
-// clean takes out what some databases refuse in text: NUL and broken UTF-8.
+// clean removes NUL and broken UTF-8, which some databases refuse in text.
 func clean(s string) string {
 	if !utf8.ValidString(s) {
 		s = strings.ToValidUTF8(s, "?")

@@ -16,7 +16,7 @@ import (
 
 const browser = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/126.0 Safari/537.36"
 
-// unread is what is kept of a body that could not be read.
+// unread is the record of a body that could not be read.
 func unread(body string) string {
 	return fmt.Sprintf(`"body_bytes":%d,"body_sha256":"%x"`, len(body), sha256.Sum256([]byte(body)))
 }
@@ -255,7 +255,7 @@ func BenchmarkMask(b *testing.B) {
 	}
 }
 
-// Masking costs what its input's length costs.
+// The cost of masking is linear in the length of its input.
 func TestMaskTimeIsLinear(t *testing.T) {
 	for name, of := range map[string]struct {
 		hostile.Grammar

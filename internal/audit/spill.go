@@ -15,10 +15,9 @@ import (
 // strings beside it.
 const maxRow = 128 << 10
 
-// spill is an append-only file of JSON lines, one row each, and what is still to be written
-// to it. Offsets run through both: what lies beyond the file's end lies in pending. The file
-// is emptied when everything in it has been read and delivered. It is safe for concurrent
-// use.
+// spill is an append-only file of JSON lines, one row each, and the lines still to be written to
+// it. Offsets run through both: one beyond the file's end is in pending. The file is emptied
+// when everything in it has been read and delivered. It is safe for concurrent use.
 type spill struct {
 	path string
 	max  int64
@@ -32,8 +31,8 @@ type spill struct {
 	file *os.File
 }
 
-// openSpill opens or creates the file (mode 0600) and locks it against other processes,
-// which would empty it under us. What it holds from before is there to be read.
+// openSpill opens or creates the file (mode 0600) and locks it against other processes, which
+// would empty it under us. Its rows from before are there to be read.
 func openSpill(path string, most int64) (*spill, error) {
 	s := &spill{path: path, max: most}
 	if path == "" || most == 0 {
@@ -94,7 +93,7 @@ func (s *spill) add(rows ...Entry) int {
 	return len(rows)
 }
 
-// sync writes what is pending and waits until it is on disk. After an error it stays
+// sync writes the pending lines and waits until they are on disk. After an error they stay
 // pending.
 func (s *spill) sync() error {
 	s.io.Lock()
@@ -193,7 +192,7 @@ func (s *spill) empty() bool {
 	return s.pos >= s.size+int64(len(s.pending))
 }
 
-// bytes is the size of the file with what is pending.
+// bytes is the size of the file with the pending lines.
 func (s *spill) bytes() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -203,8 +202,8 @@ func (s *spill) bytes() int64 {
 // full reports whether another row may not fit.
 func (s *spill) full() bool { return s.bytes()+maxRow > s.max }
 
-// bury appends what the store will never take to a second file beside this one: rows, and
-// damaged lines as they are.
+// bury appends entries that the store will never take to a second file beside this one: rows,
+// and damaged lines as they are.
 func (s *spill) bury(rows []Entry, damaged [][]byte) error {
 	if s.file == nil || len(rows)+len(damaged) == 0 {
 		return nil
@@ -231,7 +230,7 @@ func (s *spill) bury(rows []Entry, damaged [][]byte) error {
 	return nil
 }
 
-// close writes what is pending and closes the file.
+// close writes the pending lines and closes the file.
 func (s *spill) close() error {
 	err := s.sync()
 	if s.file == nil {

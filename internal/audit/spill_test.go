@@ -140,8 +140,8 @@ func countLines(t testing.TB, path string) int {
 	return strings.Count(string(b), "\n")
 }
 
-// What is damaged is kept as it is beside the spill file, and counted once, by how many rows at
-// least it held, however often the store refuses what stands around it.
+// A damaged part is kept as it is beside the spill file, and counted once, as the least number
+// of rows that it can have held, however often the store refuses the rows around it.
 func TestDamagedLinesAreKeptAndCounted(t *testing.T) {
 	c := spillConfig(t)
 	s := &shelf{down: true}

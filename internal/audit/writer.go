@@ -49,7 +49,7 @@ type Writer struct {
 	wake    chan struct{} // a batch is waiting; capacity one
 	stop    chan struct{} // closed by Close
 	results chan result   // of the delivery in flight; capacity one
-	looping sync.Mutex    // held by whoever owns the fields below: Run, then Close
+	looping sync.Mutex    // held by the owner of the fields below: Run, then Close
 
 	folder   *folder
 	ready    []Entry // in memory only, not in flight
@@ -103,10 +103,10 @@ func NewWriter(c Config, store Store, log *slog.Logger, now func() time.Time) (*
 	}, nil
 }
 
-// Record takes an activity and never blocks on the store or the disk. The strings may alias
-// a request's memory: what is kept is copied, over-long text cut. A zero CreatedAt is now.
-// False means that the activity is lost: queue and spill file are full, or the Writer is
-// closed; with Config.Required also when only the spill file is full.
+// Record takes an activity and never blocks on the store or the disk. The strings may alias a
+// request's memory: kept text is copied, over-long text cut. A zero CreatedAt is now. False
+// means that the activity is lost: queue and spill file are full, or the Writer is closed; with
+// Config.Required also when only the spill file is full.
 func (w *Writer) Record(a Activity) bool {
 	keep(&a)
 	if a.CreatedAt.IsZero() {
@@ -155,7 +155,7 @@ func (w *Writer) poke() {
 }
 
 // Full reports whether the spill file has no room for another row, or without a spill file,
-// whether the queue has none: what comes next may be lost.
+// whether the queue has none: the next row may be lost.
 func (w *Writer) Full() bool {
 	if w.spill.max > 0 {
 		return w.spill.full()
@@ -187,8 +187,8 @@ func (w *Writer) Folded() int64 { return w.folded.Load() }
 func (w *Writer) Run(ctx context.Context) {
 	w.looping.Lock()
 	defer w.looping.Unlock()
-	// Three steps make a flush interval: a row waits one in the queue, and what the store
-	// has not confirmed within another is spilled at the third.
+	// Three steps make a flush interval: a row waits one in the queue; a row that the store has
+	// not confirmed within another is spilled at the third.
 	tick := time.NewTicker(w.config.Flush / 3)
 	defer tick.Stop()
 	for {
@@ -208,8 +208,8 @@ func (w *Writer) Run(ctx context.Context) {
 	}
 }
 
-// Close stops taking activities, delivers what there is to the store until the context ends,
-// the rest to the spill file, and closes it. It returns an error if neither took everything.
+// Close stops taking activities, delivers waiting ones to the store until the context ends, the
+// rest to the spill file, and closes it. It returns an error if neither took everything.
 func (w *Writer) Close(ctx context.Context) error {
 	w.mu.Lock()
 	if w.closed {
@@ -223,7 +223,7 @@ func (w *Writer) Close(ctx context.Context) error {
 	defer w.looping.Unlock()
 
 	w.collect(true)
-	w.await(ctx) // what began before may fail for reasons that are over
+	w.await(ctx) // a delivery begun before may fail for reasons that are over
 	w.retryAt = time.Time{}
 	for ctx.Err() == nil && w.start() { // a failure makes start rest
 		w.await(ctx)
@@ -263,7 +263,7 @@ func (w *Writer) step(tick bool) {
 	if slow && !w.inflight.replay {
 		w.inflight.spilled += w.spill.add(w.inflight.rows[w.inflight.spilled:]...)
 	}
-	// With a store that is quick, what is ready goes out with the next delivery.
+	// With a store that is quick, the ready rows go out with the next delivery.
 	if w.inflight == nil || slow || w.inflight.replay || len(w.ready) >= w.config.Queue {
 		w.stash()
 	}
@@ -282,8 +282,8 @@ func (w *Writer) count() {
 	w.waiting.Store(int64(n))
 }
 
-// collect takes the queue, unless what is ready cannot get out and there is as much of it
-// as the queue may hold.
+// collect takes the queue, unless the ready rows cannot get out and are as many as the queue may
+// hold.
 func (w *Writer) collect(last bool) {
 	if len(w.ready) >= w.config.Queue && !last {
 		return
@@ -313,8 +313,8 @@ func (w *Writer) collect(last bool) {
 	w.mu.Unlock()
 }
 
-// start gives the store its next piece of work, if it is free and not resting: what is in
-// the spill first, so that rows stay in order. It reports whether there was any.
+// start gives the store its next piece of work, if it is free and not resting: the rows of the
+// spill first, so that rows stay in order. It reports whether there was any.
 func (w *Writer) start() bool {
 	if w.inflight != nil || w.now().Before(w.retryAt) {
 		return false
@@ -469,7 +469,7 @@ func (w *Writer) rest(err error) {
 	w.retryAt = w.now().Add(w.backoff)
 }
 
-// stash moves what is ready to the spill, as far as it fits.
+// stash moves the ready rows to the spill, as far as they fit.
 func (w *Writer) stash() {
 	if len(w.ready) == 0 {
 		return
@@ -481,7 +481,7 @@ func (w *Writer) stash() {
 	}
 }
 
-// flush makes what was spilled survive a crash.
+// flush makes spilled rows survive a crash.
 func (w *Writer) flush() {
 	err := w.spill.sync()
 	if err != nil && !w.diskSick {

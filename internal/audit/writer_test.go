@@ -101,7 +101,7 @@ func spillConfig(t testing.TB) Config {
 	return c
 }
 
-// run starts the loop and returns what stops it and closes the writer.
+// run starts the loop and returns a function that stops it and closes the writer.
 func run(t testing.TB, w *Writer) (closeIt func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -374,7 +374,7 @@ func TestPoisonIsPutAside(t *testing.T) {
 	})
 }
 
-// FX-33 and D22: Record copies what it keeps and bounds it.
+// Record copies the strings that it keeps and bounds them (FX-33, D22).
 func TestRecordKeepsNothingOfTheRequest(t *testing.T) {
 	s := &shelf{}
 	w := newWriter(t, DefaultConfig(), s)
