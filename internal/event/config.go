@@ -8,8 +8,8 @@ import (
 
 // A Config shapes how a Relay works; zero values mean the defaults.
 type Config struct {
-	// Poll is how often the outbox is looked at without a hint: for commits of other
-	// processes and for what is to be tried again. 500 ms.
+	// Poll is how often the outbox is looked at without a hint: for commits of other processes
+	// and for items to be tried again. 500 ms.
 	Poll time.Duration
 	// Lease is how long a destination stays with a process that was killed. Nothing is sent
 	// in its last third unless it was extended, so that clocks may differ by as much. 15 s.
@@ -73,7 +73,7 @@ type Destination struct {
 	GiveUp time.Duration
 }
 
-// Stat is what a Relay knows of one destination.
+// Stat is a Relay's view of one destination.
 type Stat struct {
 	Destination string
 	// Waiting, Parked and Oldest are of the outbox, up to ten seconds ago.

@@ -15,19 +15,18 @@ type outcome struct {
 	over bool // it was our end, not the item's: it stays as it is
 }
 
-// batch is what has come of the items of one round.
+// batch sums up the outcomes of one round.
 type batch struct {
 	progress bool  // an item was delivered or parked
 	down     error // why the round ended early
 }
 
 // deliver sends items, those of one user one after the other and those of different users at
-// once, and writes down what comes of each before it looks at the next. It returns when to
-// look again.
+// once, and writes down each outcome before it looks at the next. It returns when to look again.
 func (l *lane) deliver(ctx context.Context, items []Item) time.Duration {
 	sending, cancel := context.WithCancel(ctx)
 	defer cancel()
-	// The lease may end while an item is on its way, or nobody answers who could extend it.
+	// The lease may end while an item is on its way, or the store may not answer to extend it.
 	expiry := time.AfterFunc(l.left(), cancel)
 	defer expiry.Stop()
 	extend := time.NewTicker(max(l.config.Lease/6, time.Millisecond))
@@ -39,7 +38,7 @@ func (l *lane) deliver(ctx context.Context, items []Item) time.Duration {
 		select {
 		case <-extend.C:
 			switch held, err := l.hold(ctx); {
-			case err != nil: // what is left of the lease may be used up
+			case err != nil: // the rest of the lease may be used up
 			case !held:
 				cancel()
 			default:
@@ -73,7 +72,7 @@ func (l *lane) deliver(ctx context.Context, items []Item) time.Duration {
 	return l.config.Poll // all failed, or the lease or the relay ended
 }
 
-// attempts sends in the background, and gives up with the first who finds nobody there. The
+// attempts sends in the background, and gives up with the first that finds nobody there. The
 // channel is closed when all is over.
 func (l *lane) attempts(ctx context.Context, giveUp func(), items []Item) <-chan outcome {
 	var users []string
@@ -128,8 +127,8 @@ func (l *lane) attempt(ctx context.Context, i Item) outcome {
 	return outcome{item: i, err: err, over: err != nil && ctx.Err() != nil && !errors.Is(err, ErrPermanent)}
 }
 
-// record writes down what came of an item. What cannot be written ends the round: a wait or
-// an end that is forgotten would make the item come again at once.
+// record writes down the outcome of an item. A failure to write ends the round: a wait or an end
+// that is forgotten would make the item come again at once.
 func (l *lane) record(ctx context.Context, o outcome, b *batch) {
 	if o.over {
 		return
@@ -166,7 +165,7 @@ func (l *lane) record(ctx context.Context, o outcome, b *batch) {
 	}
 }
 
-// warn tells of failing items, of one a minute.
+// warn logs failing items, one a minute.
 func (l *lane) warn(o outcome, now time.Time) {
 	if !l.warned.IsZero() && now.Sub(l.warned) < time.Minute {
 		return

@@ -18,8 +18,8 @@ type Event struct {
 	// personal data and mailed tokens: not for logs.
 	Record  json.RawMessage
 	Changes json.RawMessage
-	// Quiet events are for consumers of the wire alone: no mail is made of what an operator
-	// does with a command or the seeds. It is read when the event is emitted, and not kept.
+	// Quiet events are for consumers of the wire alone: no mail is made of an operator's changes
+	// with a command or the seeds. It is read when the event is emitted, and not kept.
 	Quiet bool
 }
 
@@ -102,12 +102,12 @@ func (t Time) MarshalText() ([]byte, error) {
 	return time.Time(t).UTC().AppendFormat(nil, "2006-01-02T15:04:05Z"), nil
 }
 
-// UserCreated tells of a new user.
+// UserCreated announces a new user.
 func UserCreated(u User) Event {
 	return Event{Name: "model.user.created", UID: u.UID, Record: withoutNulls(marshal(u))}
 }
 
-// UserUpdated tells of a write that changed a column of a user, published or not (AZ-387).
+// UserUpdated announces a write that changed a column of a user, published or not (AZ-387).
 func UserUpdated(u, before User) Event {
 	return Event{
 		Name: "model.user.updated", UID: u.UID,
@@ -115,12 +115,12 @@ func UserUpdated(u, before User) Event {
 	}
 }
 
-// LabelCreated tells of a new label.
+// LabelCreated announces a new label.
 func LabelCreated(l Label) Event {
 	return Event{Name: "model.label.created", UID: l.User.UID, Record: withoutNulls(marshal(l))}
 }
 
-// LabelUpdated tells of a changed label.
+// LabelUpdated announces a changed label.
 func LabelUpdated(l, before Label) Event {
 	before.User = l.User // the label changed, not whose it is
 	return Event{
@@ -129,7 +129,7 @@ func LabelUpdated(l, before Label) Event {
 	}
 }
 
-// DocumentReviewed tells that the private label document was saved or removed with the value
+// DocumentReviewed announces that the private label document was saved or removed with the value
 // verified or rejected; ok is false for any other label.
 func DocumentReviewed(l Label) (e Event, ok bool) {
 	if l.Key != "document" || l.Value != "verified" && l.Value != "rejected" {
@@ -138,7 +138,7 @@ func DocumentReviewed(l Label) (e Event, ok bool) {
 	return Event{Name: "system.document." + l.Value, UID: l.User.UID, Record: marshal(l)}, true
 }
 
-// SessionCreated tells of a sign-in, not of the session of a sign-up or confirmation.
+// SessionCreated announces a sign-in, not the session of a sign-up or confirmation.
 func SessionCreated(u User, ip, userAgent string) Event {
 	return Event{Name: "system.session.create", UID: u.UID, Record: marshal(struct {
 		User      User   `json:"user"`
@@ -150,8 +150,8 @@ func SessionCreated(u User, ip, userAgent string) Event {
 // NewDeviceName names the event of NewDevice.
 const NewDeviceName = "system.session.new_device"
 
-// NewDevice tells of a sign-in from a device that the account had not been used from. It is
-// not among the reference's events: a mail is made of it.
+// NewDevice announces a sign-in from a device that the account had not been used from. It is not
+// among the reference's events: a mail is made of it.
 func NewDevice(u User, ip, userAgent, country string, at time.Time) Event {
 	return Event{Name: NewDeviceName, UID: u.UID, Record: marshal(struct {
 		User      User   `json:"user"`
@@ -162,7 +162,7 @@ func NewDevice(u User, ip, userAgent, country string, at time.Time) Event {
 	}{u, ip, userAgent, country, Time(at)})}
 }
 
-// A Notice is what happened to an account, for events whose record is user and domain.
+// A Notice describes a change of an account, for events whose record is user and domain.
 type Notice struct {
 	User User
 	// Domain is the setting: the site to which links lead.
@@ -182,7 +182,7 @@ func ConfirmationToken(n Notice, token string) Event {
 	return n.event(ConfirmationTokenName, token)
 }
 
-// EmailConfirmed tells that the address was proved.
+// EmailConfirmed announces that the address was proved.
 func EmailConfirmed(n Notice) Event { return n.event("system.user.email.confirmed", "") }
 
 // ResetToken carries the link that sets a new password.
@@ -190,10 +190,10 @@ func ResetToken(n Notice, token string) Event {
 	return n.event(ResetTokenName, token)
 }
 
-// PasswordReset tells that such a link was used.
+// PasswordReset announces that such a link was used.
 func PasswordReset(n Notice) Event { return n.event("system.user.password.reset", "") }
 
-// PasswordChanged tells that the owner changed the password.
+// PasswordChanged announces that the owner changed the password.
 func PasswordChanged(n Notice) Event { return n.event("system.user.password.change", "") }
 
 func (n Notice) event(name, token string) Event {
@@ -205,7 +205,7 @@ func (n Notice) event(name, token string) Event {
 	}{n.User, n.Domain, token, n.Language})}
 }
 
-// AccountDeleted tells that the owner deleted the account.
+// AccountDeleted announces that the owner deleted the account.
 func AccountDeleted(u User) Event {
 	return Event{Name: "system.user.account.deleted", UID: u.UID, Record: marshal(struct {
 		User User `json:"user"`

@@ -29,8 +29,8 @@ func bare(n int) User {
 	return u
 }
 
-// The payloads are what other systems parse: a changed byte here is a changed wire
-// (AZ-382, AZ-385 to AZ-388 and the table of system events).
+// Other systems parse the payloads: a changed byte here is a changed wire (AZ-382, AZ-385 to
+// AZ-388 and the table of system events).
 func TestGolden(t *testing.T) {
 	label := Label{ID: 7, Key: "document", Value: "verified", Description: new("by hand"), User: bare(1)}
 	pending := label

@@ -11,8 +11,8 @@ import (
 const (
 	// countEvery is how old a backlog may be that Stats shows.
 	countEvery = 10 * time.Second
-	// recordTimeout bounds writing down what became of an item, which even a relay that is
-	// told to end at once does: what is not written down is sent again.
+	// recordTimeout bounds writing down the outcome of an item, which even a relay that must end
+	// at once does: an item without a written outcome is sent again.
 	recordTimeout = 5 * time.Second
 )
 
@@ -38,7 +38,7 @@ type lane struct {
 	backlog               atomic.Pointer[Backlog]
 }
 
-// run relays until stop is closed, and then what is due as long as it goes, or until ctx ends.
+// run relays until stop is closed, and then the due items as long as it goes, or until ctx ends.
 func (l *lane) run(ctx context.Context, stop <-chan struct{}) {
 	defer l.leave()
 	for stopping := false; ctx.Err() == nil; {
@@ -52,7 +52,7 @@ func (l *lane) run(ctx context.Context, stop <-chan struct{}) {
 		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
-		case <-stop: // one more round finds what came last
+		case <-stop: // one more round finds the last items
 			stopping = true
 		case <-l.wake:
 		case <-timer.C:
@@ -75,7 +75,7 @@ func (l *lane) leave() {
 
 func (l *lane) lease() string { return "events " + l.Name }
 
-// round does what is due and returns how long to wait for more; 0 is to look again at once.
+// round does the due work and returns how long to wait for more; 0 is to look again at once.
 func (l *lane) round(ctx context.Context) time.Duration {
 	now := l.now()
 	l.count(ctx, now)
@@ -113,7 +113,7 @@ func (l *lane) hold(ctx context.Context) (bool, error) {
 	}
 	l.holds.Store(held)
 	if held {
-		l.taken = now // the time before the call: what it took counts against us
+		l.taken = now // the time before the call: its duration counts against us
 	}
 	return held, nil
 }
@@ -121,8 +121,8 @@ func (l *lane) hold(ctx context.Context) (bool, error) {
 // left is how long sending may go on without an extension of the lease.
 func (l *lane) left() time.Duration { return l.taken.Add(l.config.Lease * 2 / 3).Sub(l.now()) }
 
-// settle removes what was delivered. Until that succeeds the lane reads no more: it would
-// send the same again.
+// settle removes delivered items. Until that succeeds the lane reads no more: it would send the
+// same again.
 func (l *lane) settle(ctx context.Context) error {
 	if len(l.delivered) == 0 {
 		return nil
@@ -136,7 +136,7 @@ func (l *lane) settle(ctx context.Context) error {
 	return nil
 }
 
-// count refreshes what Stats shows; what it cannot read stays as it was.
+// count refreshes the numbers of Stats; one that it cannot read stays as it was.
 func (l *lane) count(ctx context.Context, now time.Time) {
 	if now.Sub(l.counted) < countEvery {
 		return
@@ -168,7 +168,7 @@ func (l *lane) recovered() {
 	}
 }
 
-// jitter is between half of d and d, so that those who failed together come back apart.
+// jitter is between half of d and d, so that lanes that failed together come back apart.
 func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
 
 // afterAttempts is the wait of an item that has failed so many times before.

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// memory is an Outbox of one destination in memory, with a lease for whoever asks.
+// memory is an Outbox of one destination in memory, with a lease for every caller.
 type memory struct {
 	mu      sync.Mutex
 	rows    []*row

@@ -8,10 +8,11 @@ import (
 // An Outbox keeps events until they are delivered, one item for each destination that wants
 // the event. Rows get in by Emit of account.Tx. It is safe for concurrent use.
 type Outbox interface {
-	// DueEvents lists what to send now, oldest first and at most limit: items that are neither
-	// parked nor waiting for a later attempt, without those of a user who has an earlier item
-	// for this destination that waits for one, and of each user the oldest share at most. So whoever sends a user's items in this order,
-	// and those after a failed one not at all, keeps the order of that user's events.
+	// DueEvents lists the items to send now, oldest first and at most limit: items that are
+	// neither parked nor waiting for a later attempt, without those of a user with an earlier
+	// item for this destination that waits for one, and of each user the oldest share at most.
+	// So a relay that sends a user's items in this order, and those after a failed one not at
+	// all, keeps the order of that user's events.
 	DueEvents(ctx context.Context, destination string, now time.Time, limit, share int) ([]Item, error)
 	// DeleteEvents removes delivered items by Item.UUID; an unknown one is no error.
 	DeleteEvents(ctx context.Context, uuids ...string) error
@@ -22,14 +23,14 @@ type Outbox interface {
 	ParkEvent(ctx context.Context, uuid string, now time.Time, reason string) error
 	// DeleteParkedEvents removes items parked before a time and returns how many.
 	DeleteParkedEvents(ctx context.Context, before time.Time) (int, error)
-	// EventBacklog counts what a destination has not been sent.
+	// EventBacklog counts the items that a destination has not been sent.
 	EventBacklog(ctx context.Context, destination string) (Backlog, error)
 	// EventHint is signalled after a commit of this process that emitted. Every call returns
 	// the same channel, so it serves one receiver.
 	EventHint() <-chan struct{}
 	// Lease reports whether holder may do the work called name for so long, alone: nobody else
-	// holds it now, by the one clock that all processes share, or for longer than that. Who
-	// holds it already extends it. All ask for the same time.
+	// holds it now, by the one clock that all processes share, or for longer than that. The
+	// present holder extends it. All ask for the same time.
 	Lease(ctx context.Context, name, holder string, d time.Duration) (bool, error)
 	// ReleaseLease ends a lease early; one that holder has not is no error.
 	ReleaseLease(ctx context.Context, name, holder string) error
@@ -55,8 +56,8 @@ func (i Item) String() string { return i.Event.String() }
 // GoString keeps the record out of %#v.
 func (i Item) GoString() string { return i.Event.String() }
 
-// A Backlog is what waits for one destination.
+// A Backlog counts the items that wait for one destination.
 type Backlog struct {
 	Waiting, Parked int
-	Oldest          time.Time // of what waits; zero for nothing
+	Oldest          time.Time // of the waiting items; zero for none
 }

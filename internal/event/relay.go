@@ -19,7 +19,7 @@ import (
 type Relay struct {
 	outbox Outbox
 	lanes  []*lane
-	work   context.Context    // what is in flight
+	work   context.Context    // of everything in flight
 	abort  context.CancelFunc // ends work
 	ran    atomic.Bool
 	closed sync.Once
@@ -66,7 +66,7 @@ func NewRelay(c Config, o Outbox, to []Destination, log *slog.Logger, now func()
 	return r, nil
 }
 
-// Run relays until Close is called, or at once ends what is in flight and returns when ctx
+// Run relays until Close is called, or at once ends everything in flight and returns when ctx
 // ends. A Relay runs once.
 func (r *Relay) Run(ctx context.Context) {
 	if r.ran.Swap(true) {
@@ -103,9 +103,9 @@ func (r *Relay) spread() {
 	}
 }
 
-// Close sends what is due, as long as destinations take it and until ctx ends, and leaves
-// each destination to other processes. It returns when nothing is in flight any more. What
-// was not sent is not lost.
+// Close sends the due items, as long as destinations take them and until ctx ends, and leaves
+// each destination to other processes. It returns when nothing is in flight any more. An unsent
+// item is not lost.
 func (r *Relay) Close(ctx context.Context) error {
 	r.closed.Do(func() { close(r.stop) })
 	if !r.ran.Load() {
@@ -121,7 +121,7 @@ func (r *Relay) Close(ctx context.Context) error {
 	}
 }
 
-// Stats tells about every destination.
+// Stats returns the state of every destination.
 func (r *Relay) Stats() []Stat {
 	all := make([]Stat, 0, len(r.lanes))
 	for _, l := range r.lanes {

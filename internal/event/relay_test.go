@@ -291,7 +291,7 @@ func TestDatabaseThatIsDownIsLeftAlone(t *testing.T) {
 	})
 }
 
-// hanging is a Sender that returns when it is told to.
+// hanging is a Sender that returns when its context ends.
 type hanging struct {
 	mu      sync.Mutex
 	now     map[string]int // sends of a user at this time

@@ -12,7 +12,7 @@ import (
 	"barong/internal/event"
 )
 
-// A sink is a destination that remembers what came.
+// A sink is a destination that remembers its items.
 type sink struct {
 	mu   sync.Mutex
 	got  []event.Item

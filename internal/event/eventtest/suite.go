@@ -1,4 +1,4 @@
-// Package eventtest is what every event.Outbox passes, alone and with relays at work on it.
+// Package eventtest is the test suite of event.Outbox, alone and with relays at work on it.
 package eventtest
 
 import (
@@ -24,7 +24,7 @@ type Store interface {
 	account.Store
 }
 
-// Destinations is what stores under test are to be opened with: system events go to "mail"
+// Destinations is the routing with which to open stores under test: system events go to "mail"
 // and "broker", of model events those of users and labels to "broker", others nowhere.
 func Destinations(e event.Event) []string {
 	switch {
@@ -36,7 +36,7 @@ func Destinations(e event.Event) []string {
 	return nil
 }
 
-// TestOutbox is what every Store passes; open returns an empty one, with Destinations.
+// TestOutbox tests a Store; open returns an empty one, with Destinations.
 func TestOutbox(t *testing.T, open func(testing.TB) Store) {
 	for name, test := range map[string]func(*testing.T, Store){
 		"emit: every destination gets every field":                 roundTrip,
@@ -83,7 +83,7 @@ func must(t testing.TB, err error) {
 // later is after all that a test emits.
 var later = time.Now().Add(24 * time.Hour).UTC().Truncate(time.Microsecond)
 
-// numbered is a system event whose record tells a number.
+// numbered is a system event whose record holds a number.
 func numbered(uid string, n int) event.Event {
 	return event.Event{Name: "system.test.number", UID: uid, Record: fmt.Appendf(nil, `{"n":%d}`, n)}
 }
@@ -202,8 +202,8 @@ func hint(t *testing.T, s Store) {
 	}
 }
 
-// commitOrder checks what keeps the order of a user's events: no id becomes visible after a
-// higher one.
+// commitOrder checks the rule that keeps the order of a user's events: no id becomes visible
+// after a higher one.
 func commitOrder(t *testing.T, s Store) {
 	u := account.User{
 		UID: "ID1", Email: "one@example.com", PasswordDigest: "x", Role: "member",
@@ -273,8 +273,8 @@ func heldBack(t *testing.T, s Store) {
 	wantDue(t, s, "mail", later.Add(time.Minute), "u1 2, u2 1, u1 3")
 }
 
-// otherHistory settles what was read from one database in another that gives the same ids to
-// other events, as a promoted standby does: none of them may go unsent.
+// otherHistory settles items read from one database in another that gives the same ids to other
+// events, as a promoted standby does: none of them may go unsent.
 func otherHistory(t *testing.T, s, other Store) {
 	for _, s := range []Store{s, other} {
 		emit(t, s, numbered("u1", 1), numbered("u2", 2), numbered("u3", 3))
