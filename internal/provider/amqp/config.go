@@ -25,8 +25,8 @@ type Config struct {
 	Host               string
 	Port               int
 	Username, Password string
-	// CAFile holds, as PEM, who may sign the broker's certificate; "" is whom the system
-	// trusts. It is for amqps only.
+	// CAFile holds, as PEM, the authorities that may sign the broker's certificate; "" means
+	// those that the system trusts. It is for amqps only.
 	CAFile string
 	// Timeout bounds a connection attempt, and the wait for the confirmation of a message:
 	// 5 s.
@@ -45,7 +45,7 @@ func (c Config) String() string {
 // GoString keeps the password out of %#v.
 func (c Config) GoString() string { return c.String() }
 
-// Validate lists every problem; none of them tells the password.
+// Validate lists every problem; none of them shows the password.
 func (c Config) Validate() error {
 	u, err := c.uri()
 	problems := []error{err}
@@ -63,8 +63,8 @@ func (c Config) Validate() error {
 	return errors.Join(problems...)
 }
 
-// uri is where to connect and as whom. Its errors hold nothing of the URL: what looks like a
-// port may be half of a password.
+// uri is where to connect and as whom. Its errors hold nothing of the URL: a seeming port may be
+// half of a password.
 func (c Config) uri() (amqp091.URI, error) {
 	if c.URL == "" {
 		u := amqp091.URI{Scheme: "amqp", Host: c.Host, Port: c.Port, Username: c.Username, Password: c.Password, Vhost: "/"}

@@ -14,7 +14,7 @@ import (
 	"barong/internal/event"
 )
 
-// Names of the reference's mailer (AZ-395), whose queues are taken over with what is in them.
+// Names of the reference's mailer (AZ-395), whose queues are taken over with their messages.
 const (
 	mailQueue     = "barong.event.mailer.main"
 	mailExchange  = "barong.event.mailer.main.exchange"
@@ -43,7 +43,7 @@ type Receiver interface {
 // A Binding asks for the messages of an exchange that have a routing key.
 type Binding struct{ Exchange, Key string }
 
-// A ConsumerConfig says what a Consumer asks for, and how often.
+// A ConsumerConfig holds the bindings that a Consumer asks for, and its retries.
 type ConsumerConfig struct {
 	Bindings []Binding
 	// RetryAfter is when a rejected message comes again: 2 min. A queue that is there
@@ -60,19 +60,19 @@ type ConsumerConfig struct {
 //	                      ▲              └─other──► reject ──► retry queue ─┐
 //	                      └────────────── RetryAfter ───────────────────────┘
 //
-// Messages that nobody has acknowledged stay with the broker. The exchanges are not durable,
-// as the reference has them: what runs out of the retry queue while a restarted broker waits
-// for us is lost. That is only messages which have failed before.
+// Messages that nobody has acknowledged stay with the broker. The exchanges are not durable, as
+// the reference has them: a message that runs out of the retry queue while a restarted broker
+// waits for us is lost. That is only messages which have failed before.
 type Consumer struct {
 	config   Config
 	consumer ConsumerConfig
 	receiver Receiver
 	log      *slog.Logger
 
-	// What follows belongs to Run.
+	// The fields below belong to Run.
 	wait   time.Duration // the last pause; 0 after success
-	down   bool          // it was told that nothing is received
-	refuse bool          // the receiver was who could take nothing
+	down   bool          // the log has said that nothing is received
+	refuse bool          // the receiver could take nothing
 }
 
 // NewConsumer checks the configuration; it does not connect. A nil log says nothing.
@@ -132,7 +132,7 @@ func (c *Consumer) session(ctx context.Context) error {
 		_ = l.conn.CloseDeadline(time.Now().Add(time.Second)) // or it is lost already
 		l.drop()
 	}()
-	// Who waits for an answer of the broker waits no longer than for a connection.
+	// A wait for an answer of the broker is no longer than one for a connection.
 	setup, cancel := context.WithTimeout(ctx, c.config.timeout())
 	defer cancel()
 	ready := context.AfterFunc(setup, l.drop)
@@ -213,8 +213,8 @@ func (c *Consumer) take(ctx context.Context, d amqp091.Delivery) error {
 	return nil
 }
 
-// origin is the exchange that a message was published to, and how often it was rejected
-// since. What came back from the retry queue tells both in its header x-death.
+// origin is the exchange that a message was published to, and how often it was rejected since.
+// The header x-death of a message from the retry queue holds both.
 func origin(d amqp091.Delivery) (exchange string, rounds int) {
 	if d.Exchange != mailExchange {
 		return d.Exchange, 0 // whatever its publisher may have put there
@@ -232,7 +232,7 @@ func origin(d amqp091.Delivery) (exchange string, rounds int) {
 	return d.Exchange, 0
 }
 
-// declare makes what is missing of exchanges, queues and bindings, and opens a channel.
+// declare makes missing exchanges, queues and bindings, and opens a channel.
 func (c *Consumer) declare(conn *amqp091.Connection) (*amqp091.Channel, error) {
 	exchanges := map[string]string{mailExchange: amqp091.ExchangeFanout, retryExchange: amqp091.ExchangeFanout}
 	for _, b := range c.consumer.Bindings {

@@ -182,7 +182,7 @@ func newExchange(t testing.TB, broker *testenv.Rabbit) exchange {
 	rules := x.rules(t)
 	x.db = storetest.Open(t, store.WithDestinations(func(e event.Event) []string {
 		if rules.Wants(e) {
-			return []string{"broker"} // which is what relay calls the one that it has
+			return []string{"broker"} // the name that relay gives to its one destination
 		}
 		return nil
 	}))
@@ -365,7 +365,7 @@ func referenceQueues(t *testing.T, broker *testenv.Rabbit) {
 	publish(t, broker, []byte("one"))
 	<-received
 	stop()
-	// What the reference declares at its own start must not be refused.
+	// The declarations of the reference at its own start must not be refused.
 	for _, name := range []string{mainExchange, retryExchange} {
 		must(t, ch.ExchangeDeclare(name, "fanout", false, false, false, false, nil))
 	}

@@ -49,7 +49,7 @@ const (
 	retryAfter                = 100 // ms; the reference's is 120000
 )
 
-// consume starts one that ends with the test. pemKey is what `barong keys public` prints.
+// consume starts one that ends with the test. pemKey is the output of `barong keys public`.
 func consume(t testing.TB, broker *testenv.Rabbit, pemKey []byte, events ...string) *consumer {
 	t.Helper()
 	block, _ := pem.Decode(pemKey)
@@ -133,8 +133,8 @@ func (c *consumer) declare(ch *amqp091.Channel) error {
 	return errors.Join(errs...)
 }
 
-// take verifies and handles one: what is badly signed or too old is acknowledged and
-// dropped, what cannot be handled is rejected and comes back.
+// take verifies and handles one: a badly signed or too old message is acknowledged and dropped,
+// one that cannot be handled is rejected and comes back.
 func (c *consumer) take(d amqp091.Delivery) {
 	m, err := c.verify(d)
 	c.mu.Lock()
@@ -181,7 +181,7 @@ func (c *consumer) verify(d amqp091.Delivery) (message, error) {
 	return message{Raw: d, Name: e.Name, UID: e.Record.User.UID, N: e.Record.N, Event: payload}, nil
 }
 
-// await waits until cond holds of what came.
+// await waits until cond holds of the messages received.
 func (c *consumer) await(what string, cond func(got []message, dropped int) bool) []message {
 	c.t.Helper()
 	timeout := time.After(60 * time.Second)

@@ -26,7 +26,7 @@ type link struct {
 	timeout time.Duration
 	slots   chan struct{} // inFlight of them
 
-	mu       sync.Mutex // of the channel's methods and what follows
+	mu       sync.Mutex // of the channel's methods and the fields below
 	declared map[string]bool
 	returns  <-chan amqp091.Return // has room for all that are in flight
 	returned map[string]bool       // bodies that reached no queue
@@ -56,7 +56,7 @@ func dial(ctx context.Context, c Config) (_ *link, err error) {
 			err = fmt.Errorf("connect to %v: %w", c, err)
 		}
 	}()
-	// What the handshakes wait for ends with the socket.
+	// The waits of the handshakes end with the socket.
 	defer context.AfterFunc(ctx, l.drop)()
 	sasl := []amqp091.Authentication{&amqp091.PlainAuth{Username: u.Username, Password: u.Password}}
 	u.Username, u.Password = "", "" // nothing of the rest is a secret, should it be in an error
@@ -89,7 +89,7 @@ func dial(ctx context.Context, c Config) (_ *link, err error) {
 	return l, ctx.Err()
 }
 
-// drop ends the connection without a word; everybody who waits on it is told.
+// drop ends the connection without a word to the broker; every wait on it ends with an error.
 func (l *link) drop() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -120,7 +120,7 @@ func (l *link) publish(ctx context.Context, exchange, key string, body []byte) (
 	case <-timeout.C:
 		return false, fmt.Errorf("%w: no confirmation in %v", event.ErrUnavailable, l.timeout)
 	case <-ctx.Done():
-		l.socket.Close() // whoever ended ctx wants nothing to come any more
+		l.socket.Close() // the caller that ended ctx wants nothing to come any more
 		return false, ctx.Err()
 	}
 	l.mu.Lock()

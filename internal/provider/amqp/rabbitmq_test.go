@@ -111,7 +111,7 @@ func TestRabbitMQ(t *testing.T) {
 	}
 }
 
-// clean removes what consumers leave on the broker.
+// clean removes the objects that consumers leave on the broker.
 func clean(t testing.TB, broker *testenv.Rabbit) {
 	t.Helper()
 	t.Cleanup(func() {
@@ -281,7 +281,7 @@ func relayKilled(t *testing.T, broker *testenv.Rabbit) {
 	wantOrder(t, c.awaitAll(3, 4))
 }
 
-// childVar tells the test binary to be the process that processKilled kills.
+// childVar makes the test binary the process that processKilled kills.
 const childVar = "BARONG_TEST_AMQP_CHILD"
 
 func TestMain(m *testing.M) {
@@ -291,7 +291,7 @@ func TestMain(m *testing.M) {
 	os.Exit(child(os.Getenv(childVar)))
 }
 
-// child emits what is to be sent, says so, and relays until it is killed. The path of the
+// child emits the events to be sent, says so, and relays until it is killed. The path of the
 // database and the URL of the broker come on standard input.
 func child(string) int {
 	in := bufio.NewScanner(os.Stdin)

@@ -3,8 +3,8 @@
 //
 //	Item ──► Signer: JWS ──► exchange barong.events.<category>, key <rest of the name> ──► confirm
 //
-// Exchanges and messages are what consumers of the reference know (AZ-370, AZ-371, AZ-372).
-// An exchange is not durable, so a broker that restarts forgets who was bound to it: see
+// Exchanges and messages are those that consumers of the reference know (AZ-370, AZ-371,
+// AZ-372). An exchange is not durable, so a broker that restarts forgets its bindings: see
 // rebind.
 package amqp
 
@@ -27,7 +27,7 @@ const (
 	exchangePrefix = "barong.events."
 	// contentType of every message.
 	contentType = "application/octet-stream"
-	// failFast is how long a failed connection attempt answers for others: those who send at
+	// failFast is how long a failed connection attempt answers for others: calls that send at
 	// once share it. Longer waits are the relay's.
 	failFast = 200 * time.Millisecond
 	// rebind is how long after a new connection a message that reaches no queue is tried
