@@ -27,7 +27,7 @@ func awaitsCode(err error) bool {
 // password of the account together with a captcha, so that only a good code is missing. It is
 // true once for each refusal of SignIn that is about the code alone: a caller that then sets
 // SignIn.Human gets another with a wrong code, and none with a wrong password. So it serves
-// those that know the password and no one that guesses it.
+// a caller that knows the password, and none that guesses it.
 func (s *Service) AwaitsCode(ctx context.Context, in SignIn) (bool, error) {
 	hash := codeHash(in)
 	if _, err := s.store.MailToken(ctx, hash, s.now()); errors.Is(err, ErrNotFound) {

@@ -11,7 +11,7 @@ import (
 	"barong/internal/limit"
 )
 
-// Refusals of SignInAuth0 for the content of the provider's token.
+// Refusals of SignInAuth0 about the provider's token.
 var (
 	// ErrUnverifiedEmail says that it is missing, or not verified.
 	ErrUnverifiedEmail = errors.New("account: e-mail not verified by the provider")

@@ -292,7 +292,7 @@ func TestFailuresDoNotUseUpGoodSignIns(t *testing.T) {
 	}
 }
 
-// A caller whose own network or account fills the queue is asked to wait: that is no outage.
+// A caller whose own network or account fills the queue must wait: that is no outage.
 func TestCrowdedCallersAreToldToWait(t *testing.T) {
 	g := newGate(t)
 	g.hasher.fail = secret.ErrCrowded
