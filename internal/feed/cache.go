@@ -48,7 +48,7 @@ func (c CacheConfig) withDefaults() CacheConfig {
 // Share is how many bytes of a Sized value take one place of a cache; one of more takes more.
 const Share = 256
 
-// Sized is what values implement, by pointer, that keep what clients may make long.
+// Sized is implemented, by pointer, by values that keep data that clients may make long.
 type Sized interface {
 	// Bytes is how much the value keeps beyond its own size.
 	Bytes() int
@@ -72,7 +72,7 @@ type Loader[K comparable, V any] func(ctx context.Context, key K, old, into *V) 
 // A Cache holds rows that the change feed keeps true: Drop is called for each change, Stale
 // after a gap. A hit takes no lock shared with other readers and allocates nothing. Of each
 // key one load at a time is in flight; a load that began before a Drop of its key never
-// stores what it read. Values are shared: fields that change must be atomic.
+// stores its row. Values are shared: fields that change must be atomic.
 //
 // Keys that alias memory of a request must be cloned before Get; Hit needs no clone.
 type Cache[K comparable, V any] struct {
@@ -260,7 +260,7 @@ func (c *Cache[K, V]) forget(key K) {
 	c.missing.Invalidate(key)
 }
 
-// Put holds what fill writes for key, in place of whatever was held or being loaded.
+// Put holds the value of fill for key, in place of any that was held or being loaded.
 func (c *Cache[K, V]) Put(key K, fill func(*V)) *V {
 	s := &slot[V]{}
 	s.age.Store(c.age.Load())
@@ -272,7 +272,7 @@ func (c *Cache[K, V]) Put(key K, fill func(*V)) *V {
 	return &s.value
 }
 
-// Stale makes the next Get of every entry load it again, and forgets what was absent.
+// Stale makes the next Get of every entry load it again, and forgets the absent keys.
 // Entries stay held until their load says otherwise.
 func (c *Cache[K, V]) Stale() {
 	c.age.Add(1)

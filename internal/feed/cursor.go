@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// A Name is what a commit is called, at random: numbers are given again when a database goes
-// back, after a failover to a standby that lacks the last commits or from a backup; names are
-// not. Zero is the name of the beginning, and of commits that were written without one.
+// A Name is a random name of a commit. Numbers are given again when a database goes back,
+// after a failover to a standby that lacks the last commits or from a backup; names are not.
+// Zero is the name of the beginning, and of commits that were written without one.
 type Name [16]byte
 
 // NewName makes up a name.
@@ -53,7 +53,7 @@ func (c Cursor) LogValue() slog.Value {
 
 var errCursor = errors.New("feed: not a cursor")
 
-// ParseCursor reads what String writes.
+// ParseCursor is the inverse of String.
 func ParseCursor(text string) (c Cursor, err error) {
 	number, name, ok := strings.Cut(text, "-")
 	if c.Seq, err = strconv.ParseInt(number, 10, 64); !ok || err != nil || c.Seq < 0 || len(name) != 2*len(c.Name) {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// ErrGap says that what changed since the cursor is not known, so everything held must be
+// ErrGap says that the changes since the cursor are not known, so everything held must be
 // revalidated. It is one of the three below.
 var ErrGap = errors.New("feed: what changed since the cursor is not known")
 
@@ -24,10 +24,10 @@ var (
 	ErrServer = fmt.Errorf("%w: the database is another server, or was started again", ErrGap)
 )
 
-// Kind says what changed.
+// Kind is the kind of a change.
 type Kind string
 
-// The kinds of change; the comment says what Ref holds.
+// The kinds of change; each comment describes Ref.
 const (
 	Policy      Kind = "policy"       // permissions, restrictions, session cuts; Ref ""
 	Principal   Kind = "principal"    // Ref is the uid

@@ -38,7 +38,7 @@ func (c FollowerConfig) withDefaults() FollowerConfig {
 	return c
 }
 
-// A Follower reads the feed and tells its subscribers, in order and from one goroutine at a
+// A Follower reads the feed and calls its subscribers, in order and from one goroutine at a
 // time. Subscribe, OnGap and OnCatchUp come before Start, Start before Run and Sync;
 // everything else is safe for concurrent use.
 type Follower struct {
@@ -88,15 +88,15 @@ func NewFollower(source Source, cfg FollowerConfig, now func() time.Time, log *s
 // block for long: the feed waits for it.
 func (f *Follower) Subscribe(changed func(Change)) { f.changed = append(f.changed, changed) }
 
-// OnGap adds a function that is called when it is not known what changed: it must mark all
-// that it holds for revalidation.
+// OnGap adds a function that is called when the changes since the cursor are not known: it
+// must mark all that it holds for revalidation.
 func (f *Follower) OnGap(gap func()) { f.gap = append(f.gap, gap) }
 
 // OnCatchUp adds a function that is called when the feed has been read to its end after
-// failed reads, a gap, or a silence longer than cfg.Late, and all that has been told. The
-// read counts, and the age falls, only when the function returns nil; otherwise it is called
-// again after the next read. So what a subscriber does in its own time about a change is not
-// taken for done while the change may be old already. The feed waits for it.
+// failed reads, a gap, or a silence longer than cfg.Late, and subscribers have got all of it.
+// The read counts, and the age falls, only when the function returns nil; otherwise it is
+// called again after the next read. So work that a subscriber does in its own time is not
+// taken for done while its change may be old already. The feed waits for the function.
 func (f *Follower) OnCatchUp(caught func(context.Context) error) { f.caught = append(f.caught, caught) }
 
 // Start sets the cursor to head, read from the Source before anything that the subscribers
@@ -106,7 +106,7 @@ func (f *Follower) Start(head Cursor) {
 	f.readAt.Store(int64(f.now().Sub(f.born)))
 }
 
-// Cursor is the commit up to which subscribers have been told.
+// Cursor is the commit up to which subscribers have got the changes.
 func (f *Follower) Cursor() Cursor { return *f.cursor.Load() }
 
 // Histories is how often the database turned out to have another history than before:
@@ -140,14 +140,14 @@ func (f *Follower) Run(ctx context.Context) {
 	}
 }
 
-// Sync reads all that is new now and returns when the subscribers have been told.
+// Sync reads all that is new now and returns when the subscribers have got it.
 func (f *Follower) Sync(ctx context.Context) error {
 	return f.sync(ctx, func() bool { return false })
 }
 
-// Reach returns when the subscribers have been told of a commit that was made before the call
-// and of everything before it; those who wait at once share the reads. Where the number has
-// been passed that alone proves nothing, as it may be another commit's: then a read that began
+// Reach returns when the subscribers have got a commit that was made before the call, and
+// everything before it; callers that wait at once share the reads. Where the number has been
+// passed that alone proves nothing, as it may be another commit's: then a read that began
 // after the call must have gone well. It fails only with ctx's error: a read that fails, or
 // sees less, is made again after a pause.
 func (f *Follower) Reach(ctx context.Context, c Cursor) error {
@@ -253,8 +253,8 @@ func (f *Follower) read(ctx context.Context) (n int, err error) {
 	return len(changes), nil
 }
 
-// jump goes to the head over what is not known. The head is read before the subscribers mark
-// what they hold, so that what they load from then on includes all up to it.
+// jump goes to the head over the unknown changes. It reads the head before the subscribers
+// mark their entries, so that all later loads include everything up to it.
 func (f *Follower) jump(ctx context.Context) error {
 	head, err := f.source.Head(ctx)
 	if err != nil {

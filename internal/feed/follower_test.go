@@ -23,7 +23,7 @@ type log struct {
 	mu      sync.Mutex
 	rows    []Change
 	names   map[int64]Name
-	history byte // in the names of what is added
+	history byte // in the names of added commits
 	server  int64
 	pruned  int64
 	fail    error
@@ -236,8 +236,8 @@ func TestFollowerSyncHonoursItsContext(t *testing.T) {
 	}
 }
 
-// What is done about a missed change is done before the feed counts as read again, whatever
-// made it late; in between, changes are told and nobody waits.
+// Subscribers catch up with a missed change before the feed counts as read again, for every
+// cause of the delay; in between, they get changes and nobody waits.
 func TestFollowerCatchesUpBeforeTheReadCounts(t *testing.T) {
 	for name, miss := range map[string]func(*log, *Follower){
 		"a failed read": func(l *log, f *Follower) {
@@ -425,8 +425,8 @@ type flaky struct {
 
 func (f flaky) Head(context.Context) (Cursor, error) { return Cursor{}, f.head() }
 
-// Having passed a number is not having been told of the commit: the cursor may be of a history
-// in which the number is another's.
+// A cursor that has passed a number has not delivered the commit for sure: it may be of a
+// history in which the number is another's.
 func TestFollowerReachesCommitsNotNumbers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLog()
@@ -440,7 +440,7 @@ func TestFollowerReachesCommitsNotNumbers(t *testing.T) {
 		if err := f.Reach(t.Context(), l.at(3)); err != nil || gaps != 1 || f.Cursor() != l.at(3) {
 			t.Errorf("got %v, gaps %d, cursor %s; want all marked and %s", err, gaps, f.Cursor(), l.at(3))
 		}
-		// Of many who wait, each is content with a read that began after it came.
+		// Of many callers that wait, each is content with a read that began after it came.
 		l.add(change(4))
 		four := l.at(4)
 		l.add(change(5))

@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 )
 
-// A Mark is the last commit that was made on behalf of one context, so that whoever has made a
+// A Mark is the last commit that was made on behalf of one context, so that the author of a
 // change can wait until this process obeys it. It is safe for concurrent use.
 type Mark struct{ last atomic.Pointer[Cursor] }
 

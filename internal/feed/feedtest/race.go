@@ -9,8 +9,8 @@ import (
 	"barong/internal/session"
 )
 
-// concurrent checks what followers rely on: having read up to a number, nothing at or below
-// it appears later.
+// concurrent checks a promise that followers rely on: after a read up to a number, nothing at
+// or below it appears.
 func concurrent(t *testing.T, s Store) {
 	f := newFixture(t, s)
 	start := head(t, s)
@@ -74,8 +74,8 @@ func concurrent(t *testing.T, s Store) {
 	}
 }
 
-// visibility checks that the row and what it announces become visible at once, and that of
-// two commits the one with the lower number is visible first.
+// visibility checks that the row and its change become visible at once, and that of two
+// commits the one with the lower number is visible first.
 func visibility(t *testing.T, s Store) {
 	f := newFixture(t, s)
 	start := head(t, s)
@@ -94,7 +94,7 @@ func visibility(t *testing.T, s Store) {
 		n := head(t, s)
 		u, err := s.User(t.Context(), f.user.UID)
 		must(t, err)
-		// Every number is one write to the user, who was read later.
+		// Every number is one write to the user, whose row was read later.
 		if got, want := u.LockVersion, f.user.LockVersion+n.Seq-start.Seq; got < want {
 			t.Fatalf("number %s is visible, write %d is not yet: %d", n, want, got)
 		}

@@ -1,6 +1,5 @@
-// Package feedtest is what every database that implements feed.Source passes, together with
-// the promise that its stores make: every verdict-changing write leaves a change-feed row
-// (design §4).
+// Package feedtest tests the databases that implement feed.Source, and the promise that their
+// stores make: every verdict-changing write leaves a change-feed row (design §4).
 package feedtest
 
 import (
@@ -32,7 +31,7 @@ type Store interface {
 	limit.Store
 }
 
-// TestStore is what every Store passes; open returns an empty one.
+// TestStore tests a Store; open returns an empty one.
 func TestStore(t *testing.T, open func(testing.TB) Store) {
 	for _, w := range writes {
 		t.Run(w.name, func(t *testing.T) {
@@ -315,7 +314,7 @@ func prune(t *testing.T, s Store) {
 	}
 	_, err = s.EndSessions(t.Context(), f.user.UID)
 	must(t, err)
-	got, upTo := since(t, s, before) // who had read everything goes on
+	got, upTo := since(t, s, before) // a reader that had read everything goes on
 	if len(got) != 1 || upTo.Seq != before.Seq+1 {
 		t.Errorf("got %v up to %s, want one change after %s", got, upTo, before)
 	}
@@ -379,8 +378,8 @@ type including interface {
 	Includes(ctx context.Context, c feed.Cursor) error
 }
 
-// otherNames does the same in two databases that begin as one: what is compared for equality
-// by whoever was there before a failover must not be given twice.
+// otherNames does the same in two databases that begin as one: values that a process from
+// before a failover compares for equality must not be given twice.
 func otherNames(t *testing.T, s, other Store) {
 	type names struct{ version, generation, epoch, service int64 }
 	var seen [2][]names

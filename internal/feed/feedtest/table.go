@@ -21,7 +21,7 @@ const userKid, serviceKid = "aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb"
 
 var until = time.Date(2040, 1, 2, 3, 4, 5, 0, time.UTC)
 
-// fixture is what exists before a write.
+// fixture holds the rows that exist before a write.
 type fixture struct {
 	user        account.User
 	service     account.ServiceAccount
@@ -30,7 +30,7 @@ type fixture struct {
 	restriction policy.Restriction
 }
 
-// newCopy keeps one run of a write from changing what the next begins with.
+// newCopy keeps one run of a write from changing the rows that the next begins with.
 func newCopy(f *fixture) *fixture { c := *f; return &c }
 
 func newUser(n string) account.User {
