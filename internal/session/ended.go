@@ -32,7 +32,7 @@ func (e *ended) has(id ID) bool {
 	return found
 }
 
-// since is what until holds for a moment.
+// since returns the value of until for a moment.
 func (e *ended) since(at time.Time) int64 { return int64(at.Sub(e.born) / time.Second) }
 
 // sweep forgets those whose time has passed.

@@ -146,8 +146,8 @@ func (m *Manager) Lookup(ctx context.Context, cookie string, now time.Time) (*En
 	return e, nil
 }
 
-// ofEpoch reports whether epoch is the global one. One that seems later than what was heard is
-// asked about once: it was just begun, or belongs to a history that was lost.
+// ofEpoch reports whether epoch is the global one. It asks once about an epoch that seems later
+// than the known one: that was just begun, or belongs to a history that was lost.
 func (m *Manager) ofEpoch(ctx context.Context, epoch int64) (bool, error) {
 	if epoch > m.epoch.Load() && epoch != m.lost.Load() {
 		m.asked.Add(1)
@@ -326,7 +326,7 @@ func (m *Manager) EndAll(ctx context.Context) error {
 		return fmt.Errorf("end all sessions: %w", err)
 	}
 	m.asked.Add(1)
-	_ = m.sync(ctx) // else the next who asks reads it first
+	_ = m.sync(ctx) // else the next caller reads it first
 	return nil
 }
 

@@ -280,8 +280,8 @@ func TestEndReachesOtherReplicasByTheFeedAndTheLedger(t *testing.T) {
 	there.Apply(feed.Change{Kind: feed.Session, Ref: strings.Repeat("ab", 99)}) // must not panic
 }
 
-// A machine's clock that runs ahead for a while must not make a replica forget what has ended:
-// a store that comes back from an old dump would bring it back.
+// A machine's clock that runs ahead for a while must not make a replica forget ended sessions:
+// a store that comes back from an old dump would bring them back.
 func TestEndIsRememberedWhileTheClockIsAhead(t *testing.T) {
 	base := time.Now()
 	synctest.Test(t, func(t *testing.T) {
@@ -378,7 +378,7 @@ func TestALaterEpochIsAskedAbout(t *testing.T) {
 		t.Fatal(err)
 	}
 	cookie, _ := open(t, here)
-	found(t, there, cookie) // the feed has not told of it yet
+	found(t, there, cookie) // the feed has not brought it yet
 	gone(t, there, old, "after another replica's end of all")
 
 	store.epoch = 20
