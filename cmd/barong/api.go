@@ -25,7 +25,7 @@ import (
 	"barong/resource"
 )
 
-// apiParts is what the REST APIs are made of.
+// apiParts holds the parts of the REST APIs.
 type apiParts struct {
 	settings  config.Settings
 	log       *slog.Logger
@@ -52,7 +52,7 @@ func corsConfig(s config.Settings) rest.CORS {
 	return rest.CORS{Origins: s.REST.CORSOrigins, MaxAge: s.REST.CORSMaxAge, Credentials: s.REST.CORSCredentials}
 }
 
-// newAPI mounts every endpoint. The OpenAPI document comes from what is mounted here.
+// newAPI mounts every endpoint. The OpenAPI document comes from the endpoints mounted here.
 func newAPI(p apiParts) (*rest.Server, error) {
 	s := p.settings
 	server, err := rest.New(rest.Config{
@@ -95,7 +95,7 @@ func newAPI(p apiParts) (*rest.Server, error) {
 	return server, nil
 }
 
-// describedAPI is the API for documents: every endpoint, and nothing behind them but what p has.
+// describedAPI is the API for documents: every endpoint, and nothing behind them but p.
 func describedAPI(p people) (*rest.Server, error) {
 	return newAPI(apiParts{
 		settings: config.Default(), log: slog.New(slog.DiscardHandler), people: p,

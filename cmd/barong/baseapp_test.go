@@ -14,9 +14,9 @@ import (
 	"github.com/pquerna/otp/totp"
 )
 
-// A page is what the public web client of exchanges (openware/baseapp) does: JSON bodies below
-// one base path, the token of the last user in X-CSRF-Token, and of a refusal its status and
-// the list errors, or the one text error.
+// A page acts as the public web client of exchanges (openware/baseapp). It sends JSON bodies below
+// one base path, with the token of the last user in X-CSRF-Token. Of a refusal it reads the status
+// and the list errors, or the one text error.
 type page struct {
 	*browser
 	base, csrf, agent, ip string
@@ -78,8 +78,8 @@ func (p *page) signedIn(user map[string]any) {
 	}
 }
 
-// The web client's ways through the endpoints before sign-in and through the gate: what it
-// sends, and every status and message that it branches on.
+// The web client's ways through the endpoints before sign-in and through the gate: its requests,
+// and every status and message that it branches on.
 func TestBaseapp(t *testing.T) {
 	const email, password, better = "trader@barong.example", "Correct-Horse-9-Battery", "Better-Horse-9-Battery"
 	type object = map[string]any
@@ -100,7 +100,7 @@ func TestBaseapp(t *testing.T) {
 				return token
 			}
 
-			// The page loads: what the forms need to know, and nobody is signed in.
+			// The page loads the settings for the forms, and nobody is signed in.
 			configs := c.want(200, "", "GET", "/identity/configs", nil)
 			if configs["captcha_type"] != "none" || configs["password_min_entropy"] == nil {
 				t.Errorf("configs %v", configs)
@@ -110,7 +110,7 @@ func TestBaseapp(t *testing.T) {
 				t.Errorf("entropy %v of a strong password", e)
 			}
 
-			// Signing up: verification is required of a pending user, who has a session already.
+			// Signing up: a pending user must verify the address, but has a session already.
 			c.want(422, "password.requirements", "POST", "/identity/users", object{"email": email, "password": "password", "data": "{}"})
 			user := c.want(201, "", "POST", "/identity/users", object{
 				"email": email, "password": password, "username": "trader", "data": `{"language":"en"}`, "captcha_response": "",
@@ -143,7 +143,7 @@ func TestBaseapp(t *testing.T) {
 				t.Errorf("signed in as %v", user)
 			}
 
-			// The token of the body is what the gate wants of every change.
+			// The gate wants the token of the body with every change.
 			c.csrf = ""
 			c.want(401, "authz.missing_csrf_token", "POST", "/resource/otp/generate_qrcode", nil)
 			c.csrf = "00000000000000000000"
@@ -196,7 +196,7 @@ func TestBaseapp(t *testing.T) {
 			c.want(401, "identity.session.not_active", "POST", "/identity/sessions", object{"email": email, "password": better})
 
 			// 471 says that the visitor is restricted, 472 that there is maintenance; a link of
-			// staff lets the visitor in, and value.taken sends one home who is in already.
+			// staff lets the visitor in, and value.taken sends home a visitor that is in already.
 			for ip, x := range map[string][2]string{"198.51.100.71": {"blacklist", "471"}, "198.51.100.72": {"maintenance", "472"}} {
 				admin.want(201, "", "POST", "/api/v2/admin/restrictions",
 					url.Values{"category": {x[0]}, "scope": {"ip"}, "value": {ip}, "code": {x[1]}})

@@ -32,9 +32,9 @@ func tuneCollector(ctx context.Context) {
 	}
 }
 
-// tellOfCollection sends on told after the next collection. The percentage is renewed after
-// each: one that fitted a smaller heap gives a target that is many times too high once the
-// memory of a few password hashes was in use.
+// tellOfCollection sends on the channel after the next collection. The percentage is renewed
+// after each: one that fitted a smaller heap gives a target that is many times too high once
+// the memory of a few password hashes was in use.
 func tellOfCollection(told chan<- struct{}) {
 	runtime.AddCleanup(&struct{ told chan<- struct{} }{told}, func(told chan<- struct{}) {
 		select {
@@ -44,8 +44,8 @@ func tellOfCollection(told chan<- struct{}) {
 	}, told)
 }
 
-// gcPercent is what GOGC should be for a live heap. Below 8 MiB Go's own least heap size
-// takes part, so that the percentage need not grow without bound.
+// gcPercent returns the GOGC for a live heap. Below 8 MiB Go's own least heap size takes
+// part, so that the percentage need not grow without bound.
 func gcPercent(live uint64) int {
 	return int(max(100, roomy*100/max(live, 8<<20)))
 }

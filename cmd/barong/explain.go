@@ -118,8 +118,8 @@ func (c explainCmd) print(term *terminal, e admin.Explanation) error {
 	return w.Flush()
 }
 
-// always stands for what a single question over the database has no need of: a feed that was
-// just read, tokens that nobody gets, activities that nobody keeps.
+// always stands for parts that a single question over the database does not need: a feed that
+// was just read, tokens that nobody gets, activities that nobody keeps.
 type always struct{}
 
 func (always) Age(time.Time) time.Duration { return 0 }

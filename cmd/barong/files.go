@@ -10,7 +10,7 @@ import (
 	"barong/policy"
 )
 
-// files is what the YAML files of the settings say, or the built-in ones.
+// files holds the content of the settings' YAML files, or of the built-in ones.
 type files struct {
 	seeds     policy.Seeds
 	rules     policy.RouteRules

@@ -26,8 +26,9 @@ func seedIfEmpty(ctx context.Context, f files, db *store.DB, accounts *account.S
 	return err
 }
 
-// printSeeded tells what became of the users of the seeds file, and made-up passwords: of
-// those that were made before an error ended the run, too, as nobody can tell them later.
+// printSeeded prints the new users of the seeds file, with made-up passwords, and the errors of
+// others. It also prints users made before an error ended the run: nobody can print their
+// passwords later.
 func printSeeded(term *terminal, users []account.Seeded) {
 	for _, u := range users {
 		switch {
@@ -75,7 +76,7 @@ func (sv *service) firstStart(ctx context.Context, f files) error {
 	return nil
 }
 
-// greet tells a person at the terminal where everything is, and in the embedded run three
+// greet shows a person at the terminal where everything is, and in the embedded run three
 // lines that work.
 func (sv *service) greet(at bound) {
 	http, grpc, forward, ops := shown(at.http), shown(at.grpc), shown(at.forward), shown(at.ops)

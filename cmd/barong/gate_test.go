@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// What the embedded gate lets through and what it refuses: the request is sent as it is
-// written here, without a client's tidying.
+// Requests that the embedded gate lets through, and those that it refuses: each is sent as it
+// is written here, without a client's tidying.
 func TestEmbeddedGate(t *testing.T) {
 	p := serving(t, t.TempDir())
 	admin := newBrowser(p).signIn(firstAdmin, p.password())

@@ -11,7 +11,7 @@ import (
 	"barong/internal/store/storetest"
 )
 
-// everyCommand is what opens the database, each as a person types it.
+// everyCommand lists the commands that open the database, each as a person types it.
 var everyCommand = []string{
 	"serve", "migrate", "seed", "keys list", "keys rotate", "keys public", "users create --email x@example.com --generate",
 	"sessions revoke --all", "sessions revoke --user ID1", "explain GET /api/v2/barong/identity/ping",

@@ -43,7 +43,7 @@ var mayImport = map[string][]string{
 	"adapter":  {"domain", "core", "adapter"},
 }
 
-// foreign says which packages alone may import what belongs to an adapter or to one edge.
+// foreign lists the packages that alone may import the libraries of an adapter or of one edge.
 var foreign = map[string][]string{
 	"github.com/gin-gonic/gin":               {"barong/internal/rest"},
 	"github.com/envoyproxy/go-control-plane": {"barong/authz", "barong/e2e"},

@@ -26,7 +26,7 @@ func (sv *service) apply(c feed.Change) {
 	}
 }
 
-// stale is told when the feed cannot say what changed: everything is looked at again.
+// stale is called when the feed does not know the changes: everything is looked at again.
 func (sv *service) stale() {
 	sv.directory.Stale()
 	sv.sessions.Stale()
@@ -34,7 +34,7 @@ func (sv *service) stale() {
 	poke(sv.reload)
 }
 
-// caughtUp is told when the feed has been read after it was not for a while. A policy change
+// caughtUp is called when the feed has been read after it was not for a while. A policy change
 // that was missed in that time is in the snapshot before the feed counts as read: decisions
 // that went by the old snapshot until they became an outage do not go by it once more.
 func (sv *service) caughtUp(ctx context.Context) error {
@@ -44,13 +44,13 @@ func (sv *service) caughtUp(ctx context.Context) error {
 	return sv.holder.Refresh(ctx, sv.truth)
 }
 
-// obeyedWithin bounds how long an answer waits for what its call has changed.
+// obeyedWithin bounds how long an answer waits until the changes of its call are obeyed.
 const obeyedWithin = time.Second
 
 // track returns a context for a call of REST, and a wait for this process to decide by all
-// that the call has committed (design D26): the feed has told of it, and the snapshot
-// includes it if it was about the policy. What takes longer than obeyedWithin is in force as
-// soon as the feed can be read, as everywhere else.
+// that the call has committed (design D26): the feed has brought it, and the snapshot
+// includes it if it was about the policy. A change that takes longer than obeyedWithin is in
+// force as soon as the feed can be read, as everywhere else.
 func (sv *service) track(ctx context.Context) (context.Context, func()) {
 	ctx, mark := feed.WithMark(ctx)
 	histories := sv.follower.Histories()
@@ -102,7 +102,7 @@ func (sv *service) keepPolicy(ctx context.Context, hangup <-chan os.Signal) {
 		case <-geo.C:
 			refresh = sv.rereadGeo()
 		case <-confirm.C:
-			// The age first: what the feed tells after it belongs to a later moment.
+			// The age first: changes that the feed brings after it belong to a later moment.
 			now := time.Now()
 			at := now.Add(-sv.follower.Age(now))
 			sv.holder.Confirm(at)
@@ -183,7 +183,7 @@ func (sv *service) keepKeys(ctx context.Context) {
 	}
 }
 
-// sweep removes what time has made useless.
+// sweep removes rows that time has made useless.
 func (sv *service) sweep(ctx context.Context) {
 	tick := time.NewTicker(time.Minute)
 	defer tick.Stop()

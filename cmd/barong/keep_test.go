@@ -74,7 +74,7 @@ func countActivities(t *testing.T, db *store.DB, result, path string) (n int) {
 	return n
 }
 
-// kill -9 loses nothing that was answered, but for what the settings name.
+// kill -9 loses nothing that was answered, but for the losses that the settings name.
 func TestKillAndRestart(t *testing.T) {
 	dir := t.TempDir()
 	email := withMembers(t, dir, 1)[0]
@@ -186,7 +186,7 @@ func TestMissedPolicyIsInForceBeforeTheFeedIsFresh(t *testing.T) {
 			if err := sv.follower.Sync(ctx); err != nil {
 				t.Fatal(err)
 			}
-			// Nobody runs who would compile it in the background.
+			// No goroutine compiles it in the background here.
 			if got := sv.holder.Load().Version(); got <= head.Seq {
 				t.Errorf("the feed is read, and the snapshot is version %d, want more than %d", got, head.Seq)
 			}

@@ -113,7 +113,7 @@ The cost of a decision beside its answer, and its bounds.
 }
 
 // decisionPath is a way of a decision that does more than answer from memory. Settings are
-// told with their defaults.
+// shown with their defaults.
 type decisionPath struct{ path, costs, bound string }
 
 func decisionPaths() []decisionPath {

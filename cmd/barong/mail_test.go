@@ -16,8 +16,8 @@ import (
 	"barong/internal/notify"
 )
 
-// slowMail is a mail server that takes one mail at a time, and a while for each. It tells of
-// their readers.
+// slowMail is a mail server that takes one mail at a time, and a while for each. It sends their
+// readers on the channel.
 func slowMail(t *testing.T, each time.Duration) (port int, readers <-chan string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -59,7 +59,7 @@ func newConsole(t *testing.T, env ...string) *console {
 	}, env...)}
 }
 
-// A result is what a command left behind.
+// A result holds the outcome of a command.
 type result struct {
 	status   int
 	out, err string

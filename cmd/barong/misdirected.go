@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// misdirected returns what looks at requests that REST has no endpoint for, and says once a
+// misdirected returns a function for requests that REST has no endpoint for. It logs once a
 // minute that they are questions of a proxy that belong to the forward-auth listener: the REST
 // port took them in set-ups of the service that this replaces, and answers 404 to all of them.
 func (sv *service) misdirected() func(*http.Request) {

@@ -19,9 +19,9 @@ import (
 	"barong/internal/store/storetest"
 )
 
-// Design D26: whoever has the answer to a change may rely on it in this process. More than
-// 500 changes of accounts and of the policy, each followed at once by the decision that it is about,
-// beside a load that keeps all processors busy.
+// Once a change is answered, its process obeys it. More than 500 changes of accounts and of the
+// policy, each followed at once by the decision that it is about, beside a load that keeps all
+// processors busy (design D26).
 func TestAnAnsweredChangeIsObeyed(t *testing.T) {
 	key := "BARONG_SECRET_KEY=" + base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32))
 	for name, env := range map[string]func(*testing.T) []string{
@@ -129,7 +129,7 @@ func obeyed(t *testing.T, changes int, env []string) {
 		t.Fatal("the key opens nothing")
 	}
 
-	// A ban ends what a person has, so each needs somebody of their own.
+	// A ban ends all access of a person, so each ban needs another person.
 	type person struct {
 		uid     string
 		allowed func() bool
@@ -155,7 +155,7 @@ func obeyed(t *testing.T, changes int, env []string) {
 		banned = append(banned, x)
 	}
 
-	// The load: what keeps the processors busy, and decisions in between.
+	// The load keeps the processors busy; decisions come in between.
 	stop := make(chan struct{})
 	t.Cleanup(func() { close(stop) })
 	for range runtime.GOMAXPROCS(0) {

@@ -35,8 +35,8 @@ func load(term *terminal) (config.Settings, files, error) {
 	return p.settings, p.files, err
 }
 
-// checkParts notes what the parts that get the settings find wrong with them, before any of
-// them is made, unless it follows from what is wrong already.
+// checkParts notes the problems that parts find in their settings, before any of the parts is
+// made. It leaves out those that follow from problems noted already.
 func checkParts(s config.Settings, problems *config.Problems) {
 	check := func(settings, keys string, err error) {
 		if err != nil && !problems.Has(strings.Fields(keys)...) {
@@ -88,7 +88,7 @@ func redisConfig(s config.Settings) redis.Config {
 	}
 }
 
-// shared is what several replicas must see alike: in Redis, or in the database.
+// shared holds the stores that several replicas must see alike: in Redis, or in the database.
 type shared struct {
 	sessions session.Store
 	nonces   authz.Nonces
@@ -127,7 +127,7 @@ func (s shared) close() {
 	}
 }
 
-// unavailable reports whether a store is away, so that callers are told to come again.
+// unavailable reports whether a store is away, so that callers are asked to come again.
 func unavailable(err error) bool { return store.Unavailable(err) || redis.Unavailable(err) }
 
 // openMigrated is openDatabase for commands that need today's tables.
@@ -180,7 +180,7 @@ func masterKey(s config.Settings) ([]byte, error) {
 }
 
 // databasePath is the SQLite file, as store.Open reads the URL; with another engine it is
-// where that would be by default, so that what is kept in files has its usual place.
+// where that would be by default, so that data in files has its usual place.
 func databasePath(s config.Settings) string {
 	if !s.SQLite() {
 		return databasePath(config.Default())
@@ -200,7 +200,7 @@ func newHasher(s config.Settings) *secret.Hasher {
 	return secret.NewHasher(workers, s.Account.HashQueue)
 }
 
-// openDevices makes what remembers devices, by the key that seals the database.
+// openDevices makes the signer of device cookies, by the key that seals the database.
 func openDevices(s config.Settings) (*account.Devices, error) {
 	key, err := masterKey(s)
 	if err != nil {
@@ -209,7 +209,7 @@ func openDevices(s config.Settings) (*account.Devices, error) {
 	return account.NewDevices(key)
 }
 
-// accountParts is what only the serving process has of an account service.
+// accountParts holds the parts of an account service that only the serving process has.
 type accountParts struct {
 	limits  limit.Store
 	devices *account.Devices
@@ -277,7 +277,7 @@ func openKeys(ctx context.Context, s config.Settings, db *store.DB) (*token.Keys
 	return token.OpenKeys(ctx, db, keysConfig(s), nil)
 }
 
-// seedAll adds what the seeds file holds and the database lacks, in the order in which the
+// seedAll adds the entries of the seeds file that the database lacks, in the order in which the
 // parts need each other. It returns the passwords that it made up, by e-mail.
 func seedAll(ctx context.Context, f files, db *store.DB, accounts *account.Service) (policy.SeedReport, []account.Seeded, error) {
 	levels := make([]account.SeedLevel, len(f.seeds.Levels))

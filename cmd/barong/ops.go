@@ -53,7 +53,7 @@ func health(w http.ResponseWriter, status int, state, why string) {
 	_ = json.NewEncoder(w).Encode(body) // the client has gone
 }
 
-// newMetrics makes the registry with what every process tells.
+// newMetrics makes the registry with the metrics of every process.
 func newMetrics() *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

@@ -35,7 +35,7 @@ const (
 // toMail are those of mails, by their lane.
 var toMail = map[notify.Lane]string{notify.Links: "mail", notify.Notices: "mail_notices", notify.Components: "mail_components"}
 
-// destinations says who wants an event.
+// destinations returns a function that lists the destinations of an event.
 func destinations(s config.Settings, f files) func(event.Event) []string {
 	broker, mail := s.Events.On(), s.MailDelivery() != "off"
 	return func(e event.Event) []string {
@@ -63,10 +63,10 @@ func brokerConfig(s config.Settings) amqp.Config {
 	}
 }
 
-// giveUpMail is the age at which what could not be delivered is given up.
+// giveUpMail is the age at which an undelivered mail or KYC callback is given up.
 const giveUpMail = 24 * time.Hour
 
-// openRelay makes what carries the outbox out.
+// openRelay makes the relay that delivers the outbox.
 func (sv *service) openRelay(f files) error {
 	s := sv.settings
 	var to []event.Destination
@@ -112,7 +112,7 @@ func (sv *service) openRelay(f files) error {
 	return err
 }
 
-// openInbox makes what receives other services' events that become mails, if there are any.
+// openInbox makes the receiver of other services' events that become mails, if there are any.
 func (sv *service) openInbox(f files) error {
 	var names []string
 	var bindings []amqp.Binding
@@ -164,14 +164,14 @@ func away(err error) error {
 	return err
 }
 
-// mailParts is what only the serving process has of a mailer.
+// mailParts holds the parts of a mailer that only the serving process has.
 type mailParts struct {
 	users  notify.Users
 	limits limit.Store
 	log    *slog.Logger
 }
 
-// mailLimits count what readers are sent, over all replicas; nil when nothing is limited.
+// mailLimits count the mails to each reader, over all replicas; nil when nothing is limited.
 func (sv *service) mailLimits() limit.Store {
 	if !sv.settings.Abuse.Limits {
 		return nil
@@ -179,7 +179,7 @@ func (sv *service) mailLimits() limit.Store {
 	return sv.stores.limits
 }
 
-// newMailer makes what writes mails; without a broker there are none of other services.
+// newMailer makes the writer of mails; without a broker there are none of other services.
 func newMailer(s config.Settings, f files, sender notify.Sender, parts mailParts) (*notify.Mailer, error) {
 	mails := f.mails
 	if !s.Events.On() {
@@ -201,7 +201,7 @@ func newMailer(s config.Settings, f files, sender notify.Sender, parts mailParts
 	return m, named("BARONG_SENDER_EMAIL, BARONG_MAILER, BARONG_MAIL_TEMPLATES", err)
 }
 
-// mailSender sends mails, or keeps them in the folder outbox and tells of their links.
+// mailSender sends mails, or keeps them in the folder outbox and announces them.
 func mailSender(s config.Settings, announce func(notify.Message, string)) (notify.Sender, error) {
 	if s.MailDelivery() == "folder" {
 		return smtp.Folder{Path: filepath.Join(dataDir(s), "outbox"), Announce: announce}, nil
@@ -243,7 +243,7 @@ func helo(s config.Settings) string {
 	return sender
 }
 
-// announce shows a mail to the person at the terminal, who has no mailbox here.
+// announce shows a mail at the terminal: the person there has no mailbox here.
 func (sv *service) announce(m notify.Message, file string) {
 	fmt.Fprintf(sv.term.out, "mail to %s: %s (%s)\n", m.To, m.Subject, file)
 	if m.Link != "" {
@@ -305,7 +305,7 @@ func (sv *service) measureRelay(r prometheus.Registerer) {
 	}
 }
 
-// mailMetrics tells what a Mailer dropped.
+// mailMetrics exports the number of mails that a Mailer dropped.
 type mailMetrics struct{ *notify.Mailer }
 
 var mailsDropped = prometheus.NewDesc("barong_mails_dropped_total",
@@ -321,7 +321,7 @@ func (m mailMetrics) Collect(c chan<- prometheus.Metric) {
 	}
 }
 
-// relayMetrics tells what a Relay knows of each destination.
+// relayMetrics exports a Relay's figures of each destination.
 type relayMetrics struct{ *event.Relay }
 
 var (

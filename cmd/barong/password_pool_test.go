@@ -17,8 +17,8 @@ import (
 	"barong/internal/store"
 )
 
-// Whoever finds all workers taken and the queue full is told to come back (503), and tells
-// nothing wrong about the password; an imported digest is replaced once there is room.
+// A sign-in that finds all workers taken and the queue full gets 503, and no refusal of the
+// password; an imported digest is replaced once there is room.
 func TestFullPasswordPool(t *testing.T) {
 	const email, password = "imported@example.com", "Tecohvi0"
 	dir, key := t.TempDir(), bytes.Repeat([]byte{7}, 32)

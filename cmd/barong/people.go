@@ -12,8 +12,8 @@ import (
 	provider "barong/internal/provider/captcha"
 )
 
-// people is what the identity API knows people by beside their accounts; parts that are off
-// are nil.
+// people holds the parts by which the identity API knows people beside their accounts; parts
+// that are off are nil.
 type people struct {
 	captcha   captcha.Verifier
 	geetest   captcha.Registrar
@@ -72,7 +72,7 @@ func (p *people) openCaptcha(s config.Settings) error {
 	return nil
 }
 
-// published is what anybody may read of the settings. GeeTest's id comes with its challenge.
+// published returns the settings that anybody may read. GeeTest's id comes with its challenge.
 func published(s config.Settings) identity.Published {
 	site, _ := s.Captcha.Keys()
 	if s.Captcha.Kind == "geetest" {

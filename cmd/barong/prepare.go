@@ -18,11 +18,11 @@ import (
 	"barong/policy"
 )
 
-// prepared is what a run is made of that is in settings and files alone.
+// prepared holds the parts of a run that come from settings and files alone.
 type prepared struct {
 	settings config.Settings
 	files    files
-	odd      []string // what the operator has hardly meant
+	odd      []string // warnings: the operator has hardly meant so
 	people   people
 	geo      *policy.Geo // nil when there is none
 	tls      listenerTLS
@@ -66,7 +66,7 @@ func prepare(term *terminal) (prepared, error) {
 		_, err = kycaid.New(kycConfig(s), nil)
 		part("kyc_provider kycaid_authorization_token kycaid_api_endpoint", named("BARONG_KYCAID_AUTHORIZATION_TOKEN, BARONG_KYCAID_API_ENDPOINT", err))
 	}
-	if len(problems) == 0 { // what mounts the endpoints believes its settings
+	if len(problems) == 0 { // newAPI believes its settings
 		_, err = newAPI(apiParts{
 			settings: s, people: p.people, log: log, clientIP: func(*http.Request) netip.Addr { return netip.Addr{} },
 		})
@@ -81,8 +81,8 @@ func prepare(term *terminal) (prepared, error) {
 	return p, nil
 }
 
-// read reads settings and files, and notes what is wrong in them. An error is what the files
-// say; problems are for the caller to tell, with its own.
+// read reads settings and files, and returns their problems for the caller to report with its
+// own. An error says that the settings cannot be read.
 func (p *prepared) read(term *terminal) (config.Problems, error) {
 	var problems config.Problems
 	s, err := config.Load(term.environ)
@@ -102,8 +102,8 @@ func (p *prepared) read(term *terminal) (config.Problems, error) {
 	return problems, nil
 }
 
-// review holds the policy files against each other; what follows from settings that are wrong
-// is not told.
+// review holds the policy files against each other; it leaves out problems that follow from
+// wrong settings.
 func review(s config.Settings, f files, problems config.Problems) (wrong config.Problems, odd []string) {
 	if problems.Has("gateway_components", "path_matching") {
 		return nil, nil

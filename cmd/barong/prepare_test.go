@@ -17,7 +17,7 @@ permissions:
   - { role: member, verb: all, path: api/v2/barong/resource, action: accept }
 `
 
-// wrongs are settings and files with which nothing may be served, and what must be said.
+// wrongs are settings and files with which nothing may be served, each with a text of its error.
 func wrongs(t *testing.T) map[string]struct{ env, says string } {
 	dir := t.TempDir()
 	file := func(name, text string) string {
@@ -76,7 +76,7 @@ events:
 	}
 }
 
-// What is wrong in settings or files `config check` and `serve` say alike, all of it at once, and
+// `config check` and `serve` name the same problems of settings and files, all of them at once, and
 // then nothing was made.
 func TestCheckSaysWhatServeSays(t *testing.T) {
 	all := wrongs(t)
@@ -126,7 +126,7 @@ func TestCheckSaysWhatServeSays(t *testing.T) {
 	}
 }
 
-// What an operator has hardly meant is a warning of both, and no failure.
+// A setting that an operator has hardly meant is a warning of both, and no failure.
 func TestCheckWarns(t *testing.T) {
 	dir := t.TempDir()
 	for name, x := range map[string]struct{ key, text, says string }{
@@ -213,8 +213,8 @@ func TestEachSettingAloneIsTakenOrNamed(t *testing.T) {
 	}
 }
 
-// Two things that are wrong at once are both told, in settings and in files; what follows from
-// one is not.
+// Of two problems both are reported, in settings and in files; problems that follow from one
+// are not.
 func TestEveryProblemIsToldOnce(t *testing.T) {
 	c := newConsole(t)
 	c.env = append(c.env, "BARONG_JWT_EXPIRE_TIME=abc", "BARONG_SECRET_KEY=x", "BARONG_AUTHZ_RULES=/nowhere/rules.yml")

@@ -23,7 +23,7 @@ import (
 	"barong/internal/testenv"
 )
 
-// within is the longest wait for what should happen at once, on a busy machine.
+// within is the longest wait for an effect that should come at once, on a busy machine.
 const within = 20 * time.Second
 
 // A process is `barong serve`, the real program.
@@ -123,7 +123,7 @@ func (p *process) logged(msg string) map[string]any {
 	return nil
 }
 
-// status is what the ops listener answers, 0 when it does not.
+// status returns the status of the ops listener's answer, 0 when there is none.
 func (p *process) status(path string) int {
 	resp, err := http.Get("http://" + p.ops + path)
 	if err != nil {

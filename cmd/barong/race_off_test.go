@@ -2,5 +2,5 @@
 
 package main
 
-// raceDetector is on when what plays for long would take several times as long.
+// raceDetector is on when long simulations would take several times as long.
 const raceDetector = false

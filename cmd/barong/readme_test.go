@@ -83,7 +83,7 @@ func inOrder(t *testing.T, text string, parts ...string) {
 func TestReadmeFirstLoginWorksAsWritten(t *testing.T) {
 	script := blocks(t, "README.md", "First login", "sh")
 	p := serving(t, t.TempDir())
-	const blank = "PASSWORD=…" // what the reader fills in
+	const blank = "PASSWORD=…" // the reader fills it in
 	if !strings.Contains(script, blank) {
 		t.Fatalf("there is no %s in\n%s", blank, script)
 	}

@@ -13,9 +13,9 @@ import (
 	"github.com/pquerna/otp/totp"
 )
 
-// D8b: requests that left before the second factor was switched, and with it the session's id,
-// are answered. Whoever has only the old id reads for seconds, writes nothing, and is out when
-// its owner signs out.
+// Requests that left before the second factor was switched, and with it the session's id, are
+// answered. A client with only the old id reads for seconds, writes nothing, and is out when the
+// session's owner signs out (D8b).
 func TestPollsGoOnWhileTheSecondFactorIsSwitched(t *testing.T) {
 	p := serving(t, t.TempDir(), "BARONG_JWT_ALGORITHM=EdDSA")
 	b := newBrowser(p).signIn(firstAdmin, p.password())

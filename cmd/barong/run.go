@@ -70,8 +70,8 @@ func (sv *service) run(ctx context.Context, at bound) error {
 		sv.log.Error("stopping", "error", cause)
 	}
 
-	stopReceiving() // mails of what comes now would wait for the next start
-	// Connections that do not end may take their time, but not that of what must be written.
+	stopReceiving() // mails of events that come now would wait for the next start
+	// Connections that do not end may take their time, but not that of the last writes.
 	total := sv.settings.Process.ShutdownTimeout
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), total)
 	defer cancel()
@@ -95,8 +95,8 @@ func (sv *service) run(ctx context.Context, at bound) error {
 	return nil
 }
 
-// closeRelay sends events that are due, in half of the time that ctx leaves: what is not sent
-// stays in the outbox, but what is to be written after it is nowhere else.
+// closeRelay sends events that are due, in half of the time that ctx leaves: unsent events
+// stay in the outbox, but the data to be written after it is nowhere else.
 func (sv *service) closeRelay(ctx context.Context) {
 	if end, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
@@ -109,7 +109,7 @@ func (sv *service) closeRelay(ctx context.Context) {
 }
 
 // drain says NOT_SERVING, waits the drain delay, asks connections to leave and lets the
-// requests under way end, all within the time given. Who is still there then is cut off.
+// requests under way end, all within the time given. Connections that remain are cut off.
 func (sv *service) drain(ctx context.Context, within time.Duration, servers ...*http.Server) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
@@ -150,8 +150,8 @@ func (sv *service) leaving(next http.Handler) http.Handler {
 }
 
 // ready reports why this process should not be asked, or nil. It does not ask the database:
-// while that is away, warm decisions go on until what they rest on is too old (design D21),
-// and the change feed's age tells when.
+// while that is away, warm decisions go on until their data is too old (design D21), and the
+// change feed's age shows when.
 func (sv *service) ready(context.Context) error {
 	now := time.Now()
 	switch {

@@ -38,7 +38,7 @@ func TestClosingTheRelayLeavesTime(t *testing.T) {
 	}
 }
 
-// mute is an event.Sender that tells of each try and never ends it.
+// mute is an event.Sender that announces each try and never ends it.
 type mute chan struct{}
 
 func (s mute) Send(ctx context.Context, _ event.Item) error {

@@ -41,7 +41,7 @@ func (serveCmd) Run(ctx context.Context, term *terminal) error {
 	for _, text := range p.odd {
 		log.Warn("a setting or file is hardly meant so", "finding", text)
 	}
-	// Bound before anything is made, so that a port in use is told at once.
+	// Bound before anything is made, so that a port in use is reported at once.
 	at, err := listen(s.Listen)
 	if err != nil {
 		return err
@@ -64,7 +64,7 @@ func (serveCmd) Run(ctx context.Context, term *terminal) error {
 	return sv.run(ctx, at)
 }
 
-// truth is what the database is asked by what keeps the policy; simulations have another.
+// truth is the database as keep.go asks it; simulations have another.
 type truth interface {
 	policy.Store
 	// Includes reports whether a commit is part of the database's history.
@@ -109,7 +109,7 @@ type service struct {
 	stopping atomic.Bool
 }
 
-// newService makes every part. What it needs of the database it reads here, after the
+// newService makes every part. It reads all that it needs of the database here, after the
 // change feed's head, so that no change falls between.
 func newService(
 	ctx context.Context, p prepared, db *store.DB, stores shared, log *slog.Logger, term *terminal,
@@ -258,7 +258,7 @@ func auditConfig(s config.Settings) audit.Config {
 	return c
 }
 
-// budget is what REST callers may use up; nil when limits are off.
+// budget limits the use by REST callers; nil when limits are off.
 func (sv *service) budget() *limit.Budget {
 	if !sv.settings.Abuse.Limits {
 		return nil

@@ -156,7 +156,7 @@ func dial(t *testing.T, target string) *grpc.ClientConn {
 	return conn
 }
 
-// question is what Envoy asks about a request.
+// question is Envoy's question about a request.
 func question(method, path string, headers map[string]string) *authv3.CheckRequest {
 	return &authv3.CheckRequest{Attributes: &authv3.AttributeContext{
 		Source: &authv3.AttributeContext_Peer{Address: &corev3.Address{Address: &corev3.Address_SocketAddress{
@@ -298,7 +298,7 @@ func TestListenersInUse(t *testing.T) {
 func TestSocketListener(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "b.sock")
-	if len(path) > 100 { // what a socket's address holds
+	if len(path) > 100 { // more than a socket's address holds
 		short, err := os.MkdirTemp("", "b")
 		if err != nil {
 			t.Fatal(err)
@@ -306,7 +306,7 @@ func TestSocketListener(t *testing.T) {
 		t.Cleanup(func() { _ = os.RemoveAll(short) })
 		path = filepath.Join(short, "b.sock")
 	}
-	// What a killed process leaves behind is in nobody's way.
+	// The files that a killed process leaves behind are in nobody's way.
 	serving(t, dir, "BARONG_GRPC_ADDR=unix://"+path).kill()
 	p := serving(t, dir, "BARONG_GRPC_ADDR=unix://"+path)
 	info, err := os.Stat(path)
@@ -360,7 +360,7 @@ func TestGeneratedCodec(t *testing.T) {
 	}
 }
 
-// FX-38: SIGHUP reads the rules again; what cannot be read changes nothing.
+// SIGHUP reads the rules again; unusable rules change nothing (FX-38).
 func TestHangupReadsTheRules(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "rules.yml")
 	write := func(text string) {

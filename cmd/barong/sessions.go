@@ -19,7 +19,7 @@ type sessionsRevokeCmd struct {
 	Format string `enum:"text,json" default:"text" help:"text or json."`
 }
 
-// revoked is what has ended: a user's sessions of older generations, or everybody's of older
+// revoked names the ended sessions: a user's of older generations, or everybody's of older
 // epochs.
 type revoked struct {
 	All        bool   `json:"all"`

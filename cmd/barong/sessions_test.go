@@ -25,7 +25,7 @@ func (c *console) person(email, password string) (uid string) {
 	return u.UID
 }
 
-// D11: what the command line ends has ended for the next process too, and for nobody else.
+// The command line ends sessions for the next process too, and nobody else's (D11).
 func TestSessionsRevokeOnSQLite(t *testing.T) {
 	const password = "Correct-Horse-9-Battery"
 	dir := t.TempDir()

@@ -3,7 +3,7 @@ package main
 // A simFault is something that is planted into a simulated history and must be found.
 type simFault string
 
-// simFaults are all, and what each is.
+// simFaults lists all of them, each with a description.
 var simFaults = []struct {
 	name simFault
 	what string

@@ -39,7 +39,7 @@ func (w *simWorld) judge() *simWrong {
 
 // neverTrue says why nothing that was the truth as long ago as it may be explains an allow. A
 // decision reads account, credential and policy one after the other: each of them must have been
-// so at some time. What this process has acknowledged, and all before it, is past.
+// so at some time. States from before a commit that this process has acknowledged are past.
 func (w *simWorld) neverTrue(a *simAnswer) string {
 	obeyed := time.Duration(0)
 	for _, c := range w.commits {
@@ -101,7 +101,7 @@ func (s *simState) void(a *simAnswer) string {
 	return ""
 }
 
-// endOf says by what a session has ended in a state, "" when it has not.
+// endOf returns the reason why a session has ended in a state, "" when it has not.
 func (s *simState) endOf(x *simSession) string {
 	if s.ended[x.id] {
 		return fmt.Sprintf("session %d was signed out of", x.number)
@@ -156,8 +156,8 @@ func (w *simWorld) stored(final *simState, s *simSession) bool {
 	return ok
 }
 
-// lostEnd reports whether somebody signed out of a session in a history that was lost: those
-// who heard of it go on to refuse it, which is safe.
+// lostEnd reports whether somebody signed out of a session in a history that was lost: replicas
+// that heard of it go on to refuse it, which is safe.
 func (w *simWorld) lostEnd(id session.ID) bool {
 	return slices.ContainsFunc(w.commits, func(c *simCommit) bool { return c.lost && slices.Contains(c.ids, id) })
 }
@@ -229,8 +229,8 @@ func simLinear(ops []porcupine.Operation) bool {
 }
 
 // judgeOrder asks, for each replica and register, whether the answers follow the writes that
-// this replica acknowledged as those of one register (linearizability). What others wrote, and
-// what a takeover undid, may come at any moment until the bound on staleness.
+// this replica acknowledged as those of one register (linearizability). The writes of others,
+// and the values that a takeover restored, may come at any moment until the bound on staleness.
 func (w *simWorld) judgeOrder() *simWrong {
 	var names []string
 	for _, uid := range slices.Concat(simUsers, simStrangers) {
@@ -284,8 +284,7 @@ func (w *simWorld) judgeOrder() *simWrong {
 				add(simOp{true, w.register(t.state, name)}, t.died, t.at+bound)
 			}
 			// A request that waits for a load may be given a row that is newer than the one held,
-			// until the feed has told of the change; so of the reads beside a write each is asked
-			// for by itself.
+			// until the feed brings the change; so each read beside a write is judged by itself.
 			n := len(ops)
 			var apart []porcupine.Operation
 			for i, a := range w.answers {
@@ -333,7 +332,7 @@ func (w *simWorld) judgeOrder() *simWrong {
 	return nil
 }
 
-// story is the trace of what a verdict is about.
+// story returns the lines of the trace that concern a verdict.
 func (w *simWorld) story(x *simWrong) string {
 	var text strings.Builder
 	for _, e := range w.trace {

@@ -26,8 +26,8 @@ import (
 	"barong/policy"
 )
 
-// simReplica is one process of the service: what the feed keeps true and what decides by it,
-// wired as newService does.
+// simReplica is one process of the service: the parts that the feed keeps true and those that
+// decide by them, wired as newService does.
 type simReplica struct {
 	w    *simWorld
 	id   int
@@ -40,7 +40,7 @@ type simReplica struct {
 	stop    context.CancelFunc
 }
 
-// run starts the process, again until it gets what it needs of the database.
+// run starts the process, again until all its reads of the database succeed.
 func (r *simReplica) run() {
 	for {
 		ctx, stop := context.WithCancel(context.Background())
@@ -162,7 +162,7 @@ func (r *simReplica) start(ctx, starting context.Context) (*service, http.Handle
 	return sv, server.Forward(), nil
 }
 
-// simAnswer is what one decision said.
+// simAnswer is the answer of one decision.
 type simAnswer struct {
 	replica  int
 	from, to time.Duration
@@ -278,7 +278,7 @@ func (w *simWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// call runs what one call of REST does, and waits as REST does until this process obeys it.
+// call runs f as one call of REST, and waits as REST does until this process obeys it.
 func (r *simReplica) call(f func(ctx context.Context, sv *service) (*simCommit, error)) {
 	r.w.mu.Lock()
 	sv := r.sv
@@ -375,7 +375,7 @@ func (w *simWorld) opened(replica int, cookie string, id session.ID, uid string,
 		number: len(w.sessions), cookie: cookie, id: id, uid: uid, replica: replica,
 		knows: map[int]bool{}, sure: true,
 	}
-	// What its process knew of everybody's ends may be as old as caches may be.
+	// Its process's knowledge of everybody's ends may be as old as caches may be.
 	var first []int
 	for _, e := range w.eras {
 		if e.to < began-simCacheStale {
@@ -404,7 +404,7 @@ func (s *simState) endsOf(uid string) []int {
 	return append(append([]int(nil), s.users[uid].ends...), s.ends...)
 }
 
-// The parts of a replica that are not the real ones: what is not needed, and what is wrong.
+// The parts of a replica that are not the real ones: those not needed, and the faulty ones.
 
 // simActivities keeps none.
 type simActivities struct{}
@@ -436,7 +436,7 @@ func (s *simSource) Changes(ctx context.Context, after feed.Cursor, limit int) (
 	return changes, upTo, err
 }
 
-// stale is told of a gap.
+// stale is called at a gap.
 func (r *simReplica) stale(sv *service) {
 	switch r.w.fault {
 	case faultMarksFirst: // it has
@@ -490,7 +490,7 @@ func (n *simNaive) drop(ref string) {
 	delete(n.held, ref)
 }
 
-// simNaiveAccounts keeps what a load brings, although the row was dropped meanwhile.
+// simNaiveAccounts keeps a loaded row, although it was dropped meanwhile.
 type simNaiveAccounts struct {
 	*account.Directory
 	n *simNaive
@@ -535,7 +535,7 @@ func (a simNaiveKeys) Key(ctx context.Context, kid string) (*account.Key, error)
 	return k, err
 }
 
-// simOneVersion takes a user's name for the version of what tokens say.
+// simOneVersion reuses tokens whatever the version of their claims.
 type simOneVersion struct{ *token.Minter }
 
 func (m simOneVersion) Reuse(s *token.Slot, party string, _ int64, now time.Time) (string, bool) {
@@ -546,7 +546,7 @@ func (m simOneVersion) Mint(s *token.Slot, _ int64, c token.Claims, now time.Tim
 	return m.Minter.Mint(s, 0, c, now)
 }
 
-// simOldRows lets a rebuild share what one before it has read.
+// simOldRows lets a rebuild share the rows that one before it has read.
 type simOldRows struct {
 	*simLink
 	mu   sync.Mutex

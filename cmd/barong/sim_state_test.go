@@ -49,7 +49,7 @@ func (s *simState) clone() *simState {
 	return &c
 }
 
-// simVerb is what a commit does.
+// simVerb is the action of a commit.
 type simVerb int
 
 const (
@@ -91,7 +91,7 @@ type simCommit struct {
 	obeyed time.Duration
 }
 
-// apply makes the state after c, but for what is wrong with it.
+// apply returns the state after c, with the mistake of f.
 func (s *simState) apply(c *simCommit, f simFault) *simState {
 	n := s.clone()
 	var changes []feed.Change
@@ -179,13 +179,13 @@ func (s *simState) apply(c *simCommit, f simFault) *simState {
 	return n
 }
 
-// name is what the feed calls c.
+// name is the feed's name of c.
 func (c *simCommit) name() (n feed.Name) {
 	copy(n[:], fmt.Sprintf("commit %d", c.id))
 	return n
 }
 
-// simNext is what a column is called after a commit that changes it: a name that no history
+// simNext is the value of a column after a commit that changes it: a name that no history
 // gives twice, or the next number.
 func simNext(old int64, c *simCommit, counts bool) int64 {
 	if counts {
@@ -222,7 +222,7 @@ var (
 	simRoles       = []string{"member", "admin", "support"}
 )
 
-// simHolder is who has the key of a kid.
+// simHolder is the uid that holds the key of a kid.
 func simHolder(kid string) string { return "ID" + kid[3:] }
 
 // simStart is the state at the beginning.

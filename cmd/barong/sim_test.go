@@ -49,8 +49,8 @@ type simAct struct {
 	do func()
 }
 
-// play makes up what happens, lets it happen, and looks at everything when nothing has
-// happened for a while.
+// play makes up events, lets them happen, and looks at everything when nothing has happened
+// for a while.
 func (w *simWorld) play(keys *token.Keys) {
 	rnd := rand.New(rand.NewPCG(w.seed, 0xba7042))
 	state := simStart()
@@ -110,7 +110,7 @@ func (w *simWorld) play(keys *token.Keys) {
 	for _, r := range w.replicas {
 		r.kill()
 	}
-	time.Sleep(10 * time.Second) // what is still under way ends
+	time.Sleep(10 * time.Second) // all that is still under way ends
 }
 
 // mend ends all that is broken.
@@ -249,9 +249,9 @@ func (w *simWorld) planFaults(rnd *rand.Rand, at func(time.Duration, func())) {
 	})
 }
 
-// planLoss plans what would be given twice if counters were names: something is done, and relied
-// on, just before the primary dies, and done again when another has taken over. One replica may
-// look at what is lost without hearing of it.
+// planLoss plans values that would be given twice if counters were names: something is done, and
+// relied on, just before the primary dies, and done again when another has taken over. One replica
+// may read a lost change without hearing of it.
 func (w *simWorld) planLoss(rnd *rand.Rand, at func(time.Duration, func()), died, found, lag time.Duration, first int) {
 	lost := min(lag, 200*time.Millisecond)
 	uid, path := pick(rnd, simUsers), pick(rnd, simPaths)
@@ -296,8 +296,8 @@ func (w *simWorld) prune() {
 	}
 }
 
-// someChange is a call of REST at a replica, and questions about what it changed: at once, and
-// while it goes on.
+// someChange is a call of REST at a replica, and questions about its change: at once, and while
+// it goes on.
 func (w *simWorld) someChange(rnd *rand.Rand, r *simReplica) func() {
 	uid, kid, path := pick(rnd, simUsers), pick(rnd, simKids), pick(rnd, simPaths)
 	role := pick(rnd, simRoles)
@@ -433,7 +433,7 @@ func simSearch(t *testing.T, f simFault, most int, until time.Time) (seed uint64
 	return seed, played, seed < 1<<62
 }
 
-// No history lets anybody in who must stay out, and after each all replicas decide alike.
+// No history allows a request that must be refused, and after each all replicas decide alike.
 //
 // Replay one with go test ./cmd/barong -run TestSim -seed N.
 func TestSim(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 	"barong/policy"
 )
 
-// What decisions may be stale by in a simulated history, how long that is, and how long
+// The bounds on how stale decisions may be in a simulated history, its length, and how long
 // nothing happens at its end before all is looked at.
 const (
 	simCacheStale  = 1500 * time.Millisecond
@@ -55,7 +55,7 @@ type simTakeover struct {
 	state    *simState
 }
 
-// simWorld is one history: servers, replicas, and what went over the stage.
+// simWorld is one history: servers, replicas, and the record of their commits and answers.
 type simWorld struct {
 	seed  uint64
 	fault simFault
@@ -78,7 +78,7 @@ type simWorld struct {
 	trace []simEvent
 }
 
-// simEvent is one line of the trace; about is "" for what is of interest to all.
+// simEvent is one line of the trace; about is "" for a line of interest to all.
 type simEvent struct {
 	at    time.Duration
 	about string
@@ -93,8 +93,8 @@ func (w *simWorld) note(about, text string, args ...any) {
 	w.trace = append(w.trace, simEvent{w.now(), about, text, args})
 }
 
-// draw is a number that follows from the seed, the moment and what it is for, so that it does
-// not matter which goroutine asks first.
+// draw is a number that follows from the seed, the moment and its purpose, so that it does not
+// matter which goroutine asks first.
 func (w *simWorld) draw(replica int, what string) uint64 {
 	h := fnv.New64a()
 	var b [24]byte
@@ -421,7 +421,7 @@ func (l *simLink) Includes(ctx context.Context, c feed.Cursor) error {
 	return err
 }
 
-// follows says why it is not known what changed after a cursor, as store.DB does.
+// follows returns the reason for a gap after a cursor, as store.DB does.
 func (s *simState) follows(after feed.Cursor, server int64, f simFault) error {
 	there := feed.Cursor{Seq: after.Seq}
 	switch after.Seq {
@@ -596,7 +596,7 @@ func (t simTable) DeleteSession(ctx context.Context, id session.ID) error {
 	return t.commit(ctx, &simCommit{verb: dropSession, ids: []session.ID{id}})
 }
 
-// simRedis keeps sessions beside the database. Dumps are what it may be restored from.
+// simRedis keeps sessions beside the database. It may be restored from dumps.
 type simRedis struct {
 	w     *simWorld
 	down  bool

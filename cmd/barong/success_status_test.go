@@ -13,7 +13,7 @@ import (
 )
 
 // The status of success of every endpoint, in both columns of the one table (design D1, D28):
-// what the published documents say, and what the reference sends.
+// that of the published documents, and that of the reference.
 func TestSuccessStatusOfEveryEndpoint(t *testing.T) {
 	text, err := os.ReadFile("testdata/success_status.tsv")
 	if err != nil {

@@ -58,7 +58,7 @@ type certificates struct {
 	looked  time.Time
 }
 
-// stamp tells one state of a file from another.
+// stamp distinguishes the states of a file.
 type stamp struct {
 	at   time.Time
 	size int64

@@ -22,7 +22,7 @@ import (
 // rule is a condition on a claim as the documents write it: `iss` = `barong`, `aud` holds `peatio`.
 var rule = regexp.MustCompile("`([a-z]+)` (=|holds) `([^`]+)`")
 
-// What README and docs/upstreams.md say about claims is true of the token of every component.
+// The statements of README and docs/upstreams.md on claims are true of the token of every component.
 func TestUpstreamsThatDoAsTheDocumentsSayTakeTheToken(t *testing.T) {
 	p := serving(t, t.TempDir())
 	cookie := "Cookie: _barong_session=" + newBrowser(p).signIn(firstAdmin, p.password()).cookie()
@@ -95,7 +95,7 @@ func holds(claim any, how, want string) bool {
 	return false
 }
 
-// What a component was given for a superadmin's request opens nothing at Barong's REST.
+// The token that a component was given for a superadmin's request opens nothing at Barong's REST.
 func TestRESTRefusesTheTokenOfAComponent(t *testing.T) {
 	dir := t.TempDir()
 	p := serving(t, dir)

@@ -105,8 +105,8 @@ func unknownRole(ctx context.Context, db *store.DB, role string) error {
 	return fmt.Errorf("create user: no role %q; there are %s", role, strings.Join(slices.Compact(roles), ", "))
 }
 
-// readPassword asks on a terminal without showing what is typed, and twice; from anything
-// else it reads one line.
+// readPassword asks on a terminal without showing the input, and twice; from anything else it
+// reads one line.
 func readPassword(t *terminal) (string, error) {
 	if f, ok := t.in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		ask := func(prompt string) (string, error) {

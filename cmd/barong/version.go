@@ -7,7 +7,7 @@ import (
 	"runtime/debug"
 )
 
-// build is what is known of this binary.
+// build holds the facts known about this binary.
 type build struct {
 	Version string `json:"version"`
 	Commit  string `json:"commit"`
@@ -15,7 +15,7 @@ type build struct {
 	Go      string `json:"go"`
 }
 
-// thisBuild prefers what the linker was told to what the toolchain recorded.
+// thisBuild prefers the linker's values to those that the toolchain recorded.
 func thisBuild() build {
 	b := build{Version: version, Commit: commit, Go: runtime.Version()}
 	info, ok := debug.ReadBuildInfo()
