@@ -22,7 +22,7 @@ import (
 )
 
 // A recorder is an upstream that takes every request of a connection, answers 200, and keeps the
-// bytes of its head beside what they say.
+// bytes of its head beside the parsed form.
 type recorder struct {
 	addr string
 
@@ -170,8 +170,8 @@ func TestFraming(t *testing.T) {
 
 func hexed(name string) string { return fmt.Sprintf("%x", name) }
 
-// unharmed makes all attacks, several at once, and checks what the upstream got of each: the path
-// has the attack's name in it.
+// unharmed makes all attacks, several at once, and checks the requests that the upstream got of
+// each: the path has the attack's name in it.
 func unharmed(t *testing.T, what string, up *recorder, attacks map[string]func()) {
 	t.Helper()
 	up.take()
@@ -221,7 +221,7 @@ func unharmed(t *testing.T, what string, up *recorder, attacks map[string]func()
 	report(fmt.Sprintf("%s: %d passed on as one harmless request, %d refused", what, passed, len(attacks)-passed))
 }
 
-// sendBytes sends bytes and reads what comes for a while.
+// sendBytes sends bytes and reads the answer for up to a second.
 func sendBytes(t *testing.T, p serving, text string) {
 	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(p.URL(), "http://"))

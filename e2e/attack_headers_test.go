@@ -11,14 +11,14 @@ import (
 
 // TestForbiddenHeaders sends each header that no client may say to an upstream, in each
 // spelling, through every proxy; and again while Connection names one of them, or one that the
-// proxy or Barong says, which must not take that away. What counts is what the upstream got.
+// proxy or Barong says, which must not take that away. It checks the headers that the upstream got.
 func TestForbiddenHeaders(t *testing.T) {
 	s := startStack(t)
 	for _, kind := range gateways {
 		t.Run(kind, func(t *testing.T) {
 			places, err := e2e.FreePlaces(s.barong.Addresses, s.echo)
 			must(t, err)
-			places.Barong.HTTP = s.echo // what Barong's own API would get
+			places.Barong.HTTP = s.echo // takes the requests for Barong's own API
 			places.Edit = func(kind string, file []byte) []byte { return balanced(t, kind, file) }
 			p := startProxy(t, kind, places)
 			// The session belongs to a network: both the sign-in and the requests come from there.

@@ -25,9 +25,9 @@ import (
 )
 
 // TestServedAsJudged sends the paths of the corpus and a grammar of odd ones through every proxy,
-// byte for byte, and puts what the upstream got to upstreams that clean, decode and fold in
-// ways of their own. Whatever was allowed must be served as something that is allowed, too:
-// Barong is asked about each place that an upstream would route to.
+// byte for byte, and puts the paths that the upstream got to upstreams that clean, decode and fold
+// in ways of their own. Each allowed path must be served as an allowed one, too: the test asks
+// Barong about each place that an upstream would route to.
 func TestServedAsJudged(t *testing.T) {
 	s := startStack(t)
 	const from = "X-Forwarded-For: 192.0.2.77\n"
@@ -74,7 +74,7 @@ func TestServedAsJudged(t *testing.T) {
 			p := startProxy(t, kind, places)
 			for _, caller := range slices.Sorted(maps.Keys(callers)) {
 				got := sendAll(strings.TrimPrefix(p.URL(), "http://"), paths, callers[caller])
-				served := map[string]string{} // what the upstream got → what was sent
+				served := map[string]string{} // path at the upstream → path as sent
 				for i, a := range got {
 					if target, err := hex.DecodeString(a.body); a.status == http.StatusOK && err == nil {
 						served[string(target)] = paths[i]
@@ -105,8 +105,8 @@ func TestServedAsJudged(t *testing.T) {
 	}
 }
 
-// readings are the resources that an upstream named, and what a router that folds case and one
-// that drops a format would make of them.
+// readings are the resources that an upstream named, and those that a router would find that folds
+// case or drops a format.
 func readings(a answer) (all []string) {
 	if a.status != http.StatusOK {
 		return nil
@@ -126,8 +126,8 @@ func readings(a answer) (all []string) {
 }
 
 // placeOf is where a router finds a resource: below the same segments, in a spelling that can be
-// read in one way only. What is odd in it matches no segment of a route, but a wildcard's. It is
-// false for what no component has.
+// read in one way only. Its odd segments match only a wildcard of a route. It is false for a path
+// outside every component.
 func placeOf(resource string) (string, bool) {
 	segments := strings.Split(strings.TrimPrefix(strings.TrimSuffix(resource, "/"), "/"), "/")
 	for i, segment := range segments {
@@ -147,7 +147,7 @@ func placeOf(resource string) (string, bool) {
 	return "/" + strings.Join(segments, "/"), routed
 }
 
-// oddPaths are the targets of the corpus, and ways from what a caller may have to what is denied.
+// oddPaths are the targets of the corpus, and ways from an allowed path to a denied one.
 func oddPaths(t *testing.T) []string {
 	var all []string
 	for _, f := range corpus(t) {
@@ -308,7 +308,7 @@ func startTargets(t *testing.T) string {
 }
 
 // startReaders are upstreams of several kinds. Each answers with the resources that it would
-// route to, in hex, by line; what it refuses or redirects is not served.
+// route to, in hex, by line; a path that it refuses or redirects is not served.
 func startReaders(t *testing.T) map[string]string {
 	t.Helper()
 	say := func(w io.Writer, resources ...string) {

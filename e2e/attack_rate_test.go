@@ -9,8 +9,8 @@ import (
 	"barong/e2e"
 )
 
-// TestEnvoyBoundsNetworks: the bound on what one client asks is that of a /64 of IPv6, which one
-// customer has, and of a single address of IPv4.
+// TestEnvoyBoundsNetworks: Envoy bounds the requests of a /64 of IPv6, which one customer has, and
+// of a single address of IPv4.
 func TestEnvoyBoundsNetworks(t *testing.T) {
 	s := startStack(t)
 	places, err := e2e.FreePlaces(s.barong.Addresses, s.echo)

@@ -289,7 +289,7 @@ func attack(t *testing.T, kind string, p e2e.Proxy) {
 				t.Errorf("%s: got content-type %q, cache-control %q", ip, ct, cc)
 			}
 		}
-		// What stands left of an address that is not trusted is not believed.
+		// Barong believes no entry left of an address that is not trusted.
 		if got := raw(t, p, "GET /api/v2/peatio/public/markets HTTP/1.1\nUser-Agent: e2e\nX-Forwarded-For: 198.51.100.7, 192.0.2.77"); got.status != 200 {
 			t.Errorf("a spoofed left-most entry: got %d %s, want 200", got.status, got.body)
 		}

@@ -14,14 +14,14 @@ import (
 	"barong/e2e"
 )
 
-// A switcher is an upstream that answers 101 to everything, even to what asked for no upgrade. It
-// remembers the last request, and what came after it on the same connection.
+// A switcher is an upstream that answers 101 to everything, even to a request without an upgrade.
+// It remembers the last request, and the bytes after it on the same connection.
 type switcher struct {
 	addr string
 
 	mu   sync.Mutex
 	last *http.Request
-	more chan string // what came after, when anything does
+	more chan string // the bytes after it, when any come
 }
 
 func startSwitcher(t *testing.T) *switcher {
@@ -109,7 +109,7 @@ func TestUpgrades(t *testing.T) {
 			p := startProxy(t, kind, places)
 			const from = "X-Forwarded-For: 192.0.2.77"
 			member := signIn(t, listener(s.barong.HTTP), "member", from)
-			// ask returns the status, what the upstream was asked, and whether there is a tunnel: after
+			// ask returns the status, the request at the upstream, and whether there is a tunnel: after
 			// a 101 the upstream gets the client's bytes as they are.
 			ask := func(path, lines string) (status int, seen *http.Request, tunnel bool) {
 				t.Helper()
@@ -134,7 +134,7 @@ func TestUpgrades(t *testing.T) {
 				return status, seen, tunnel
 			}
 
-			// What must work.
+			// Upgrades that must work.
 			for _, word := range []string{"websocket", "WebSocket"} {
 				status, seen, tunnel := ask("/api/v2/ranger/private/?stream=x", "Connection: keep-alive, Upgrade\nUpgrade: "+word+websocket)
 				if status != 101 || seen == nil || !tunnel {
@@ -143,7 +143,7 @@ func TestUpgrades(t *testing.T) {
 					t.Errorf("%s on ranger: the upstream got %v", word, seen.Header)
 				}
 			}
-			// What must not.
+			// Upgrades that must not.
 			statuses := map[int]int{}
 			for _, path := range []string{"/api/v2/ranger/private", "/api/v2/ranger/public", "/api/v2/peatio/public/markets", "/api/v2/peatio/account/balances",
 				"/api/v2/applogic/public/x", "/api/v2/finex/x", "/api/v2/arke/x", "/api/v2/barong/public/time"} {
@@ -158,8 +158,8 @@ func TestUpgrades(t *testing.T) {
 				for name, lines := range cases {
 					status, seen, tunnel := ask(path, lines)
 					statuses[status]++
-					// nginx before 1.23 reads two lines as the first alone: that is what it asks Barong
-					// and the upstream.
+					// nginx before 1.23 reads two lines as the first alone, and asks Barong and the
+					// upstream so.
 					open := ranger && isWebsocket(seen) && kind == "nginx" && name == "two lines, h2c last"
 					// No rule of nginx sees a header without a value, and this one makes it pass a 101 on: there
 					// the upstream must have been asked for nothing of the kind.

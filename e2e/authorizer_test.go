@@ -18,8 +18,8 @@ import (
 	"time"
 )
 
-// An authorizer answers as a test wants and remembers what it was asked: Envoy's behaviour
-// with the shipped file is tested without Barong's.
+// An authorizer answers as a test wants and remembers the questions: Envoy's behaviour with the
+// shipped file is tested without Barong's.
 type authorizer struct {
 	authv3.UnimplementedAuthorizationServer
 	addr   string
@@ -42,7 +42,7 @@ func (a *authorizer) Check(ctx context.Context, r *authv3.CheckRequest) (*authv3
 	return answer, nil
 }
 
-// answers sets the next answers and forgets what was asked.
+// answers sets the next answers and forgets the questions so far.
 func (a *authorizer) answers(r *authv3.CheckResponse) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

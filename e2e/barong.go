@@ -85,7 +85,7 @@ func sets(env []string, key string) bool {
 	return false
 }
 
-// ok tells whether a GET of url answers 200.
+// ok reports whether a GET of url answers 200.
 func ok(ctx context.Context, url string) bool {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

@@ -22,8 +22,8 @@ import (
 
 // The calls of the public React client, in a real browser, through the shipped envoy.yaml with
 // the route that docs/frontend.md adds for the page: none of them ends in an error that the client
-// does not expect. What a program cannot show is the browser's part: which cookies it keeps and
-// sends back, and many requests at once.
+// does not expect. Only a browser shows its part: which cookies it keeps and sends back, and many
+// requests at once.
 func TestFrontEndInABrowser(t *testing.T) {
 	chromium := browser(t)
 	at, err := e2e.FreeAddresses()
@@ -118,7 +118,7 @@ func withPage(t *testing.T, file []byte, page string) []byte {
 	return bytes.Replace(file, []byte(clusters), []byte("\n"+strings.TrimRight(route, " \n")+"\n"+clusters+strings.TrimPrefix(cluster, "\n")), 1)
 }
 
-// frontReport is what the page says in the end.
+// frontReport is the page's report at the end.
 type frontReport struct{ Done, Wrong []string }
 
 // frontDesk serves the page, and is the mailbox, authenticator app and member of staff of the
@@ -131,7 +131,7 @@ type frontDesk struct {
 	reported chan frontReport
 
 	mu   sync.Mutex
-	used map[string]int64 // the newest time step whose code was told, by secret
+	used map[string]int64 // the newest time step whose code was given out, by secret
 }
 
 func (d *frontDesk) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -202,7 +202,7 @@ func (d *frontDesk) whitelink() string {
 		Token string `json:"whitelink_token"`
 	}
 	_ = json.Unmarshal([]byte(got.body), &made)
-	return made.Token // "" is refused, and told
+	return made.Token // Barong refuses "", and the page reports that
 }
 
 // visit opens the page and returns its report.

@@ -20,13 +20,13 @@ import (
 	"barong/e2e"
 )
 
-// What a gateway must be told, cannot do, and does in its own way when the corpus is replayed
-// through it. Everything in which a gateway differs from the corpus is in this file.
+// This file holds everything in which a gateway differs from the corpus when it is replayed through
+// it: the settings that the gateway needs, its limits and its own ways.
 
 // everywhere is the shipped file of a gateway as an operator would adapt it for this replay. It
-// has a route for every path, not only for the components (what has no route is never asked
-// about), which treats a path like a component's; and a load balancer on loopback stands
-// before it.
+// has a route for every path, not only for the components (a gateway never asks about a path
+// without a route), which treats a path like a component's; and a load balancer on loopback
+// stands before it.
 func everywhere(t *testing.T, kind string, file []byte, upstream string) []byte {
 	t.Helper()
 	text := string(file)
@@ -56,7 +56,7 @@ func everywhere(t *testing.T, kind string, file []byte, upstream string) []byte 
 
 // balanced is the shipped file of a gateway behind a load balancer on loopback, whose
 // X-Forwarded-For is to reach Barong. Envoy and nginx add to that header anyway, and leave it to
-// Barong how much of it to believe; Caddy drops it unless told whom to trust.
+// Barong how much of it to believe; Caddy drops it unless its file names the proxies to trust.
 func balanced(t testing.TB, kind string, file []byte) []byte {
 	t.Helper()
 	if kind != "caddy" {
@@ -86,7 +86,7 @@ func throughBalancer(q authztest.Question) authztest.Question {
 	return q
 }
 
-// behind is what a step expects behind one kind of gateway.
+// behind returns the answer that a step expects behind one kind of gateway.
 func behind(t *testing.T, kind string, step authztest.Step) authztest.Expect {
 	t.Helper()
 	x := step.Expect
@@ -100,7 +100,7 @@ func behind(t *testing.T, kind string, step authztest.Step) authztest.Expect {
 	switch kind {
 	case "envoy", "envoy-http":
 		// Envoy resolves dot segments and repeated slashes, which Barong refuses, before it asks. The
-		// corpus says what the resolved path gets; where it does not, any denial will do.
+		// corpus gives the answer for the resolved path; where it does not, any denial will do.
 		if step.Envoy != nil && step.Envoy.Status != 0 {
 			x.Status, x.Reason = step.Envoy.Status, step.Envoy.Reason
 		} else if x.Status != http.StatusOK && resolved.MatchString(step.Request.Path) {
@@ -131,10 +131,10 @@ func behind(t *testing.T, kind string, step authztest.Step) authztest.Expect {
 // anyDenial, as the expected status, is every 4xx with whatever reason.
 const anyDenial = -1
 
-// resolved is what Envoy resolves in a path: `/../`, `/..;x/`, `/%2e/`, `//`, but not `/a..b`.
+// resolved matches a path that Envoy resolves: `/../`, `/..;x/`, `/%2e/`, `//`, but not `/a..b`.
 var resolved = regexp.MustCompile(`(?i)^[^?]*/(\.|%2e|/)`)
 
-// listedStatus tells whether the shipped nginx file can return a status.
+// listedStatus reports whether the shipped nginx file can return a status.
 func listedStatus(t *testing.T, status int) bool {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(root(t), "deploy", "nginx.conf"))
@@ -172,7 +172,7 @@ func send(t *testing.T, p e2e.Proxy, q authztest.Question) answer {
 	io.WriteString(conn, text.String())
 	resp, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: strings.ToUpper(q.Method)})
 	if err != nil {
-		// Some gateways hang up on what is no HTTP at all.
+		// Some gateways hang up on bytes that are no HTTP at all.
 		return answer{status: http.StatusBadRequest, header: http.Header{}}
 	}
 	defer resp.Body.Close()
@@ -180,7 +180,7 @@ func send(t *testing.T, p e2e.Proxy, q authztest.Question) answer {
 	return answer{status: resp.StatusCode, header: resp.Header, body: string(body)}
 }
 
-// differences compares what the client and the upstream got with what is expected.
+// differences compares the client's answer and the upstream's request with the expected ones.
 func differences(w authztest.State, x authztest.Expect, q authztest.Question, got answer, asked bool) (list []string) {
 	wrong := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }
 	if !asked {
@@ -223,7 +223,7 @@ func differences(w authztest.State, x authztest.Expect, q authztest.Question, go
 		return list
 	}
 	if got.status == http.StatusSwitchingProtocols || q.Method == http.MethodHead && got.status == http.StatusOK {
-		return list // the echo has no body to say what it saw
+		return list // the echo has no body to show the request
 	}
 	var seen e2e.Echoed
 	if got.status != http.StatusOK || json.Unmarshal([]byte(got.body), &seen) != nil {
@@ -233,7 +233,7 @@ func differences(w authztest.State, x authztest.Expect, q authztest.Question, go
 	return append(list, seenProblems(w.Now(), x, q, seen)...)
 }
 
-// seenProblems compares what the upstream saw with what is expected.
+// seenProblems compares the request that the upstream saw with the expected one.
 func seenProblems(now time.Time, x authztest.Expect, q authztest.Question, seen e2e.Echoed) (list []string) {
 	wrong := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }
 	if x.Claims != nil || x.Token != nil {

@@ -61,7 +61,7 @@ func TestCorpusOnStores(t *testing.T) {
 }
 
 // TestCorpusOnStoresThroughEnvoy is TestCorpusOnStores with one Envoy before it all, as it is
-// in TestCorpus: a client's request goes in, and an echo says what came out.
+// in TestCorpus: a client's request goes in, and an echo shows the request that came out.
 func TestCorpusOnStoresThroughEnvoy(t *testing.T) {
 	r := openReplay(t, "envoy")
 	onBackends(t, " through envoy", leastOnStoresThroughEnvoy,

@@ -23,7 +23,7 @@ import (
 )
 
 // leastAsked is how many steps of the corpus must have reached Barong through each gateway. The
-// rest is what the gateway refuses by itself or cannot be made to ask.
+// gateway refuses the rest by itself, or cannot be made to ask about it.
 var leastAsked = map[string]int{"envoy": 340, "envoy-http": 340, "nginx": 340, "caddy": 345}
 
 // TestCorpus replays the decision corpus through every real gateway with its shipped file: the
@@ -72,7 +72,7 @@ type world interface {
 	authztest.State
 	// cannot says why a step cannot be taken in it, "" when it can.
 	cannot(s authztest.Step) string
-	// begin does what comes before the request of a step.
+	// begin lets time pass and makes the changes before the request of a step.
 	begin(t *testing.T, s authztest.Step) error
 }
 
@@ -83,7 +83,7 @@ func (memoryWorld) cannot(authztest.Step) string { return "" }
 
 func (w memoryWorld) begin(_ *testing.T, s authztest.Step) error { return w.Begin(s) }
 
-// A tally counts what became of the steps of a corpus.
+// A tally counts the outcomes of the steps of a corpus.
 type tally struct {
 	asked int            // about which Barong was asked
 	alone int            // that the gateway denied by itself

@@ -1,7 +1,7 @@
 // Package e2e runs the built barong binary behind real proxies and attacks it from outside.
 //
-// It owns what starts, watches and stops those programs: the binary itself (Barong), an
-// upstream that tells what reached it (Echo), and the proxies with the configuration files
+// It starts, watches and stops those programs: the binary itself (Barong), an upstream that
+// answers with the request that reached it (Echo), and the proxies with the configuration files
 // that the repository ships (Envoy, EnvoyHTTP, Nginx, Caddy). It knows Barong only by its
 // contract — environment, listeners, wire — and imports nothing of it; only the replay of the
 // decision corpus, a test, takes the authorizer into its own process.

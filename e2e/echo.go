@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// An Echoed is what an upstream saw of a request that passed the gate.
+// An Echoed is a request that passed the gate, as an upstream saw it.
 type Echoed struct {
 	Method string `json:"method"`
 	// Target is the request line's, undecoded, with the query.
@@ -23,8 +23,8 @@ type Echoed struct {
 	Body   int64          `json:"body_bytes"`
 }
 
-// Echo is an upstream that answers every request with 200 and what it saw of it (Echoed, as
-// JSON). A websocket handshake is accepted: the same JSON comes as one text frame, then the
+// Echo is an upstream that answers every request with 200 and the request as it saw it (Echoed,
+// as JSON). A websocket handshake is accepted: the same JSON comes as one text frame, then the
 // connection is closed.
 func Echo() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

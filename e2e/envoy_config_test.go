@@ -213,10 +213,10 @@ type retrier interface {
 	GetHostSelectionRetryMaxAttempts() int64
 }
 
-// neverReached is when what is no read may be asked again: a nonce counts once.
+// neverReached lists the failures after which all but reads may be asked again: a nonce counts once.
 const neverReached = "connect-failure,refused-stream,reset-before-request"
 
-// askedAgain checks that what one replica failed to answer goes to another, when it may.
+// askedAgain checks that a request that one replica failed to answer goes to another, when it may.
 func askedAgain(t *testing.T, what string, r retrier, when string) {
 	t.Helper()
 	check(t, what+" is asked again on", r.GetRetryOn(), when)

@@ -18,8 +18,8 @@ import (
 	"barong/authz"
 )
 
-// The shipped files held to the one list of headers that no client may say to an upstream. What
-// the proxies really do with them is in attack_headers_test.go.
+// The shipped files held to the one list of headers that no client may say to an upstream.
+// attack_headers_test.go checks the running proxies.
 
 // spellings are the ways to write a header name that many upstreams take for one: CGI, WSGI and
 // Rack turn '-' into '_', PHP also '.', and case never counts.
@@ -61,7 +61,7 @@ func forbids(t *testing.T, r removal, says []string) {
 // envoySays are the listed headers that Envoy overwrites: for a client that is no proxy of ours.
 var envoySays = []string{"x-forwarded-proto", "x-request-id"}
 
-// envoyRemoves is what a connection manager takes away before anything else.
+// envoyRemoves are the headers that a connection manager takes away before anything else.
 func envoyRemoves(t *testing.T, hcm *hcmv3.HttpConnectionManager) removal {
 	t.Helper()
 	check(t, "use_remote_address", hcm.GetUseRemoteAddress().GetValue(), true)
@@ -95,8 +95,8 @@ func envoyRemoves(t *testing.T, hcm *hcmv3.HttpConnectionManager) removal {
 	}}
 }
 
-// mayAnswer checks that a filter lets Barong remove what it removes, since any other name in an
-// answer fails the request.
+// mayAnswer checks that a filter lets Barong remove the headers that it removes, since any other
+// name in an answer fails the request.
 func mayAnswer(t *testing.T, a *extauthzv3.ExtAuthz) {
 	t.Helper()
 	rules := a.GetDecoderHeaderMutationRules()
@@ -115,7 +115,8 @@ func mayAnswer(t *testing.T, a *extauthzv3.ExtAuthz) {
 	}
 }
 
-// traefikRemoves is what a middleware of headers and a forwardAuth's expression take away.
+// traefikRemoves matches the headers that a middleware of headers and a forwardAuth's expression
+// take away.
 func traefikRemoves(t *testing.T, custom map[string]string, expression string) func(string) bool {
 	t.Helper()
 	r := regexp.MustCompile(expression)
@@ -139,10 +140,10 @@ func shippedText(t *testing.T, file string) string {
 	return string(text)
 }
 
-// nginx passes nothing but what its file names.
+// nginx passes only the headers that its file names.
 func TestNginxFile(t *testing.T) {
 	text := shippedText(t, "deploy/nginx.conf")
-	// The blocks that may hold directives of the proxy: what stands in none of them is the
+	// The blocks that may hold directives of the proxy: a directive outside them is the
 	// server's own, which a location without proxy_set_header takes over.
 	locations := regexp.MustCompile(`(?s)\n\tlocation ([^\n{]*)\{(.*?)\n\t\}`)
 	server := locations.ReplaceAllString(text, "")

@@ -35,7 +35,7 @@ func startForwardAuthorizer(t testing.TB) *forwardAuthorizer {
 
 func (f *forwardAuthorizer) addr() string { return strings.TrimPrefix(f.server.URL, "http://") }
 
-// answers sets the status of the next answers, their headers, and forgets what was asked.
+// answers sets the status of the next answers, their headers, and forgets the questions so far.
 func (f *forwardAuthorizer) answers(status int, header map[string]string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -330,7 +330,7 @@ func TestEnvoy(t *testing.T) {
 	})
 }
 
-// authAnswer is what the table of forged headers varies.
+// authAnswer is the part of an answer that the table of forged headers varies.
 type authAnswer struct{ token string }
 
 func contains(all []netip.Addr, a netip.Addr) bool {

@@ -20,15 +20,15 @@ import (
 	"barong/e2e"
 )
 
-// closing collects what the last lines of the output say.
+// closing collects the last lines of the output.
 var closing struct {
 	sync.Mutex
 	lines  []string
-	notRun map[string]int // what this machine could not run: reason → tests
+	notRun map[string]int // reason → number of tests that this machine could not run
 }
 
 // TestMain prints the last lines, and adds them to the file $TEST_REPORT where scripts/test
-// collects them: go test hides what a package prints that passes.
+// collects them: go test hides the output of a package that passes.
 func TestMain(m *testing.M) {
 	closing.notRun = map[string]int{}
 	code := m.Run()
@@ -169,7 +169,8 @@ type answer struct {
 	body   string
 }
 
-// echoed decodes what the upstream saw; it fails the test when the answer is not the echo's.
+// echoed decodes the request that the upstream saw; it fails the test when the answer is not the
+// echo's.
 func (a answer) echoed(t testing.TB) e2e.Echoed {
 	t.Helper()
 	var seen e2e.Echoed

@@ -43,7 +43,7 @@ type assault struct {
 	run  func(ctx context.Context, at string, bandwidth *rate.Limiter)
 }
 
-// assaults are what the client tries, one after the other.
+// assaults are the client's attempts, one after the other.
 func assaults() []assault {
 	cookies := []string{
 		"_barong_session=a; " + strings.Repeat(",", 15000) + strings.Repeat(" ", 15000) + ";b=1",
@@ -161,7 +161,7 @@ func requests(connections int, next func(int) string) func(context.Context, stri
 
 // keep dials and calls f until it returns false or ctx ends.
 func keep(ctx context.Context, at string, f func(net.Conn, *bufio.Reader) bool) {
-	// Not the person's address: what the proxy allows one client is not theirs.
+	// Not the person's address: the proxy bounds the requests of each address.
 	conn, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}).DialContext(ctx, "tcp", at)
 	if err != nil {
 		return

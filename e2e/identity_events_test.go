@@ -114,7 +114,7 @@ type eventListener struct {
 
 	mu    sync.Mutex
 	got   []told
-	wrong []string // what a message should not have been
+	wrong []string // faults of messages
 }
 
 const (
@@ -132,7 +132,7 @@ var heard = map[string][]string{
 }
 
 // listen starts one that ends with the test, and waits until its queues are bound. key is
-// what `barong keys public` prints.
+// the output of `barong keys public`.
 func listen(t *testing.T, broker *testenv.Rabbit, key []byte) *eventListener {
 	t.Helper()
 	block, rest := pem.Decode(key)
@@ -278,7 +278,7 @@ func names(all []told) []string {
 	return list
 }
 
-// complaints are what was wrong with messages.
+// complaints are the faults of messages so far.
 func (l *eventListener) complaints() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

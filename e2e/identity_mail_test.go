@@ -20,7 +20,7 @@ import (
 	"barong/internal/testenv"
 )
 
-// A post is a mail server that takes mails over STARTTLS from who signs in, and keeps them.
+// A post is a mail server that takes mails over STARTTLS from clients that sign in, and keeps them.
 type post struct {
 	addr  string
 	certs *testenv.Certificates

@@ -32,8 +32,8 @@ func (p *person) elsewhere() *person {
 	return &person{email: p.email, password: p.password, ip: p.ip, uid: p.uid, cookies: map[string]string{}}
 }
 
-// ask sends one request and keeps the cookies of the answer; a body is JSON. The address is
-// told as a load balancer in front tells it.
+// ask sends one request and keeps the cookies of the answer; a body is JSON. It names the address
+// as a load balancer in front does.
 func (p *person) ask(t *testing.T, via serving, method, path string, body map[string]string) answer {
 	t.Helper()
 	head := method + " /api/v2/barong" + path + " HTTP/1.1\nUser-Agent: e2e\nX-Forwarded-For: " + p.ip
@@ -105,8 +105,8 @@ func (p *person) signIn(t *testing.T, via serving) {
 	p.enter(t, "active", via, "/identity/sessions", map[string]string{"email": p.email, "password": p.password})
 }
 
-// refused waits until the gate refuses the session: what ended it may have reached the
-// database by another replica.
+// refused waits until the gate refuses the session: another replica may have written its end to
+// the database.
 func (p *person) refused(t *testing.T, gate serving) {
 	t.Helper()
 	var got answer

@@ -23,8 +23,8 @@ import (
 	"barong/internal/testenv"
 )
 
-// patience is the longest wait for what must happen: a lease that runs out, 15 s, a
-// destination that is tried again, and a busy machine.
+// patience is the longest wait for a result: a lease that runs out, 15 s, a destination that is
+// tried again, and a busy machine.
 const patience = 45 * time.Second
 
 // eventually polls ok until it is true.
@@ -40,7 +40,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 }
 
 // An office is where newcomers become users: two replicas of the built binary on PostgreSQL
-// and Redis, a gate before the first, and what their events go to.
+// and Redis, a gate before the first, and the destinations of their events.
 type office struct {
 	replicas [2]*e2e.Barong
 	gate     e2e.Proxy
@@ -111,7 +111,7 @@ func openOffice(t *testing.T) *office {
 	return o
 }
 
-// publicKey is what an operator hands to those who read events.
+// publicKey is the key that an operator hands to readers of events.
 func (o *office) publicKey(t *testing.T) []byte {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), o.bin, "keys", "public")
@@ -201,8 +201,8 @@ func (o *office) came(t *testing.T, p *person, again bool, want ...[]string) []t
 	}
 }
 
-// firsts are the names without repetitions: what failed on its way may come again (at least
-// once), after what came before it.
+// firsts are the names without repetitions: an event that failed on its way may come again (at
+// least once), after those that came before it.
 func firsts(names []string) (list []string) {
 	for _, n := range names {
 		if !slices.Contains(list, n) {
@@ -277,7 +277,7 @@ func (o *office) journey(t *testing.T, p *person) {
 	other.want(t, 200, p.uid, o.gate, "GET", "/resource/users/me", nil)
 	p.want(t, 204, "", o.gate, "DELETE", "/resource/sessions", nil)
 	other.refused(t, o.gate)
-	p.want(t, 200, p.uid, o.gate, "GET", "/resource/users/me", nil) // who asked for it stays
+	p.want(t, 200, p.uid, o.gate, "GET", "/resource/users/me", nil) // the session that asked for it stays
 	p.want(t, 204, "", o.gate, "DELETE", "/identity/sessions", nil)
 	if c := p.cookies["_barong_session"]; c != "" {
 		t.Errorf("signed out: the cookie is still %q", c)

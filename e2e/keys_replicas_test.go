@@ -20,7 +20,7 @@ import (
 	"barong/internal/token"
 )
 
-// A keyring is the signing keys of one replica, with the feed that tells of changes and the
+// A keyring is the signing keys of one replica, with the feed that announces changes and the
 // JWKS that it serves.
 type keyring struct {
 	keys     *token.Keys
@@ -160,7 +160,7 @@ func TestKeysRotateUnderTwoReplicas(t *testing.T) {
 		}
 
 		check := replicas
-		if i%40 == 0 { // one that starts knows what the database knows
+		if i%40 == 0 { // one that starts knows the keys of the database
 			check = append(slices.Clone(replicas), openKeyring(t, url, config, now))
 		}
 		for u := range upstreams {

@@ -104,7 +104,7 @@ func TestIstioFile(t *testing.T) {
 	}
 	mayAnswer(t, question)
 
-	// What both patch is as in envoy.yaml.
+	// The fields that both patch are as in envoy.yaml.
 	shipped := load(t, "envoy.yaml")
 	for _, field := range []protoreflect.Name{"normalize_path", "merge_slashes", "path_with_escaped_slashes_action", "max_request_headers_kb",
 		"use_remote_address", "internal_address_config", "early_header_mutation_extensions"} {

@@ -77,7 +77,7 @@ func (p *Process) Stop() error {
 }
 
 // Kill ends the program without a warning, as kill -9 does, and waits until it is gone.
-// Killing twice, or what has ended, is allowed.
+// Killing twice, or after the end, is allowed.
 func (p *Process) Kill() error {
 	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("kill %s: %w", p.Name, err)
@@ -86,7 +86,7 @@ func (p *Process) Kill() error {
 	return nil
 }
 
-// Output is what the program has printed so far.
+// Output is the program's output so far.
 func (p *Process) Output() string {
 	b, _ := os.ReadFile(p.Log)
 	return string(b)
@@ -117,7 +117,7 @@ func Tail(s string, lines int) string {
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
 
-// accepts tells whether something listens on addr.
+// accepts reports whether something listens on addr.
 func accepts(addr string) bool {
 	c, err := net.DialTimeout("tcp", addr, time.Second)
 	if err != nil {
@@ -176,7 +176,7 @@ func Root() (string, error) {
 
 // OwnAddresses are the addresses of this machine's interfaces. For a client on loopback Envoy
 // appends one of them to X-Forwarded-For (its node's own), not the loopback address: a Barong
-// that is to believe what such a client forwards must trust them too.
+// that is to believe such a client's header must trust them too.
 func OwnAddresses() ([]netip.Addr, error) {
 	all, err := net.InterfaceAddrs()
 	if err != nil {

@@ -20,12 +20,12 @@ type Proxy interface {
 	URL() string
 	// Stop ends it and waits.
 	Stop() error
-	// Output is what it has printed so far, its access log among it.
+	// Output is its output so far, its access log among it.
 	Output() string
 }
 
 // Places are the addresses that a proxy's file is adapted to, each host:port with a loopback
-// host. What is empty stays as shipped.
+// host. An empty one stays as shipped.
 type Places struct {
 	Listen string    // the gateway, shipped as 127.0.0.1:8099
 	Admin  string    // Envoy's own, shipped as 127.0.0.1:9901
@@ -35,7 +35,7 @@ type Places struct {
 	Finex  string    // shipped as 127.0.0.1:8080
 	Ranger string    // shipped as 127.0.0.1:8082
 	// Edit, when set, has the last word on the file, which is otherwise as shipped: it stands for
-	// the operator who adapts it. kind is the proxy's Name.
+	// an operator's changes. kind is the proxy's Name.
 	Edit func(kind string, file []byte) []byte
 }
 

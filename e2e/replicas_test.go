@@ -145,8 +145,8 @@ const (
 	notActive = "authz.user_not_active"
 )
 
-// D11, §4: what ends sessions on one replica ends them on another that has them warm, when it
-// has read the feed; other users' go on unless everybody's end.
+// Sessions that end on one replica end on another that has them warm, when it has read the feed;
+// other users' go on unless everybody's end (D11, §4).
 func TestSessionsEndOnAllReplicas(t *testing.T) {
 	replicated(t, func(t *testing.T, start func() *replica) {
 		a, b := start(), start()
@@ -200,8 +200,8 @@ func TestSessionsEndOnAllReplicas(t *testing.T) {
 	})
 }
 
-// D8, D11: who changes the own password keeps the session in hand, on every replica, under a
-// new cookie; the old cookie and all other sessions have ended.
+// A user's change of their own password keeps the session in hand, on every replica, under a new
+// cookie; the old cookie and all other sessions have ended (D8, D11).
 func TestRestampedSessionOutlivesTheOthersOnAllReplicas(t *testing.T) {
 	replicated(t, func(t *testing.T, start func() *replica) {
 		a, b := start(), start()
@@ -237,8 +237,8 @@ func TestRestampedSessionOutlivesTheOthersOnAllReplicas(t *testing.T) {
 	})
 }
 
-// D11, §4: the feed and the database are the truth. A session store that brings back what was
-// deleted revives nothing, neither on a running replica nor on one that starts.
+// The feed and the database are the truth. A session store that brings back deleted sessions
+// revives nothing, neither on a running replica nor on one that starts (D11, §4).
 func TestARestoredSessionStoreRevivesNothing(t *testing.T) {
 	replicated(t, func(t *testing.T, start func() *replica) {
 		a, b := start(), start()

@@ -29,18 +29,18 @@ type backend struct {
 	sessions session.Store
 	nonces   authz.Nonces
 	keys     *token.Keys
-	clear    func(ctx context.Context) error // empties what is not in the database
+	clear    func(ctx context.Context) error // empties the stores outside the database
 }
 
-// A clock shows what it was last set to.
+// A clock shows the time that it was last set to.
 type clock struct{ at atomic.Pointer[time.Time] }
 
 func (c *clock) set(t time.Time) { c.at.Store(&t) }
 
 func (c *clock) now() time.Time { return *c.at.Load() }
 
-// empty brings the database back to what migrations made, but for signing keys and the change
-// feed: its numbers never go back.
+// empty brings the database back to its state after the migrations, but for signing keys and the
+// change feed: its numbers never go back.
 func (b *backend) empty(ctx context.Context) error {
 	for _, table := range []string{
 		"apikeys", "totp_secrets", "labels", "service_accounts", "users", "permissions", "restrictions",
@@ -73,7 +73,7 @@ type storedWorld struct {
 	activity int64 // id of the newest row seen
 	unread   bool  // the feed is not read any more
 	orphans  map[string]bool
-	err      error // of what cannot return one
+	err      error // of methods that cannot return one
 }
 
 // newStoredWorld empties b and builds f in it. serve is called with the server of that world,
@@ -146,11 +146,11 @@ func (w *storedWorld) cannot(s authztest.Step) string {
 	return ""
 }
 
-// restartAfter is the pause between two steps in which barong has been restarted: what the
-// next one needs to know is in the stores, or lost.
+// restartAfter is the pause between two steps in which barong has been restarted: the state that
+// the next one needs is in the stores, or lost.
 const restartAfter = 5 * time.Minute
 
-// begin does what comes before the request of a step.
+// begin lets time pass and makes the changes before the request of a step.
 func (w *storedWorld) begin(t *testing.T, s authztest.Step) error {
 	ctx := t.Context()
 	if err := w.manager.Flush(ctx); err != nil {
@@ -165,7 +165,7 @@ func (w *storedWorld) begin(t *testing.T, s authztest.Step) error {
 			return err
 		}
 	}
-	// What is down stays so: the feed is not read any more, and time passes until too long.
+	// A part that is down stays so: the feed is not read any more, and time passes until too long.
 	d := authz.DefaultConfig()
 	if slices.Contains(s.Down, "feed") {
 		w.unread = true
@@ -198,7 +198,7 @@ func (w *storedWorld) begin(t *testing.T, s authztest.Step) error {
 	return nil
 }
 
-// hear reads the feed and does what barong serve does with it.
+// hear reads the feed and acts on it as barong serve does.
 func (w *storedWorld) hear(ctx context.Context) error {
 	if err := w.follower.Sync(ctx); err != nil {
 		return err

@@ -29,8 +29,8 @@ func traefikAsks(method, uri string, client http.Header) http.Header {
 	return h
 }
 
-// TestTraefik asks the forward listener of the built binary what Traefik would ask: Traefik itself
-// is not run.
+// TestTraefik asks the forward listener of the built binary as Traefik would: Traefik itself is
+// not run.
 func TestTraefik(t *testing.T) {
 	s := startStack(t, "BARONG_TRUSTED_PROXIES=127.0.0.1/32")
 	member := signIn(t, listener(s.barong.HTTP), "member")

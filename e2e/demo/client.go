@@ -96,7 +96,7 @@ func (c *client) do(ctx context.Context, method, path string, body map[string]st
 }
 
 // forwardAuth stands in for a proxy where there is no Envoy: it asks Barong over forward-auth
-// about each request, and sends it on with what the answer says, or returns the denial.
+// about each request, and sends it on with the answer's headers, or returns the denial.
 type forwardAuth struct{ places e2e.Places }
 
 func (f *forwardAuth) RoundTrip(req *http.Request) (*http.Response, error) {

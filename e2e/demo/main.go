@@ -39,7 +39,7 @@ func main() {
 	}
 }
 
-// A demo is one run: what it started and where.
+// A demo is one run: its programs and their places.
 type demo struct {
 	keep   bool
 	dir    string // everything is below it
@@ -189,7 +189,7 @@ func (d *demo) start(ctx context.Context, root, bin, echo string, who *people) (
 	return &client{base: gate.URL(), http: &http.Client{}}, nil
 }
 
-// stop ends what was started, last one first, and removes the directory.
+// stop ends the started programs, last one first, and removes the directory.
 func (d *demo) stop() {
 	for i := len(d.running) - 1; i >= 0; i-- {
 		d.running[i].Stop()

@@ -16,7 +16,7 @@ type people struct {
 	seeds            string // path
 }
 
-// blockedNetwork is what the seeded restriction refuses (a documentation network, RFC 5737).
+// blockedNetwork is the network that the seeded restriction refuses (for documentation, RFC 5737).
 const blockedNetwork = "198.51.100.0/24"
 
 // blockedCode is the status that the restriction answers with.

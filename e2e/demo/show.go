@@ -22,8 +22,8 @@ import (
 // balances is a path of the exchange's engine that members may use.
 const balances = "/api/v2/peatio/account/balances"
 
-// show makes the four requests, and what has to come before them. It fails at the first that
-// does not come out as promised.
+// show makes the four requests, and those that have to come before them. It fails at the first
+// that does not come out as promised.
 func (d *demo) show(ctx context.Context, c *client, who *people) error {
 	title("Sign in: a public path, no credential needed")
 	in, err := c.do(ctx, http.MethodPost, "/api/v2/barong/identity/sessions", map[string]string{"email": who.member, "password": who.password}, nil)
@@ -126,8 +126,8 @@ func (d *demo) showKey(ctx context.Context, c *client) error {
 	return got.showUpstream(false)
 }
 
-// showUpstream prints what the upstream saw; anything but a 200 from it with a bearer token and
-// without the caller's credentials is an error. With claims it prints the token's.
+// showUpstream prints the request that the upstream saw; anything but a 200 from it with a bearer
+// token and without the caller's credentials is an error. With claims it prints the token's.
 func (r *reply) showUpstream(claims bool) error {
 	var seen e2e.Echoed
 	if r.status != http.StatusOK || json.Unmarshal([]byte(r.body), &seen) != nil || seen.Claims == nil {

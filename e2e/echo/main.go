@@ -1,5 +1,5 @@
-// Echo is the demo's upstream: it answers every request with what it saw of it. Its arguments
-// are the addresses to listen on.
+// Echo is the demo's upstream: it answers every request with the request as it saw it. Its
+// arguments are the addresses to listen on.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Command sign does in a shell what a trading bot and an authenticator app do, so that the
-// README's first signed call needs nothing but curl and Go.
+// Command sign makes in a shell the codes of an authenticator app and the headers of a trading
+// bot, so that the README's first signed call needs nothing but curl and Go.
 //
 //	sign code SECRET        the one-time code of a base32 secret, now (RFC 6238)
 //	sign headers KID SECRET the three headers of a signed request, as curl arguments (AZ-119)
