@@ -24,7 +24,7 @@ const (
 	floodBar    = 5
 )
 
-// floods measures what a flood of sign-ins does to decisions, with the limiters off, so that
+// floods measures the effect of a flood of sign-ins on decisions, with the limiters off, so that
 // passwords are hashed as fast as they are, and on.
 func (r *rig) floods(ctx context.Context, _ options) error {
 	for _, limits := range []string{"false", "true"} {
@@ -98,7 +98,7 @@ func (r *rig) flood(ctx context.Context, limits string) error {
 }
 
 // startFlood begins floodLoops loops that sign in at addr with addresses that nobody has, and
-// returns what ends them and counts their answers by status.
+// returns a function that ends them and counts their answers by status.
 func startFlood(ctx context.Context, addr string) (stop func() (map[int]int, error)) {
 	ctx, cancel := context.WithCancel(ctx)
 	transport := &http.Transport{MaxIdleConnsPerHost: floodLoops}

@@ -54,7 +54,7 @@ func (c *client) close() {
 	}
 }
 
-// result is what a load measured.
+// result holds the measures of a load.
 type result struct {
 	sent, wrong int64
 	elapsed     time.Duration

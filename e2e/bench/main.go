@@ -1,4 +1,4 @@
-// Command bench measures what one decision costs: two empty authorizers as yardsticks and
+// Command bench measures the cost of one decision: two empty authorizers as yardsticks and
 // barong, alternating in one run over loopback, each server on a processor of its own where
 // the machine allows it. It prints the table of docs/performance.md.
 //

@@ -26,7 +26,7 @@ type process struct {
 	name string
 	grpc string // address
 	ops  string // address, "" for yardsticks
-	log  string // file with what it said
+	log  string // file with its output
 	took time.Duration
 	done chan struct{} // closed when it has ended
 }

@@ -237,7 +237,7 @@ func (r *rig) rows(ctx context.Context, o options) ([]row, error) {
 	}, made...), nil
 }
 
-// figure is what one measurement of a row gave.
+// figure is the result of one measurement of a row.
 type figure struct {
 	cpu            float64 // µs of server CPU per request
 	rate           float64

@@ -16,8 +16,8 @@ import (
 	"barong/internal/testenv"
 )
 
-// servers are a PostgreSQL and a Redis of ours, on the client's processor: what they use is
-// no part of a row's CPU.
+// servers are a PostgreSQL and a Redis of ours, on the client's processor: their use is no part
+// of a row's CPU.
 type servers struct {
 	postgres *testenv.Server
 	redis    *testenv.Redis

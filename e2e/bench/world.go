@@ -30,7 +30,7 @@ type place struct {
 	redis    string // URL, "" for sessions in the database
 }
 
-// A world is a database and ready-made questions about what is in it.
+// A world is a database and ready-made questions about its rows.
 type world struct {
 	place
 	key []byte // seals it
@@ -232,7 +232,7 @@ func addSessions(ctx context.Context, db *store.DB, redisURL string, uids []stri
 		return nil, err
 	}
 	defer to.Close()
-	const writers = 64 // who share exchanges
+	const writers = 64 // they share exchanges
 	errs := make([]error, writers)
 	var all sync.WaitGroup
 	for w := range writers {

@@ -34,7 +34,7 @@ func dialAsAnother(ctx context.Context, network, address string) (net.Conn, erro
 	return d.DialContext(ctx, network, address)
 }
 
-// Gate is who is asked when Envoy asks the replicas in turn.
+// Gate is the name of Envoy, which asks the replicas in turn.
 const Gate = "gate"
 
 // Ask sends a request through the gate, or asks the replica of that name about it by

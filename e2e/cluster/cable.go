@@ -62,7 +62,7 @@ func (c *Cable) Slow(delay time.Duration) {
 	c.delay = delay
 }
 
-// Mend undoes Cut and Freeze, but not Slow. What stood in a frozen cable is lost with its connections.
+// Mend undoes Cut and Freeze, but not Slow. The bytes in a frozen cable are lost with its connections.
 func (c *Cable) Mend() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -89,7 +89,7 @@ func (c *Cable) Close() {
 	c.closed = true
 	c.mu.Unlock()
 	c.Cut()
-	_ = c.Mend() // only lets go of what is frozen
+	_ = c.Mend() // only lets go of a frozen cable
 }
 
 // drop closes every connection; mu is held.

@@ -28,8 +28,8 @@ import (
 	"barong/internal/testenv"
 )
 
-// How long replicas believe what they hold while they cannot hear of changes (design D21):
-// far shorter than the defaults, so that the end of it can be watched.
+// How long replicas believe their caches while they cannot hear of changes: far shorter than the
+// defaults, so that the end of it can be watched (design D21).
 const (
 	CacheMaxStale  = 3 * time.Second
 	PolicyMaxStale = 6 * time.Second
@@ -175,7 +175,7 @@ func (c *Cluster) write(database string) {
 // Replicas are all of them.
 func (c *Cluster) Replicas() []*Replica { return c.replicas }
 
-// askers are who is asked in turn: the gate half of the time, if there is one.
+// askers are the names to ask in turn: the gate half of the time, if there is one.
 func (c *Cluster) askers() (names []string) {
 	for _, r := range c.replicas {
 		if c.Gate != "" {
@@ -271,7 +271,7 @@ func (r *Replica) lay(t testing.TB, database, postgres, redis string) (err error
 	return nil
 }
 
-// said is what a replica complained of last.
+// said returns a replica's last complaints.
 func said(log string) string {
 	var kept []string
 	for line := range strings.Lines(log) {
@@ -303,7 +303,7 @@ func (r *Replica) Kill() error {
 	return nil
 }
 
-// Ready tells whether /readyz answers 200.
+// Ready reports whether /readyz answers 200.
 func (r *Replica) Ready() bool {
 	client := &http.Client{Timeout: time.Second}
 	resp, err := client.Get("http://" + r.Ops + "/readyz")
@@ -314,8 +314,8 @@ func (r *Replica) Ready() bool {
 	return resp.StatusCode == http.StatusOK
 }
 
-// Health is what Envoy thinks of the replicas, one line for each way to each; healthy tells
-// whether it would ask all of them.
+// Health is Envoy's view of the replicas, one line for each way to each; healthy reports whether
+// it would ask all of them.
 func (c *Cluster) Health() (text string, healthy bool) {
 	resp, err := client.Get(c.Admin + "/clusters")
 	if err != nil {

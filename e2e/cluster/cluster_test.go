@@ -59,7 +59,7 @@ func report(t testing.TB, format string, args ...any) {
 	}
 }
 
-// until polls for what must become true, and returns how long it took.
+// until polls ready until it is true, and returns how long it took.
 func until(t testing.TB, what string, patience time.Duration, ready func() bool) time.Duration {
 	t.Helper()
 	began := time.Now()
@@ -72,8 +72,8 @@ func until(t testing.TB, what string, patience time.Duration, ready func() bool)
 	return time.Since(began)
 }
 
-// TestTwoReplicas: what is revoked by way of one replica is refused by the other, and what is
-// given back is allowed by it.
+// TestTwoReplicas: a grant that is revoked by way of one replica is refused by the other, and one
+// that is given back is allowed by it.
 func TestTwoReplicas(t *testing.T) {
 	c := cluster.Start(t, barong(t))
 	ctx := t.Context()

@@ -11,8 +11,8 @@ import (
 
 // The shipped Envoy files lose no request to the REST API while one of two replicas is dead
 // and none while both are restarted in turn: with the second replica's addresses added,
-// and nothing else. Only what a replica was working on when it died may fail: a question to it,
-// or what is no read; and that as JSON.
+// and nothing else. Only the work of a replica when it died may fail: a question to it, or a
+// request other than a read; and that as JSON.
 func TestRESTWithADeadReplica(t *testing.T) {
 	c := cluster.Start(t, barong(t))
 	for _, file := range []string{"envoy.yaml", "deploy/envoy-http.yaml"} {

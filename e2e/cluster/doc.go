@@ -5,5 +5,5 @@
 //	go test ./e2e/cluster          the tests
 //	BARONG_FAILOVER_ROUNDS=200 go test ./e2e/cluster -run Failover -timeout 3h
 //	                           400 more failovers by chance
-//	go run ./e2e/cluster/demo      the same, told in plain words (make demo-cluster)
+//	go run ./e2e/cluster/demo      the same, in plain words (make demo-cluster)
 package cluster

@@ -19,8 +19,8 @@ import (
 	"barong/policy"
 )
 
-// FailoverMaxStale is how long the replicas of a Failover believe what they hold while they
-// cannot hear of changes.
+// FailoverMaxStale is how long the replicas of a Failover believe their caches while they cannot
+// hear of changes.
 const FailoverMaxStale = 2 * time.Second
 
 // A Failover is three replicas without a gateway on a primary that a standby follows
@@ -36,7 +36,7 @@ type Failover struct {
 	writings int
 }
 
-// FailoverConfig says what runs beside the two servers.
+// FailoverConfig adds Redis and settings to the two servers.
 type FailoverConfig struct {
 	Redis bool
 	Env   []string // further settings of the replicas
@@ -69,7 +69,7 @@ func StartFailover(t testing.TB, barong string, cfg FailoverConfig) *Failover {
 	return f
 }
 
-// within is a test of a Failover; what it starts ends with the Failover.
+// within is a test of a Failover; servers that it starts end with the Failover.
 type within struct {
 	testing.TB
 	home testing.TB
@@ -112,7 +112,7 @@ func (f *Failover) Followed() {
 	f.Standby.Follows(f.t, f.Postgres)
 }
 
-// Fail takes the primary away, killed or with its machine hung, and with it what was on its
+// Fail takes the primary away, killed or with its machine hung, and with it the changes on their
 // way to the standby. It returns the earliest moment at which it was away.
 func (f *Failover) Fail(hang bool) time.Time {
 	f.t.Helper()
@@ -126,9 +126,9 @@ func (f *Failover) Fail(hang bool) time.Time {
 	return began
 }
 
-// Promote makes the standby the primary, before which the model hears what it says of the
-// grants: what stands in the database from then on. The old primary never comes back. It
-// returns when the standby took writes.
+// Promote makes the standby the primary, before which it reads the grants from the standby for the
+// model: they are those of the database from then on. The old primary never comes back. It returns
+// when the standby took writes.
 func (f *Failover) Promote(failed time.Time, grants []*Grant) (promoted time.Time) {
 	f.t.Helper()
 	f.Standby.Replayed(f.t)
@@ -155,7 +155,7 @@ func (f *Failover) Bury() {
 	}
 }
 
-// Settle has the model hear what the database says of the grants now that nobody writes.
+// Settle reads the grants from the database for the model, now that nobody writes.
 func (f *Failover) Settle(grants []*Grant) {
 	f.t.Helper()
 	began := time.Now()
@@ -166,7 +166,7 @@ func (f *Failover) Settle(grants []*Grant) {
 	}
 }
 
-// read asks a server which of the grants are allowed by what it holds.
+// read asks a server which of the grants its rows allow.
 func (f *Failover) read(ctx context.Context, from *testenv.Server, grants []*Grant) (map[*Grant]bool, error) {
 	conn, err := pgx.Connect(ctx, from.URL("postgres"))
 	if err != nil {
@@ -245,7 +245,7 @@ func (f *Failover) SetState(ctx context.Context, on *Replica, g *Grant, state st
 // EndEverybody ends all sessions, past the replicas.
 func (f *Failover) EndEverybody(ctx context.Context) error { return f.Sessions.EndAll(ctx) }
 
-// nothingLeft is what REST says of a change that was made.
+// nothingLeft matches REST's answers to a change that was already made.
 var nothingLeft = regexp.MustCompile(`state_no_change|\.taken|exist|identity\.session\.not_found`)
 
 // Insist tries until it goes well, 20 s at most. A try whose answer was lost may have gone
@@ -265,8 +265,8 @@ func (f *Failover) Insist(change func() error) {
 	}
 }
 
-// Writing is somebody who makes changes at a replica all the time: permissions that nobody
-// needs, and now and then one that takes a grant away.
+// Writing makes changes at a replica all the time: permissions that nobody needs, and now and then
+// one that takes a grant away.
 type Writing struct {
 	stop context.CancelFunc
 	done sync.WaitGroup
@@ -342,5 +342,5 @@ func (r *Replica) Pause() error { return syscall.Kill(r.running.PID(), syscall.S
 // Resume undoes Pause.
 func (r *Replica) Resume() error { return syscall.Kill(r.running.PID(), syscall.SIGCONT) }
 
-// Logged is what it has logged so far.
+// Logged is its log so far.
 func (r *Replica) Logged() string { return r.running.Output() }

@@ -22,7 +22,7 @@ type takeover struct {
 	load  *cluster.Load
 	began time.Time
 
-	users, permissions, keys, sessions []*cluster.Grant // what may be taken away
+	users, permissions, keys, sessions []*cluster.Grant // grants that may be taken away
 	witness                            *cluster.Grant   // nobody touches it
 	all                                []*cluster.Grant
 	logged                             map[*cluster.Replica]int // length of the log at the beginning
@@ -60,8 +60,8 @@ func (d *takeover) must(err error) {
 	}
 }
 
-// fail takes the primary away, and has the model expect what is promised: that nobody goes by
-// what was lost for longer than replicas may believe what they hold.
+// fail takes the primary away, and has the model expect the promise: no replica goes by lost
+// changes for longer than it may believe its caches.
 func (d *takeover) fail(hang bool) {
 	d.t.Helper()
 	d.model.Within(cluster.FailoverMaxStale + cluster.Prompt)
@@ -126,7 +126,7 @@ func (d *takeover) end(writings ...*cluster.Writing) {
 	noticed := d.noticed()
 	report(d.t, "%s: of %d permissions before it %d were lost; the gap was noticed by %q; %s; %s in all",
 		strings.ReplaceAll(d.t.Name(), "_", " "), kept+lost, lost, noticed, d.model.Counts(), time.Since(d.began).Round(100*time.Millisecond))
-	// What the last replica to hear of had a moment to be heard in.
+	// Beyond 20, even the last replica had a moment to hear of a lost change.
 	if lost > 20 && len(noticed) != len(d.Replicas()) {
 		d.t.Errorf("%d commits were lost, and only %q noticed", lost, noticed)
 	}
@@ -201,7 +201,7 @@ func (x fault) run(t *testing.T, f *cluster.Failover) {
 	} else {
 		d.Stream.Slow(x.behind)
 	}
-	// Taken away before, in part in what will be lost: the first half, by way of replicas alone,
+	// Revoke the first half before, some by changes that will be lost, by way of replicas alone,
 	// since DB becomes another meanwhile. The rest is for after.
 	var ofA, ofB []func() error
 	for i := range each / 2 {
@@ -224,7 +224,7 @@ func (x fault) run(t *testing.T, f *cluster.Failover) {
 }
 
 // TestFailover: the standby of an asynchronous PostgreSQL takes over without the last commits.
-// Nobody goes by what was lost, and everything that is acknowledged afterwards holds, on each
+// Nobody goes by the lost commits, and everything that is acknowledged afterwards holds, on each
 // of three replicas that nobody restarts.
 func TestFailover(t *testing.T) {
 	f := cluster.StartFailover(t, barong(t), cluster.FailoverConfig{Redis: true})

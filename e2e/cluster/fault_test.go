@@ -24,12 +24,12 @@ type drill struct {
 	// Those that revoke has not signed out, or locked over REST: both are for good.
 	signedIn, unlocked []*cluster.Grant
 	began              time.Time
-	recovered          time.Duration // what the first call of healthy measured
+	recovered          time.Duration // measured by the first call of healthy
 }
 
 // TestFaults breaks one part after the other under load. No answer may be wrong at any
-// moment (design D20, D21), everything must come back without a restart, and what a fault
-// does not touch must not feel it.
+// moment, everything must come back without a restart, and the parts that a fault does not
+// touch must not feel it (design D20, D21).
 func TestFaults(t *testing.T) {
 	c := cluster.Start(t, barong(t))
 	for _, s := range []struct {
@@ -76,9 +76,9 @@ func (d *drill) begin() {
 		warm = append(warm, g...)
 	}
 	d.load = d.Run(d.t.Context(), d.model, warm)
-	// The feed tells of these users and keys, too, and drops what was loaded before it did: at
-	// its next poll, where announcements are not heard yet after the drill before. Only then
-	// and asked about once more do replicas hold them.
+	// The feed announces these users and keys, too, and drops the entries loaded before: at its
+	// next poll, where announcements are not heard yet after the drill before. Replicas hold
+	// them only when asked about them once more after that.
 	d.hold(500 * time.Millisecond)
 }
 
@@ -134,7 +134,7 @@ func (d *drill) must(err error) {
 	}
 }
 
-// none fails when any of these answers were given about what replicas hold.
+// none fails when any of these answers were given about grants that replicas hold.
 func (d *drill) none(by string, said ...string) {
 	d.t.Helper()
 	if n := d.model.Count(by, false, said...); n > 0 {
@@ -178,7 +178,7 @@ func (d *drill) revoke(i int) {
 	))
 }
 
-// restore gives back what can be.
+// restore gives back the grants that can be.
 func (d *drill) restore(i int) {
 	d.t.Helper()
 	ctx := d.t.Context()
@@ -247,8 +247,8 @@ func (d *drill) redisKilled() {
 	d.some("", true, cluster.Unavailable)
 }
 
-// redisRestored: what the session store brings back from an old backup has ended all the same,
-// also for a replica that never knew of it.
+// redisRestored: sessions that come back from an old backup of the store have ended all the same,
+// also for a replica that never knew of them.
 func (d *drill) redisRestored() {
 	ctx := d.t.Context()
 	byID, byUser := d.sessions(6), d.sessions(6)
@@ -327,8 +327,8 @@ func (d *drill) postgresPaused() {
 	d.restore(0)
 }
 
-// postgresReadOnly: nobody is told that a change was made that was not; what replicas hold
-// is believed as long as ever.
+// postgresReadOnly: no answer acknowledges a change that was not made; replicas believe their
+// caches as long as ever.
 func (d *drill) postgresReadOnly() {
 	ctx := d.t.Context()
 	d.revoke(0)
@@ -357,8 +357,8 @@ func (d *drill) postgresReadOnly() {
 }
 
 // postgresSlow: every exchange takes 40 ms, then 150 ms, a transaction several of them. Warm
-// decisions do not feel it, and what is revoked is refused in the time that it takes to hear
-// of it.
+// decisions do not feel it, and a revoked grant is refused in the time that it takes to hear
+// of the change.
 func (d *drill) postgresSlow() {
 	ctx := d.t.Context()
 	slow := func(delay time.Duration) {
@@ -402,7 +402,7 @@ func (d *drill) postgresSlow() {
 	d.model.Within(cluster.Prompt)
 }
 
-// postgresAway: nothing can be revoked, and what replicas hold is believed.
+// postgresAway: nothing can be revoked, and replicas believe their caches.
 func (d *drill) postgresAway() {
 	d.revoke(0)
 	d.hold(500 * time.Millisecond) // heard, and read again
@@ -461,7 +461,7 @@ func (d *drill) apart(part func()) {
 	d.none("A", cluster.Unavailable, cluster.NoAnswer)
 	d.some("B", false, cluster.Unavailable)
 	d.model.MustRefuse("B", parted.Add(cluster.CacheMaxStale+500*time.Millisecond), time.Now())
-	// What comes back is slow: a snapshot takes longer to read than the feed.
+	// The database comes back slow: a snapshot takes longer to read than the feed.
 	d.B.Database.Slow(10 * time.Millisecond)
 	d.must(d.B.Database.Mend())
 	mended := time.Now()

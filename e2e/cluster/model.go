@@ -15,10 +15,10 @@ import (
 type Model struct {
 	mu    sync.Mutex
 	bound time.Duration
-	mute  map[string]span // by who was asked
+	mute  map[string]span // by name of the gate or replica
 	kinds map[Kind]int
 	wrong []string
-	lost  map[string][]string // the last answers that were no decision, by who was asked
+	lost  map[string][]string // the last answers that were no decision, by name
 	felt  map[*Grant]int      // how many there were
 }
 
@@ -27,12 +27,12 @@ type span struct{ from, to time.Time }
 
 // Kind is how an answer is counted.
 type Kind struct {
-	By   string // who was asked: gate, A, B
+	By   string // the gate or replica: gate, A, B
 	Cold bool   // about a session that this replica had never seen
 	Said string // allow, deny, unavailable, no answer, WRONG
 }
 
-// What can be said.
+// Answers as they are counted.
 const (
 	Allow       = "allow"
 	Deny        = "deny"
@@ -57,14 +57,14 @@ func (m *Model) Within(bound time.Duration) {
 	m.bound = bound
 }
 
-// MustRefuse says that who must answer nothing but Unavailable between the times.
+// MustRefuse has the model expect only Unavailable from that gate or replica between the times.
 func (m *Model) MustRefuse(who string, from, to time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.mute[who] = span{from, to}
 }
 
-// An Answer is what was said about a grant.
+// An Answer is that of the gate or a replica about a grant.
 type Answer struct {
 	By         string
 	Cold       bool
@@ -149,7 +149,7 @@ func (m *Model) Count(by string, cold bool, said ...string) (n int) {
 	return n
 }
 
-// Counts are all answers by what was said, as text.
+// Counts are all answers by kind, as text.
 func (m *Model) Counts() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -218,9 +218,9 @@ func (g *Grant) change(allowed bool, commit func() error) error {
 	return err
 }
 
-// Stands says what a database says of the grant after some of its history was lost: it was so
-// at the latest at the end, and what went before counts for nothing. What a lost change did
-// to the session store may last: such a session may be gone.
+// Stands records a database's state of the grant after some of its history was lost: it was so at
+// the latest at the end, and its changes before count for nothing. The effect of a lost change on
+// the session store may last: such a session may be gone.
 func (g *Grant) Stands(allowed bool, begin, end time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -231,7 +231,7 @@ func (g *Grant) Stands(allowed bool, begin, end time.Time) {
 	g.history++
 }
 
-// lost tells whether the session may be gone from its store by then.
+// lost reports whether the session may be gone from its store by then.
 func (g *Grant) lost(by time.Time) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -44,7 +44,7 @@ func (f Failure) String() string {
 		f.Ended.Sub(f.Began).Round(time.Millisecond))
 }
 
-// A form is what the people of a RESTLoad ask, and what the answer must be.
+// A form is a request of the people of a RESTLoad, and the answer that it must get.
 type form struct {
 	what, method, path string
 	body, holds        string
@@ -53,7 +53,7 @@ type form struct {
 }
 
 // RunREST goes on until Stop, with so many people through the gate at url. Each has an address
-// of its own on the loopback network, as the gate bounds what one address may ask, and asks
+// of its own on the loopback network, as the gate bounds the requests of one address, and asks
 // again soon after each answer. The sign-ins are of one person, with a new session each.
 func (c *Cluster) RunREST(ctx context.Context, t testing.TB, url string, people int) *RESTLoad {
 	t.Helper()
@@ -93,7 +93,7 @@ func (c *Cluster) RunREST(ctx context.Context, t testing.TB, url string, people 
 				if i > 0 {
 					x, every = forms[1+n%3], 15*time.Millisecond
 				}
-				// What is under way is answered to the end.
+				// A request under way is answered to the end.
 				l.count(x.ask(context.WithoutCancel(ctx), client, url))
 				select {
 				case <-time.After(every):
@@ -115,7 +115,7 @@ func (l *RESTLoad) count(f Failure, failed bool) {
 	}
 }
 
-// Stop ends it, waits for the last answer, and tells what failed.
+// Stop ends it, waits for the last answer, and returns the failures.
 func (l *RESTLoad) Stop() (failed []Failure) {
 	l.stop()
 	l.done.Wait()

@@ -1,5 +1,5 @@
-// Demo shows two replicas of Barong on one PostgreSQL and one Redis behind one Envoy: what
-// is revoked by way of one is refused by the other, and with Redis and then PostgreSQL gone
+// Demo shows two replicas of Barong on one PostgreSQL and one Redis behind one Envoy: the one
+// refuses a grant that is revoked by way of the other, and with Redis and then PostgreSQL gone
 // under load no answer is wrong.
 //
 //	make demo-cluster
@@ -42,7 +42,7 @@ func (s *stage) must(err error) {
 	}
 }
 
-// show is the whole demo; what goes wrong ends it through the stage.
+// show is the whole demo; a failure ends it through the stage.
 func show(s *stage) {
 	fmt.Println("Two replicas of Barong share one PostgreSQL and one Redis; Envoy asks them in turn.\n" +
 		"This demo revokes by way of the one and asks the other, and then takes the servers away.")
