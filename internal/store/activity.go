@@ -105,11 +105,11 @@ func (t *txn) addActivities(ctx context.Context, rows []audit.Entry, known map[s
 	return err
 }
 
-// knownUsers tells which targets of the rows are uids of users.
+// knownUsers returns which targets of the rows are uids of users.
 func (t *txn) knownUsers(ctx context.Context, rows []audit.Entry) (map[string]bool, error) {
 	targets := map[string]bool{}
 	for _, r := range rows {
-		// What a column cannot hold is no uid either, and some engines refuse to look.
+		// A text that no column can hold is no uid either, and some engines refuse to look.
 		if r.TargetUID != "" && clean(r.TargetUID) == r.TargetUID {
 			targets[r.TargetUID] = false
 		}
@@ -145,7 +145,7 @@ func clean(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }
 
-// cut shortens s to what its column holds; a cut value ends in an ellipsis (FX-33).
+// cut shortens s to the width of its column; a cut value ends in an ellipsis (FX-33).
 func cut(s string) string {
 	s = clean(s)
 	if len(s) <= widest || utf8.RuneCountInString(s) <= widest {

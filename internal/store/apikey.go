@@ -10,7 +10,7 @@ import (
 	"barong/internal/feed"
 )
 
-const apikeysTable, apikeysSecret = "apikeys", "secret" // what sealing binds to
+const apikeysTable, apikeysSecret = "apikeys", "secret" // sealing binds to them
 
 const selectAPIKey = `
 	SELECT k.id, k.kid, k.algorithm, k.scope, k.state, COALESCE(u.uid, s.uid),
@@ -115,8 +115,8 @@ func (q queries) APIKey(ctx context.Context, holderUID, kid string) (account.API
 	return k, nil
 }
 
-// holder finds and locks who may hold keys; one of the two ids is set, or
-// account.ErrNotFound.
+// holder finds and locks the user or service account that may hold keys; one of the two ids is
+// set, or account.ErrNotFound.
 func (t *txn) holder(ctx context.Context, uid string) (user, serviceAccount *int64, err error) {
 	id, err := t.lockedUserID(ctx, uid)
 	if err == nil {

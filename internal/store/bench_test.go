@@ -14,8 +14,8 @@ import (
 	"barong/internal/testenv"
 )
 
-// BenchmarkColdReads is what a decision waits for when its caches know nothing, alone and
-// among 16 readers.
+// BenchmarkColdReads makes the reads of a decision whose caches know nothing, alone and among 16
+// readers.
 func BenchmarkColdReads(b *testing.B) {
 	for engine, open := range map[string]storetest.Opener{"sqlite": storetest.Open, "postgres": storetest.OpenPostgres} {
 		b.Run(engine, func(b *testing.B) { coldReads(b, open(b)) })

@@ -142,13 +142,13 @@ func exists64(ctx context.Context, q querier, n *int64, text string, args ...any
 }
 
 // DeleteChanges implements feed.Source. It prunes from the oldest up to the first row that
-// is young enough, so that what is kept has no holes even when clocks disagree.
+// is young enough, so that the kept rows have no holes even when clocks disagree.
 func (q queries) DeleteChanges(ctx context.Context, before time.Time) (int, error) {
 	pruned, err := q.oldChanges(ctx, before)
 	if err != nil {
 		return 0, err
 	}
-	// The mark first and alone: every commit waits for that row, and a reader who comes
+	// The mark first and alone: every commit waits for that row, and a reader that comes
 	// between finds a gap where rows still are, which costs no change.
 	err = q.write(ctx, "prune changes", func(t *txn) error {
 		_, err := t.ExecContext(ctx, `

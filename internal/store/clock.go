@@ -10,8 +10,8 @@ import (
 )
 
 // Whose time counts: rows expire, are swept and are leased by the database's clock, which all
-// processes share (txn.after, queries.clock). This process's own writes what is shown, such as
-// created_at, and judges what a request brings. How far it is off is looked at here.
+// processes share (txn.after, queries.clock). This process's own writes the times that are shown,
+// such as created_at, and judges those of a request. This file measures how far it is off.
 
 const (
 	clockOddFrom   = time.Second
@@ -55,7 +55,7 @@ func (db *DB) WatchClock(ctx context.Context) {
 		case <-tick.C:
 		case <-db.clocks.again:
 		}
-		_ = db.compareClock(ctx) // an outage: what was known stays
+		_ = db.compareClock(ctx) // an outage: the known offset stays
 	}
 }
 
@@ -108,7 +108,7 @@ func (c *clockState) compared(asked, answered, theirs time.Time) {
 	}
 }
 
-// clockWrong reports whether what expires must be left to processes with a better clock.
+// clockWrong reports whether sweeps and leases must be left to processes with a better clock.
 func (db *DB) clockWrong() bool { return db.clocks.level.Load() == clockWrong }
 
 func readClock(ctx context.Context, q interface {

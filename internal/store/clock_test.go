@@ -92,7 +92,7 @@ func TestSweepGoesByTheDatabasesClock(t *testing.T) {
 	}
 }
 
-// What a process whose clock is behind has ended stays so for as long as it must.
+// Ends recorded by a process whose clock is behind hold for as long as they must.
 func TestEndsOutliveAClockThatIsBehind(t *testing.T) {
 	var clock stepped
 	db := storetest.OpenPostgres(t, store.WithClock(clock.now))
@@ -142,8 +142,8 @@ func TestLeasesGoByTheDatabasesClock(t *testing.T) {
 	}
 }
 
-// A process finds out that its clock is wrong, says so once, and leaves what expires to others
-// until it is right again.
+// A process finds out that its clock is wrong, says so once, and leaves sweeps and leases to
+// others until it is right again.
 func TestClocksAreCompared(t *testing.T) {
 	var clock stepped
 	var log testenv.Log

@@ -22,7 +22,7 @@ type dialect struct {
 	TEXT  string // column type of text, compared and ordered byte by byte
 	// Lock is the suffix of a SELECT that locks the rows it reads until the transaction
 	// ends; Exclude is the statement that takes the lock numbered $1 so long; Notify is the
-	// suffix of an INSERT that tells other processes of the commit. "" where writing
+	// suffix of an INSERT that announces the commit to other processes. "" where writing
 	// transactions are alone.
 	Lock, Exclude, Notify string
 	// Now is the server's time of the moment, in microseconds; "" where this process is the
@@ -44,7 +44,7 @@ func postgresDialect() dialect {
 		// The database's own collation orders otherwise, and indexes on it break when an
 		// upgrade of the operating system changes it.
 		TEXT: `TEXT COLLATE "C"`,
-		// Not FOR UPDATE: that would also stop whoever inserts a row that refers to this one.
+		// Not FOR UPDATE: that would also stop an INSERT of a row that refers to this one.
 		Lock: " FOR NO KEY UPDATE",
 		Now:  "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)",
 		// Anybody may call it, unlike the functions that tell system and timeline, and it differs
@@ -84,7 +84,7 @@ func isTransient(err error) bool {
 }
 
 // Unavailable reports whether err says that the database cannot be reached or used just
-// now, and nothing about what was asked of it: callers answer 503 (design D20).
+// now, and nothing about the statement: callers answer 503 (design D20).
 func Unavailable(err error) bool {
 	if errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) {
 		return true
@@ -117,7 +117,7 @@ func Unavailable(err error) bool {
 		errors.Is(err, net.ErrClosed) || errors.Is(err, pgconn.ErrConnClosed)
 }
 
-// readOnly is what PostgreSQL answers to a write while the server takes none.
+// readOnly is PostgreSQL's error code for a write while the server takes none.
 const readOnly = "25006"
 
 func isReadOnly(err error) bool {

@@ -114,7 +114,7 @@ func TestHotReadsUseAnIndex(t *testing.T) {
 	}
 }
 
-// TestCascade checks what goes with a user and what does not.
+// TestCascade checks which rows go with a user and which do not.
 func TestCascade(t *testing.T) {
 	db := openRaw(t)
 	for _, text := range []string{

@@ -13,7 +13,7 @@
 //
 // One SQL text serves SQLite and PostgreSQL over database/sql; an engine adds only the words
 // of its dialect. SQLite has one writer at a time. PostgreSQL runs READ COMMITTED: inside a
-// transaction, who reads a user, a service account or what belongs to one locks it first,
+// transaction, reads of a user, a service account or a part of one lock that account first,
 // rules on other rows take a named lock, and the feed's row is locked last, so that commits
 // that change a verdict become visible in the order of their numbers. Several reads that
 // must agree share a snapshot.

@@ -87,7 +87,7 @@ func (t *txn) raiseEpoch(ctx context.Context) (epoch int64, err error) {
 }
 
 // DeleteEnded forgets records whose time was over before now. It changes no verdict and leaves
-// no feed row: what it forgets has expired.
+// no feed row: those sessions have expired.
 func (q queries) DeleteEnded(ctx context.Context, now time.Time) (int, error) {
 	return q.deleteInParts(ctx, "delete ended sessions", `
 		DELETE FROM ended_sessions

@@ -76,9 +76,9 @@ const (
 	sealCheckText                   = "barong"
 )
 
-// checkKey is ErrOtherKey when the database is sealed by another key. The first call leaves the
-// value by which later ones know, if what is sealed already opens. Without a Sealer it does
-// nothing.
+// checkKey returns ErrOtherKey when the database is sealed by another key. The first call leaves
+// the value by which later ones know, if the signing keys already sealed open. Without a Sealer it
+// does nothing.
 func (db *DB) checkKey(ctx context.Context) error {
 	if db.sealer == nil {
 		return nil
@@ -102,7 +102,7 @@ func (db *DB) checkKey(ctx context.Context) error {
 		} else if err != nil {
 			return err
 		}
-		// Of several at once one writes, and all look at what it wrote.
+		// Of several at once one writes, and all look at its row.
 		err = db.write(ctx, "note the sealing key", func(t *txn) error {
 			uuid, sealed, err := db.seal([]byte(sealCheckText), sealCheckTable, sealCheckColumn)
 			if err != nil {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// leases are those of an SQLite file. It has one process, so memory will do: what a killed
-// one held is free at once, and extending writes nothing.
+// leases are those of an SQLite file. It has one process, so memory will do: the leases of a
+// killed one are free at once, and extending writes nothing.
 type leases struct {
 	mu   sync.Mutex
 	held map[string]lease

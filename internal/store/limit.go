@@ -17,7 +17,7 @@ func (q queries) Take(ctx context.Context, key string, r limit.Rule, now time.Ti
 	}
 	step, room := r.Micros()
 	h, t := limit.HashOf(key), now.UnixMicro()
-	// Whoever must wait is told so by a read: in a flood those are nearly all, and a
+	// A read refuses a caller that must wait: in a flood those are nearly all, and a
 	// transaction for each would keep the writer from everybody else.
 	var wait, full int64
 	err := q.read().QueryRowContext(ctx, `SELECT full_at FROM limits WHERE hash = $1`, h[:]).Scan(&full)
@@ -29,7 +29,7 @@ func (q queries) Take(ctx context.Context, key string, r limit.Rule, now time.Ti
 	}
 	err = q.write(ctx, "take from limit", func(tx *txn) error {
 		wait = 0
-		// limit.Spend as one statement: of calls at once each sees what the one before wrote.
+		// limit.Spend as one statement: of calls at once each sees the row of the one before.
 		err := tx.QueryRowContext(ctx, `
 			INSERT INTO limits (hash, full_at) VALUES ($1, $3)
 			ON CONFLICT (hash) DO UPDATE

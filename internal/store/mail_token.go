@@ -21,8 +21,8 @@ func (q queries) MailToken(ctx context.Context, hash [32]byte, now time.Time) (a
 	return m, nil
 }
 
-// AddMailToken implements account.MailTokenStore. The lock on the user is what makes two at
-// once count each other.
+// AddMailToken implements account.MailTokenStore. The lock on the user makes two at once count
+// each other.
 func (q queries) AddMailToken(ctx context.Context, m account.MailToken, keep int) error {
 	return q.write(ctx, "add mail token", func(t *txn) error {
 		if _, err := t.lockedUserID(ctx, m.UserUID); err != nil {

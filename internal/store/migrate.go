@@ -141,12 +141,12 @@ func (migrationLock) SessionLock(ctx context.Context, conn *sql.Conn) error {
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
-	// A table that is in use for long must not stop, behind us, everyone else who uses it.
+	// A table that is in use for long must not stop, behind us, all others that use it.
 	_, err := conn.ExecContext(ctx, `SET statement_timeout = 0; SET lock_timeout = '10s'`)
 	return err
 }
 
-// SessionUnlock ends what SessionLock began.
+// SessionUnlock releases the lock of SessionLock.
 func (migrationLock) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
 	_, err := conn.ExecContext(ctx, `RESET statement_timeout; RESET lock_timeout`)
 	_, unlocked := conn.ExecContext(ctx, `SELECT pg_advisory_unlock($1)`, migrationLockID)

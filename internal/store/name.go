@@ -2,11 +2,11 @@ package store
 
 import "math/rand/v2"
 
-// Generations, epochs and principal versions are names: whoever has one compares it for
-// equality, in caches, in Redis, in tokens. A database that goes back to an earlier state must
-// not give one again to something else, so each has nameBits random bits below a count. By the
-// count a later one of one history is the larger, which lets a stale copy be told from a new
-// value; it proves nothing else.
+// Generations, epochs and principal versions are names: readers compare them for equality, in
+// caches, in Redis, in tokens. A database that goes back to an earlier state must not give one
+// again to something else, so each has nameBits random bits below a count. By the count a later
+// one of one history is the larger, which shows a stale copy beside a new value; it proves nothing
+// else.
 const (
 	nameBits = 40
 	// nextInSQL is nextName of a column, which %s stands for; the random bits are $1.

@@ -31,8 +31,8 @@ var ErrInUse = errors.New("store: database in use")
 // the Tx of Update or UpdatePolicy it is part of that one.
 //
 // Transactions are as if one ran after the other where it matters: inside Update, reading
-// a user, a service account or what belongs to one keeps everyone else from changing it
-// until the end. On SQLite that is so because writers are alone, on PostgreSQL by locks.
+// a user, a service account or a part of one keeps everyone else from changing it until the
+// end. On SQLite that is so because writers are alone, on PostgreSQL by locks.
 //
 // Do not call a writing method of the DB inside Update: it waits for the transaction that
 // waits for it, until its context ends.

@@ -135,8 +135,8 @@ func newUser(n string) account.User {
 	return account.User{UID: "ID" + n, Email: n + "@example.com", PasswordDigest: "x", Role: "member", State: "active"}
 }
 
-// TestKilledWriter holds the promise of an embedded run: what was committed when the process
-// was killed is there afterwards, sessions, keys, policy rows and their feed numbers alike.
+// TestKilledWriter checks the promise of an embedded run: all rows that were committed when the
+// process was killed are there afterwards: sessions, keys, policy rows and their feed numbers.
 func TestKilledWriter(t *testing.T) {
 	const pathVar = "BARONG_STORE_TEST_WRITER"
 	if path := os.Getenv(pathVar); path != "" {
@@ -240,7 +240,7 @@ func TestRoleExists(t *testing.T) {
 	}
 }
 
-// The schema itself keeps what a client sends short, whoever writes.
+// The schema itself keeps a client's user agent short, by whatever method it is written.
 func TestNoSessionKeepsALongUserAgent(t *testing.T) {
 	db := storetest.Open(t)
 	err := db.AddSession(t.Context(), session.Session{

@@ -7,7 +7,7 @@ import (
 	"barong/internal/account"
 )
 
-const totpTable, totpSecret = "totp_secrets", "secret" // what sealing binds to
+const totpTable, totpSecret = "totp_secrets", "secret" // sealing binds to them
 
 // TOTPSecret implements account.TOTPStore.
 func (q queries) TOTPSecret(ctx context.Context, uid string) (account.TOTPSecret, error) {

@@ -15,8 +15,8 @@ import (
 // keepParked is how long an event that could not be delivered stays to be looked at.
 const keepParked = 7 * 24 * time.Hour
 
-// WithDestinations sets who wants an event: Emit writes one row for each name that wanted
-// returns. It must always answer the same. Default: nobody wants any.
+// WithDestinations sets the destinations of an event: Emit writes one row for each name that
+// wanted returns. It must always answer the same. Default: nobody wants any.
 func WithDestinations(wanted func(event.Event) []string) Option {
 	return func(s *settings) { s.destinations = wanted }
 }
@@ -33,7 +33,7 @@ type sealedEvent struct {
 }
 
 // Emit implements account.Tx. It locks the user first, so that ids of one user are in the
-// order of commits. Whoever sends does so at once, by whatever clock created_at was written.
+// order of commits. The sender sends it at once, by whatever clock created_at was written.
 func (q queries) Emit(ctx context.Context, e event.Event) error {
 	if e.Category() == "" || e.Key() == "" || e.UID == "" {
 		return fmt.Errorf("emit %v: want a name of category and key, and a user", e)

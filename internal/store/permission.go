@@ -19,7 +19,7 @@ func (t *txn) lockPolicy(ctx context.Context) error {
 	if err := t.exclude(ctx, name); err != nil {
 		return err
 	}
-	t.tick() // whoever signed in while we waited is cut off too
+	t.tick() // sessions opened while we waited are cut off too
 	return nil
 }
 

@@ -21,8 +21,8 @@ import (
 	"barong/internal/feed"
 )
 
-// Postgres tunes how a PostgreSQL server is used; zero values mean the defaults. What the
-// URL says itself (pool_max_conns, statement_timeout, application_name, …) wins.
+// Postgres tunes how a PostgreSQL server is used; zero values mean the defaults. A setting in the
+// URL itself (pool_max_conns, statement_timeout, application_name, …) wins.
 type Postgres struct {
 	MaxConns int           // connections at most, besides the one that listens: 20
 	MinConns int           // kept open: 2
@@ -47,7 +47,7 @@ func WithLog(l *slog.Logger) Option { return func(s *settings) { s.log = l } }
 // oldestPostgres is the oldest major version that still serves.
 const oldestPostgres = 13
 
-// postgres is what a DB holds beyond its pool when the engine is PostgreSQL.
+// postgres is the part of a DB beyond its pool when the engine is PostgreSQL.
 type postgres struct {
 	pool  *pgxpool.Pool
 	log   *slog.Logger
@@ -105,7 +105,7 @@ func openPostgres(ctx context.Context, rawURL string, sealer Sealer, s settings)
 }
 
 // postgresConfig reads the URL. Its errors never hold a part of a URL that could not be
-// read: what looks like a port may be half of a password.
+// read: an apparent port may be half of a password.
 func postgresConfig(rawURL string, s settings) (*pgxpool.Config, error) {
 	config, err := pgxpool.ParseConfig(rawURL)
 	if err != nil {
@@ -189,7 +189,7 @@ func (db *DB) checkServer(ctx context.Context) error {
 	return s.check()
 }
 
-// server is what a PostgreSQL server says of itself.
+// server holds a PostgreSQL server's report of itself.
 type server struct {
 	version  int // major * 10000 + minor
 	encoding string

@@ -31,7 +31,7 @@ func hidden(err error) error { return &unreachable{oneLine(err)} }
 func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
 
 // oneServer keeps a pool to one server, the one that was reached last: a connection that stays
-// with a former primary, which may come back to life, would go on reading what others have
+// with a former primary, which may come back to life, would go on reading rows that others have
 // changed since.
 type oneServer struct{ started atomic.Int64 } // as feed.Cursor.Server
 

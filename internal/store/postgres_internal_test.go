@@ -84,7 +84,7 @@ func TestPostgresSessions(t *testing.T) {
 	if c := db.pg.pool.Config(); c.MaxConns != 3 || c.MinConns != 3 || c.MaxConnLifetime != time.Hour || c.MaxConnIdleTime != time.Second {
 		t.Errorf("pool: %+v", c)
 	}
-	// What the URL says wins.
+	// The settings in the URL win.
 	other, err := Open(t.Context(), db.pg.pool.Config().ConnString()+"&pool_max_conns=2&statement_timeout=70000&application_name=mine",
 		nil, WithPostgres(Postgres{MaxConns: 9, StatementTimeout: time.Second, ApplicationName: "other"}))
 	if err != nil {
@@ -295,8 +295,8 @@ func TestPostgresPoolIsOfOneServer(t *testing.T) {
 	}
 }
 
-// A listener that is not told of commits, as behind a pooler in transaction mode, says so
-// instead of being taken for one that hears. Announcements do not leave their database.
+// A listener that hears of no commits, as behind a pooler in transaction mode, says so instead of
+// being taken for one that hears. Announcements do not leave their database.
 func TestPostgresNoticesThatItIsDeaf(t *testing.T) {
 	db := openRawPostgres(t)
 	config := db.pg.pool.Config().ConnConfig

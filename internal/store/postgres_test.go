@@ -291,7 +291,7 @@ func TestPostgresHearsOthersAndLeavesNothing(t *testing.T) {
 }
 
 // TestPostgresFeedUnderWriters reads the feed while writers of two processes commit
-// transactions of mixed length: what was read is complete, once and in order.
+// transactions of mixed length: the reader gets every change once and in order.
 func TestPostgresFeedUnderWriters(t *testing.T) {
 	url := storetest.PostgresURL(t)
 	reader := storetest.OpenURL(t, url)
@@ -370,8 +370,8 @@ func TestPostgresFeedUnderWriters(t *testing.T) {
 	}
 }
 
-// TestPostgresText wants what no text column can hold to be found nowhere, and to be
-// refused without breaking the transaction.
+// TestPostgresText wants texts that no column can hold to be found nowhere, and to be refused
+// without breaking the transaction.
 func TestPostgresText(t *testing.T) {
 	db := storetest.OpenPostgres(t)
 	u := newUser("1")

@@ -17,7 +17,7 @@ type prepared struct {
 func (p *prepared) row(ctx context.Context, db *DB, args ...any) *sql.Row {
 	pool := db.r
 	if db.pg != nil {
-		// Every connection of pgx prepares what it runs, by itself.
+		// Every connection of pgx prepares its statements by itself.
 		return pool.QueryRowContext(ctx, p.text, args...)
 	}
 	s := p.stmt.Load() //nolint:sqlclosecheck // DB.Close closes it

@@ -233,7 +233,7 @@ func TestRaces(t *testing.T) {
 				return nil
 			})
 			head, err := db.Head(ctx)
-			if err != nil || head.Seq != 2 || won != 1 { // the rule, and what enabled it
+			if err != nil || head.Seq != 2 || won != 1 { // the rule, and its enabling
 				t.Errorf("change %d after %d writes, %v; want 2 and 1", head.Seq, won, err)
 			}
 		},
@@ -305,7 +305,7 @@ func addUsers(t testing.TB, db *store.DB, n int) {
 	}
 }
 
-// addSuperadmins makes n of them, and whoever was one before no more.
+// addSuperadmins makes n of them, and takes the role from those before.
 func addSuperadmins(t testing.TB, db *store.DB, from, n int) {
 	t.Helper()
 	for i := range from {

@@ -30,7 +30,7 @@ const renewalColumns = `
 	CASE WHEN renewed_generation = session_generation THEN renewed_to END,
 	CASE WHEN renewed_generation = session_generation THEN renewed_until END`
 
-// A renewalRow is what renewalColumns give.
+// A renewalRow is a row of renewalColumns.
 type renewalRow struct {
 	from, to []byte
 	r        account.Renewal

@@ -107,7 +107,7 @@ func (t *txn) cutSessions(ctx context.Context, old, r policy.Restriction) error 
 	return err
 }
 
-// DeleteRestriction implements policy.Tx; what it has cut stays cut.
+// DeleteRestriction implements policy.Tx; sessions that the restriction has cut stay cut.
 func (q queries) DeleteRestriction(ctx context.Context, id int64) error {
 	return q.writePolicy(ctx, "delete restriction", func(t *txn) error {
 		n, err := affected(ctx, t, `DELETE FROM restrictions WHERE id = $1`, id)

@@ -67,8 +67,8 @@ func TestSecretsAreSealedOnDisk(t *testing.T) {
 	}
 }
 
-// TestMovedCiphertext swaps sealed columns between rows and tables, as someone who can write
-// to the database but lacks the key would.
+// TestMovedCiphertext swaps sealed columns between rows and tables, as an attacker would that can
+// write to the database but lacks the key.
 func TestMovedCiphertext(t *testing.T) {
 	ctx := context.Background()
 	for name, c := range map[string]struct {

@@ -10,7 +10,7 @@ import (
 	"barong/internal/token"
 )
 
-const signingKeysTable, signingKeysPEM = "signing_keys", "private_pem" // what sealing binds to
+const signingKeysTable, signingKeysPEM = "signing_keys", "private_pem" // sealing binds to them
 
 func (q queries) listSigningKeys(ctx context.Context, from querier) ([]token.SigningKey, error) {
 	return list(ctx, from, func(row scanner) (k token.SigningKey, err error) {
@@ -38,8 +38,8 @@ func (q queries) SigningKeys(ctx context.Context) ([]token.SigningKey, error) {
 	return all, nil
 }
 
-// UpdateSigningKeys implements token.KeyStore. Keys are told apart by kid; one without
-// CreatedAt gets the time of the transaction. When f changes nothing, nothing is written.
+// UpdateSigningKeys implements token.KeyStore. The kid identifies a key; one without CreatedAt
+// gets the time of the transaction. When f changes nothing, nothing is written.
 func (q queries) UpdateSigningKeys(ctx context.Context, f func([]token.SigningKey) ([]token.SigningKey, error)) error {
 	return q.write(ctx, "update signing keys", func(t *txn) error {
 		if err := t.exclude(ctx, "signing keys"); err != nil {
@@ -53,7 +53,7 @@ func (q queries) UpdateSigningKeys(ctx context.Context, f func([]token.SigningKe
 		given := slices.Clone(old)
 		for i, k := range old {
 			byKid[k.Kid] = k
-			given[i].PrivatePEM = bytes.Clone(k.PrivatePEM) // f may change what it gets
+			given[i].PrivatePEM = bytes.Clone(k.PrivatePEM) // f may change its copy
 		}
 		keys, err := f(given)
 		if err != nil {
@@ -85,7 +85,7 @@ func (q queries) UpdateSigningKeys(ctx context.Context, f func([]token.SigningKe
 	})
 }
 
-// sameSigningKey compares what the columns keep.
+// sameSigningKey compares the columns.
 func sameSigningKey(a, b token.SigningKey) bool {
 	return a.Use == b.Use && a.Algorithm == b.Algorithm && a.State == b.State &&
 		bytes.Equal(a.PrivatePEM, b.PrivatePEM) && a.CreatedAt.UnixMicro() == b.CreatedAt.UnixMicro() &&

@@ -12,14 +12,14 @@ import (
 // over (feed.ErrGap).
 const keepChanges = time.Hour
 
-// late is how much longer than needed what has no effect any more is kept: the clock of the
-// process that wrote it, or of one that still goes by it, may be behind.
+// late is how much longer than needed a row without effect is kept: the clock of the process that
+// wrote it, or of one that still goes by it, may be behind.
 const late = time.Minute
 
-// Sweep removes what the database's clock says is useless: sessions and records of ended ones
-// that are over, used nonces, expired mail tokens, full buckets, old change-feed rows and
-// events given up long ago. It returns how many rows went; an error of one kind does not keep
-// the others. A process whose clock is wrong removes nothing.
+// Sweep removes the rows that are useless by the database's clock: sessions and records of ended
+// ones that are over, used nonces, expired mail tokens, full buckets, old change-feed rows and
+// events given up long ago. It returns how many rows went; an error of one kind does not keep the
+// others. A process whose clock is wrong removes nothing.
 func (db *DB) Sweep(ctx context.Context) (int, error) {
 	if db.clockWrong() {
 		return 0, nil

@@ -17,7 +17,7 @@ import (
 	"barong/policy"
 )
 
-// querier is what *sql.DB and *sql.Tx share.
+// querier holds the methods that *sql.DB and *sql.Tx share.
 type querier interface {
 	ExecContext(ctx context.Context, text string, args ...any) (sql.Result, error)
 	QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error)
@@ -59,7 +59,7 @@ func (t *txn) changed(kind feed.Kind, ref string) {
 }
 
 // exclude makes transactions that call it with the same name wait for each other; again, it
-// does nothing. It is what locks when there is no row to lock.
+// does nothing. It locks where there is no row to lock.
 func (t *txn) exclude(ctx context.Context, name string) error {
 	if t.dialect.Exclude == "" || slices.Contains(t.held, name) {
 		return nil
@@ -74,7 +74,7 @@ func (t *txn) exclude(ctx context.Context, name string) error {
 
 // lock makes transactions that write the rows of table which cond matches, or call it for
 // them, wait until this one ends. It is a statement of its own so that the next one sees
-// what was committed while it waited.
+// the commits made while it waited.
 func (t *txn) lock(ctx context.Context, table, cond string, args ...any) error {
 	if t.dialect.Lock == "" {
 		return nil
@@ -83,8 +83,8 @@ func (t *txn) lock(ctx context.Context, table, cond string, args ...any) error {
 	return err
 }
 
-// lockUser is lock for a user and, by the agreement that whoever changes them calls it too,
-// the user's labels, secrets and keys. A uid that nobody has is no error.
+// lockUser is lock for a user and the user's labels, secrets and keys: each method that changes
+// those calls it too. A uid that nobody has is no error.
 func (t *txn) lockUser(ctx context.Context, uid string) error {
 	return t.lock(ctx, "users", "uid = $1", uid)
 }
@@ -93,8 +93,7 @@ func (t *txn) lockServiceAccount(ctx context.Context, uid string) error {
 	return t.lock(ctx, "service_accounts", "uid = $1", uid)
 }
 
-// held locks by f when q is in a transaction: what is read there is likely to be written
-// back.
+// held locks by f when q is in a transaction: rows read there are likely to be written back.
 func (q queries) held(f func(t *txn) error) error {
 	if q.tx == nil {
 		return nil
@@ -204,8 +203,8 @@ func poke(hint chan<- struct{}) {
 	}
 }
 
-// write runs f in the transaction that q belongs to, or in one of its own; what names it in
-// errors.
+// write runs f in the transaction that q belongs to, or in one of its own; errors begin with the
+// text given.
 func (q queries) write(ctx context.Context, what string, f func(*txn) error) error {
 	var err error
 	if q.tx != nil {

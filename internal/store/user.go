@@ -173,7 +173,7 @@ func (t *txn) lockedUserID(ctx context.Context, uid string) (id int64, err error
 }
 
 // CountUsers implements account.UserStore. Transactions that count wait for each other, so
-// that a rule on the number ("not the last one") holds if whoever lowers it counts first.
+// that a rule on the number ("not the last one") holds if a caller counts before lowering it.
 func (q queries) CountUsers(ctx context.Context, role, state string) (int, error) {
 	if err := q.held(func(t *txn) error { return t.exclude(ctx, "count of users") }); err != nil {
 		return 0, fmt.Errorf("count users: %w", err)

@@ -7,8 +7,8 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// A batcher sends what waits in one pipeline. Nothing waits for company: a command goes out at
-// once while fewer than workers pipelines are under way, and else together with all others that
+// A batcher sends waiting commands in one pipeline. Nothing waits for company: a command goes out
+// at once while fewer than workers pipelines are under way, and else together with all others that
 // came meanwhile.
 type batcher struct {
 	size    int // callers whose commands share one pipeline at most

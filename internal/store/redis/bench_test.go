@@ -11,7 +11,7 @@ import (
 	"barong/internal/session"
 )
 
-// BenchmarkColdManager is what a replica sees that starts while everybody is signed in: the
+// BenchmarkColdManager is the load of a replica that starts while everybody is signed in: the
 // manager's bound on loads decides how large the batches can be.
 func BenchmarkColdManager(b *testing.B) {
 	_, cfg := start(b)

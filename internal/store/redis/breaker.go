@@ -19,8 +19,8 @@ type breaker struct {
 	opened   int64
 }
 
-// allow reports whether a call may go on, and whether it is the one that finds out. Who goes
-// on must call succeeded, failed or gaveUp.
+// allow reports whether a call may go on, and whether it is the one that finds out. A call that
+// goes on must end by succeeded, failed or gaveUp.
 func (b *breaker) allow() (probe, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -70,7 +70,7 @@ func (b *breaker) gaveUp(probe bool) {
 	}
 }
 
-// state tells how often calls were stopped, and whether the next one would be.
+// state returns how often calls were stopped, and whether the next one would be.
 func (b *breaker) state() (opened int64, open bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -60,12 +60,12 @@ type Config struct {
 	Failures int
 	Pause    time.Duration
 
-	// Observe, if any, is told how long each exchange took, of how many commands, and how
-	// it failed. It must be safe for concurrent use and quick.
+	// Observe, if any, gets the time that each exchange took, its number of commands, and its
+	// failure. It must be safe for concurrent use and quick.
 	Observe func(took time.Duration, commands int, err error)
 	// Now is the clock of expiries; nil means time.Now.
 	Now func() time.Time
-	// Log is told when Redis goes and comes back; nil means nobody.
+	// Log gets a line when Redis goes and comes back; nil means no log.
 	Log *slog.Logger
 }
 
@@ -161,7 +161,7 @@ func (c Config) Validate() error {
 	return errors.Join(problems...)
 }
 
-// place is what a URL says.
+// place holds the parts of a URL.
 type place struct {
 	host               string // host:port, "" for none
 	username, password string

@@ -2,11 +2,11 @@
 // master found by Sentinel, or a Cluster. It implements session.Store, the nonce store of
 // package store, and limit.Store.
 //
-// It owns the form of keys and values, the batches, and what becomes of a failing server. It
-// does not say what has ended: the database does (session.Ledger), so Redis may lose what it
-// likes or bring it back.
+// It owns the form of keys and values, the batches, and the treatment of a failing server. The
+// database says which sessions have ended (session.Ledger), so Redis may lose any or bring them
+// back.
 //
-//	Session, UseNonce, … ──► batcher: what waits goes out in one pipeline ──┐
+//	Session, UseNonce, … ──► batcher: all that wait go out in one pipeline ─┐
 //	SlideSessions, Take, … ──► a script, once for each key ─────────────────┴► breaker ──► Redis
 //
 // In a Cluster there is a batcher and a breaker for each master.
@@ -24,5 +24,5 @@
 // scripts also +getrange +setrange +pexpire, for the lists of sessions +zadd +zrange +zrem
 // +zremrangebyscore +zremrangebyrank, and +ping +hello, or +cluster|slots and +cluster|shards
 // in a Cluster. With +info, and +config|get if it may have it, Watch warns of settings by which Redis
-// would lose what it holds.
+// would lose data.
 package redis

@@ -13,10 +13,10 @@ type failure struct{ err error }
 func (f *failure) Error() string { return "redis unavailable: " + f.err.Error() }
 func (f *failure) Unwrap() error { return f.err }
 
-// errNoReply is what a command gets that was not answered, if nobody says why.
+// errNoReply is the error of a command without an answer, if nobody says why.
 var errNoReply = errors.New("no reply")
 
-// errOpen is what calls get while Redis is left alone.
+// errOpen is the error of calls while Redis is left alone.
 var errOpen = errors.New("it did not answer a moment ago")
 
 // Unavailable reports whether err came of a Redis that does not answer, not in time, or only
@@ -40,8 +40,8 @@ var cannotServe = []string{
 	"OOM", "MOVED", "ASK", "max number of clients",
 }
 
-// outage tells errors of the way to Redis, and replies that it cannot serve, from replies
-// about the command.
+// outage reports whether err is one of the way to Redis, or a reply that it cannot serve, and not a
+// reply about the command.
 func outage(err error) bool {
 	if !replied(err) {
 		return true
@@ -54,7 +54,7 @@ func outage(err error) bool {
 	return false
 }
 
-// replied reports whether err is what Redis said: it costs nobody a timeout.
+// replied reports whether err is a reply of Redis: it costs nobody a timeout.
 func replied(err error) bool {
 	_, ok := errors.AsType[goredis.Error](err)
 	return ok

@@ -9,8 +9,8 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// A lane is the way to one server: in a Cluster a master that hangs must not hold up what the
-// others answer.
+// A lane is the way to one server: in a Cluster a master that hangs must not hold up the answers
+// of others.
 type lane struct {
 	server  string // as logged
 	breaker breaker
@@ -72,7 +72,7 @@ func (s *Store) run(ctx context.Context, l *lane, cmds []*goredis.Cmd) {
 	s.exchange(ctx, l, probe, cmds)
 }
 
-// exchange does, and tells the breaker.
+// exchange sends cmds in one pipeline, and reports the outcome to the breaker.
 func (s *Store) exchange(ctx context.Context, l *lane, probe bool, cmds []*goredis.Cmd) {
 	bounded, cancel := context.WithTimeout(ctx, s.cfg.DialTimeout+s.cfg.Timeout)
 	defer cancel()

@@ -11,7 +11,7 @@ import (
 
 // spendScript is limit.Spend: it takes or gives back one and returns how many microseconds
 // to wait, 0 when it did. Redis computes in doubles, which hold these numbers exactly.
-// KEYS[1] when the bucket is full; ARGV: now, what is spent times the step, the room (all in
+// KEYS[1] when the bucket is full; ARGV: now, the number spent times the step, the room (all in
 // microseconds), how many milliseconds a bucket is remembered after it is full.
 var spendScript = newScript(`
 local now, spent, room = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])

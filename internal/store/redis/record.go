@@ -10,9 +10,10 @@ import (
 	"barong/internal/session"
 )
 
-// A record is a session as bytes. What scripts change has its place at the front; a checksum
-// over the id and everything else refuses what was cut off, written by another, or lies under
-// another's key. All numbers are big-endian, times in microseconds since 1970.
+// A record is a session as bytes. The fields that scripts change have their place at the front; a
+// checksum over the id and everything else refuses a record that was cut off, was written by
+// another, or lies under another's key. All numbers are big-endian, times in microseconds since
+// 1970.
 //
 //	 0  version 1
 //	 1  expiry, 8 bytes

@@ -83,8 +83,8 @@ func TestARecordNoticesEveryChange(t *testing.T) {
 	}
 }
 
-// FuzzRecord: what is taken is exactly what encode makes. The checksum is set right, or no
-// random input would get past it.
+// FuzzRecord: a record is taken only if encode makes the same bytes. The checksum is set right, or
+// no random input would get past it.
 func FuzzRecord(f *testing.F) {
 	for _, ip := range []string{"2001:db8::7", "192.0.2.1", "fe80::1%eth0"} {
 		x := sample

@@ -15,8 +15,8 @@ import (
 	"barong/internal/session"
 )
 
-// A Store is one Redis. It is safe for concurrent use. Every error that says nothing about
-// what was asked for, but that Redis cannot be asked now, is Unavailable.
+// A Store is one Redis. It is safe for concurrent use. Every error that says nothing about the
+// request, but that Redis cannot be asked now, is Unavailable.
 type Store struct {
 	cfg    Config
 	client goredis.UniversalClient
@@ -35,8 +35,8 @@ var (
 )
 
 // Open returns a store over the Redis that cfg names. Wrong settings are an error, and so is
-// what Redis says of them (wrong password, missing rights). A Redis that does not answer is
-// none: it may come later, and Ping tells.
+// Redis's refusal of them (wrong password, missing rights). A Redis that does not answer is none:
+// it may come later, and Ping reports that.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.Validate(); err != nil {
@@ -104,8 +104,8 @@ func (s *Store) Stats() Stats {
 	}
 }
 
-// LogTo sends what the Redis client itself has to say to log, as debug lines: who calls Store
-// hears of every failure anyway. It is for the whole process; call it once, before Open.
+// LogTo sends the Redis client's own lines to log, as debug lines: callers of Store hear of every
+// failure anyway. It is for the whole process; call it once, before Open.
 func LogTo(log *slog.Logger) { goredis.SetLogger(clientLog{log}) }
 
 type clientLog struct{ log *slog.Logger }

@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// patient is what suites wait: they prove answers, on machines busy with other tests.
+// patient is the timeout of suites: they prove answers, on machines busy with other tests.
 const patient = 5 * time.Second
 
 var prefixes atomic.Int64

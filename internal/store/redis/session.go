@@ -39,7 +39,7 @@ func (s *Store) sessionKey(id session.ID) string {
 	return s.cfg.Prefix + "session:" + hex.EncodeToString(id[:])
 }
 
-// life is the time to live of what must be kept until then: whole milliseconds, at least one.
+// life is the time to live of a key that must be kept until then: whole milliseconds, at least one.
 func (s *Store) life(until time.Time) int64 {
 	return max(1, (until.Sub(s.cfg.Now()) + time.Millisecond - 1).Milliseconds())
 }
@@ -66,7 +66,7 @@ func (s *Store) Session(ctx context.Context, id session.ID, now time.Time) (sess
 }
 
 // AddSession implements session.Store; another session under the same id is an error. A
-// session whose record is stored counts even if its user's index could not be told, which
+// session whose record is stored counts even if it could not be added to its user's index, which
 // only makes it miss in lists and is logged.
 func (s *Store) AddSession(ctx context.Context, x session.Session) error {
 	b, err := encode(x)

@@ -14,7 +14,7 @@ import (
 
 // An index is the sorted set of one user's session ids (32 bytes each) by the last moment, in
 // milliseconds, that each can live to however much it is used. It lies apart from the records
-// and may name what is gone: a list reads the records and takes such names out.
+// and may name a session that is gone: a list reads the records and takes such names out.
 
 // indexScript adds an id, takes out those whose moment has passed, keeps the newest, and lets
 // the index live as long as the last of them.
@@ -117,7 +117,7 @@ func (s *Store) SessionsOf(ctx context.Context, uid string, now time.Time) ([]se
 	return all, nil
 }
 
-// records reads what lies under ids, nil for nothing, in pipelines of a batch for each server.
+// records reads the values under ids, nil for none, in pipelines of a batch for each server.
 func (s *Store) records(ctx context.Context, ids []session.ID) ([]any, error) {
 	ways := make(map[*lane][]*goredis.Cmd, 1)
 	cmds := make([]*goredis.Cmd, len(ids))

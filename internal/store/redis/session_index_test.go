@@ -52,7 +52,7 @@ func TestAnIndexLivesAsLongAsTheLongestSessionCan(t *testing.T) {
 		t.Errorf("got %d sessions, want 3", got)
 	}
 	x := newSession("long")
-	x.UID, x.ExpiresAt = "IDx", x.CreatedAt.Add(6*time.Hour) // Config was told less than the truth
+	x.UID, x.ExpiresAt = "IDx", x.CreatedAt.Add(6*time.Hour) // Config says less than the truth
 	add(t, s, x)
 	near("one that lives longer than Config says", 6*time.Hour)
 }
@@ -158,7 +158,7 @@ func TestWithoutTheRightsToListSessionsAreOpened(t *testing.T) {
 	}
 }
 
-// BenchmarkAddSession is what opening a session costs.
+// BenchmarkAddSession measures the cost of opening a session.
 func BenchmarkAddSession(b *testing.B) {
 	_, cfg := start(b)
 	s := open(b, cfg)

@@ -70,7 +70,7 @@ func TestRecordsLiveADayLongerThanTheirSessions(t *testing.T) {
 	near("restamped", life+time.Hour, x)
 }
 
-// AZ-99: a user whose session ran out is told so, and not that there never was one.
+// A user whose session ran out learns that, and not that there never was one (AZ-99).
 func TestTheManagerFindsWhatExpiredLessThanADayAgo(t *testing.T) {
 	_, cfg := start(t)
 	s := open(t, cfg)

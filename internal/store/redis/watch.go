@@ -17,7 +17,7 @@ const lookAtSettingsEvery = time.Minute
 
 // Watch asks Redis every so often until ctx ends, so that its going and coming back is in the log
 // and in Stats.Up though nobody else asks. When it comes, and now and then, Watch also looks at
-// its settings and warns of those by which it would lose what it is given.
+// its settings and warns of those by which it would lose data.
 func (s *Store) Watch(ctx context.Context, every time.Duration) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -38,8 +38,8 @@ func (s *Store) Watch(ctx context.Context, every time.Duration) {
 	}
 }
 
-// saySettings logs what is wrong with the settings of the servers unless that was said before. It
-// returns what has been said now.
+// saySettings logs the faults in the settings of the servers unless they are those said before. It
+// returns the faults said now.
 func (s *Store) saySettings(ctx context.Context, before string) string {
 	wrong, err := s.wrongSettings(ctx)
 	if err != nil {
@@ -62,7 +62,7 @@ func (s *Store) saySettings(ctx context.Context, before string) string {
 	return now
 }
 
-// wrongSettings are the settings of all masters by which they would lose what they hold.
+// wrongSettings are the settings of all masters by which they would lose data.
 func (s *Store) wrongSettings(ctx context.Context) (wrong []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*(s.cfg.DialTimeout+s.cfg.Timeout))
 	defer cancel()

@@ -11,7 +11,7 @@ import (
 	"barong/internal/testenv"
 )
 
-// watched is a store that is watched until the test ends, and what it logs.
+// watched is a store that is watched until the test ends, and its log.
 func watched(t *testing.T, cfg redis.Config) (*redis.Store, *testenv.Log) {
 	t.Helper()
 	j := &testenv.Log{}
@@ -50,8 +50,7 @@ func TestWatchSaysWhenAServerGoesAndComes(t *testing.T) {
 	}
 }
 
-// Settings by which a server would lose what it holds are warned of once, by whatever it lets be
-// looked at.
+// Watch warns once of settings by which a server would lose data, by whatever it lets be looked at.
 func TestWatchLooksAtSettings(t *testing.T) {
 	const (
 		evicts, noDisk, maybe = "maxmemory-policy is ", "keeps nothing on disk", "appendonly is off"

@@ -8,7 +8,7 @@ import (
 	"barong/internal/store"
 )
 
-// TestNonces is what every store.NonceStore passes; open returns an empty one.
+// TestNonces is the suite of every store.NonceStore; open returns an empty one.
 func TestNonces(t *testing.T, open func(testing.TB) store.NonceStore) {
 	until := time.Now().Add(time.Hour).Truncate(time.Second)
 	use := func(t *testing.T, s store.NonceStore, kid, nonce string, want bool) {

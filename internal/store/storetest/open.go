@@ -28,8 +28,8 @@ func OpenPostgres(t testing.TB, options ...store.Option) *store.DB {
 	return OpenURL(t, PostgresURL(t), options...)
 }
 
-// PostgresURL names a migrated, empty database that is removed when the test ends; what
-// uses it must be closed before.
+// PostgresURL names a migrated, empty database that is removed when the test ends; its users
+// must be closed before.
 func PostgresURL(t testing.TB) string {
 	t.Helper()
 	return testenv.Database(t, "store", func(url string) error {
