@@ -1,6 +1,6 @@
 // Package logfold thins out log lines that a flood brings: of each kind a burst is written at once,
-// then the newest once a second, with the number of those that it stands for. Lines and what
-// they stand for add up to all lines there were, whether or not another comes after them.
+// then the newest once a second, with the number of those that it stands for. Written lines and
+// those numbers add up to all lines there were, whether or not another comes after them.
 package logfold
 
 import (
@@ -15,8 +15,8 @@ const (
 	For = time.Second
 	// Refusals of one kind are written at once in that time, of Outages one: each says the same.
 	Refusals, Outages = 5, 1
-	// Most kinds are told apart; those beyond are as Folder.Beyond says. With the above it bounds
-	// a log: no flood writes more than Most*(Refusals+1) lines in For and a few for what is beyond.
+	// Most kinds are open at once; those beyond are as Folder.Beyond says. With the above it bounds
+	// a log: no flood writes more than Most*(Refusals+1) lines in For and a few for those beyond.
 	Most = 128
 )
 
@@ -134,7 +134,7 @@ func (f *Folder[K, L]) Rest() {
 	f.open = nil
 }
 
-// A Shared is a Folder for many goroutines. What waits is written when its time is over, by a
+// A Shared is a Folder for many goroutines. A waiting line is written when its time is over, by a
 // goroutine of its own, or by Flush.
 type Shared[K comparable, L any] struct {
 	// Folder is used under the lock: its functions must not call Shared.
@@ -179,8 +179,8 @@ func (s *Shared[K, L]) Flush() {
 	s.Folder.Rest()
 }
 
-// Network is the part of an address that tells clients apart: all of IPv4, 64 bits of IPv6, as
-// one customer has at least.
+// Network is the part of an address that identifies a client: all of IPv4, 64 bits of IPv6, as one
+// customer has at least.
 func Network(ip netip.Addr) netip.Addr {
 	if !ip.Is6() {
 		return ip

@@ -73,7 +73,7 @@ func TestEveryLineCounts(t *testing.T) {
 	}
 }
 
-// What waits is written a second later by itself, and at the end by Flush.
+// A waiting line is written a second later by itself, and at the end by Flush.
 func TestSharedWritesWhatWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var stand, lines atomic.Int64 // timers write, too

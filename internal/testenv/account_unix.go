@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-// account is who runs a server: PostgreSQL refuses to run as root.
+// account is the user that runs a server: PostgreSQL refuses to run as root.
 type account struct{ credential *syscall.Credential } // nil: ourselves
 
 // unprivileged is ourselves, or for root another user.

@@ -60,7 +60,7 @@ func NewCertificates(t testing.TB, name string) *Certificates {
 	return c
 }
 
-// client is what a client needs that shows Cert and believes CA.
+// client is the configuration of a client that shows Cert and believes CA.
 func (c *Certificates) client(t testing.TB) *tls.Config {
 	t.Helper()
 	pair, err := tls.LoadX509KeyPair(c.Cert, c.Key)

@@ -9,7 +9,7 @@ import (
 // had somebody set the machine's clock ahead by so many seconds, or back: another time of day,
 // the same monotonic reading. A t without a monotonic reading panics.
 func Stepped(t time.Time, seconds int64) time.Time {
-	// What package time keeps: in wall the flag of a monotonic reading, 33 bits of seconds
+	// The layout of package time: in wall the flag of a monotonic reading, 33 bits of seconds
 	// since 1885 and 30 bits of nanoseconds.
 	const hasMonotonic = 1 << 63
 	parts := (*struct {

@@ -9,6 +9,6 @@
 //	test ── StartPostgres(t), StartRedis(t, …), StartRabbit(t, …) ──► a server of that test
 //
 // A server that is missing on the machine skips the test, or fails it when CI=true;
-// scripts/services installs what is missing. What this package starts ends with the process
-// that started it, however that ends.
+// scripts/services installs the missing ones. Each server that this package starts ends with the
+// process that started it, however that ends.
 package testenv

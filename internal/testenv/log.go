@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A Log keeps what is written to it and may be read meanwhile. Its zero value is ready.
+// A Log keeps all text written to it and may be read meanwhile. Its zero value is ready.
 type Log struct {
 	mu   sync.Mutex
 	text bytes.Buffer

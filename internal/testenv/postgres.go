@@ -44,7 +44,7 @@ type Server struct {
 	paused   []int    // its processes, while Pause is in force
 }
 
-// shared is the one server of this process and what has been made in it.
+// shared is the one server of this process and the databases made in it.
 type shared struct {
 	url       string
 	server    *Server // ours, if it is: the garbage collector would close its standard input
@@ -87,7 +87,7 @@ func StartPostgres(t testing.TB, cfg PostgresConfig) *Server {
 }
 
 // Database returns the URL of a new database that is a copy of a template, which prepare
-// fills once for each key. It is dropped when the test ends; close what uses it before.
+// fills once for each key. It is dropped when the test ends; close its users before.
 func Database(t testing.TB, key string, prepare func(url string) error) string {
 	t.Helper()
 	s := process()
@@ -157,7 +157,8 @@ func (s *shared) create(name, template string) error {
 
 const databasePrefix = "barong_test_"
 
-// dropForgotten removes what runs of more than an hour ago left on a server that is not ours.
+// dropForgotten removes the databases that runs of more than an hour ago left on a server that is
+// not ours.
 func dropForgotten(ctx context.Context, url string) error {
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
@@ -317,7 +318,7 @@ func (s *Server) Port() int { return s.port }
 func (s *Server) Password() string { return s.password }
 
 // The guard stops the server when its standard input ends, which is at the latest when the
-// process that holds the other end does, however it dies. Told "stop" it leaves the data.
+// process that holds the other end does, however it dies. On the line "stop" it leaves the data.
 const guard = `
 "$@" >>"$dir/log" 2>&1 &
 pid=$!
@@ -392,7 +393,7 @@ func (s *Server) Pause(t testing.TB) {
 	must(t, err)
 	s.paused = append(s.paused, children...)
 	list := strings.Trim(fmt.Sprint(s.paused), "[]")
-	must(t, os.WriteFile(filepath.Join(s.dir, "paused"), []byte(list), 0o644)) // for the guard, who is another user
+	must(t, os.WriteFile(filepath.Join(s.dir, "paused"), []byte(list), 0o644)) // for the guard, which is another user
 	for _, pid := range children {
 		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil && !errors.Is(err, syscall.ESRCH) {
 			t.Fatal(err)
@@ -434,7 +435,7 @@ func (s *Server) Stop() error {
 	return err
 }
 
-// end stops the server and removes what it kept.
+// end stops the server and removes its data.
 func (s *Server) end() {
 	_ = s.Stop()
 	os.RemoveAll(s.dir)

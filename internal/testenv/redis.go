@@ -108,8 +108,8 @@ func (r *Redis) start(t testing.TB, dir string, args ...string) {
 	t.Cleanup(r.Kill)
 }
 
-// Client connects with the rights of the configured user. It tries everything once, so that
-// what a test sees is what the server did.
+// Client connects with the rights of the configured user. It tries everything once, so that a test
+// sees the server's own answers.
 func (r *Redis) Client() *goredis.Client {
 	o := *r.client
 	o.MaxRetries, o.DialerRetries = -1, 1
@@ -135,7 +135,7 @@ func (r *Redis) Kill() {
 	<-r.done
 }
 
-// Save makes the next Restart bring back what it holds now, as one from an old backup does.
+// Save makes the next Restart bring back the keys of now, as one from an old backup does.
 func (r *Redis) Save(t testing.TB) {
 	t.Helper()
 	c := r.Client()
@@ -143,8 +143,8 @@ func (r *Redis) Save(t testing.TB) {
 	must(t, c.Save(t.Context()).Err())
 }
 
-// Restart starts it again after Kill, at the same address and empty, or with what it held at
-// a Save since it was started, and waits until it takes connections.
+// Restart starts it again after Kill, at the same address and empty, or with the keys of a Save
+// since it was started, and waits until it takes connections.
 func (r *Redis) Restart(t testing.TB) {
 	t.Helper()
 	r.start(t, r.dir, r.args...)

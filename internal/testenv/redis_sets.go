@@ -59,7 +59,7 @@ type RedisCluster struct {
 	Nodes []*Redis
 }
 
-// StartRedisCluster starts the three and waits until they agree on who serves what.
+// StartRedisCluster starts the three and waits until they agree on the slots of each.
 func StartRedisCluster(t testing.TB) *RedisCluster {
 	t.Helper()
 	const slots, nodes = 16384, 3

@@ -9,19 +9,19 @@ import (
 	"testing"
 )
 
-// A Stage is a test without go test, for programs that need the servers of this package. What
-// it does not have is not called: the rest of testing.TB is nil.
+// A Stage is a test without go test, for programs that need the servers of this package. Nothing
+// calls the methods that it lacks: the rest of testing.TB is nil.
 type Stage struct {
 	testing.TB
 	ctx      context.Context
 	cleanups []func()
-	failure  error // what Fatal, Error or Skip said first
+	failure  error // the first of Fatal, Error or Skip
 }
 
 // NewStage returns a stage with that context. Close it.
 func NewStage(ctx context.Context) *Stage { return &Stage{ctx: ctx} }
 
-// Do calls f, which may end by Fatal or Skip, and returns what was said then, or by Error. f
+// Do calls f, which may end by Fatal or Skip, and returns the failure said then, or by Error. f
 // runs on a goroutine of its own, one at a time.
 func (s *Stage) Do(f func()) error {
 	done := make(chan struct{})
@@ -33,7 +33,7 @@ func (s *Stage) Do(f func()) error {
 	return s.failure
 }
 
-// Close cleans up, the last first, and returns what Do would.
+// Close cleans up, the last first, and returns the failure as Do does.
 func (s *Stage) Close() error {
 	for len(s.cleanups) > 0 {
 		last := s.cleanups[len(s.cleanups)-1]
@@ -81,7 +81,7 @@ func (s *Stage) Error(args ...any) {
 // Errorf is Error with a format.
 func (s *Stage) Errorf(format string, args ...any) { s.Error(fmt.Sprintf(format, args...)) }
 
-// Fatal is Error and ends what Do called.
+// Fatal is Error and ends the function that Do called.
 func (s *Stage) Fatal(args ...any) {
 	s.Error(args...)
 	runtime.Goexit()
@@ -90,5 +90,5 @@ func (s *Stage) Fatal(args ...any) {
 // Fatalf is Fatal with a format.
 func (s *Stage) Fatalf(format string, args ...any) { s.Fatal(fmt.Sprintf(format, args...)) }
 
-// Skipf is Fatalf: for what is not on this machine, and then there is nothing to show.
+// Skipf is Fatalf: for a program missing on this machine, and then there is nothing to show.
 func (s *Stage) Skipf(format string, args ...any) { s.Fatalf(format, args...) }

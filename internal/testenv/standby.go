@@ -18,7 +18,7 @@ import (
 )
 
 // primaryOptions make a server one that others can follow. A commit is answered after it was
-// handed to the kernel, so that what a standby lacks is what had not reached it.
+// handed to the kernel, so that a standby lacks only commits that had not reached it.
 var primaryOptions = []string{"wal_level=replica", "max_wal_senders=8", "synchronous_commit=on"}
 
 // StartPrimary is StartPostgres for a server that can have a Standby.
@@ -112,9 +112,8 @@ func (s *Server) log() string {
 	return string(b)
 }
 
-// Kill ends all processes of the server at once, as when its machine loses power, and removes
-// what it kept: it never comes back. After Pause it is what becomes of a machine that hung.
-// Twice is fine.
+// Kill ends all processes of the server at once, as when its machine loses power, and removes its
+// data: it never comes back. After Pause it is the end of a machine that hung. Twice is fine.
 func (s *Server) Kill(t testing.TB) {
 	t.Helper()
 	if s.guard == nil {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// A standby shows what the primary commits, and when promoted has what it had heard and no
-// more: neither what a primary that hung did not send, nor anything of it later.
+// A standby shows the primary's commits, and when promoted has those that it had heard and no
+// more: neither those that a primary that hung did not send, nor anything of it later.
 func TestStandbyTakesOver(t *testing.T) {
 	primary := StartPrimary(t, PostgresConfig{})
 	standby := primary.Standby(t, 0, "")
