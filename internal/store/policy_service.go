@@ -13,11 +13,6 @@ var (
 	_ policy.ServiceStore = (*DB)(nil)
 )
 
-// ChangePolicy runs f in one transaction; see policy.ServiceStore.
-func (db *DB) ChangePolicy(ctx context.Context, f func(policy.ServiceTx) error) error {
-	return db.transact(ctx, func(t *txn) error { return f(queries{db: db, tx: t}) })
-}
-
 // LockPolicy implements policy.ServiceTx.
 func (q queries) LockPolicy(ctx context.Context) error {
 	return q.write(ctx, "lock policy", func(t *txn) error { return t.lockPolicy(ctx) })

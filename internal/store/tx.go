@@ -131,19 +131,35 @@ func (t *txn) publish(ctx context.Context) error {
 	return nil
 }
 
+// Update returns the function that runs f in one transaction, again when the engine asks for it:
+// f must have no effect except through its T. An error of f undoes all of it and is returned as it
+// is. T is the part of the store that f uses; Update panics for an interface that transactions do
+// not implement, and names the missing method. The function is safe for concurrent use.
+func Update[T any](db *DB) func(ctx context.Context, f func(T) error) error {
+	_ = any(queries{}).(T)
+	return func(ctx context.Context, f func(T) error) error {
+		return db.transact(ctx, func(t *txn) error { return f(any(queries{db: db, tx: t}).(T)) })
+	}
+}
+
 // Update runs f in one transaction; see account.Store.
 func (db *DB) Update(ctx context.Context, f func(account.Tx) error) error {
-	return db.transact(ctx, func(t *txn) error { return f(queries{db: db, tx: t}) })
+	return Update[account.Tx](db)(ctx, f)
 }
 
 // UpdatePolicy runs f in one transaction; see policy.Store.
 func (db *DB) UpdatePolicy(ctx context.Context, f func(policy.Tx) error) error {
-	return db.transact(ctx, func(t *txn) error {
-		if err := t.lockPolicy(ctx); err != nil {
+	return Update[policy.ServiceTx](db)(ctx, func(tx policy.ServiceTx) error {
+		if err := tx.LockPolicy(ctx); err != nil {
 			return err
 		}
-		return f(queries{db: db, tx: t})
+		return f(tx)
 	})
+}
+
+// ChangePolicy runs f in one transaction; see policy.ServiceStore.
+func (db *DB) ChangePolicy(ctx context.Context, f func(policy.ServiceTx) error) error {
+	return Update[policy.ServiceTx](db)(ctx, f)
 }
 
 // transact runs f in a writing transaction and publishes its changes with it, again when
