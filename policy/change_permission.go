@@ -27,39 +27,34 @@ func (s *Service) PermissionPage(ctx context.Context, limit, offset int) ([]Perm
 	return s.store.PermissionPage(ctx, limit, offset)
 }
 
+// permissions is the kind of permission rows.
+var permissions = kind[Permission]{
+	topic: "permissions",
+	list:  ServiceTx.Permissions, add: ServiceTx.AddPermission,
+	put: ServiceTx.PutPermission, remove: ServiceTx.DeletePermission,
+	id:      func(p *Permission) *int64 { return &p.ID },
+	version: func(p *Permission) int64 { return p.LockVersion },
+	key:     func(p *Permission) any { return permissionKeyOf(*p) },
+	note: func(p *Permission) any {
+		return permissionNote{p.Role, p.Verb, p.Path, p.Action, p.Topic}
+	},
+}
+
+// permissionNote is the part of a row that activities keep.
+type permissionNote struct {
+	Role   string `json:"role"`
+	Verb   string `json:"verb"`
+	Path   string `json:"path"`
+	Action string `json:"action"`
+	Topic  string `json:"topic"`
+}
+
 // ChangePermission makes the change and returns the policy version that includes it.
 // ErrNotFound, ErrStale, Invalid, ErrTaken, ErrRoleInUse, ErrWouldLockOut,
 // ErrLastSuperadmin. A change that changes nothing writes nothing.
-func (s *Service) ChangePermission(ctx context.Context, e Edit, c PermissionChange) (version feed.Cursor, err error) {
-	err = s.store.ChangePolicy(ctx, func(tx ServiceTx) error {
-		if err := tx.LockPolicy(ctx); err != nil {
-			return err
-		}
-		rows, err := tx.Permissions(ctx)
-		if err != nil {
-			return err
-		}
-		m, err := c.plan(rows)
-		if err != nil {
-			return err
-		}
-		if m.before != nil {
-			if err := e.sees(m.before.LockVersion); err != nil {
-				return err
-			}
-		}
-		if m.nothing() {
-			version = s.Version()
-			return nil
-		}
-		if err := s.mayMovePermission(ctx, tx, e, m); err != nil {
-			return err
-		}
-		if err := s.movePermission(ctx, tx, e, m); err != nil {
-			return err
-		}
-		version, err = tx.NextChange(ctx)
-		return err
+func (s *Service) ChangePermission(ctx context.Context, e Edit, c PermissionChange) (feed.Cursor, error) {
+	version, err := permissions.change(ctx, s, e, c, func(ctx context.Context, tx ServiceTx, m move[Permission]) error {
+		return s.mayMovePermission(ctx, tx, e, m)
 	})
 	if err != nil {
 		return feed.Cursor{}, fmt.Errorf("change permission: %w", err)
@@ -69,8 +64,8 @@ func (s *Service) ChangePermission(ctx context.Context, e Edit, c PermissionChan
 
 // mayMovePermission refuses moves that would leave accounts with a role that has no rows, or
 // nobody to put things right.
-func (s *Service) mayMovePermission(ctx context.Context, roles roles, e Edit, m permissionMove) error {
-	if role, ok := m.orphaned(); ok {
+func (s *Service) mayMovePermission(ctx context.Context, roles roles, e Edit, m move[Permission]) error {
+	if role, ok := orphaned(m); ok {
 		used, err := roles.RoleInUse(ctx, role)
 		if err != nil {
 			return err
@@ -93,63 +88,8 @@ type roles interface {
 	RoleInUse(ctx context.Context, role string) (bool, error)
 }
 
-func (s *Service) movePermission(ctx context.Context, tx ServiceTx, e Edit, m permissionMove) error {
-	note := change[permissionNote]{Force: e.Force, Before: noteOf(m.before)}
-	var err error
-	switch {
-	case m.before == nil:
-		err = tx.AddPermission(ctx, m.after)
-	case m.after == nil:
-		err = tx.DeletePermission(ctx, m.before.ID)
-	default:
-		err = tx.PutPermission(ctx, m.after)
-	}
-	if err != nil {
-		return err
-	}
-	note.After = noteOf(m.after)
-	if m.after != nil {
-		note.ID = m.after.ID
-	} else {
-		note.ID = m.before.ID
-	}
-	return tx.AddActivity(ctx, s.activity(e.By, topicPermissions, note.action(), note))
-}
-
-// permissionNote is the part of a row that activities keep.
-type permissionNote struct {
-	Role   string `json:"role"`
-	Verb   string `json:"verb"`
-	Path   string `json:"path"`
-	Action string `json:"action"`
-	Topic  string `json:"topic"`
-}
-
-func noteOf(p *Permission) *permissionNote {
-	if p == nil {
-		return nil
-	}
-	return &permissionNote{p.Role, p.Verb, p.Path, p.Action, p.Topic}
-}
-
-// A permissionMove is a change worked out against the rows there are.
-type permissionMove struct {
-	rows          []Permission // all, before
-	before, after *Permission  // nil for none
-}
-
-// nothing says that the row stays as it is.
-func (m permissionMove) nothing() bool {
-	return m.before != nil && m.after != nil && *noteOf(m.before) == *noteOf(m.after)
-}
-
-// result are all rows after the move.
-func (m permissionMove) result() []Permission {
-	return moved(m.rows, m.before, m.after, func(p *Permission) *int64 { return &p.ID })
-}
-
 // orphaned is the role that has no row left after the move.
-func (m permissionMove) orphaned() (role string, ok bool) {
+func orphaned(m move[Permission]) (role string, ok bool) {
 	if m.before == nil || m.after != nil && m.after.Role == m.before.Role {
 		return "", false
 	}
@@ -159,45 +99,18 @@ func (m permissionMove) orphaned() (role string, ok bool) {
 	return m.before.Role, last
 }
 
-// plan works c out: ErrNotFound, Invalid with every problem, ErrTaken.
-func (c PermissionChange) plan(rows []Permission) (permissionMove, error) {
-	m := permissionMove{rows: rows}
-	if c.ID != 0 {
-		i := slices.IndexFunc(rows, func(p Permission) bool { return p.ID == c.ID })
-		if i < 0 {
-			return m, ErrNotFound
-		}
-		m.before = &rows[i]
-	}
-	if c.Remove {
-		if m.before == nil {
-			return m, ErrNotFound
-		}
-		return m, nil
-	}
-	var p Permission
-	if m.before != nil {
-		p = *m.before
-	}
-	for _, f := range []struct {
-		to   *string
-		from *string
-	}{{&p.Role, c.Role}, {&p.Verb, c.Verb}, {&p.Path, c.Path}, {&p.Action, c.Action}, {&p.Topic, c.Topic}} {
-		if f.from != nil {
-			*f.to = *f.from
-		}
-	}
+func (c PermissionChange) target() (id int64, remove bool) { return c.ID, c.Remove }
+
+func (c PermissionChange) apply(p *Permission, rows []Permission) error {
+	set(&p.Role, c.Role)
+	set(&p.Verb, c.Verb)
+	set(&p.Path, c.Path)
+	set(&p.Action, c.Action)
+	set(&p.Topic, c.Topic)
 	if canonical, err := CanonicalPattern(p.Path); c.Path == nil && err == nil {
 		p.Path = canonical // leftovers of an import must not stand in the way (FX-55)
 	}
-	if err := c.normalize(&p, rows); err != nil {
-		return m, err
-	}
-	m.after = &p
-	if slices.ContainsFunc(rows, func(q Permission) bool { return q.ID != p.ID && keyOf(q) == keyOf(p) }) {
-		return m, ErrTaken
-	}
-	return m, nil
+	return c.normalize(p, rows)
 }
 
 // normalize adds to Permission.Normalize the rules for changes only: a role must be known
@@ -225,16 +138,16 @@ const permissionsPath = own + "admin/permissions"
 
 // lockedOut are the roles, of the actor's and superadmin, that can reach the permissions
 // before the move and cannot after it.
-func (s *Service) lockedOut(by account.Actor, m permissionMove) (out []string) {
+func (s *Service) lockedOut(by account.Actor, m move[Permission]) (out []string) {
 	for _, role := range []string{by.Role, account.RoleSuperadmin} {
-		if !m.concerns(role) || slices.Contains(out, role) {
+		if !concerns(m, role) || slices.Contains(out, role) {
 			continue
 		}
 		of := func(all []Permission) *Snapshot {
 			return s.compile(Rows{Permissions: slices.DeleteFunc(slices.Clone(all),
 				func(p Permission) bool { return p.Role != role })})
 		}
-		before, after := of(m.rows), of(m.result())
+		before, after := of(m.rows), of(permissions.result(m))
 		for _, verb := range repairs {
 			if before.Permission(role, verb, permissionsPath).Allows &&
 				!after.Permission(role, verb, permissionsPath).Allows {
@@ -247,13 +160,13 @@ func (s *Service) lockedOut(by account.Actor, m permissionMove) (out []string) {
 }
 
 // concerns says whether the move touches rows of the role.
-func (m permissionMove) concerns(role string) bool {
+func concerns(m move[Permission], role string) bool {
 	return m.before != nil && m.before.Role == role || m.after != nil && m.after.Role == role
 }
 
 // losesSuperadmin says whether the ACCEPT rows of superadmin admit to the permissions before
 // the move and not after it, whatever DROP rows there are; or whether none is left at all.
-func (s *Service) losesSuperadmin(m permissionMove) bool {
+func (s *Service) losesSuperadmin(m move[Permission]) bool {
 	accepts := func(all []Permission) (n int, admit bool) {
 		var rows []Permission
 		for _, p := range all {
@@ -269,10 +182,10 @@ func (s *Service) losesSuperadmin(m permissionMove) bool {
 		}
 		return len(rows), true
 	}
-	if !m.concerns(account.RoleSuperadmin) {
+	if !concerns(m, account.RoleSuperadmin) {
 		return false
 	}
 	had, admitted := accepts(m.rows)
-	has, admits := accepts(m.result())
+	has, admits := accepts(permissions.result(m))
 	return had > 0 && has == 0 || admitted && !admits
 }

@@ -16,9 +16,9 @@ var (
 	errCategory = errors.New("unknown category")
 )
 
-// breath is how many rows are compiled before other goroutines get a turn: some 20 µs, so
+// yieldEvery is how many rows are compiled before other goroutines get a turn: some 20 µs, so
 // that on a machine with two cores a rebuild does not show in the latency of decisions.
-const breath = 64
+const yieldEvery = 64
 
 // Options say how rows are read.
 type Options struct {
@@ -122,13 +122,13 @@ func (s *Snapshot) addRestrictions(rows []Restriction, w *warnings) {
 			count[c]++
 		}
 	}
-	var masons [4]*mason
-	for c := range masons {
-		masons[c] = newMason(count[c])
+	var builders [4]*indexBuilder
+	for c := range builders {
+		builders[c] = newIndexBuilder(count[c])
 		s.denials[c] = make([]Denial, 0, count[c])
 	}
 	for n, i := range order {
-		if n%breath == 0 {
+		if n%yieldEvery == 0 {
 			runtime.Gosched()
 		}
 		r := &rows[i]
@@ -137,7 +137,7 @@ func (s *Snapshot) addRestrictions(rows []Restriction, w *warnings) {
 			w.add(errCategory.Error()+" "+r.Category+", left out", "restriction %d", r.ID)
 			continue
 		}
-		t, err := aim(r.Scope, r.Value)
+		t, err := parseTarget(r.Scope, r.Value)
 		if err != nil {
 			w.add(err.Error()+", left out", "restriction %d", r.ID)
 			continue
@@ -152,12 +152,12 @@ func (s *Snapshot) addRestrictions(rows []Restriction, w *warnings) {
 			w.add(fmt.Sprintf("code %d is outside 400 to 499, used as %d", r.Code, code),
 				"restriction %d", r.ID)
 		}
-		masons[c].lay(int32(len(s.denials[c])), t)
+		builders[c].add(int32(len(s.denials[c])), t)
 		s.denials[c] = append(s.denials[c], Denial{code, reasonOf(r.Category), r.ID})
 	}
-	for i, m := range masons {
-		s.walls[i] = m.build()
-		s.restricts = s.restricts || !s.walls[i].empty()
+	for i, b := range builders {
+		s.indexes[i] = b.build()
+		s.restricts = s.restricts || !s.indexes[i].empty()
 	}
 }
 
@@ -178,10 +178,10 @@ func (s *Snapshot) addCuts(cuts []Cut, w *warnings) {
 		return cmp.Or(b.At.Compare(a.At), cmp.Compare(a.Scope, b.Scope),
 			cmp.Compare(a.Value, b.Value))
 	})
-	m := newMason(len(cuts))
+	b := newIndexBuilder(len(cuts))
 	sum := fnv.New64a()
 	for _, c := range cuts {
-		t, err := aim(c.Scope, c.Value)
+		t, err := parseTarget(c.Scope, c.Value)
 		if err != nil {
 			w.add(err.Error()+", left out", "session cut")
 			continue
@@ -190,14 +190,14 @@ func (s *Snapshot) addCuts(cuts []Cut, w *warnings) {
 			w.add("never matches, there is no GeoIP database", "session cut")
 			continue
 		}
-		m.lay(int32(len(s.cutTimes)), t)
+		b.add(int32(len(s.cutTimes)), t)
 		s.cutTimes = append(s.cutTimes, c.At)
 		var at [8]byte
 		binary.BigEndian.PutUint64(at[:], uint64(c.At.UnixMicro()))
 		sum.Write(at[:])
 		sum.Write([]byte(c.Scope + "\x00" + c.Value + "\x00"))
 	}
-	s.cuts = m.build()
+	s.cuts = b.build()
 	if len(s.cutTimes) > 0 {
 		s.cutVersion = int64(sum.Sum64()>>1) | 1
 	}
@@ -256,7 +256,7 @@ func (s *Snapshot) addPermissions(rows []Permission, matching string, w *warning
 	topicIndex := map[string]uint32{"": 0}
 	var buf [8]spelling
 	for i := range rows {
-		if i%breath == 0 {
+		if i%yieldEvery == 0 {
 			runtime.Gosched()
 		}
 		p := &rows[i]

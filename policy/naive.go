@@ -33,12 +33,7 @@ func (n Naive) Restricted(ip netip.Addr, method, bare string) *Denial {
 			return nil
 		case category != "blocklogin": // AZ-47
 			return n.denial(*r)
-		case method == "POST" && slices.Contains([]string{ // FX-24
-			"api/v2/barong/identity/sessions",
-			"api/v2/barong/identity/sessions/auth0",
-			"api/v2/barong/identity/users",
-			"api/v2/barong/identity/users/email/confirm_code",
-		}, bare):
+		case method == "POST" && slices.Contains(signInPaths, bare): // FX-24
 			return n.denial(*r)
 		}
 	}

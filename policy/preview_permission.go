@@ -73,7 +73,7 @@ func (s *Service) PreviewPermission(ctx context.Context, e Edit, c PermissionCha
 	if err != nil {
 		return Preview{}, fmt.Errorf("preview permission: %w", err)
 	}
-	m, err := c.plan(rows.Permissions)
+	m, err := permissions.plan(c, rows.Permissions)
 	if err != nil {
 		return Preview{}, fmt.Errorf("preview permission: %w", err)
 	}
@@ -118,11 +118,11 @@ type point struct{ path, shown string }
 
 // permissionFlips compares the verdicts of a role before and after the move, at one path of
 // every kind that the role's rows can tell apart below the rows that move.
-func (s *Service) permissionFlips(role string, m permissionMove) (flips []Flip) {
+func (s *Service) permissionFlips(role string, m move[Permission]) (flips []Flip) {
 	of := func(all []Permission) []Permission {
 		return slices.DeleteFunc(slices.Clone(all), func(p Permission) bool { return p.Role != role })
 	}
-	old, new := of(m.rows), of(m.result())
+	old, new := of(m.rows), of(permissions.result(m))
 	before, after := s.compile(Rows{Permissions: old}), s.compile(Rows{Permissions: new})
 	for _, at := range s.points(slices.Concat(old, new), m, role) {
 		// A path that no permission decides cannot flip by one.
@@ -151,7 +151,7 @@ func verdictOf(p Permit) Verdict { return Verdict{Allows: p.Allows, Audit: p.Aud
 
 // points are paths of every kind that rows tell apart, below the rows that move: each text
 // that a row is found by, and the three ways in which a path can go on after it.
-func (s *Service) points(rows []Permission, m permissionMove, role string) []point {
+func (s *Service) points(rows []Permission, m move[Permission], role string) []point {
 	_, options := s.rules.configured()
 	texts := map[string]bool{}
 	add := func(p Permission) (all []string) {

@@ -19,11 +19,11 @@ func (s *Service) PreviewRestriction(ctx context.Context, e Edit, c RestrictionC
 	if err != nil {
 		return Preview{}, fmt.Errorf("preview restriction: %w", err)
 	}
-	m, err := c.plan(rows.Restrictions)
+	m, err := restrictions.plan(c, rows.Restrictions)
 	if err != nil {
 		return Preview{}, fmt.Errorf("preview restriction: %w", err)
 	}
-	p := Preview{Version: rows.At.Seq, EndsSessions: m.ends()}
+	p := Preview{Version: rows.At.Seq, EndsSessions: endsSessions(m)}
 	if s.shutsOut(e.By.IP, m) {
 		p.LocksOut = []string{"*"}
 		if !e.forces() {
@@ -38,8 +38,8 @@ func (s *Service) PreviewRestriction(ctx context.Context, e Edit, c RestrictionC
 	return p, nil
 }
 
-// ends says whose sessions the move ends (AZ-50, design D11).
-func (m restrictionMove) ends() string {
+// endsSessions says whose sessions the move ends (AZ-50, design D11).
+func endsSessions(m move[Restriction]) string {
 	blocks := func(r *Restriction) bool { return r.enabled() && r.Category == Blocklogin }
 	switch {
 	case !blocks(m.after),
@@ -67,10 +67,10 @@ type client struct {
 	shown string
 }
 
-func (s *Service) restrictionFlips(m restrictionMove) (flips []Flip) {
-	before, after := s.compile(Rows{Restrictions: m.rows}), s.compile(Rows{Restrictions: m.result()})
+func (s *Service) restrictionFlips(m move[Restriction]) (flips []Flip) {
+	before, after := s.compile(Rows{Restrictions: m.rows}), s.compile(Rows{Restrictions: restrictions.result(m)})
 	located := before.geo != nil
-	for _, c := range m.clients() {
+	for _, c := range clientsOf(m) {
 		if !located && (c.place != fixed{}) {
 			continue // without a GeoIP database no such row matches
 		}
@@ -89,7 +89,7 @@ func (s *Service) restrictionFlips(m restrictionMove) (flips []Flip) {
 		}
 		// There are two kinds of request: those that open a session and all others.
 		if !flip([]string{AllVerbs}, "*", "GET", restrictionsPath) {
-			for _, path := range signIns {
+			for _, path := range signInPaths {
 				flip([]string{"POST"}, path, "POST", path)
 			}
 		}
@@ -98,10 +98,6 @@ func (s *Service) restrictionFlips(m restrictionMove) (flips []Flip) {
 	return flips
 }
 
-// signIns are the paths that blocklogin refuses; signsIn knows them.
-var signIns = [...]string{signInPath, signInPath + "/auth0", own + "identity/users",
-	own + "identity/users/email/confirm_code"}
-
 func restricted(d *Denial) Verdict {
 	if d == nil {
 		return Verdict{Allows: true}
@@ -109,16 +105,16 @@ func restricted(d *Denial) Verdict {
 	return Verdict{Status: d.Status, Reason: d.Reason}
 }
 
-// clients are those whose verdict the move can turn: everybody that the row matches, divided
+// clientsOf are those whose verdict the move can turn: everybody that the row matches, divided
 // by all other rows.
-func (m restrictionMove) clients() (all []client) {
+func clientsOf(m move[Restriction]) (all []client) {
 	var nets []netip.Prefix
 	places := map[fixed]bool{}
 	note := func(r Restriction) (t target, ok bool) {
-		t, err := aim(r.Scope, r.Value)
+		t, err := parseTarget(r.Scope, r.Value)
 		return t, err == nil && r.enabled()
 	}
-	for _, r := range slices.Concat(m.rows, m.result()) {
+	for _, r := range slices.Concat(m.rows, restrictions.result(m)) {
 		t, ok := note(r)
 		switch {
 		case !ok:

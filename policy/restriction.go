@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -20,19 +21,21 @@ const longestValue = 64
 // whitelink (AZ-43).
 const WhitelinkPath = "api/v2/barong/identity/users/access"
 
-// signsIn says whether a request opens a session: blocklogin refuses those (FX-24).
+// signInPath is where people sign in by password.
+const signInPath = own + "identity/sessions"
+
+// signInPaths are the paths at which a POST opens a session. blocklogin refuses those (FX-24).
+// Decisions, previews and Naive all read this list.
+var signInPaths = []string{
+	signInPath,
+	signInPath + "/auth0",
+	own + "identity/users",
+	own + "identity/users/email/confirm_code",
+}
+
+// signsIn reports whether a request opens a session.
 func signsIn(method, bare string) bool {
-	if method != "POST" {
-		return false
-	}
-	switch bare {
-	case "api/v2/barong/identity/sessions",
-		"api/v2/barong/identity/sessions/auth0",
-		"api/v2/barong/identity/users",
-		"api/v2/barong/identity/users/email/confirm_code":
-		return true
-	}
-	return false
+	return method == "POST" && slices.Contains(signInPaths, bare)
 }
 
 // Categories lists the categories in the order in which they are looked at (AZ-40).

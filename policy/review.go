@@ -149,7 +149,7 @@ func (v *review) restrictions() {
 
 // signIn looks whether a person without a session comes through to where sessions are opened.
 func (v *review) signIn() {
-	const path = own + "identity/sessions"
+	const path = signInPath
 	switch {
 	case !v.gate.admits(path):
 		v.refuse(FileRules, "nobody could sign in: gateway_components lacks barong, so %s is refused", path)

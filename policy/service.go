@@ -171,12 +171,6 @@ func (h *Holder) configured() (RouteRules, Options) {
 	return h.rules, h.options
 }
 
-// Topics of activities about the policy.
-const (
-	topicPermissions  = "permissions"
-	topicRestrictions = "restrictions"
-)
-
 // activity is that of a change; data is shown as JSON.
 func (s *Service) activity(by account.Actor, topic, action string, data any) audit.Activity {
 	a := audit.Activity{
@@ -193,44 +187,4 @@ func (s *Service) activity(by account.Actor, topic, action string, data any) aud
 	}
 	a.Data = string(text)
 	return a
-}
-
-// change is the data of an activity: a row before and after, null where there is none.
-type change[T any] struct {
-	ID     int64 `json:"id"`
-	Force  bool  `json:"force,omitempty"`
-	Before *T    `json:"before"`
-	After  *T    `json:"after"`
-}
-
-// verb of the change, in the words of activities (AZ-161).
-func (c change[T]) action() string {
-	switch {
-	case c.Before == nil:
-		return "create"
-	case c.After == nil:
-		return "delete"
-	}
-	return "update"
-}
-
-// moved are all rows after one was added (before is nil), changed, or removed (after is
-// nil). An added row has the id 0 until it is written, and comes last, as it will.
-func moved[T any](rows []T, before, after *T, id func(*T) *int64) []T {
-	all := make([]T, 0, len(rows)+1)
-	for i := range rows {
-		if before == nil || *id(&rows[i]) != *id(before) {
-			all = append(all, rows[i])
-		} else if after != nil {
-			all = append(all, *after)
-		}
-	}
-	if before == nil {
-		added := *after
-		if n := len(rows); n > 0 {
-			*id(&added) = *id(&rows[n-1]) + 1
-		}
-		all = append(all, added)
-	}
-	return all
 }

@@ -51,10 +51,10 @@ type Permit struct {
 // Paths are canonical and folded (see Fold), without a leading slash.
 type Snapshot struct {
 	at         feed.Cursor
-	walls      [4]wall     // by category, in the order of Categories
+	indexes    [4]index    // by category, in the order of Categories
 	denials    [4][]Denial // by rule number
 	restricts  bool
-	cuts       wall
+	cuts       index
 	cutTimes   []time.Time // by rule number, latest first
 	cutVersion int64
 	routes     table
@@ -80,15 +80,15 @@ func (s *Snapshot) Restricted(ip netip.Addr, method, bare string) *Denial {
 		return nil
 	}
 	p := probe{ip: foldIP(ip), geo: s.geo}
-	for i := range s.walls {
-		w := &s.walls[i]
-		if w.empty() {
+	for i := range s.indexes {
+		x := &s.indexes[i]
+		if x.empty() {
 			continue
 		}
 		if i == blockloginIndex && !signsIn(method, bare) {
 			continue
 		}
-		n := w.first(&p, true)
+		n := x.first(&p, true)
 		switch {
 		case n == none:
 		case i == whitelistIndex:

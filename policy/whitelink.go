@@ -35,7 +35,7 @@ func (s *Service) CreateWhitelink(ctx context.Context, by account.Actor, life ti
 		if err := tx.AddWhitelink(ctx, w); err != nil {
 			return err
 		}
-		return tx.AddActivity(ctx, s.activity(by, topicRestrictions, "whitelink::create", struct {
+		return tx.AddActivity(ctx, s.activity(by, restrictions.topic, "whitelink::create", struct {
 			Uses      int       `json:"uses"`
 			ExpiresAt time.Time `json:"expires_at"`
 		}{w.Uses, w.ExpiresAt}))
@@ -72,8 +72,8 @@ func (s *Service) RedeemWhitelink(ctx context.Context, c account.Client, token s
 			return used
 		}
 		err := tx.AddActivity(ctx, s.activity(account.Actor{UID: w.CreatorUID, Client: c},
-			topicRestrictions, "whitelink::redeem",
-			change[restrictionNote]{ID: r.ID, After: restrictionNoteOf(&r)}))
+			restrictions.topic, "whitelink::redeem",
+			rowChange{ID: r.ID, After: restrictions.note(&r)}))
 		if err != nil {
 			return err
 		}

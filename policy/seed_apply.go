@@ -50,20 +50,20 @@ func seed(ctx context.Context, tx Tx, s Seeds, r *SeedReport) error {
 		if c, err := CanonicalPattern(p.Path); err == nil {
 			p.Path = c
 		}
-		have[keyOf(p)] = true
+		have[permissionKeyOf(p)] = true
 	}
 	for _, p := range s.Permissions {
 		if err := p.Normalize(); err != nil {
 			return fmt.Errorf("Can't create permission: %w", err)
 		}
-		if have[keyOf(p)] {
+		if have[permissionKeyOf(p)] {
 			r.PermissionsKept++
 			continue
 		}
 		if err := tx.AddPermission(ctx, &p); err != nil {
 			return fmt.Errorf("Can't create permission: %w", err)
 		}
-		have[keyOf(p)] = true
+		have[permissionKeyOf(p)] = true
 		r.PermissionsAdded++
 	}
 	restrictions, err := tx.Restrictions(ctx)
@@ -75,13 +75,13 @@ func seed(ctx context.Context, tx Tx, s Seeds, r *SeedReport) error {
 		if v, err := canonicalValue(x.Scope, x.Value); err == nil {
 			x.Value = v
 		}
-		there[restrictionKey{x.Category, x.Scope, x.Value}] = true
+		there[restrictionKeyOf(x)] = true
 	}
 	for _, x := range s.Restrictions {
 		if err := x.Normalize(); err != nil {
 			return fmt.Errorf("Can't create restriction: %w", err)
 		}
-		k := restrictionKey{x.Category, x.Scope, x.Value}
+		k := restrictionKeyOf(x)
 		if there[k] {
 			r.RestrictionsKept++
 			continue

@@ -21,18 +21,18 @@ type Locator interface {
 // none is a rule number that loses against every other.
 const none = int32(1<<31 - 1)
 
-// A wall finds, for an address, the rule that comes first. Rules are numbered in the order in
+// An index finds, for an address, the rule that comes first. Rules are numbered in the order in
 // which they win, so that of several the lowest number is the answer: a trie gives the longest
 // prefix only, so each prefix holds the lowest number of itself and all prefixes around it
 // (AZ-45). Single addresses are prefixes of full length.
-type wall struct {
+type index struct {
 	all        int32
 	nets       *bart.Table[int32] // nil when there are none
 	countries  *[26 * 26]int32    // nil when there are none
 	continents *[26 * 26]int32
 }
 
-// A probe is one address that several walls are asked about; it is located at most once.
+// A probe is one address that several indexes are asked about; it is located at most once.
 type probe struct {
 	ip                 netip.Addr
 	geo                Locator
@@ -52,25 +52,25 @@ func (p *probe) locate() {
 // first is the lowest number among the rules that match, none when there is no such rule.
 // inScopeOrder says that scopes are numbered one after the other, all first and geographic
 // ones last, which saves looking further.
-func (w *wall) first(p *probe, inScopeOrder bool) int32 {
-	n := w.all
+func (x *index) first(p *probe, inScopeOrder bool) int32 {
+	n := x.all
 	if inScopeOrder && n != none {
 		return n
 	}
-	if w.nets != nil && p.ip.IsValid() {
-		if v, ok := w.nets.Lookup(p.ip); ok {
+	if x.nets != nil && p.ip.IsValid() {
+		if v, ok := x.nets.Lookup(p.ip); ok {
 			n = min(n, v)
 		}
 	}
-	if w.countries == nil && w.continents == nil || inScopeOrder && n != none {
+	if x.countries == nil && x.continents == nil || inScopeOrder && n != none {
 		return n
 	}
 	p.locate()
-	if w.countries != nil {
-		n = min(n, byCode(w.countries, p.country))
+	if x.countries != nil {
+		n = min(n, byCode(x.countries, p.country))
 	}
-	if w.continents != nil {
-		n = min(n, byCode(w.continents, p.continent))
+	if x.continents != nil {
+		n = min(n, byCode(x.continents, p.continent))
 	}
 	return n
 }
@@ -89,37 +89,37 @@ func codeIndex(code string) int {
 	return int(code[0]-'A')*26 + int(code[1]-'A')
 }
 
-func (w *wall) empty() bool {
-	return w.all == none && w.nets == nil && w.countries == nil && w.continents == nil
+func (x *index) empty() bool {
+	return x.all == none && x.nets == nil && x.countries == nil && x.continents == nil
 }
 
-// A brick is one rule on its way into a wall.
-type brick struct {
+// A rule is one prefix of an index that is being built, and its number.
+type rule struct {
 	prefix netip.Prefix
 	number int32
 }
 
-// A mason builds one wall.
-type mason struct {
-	wall   wall
-	bricks []brick
+// An indexBuilder builds one index.
+type indexBuilder struct {
+	index index
+	rules []rule
 }
 
-func newMason(rules int) *mason {
-	return &mason{wall: wall{all: none}, bricks: make([]brick, 0, rules)}
+func newIndexBuilder(rules int) *indexBuilder {
+	return &indexBuilder{index: index{all: none}, rules: make([]rule, 0, rules)}
 }
 
-// lay adds a rule. Its value must be one that parses for its scope.
-func (m *mason) lay(number int32, t target) {
+// add adds a rule. Its value must be one that parses for its scope.
+func (b *indexBuilder) add(number int32, t target) {
 	switch {
 	case t.all:
-		m.wall.all = min(m.wall.all, number)
+		b.index.all = min(b.index.all, number)
 	case t.prefix.IsValid():
-		m.bricks = append(m.bricks, brick{t.prefix, number})
+		b.rules = append(b.rules, rule{t.prefix, number})
 	case t.country != "":
-		m.wall.countries = mark(m.wall.countries, t.country, number)
+		b.index.countries = mark(b.index.countries, t.country, number)
 	case t.continent != "":
-		m.wall.continents = mark(m.wall.continents, t.continent, number)
+		b.index.continents = mark(b.index.continents, t.continent, number)
 	}
 }
 
@@ -135,28 +135,28 @@ func mark(rules *[26 * 26]int32, code string, number int32) *[26 * 26]int32 {
 	return rules
 }
 
-// build returns the finished wall.
-func (m *mason) build() wall {
-	if len(m.bricks) > 0 {
+// build returns the finished index.
+func (b *indexBuilder) build() index {
+	if len(b.rules) > 0 {
 		// Shorter prefixes first: the ones around a prefix are final before it comes.
-		slices.SortFunc(m.bricks, func(a, b brick) int {
-			return cmp.Or(cmp.Compare(a.prefix.Bits(), b.prefix.Bits()),
-				cmp.Compare(a.number, b.number))
+		slices.SortFunc(b.rules, func(x, y rule) int {
+			return cmp.Or(cmp.Compare(x.prefix.Bits(), y.prefix.Bits()),
+				cmp.Compare(x.number, y.number))
 		})
 		t := new(bart.Table[int32])
-		for i, b := range m.bricks {
-			if i%breath == 0 {
+		for i, r := range b.rules {
+			if i%yieldEvery == 0 {
 				runtime.Gosched()
 			}
-			if around, ok := t.LookupPrefix(b.prefix); ok && around <= b.number {
+			if around, ok := t.LookupPrefix(r.prefix); ok && around <= r.number {
 				continue // a lookup finds the winner without it
 			}
-			t.Insert(b.prefix, b.number)
+			t.Insert(r.prefix, r.number)
 		}
-		m.wall.nets = t
+		b.index.nets = t
 	}
-	m.bricks = nil
-	return m.wall
+	b.rules = nil
+	return b.index
 }
 
 // A target is the meaning of a scope and a value.
@@ -166,8 +166,8 @@ type target struct {
 	country, continent string
 }
 
-// aim parses a scope and its value; the error is for people.
-func aim(scope, value string) (t target, err error) {
+// parseTarget parses a scope and its value; the error is for people.
+func parseTarget(scope, value string) (t target, err error) {
 	switch scope {
 	case ScopeAll:
 		t.all = true

@@ -102,7 +102,7 @@ func (s *Seeds) addLevel(d *strictyaml.Document, n *yaml.Node) {
 // A permissionKey distinguishes permission rows; so does the store.
 type permissionKey struct{ role, verb, path, action string }
 
-func keyOf(p Permission) permissionKey {
+func permissionKeyOf(p Permission) permissionKey {
 	return permissionKey{p.Role, strings.ToUpper(p.Verb), p.Path, strings.ToUpper(p.Action)}
 }
 
@@ -116,8 +116,8 @@ func (s *Seeds) addPermission(d *strictyaml.Document, n *yaml.Node, seen map[per
 		d.Problem(n.Line, "Can't create permission: %w", err)
 		return
 	}
-	if !seen[keyOf(p)] {
-		seen[keyOf(p)] = true
+	if !seen[permissionKeyOf(p)] {
+		seen[permissionKeyOf(p)] = true
 		s.Permissions = append(s.Permissions, p)
 	}
 }
@@ -147,6 +147,10 @@ func (s *Seeds) addUser(d *strictyaml.Document, n *yaml.Node) {
 
 // A restrictionKey distinguishes restriction rows; so does the store.
 type restrictionKey struct{ category, scope, value string }
+
+func restrictionKeyOf(r Restriction) restrictionKey {
+	return restrictionKey{r.Category, r.Scope, r.Value}
+}
 
 func (s *Seeds) addRestriction(d *strictyaml.Document, n *yaml.Node, seen map[restrictionKey]bool) {
 	var r Restriction
@@ -185,7 +189,7 @@ func (s *Seeds) addRestriction(d *strictyaml.Document, n *yaml.Node, seen map[re
 		}
 		return
 	}
-	k := restrictionKey{r.Category, r.Scope, r.Value}
+	k := restrictionKeyOf(r)
 	if !seen[k] {
 		seen[k] = true
 		s.Restrictions = append(s.Restrictions, r)
