@@ -238,11 +238,15 @@ func (s *Server) stands(
 }
 
 // user is whose session e is. A session that says to be of a later generation than the user in
-// memory was opened a moment ago, or is of a history that was lost: the database knows.
+// memory was opened a moment ago, or is of a history that was lost: the database knows, and is
+// asked once about each generation in memory.
 func (s *Server) user(ctx context.Context, e *session.Entry) (*account.Principal, error) {
 	who, err := s.Accounts.Principal(ctx, e.UID)
-	if err == nil && e.Generation > who.SessionGeneration {
-		return s.Accounts.Reload(ctx, e.UID)
+	if err != nil || e.Generation <= who.SessionGeneration || e.Lost(who.SessionGeneration) {
+		return who, err
+	}
+	if who, err = s.Accounts.Reload(ctx, e.UID); err == nil && e.Generation > who.SessionGeneration {
+		e.SetLost(who.SessionGeneration)
 	}
 	return who, err
 }

@@ -323,6 +323,54 @@ func TestALaterGenerationIsAskedAbout(t *testing.T) {
 	}
 }
 
+// The database is asked once about a session of a lost history, and again when the user in memory
+// is another one.
+func TestALaterGenerationIsAskedAboutOnce(t *testing.T) {
+	w := small(t)
+	generation, asks := int64(0), 0
+	who := func() *account.Principal {
+		return &account.Principal{
+			Kind: account.KindUser, UID: "ID1", Role: account.RoleMember, State: account.StateActive, Level: 3,
+			SessionGeneration: generation,
+		}
+	}
+	held, err := w.Sessions.Lookup(t.Context(), authztest.Cookie("home"), w.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost := held.Session
+	lost.Generation = 7
+	e := session.NewEntry(lost)
+	f := &fakes{
+		w:         w,
+		lookup:    func(context.Context, string) (*session.Entry, error) { return e, nil },
+		principal: func(context.Context, string) (*account.Principal, error) { return who(), nil },
+		reload: func(context.Context, string) (*account.Principal, error) {
+			asks++
+			return who(), nil
+		},
+	}
+	s := fakeServer(t, f, nil)
+	ask := func(wantReason string, wantAsks int) {
+		t.Helper()
+		r := asked(t, w, "by session")
+		var d decision
+		s.answer(t.Context(), &r, &d, nil)
+		if d.reason != wantReason || asks != wantAsks {
+			t.Errorf("got %q after %d questions; want %q after %d", d.reason, asks, wantReason, wantAsks)
+		}
+	}
+	for range 3 {
+		ask(reasonInvalidSession, 1)
+	}
+	generation = 5
+	for range 3 {
+		ask(reasonInvalidSession, 2)
+	}
+	generation = 7 // the session's own: it was not lost
+	ask("", 2)
+}
+
 func gone(context.Context, string) (*account.Principal, error) { return nil, account.ErrNotFound }
 
 // TestDecisionHasItsOwnDeadline: a store that hangs is given up after Config.Deadline, which

@@ -16,6 +16,9 @@ type Entry struct {
 	Token token.Slot
 
 	expires atomic.Int64 // Unix microseconds
+	// lost is one more than the generation that the user turned out to have although this
+	// session's is later; 0 for none.
+	lost atomic.Int64
 	// agent keeps the interned user agent alive: a million sessions share a few hundred.
 	agent unique.Handle[string]
 }
@@ -29,6 +32,13 @@ func NewEntry(s Session) *Entry {
 
 // Expires is when the session ends unless it slides further. Safe for concurrent use.
 func (e *Entry) Expires() time.Time { return time.UnixMicro(e.expires.Load()).UTC() }
+
+// Lost reports whether SetLost was called with this generation.
+func (e *Entry) Lost(generation int64) bool { return e.lost.Load() == generation+1 }
+
+// SetLost notes that the database gives the user this generation, and not the later one of the
+// session, which is of a history that was lost. Safe for concurrent use.
+func (e *Entry) SetLost(generation int64) { e.lost.Store(generation + 1) }
 
 // set fills an entry nobody else sees yet. Its strings do not alias those of s.
 func (e *Entry) set(s Session) {
