@@ -96,11 +96,16 @@ type shared struct {
 	redis    *redis.Store // nil without Redis
 }
 
+// onClock has a store of limits go by the clock of the database, as all replicas do.
+func onClock(s limit.Store, db *store.DB) limit.Store {
+	return limit.Shared{Store: s, Ahead: db.ClockOffset}
+}
+
 // openShared opens Redis if the settings name one. A server that is down is not an error:
 // decisions say so when they need it.
 func openShared(ctx context.Context, s config.Settings, db *store.DB, log *slog.Logger) (shared, error) {
 	if s.Redis.URL == "" {
-		return shared{sessions: db, nonces: db, limits: db}, nil
+		return shared{sessions: db, nonces: db, limits: onClock(db, db)}, nil
 	}
 	redis.LogTo(log)
 	c := redisConfig(s)
@@ -109,7 +114,7 @@ func openShared(ctx context.Context, s config.Settings, db *store.DB, log *slog.
 	if err != nil {
 		return shared{}, fmt.Errorf("BARONG_REDIS_URL and the settings beside it: %w", err)
 	}
-	return shared{sessions: r, nonces: r, limits: r, redis: r}, nil
+	return shared{sessions: r, nonces: r, limits: onClock(r, db), redis: r}, nil
 }
 
 // loads is how many sessions may be read at once: a pipeline to Redis takes many for the
@@ -223,7 +228,7 @@ func newAccounts(s config.Settings, f files, db *store.DB, hasher account.Hasher
 		triggers[i] = account.Trigger{State: t.State, Keys: t.Keys}
 	}
 	if parts.limits == nil {
-		parts.limits = db
+		parts.limits = onClock(db, db)
 	}
 	domain := s.Account.Domain
 	if domain == "" {

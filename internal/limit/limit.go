@@ -17,8 +17,8 @@ type Rule struct {
 // one after the other would. Keys are any text; two texts are two buckets. A key goes with
 // one rule; when that changes, a bucket is never emptier than the new one can be.
 //
-// now is the caller's clock, which may run apart from that of other callers: a bucket is
-// then off by as much.
+// now is the caller's clock; where it may run apart from that of other callers, Shared makes
+// one of them.
 type Store interface {
 	// Take spends one of key's bucket and returns 0, or returns how long it takes until one
 	// is there, having spent nothing. After an error it may have been spent.
