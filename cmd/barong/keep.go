@@ -53,7 +53,8 @@ const obeyedWithin = time.Second
 // force as soon as the feed can be read, as everywhere else.
 func (sv *service) track(ctx context.Context) (context.Context, func()) {
 	ctx, mark := feed.WithMark(ctx)
-	histories := sv.follower.Histories()
+	changed := func() int64 { return sv.follower.Histories() + sv.follower.Servers() }
+	before := changed()
 	return ctx, func() {
 		last, ok := mark.Last()
 		if !ok {
@@ -65,7 +66,7 @@ func (sv *service) track(ctx context.Context) (context.Context, func()) {
 		if err == nil {
 			err = sv.holder.Await(wait)
 		}
-		if err == nil && sv.follower.Histories() != histories {
+		if err == nil && changed() != before {
 			err = sv.truth.Includes(wait, last) // or it was lost
 		}
 		if err != nil {
@@ -163,22 +164,32 @@ func bounded(ctx context.Context, d time.Duration, f func(context.Context) error
 	return f(ctx)
 }
 
-// keepKeys moves signing keys through their states and reads them when another did.
+// keepKeys moves signing keys through their states and reads them when another did, again each
+// second until that succeeds: nothing else would bring a change that one failed read has missed.
 func (sv *service) keepKeys(ctx context.Context) {
 	tick := time.NewTicker(10 * time.Second)
 	defer tick.Stop()
+	again := time.NewTimer(time.Second)
+	again.Stop()
 	for {
-		read := sv.keys.Tick
+		read, reload := sv.keys.Tick, true
 		select {
 		case <-ctx.Done():
 			return
 		case <-sv.reload:
 			read = sv.keys.Reload
+		case <-again.C:
+			read = sv.keys.Reload
 		case <-tick.C:
+			reload = false
 		}
 		err := bounded(ctx, keysTimeout, read)
-		if err != nil && ctx.Err() == nil {
-			sv.log.Error("signing keys", "error", err)
+		if err == nil || ctx.Err() != nil {
+			continue
+		}
+		sv.log.Error("signing keys", "error", err)
+		if reload {
+			again.Reset(time.Second)
 		}
 	}
 }

@@ -83,8 +83,11 @@ func (sv *service) measure(r prometheus.Registerer) {
 		func() float64 { return sv.follower.Age(time.Now()).Seconds() })
 	gauge(r, "barong_clock_offset_seconds", "By how much this machine's clock is ahead of the database's.",
 		func() float64 { return sv.db.ClockOffset().Seconds() })
-	counter(r, "barong_history_changes_total", "How often commits were gone: the database had another history than before.",
-		func() float64 { return float64(sv.follower.Histories()) })
+	for seen, total := range map[string]func() int64{"commits": sv.follower.Histories, "server": sv.follower.Servers} {
+		counter(prometheus.WrapRegistererWith(prometheus.Labels{"seen": seen}, r), "barong_history_changes_total",
+			"How often the database may have another history than before: commits were gone, or it is another server or start of it.",
+			func() float64 { return float64(total()) })
+	}
 	gauge(r, "barong_snapshot_age_seconds", "Time since the policy snapshot was last known to be the newest.",
 		func() float64 { return sv.holder.Age(time.Now()).Seconds() })
 	gauge(r, "barong_snapshot_version", "Change-feed number of the policy snapshot.",

@@ -59,7 +59,8 @@ type Follower struct {
 	behind  bool  // after a gap nobody has caught up yet
 
 	begun, done atomic.Int64 // the read that began last, and the last one that went well
-	histories   atomic.Int64 // how often the database had another one
+	// How often the database had another history, and was another server or another start of it.
+	histories, servers atomic.Int64
 
 	born   time.Time    // origin of readAt, so that ages use the monotonic clock
 	readAt atomic.Int64 // nanoseconds from born to the begin of the last good read
@@ -112,6 +113,10 @@ func (f *Follower) Cursor() Cursor { return *f.cursor.Load() }
 // Histories is how often the database turned out to have another history than before:
 // commits that had been made were not there any more.
 func (f *Follower) Histories() int64 { return f.histories.Load() }
+
+// Servers is how often the cursor's commit was found on another server than before, or after
+// another start of it: later commits may have been lost unnoticed.
+func (f *Follower) Servers() int64 { return f.servers.Load() }
 
 // Age is how long before now the feed was last read with success; the largest duration
 // when it never was. It takes no lock and allocates nothing.
@@ -265,6 +270,9 @@ func (f *Follower) jump(ctx context.Context) error {
 		f.log.ErrorContext(ctx, "commits were lost: the database has another history than before; revalidating everything",
 			"before", f.Cursor(), "now", head)
 	} else {
+		if errors.Is(f.unknown, ErrServer) {
+			f.servers.Add(1)
+		}
 		f.log.WarnContext(ctx, "change feed has a gap; revalidating everything",
 			"reason", f.unknown, "cursor", f.Cursor(), "head", head)
 	}

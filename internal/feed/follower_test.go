@@ -382,9 +382,9 @@ func TestFollowerNoticesAnotherHistory(t *testing.T) {
 			if err := f.Sync(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if gaps != 1 || told != 0 || caught != 1 || f.Cursor() != l.head() || f.Histories() != c.lost {
-				t.Errorf("gaps %d, told %d, caught up %d, cursor %s, histories %d; want 1, 0, 1, %s, %d",
-					gaps, told, caught, f.Cursor(), f.Histories(), l.head(), c.lost)
+			if gaps != 1 || told != 0 || caught != 1 || f.Cursor() != l.head() || f.Histories() != c.lost || f.Servers() != 1-c.lost {
+				t.Errorf("gaps %d, told %d, caught up %d, cursor %s, histories %d, servers %d; want 1, 0, 1, %s, %d, %d",
+					gaps, told, caught, f.Cursor(), f.Histories(), f.Servers(), l.head(), c.lost, 1-c.lost)
 			}
 			if n := strings.Count(lines.String(), "\n"); n != 1 || !strings.Contains(lines.String(), "level="+c.level) ||
 				!strings.Contains(lines.String(), before.Name.String()) || !strings.Contains(lines.String(), l.head().Name.String()) {
