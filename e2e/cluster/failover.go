@@ -32,6 +32,7 @@ type Failover struct {
 	Stream   *Cable          // by which the standby hears of commits
 	ports    [2]int          // of the servers: one is the primary's, the other the standby's
 	old      *testenv.Server // a primary that was taken away
+	away     span            // when: it was there before and gone after
 	home     testing.TB      // with which everything ends
 	writings int
 }
@@ -123,13 +124,14 @@ func (f *Failover) Fail(hang bool) time.Time {
 	} else {
 		f.Postgres.Kill(f.t)
 	}
+	f.away = span{began, time.Now()}
 	return began
 }
 
 // Promote makes the standby the primary, before which it reads the grants from the standby for the
 // model: they are those of the database from then on. The old primary never comes back. It returns
 // when the standby took writes.
-func (f *Failover) Promote(failed time.Time, grants []*Grant) (promoted time.Time) {
+func (f *Failover) Promote(grants []*Grant) (promoted time.Time) {
 	f.t.Helper()
 	f.Standby.Replayed(f.t)
 	stands, err := f.read(f.t.Context(), f.Standby, grants)
@@ -137,7 +139,7 @@ func (f *Failover) Promote(failed time.Time, grants []*Grant) (promoted time.Tim
 	f.Standby.Promote(f.t)
 	promoted = time.Now()
 	for g, allowed := range stands {
-		g.Stands(allowed, failed, promoted)
+		g.Stands(allowed, f.away, f.away.from, promoted)
 	}
 	f.old, f.Postgres, f.Standby = f.Postgres, f.Standby, nil
 	old := f.DB
@@ -162,7 +164,7 @@ func (f *Failover) Settle(grants []*Grant) {
 	stands, err := f.read(f.t.Context(), f.Postgres, grants)
 	must(f.t, err)
 	for g, allowed := range stands {
-		g.Stands(allowed, began, time.Now())
+		g.Stands(allowed, span{}, began, time.Now())
 	}
 }
 

@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -61,16 +62,26 @@ func (d *takeover) must(err error) {
 }
 
 // fail takes the primary away, and has the model expect the promise: no replica goes by lost
-// changes for longer than it may believe its caches.
+// changes for longer than it may believe its caches, nor by anything while there is no primary.
 func (d *takeover) fail(hang bool) {
 	d.t.Helper()
 	d.model.Within(cluster.FailoverMaxStale + cluster.Prompt)
 	d.failed = d.Fail(hang)
+	d.silence(time.Time{})
 }
 
 func (d *takeover) promote() {
 	d.t.Helper()
-	d.promoted = d.Promote(d.failed, d.all)
+	d.silence(time.Now())
+	d.promoted = d.Promote(d.all)
+}
+
+// silence has the model expect no decision from when the caches are too old until the end, if it
+// is known.
+func (d *takeover) silence(end time.Time) {
+	for _, r := range d.Replicas() {
+		d.model.MustRefuse(r.Name, d.failed.Add(cluster.FailoverMaxStale+cluster.Prompt/2), end)
+	}
 }
 
 // take takes one of each grant away in the new history, the users and permissions through a
@@ -166,7 +177,28 @@ type fault struct {
 	behind   time.Duration // the standby, or frozen
 	late     time.Duration // is the promotion
 	oldRedis bool          // Redis comes back from an older dump at the same time
+	writing  time.Duration // before it; 0 is 800 ms
 }
+
+// byChance is the fault of a seed.
+func byChance(seed uint64, redis bool) fault {
+	r := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // to be had again
+	x := fault{
+		hang:     r.IntN(2) == 0,
+		behind:   time.Duration(r.IntN(501)) * time.Millisecond,
+		late:     lateness[r.IntN(len(lateness))],
+		oldRedis: r.IntN(3) == 0 && redis,
+		writing:  time.Duration(600+r.IntN(400)) * time.Millisecond,
+	}
+	if r.IntN(4) == 0 {
+		x.behind = frozen
+	}
+	return x
+}
+
+// lateness are promotions at once, before and after the caches have become too old, and after the
+// policy has.
+var lateness = []time.Duration{0, 300 * time.Millisecond, 1200 * time.Millisecond, cluster.FailoverMaxStale * 2, cluster.PolicyMaxStale + 2*time.Second}
 
 // frozen is a standby that hears nothing from the beginning of the changes on.
 const frozen time.Duration = -1
@@ -210,7 +242,7 @@ func (x fault) run(t *testing.T, f *cluster.Failover) {
 		ofB = append(ofB, func() error { return d.SetPermission(ctx, d.B, d.permissions[i], false) })
 	}
 	atA, atB := d.Write(d.A, ofA...), d.Write(d.B, ofB...)
-	time.Sleep(time.Duration(600+rand.IntN(400)) * time.Millisecond)
+	time.Sleep(cmp.Or(x.writing, 800*time.Millisecond))
 	d.fail(x.hang)
 	if x.oldRedis {
 		d.Redis.Kill()
@@ -235,6 +267,7 @@ func TestFailover(t *testing.T) {
 		{hang: true, behind: 50 * time.Millisecond, late: 1200 * time.Millisecond},
 		{behind: 500 * time.Millisecond, oldRedis: true},
 		{behind: frozen},
+		{behind: 200 * time.Millisecond, late: cluster.FailoverMaxStale * 2},
 	} {
 		t.Run(x.String(), func(t *testing.T) { x.run(t, f) })
 	}
@@ -253,20 +286,21 @@ func TestFailoverWithoutRedis(t *testing.T) {
 	more(t, f)
 }
 
-// more is $BARONG_FAILOVER_ROUNDS failovers by chance.
+// more is $BARONG_FAILOVER_ROUNDS failovers by chance. Each has a seed, which is in its name: the
+// first that of $BARONG_FAILOVER_SEED, if set, and each further one the next.
 func more(t *testing.T, f *cluster.Failover) {
 	rounds, _ := strconv.Atoi(os.Getenv("BARONG_FAILOVER_ROUNDS")) // else none
-	for n := range rounds {
-		x := fault{
-			hang:     rand.N(2) == 0,
-			behind:   time.Duration(rand.IntN(501)) * time.Millisecond,
-			late:     []time.Duration{0, 300 * time.Millisecond, 1200 * time.Millisecond, 4 * time.Second}[rand.N(4)],
-			oldRedis: f.Redis != nil && rand.N(3) == 0,
+	seed := rand.Uint64N(1e12)
+	if given := os.Getenv("BARONG_FAILOVER_SEED"); given != "" {
+		var err error
+		if seed, err = strconv.ParseUint(given, 10, 64); err != nil {
+			t.Fatalf("BARONG_FAILOVER_SEED: %v", err)
 		}
-		if rand.N(4) == 0 {
-			x.behind = frozen
-		}
-		t.Run(fmt.Sprintf("round %d: %s", n+1, x), func(t *testing.T) { x.run(t, f) })
+	}
+	for range rounds {
+		x := byChance(seed, f.Redis != nil)
+		t.Run(fmt.Sprintf("seed %d: %s", seed, x), func(t *testing.T) { x.run(t, f) })
+		seed++
 	}
 }
 

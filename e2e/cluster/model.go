@@ -173,6 +173,7 @@ type change struct {
 	allowed    bool
 	either     bool      // allowed or not: nobody knows
 	begin, end time.Time // end is zero while that is not known
+	over       time.Time // when it was answered or failed
 }
 
 // verdicts that an answer may have.
@@ -208,27 +209,42 @@ func (g *Grant) change(allowed bool, commit func() error) error {
 	err := commit()
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.changes[this].over = time.Now()
 	switch {
 	case g.history != history:
 		// Whether it was committed, and in which history, is not known.
 		g.changes = append(g.changes, change{either: true, begin: g.changes[this].begin})
 	case err == nil:
-		g.changes[this].end = time.Now()
+		g.changes[this].end = g.changes[this].over
 	}
 	return err
 }
 
-// Stands records a database's state of the grant after some of its history was lost: it was so at
-// the latest at the end, and its changes before count for nothing. The effect of a lost change on
-// the session store may last: such a session may be gone.
-func (g *Grant) Stands(allowed bool, begin, end time.Time) {
+// Stands records a database's state of the grant, as it was at the latest at the end: after the
+// database was lost between the times of lost, the zero span for none, the state that its
+// successor began with. Changes before count for nothing. The effect of a lost change on the
+// session store may last: such a session may be gone.
+func (g *Grant) Stands(allowed bool, lost span, begin, end time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if len(g.changes) > 0 && g.gone.IsZero() {
 		g.gone = begin
 	}
-	g.changes = append(g.changes, change{allowed: allowed, begin: begin, end: end})
+	before := g.changes
+	g.changes = append(slices.Clone(before), change{allowed: allowed, begin: begin, end: end})
 	g.history++
+	if lost.to.IsZero() {
+		return
+	}
+	for _, c := range before {
+		switch {
+		case c.over.IsZero() || c.over.Before(lost.from): // says so when it is over, or was read
+		case c.begin.After(lost.to) && !c.end.IsZero(): // made by the successor
+			g.changes = append(g.changes, c)
+		default:
+			g.changes = append(g.changes, change{either: true, begin: c.begin})
+		}
+	}
 }
 
 // lost reports whether the session may be gone from its store by then.
