@@ -113,33 +113,3 @@ func TestHotReadsUseAnIndex(t *testing.T) {
 		}
 	}
 }
-
-// TestCascade checks which rows go with a user and which do not.
-func TestCascade(t *testing.T) {
-	db := openRaw(t)
-	for _, text := range []string{
-		`INSERT INTO users (id, uid, email, password_digest, created_at, updated_at) VALUES (1, 'a', 'a', '', 0, 0), (2, 'b', 'b', '', 0, 0)`,
-		`UPDATE users SET referral_id = 1 WHERE id = 2`,
-		`INSERT INTO service_accounts (id, uid, owner_id, email, created_at, updated_at) VALUES (1, 's', 1, 's', 0, 0)`,
-		`INSERT INTO apikeys (uuid, service_account_id, kid, algorithm, secret, created_at, updated_at) VALUES ('u', 1, 'k', 'HS256', x'00', 0, 0)`,
-		`INSERT INTO labels (user_id, key, value, created_at, updated_at) VALUES (1, 'a', 'b', 0, 0)`,
-		`INSERT INTO activities (ref, actor_uid, actor_kind, actor_ref, category, ip, user_agent, topic, action, result, day, created_at)
-		 VALUES ('r', 'a', 'user', 'a', '', '', '', '', '', '', '', 0)`,
-		`DELETE FROM users WHERE id = 1`,
-	} {
-		if _, err := db.w.ExecContext(t.Context(), text); err != nil {
-			t.Fatalf("%s: %v", text, err)
-		}
-	}
-	for table, want := range map[string]int{
-		"users": 1, "service_accounts": 0, "apikeys": 0, "labels": 0, "activities": 1,
-	} {
-		var n int
-		if err := db.r.QueryRow(`SELECT count(*) FROM ` + table).Scan(&n); err != nil || n != want {
-			t.Errorf("%s: %d rows, %v; want %d", table, n, err, want)
-		}
-	}
-	if _, err := db.w.Exec(`INSERT INTO apikeys (uuid, kid, algorithm, secret, created_at, updated_at) VALUES ('u', 'k', 'HS256', x'00', 0, 0)`); err == nil {
-		t.Error("an API key without a holder was stored")
-	}
-}

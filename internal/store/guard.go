@@ -16,10 +16,6 @@ var ErrNewerSchema = errors.New("store: the schema is newer than this program")
 // ErrOtherKey says that the database is sealed by another key.
 var ErrOtherKey = errors.New("store: its sealed values do not open")
 
-// guarded is the schema version from which on a database says which programs may serve, and
-// which key seals it.
-const guarded = 15
-
 // errNoVersion says that the schema's version cannot be read.
 var errNoVersion = errors.New("store: no schema version")
 
@@ -34,7 +30,7 @@ func (db *DB) guard(ctx context.Context) (version int64, err error) {
 			return version, err
 		}
 	}
-	if version >= guarded {
+	if version > 0 {
 		err = db.checkKey(ctx)
 	}
 	return version, err

@@ -84,7 +84,7 @@ func TestMigrationsDeclareWhomTheyAdmit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for v := int64(15); v <= db.Newest(); v++ {
+	for v := int64(1); v <= db.Newest(); v++ {
 		if said[v] == 0 {
 			t.Errorf("migration %d has no row in schema_versions: INSERT INTO schema_versions (version, oldest) VALUES (%d, …)", v, v)
 		}

@@ -11,18 +11,19 @@ import (
 // AddVerification implements account.KYCStore.
 func (q queries) AddVerification(ctx context.Context, v *account.Verification) error {
 	return q.write(ctx, "add verification", func(t *txn) error {
-		if _, err := t.lockedUserID(ctx, v.UserUID); err != nil {
+		user, err := t.lockedUserID(ctx, v.UserUID)
+		if err != nil {
 			return err
 		}
 		v.CreatedAt, v.UpdatedAt = t.now, t.now
 		var id int64
-		err := t.QueryRowContext(ctx, `
-			INSERT INTO kyc_verifications (verification_id, applicant_id, user_uid, kind, final_status,
+		err = t.QueryRowContext(ctx, `
+			INSERT INTO kyc_verifications (verification_id, applicant_id, user_id, kind, final_status,
 			                               created_at, updated_at)
 			VALUES ($1, $2, $3, $4, $5, $6, $6)
 			ON CONFLICT DO NOTHING
 			RETURNING id`,
-			v.VerificationID, v.ApplicantID, v.UserUID, v.Kind, textOrNull(v.FinalStatus),
+			v.VerificationID, v.ApplicantID, user, v.Kind, textOrNull(v.FinalStatus),
 			t.now.UnixMicro()).Scan(&id)
 		return inserted(err, account.ErrTaken)
 	})
@@ -32,7 +33,7 @@ func (q queries) AddVerification(ctx context.Context, v *account.Verification) e
 // never changes, so that one statement is enough.
 func (t *txn) lockVerification(ctx context.Context, id string) error {
 	return t.lock(ctx, "users",
-		"uid = (SELECT user_uid FROM kyc_verifications WHERE verification_id = $1)", id)
+		"id = (SELECT user_id FROM kyc_verifications WHERE verification_id = $1)", id)
 }
 
 // Verification implements account.KYCStore.
@@ -40,12 +41,12 @@ func (q queries) Verification(ctx context.Context, id string) (account.Verificat
 	if err := q.held(func(t *txn) error { return t.lockVerification(ctx, id) }); err != nil {
 		return account.Verification{}, fmt.Errorf("load verification: %w", err)
 	}
-	return q.verification(ctx, "verification_id = $1", id)
+	return q.verification(ctx, "v.verification_id = $1", id)
 }
 
 // NewestVerification implements account.KYCStore.
 func (q queries) NewestVerification(ctx context.Context, uid, kind string) (account.Verification, error) {
-	return q.verification(ctx, "user_uid = $1 AND kind = $2 ORDER BY id DESC LIMIT 1", uid, kind)
+	return q.verification(ctx, "u.uid = $1 AND v.kind = $2 ORDER BY v.id DESC LIMIT 1", uid, kind)
 }
 
 // verification loads the one that cond picks.
@@ -53,8 +54,8 @@ func (q queries) verification(ctx context.Context, cond string, args ...any) (ac
 	var v account.Verification
 	var status sql.NullString
 	err := q.read().QueryRowContext(ctx, `
-		SELECT verification_id, applicant_id, user_uid, kind, final_status, created_at, updated_at
-		FROM kyc_verifications WHERE `+cond, args...).
+		SELECT v.verification_id, v.applicant_id, u.uid, v.kind, v.final_status, v.created_at, v.updated_at
+		FROM kyc_verifications v JOIN users u ON u.id = v.user_id WHERE `+cond, args...).
 		Scan(&v.VerificationID, &v.ApplicantID, &v.UserUID, &v.Kind, &status,
 			at(&v.CreatedAt), at(&v.UpdatedAt))
 	if err != nil {

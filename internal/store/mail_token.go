@@ -12,8 +12,9 @@ import (
 func (q queries) MailToken(ctx context.Context, hash [32]byte, now time.Time) (account.MailToken, error) {
 	m := account.MailToken{Hash: hash}
 	err := q.read().QueryRowContext(ctx, `
-		SELECT user_uid, purpose, expires_at, created_at FROM mail_tokens
-		WHERE hash = $1 AND expires_at > $2`, hash[:], now.UnixMicro()).
+		SELECT u.uid, m.purpose, m.expires_at, m.created_at
+		FROM mail_tokens m JOIN users u ON u.id = m.user_id
+		WHERE m.hash = $1 AND m.expires_at > $2`, hash[:], now.UnixMicro()).
 		Scan(&m.UserUID, &m.Purpose, at(&m.ExpiresAt), at(&m.CreatedAt))
 	if err != nil {
 		return account.MailToken{}, fmt.Errorf("load mail token: %w", found(err, account.ErrNotFound))
@@ -25,24 +26,25 @@ func (q queries) MailToken(ctx context.Context, hash [32]byte, now time.Time) (a
 // each other.
 func (q queries) AddMailToken(ctx context.Context, m account.MailToken, keep int) error {
 	return q.write(ctx, "add mail token", func(t *txn) error {
-		if _, err := t.lockedUserID(ctx, m.UserUID); err != nil {
+		user, err := t.lockedUserID(ctx, m.UserUID)
+		if err != nil {
 			return err
 		}
 		var id int64
-		err := t.QueryRowContext(ctx, `
-			INSERT INTO mail_tokens (hash, user_uid, purpose, expires_at, created_at)
+		err = t.QueryRowContext(ctx, `
+			INSERT INTO mail_tokens (hash, user_id, purpose, expires_at, created_at)
 			VALUES ($1, $2, $3, $4, $5)
 			ON CONFLICT DO NOTHING
 			RETURNING id`,
-			m.Hash[:], m.UserUID, m.Purpose, m.ExpiresAt.UnixMicro(), t.now.UnixMicro()).Scan(&id)
+			m.Hash[:], user, m.Purpose, m.ExpiresAt.UnixMicro(), t.now.UnixMicro()).Scan(&id)
 		if err != nil || keep <= 0 {
 			return inserted(err, account.ErrTaken)
 		}
 		_, err = t.ExecContext(ctx, `
 			DELETE FROM mail_tokens
-			WHERE user_uid = $1 AND purpose = $2 AND id NOT IN (
-				SELECT id FROM mail_tokens WHERE user_uid = $1 AND purpose = $2 ORDER BY id DESC LIMIT $3)`,
-			m.UserUID, m.Purpose, keep)
+			WHERE user_id = $1 AND purpose = $2 AND id NOT IN (
+				SELECT id FROM mail_tokens WHERE user_id = $1 AND purpose = $2 ORDER BY id DESC LIMIT $3)`,
+			user, m.Purpose, keep)
 		return err
 	})
 }
@@ -66,7 +68,7 @@ func (q queries) DeleteMailTokens(ctx context.Context, uid, purpose string) erro
 			return err
 		}
 		var f filter
-		f.add("user_uid = $%d", uid)
+		f.add("user_id = (SELECT id FROM users WHERE uid = $%d)", uid)
 		f.match("purpose", purpose)
 		_, err := t.ExecContext(ctx, `DELETE FROM mail_tokens`+f.where(), f.args...)
 		return err

@@ -19,7 +19,8 @@ import (
 )
 
 // Forward only: a file, once released, never changes. Each says in schema_versions from which
-// version on older programs may serve beside it; see admit.
+// version on older programs may serve beside it; see admit. The first makes that table and the others
+// that guard reads, so that an interrupted Migrate can be run again.
 //
 //go:embed migrations/*.sql
 var migrationFiles embed.FS

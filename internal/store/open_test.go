@@ -108,7 +108,7 @@ func TestMigrate(t *testing.T) {
 		t.Error("ready before the migration")
 	}
 	before, err := db.MigrationStatus(t.Context())
-	if err != nil || len(before) == 0 || before[0].Applied || before[0].Name != "00001_accounts.sql" {
+	if err != nil || len(before) == 0 || before[0].Applied || before[0].Name != "00001_guards.sql" {
 		t.Fatalf("status %+v, %v; want unapplied steps", before, err)
 	}
 	n, err := db.Migrate(t.Context())

@@ -1,6 +1,6 @@
 -- +goose Up
--- History: accounts are named by uid and nothing cascades, so that a row outlives whom it is
--- about. ref makes a replayed write idempotent; day is the UTC date, for counting.
+-- History: accounts are named by uid and nothing cascades, since a row outlives its account. ref
+-- makes a replayed write idempotent; day is the UTC date, for counting.
 CREATE TABLE activities (
 	id         {{.PK}},
 	ref        {{.TEXT}} NOT NULL UNIQUE CHECK (length(ref) BETWEEN 1 AND 255),
@@ -24,3 +24,5 @@ CREATE INDEX activities_actor ON activities (actor_uid, created_at, id);
 CREATE INDEX activities_target ON activities (target_uid, created_at, id);
 CREATE INDEX activities_category ON activities (category, created_at, id);
 CREATE INDEX activities_day ON activities (topic, action, result, day);
+
+INSERT INTO schema_versions (version, oldest) VALUES (6, 6);

@@ -1,4 +1,15 @@
 -- +goose Up
+-- Accounts and their parts. A part refers to its account by the row id, under which the account is
+-- never renamed, and goes with it: a secret, a key, a mailed link or a verification of a deleted
+-- account must not open anything. Two rows are no parts of the user to whom they refer: an invited
+-- user only forgets a deleted inviter; a service account acts for its owner, and so goes too.
+--
+-- History and messages (activities, outbox) name accounts by uid without a foreign key, since they
+-- outlive the account. So do sessions, which may live in Redis, and whitelinks.
+
+-- unproved: the address was given at sign-up, and has not been confirmed since.
+-- renewed_*: the session that went on under a new id when session_generation last rose. The old id
+-- may read until renewed_until, as long as session_generation is renewed_generation.
 CREATE TABLE users (
 	id                 {{.PK}},
 	uid                {{.TEXT}} NOT NULL UNIQUE CHECK (length(uid) BETWEEN 1 AND 255),
@@ -10,9 +21,14 @@ CREATE TABLE users (
 	otp                BOOLEAN NOT NULL DEFAULT FALSE,
 	state              {{.TEXT}} NOT NULL DEFAULT 'pending' CHECK (length(state) <= 255),
 	admin_state        {{.TEXT}} NOT NULL DEFAULT '' CHECK (length(admin_state) <= 255),
+	unproved           BOOLEAN NOT NULL DEFAULT FALSE,
 	data               {{.TEXT}} CHECK (length(data) <= 1024),
 	referral_id        BIGINT REFERENCES users (id) ON DELETE SET NULL,
 	session_generation BIGINT NOT NULL DEFAULT 0,
+	renewed_from       {{.BYTES}},
+	renewed_to         {{.BYTES}},
+	renewed_until      BIGINT,
+	renewed_generation BIGINT,
 	version            BIGINT NOT NULL DEFAULT 1,
 	lock_version       BIGINT NOT NULL DEFAULT 1,
 	created_at         BIGINT NOT NULL,
@@ -89,3 +105,32 @@ CREATE TABLE totp_secrets (
 	created_at BIGINT NOT NULL,
 	updated_at BIGINT NOT NULL
 );
+
+-- A mailed link that still works; deleted by its use. hash is SHA-256 over its purpose, user,
+-- address and jti: the table opens no account. The newest links have the highest ids.
+CREATE TABLE mail_tokens (
+	id         {{.PK}},
+	hash       {{.BYTES}} NOT NULL UNIQUE,
+	user_id    BIGINT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+	purpose    {{.TEXT}} NOT NULL CHECK (length(purpose) BETWEEN 1 AND 255),
+	expires_at BIGINT NOT NULL,
+	created_at BIGINT NOT NULL
+);
+CREATE INDEX mail_tokens_user ON mail_tokens (user_id, purpose, id);
+CREATE INDEX mail_tokens_expiry ON mail_tokens (expires_at);
+
+-- A verification that the KYC provider was asked for; final_status is NULL until it ends. An answer
+-- counts only for a row of this table, and only when it names the row's applicant.
+CREATE TABLE kyc_verifications (
+	id              {{.PK}},
+	verification_id {{.TEXT}} NOT NULL UNIQUE CHECK (length(verification_id) BETWEEN 1 AND 255),
+	applicant_id    {{.TEXT}} NOT NULL CHECK (length(applicant_id) BETWEEN 1 AND 255),
+	user_id         BIGINT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+	kind            {{.TEXT}} NOT NULL CHECK (kind IN ('document', 'address')),
+	final_status    {{.TEXT}} CHECK (length(final_status) BETWEEN 1 AND 255),
+	created_at      BIGINT NOT NULL,
+	updated_at      BIGINT NOT NULL
+);
+CREATE INDEX kyc_verifications_user ON kyc_verifications (user_id, id);
+
+INSERT INTO schema_versions (version, oldest) VALUES (2, 2);

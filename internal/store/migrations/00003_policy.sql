@@ -33,3 +33,16 @@ CREATE TABLE session_cuts (
 	cut_at BIGINT NOT NULL,
 	UNIQUE (scope, value)
 );
+
+-- A link by which an address is put on the whitelist. Its creator is named by uid: the link is a
+-- staff member's act, and ends by its time alone.
+CREATE TABLE whitelinks (
+	hash        {{.BYTES}} PRIMARY KEY,
+	creator_uid {{.TEXT}} NOT NULL CHECK (length(creator_uid) <= 255),
+	uses        INTEGER NOT NULL,
+	expires_at  BIGINT NOT NULL,
+	created_at  BIGINT NOT NULL
+);
+CREATE INDEX whitelinks_expiry ON whitelinks (expires_at);
+
+INSERT INTO schema_versions (version, oldest) VALUES (3, 3);

@@ -1,6 +1,7 @@
 -- +goose Up
--- One row for each event and destination, in the order of id; gone once delivered. payload is
--- sealed: it holds mailed tokens and personal data. failed_at is when delivery was given up.
+-- One row for each event and destination, in the order of id; deleted once delivered. payload is
+-- sealed: it holds mailed tokens and personal data. failed_at is the time at which delivery was
+-- given up. The user is named by uid: a message outlives its account.
 CREATE TABLE outbox (
 	id          {{.PK}},
 	uuid        {{.TEXT}} NOT NULL UNIQUE,
@@ -24,3 +25,5 @@ CREATE TABLE leases (
 	holder     {{.TEXT}} NOT NULL CHECK (length(holder) BETWEEN 1 AND 255),
 	expires_at BIGINT NOT NULL
 );
+
+INSERT INTO schema_versions (version, oldest) VALUES (7, 7);
