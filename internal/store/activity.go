@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -63,16 +64,12 @@ func (q queries) DeleteActivities(ctx context.Context, keep time.Duration) (int,
 
 // SignedInBefore implements account.Tx.
 func (q queries) SignedInBefore(ctx context.Context, uid string) (bool, error) {
-	before, err := exists(ctx, q.read(), `
+	return q.has(ctx, "look for a sign-in", `
 		SELECT 1 FROM activities
 		WHERE actor_uid = $1 AND result = 'succeed'
 		  AND (topic = 'session' AND action IN ('login', 'login::2fa')
 		       OR topic = 'account' AND action = 'signup')
 		LIMIT 1`, uid)
-	if err != nil {
-		return false, fmt.Errorf("look for a sign-in: %w", err)
-	}
-	return before, nil
 }
 
 func (t *txn) addActivities(ctx context.Context, rows []audit.Entry, known map[string]bool) error {
@@ -97,12 +94,11 @@ func (t *txn) addActivities(ctx context.Context, rows []audit.Entry, known map[s
 		}
 		values = append(values, "("+strings.Join(marks, ", ")+")")
 	}
-	_, err := t.ExecContext(ctx, `
+	return t.exec(ctx, `
 		INSERT INTO activities (ref, actor_uid, actor_kind, actor_ref, target_uid, category, ip,
 		                        ip_country, user_agent, topic, action, result, data, day, created_at)
 		VALUES `+strings.Join(values, ", ")+`
 		ON CONFLICT (ref) DO NOTHING`, args...)
-	return err
 }
 
 // knownUsers returns which targets of the rows are uids of users.
@@ -114,17 +110,9 @@ func (t *txn) knownUsers(ctx context.Context, rows []audit.Entry) (map[string]bo
 			targets[r.TargetUID] = false
 		}
 	}
-	all := make([]any, 0, len(targets))
-	for uid := range targets {
-		all = append(all, uid)
-	}
-	for part := range slices.Chunk(all, 200) {
-		marks := make([]string, len(part))
-		for i := range part {
-			marks[i] = fmt.Sprintf("$%d", i+1)
-		}
-		uids, err := list(ctx, t, func(row scanner) (uid string, err error) { return uid, row.Scan(&uid) },
-			`SELECT uid FROM users WHERE uid IN (`+strings.Join(marks, ", ")+`)`, part...)
+	for part := range slices.Chunk(slices.Collect(maps.Keys(targets)), 200) {
+		marks, args := inList(part)
+		uids, err := list(ctx, t, value[string], `SELECT uid FROM users WHERE uid IN `+marks, args...)
 		if err != nil {
 			return nil, err
 		}
@@ -184,34 +172,30 @@ func withMember(data, name, value string) string {
 	return string(b)
 }
 
+var activities = noun[audit.Activity]{
+	columns: `a.id, COALESCE(a.actor_uid, ''), a.actor_kind, a.actor_ref, COALESCE(a.target_uid, ''),
+	       a.category, a.ip, a.ip_country, a.user_agent, a.topic, a.action, a.result,
+	       COALESCE(a.data, ''), a.created_at`,
+	from: `activities a`,
+	into: func(a *audit.Activity) []any {
+		return []any{
+			&a.ID, &a.ActorUID, &a.ActorKind, &a.ActorRef, &a.TargetUID,
+			&a.Category, &a.IP, &a.IPCountry, &a.UserAgent, &a.Topic, &a.Action, &a.Result,
+			&a.Data, at(&a.CreatedAt),
+		}
+	},
+}
+
 // Activities implements audit.Store: newest first by CreatedAt, From included, To not. A
 // Limit of 0 is none.
 func (q queries) Activities(ctx context.Context, query audit.Query) ([]audit.Activity, int, error) {
 	var f filter
-	f.match("actor_uid", query.ActorUID)
-	f.match("target_uid", query.TargetUID)
-	f.match("category", query.Category)
-	f.match("topic", query.Topic)
-	f.match("action", query.Action)
-	f.match("result", query.Result)
-	f.between("created_at", query.From, query.To)
-	page, args := f.page(query.Limit, query.Offset)
-	var all []audit.Activity
-	var n int
-	err := q.view(ctx, "list activities", func(q querier) (err error) {
-		err = q.QueryRowContext(ctx, `SELECT count(*) FROM activities`+f.where(), f.args...).Scan(&n)
-		if err != nil {
-			return err
-		}
-		all, err = list(ctx, q, func(row scanner) (a audit.Activity, err error) {
-			return a, row.Scan(&a.ID, &a.ActorUID, &a.ActorKind, &a.ActorRef, &a.TargetUID, &a.Category,
-				&a.IP, &a.IPCountry, &a.UserAgent, &a.Topic, &a.Action, &a.Result, &a.Data,
-				at(&a.CreatedAt))
-		}, `SELECT id, COALESCE(actor_uid, ''), actor_kind, actor_ref, COALESCE(target_uid, ''),
-			       category, ip, ip_country, user_agent, topic, action, result, COALESCE(data, ''),
-			       created_at
-			FROM activities`+f.where()+` ORDER BY created_at DESC, id DESC`+page, args...)
-		return err
-	})
-	return all, n, err
+	f.match("a.actor_uid", query.ActorUID)
+	f.match("a.target_uid", query.TargetUID)
+	f.match("a.category", query.Category)
+	f.match("a.topic", query.Topic)
+	f.match("a.action", query.Action)
+	f.match("a.result", query.Result)
+	f.between("a.created_at", query.From, query.To)
+	return activities.page(ctx, q, "list activities", f, `a.created_at DESC, a.id DESC`, query.Limit, query.Offset)
 }

@@ -12,34 +12,30 @@ import (
 
 const apikeysTable, apikeysSecret = "apikeys", "secret" // sealing binds to them
 
-const selectAPIKey = `
-	SELECT k.id, k.kid, k.algorithm, k.scope, k.state, COALESCE(u.uid, s.uid),
-	       CASE WHEN k.user_id IS NULL THEN 'service_account' ELSE 'user' END,
-	       k.created_at, k.updated_at
-	FROM apikeys k
+// An API key with the one of the two accounts that holds it.
+const keysAndHolders = `apikeys k
 	LEFT JOIN users u ON u.id = k.user_id
-	LEFT JOIN service_accounts s ON s.id = k.service_account_id `
+	LEFT JOIN service_accounts s ON s.id = k.service_account_id`
+
+const holderKind = `CASE WHEN k.user_id IS NULL THEN 'service_account' ELSE 'user' END`
+
+var apiKeys = noun[account.APIKey]{
+	columns: `k.id, k.kid, k.algorithm, k.scope, k.state, COALESCE(u.uid, s.uid), ` + holderKind + `,
+	       k.created_at, k.updated_at`,
+	from: keysAndHolders,
+	into: func(k *account.APIKey) []any {
+		return []any{
+			&k.ID, &k.Kid, &k.Algorithm, jsonOf(&k.Scope), &k.State, &k.HolderUID, &k.HolderKind,
+			at(&k.CreatedAt), at(&k.UpdatedAt),
+		}
+	},
+	missing: account.ErrNotFound,
+}
 
 const selectKeyRecord = `
-	SELECT k.uuid, k.kid, k.algorithm, k.secret, k.state, COALESCE(u.uid, s.uid),
-	       CASE WHEN k.user_id IS NULL THEN 'service_account' ELSE 'user' END
-	FROM apikeys k
-	LEFT JOIN users u ON u.id = k.user_id
-	LEFT JOIN service_accounts s ON s.id = k.service_account_id
+	SELECT k.uuid, k.kid, k.algorithm, k.secret, k.state, COALESCE(u.uid, s.uid), ` + holderKind + `
+	FROM ` + keysAndHolders + `
 	WHERE k.kid = $1`
-
-func scanAPIKey(row scanner) (k account.APIKey, err error) {
-	var scope string
-	err = row.Scan(&k.ID, &k.Kid, &k.Algorithm, &scope, &k.State, &k.HolderUID, &k.HolderKind,
-		at(&k.CreatedAt), at(&k.UpdatedAt))
-	if err != nil {
-		return account.APIKey{}, found(err, account.ErrNotFound)
-	}
-	if err := json.Unmarshal([]byte(scope), &k.Scope); err != nil {
-		return account.APIKey{}, fmt.Errorf("scope of api key %s: %w", k.Kid, err)
-	}
-	return k, nil
-}
 
 // scopeText is the JSON list of a key's scope; none is [].
 func scopeText(scope []string) (string, error) {
@@ -84,35 +80,13 @@ func (q queries) APIKeys(ctx context.Context, query account.KeyQuery) ([]account
 	}
 	var f filter
 	f.add("(u.uid = $%[1]d OR s.uid = $%[1]d)", query.HolderUID)
-	page, args := f.page(query.Limit, query.Offset)
-	var all []account.APIKey
-	var n int
-	err := q.view(ctx, "list api keys", func(q querier) (err error) {
-		err = q.QueryRowContext(ctx, `
-			SELECT count(*)
-			FROM apikeys k
-			LEFT JOIN users u ON u.id = k.user_id
-			LEFT JOIN service_accounts s ON s.id = k.service_account_id`+f.where(), f.args...).Scan(&n)
-		if err != nil {
-			return err
-		}
-		all, err = list(ctx, q, scanAPIKey, selectAPIKey+f.where()+` ORDER BY `+order+page, args...)
-		return err
-	})
-	return all, n, err
+	return apiKeys.page(ctx, q, "list api keys", f, order, query.Limit, query.Offset)
 }
 
 // APIKey implements account.APIKeyStore.
 func (q queries) APIKey(ctx context.Context, holderUID, kid string) (account.APIKey, error) {
-	if err := q.held(func(t *txn) error { return t.lockKey(ctx, kid) }); err != nil {
-		return account.APIKey{}, fmt.Errorf("load api key: %w", err)
-	}
-	k, err := scanAPIKey(q.read().QueryRowContext(ctx,
-		selectAPIKey+`WHERE k.kid = $1 AND (u.uid = $2 OR s.uid = $2)`, kid, holderUID))
-	if err != nil {
-		return account.APIKey{}, fmt.Errorf("load api key: %w", err)
-	}
-	return k, nil
+	return apiKeys.one(ctx, q, "load api key", lockRows("apikeys", "kid = $1", kid),
+		`WHERE k.kid = $1 AND (u.uid = $2 OR s.uid = $2)`, kid, holderUID)
 }
 
 // holder finds and locks the user or service account that may hold keys; one of the two ids is
@@ -168,10 +142,6 @@ func (q queries) AddAPIKey(ctx context.Context, k *account.APIKey) error {
 	})
 }
 
-func (t *txn) lockKey(ctx context.Context, kid string) error {
-	return t.lock(ctx, "apikeys", "kid = $1", kid)
-}
-
 // PutAPIKey implements account.APIKeyStore.
 func (q queries) PutAPIKey(ctx context.Context, k *account.APIKey) error {
 	return q.write(ctx, "put api key", func(t *txn) error {
@@ -179,13 +149,11 @@ func (q queries) PutAPIKey(ctx context.Context, k *account.APIKey) error {
 		if err != nil {
 			return err
 		}
-		n, err := affected(ctx, t, `UPDATE apikeys SET scope = $1, state = $2, updated_at = $3 WHERE kid = $4`,
+		err = t.change(ctx, account.ErrNotFound,
+			`UPDATE apikeys SET scope = $1, state = $2, updated_at = $3 WHERE kid = $4`,
 			scope, k.State, t.now.UnixMicro(), k.Kid)
 		if err != nil {
 			return err
-		}
-		if n == 0 {
-			return account.ErrNotFound
 		}
 		k.UpdatedAt = t.now
 		t.changed(feed.Key, k.Kid)
@@ -196,16 +164,13 @@ func (q queries) PutAPIKey(ctx context.Context, k *account.APIKey) error {
 // DeleteAPIKey implements account.APIKeyStore.
 func (q queries) DeleteAPIKey(ctx context.Context, holderUID, kid string) error {
 	return q.write(ctx, "delete api key", func(t *txn) error {
-		n, err := affected(ctx, t, `
+		err := t.change(ctx, account.ErrNotFound, `
 			DELETE FROM apikeys
 			WHERE kid = $1 AND (user_id IN (SELECT id FROM users WHERE uid = $2)
 			                    OR service_account_id IN (SELECT id FROM service_accounts WHERE uid = $2))`,
 			kid, holderUID)
 		if err != nil {
 			return err
-		}
-		if n == 0 {
-			return account.ErrNotFound
 		}
 		t.changed(feed.Key, kid)
 		return nil
@@ -216,7 +181,7 @@ func (q queries) DeleteAPIKey(ctx context.Context, holderUID, kid string) error 
 func (q queries) DeactivateAPIKeys(ctx context.Context, holderUID string) (int, error) {
 	var kids []string
 	err := q.write(ctx, "deactivate api keys", func(t *txn) (err error) {
-		kids, err = list(ctx, t, func(row scanner) (kid string, err error) { return kid, row.Scan(&kid) }, `
+		kids, err = list(ctx, t, value[string], `
 			UPDATE apikeys SET state = 'inactive', updated_at = $2
 			WHERE state = 'active'
 			  AND (user_id IN (SELECT id FROM users WHERE uid = $1)

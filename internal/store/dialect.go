@@ -21,10 +21,10 @@ type dialect struct {
 	BYTES string // column type of byte strings
 	TEXT  string // column type of text, compared and ordered byte by byte
 	// Lock is the suffix of a SELECT that locks the rows it reads until the transaction
-	// ends; Exclude is the statement that takes the lock numbered $1 so long; Notify is the
+	// ends; Serialize is the statement that takes the lock numbered $1 so long; Notify is the
 	// suffix of an INSERT that announces the commit to other processes. "" where writing
 	// transactions are alone.
-	Lock, Exclude, Notify string
+	Lock, Serialize, Notify string
 	// Now is the server's time of the moment, in microseconds; "" where this process is the
 	// server.
 	Now string
@@ -49,9 +49,9 @@ func postgresDialect() dialect {
 		Now:  "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)",
 		// Anybody may call it, unlike the functions that tell system and timeline, and it differs
 		// whenever they do.
-		Server:  "CAST(extract(epoch FROM pg_postmaster_start_time()) * 1000000 AS BIGINT)",
-		Exclude: "SELECT pg_advisory_xact_lock($1)",
-		Notify:  " RETURNING pg_notify('" + feedChannel + "', '')",
+		Server:    "CAST(extract(epoch FROM pg_postmaster_start_time()) * 1000000 AS BIGINT)",
+		Serialize: "SELECT pg_advisory_xact_lock($1)",
+		Notify:    " RETURNING pg_notify('" + feedChannel + "', '')",
 	}
 }
 

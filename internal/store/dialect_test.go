@@ -88,12 +88,12 @@ func TestDurability(t *testing.T) {
 func TestHotReadsUseAnIndex(t *testing.T) {
 	db := openRaw(t)
 	for _, text := range []string{
-		selectSession, selectUserPrincipal, selectServiceAccountPrincipal, selectKeyRecord,
+		db.sessionByID.text, selectUserPrincipal, selectServiceAccountPrincipal, selectKeyRecord,
 		`SELECT 1 FROM ended_sessions WHERE id = $1`,
 		`SELECT id FROM sessions WHERE expires_at < $1 LIMIT $2`,
-		selectUser + `WHERE u.email = $1`,
+		users.query(`WHERE u.email = $1`),
 		`SELECT seq, kind, ref FROM changes WHERE seq > $1 AND seq <= $2 ORDER BY seq, kind, ref`,
-		selectLabel + `WHERE u.uid = $1 ORDER BY l.id`,
+		labels.query(`WHERE u.uid = $1 ORDER BY l.id`),
 		`SELECT id FROM activities WHERE actor_uid = $1 ORDER BY created_at DESC, id DESC LIMIT $2`,
 	} {
 		plan, err := list(t.Context(), db.r, func(row scanner) (step string, err error) {

@@ -19,7 +19,7 @@ func (q queries) EndSession(ctx context.Context, keep time.Duration, ids ...sess
 	return q.write(ctx, "end session", func(t *txn) error {
 		until, arg := t.after(2, keep)
 		for _, id := range ids {
-			_, err := t.ExecContext(ctx, `
+			err := t.exec(ctx, `
 				INSERT INTO ended_sessions (id, expires_at) VALUES ($1, `+until+`)
 				ON CONFLICT (id) DO UPDATE
 				SET expires_at = CASE WHEN excluded.expires_at > ended_sessions.expires_at
@@ -36,35 +36,19 @@ func (q queries) EndSession(ctx context.Context, keep time.Duration, ids ...sess
 
 // EndedSessions implements session.Ledger, in the order of ids.
 func (q queries) EndedSessions(ctx context.Context) ([]session.ID, error) {
-	all, err := list(ctx, q.read(), func(row scanner) (id session.ID, err error) {
-		var b []byte
-		if err := row.Scan(&b); err != nil {
-			return id, err
-		}
-		return sessionID(b)
+	return many(ctx, q, "list ended sessions", unlocked, func(row scanner) (id session.ID, err error) {
+		return id, row.Scan(exactly(id[:]))
 	}, `SELECT id FROM ended_sessions ORDER BY id`)
-	if err != nil {
-		return nil, fmt.Errorf("list ended sessions: %w", err)
-	}
-	return all, nil
 }
 
 // Ended implements session.Ledger.
 func (q queries) Ended(ctx context.Context, id session.ID) (bool, error) {
-	ended, err := exists(ctx, q.read(), `SELECT 1 FROM ended_sessions WHERE id = $1`, id[:])
-	if err != nil {
-		return false, fmt.Errorf("look up ended session: %w", err)
-	}
-	return ended, nil
+	return q.has(ctx, "look up ended session", `SELECT 1 FROM ended_sessions WHERE id = $1`, id[:])
 }
 
 // Epoch implements session.Ledger.
-func (q queries) Epoch(ctx context.Context) (epoch int64, err error) {
-	err = q.read().QueryRowContext(ctx, `SELECT epoch FROM session_epoch WHERE id = 1`).Scan(&epoch)
-	if err != nil {
-		return 0, fmt.Errorf("load session epoch: %w", err)
-	}
-	return epoch, nil
+func (q queries) Epoch(ctx context.Context) (int64, error) {
+	return one(ctx, q, "load session epoch", unlocked, nil, value[int64], `SELECT epoch FROM session_epoch WHERE id = 1`)
 }
 
 // EndAll implements session.Ledger and account.Tx.

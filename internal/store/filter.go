@@ -53,3 +53,13 @@ func (f *filter) page(limit, offset int) (string, []any) {
 	args := append(f.args[:len(f.args):len(f.args)], n, max(offset, 0))
 	return fmt.Sprintf(" LIMIT $%d OFFSET $%d", len(args)-1, len(args)), args
 }
+
+// inList is the list ($1, $2, …) of an IN, and its arguments.
+func inList(values []string) (marks string, args []any) {
+	list := make([]string, len(values))
+	args = make([]any, len(values))
+	for i, v := range values {
+		list[i], args[i] = fmt.Sprintf("$%d", i+1), v
+	}
+	return "(" + strings.Join(list, ", ") + ")", args
+}

@@ -104,9 +104,8 @@ func (db *DB) checkKey(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			_, err = t.ExecContext(ctx, `
+			return t.exec(ctx, `
 				INSERT INTO seal_check (id, uuid, sealed) VALUES (1, $1, $2) ON CONFLICT DO NOTHING`, uuid, sealed)
-			return err
 		})
 		if err != nil {
 			return err

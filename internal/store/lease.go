@@ -71,7 +71,6 @@ func (db *DB) ReleaseLease(ctx context.Context, name, holder string) error {
 		return nil
 	}
 	return db.write(ctx, "release lease "+name, func(t *txn) error {
-		_, err := t.ExecContext(ctx, `DELETE FROM leases WHERE name = $1 AND holder = $2`, name, holder)
-		return err
+		return t.exec(ctx, `DELETE FROM leases WHERE name = $1 AND holder = $2`, name, holder)
 	})
 }

@@ -58,10 +58,9 @@ func (q queries) Return(ctx context.Context, key string, r limit.Rule, now time.
 	step, room := r.Micros()
 	h, t := limit.HashOf(key), now.UnixMicro()
 	return q.write(ctx, "give back to limit", func(tx *txn) error {
-		_, err := tx.ExecContext(ctx, `
+		return tx.exec(ctx, `
 			UPDATE limits SET full_at = CASE WHEN full_at < $3 THEN full_at - $4 ELSE $5 END
 			WHERE hash = $1 AND full_at > $2`, h[:], t, t+room, step, t+room-step)
-		return err
 	})
 }
 
@@ -69,8 +68,7 @@ func (q queries) Return(ctx context.Context, key string, r limit.Rule, now time.
 func (q queries) Clear(ctx context.Context, key string) error {
 	h := limit.HashOf(key)
 	return q.write(ctx, "clear limit", func(tx *txn) error {
-		_, err := tx.ExecContext(ctx, `DELETE FROM limits WHERE hash = $1`, h[:])
-		return err
+		return tx.exec(ctx, `DELETE FROM limits WHERE hash = $1`, h[:])
 	})
 }
 

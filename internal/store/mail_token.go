@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"barong/internal/account"
@@ -10,16 +9,12 @@ import (
 
 // MailToken implements account.MailTokenStore.
 func (q queries) MailToken(ctx context.Context, hash [32]byte, now time.Time) (account.MailToken, error) {
-	m := account.MailToken{Hash: hash}
-	err := q.read().QueryRowContext(ctx, `
-		SELECT u.uid, m.purpose, m.expires_at, m.created_at
+	return one(ctx, q, "load mail token", unlocked, account.ErrNotFound, func(row scanner) (account.MailToken, error) {
+		m := account.MailToken{Hash: hash}
+		return m, row.Scan(&m.UserUID, &m.Purpose, at(&m.ExpiresAt), at(&m.CreatedAt))
+	}, `SELECT u.uid, m.purpose, m.expires_at, m.created_at
 		FROM mail_tokens m JOIN users u ON u.id = m.user_id
-		WHERE m.hash = $1 AND m.expires_at > $2`, hash[:], now.UnixMicro()).
-		Scan(&m.UserUID, &m.Purpose, at(&m.ExpiresAt), at(&m.CreatedAt))
-	if err != nil {
-		return account.MailToken{}, fmt.Errorf("load mail token: %w", found(err, account.ErrNotFound))
-	}
-	return m, nil
+		WHERE m.hash = $1 AND m.expires_at > $2`, hash[:], now.UnixMicro())
 }
 
 // AddMailToken implements account.MailTokenStore. The lock on the user makes two at once count
@@ -40,12 +35,11 @@ func (q queries) AddMailToken(ctx context.Context, m account.MailToken, keep int
 		if err != nil || keep <= 0 {
 			return inserted(err, account.ErrTaken)
 		}
-		_, err = t.ExecContext(ctx, `
+		return t.exec(ctx, `
 			DELETE FROM mail_tokens
 			WHERE user_id = $1 AND purpose = $2 AND id NOT IN (
 				SELECT id FROM mail_tokens WHERE user_id = $1 AND purpose = $2 ORDER BY id DESC LIMIT $3)`,
 			user, m.Purpose, keep)
-		return err
 	})
 }
 
@@ -63,15 +57,11 @@ func (q queries) UseMailToken(ctx context.Context, hash [32]byte, now time.Time)
 
 // DeleteMailTokens implements account.MailTokenStore.
 func (q queries) DeleteMailTokens(ctx context.Context, uid, purpose string) error {
-	return q.write(ctx, "delete mail tokens", func(t *txn) error {
-		if err := t.lockUser(ctx, uid); err != nil {
-			return err
-		}
+	return q.writeLocked(ctx, "delete mail tokens", lockUser(uid), func(t *txn) error {
 		var f filter
 		f.add("user_id = (SELECT id FROM users WHERE uid = $%d)", uid)
 		f.match("purpose", purpose)
-		_, err := t.ExecContext(ctx, `DELETE FROM mail_tokens`+f.where(), f.args...)
-		return err
+		return t.exec(ctx, `DELETE FROM mail_tokens`+f.where(), f.args...)
 	})
 }
 

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"fmt"
 
 	"barong/internal/account"
 )
@@ -11,23 +10,15 @@ const totpTable, totpSecret = "totp_secrets", "secret" // sealing binds to them
 
 // TOTPSecret implements account.TOTPStore.
 func (q queries) TOTPSecret(ctx context.Context, uid string) (account.TOTPSecret, error) {
-	if err := q.held(func(t *txn) error { return t.lockUser(ctx, uid) }); err != nil {
-		return account.TOTPSecret{}, fmt.Errorf("load totp secret: %w", err)
-	}
-	var s account.TOTPSecret
-	var row string
-	var sealed []byte
-	err := q.read().QueryRowContext(ctx, `
-		SELECT u.uid, s.uuid, s.secret, s.last_step
-		FROM totp_secrets s JOIN users u ON u.id = s.user_id WHERE u.uid = $1`, uid).
-		Scan(&s.UserUID, &row, &sealed, &s.LastStep)
-	if err != nil {
-		return account.TOTPSecret{}, fmt.Errorf("load totp secret: %w", found(err, account.ErrNotFound))
-	}
-	if s.Secret, err = q.open(sealed, totpTable, totpSecret, row); err != nil {
-		return account.TOTPSecret{}, fmt.Errorf("load totp secret: %w", err)
-	}
-	return s, nil
+	return one(ctx, q, "load totp secret", lockUser(uid), account.ErrNotFound, func(row scanner) (s account.TOTPSecret, err error) {
+		var uuid string
+		var sealed []byte
+		if err = row.Scan(&s.UserUID, &uuid, &sealed, &s.LastStep); err == nil {
+			s.Secret, err = q.open(sealed, totpTable, totpSecret, uuid)
+		}
+		return s, err
+	}, `SELECT u.uid, s.uuid, s.secret, s.last_step
+		FROM totp_secrets s JOIN users u ON u.id = s.user_id WHERE u.uid = $1`, uid)
 }
 
 // PutTOTPSecret implements account.TOTPStore; a replaced secret gets a new row identity, so
@@ -42,14 +33,13 @@ func (q queries) PutTOTPSecret(ctx context.Context, s account.TOTPSecret) error 
 		if err != nil {
 			return err
 		}
-		_, err = t.ExecContext(ctx, `
+		return t.exec(ctx, `
 			INSERT INTO totp_secrets (uuid, user_id, secret, last_step, created_at, updated_at)
 			VALUES ($1, $2, $3, $4, $5, $5)
 			ON CONFLICT (user_id) DO UPDATE
 			SET uuid = excluded.uuid, secret = excluded.secret, last_step = excluded.last_step,
 			    updated_at = excluded.updated_at`,
 			row, user, sealed, s.LastStep, t.now.UnixMicro())
-		return err
 	})
 }
 
@@ -57,10 +47,7 @@ func (q queries) PutTOTPSecret(ctx context.Context, s account.TOTPSecret) error 
 // one wins whatever the isolation.
 func (q queries) AdvanceTOTP(ctx context.Context, uid string, step int64) (bool, error) {
 	var n int64
-	err := q.write(ctx, "advance totp", func(t *txn) (err error) {
-		if err = t.lockUser(ctx, uid); err != nil {
-			return err
-		}
+	err := q.writeLocked(ctx, "advance totp", lockUser(uid), func(t *txn) (err error) {
 		n, err = affected(ctx, t, `
 			UPDATE totp_secrets SET last_step = $1, updated_at = $2
 			WHERE user_id = (SELECT id FROM users WHERE uid = $3) AND last_step < $1`,
@@ -72,12 +59,7 @@ func (q queries) AdvanceTOTP(ctx context.Context, uid string, step int64) (bool,
 
 // DeleteTOTPSecret implements account.TOTPStore.
 func (q queries) DeleteTOTPSecret(ctx context.Context, uid string) error {
-	return q.write(ctx, "delete totp secret", func(t *txn) error {
-		if err := t.lockUser(ctx, uid); err != nil {
-			return err
-		}
-		_, err := t.ExecContext(ctx,
-			`DELETE FROM totp_secrets WHERE user_id = (SELECT id FROM users WHERE uid = $1)`, uid)
-		return err
+	return q.writeLocked(ctx, "delete totp secret", lockUser(uid), func(t *txn) error {
+		return t.exec(ctx, `DELETE FROM totp_secrets WHERE user_id = (SELECT id FROM users WHERE uid = $1)`, uid)
 	})
 }

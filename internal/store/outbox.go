@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"barong/internal/account"
@@ -45,10 +44,7 @@ func (q queries) Emit(ctx context.Context, e event.Event) error {
 	if len(wanted) == 0 {
 		return nil
 	}
-	return q.write(ctx, "emit "+e.Name, func(t *txn) error {
-		if err := t.lockUser(ctx, e.UID); err != nil {
-			return err
-		}
+	return q.writeLocked(ctx, "emit "+e.Name, lockUser(e.UID), func(t *txn) error {
 		for _, destination := range wanted {
 			if err := q.emit(ctx, t, destination, e); err != nil {
 				return err
@@ -68,17 +64,16 @@ func (q queries) emit(ctx context.Context, t *txn, destination string, e event.E
 	if err != nil {
 		return err
 	}
-	_, err = t.ExecContext(ctx, `
+	return t.exec(ctx, `
 		INSERT INTO outbox (uuid, destination, name, user_uid, payload, next_at, created_at)
 		VALUES ($1, $2, $3, $4, $5, 0, $6)`,
 		row, destination, e.Name, e.UID, sealed, t.now.UnixMicro())
-	return err
 }
 
 // DueEvents implements event.Outbox. The share is looked at first: it ends after that many rows,
 // while the look for one that waits goes over all of a user's.
 func (q queries) DueEvents(ctx context.Context, destination string, now time.Time, limit, share int) ([]event.Item, error) {
-	all, err := list(ctx, q.read(), func(row scanner) (event.Item, error) {
+	return many(ctx, q, "list due events", unlocked, func(row scanner) (event.Item, error) {
 		var i event.Item
 		var payload []byte
 		err := row.Scan(&i.ID, &i.UUID, &i.Name, &i.UID, &payload, &i.Attempts, at(&i.CreatedAt))
@@ -96,10 +91,6 @@ func (q queries) DueEvents(ctx context.Context, destination string, now time.Tim
 		                  WHERE earlier.destination = $1 AND earlier.user_uid = outbox.user_uid
 		                    AND earlier.failed_at IS NULL AND earlier.id < outbox.id AND earlier.next_at > $2)
 		ORDER BY id LIMIT $3`, destination, now.UnixMicro(), limit, share-1)
-	if err != nil {
-		return nil, fmt.Errorf("list due events: %w", err)
-	}
-	return all, nil
 }
 
 // openEvent fills the event of an item whose name and user are those of the row.
@@ -120,13 +111,9 @@ func (q queries) openEvent(i *event.Item, destination string, payload []byte) {
 // DeleteEvents implements event.Outbox.
 func (q queries) DeleteEvents(ctx context.Context, uuids ...string) error {
 	for part := range slices.Chunk(uuids, 200) {
-		marks, args := make([]string, len(part)), make([]any, len(part))
-		for i, uuid := range part {
-			marks[i], args[i] = fmt.Sprintf("$%d", i+1), uuid
-		}
+		marks, args := inList(part)
 		err := q.write(ctx, "delete delivered events", func(t *txn) error {
-			_, err := t.ExecContext(ctx, `DELETE FROM outbox WHERE uuid IN (`+strings.Join(marks, ", ")+`)`, args...)
-			return err
+			return t.exec(ctx, `DELETE FROM outbox WHERE uuid IN `+marks, args...)
 		})
 		if err != nil {
 			return err
@@ -138,20 +125,18 @@ func (q queries) DeleteEvents(ctx context.Context, uuids ...string) error {
 // RetryEvent implements event.Outbox.
 func (q queries) RetryEvent(ctx context.Context, uuid string, until time.Time, reason string) error {
 	return q.write(ctx, "put an event off", func(t *txn) error {
-		_, err := t.ExecContext(ctx, `
+		return t.exec(ctx, `
 			UPDATE outbox SET attempts = attempts + 1, next_at = $1, reason = $2
 			WHERE uuid = $3 AND failed_at IS NULL`, until.UnixMicro(), textOrNull(cut(reason)), uuid)
-		return err
 	})
 }
 
 // ParkEvent implements event.Outbox.
 func (q queries) ParkEvent(ctx context.Context, uuid string, now time.Time, reason string) error {
 	return q.write(ctx, "park an event", func(t *txn) error {
-		_, err := t.ExecContext(ctx, `
+		return t.exec(ctx, `
 			UPDATE outbox SET attempts = attempts + 1, failed_at = $1, reason = $2
 			WHERE uuid = $3 AND failed_at IS NULL`, now.UnixMicro(), textOrNull(cut(reason)), uuid)
-		return err
 	})
 }
 
@@ -163,16 +148,11 @@ func (q queries) DeleteParkedEvents(ctx context.Context, before time.Time) (int,
 
 // EventBacklog implements event.Outbox.
 func (q queries) EventBacklog(ctx context.Context, destination string) (event.Backlog, error) {
-	var b event.Backlog
-	err := q.read().QueryRowContext(ctx, `
-		SELECT count(*), min(created_at),
+	return one(ctx, q, "count waiting events", unlocked, nil, func(row scanner) (b event.Backlog, err error) {
+		return b, row.Scan(&b.Waiting, at(&b.Oldest), &b.Parked)
+	}, `SELECT count(*), min(created_at),
 		       (SELECT count(*) FROM outbox WHERE destination = $1 AND failed_at IS NOT NULL)
-		FROM outbox WHERE destination = $1 AND failed_at IS NULL`, destination).
-		Scan(&b.Waiting, at(&b.Oldest), &b.Parked)
-	if err != nil {
-		return event.Backlog{}, fmt.Errorf("count waiting events: %w", err)
-	}
-	return b, nil
+		FROM outbox WHERE destination = $1 AND failed_at IS NULL`, destination)
 }
 
 // EventHint implements event.Outbox. On PostgreSQL it is silent about commits of other

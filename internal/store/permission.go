@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"fmt"
-	"slices"
 
 	"barong/internal/feed"
 	"barong/policy"
@@ -11,57 +9,43 @@ import (
 
 // lockPolicy makes writers of policy rows wait for each other: there are few, and their
 // rules look at other rows than the one they write.
-func (t *txn) lockPolicy(ctx context.Context) error {
-	const name = "policy"
-	if t.dialect.Exclude == "" || slices.Contains(t.held, name) {
-		return nil
+func lockPolicy(ctx context.Context, t *txn) error {
+	taken, err := t.serialize(ctx, "policy")
+	if taken {
+		t.tick() // sessions opened while we waited are cut off too
 	}
-	if err := t.exclude(ctx, name); err != nil {
-		return err
-	}
-	t.tick() // sessions opened while we waited are cut off too
-	return nil
+	return err
 }
 
-// writePolicy is write for policy rows.
-func (q queries) writePolicy(ctx context.Context, what string, f func(*txn) error) error {
-	return q.write(ctx, what, func(t *txn) error {
-		if err := t.lockPolicy(ctx); err != nil {
-			return err
+var permissions = noun[policy.Permission]{
+	columns: `id, action, role, verb, path, topic, lock_version, created_at, updated_at`,
+	from:    `permissions`,
+	into: func(p *policy.Permission) []any {
+		return []any{
+			&p.ID, &p.Action, &p.Role, &p.Verb, &p.Path, &p.Topic, &p.LockVersion, at(&p.CreatedAt), at(&p.UpdatedAt),
 		}
-		return f(t)
-	})
-}
-
-func listPermissions(ctx context.Context, q querier) ([]policy.Permission, error) {
-	return list(ctx, q, func(row scanner) (p policy.Permission, err error) {
-		return p, row.Scan(&p.ID, &p.Action, &p.Role, &p.Verb, &p.Path, &p.Topic, &p.LockVersion,
-			at(&p.CreatedAt), at(&p.UpdatedAt))
-	}, `SELECT id, action, role, verb, path, topic, lock_version, created_at, updated_at
-		FROM permissions ORDER BY id`)
+	},
+	missing: policy.ErrNotFound,
 }
 
 // Permissions implements policy.Tx.
 func (q queries) Permissions(ctx context.Context) ([]policy.Permission, error) {
-	all, err := listPermissions(ctx, q.read())
-	if err != nil {
-		return nil, fmt.Errorf("list permissions: %w", err)
-	}
-	return all, nil
+	return permissions.many(ctx, q, "list permissions", unlocked, `ORDER BY id`)
+}
+
+// PermissionPage implements policy.ServiceStore.
+func (q queries) PermissionPage(ctx context.Context, limit, offset int) ([]policy.Permission, int, error) {
+	return permissions.page(ctx, q, "list permissions", filter{}, `id`, limit, offset)
 }
 
 // RoleExists implements account.Tx.
 func (q queries) RoleExists(ctx context.Context, role string) (bool, error) {
-	ok, err := exists(ctx, q.read(), `SELECT 1 FROM permissions WHERE role = $1 LIMIT 1`, role)
-	if err != nil {
-		return false, fmt.Errorf("look up role: %w", err)
-	}
-	return ok, nil
+	return q.has(ctx, "look up role", `SELECT 1 FROM permissions WHERE role = $1 LIMIT 1`, role)
 }
 
 // AddPermission implements policy.Tx.
 func (q queries) AddPermission(ctx context.Context, p *policy.Permission) error {
-	return q.writePolicy(ctx, "add permission", func(t *txn) error {
+	return q.writeLocked(ctx, "add permission", lockPolicy, func(t *txn) error {
 		err := t.QueryRowContext(ctx, `
 			INSERT INTO permissions (action, role, verb, path, topic, lock_version, created_at, updated_at)
 			VALUES ($1, $2, $3, $4, $5, 1, $6, $6)
@@ -80,16 +64,13 @@ func (q queries) AddPermission(ctx context.Context, p *policy.Permission) error 
 // PutPermission implements policy.Tx; ErrTaken when another row has its role, verb, path
 // and action.
 func (q queries) PutPermission(ctx context.Context, p *policy.Permission) error {
-	return q.writePolicy(ctx, "put permission", func(t *txn) error {
-		taken, err := exists(ctx, t, `
+	return q.writeLocked(ctx, "put permission", lockPolicy, func(t *txn) error {
+		err := t.free(ctx, policy.ErrTaken, `
 			SELECT 1 FROM permissions
 			WHERE role = $1 AND verb = $2 AND path = $3 AND action = $4 AND id <> $5`,
 			p.Role, p.Verb, p.Path, p.Action, p.ID)
 		if err != nil {
 			return err
-		}
-		if taken {
-			return policy.ErrTaken
 		}
 		err = t.QueryRowContext(ctx, `
 			UPDATE permissions
@@ -110,13 +91,9 @@ func (q queries) PutPermission(ctx context.Context, p *policy.Permission) error 
 
 // DeletePermission implements policy.Tx.
 func (q queries) DeletePermission(ctx context.Context, id int64) error {
-	return q.writePolicy(ctx, "delete permission", func(t *txn) error {
-		n, err := affected(ctx, t, `DELETE FROM permissions WHERE id = $1`, id)
-		if err != nil {
+	return q.writeLocked(ctx, "delete permission", lockPolicy, func(t *txn) error {
+		if err := t.change(ctx, policy.ErrNotFound, `DELETE FROM permissions WHERE id = $1`, id); err != nil {
 			return err
-		}
-		if n == 0 {
-			return policy.ErrNotFound
 		}
 		t.changed(feed.Policy, "")
 		return nil

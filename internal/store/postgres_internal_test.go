@@ -197,19 +197,19 @@ func TestPostgresHotReadsUseAnIndex(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ types, text string }{
-		{"bytea, bigint", selectSession}, {"text", selectUserPrincipal}, {"text", selectServiceAccountPrincipal}, {"text", selectKeyRecord},
+		{"bytea, bigint", db.sessionByID.text}, {"text", selectUserPrincipal}, {"text", selectServiceAccountPrincipal}, {"text", selectKeyRecord},
 		{"bytea", `SELECT 1 FROM ended_sessions WHERE id = $1`},
 		{"bigint, bigint", `SELECT id FROM sessions WHERE expires_at < $1 LIMIT $2`},
-		{"text", selectUser + `WHERE u.email = $1`},
+		{"text", users.query(`WHERE u.email = $1`)},
 		{"bigint, bigint", `SELECT seq, kind, ref FROM changes WHERE seq > $1 AND seq <= $2 ORDER BY seq, kind, ref`},
-		{"text", selectLabel + `WHERE u.uid = $1 ORDER BY l.id`},
+		{"text", labels.query(`WHERE u.uid = $1 ORDER BY l.id`)},
 		{"text, bigint", `SELECT id FROM activities WHERE actor_uid = $1 ORDER BY created_at DESC, id DESC LIMIT $2`},
 	} {
 		args := strings.Join([]string{"NULL", "NULL"}[:1+strings.Count(c.types, ",")], ", ")
 		if _, err := conn.ExecContext(t.Context(), `PREPARE hot (`+c.types+`) AS `+c.text); err != nil {
 			t.Fatal(err)
 		}
-		plan, err := list(t.Context(), conn, func(row scanner) (step string, err error) { return step, row.Scan(&step) },
+		plan, err := list(t.Context(), conn, value[string],
 			`EXPLAIN EXECUTE hot (`+args+`)`)
 		if err != nil {
 			t.Fatal(err)

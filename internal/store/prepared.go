@@ -42,7 +42,7 @@ func (p *prepared) close() error {
 }
 
 func (db *DB) prepareTexts() {
-	db.sessionByID.text = selectSession
+	db.sessionByID.text = sessions.query(`WHERE id = $1 AND expires_at > $2`)
 	db.userByUID.text = selectUserPrincipal
 	db.serviceAccountByUID.text = selectServiceAccountPrincipal
 	db.keyByKid.text = selectKeyRecord

@@ -10,13 +10,10 @@ import (
 // RenewSession implements account.Tx.
 func (q queries) RenewSession(ctx context.Context, uid string, r account.Renewal) error {
 	return q.write(ctx, "renew session", func(t *txn) error {
-		n, err := affected(ctx, t, `
+		err := t.change(ctx, account.ErrNotFound, `
 			UPDATE users
 			SET renewed_from = $1, renewed_to = $2, renewed_until = $3, renewed_generation = session_generation
 			WHERE uid = $4`, r.From[:], r.To[:], r.Until.UnixMicro(), uid)
-		if err == nil && n == 0 {
-			err = account.ErrNotFound
-		}
 		if err == nil {
 			t.changed(feed.Principal, uid)
 		}

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"fmt"
 
 	"barong/internal/feed"
 	"barong/policy"
@@ -10,32 +9,38 @@ import (
 
 const enabled = "enabled"
 
-const selectRestriction = `
-	SELECT id, category, scope, value, code, state, lock_version, created_at, updated_at
-	FROM restrictions `
-
-func scanRestriction(row scanner) (r policy.Restriction, err error) {
-	err = row.Scan(&r.ID, &r.Category, &r.Scope, &r.Value, &r.Code, &r.State, &r.LockVersion,
-		at(&r.CreatedAt), at(&r.UpdatedAt))
-	return r, found(err, policy.ErrNotFound)
-}
-
-func listRestrictions(ctx context.Context, q querier) ([]policy.Restriction, error) {
-	return list(ctx, q, scanRestriction, selectRestriction+`ORDER BY id`)
+var restrictions = noun[policy.Restriction]{
+	columns: `id, category, scope, value, code, state, lock_version, created_at, updated_at`,
+	from:    `restrictions`,
+	into: func(r *policy.Restriction) []any {
+		return []any{
+			&r.ID, &r.Category, &r.Scope, &r.Value, &r.Code, &r.State, &r.LockVersion, at(&r.CreatedAt), at(&r.UpdatedAt),
+		}
+	},
+	missing: policy.ErrNotFound,
 }
 
 // Restrictions implements policy.Tx.
 func (q queries) Restrictions(ctx context.Context) ([]policy.Restriction, error) {
-	all, err := listRestrictions(ctx, q.read())
-	if err != nil {
-		return nil, fmt.Errorf("list restrictions: %w", err)
+	return restrictions.many(ctx, q, "list restrictions", unlocked, `ORDER BY id`)
+}
+
+// RestrictionPage implements policy.ServiceStore.
+func (q queries) RestrictionPage(ctx context.Context, query policy.RestrictionQuery) ([]policy.Restriction, int, error) {
+	var f filter
+	f.match("scope", query.Scope)
+	f.match("category", query.Category)
+	column := "created_at"
+	if query.Updated {
+		column = "updated_at"
 	}
-	return all, nil
+	f.between(column, query.From, query.To)
+	return restrictions.page(ctx, q, "list restrictions", f, `id`, query.Limit, query.Offset)
 }
 
 // AddRestriction implements policy.Tx.
 func (q queries) AddRestriction(ctx context.Context, r *policy.Restriction) error {
-	return q.writePolicy(ctx, "add restriction", func(t *txn) error {
+	return q.writeLocked(ctx, "add restriction", lockPolicy, func(t *txn) error {
 		err := t.QueryRowContext(ctx, `
 			INSERT INTO restrictions (category, scope, value, code, state, lock_version, created_at, updated_at)
 			VALUES ($1, $2, $3, $4, $5, 1, $6, $6)
@@ -54,23 +59,19 @@ func (q queries) AddRestriction(ctx context.Context, r *policy.Restriction) erro
 // PutRestriction implements policy.Tx. A blocklogin rule whose scope or value changes while
 // it is enabled counts as becoming enabled: it matches others than before.
 func (q queries) PutRestriction(ctx context.Context, r *policy.Restriction) error {
-	return q.writePolicy(ctx, "put restriction", func(t *txn) error {
-		old, err := scanRestriction(t.QueryRowContext(ctx,
-			selectRestriction+`WHERE id = $1 AND lock_version = $2`, r.ID, r.LockVersion))
+	return q.writeLocked(ctx, "put restriction", lockPolicy, func(t *txn) error {
+		old, err := restrictions.load(ctx, t, `WHERE id = $1 AND lock_version = $2`, r.ID, r.LockVersion)
 		if err != nil {
 			return err
 		}
-		taken, err := exists(ctx, t, `
+		err = t.free(ctx, policy.ErrTaken, `
 			SELECT 1 FROM restrictions
 			WHERE category = $1 AND scope = $2 AND value = $3 AND id <> $4`,
 			r.Category, r.Scope, r.Value, r.ID)
 		if err != nil {
 			return err
 		}
-		if taken {
-			return policy.ErrTaken
-		}
-		_, err = t.ExecContext(ctx, `
+		err = t.exec(ctx, `
 			UPDATE restrictions
 			SET category = $1, scope = $2, value = $3, code = $4, state = $5,
 			    lock_version = lock_version + 1, updated_at = $6
@@ -98,24 +99,19 @@ func (t *txn) cutSessions(ctx context.Context, old, r policy.Restriction) error 
 		_, err := t.raiseEpoch(ctx)
 		return err
 	}
-	_, err := t.ExecContext(ctx, `
+	return t.exec(ctx, `
 		INSERT INTO session_cuts (scope, value, cut_at) VALUES ($1, $2, $3)
 		ON CONFLICT (scope, value) DO UPDATE
 		SET cut_at = CASE WHEN excluded.cut_at > session_cuts.cut_at
 		                  THEN excluded.cut_at ELSE session_cuts.cut_at END`,
 		r.Scope, r.Value, t.now.UnixMicro())
-	return err
 }
 
 // DeleteRestriction implements policy.Tx; sessions that the restriction has cut stay cut.
 func (q queries) DeleteRestriction(ctx context.Context, id int64) error {
-	return q.writePolicy(ctx, "delete restriction", func(t *txn) error {
-		n, err := affected(ctx, t, `DELETE FROM restrictions WHERE id = $1`, id)
-		if err != nil {
+	return q.writeLocked(ctx, "delete restriction", lockPolicy, func(t *txn) error {
+		if err := t.change(ctx, policy.ErrNotFound, `DELETE FROM restrictions WHERE id = $1`, id); err != nil {
 			return err
-		}
-		if n == 0 {
-			return policy.ErrNotFound
 		}
 		t.changed(feed.Policy, "")
 		return nil
@@ -125,14 +121,14 @@ func (q queries) DeleteRestriction(ctx context.Context, id int64) error {
 // Rows implements policy.Store.
 func (q queries) Rows(ctx context.Context) (policy.Rows, error) {
 	var rows policy.Rows
-	err := q.view(ctx, "load policy", func(from querier) (err error) {
+	err := q.together(ctx, "load policy", func(from querier) (err error) {
 		if rows.At, err = q.head(ctx, from); err != nil {
 			return err
 		}
-		if rows.Permissions, err = listPermissions(ctx, from); err != nil {
+		if rows.Permissions, err = permissions.list(ctx, from, `ORDER BY id`); err != nil {
 			return err
 		}
-		if rows.Restrictions, err = listRestrictions(ctx, from); err != nil {
+		if rows.Restrictions, err = restrictions.list(ctx, from, `ORDER BY id`); err != nil {
 			return err
 		}
 		rows.Cuts, err = list(ctx, from, func(row scanner) (c policy.Cut, err error) {

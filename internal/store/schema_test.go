@@ -60,7 +60,7 @@ func TestCascade(t *testing.T) {
 // strings of one column.
 func column(t *testing.T, db *DB, text string) []string {
 	t.Helper()
-	all, err := list(t.Context(), db.r, func(row scanner) (s string, err error) { return s, row.Scan(&s) }, text)
+	all, err := list(t.Context(), db.r, value[string], text)
 	if err != nil {
 		t.Fatal(err)
 	}

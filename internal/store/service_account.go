@@ -8,55 +8,42 @@ import (
 	"barong/internal/feed"
 )
 
-const selectServiceAccount = `
-	SELECT a.id, a.uid, COALESCE(o.uid, ''), a.email, a.role, a.level, a.state, a.version,
-	       a.lock_version, a.created_at, a.updated_at
-	FROM service_accounts a LEFT JOIN users o ON o.id = a.owner_id `
-
-func scanServiceAccount(row scanner) (a account.ServiceAccount, err error) {
-	err = row.Scan(&a.ID, &a.UID, &a.OwnerUID, &a.Email, &a.Role, &a.Level, &a.State, &a.Version,
-		&a.LockVersion, at(&a.CreatedAt), at(&a.UpdatedAt))
-	return a, found(err, account.ErrNotFound)
+var serviceAccounts = noun[account.ServiceAccount]{
+	columns: `a.id, a.uid, COALESCE(o.uid, ''), a.email, a.role, a.level, a.state, a.version,
+	       a.lock_version, a.created_at, a.updated_at`,
+	from: `service_accounts a LEFT JOIN users o ON o.id = a.owner_id`,
+	into: func(a *account.ServiceAccount) []any {
+		return []any{
+			&a.ID, &a.UID, &a.OwnerUID, &a.Email, &a.Role, &a.Level, &a.State, &a.Version,
+			&a.LockVersion, at(&a.CreatedAt), at(&a.UpdatedAt),
+		}
+	},
+	missing: account.ErrNotFound,
 }
+
+func lockServiceAccount(uid string) lock { return lockRows("service_accounts", "uid = $1", uid) }
 
 // ServiceAccount implements account.ServiceAccountStore.
 func (q queries) ServiceAccount(ctx context.Context, uid string) (account.ServiceAccount, error) {
-	if err := q.held(func(t *txn) error { return t.lockServiceAccount(ctx, uid) }); err != nil {
-		return account.ServiceAccount{}, fmt.Errorf("load service account: %w", err)
-	}
-	a, err := scanServiceAccount(q.read().QueryRowContext(ctx, selectServiceAccount+`WHERE a.uid = $1`, uid))
-	if err != nil {
-		return account.ServiceAccount{}, fmt.Errorf("load service account: %w", err)
-	}
-	return a, nil
+	return serviceAccounts.one(ctx, q, "load service account", lockServiceAccount(uid), `WHERE a.uid = $1`, uid)
 }
 
 // ServiceAccountsOf implements account.ServiceAccountStore.
 func (q queries) ServiceAccountsOf(ctx context.Context, ownerUID string) ([]account.ServiceAccount, error) {
-	all, err := list(ctx, q.read(), scanServiceAccount, selectServiceAccount+`WHERE o.uid = $1 ORDER BY a.id`, ownerUID)
-	if err != nil {
-		return nil, fmt.Errorf("list service accounts: %w", err)
-	}
-	return all, nil
+	return serviceAccounts.many(ctx, q, "list service accounts", unlocked, `WHERE o.uid = $1 ORDER BY a.id`, ownerUID)
 }
 
 // AddServiceAccount implements account.ServiceAccountStore; it folds a.Email.
 func (q queries) AddServiceAccount(ctx context.Context, a *account.ServiceAccount) error {
-	return q.write(ctx, "add service account", func(t *txn) error {
-		if err := t.excludeUID(ctx, a.UID); err != nil {
-			return err
-		}
+	return q.writeLocked(ctx, "add service account", serializeUID(a.UID), func(t *txn) error {
 		owner, err := t.ownerID(ctx, a.OwnerUID)
 		if err != nil {
 			return err
 		}
 		email := account.FoldEmail(a.Email)
-		taken, err := exists(ctx, t, `SELECT 1 FROM users WHERE uid = $1 OR email = $2`, a.UID, email)
+		err = t.free(ctx, account.ErrTaken, `SELECT 1 FROM users WHERE uid = $1 OR email = $2`, a.UID, email)
 		if err != nil {
 			return err
-		}
-		if taken {
-			return account.ErrTaken
 		}
 		a.Email, a.Version, a.LockVersion, a.CreatedAt, a.UpdatedAt = email, nextName(0), 1, t.now, t.now
 		err = t.QueryRowContext(ctx, `
@@ -78,11 +65,8 @@ func (q queries) AddServiceAccount(ctx context.Context, a *account.ServiceAccoun
 // PutServiceAccount implements account.ServiceAccountStore. a gets the counters and
 // UpdatedAt as written; ErrNotFound also when there is no such owner.
 func (q queries) PutServiceAccount(ctx context.Context, a *account.ServiceAccount) error {
-	return q.write(ctx, "put service account", func(t *txn) error {
-		if err := t.lockServiceAccount(ctx, a.UID); err != nil {
-			return err
-		}
-		old, err := scanServiceAccount(t.QueryRowContext(ctx, selectServiceAccount+`WHERE a.uid = $1`, a.UID))
+	return q.writeLocked(ctx, "put service account", lockServiceAccount(a.UID), func(t *txn) error {
+		old, err := serviceAccounts.load(ctx, t, `WHERE a.uid = $1`, a.UID)
 		if err != nil {
 			return err
 		}
@@ -91,22 +75,19 @@ func (q queries) PutServiceAccount(ctx context.Context, a *account.ServiceAccoun
 			return err
 		}
 		email := account.FoldEmail(a.Email)
-		taken, err := exists(ctx, t, `SELECT 1 FROM service_accounts WHERE email = $1 AND id <> $2`, email, old.ID)
-		if err == nil && !taken && email != old.Email {
-			taken, err = exists(ctx, t, `SELECT 1 FROM users WHERE email = $1`, email)
+		err = t.free(ctx, account.ErrTaken, `SELECT 1 FROM service_accounts WHERE email = $1 AND id <> $2`, email, old.ID)
+		if err == nil && email != old.Email {
+			err = t.free(ctx, account.ErrTaken, `SELECT 1 FROM users WHERE email = $1`, email)
 		}
 		if err != nil {
 			return err
-		}
-		if taken {
-			return account.ErrTaken
 		}
 		version := old.Version
 		if email != old.Email || a.OwnerUID != old.OwnerUID || a.Role != old.Role || a.Level != old.Level ||
 			a.State != old.State {
 			version = nextName(version)
 		}
-		_, err = t.ExecContext(ctx, `
+		err = t.exec(ctx, `
 			UPDATE service_accounts
 			SET owner_id = $1, email = $2, role = $3, level = $4, state = $5, version = $6,
 			    lock_version = lock_version + 1, updated_at = $7

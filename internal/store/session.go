@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -13,59 +12,32 @@ import (
 	"barong/internal/session"
 )
 
-const selectSession = `
-	SELECT uid, ip, user_agent, csrf_token, generation, epoch, created_at, expires_at
-	FROM sessions WHERE id = $1 AND expires_at > $2`
-
-// scanSession fills s from a row of before, then the columns of selectSession.
-func scanSession(row scanner, s *session.Session, before ...any) error {
-	var ip string
-	var agent []byte
-	err := row.Scan(append(before, &s.UID, &ip, &agent, &s.CSRFToken, &s.Generation, &s.Epoch,
-		at(&s.CreatedAt), at(&s.ExpiresAt))...)
-	if err != nil {
-		return err
-	}
-	s.UserAgent = string(agent)
-	if ip != "" {
-		s.IP, err = netip.ParseAddr(ip)
-	}
-	return err
+var sessions = noun[session.Session]{
+	columns: `id, uid, ip, user_agent, csrf_token, generation, epoch, created_at, expires_at`,
+	from:    `sessions`,
+	into: func(s *session.Session) []any {
+		return []any{
+			exactly(s.ID[:]), &s.UID, address(&s.IP), &s.UserAgent, &s.CSRFToken, &s.Generation, &s.Epoch,
+			at(&s.CreatedAt), at(&s.ExpiresAt),
+		}
+	},
+	missing: session.ErrNotFound,
 }
 
 // Session implements session.Store.
 func (db *DB) Session(ctx context.Context, id session.ID, now time.Time) (session.Session, error) {
-	s := session.Session{ID: id}
-	if err := scanSession(db.sessionByID.row(ctx, db, id[:], now.UnixMicro()), &s); err != nil {
-		return session.Session{}, fmt.Errorf("load session: %w", found(err, session.ErrNotFound))
+	s, err := sessions.scan(db.sessionByID.row(ctx, db, id[:], now.UnixMicro()))
+	if err != nil {
+		return session.Session{}, fmt.Errorf("load session: %w", err)
 	}
 	return s, nil
 }
 
 // SessionsOf implements session.Store, newest first.
 func (q queries) SessionsOf(ctx context.Context, uid string, now time.Time) ([]session.Session, error) {
-	all, err := list(ctx, q.read(), func(row scanner) (s session.Session, err error) {
-		var id []byte
-		if err := scanSession(row, &s, &id); err != nil {
-			return s, err
-		}
-		s.ID, err = sessionID(id)
-		return s, err
-	}, `SELECT id, uid, ip, user_agent, csrf_token, generation, epoch, created_at, expires_at
-		FROM sessions WHERE uid = $1 AND expires_at > $2
+	return sessions.many(ctx, q, "list sessions", unlocked, `
+		WHERE uid = $1 AND expires_at > $2
 		ORDER BY created_at DESC, id LIMIT $3`, uid, now.UnixMicro(), session.MaxListed)
-	if err != nil {
-		return nil, fmt.Errorf("list sessions: %w", err)
-	}
-	return all, nil
-}
-
-// sessionID reads the id column.
-func sessionID(b []byte) (id session.ID, err error) {
-	if len(b) != len(id) {
-		return id, fmt.Errorf("session id of %d bytes", len(b))
-	}
-	return session.ID(b), nil
 }
 
 // AddSession implements session.Store; an id that exists is an error.
@@ -75,12 +47,11 @@ func (q queries) AddSession(ctx context.Context, s session.Session) error {
 		if s.IP.IsValid() {
 			ip = s.IP.String()
 		}
-		_, err := t.ExecContext(ctx, `
+		return t.exec(ctx, `
 			INSERT INTO sessions (id, uid, ip, user_agent, csrf_token, generation, epoch, created_at, expires_at)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
 			s.ID[:], s.UID, ip, []byte(s.UserAgent), s.CSRFToken, s.Generation, s.Epoch,
 			s.CreatedAt.UnixMicro(), s.ExpiresAt.UnixMicro())
-		return err
 	})
 }
 
@@ -98,12 +69,11 @@ func (q queries) SlideSessions(ctx context.Context, to map[session.ID]time.Time)
 			args = append(args, id[:], to[id].UnixMicro())
 		}
 		err := q.write(ctx, "slide sessions", func(t *txn) error {
-			_, err := t.ExecContext(ctx, `
+			return t.exec(ctx, `
 				WITH slid (id, expires_at) AS (VALUES `+strings.Join(values, ", ")+`)
 				UPDATE sessions SET expires_at = slid.expires_at
 				FROM slid
 				WHERE sessions.id = slid.id AND sessions.expires_at < slid.expires_at`, args...)
-			return err
 		})
 		if err != nil {
 			return err
@@ -115,19 +85,14 @@ func (q queries) SlideSessions(ctx context.Context, to map[session.ID]time.Time)
 // RestampSession implements session.Store.
 func (q queries) RestampSession(ctx context.Context, id session.ID, generation int64) error {
 	return q.write(ctx, "restamp session", func(t *txn) error {
-		n, err := affected(ctx, t, `UPDATE sessions SET generation = $1 WHERE id = $2`, generation, id[:])
-		if err == nil && n == 0 {
-			err = session.ErrNotFound
-		}
-		return err
+		return t.change(ctx, session.ErrNotFound, `UPDATE sessions SET generation = $1 WHERE id = $2`, generation, id[:])
 	})
 }
 
 // DeleteSession implements session.Store.
 func (q queries) DeleteSession(ctx context.Context, id session.ID) error {
 	return q.write(ctx, "delete session", func(t *txn) error {
-		_, err := t.ExecContext(ctx, `DELETE FROM sessions WHERE id = $1`, id[:])
-		return err
+		return t.exec(ctx, `DELETE FROM sessions WHERE id = $1`, id[:])
 	})
 }
 

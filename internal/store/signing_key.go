@@ -41,10 +41,7 @@ func (q queries) SigningKeys(ctx context.Context) ([]token.SigningKey, error) {
 // UpdateSigningKeys implements token.KeyStore. The kid identifies a key; one without CreatedAt
 // gets the time of the transaction. When f changes nothing, nothing is written.
 func (q queries) UpdateSigningKeys(ctx context.Context, f func([]token.SigningKey) ([]token.SigningKey, error)) error {
-	return q.write(ctx, "update signing keys", func(t *txn) error {
-		if err := t.exclude(ctx, "signing keys"); err != nil {
-			return err
-		}
+	return q.writeLocked(ctx, "update signing keys", serialize("signing keys"), func(t *txn) error {
 		old, err := q.listSigningKeys(ctx, t)
 		if err != nil {
 			return err
@@ -76,7 +73,7 @@ func (q queries) UpdateSigningKeys(ctx context.Context, f func([]token.SigningKe
 			t.changed(feed.SigningKeys, "")
 		}
 		for kid := range byKid {
-			if _, err := t.ExecContext(ctx, `DELETE FROM signing_keys WHERE kid = $1`, kid); err != nil {
+			if err := t.exec(ctx, `DELETE FROM signing_keys WHERE kid = $1`, kid); err != nil {
 				return fmt.Errorf("delete %s: %w", kid, err)
 			}
 			t.changed(feed.SigningKeys, "")
@@ -100,17 +97,16 @@ func (q queries) addSigningKey(ctx context.Context, t *txn, k token.SigningKey) 
 	if k.CreatedAt.IsZero() {
 		k.CreatedAt = t.now
 	}
-	_, err = t.ExecContext(ctx, `
+	return t.exec(ctx, `
 		INSERT INTO signing_keys (uuid, kid, key_use, algorithm, state, private_pem, created_at,
 		                          activated_at, retired_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
 		uuid, k.Kid, k.Use, k.Algorithm, string(k.State), sealed, k.CreatedAt.UnixMicro(),
 		orNull(k.ActivatedAt), orNull(k.RetiredAt))
-	return err
 }
 
 func (q queries) putSigningKey(ctx context.Context, t *txn, before, k token.SigningKey) error {
-	_, err := t.ExecContext(ctx, `
+	err := t.exec(ctx, `
 		UPDATE signing_keys
 		SET key_use = $1, algorithm = $2, state = $3, created_at = $4, activated_at = $5, retired_at = $6
 		WHERE kid = $7`,
@@ -123,7 +119,5 @@ func (q queries) putSigningKey(ctx context.Context, t *txn, before, k token.Sign
 	if err != nil {
 		return err
 	}
-	_, err = t.ExecContext(ctx, `UPDATE signing_keys SET uuid = $1, private_pem = $2 WHERE kid = $3`,
-		uuid, sealed, k.Kid)
-	return err
+	return t.exec(ctx, `UPDATE signing_keys SET uuid = $1, private_pem = $2 WHERE kid = $3`, uuid, sealed, k.Kid)
 }

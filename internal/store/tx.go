@@ -39,7 +39,7 @@ var (
 type txn struct {
 	*sql.Tx
 	dialect dialect
-	held    []string // names of exclude
+	held    []string // names of serialize
 	now     time.Time
 	clock   func() time.Time
 	changes []feed.Change // Seq unset; each kind and ref once
@@ -58,47 +58,57 @@ func (t *txn) changed(kind feed.Kind, ref string) {
 	}
 }
 
-// exclude makes transactions that call it with the same name wait for each other; again, it
+// A lock keeps other transactions from something until the end of the one that takes it.
+type lock func(ctx context.Context, t *txn) error
+
+// unlocked is for reads that nobody writes back.
+func unlocked(context.Context, *txn) error { return nil }
+
+// serialize makes transactions that call it with the same name wait for each other; again, it
 // does nothing. It locks where there is no row to lock.
-func (t *txn) exclude(ctx context.Context, name string) error {
-	if t.dialect.Exclude == "" || slices.Contains(t.held, name) {
-		return nil
+func serialize(name string) lock {
+	return func(ctx context.Context, t *txn) error {
+		_, err := t.serialize(ctx, name)
+		return err
+	}
+}
+
+// serialize reports whether this call took the lock.
+func (t *txn) serialize(ctx context.Context, name string) (taken bool, err error) {
+	if t.dialect.Serialize == "" || slices.Contains(t.held, name) {
+		return false, nil
 	}
 	sum := sha256.Sum256([]byte("barong " + name))
-	if _, err := t.ExecContext(ctx, t.dialect.Exclude, int64(binary.BigEndian.Uint64(sum[:]))); err != nil {
-		return fmt.Errorf("wait for %s: %w", name, err)
+	if err := t.exec(ctx, t.dialect.Serialize, int64(binary.BigEndian.Uint64(sum[:]))); err != nil {
+		return false, fmt.Errorf("wait for %s: %w", name, err)
 	}
 	t.held = append(t.held, name)
-	return nil
+	return true, nil
 }
 
-// lock makes transactions that write the rows of table which cond matches, or call it for
+// lockRows makes transactions that write the rows of table which cond matches, or call it for
 // them, wait until this one ends. It is a statement of its own so that the next one sees
 // the commits made while it waited.
-func (t *txn) lock(ctx context.Context, table, cond string, args ...any) error {
-	if t.dialect.Lock == "" {
-		return nil
+func lockRows(table, cond string, args ...any) lock {
+	return func(ctx context.Context, t *txn) error {
+		if t.dialect.Lock == "" {
+			return nil
+		}
+		_, err := exists(ctx, t, `SELECT 1 FROM `+table+` WHERE `+cond+t.dialect.Lock, args...)
+		return err
 	}
-	_, err := exists(ctx, t, `SELECT 1 FROM `+table+` WHERE `+cond+t.dialect.Lock, args...)
-	return err
 }
 
-// lockUser is lock for a user and the user's labels, secrets and keys: each method that changes
+// lockUser is lockRows for a user and the user's labels, secrets and keys: each method that changes
 // those calls it too. A uid that nobody has is no error.
-func (t *txn) lockUser(ctx context.Context, uid string) error {
-	return t.lock(ctx, "users", "uid = $1", uid)
-}
+func lockUser(uid string) lock { return lockRows("users", "uid = $1", uid) }
 
-func (t *txn) lockServiceAccount(ctx context.Context, uid string) error {
-	return t.lock(ctx, "service_accounts", "uid = $1", uid)
-}
-
-// held locks by f when q is in a transaction: rows read there are likely to be written back.
-func (q queries) held(f func(t *txn) error) error {
+// lock takes a lock if q is in a transaction.
+func (q queries) lock(ctx context.Context, l lock) error {
 	if q.tx == nil {
 		return nil
 	}
-	return f(q.tx)
+	return l(ctx, q.tx)
 }
 
 // publish writes the change-feed rows. Taking the counter is the last wait of a
@@ -122,7 +132,7 @@ func (t *txn) publish(ctx context.Context) error {
 			rows = append(rows, fmt.Sprintf("($1, $%d, $%d, %s, $3)", n+1, n+2, written))
 			args = append(args, string(c.Kind), c.Ref)
 		}
-		_, err := t.ExecContext(ctx, `INSERT INTO changes (seq, kind, ref, created_at, name) VALUES `+
+		err := t.exec(ctx, `INSERT INTO changes (seq, kind, ref, created_at, name) VALUES `+
 			strings.Join(rows, ", ")+t.dialect.Notify, args...)
 		if err != nil {
 			return fmt.Errorf("write changes: %w", err)
@@ -219,9 +229,8 @@ func poke(hint chan<- struct{}) {
 	}
 }
 
-// write runs f in the transaction that q belongs to, or in one of its own; errors begin with the
-// text given.
-func (q queries) write(ctx context.Context, what string, f func(*txn) error) error {
+// write runs f in the transaction that q belongs to, or in one of its own; errors begin with doing.
+func (q queries) write(ctx context.Context, doing string, f func(*txn) error) error {
 	var err error
 	if q.tx != nil {
 		err = f(q.tx)
@@ -229,43 +238,41 @@ func (q queries) write(ctx context.Context, what string, f func(*txn) error) err
 		err = q.db.transact(ctx, f)
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", what, err)
+		return fmt.Errorf("%s: %w", doing, err)
 	}
 	return nil
 }
 
-// read is where a single read goes: the transaction q belongs to, or committed rows.
-func (q queries) read() querier {
-	if q.tx != nil {
-		return q.tx
-	}
-	return q.db.r
-}
-
-// view runs several reads at one point in time.
-func (q queries) view(ctx context.Context, what string, f func(querier) error) error {
-	err := func() error {
-		if q.tx != nil {
-			return f(q.tx)
-		}
-		tx, err := q.db.r.BeginTx(ctx, &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead})
-		if err != nil {
+// writeLocked is write under a lock.
+func (q queries) writeLocked(ctx context.Context, doing string, l lock, f func(*txn) error) error {
+	return q.write(ctx, doing, func(t *txn) error {
+		if err := l(ctx, t); err != nil {
 			return err
 		}
-		defer tx.Rollback()
-		return f(tx)
-	}()
-	if err != nil {
-		return fmt.Errorf("%s: %w", what, err)
-	}
-	return nil
+		return f(t)
+	})
 }
 
-// found turns "no rows" into the domain's word for it. A text that no column can hold is in
-// no row.
-func found(err, notFound error) error {
-	if errors.Is(err, sql.ErrNoRows) || errors.Is(err, ErrText) {
-		return notFound
+// exec runs a statement.
+func (t *txn) exec(ctx context.Context, text string, args ...any) error {
+	_, err := t.ExecContext(ctx, text, args...)
+	return err
+}
+
+// change runs a statement that changes a row, and returns missing when there is none.
+func (t *txn) change(ctx context.Context, missing error, text string, args ...any) error {
+	n, err := affected(ctx, t, text, args...)
+	if err == nil && n == 0 {
+		return missing
+	}
+	return err
+}
+
+// free returns taken when the query has a row.
+func (t *txn) free(ctx context.Context, taken error, text string, args ...any) error {
+	ok, err := exists(ctx, t, text, args...)
+	if ok {
+		return taken
 	}
 	return err
 }
@@ -288,17 +295,6 @@ func updated(err, taken error) error {
 	return err
 }
 
-// exists reports whether a query has a row.
-func exists(ctx context.Context, q querier, text string, args ...any) (bool, error) {
-	var one int
-	err := q.QueryRowContext(ctx, text, args...).Scan(&one)
-	err = found(err, sql.ErrNoRows)
-	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil
-	}
-	return err == nil, err
-}
-
 // affected runs a statement and returns how many rows it changed.
 func affected(ctx context.Context, q querier, text string, args ...any) (int64, error) {
 	res, err := q.ExecContext(ctx, text, args...)
@@ -306,58 +302,4 @@ func affected(ctx context.Context, q querier, text string, args ...any) (int64, 
 		return 0, err
 	}
 	return res.RowsAffected()
-}
-
-type scanner interface{ Scan(dest ...any) error }
-
-// list reads every row; nil when there is none.
-func list[T any](ctx context.Context, q querier, scan func(scanner) (T, error), text string, args ...any) ([]T, error) {
-	rows, err := q.QueryContext(ctx, text, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var all []T
-	for rows.Next() {
-		v, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, v)
-	}
-	return all, rows.Err()
-}
-
-// at scans a column of microseconds; NULL is the zero time.
-func at(t *time.Time) sql.Scanner { return (*micros)(t) }
-
-type micros time.Time
-
-// Scan implements sql.Scanner.
-func (m *micros) Scan(v any) error {
-	var n sql.NullInt64
-	if err := n.Scan(v); err != nil {
-		return err
-	}
-	*m = micros{}
-	if n.Valid {
-		*m = micros(time.UnixMicro(n.Int64).UTC())
-	}
-	return nil
-}
-
-// orNull writes a time, the zero one as NULL.
-func orNull(t time.Time) any {
-	if t.IsZero() {
-		return nil
-	}
-	return t.UnixMicro()
-}
-
-// textOrNull writes a string, "" as NULL.
-func textOrNull(s string) any {
-	if s == "" {
-		return nil
-	}
-	return s
 }

@@ -3,62 +3,61 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"barong/internal/account"
 	"barong/internal/feed"
 )
 
-const selectUser = `
-	SELECT u.id, u.uid, u.email, u.username, u.password_digest, u.role, u.level, u.otp, u.state,
+var users = noun[account.User]{
+	columns: `u.id, u.uid, u.email, u.username, u.password_digest, u.role, u.level, u.otp, u.state,
 	       u.admin_state, u.unproved, u.data, u.referral_id, r.uid, u.session_generation, u.version,
-	       u.lock_version, u.created_at, u.updated_at
-	FROM users u LEFT JOIN users r ON r.id = u.referral_id `
-
-func scanUser(row scanner) (u account.User, err error) {
-	err = row.Scan(&u.ID, &u.UID, &u.Email, &u.Username, &u.PasswordDigest, &u.Role, &u.Level,
-		&u.OTP, &u.State, &u.AdminState, &u.Unproved, &u.Data, &u.ReferralID, &u.ReferralUID,
-		&u.SessionGeneration, &u.Version, &u.LockVersion, at(&u.CreatedAt), at(&u.UpdatedAt))
-	return u, found(err, account.ErrNotFound)
+	       u.lock_version, u.created_at, u.updated_at`,
+	from: `users u LEFT JOIN users r ON r.id = u.referral_id`,
+	into: func(u *account.User) []any {
+		return []any{
+			&u.ID, &u.UID, &u.Email, &u.Username, &u.PasswordDigest, &u.Role, &u.Level, &u.OTP, &u.State,
+			&u.AdminState, &u.Unproved, &u.Data, &u.ReferralID, &u.ReferralUID, &u.SessionGeneration, &u.Version,
+			&u.LockVersion, at(&u.CreatedAt), at(&u.UpdatedAt),
+		}
+	},
+	missing: account.ErrNotFound,
 }
 
 // User implements account.UserStore.
 func (q queries) User(ctx context.Context, uid string) (account.User, error) {
-	if err := q.held(func(t *txn) error { return t.lockUser(ctx, uid) }); err != nil {
-		return account.User{}, fmt.Errorf("load user: %w", err)
-	}
-	u, err := scanUser(q.read().QueryRowContext(ctx, selectUser+`WHERE u.uid = $1`, uid))
-	if err != nil {
-		return account.User{}, fmt.Errorf("load user: %w", err)
-	}
-	return u, nil
+	return users.one(ctx, q, "load user", lockUser(uid), `WHERE u.uid = $1`, uid)
 }
 
 // UserByEmail implements account.UserStore; it folds the address itself.
 func (q queries) UserByEmail(ctx context.Context, email string) (account.User, error) {
-	err := q.held(func(t *txn) error { return t.lock(ctx, "users", "email = $1", account.FoldEmail(email)) })
-	if err != nil {
-		return account.User{}, fmt.Errorf("load user by e-mail: %w", err)
+	email = account.FoldEmail(email)
+	return users.one(ctx, q, "load user by e-mail", lockRows("users", "email = $1", email), `WHERE u.email = $1`, email)
+}
+
+// UsersByUID loads the users among uids, by uid; those that are not there are left out.
+func (q queries) UsersByUID(ctx context.Context, uids []string) (map[string]account.User, error) {
+	found := make(map[string]account.User, len(uids))
+	for part := range slices.Chunk(uids, 200) {
+		marks, args := inList(part)
+		all, err := users.many(ctx, q, "load users", unlocked, `WHERE u.uid IN `+marks, args...)
+		if err != nil {
+			return nil, err
+		}
+		for _, u := range all {
+			found[u.UID] = u
+		}
 	}
-	u, err := scanUser(q.read().QueryRowContext(ctx, selectUser+`WHERE u.email = $1`, account.FoldEmail(email)))
-	if err != nil {
-		return account.User{}, fmt.Errorf("load user by e-mail: %w", err)
-	}
-	return u, nil
+	return found, nil
 }
 
 // AddUser implements account.UserStore. It folds u.Email and takes SessionGeneration as
 // given; ErrNotFound when the referrer is not there.
 func (q queries) AddUser(ctx context.Context, u *account.User) error {
-	return q.write(ctx, "add user", func(t *txn) error {
-		if err := t.excludeUID(ctx, u.UID); err != nil {
-			return err
-		}
-		taken, err := exists(ctx, t, `SELECT 1 FROM service_accounts WHERE uid = $1`, u.UID)
+	return q.writeLocked(ctx, "add user", serializeUID(u.UID), func(t *txn) error {
+		err := t.free(ctx, account.ErrTaken, `SELECT 1 FROM service_accounts WHERE uid = $1`, u.UID)
 		if err != nil {
 			return err
-		}
-		if taken {
-			return account.ErrTaken
 		}
 		if err := t.referrerExists(ctx, u.ReferralID); err != nil {
 			return err
@@ -86,19 +85,16 @@ func (q queries) AddUser(ctx context.Context, u *account.User) error {
 // so that a stale copy cannot revive ended sessions. u gets the counters and UpdatedAt as written.
 // ErrNotFound also when the referrer is not there.
 func (q queries) PutUser(ctx context.Context, u *account.User) error {
-	return q.write(ctx, "put user", func(t *txn) error {
-		old, err := t.lockedUser(ctx, u.UID)
+	return q.writeLocked(ctx, "put user", lockUser(u.UID), func(t *txn) error {
+		old, err := users.load(ctx, t, `WHERE u.uid = $1`, u.UID)
 		if err != nil {
 			return err
 		}
 		email := account.FoldEmail(u.Email)
-		taken, err := exists(ctx, t,
+		err = t.free(ctx, account.ErrTaken,
 			`SELECT 1 FROM users WHERE (email = $1 OR username = $2) AND id <> $3`, email, u.Username, old.ID)
 		if err != nil {
 			return err
-		}
-		if taken {
-			return account.ErrTaken
 		}
 		if err := t.referrerExists(ctx, u.ReferralID); err != nil {
 			return err
@@ -111,7 +107,7 @@ func (q queries) PutUser(ctx context.Context, u *account.User) error {
 			u.State != old.State || u.Unproved != old.Unproved || !same(u.Username, old.Username) || !same(u.ReferralID, old.ReferralID) {
 			version = nextName(version)
 		}
-		_, err = t.ExecContext(ctx, `
+		err = t.exec(ctx, `
 			UPDATE users
 			SET email = $1, username = $2, password_digest = $3, role = $4, level = $5, otp = $6,
 			    state = $7, admin_state = $8, data = $9, referral_id = $10,
@@ -132,19 +128,9 @@ func (q queries) PutUser(ctx context.Context, u *account.User) error {
 	})
 }
 
-// lockedUser loads a user for changing: nobody else changes the row before the commit.
-func (t *txn) lockedUser(ctx context.Context, uid string) (account.User, error) {
-	if err := t.lockUser(ctx, uid); err != nil {
-		return account.User{}, err
-	}
-	return scanUser(t.QueryRowContext(ctx, selectUser+`WHERE u.uid = $1`, uid))
-}
-
-// excludeUID is called before a uid is given to anyone: uids are unique over two tables,
-// which no index can hold.
-func (t *txn) excludeUID(ctx context.Context, uid string) error {
-	return t.exclude(ctx, "uid "+uid)
-}
+// serializeUID is the lock of giving a uid to anyone: uids are unique over two tables, which no
+// index can hold.
+func serializeUID(uid string) lock { return serialize("uid " + uid) }
 
 func (t *txn) referrerExists(ctx context.Context, id *int64) error {
 	if id == nil {
@@ -175,18 +161,11 @@ func (t *txn) lockedUserID(ctx context.Context, uid string) (id int64, err error
 // CountUsers implements account.UserStore. Transactions that count wait for each other, so
 // that a rule on the number ("not the last one") holds if a caller counts before lowering it.
 func (q queries) CountUsers(ctx context.Context, role, state string) (int, error) {
-	if err := q.held(func(t *txn) error { return t.exclude(ctx, "count of users") }); err != nil {
-		return 0, fmt.Errorf("count users: %w", err)
-	}
 	var f filter
 	f.match("role", role)
 	f.match("state", state)
-	var n int
-	err := q.read().QueryRowContext(ctx, `SELECT count(*) FROM users`+f.where(), f.args...).Scan(&n)
-	if err != nil {
-		return 0, fmt.Errorf("count users: %w", err)
-	}
-	return n, nil
+	return one(ctx, q, "count users", serialize("count of users"), nil, value[int],
+		`SELECT count(*) FROM users`+f.where(), f.args...)
 }
 
 // EndSessions implements account.Tx. Service accounts have no sessions: ErrNotFound.

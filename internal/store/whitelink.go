@@ -13,15 +13,13 @@ import (
 func (q queries) AddWhitelink(ctx context.Context, w policy.Whitelink) error {
 	return q.write(ctx, "add whitelink", func(t *txn) error {
 		now, arg := t.after(1, -late)
-		_, err := t.ExecContext(ctx, `DELETE FROM whitelinks WHERE expires_at <= `+now, arg)
-		if err != nil {
+		if err := t.exec(ctx, `DELETE FROM whitelinks WHERE expires_at <= `+now, arg); err != nil {
 			return err
 		}
-		_, err = t.ExecContext(ctx, `
+		return t.exec(ctx, `
 			INSERT INTO whitelinks (hash, creator_uid, uses, expires_at, created_at)
 			VALUES ($1, $2, $3, $4, $5)`,
 			w.Hash[:], w.CreatorUID, w.Uses, w.ExpiresAt.UnixMicro(), t.now.UnixMicro())
-		return err
 	})
 }
 
@@ -37,14 +35,10 @@ func (q queries) UseWhitelink(ctx context.Context, hash [32]byte, now time.Time)
 		if !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
-		var known bool
-		err = t.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM whitelinks WHERE hash = $1 AND expires_at > $2)`,
-			hash[:], now.UnixMicro()).Scan(&known)
-		switch {
-		case err != nil:
+		err = t.free(ctx, policy.ErrWhitelinkUsed,
+			`SELECT 1 FROM whitelinks WHERE hash = $1 AND expires_at > $2`, hash[:], now.UnixMicro())
+		if err != nil {
 			return err
-		case known:
-			return policy.ErrWhitelinkUsed
 		}
 		return policy.ErrWhitelink
 	})
