@@ -51,11 +51,11 @@ func (q queries) DeleteActivities(ctx context.Context, keep time.Duration) (int,
 	}
 	total := 0
 	for range 20 {
-		n, err := q.deletePart(ctx, "delete old activities", `
+		n, err := q.run(ctx, "delete old activities", `
 			DELETE FROM activities
 			WHERE id IN (SELECT id FROM activities WHERE created_at < $1 ORDER BY created_at, id LIMIT $2)`,
-			now.Add(-keep).UnixMicro())
-		if total += n; err != nil || n < part {
+			now.Add(-keep).UnixMicro(), part)
+		if total += int(n); err != nil || n < part {
 			return total, err
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -80,36 +79,6 @@ func TestDurability(t *testing.T) {
 		var got string
 		if err := db.w.QueryRow("PRAGMA " + pragma).Scan(&got); err != nil || got != want {
 			t.Errorf("%s is %s, %v; want %s", pragma, got, err, want)
-		}
-	}
-}
-
-// TestHotReadsUseAnIndex keeps a missing index from turning a cold read into a scan.
-func TestHotReadsUseAnIndex(t *testing.T) {
-	db := openRaw(t)
-	for _, text := range []string{
-		db.sessionByID.text, selectUserPrincipal, selectServiceAccountPrincipal, selectKeyRecord,
-		`SELECT 1 FROM ended_sessions WHERE id = $1`,
-		`SELECT id FROM sessions WHERE expires_at < $1 LIMIT $2`,
-		users.query(`WHERE u.email = $1`),
-		`SELECT seq, kind, ref FROM changes WHERE seq > $1 AND seq <= $2 ORDER BY seq, kind, ref`,
-		labels.query(`WHERE u.uid = $1 ORDER BY l.id`),
-		`SELECT id FROM activities WHERE actor_uid = $1 ORDER BY created_at DESC, id DESC LIMIT $2`,
-	} {
-		plan, err := list(t.Context(), db.r, func(row scanner) (step string, err error) {
-			var id, parent, unused int
-			return step, row.Scan(&id, &parent, &unused, &step)
-		}, "EXPLAIN QUERY PLAN "+text, "a", "b")
-		if err != nil {
-			if plan, err = list(t.Context(), db.r, func(row scanner) (step string, err error) {
-				var id, parent, unused int
-				return step, row.Scan(&id, &parent, &unused, &step)
-			}, "EXPLAIN QUERY PLAN "+text, "a"); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if all := strings.Join(plan, "; "); all == "" || strings.Contains(all, "SCAN") {
-			t.Errorf("%s\nplan: %s", text, all)
 		}
 	}
 }

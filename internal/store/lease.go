@@ -70,7 +70,6 @@ func (db *DB) ReleaseLease(ctx context.Context, name, holder string) error {
 		db.leases.release(name, holder)
 		return nil
 	}
-	return db.write(ctx, "release lease "+name, func(t *txn) error {
-		return t.exec(ctx, `DELETE FROM leases WHERE name = $1 AND holder = $2`, name, holder)
-	})
+	_, err := db.run(ctx, "release lease "+name, `DELETE FROM leases WHERE name = $1 AND holder = $2`, name, holder)
+	return err
 }

@@ -67,9 +67,8 @@ func (q queries) Return(ctx context.Context, key string, r limit.Rule, now time.
 // Clear implements limit.Store.
 func (q queries) Clear(ctx context.Context, key string) error {
 	h := limit.HashOf(key)
-	return q.write(ctx, "clear limit", func(tx *txn) error {
-		return tx.exec(ctx, `DELETE FROM limits WHERE hash = $1`, h[:])
-	})
+	_, err := q.run(ctx, "clear limit", `DELETE FROM limits WHERE hash = $1`, h[:])
+	return err
 }
 
 // DeleteLimits forgets the buckets that were full before t, and returns how many.

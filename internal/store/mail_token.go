@@ -46,12 +46,8 @@ func (q queries) AddMailToken(ctx context.Context, m account.MailToken, keep int
 // UseMailToken implements account.MailTokenStore: one conditional write, so of two uses one
 // wins whatever the isolation.
 func (q queries) UseMailToken(ctx context.Context, hash [32]byte, now time.Time) (bool, error) {
-	var n int64
-	err := q.write(ctx, "use mail token", func(t *txn) (err error) {
-		n, err = affected(ctx, t,
-			`DELETE FROM mail_tokens WHERE hash = $1 AND expires_at > $2`, hash[:], now.UnixMicro())
-		return err
-	})
+	n, err := q.run(ctx, "use mail token",
+		`DELETE FROM mail_tokens WHERE hash = $1 AND expires_at > $2`, hash[:], now.UnixMicro())
 	return n > 0, err
 }
 

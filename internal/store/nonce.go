@@ -17,13 +17,9 @@ type NonceStore interface {
 
 // UseNonce implements NonceStore.
 func (q queries) UseNonce(ctx context.Context, kid, nonce string, until time.Time) (bool, error) {
-	var n int64
-	err := q.write(ctx, "use nonce", func(t *txn) (err error) {
-		n, err = affected(ctx, t, `
-			INSERT INTO nonces (kid, nonce, expires_at) VALUES ($1, $2, $3)
-			ON CONFLICT DO NOTHING`, kid, clean(nonce), until.UnixMicro())
-		return err
-	})
+	n, err := q.run(ctx, "use nonce", `
+		INSERT INTO nonces (kid, nonce, expires_at) VALUES ($1, $2, $3)
+		ON CONFLICT DO NOTHING`, kid, clean(nonce), until.UnixMicro())
 	return n > 0, err
 }
 

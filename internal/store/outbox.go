@@ -112,9 +112,7 @@ func (q queries) openEvent(i *event.Item, destination string, payload []byte) {
 func (q queries) DeleteEvents(ctx context.Context, uuids ...string) error {
 	for part := range slices.Chunk(uuids, 200) {
 		marks, args := inList(part)
-		err := q.write(ctx, "delete delivered events", func(t *txn) error {
-			return t.exec(ctx, `DELETE FROM outbox WHERE uuid IN `+marks, args...)
-		})
+		_, err := q.run(ctx, "delete delivered events", `DELETE FROM outbox WHERE uuid IN `+marks, args...)
 		if err != nil {
 			return err
 		}
@@ -124,20 +122,18 @@ func (q queries) DeleteEvents(ctx context.Context, uuids ...string) error {
 
 // RetryEvent implements event.Outbox.
 func (q queries) RetryEvent(ctx context.Context, uuid string, until time.Time, reason string) error {
-	return q.write(ctx, "put an event off", func(t *txn) error {
-		return t.exec(ctx, `
-			UPDATE outbox SET attempts = attempts + 1, next_at = $1, reason = $2
-			WHERE uuid = $3 AND failed_at IS NULL`, until.UnixMicro(), textOrNull(cut(reason)), uuid)
-	})
+	_, err := q.run(ctx, "put an event off", `
+		UPDATE outbox SET attempts = attempts + 1, next_at = $1, reason = $2
+		WHERE uuid = $3 AND failed_at IS NULL`, until.UnixMicro(), textOrNull(cut(reason)), uuid)
+	return err
 }
 
 // ParkEvent implements event.Outbox.
 func (q queries) ParkEvent(ctx context.Context, uuid string, now time.Time, reason string) error {
-	return q.write(ctx, "park an event", func(t *txn) error {
-		return t.exec(ctx, `
-			UPDATE outbox SET attempts = attempts + 1, failed_at = $1, reason = $2
-			WHERE uuid = $3 AND failed_at IS NULL`, now.UnixMicro(), textOrNull(cut(reason)), uuid)
-	})
+	_, err := q.run(ctx, "park an event", `
+		UPDATE outbox SET attempts = attempts + 1, failed_at = $1, reason = $2
+		WHERE uuid = $3 AND failed_at IS NULL`, now.UnixMicro(), textOrNull(cut(reason)), uuid)
+	return err
 }
 
 // DeleteParkedEvents implements event.Outbox.

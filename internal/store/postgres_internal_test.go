@@ -184,45 +184,6 @@ func TestPostgresErrorsAreTold(t *testing.T) {
 	}
 }
 
-// TestPostgresHotReadsUseAnIndex is TestHotReadsUseAnIndex for the other planner.
-func TestPostgresHotReadsUseAnIndex(t *testing.T) {
-	db := openRawPostgres(t)
-	conn, err := db.r.Conn(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	// Tables are empty: only a scan that cannot be avoided is left.
-	if _, err := conn.ExecContext(t.Context(), `SET enable_seqscan = off; SET enable_bitmapscan = off; SET plan_cache_mode = force_generic_plan`); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []struct{ types, text string }{
-		{"bytea, bigint", db.sessionByID.text}, {"text", selectUserPrincipal}, {"text", selectServiceAccountPrincipal}, {"text", selectKeyRecord},
-		{"bytea", `SELECT 1 FROM ended_sessions WHERE id = $1`},
-		{"bigint, bigint", `SELECT id FROM sessions WHERE expires_at < $1 LIMIT $2`},
-		{"text", users.query(`WHERE u.email = $1`)},
-		{"bigint, bigint", `SELECT seq, kind, ref FROM changes WHERE seq > $1 AND seq <= $2 ORDER BY seq, kind, ref`},
-		{"text", labels.query(`WHERE u.uid = $1 ORDER BY l.id`)},
-		{"text, bigint", `SELECT id FROM activities WHERE actor_uid = $1 ORDER BY created_at DESC, id DESC LIMIT $2`},
-	} {
-		args := strings.Join([]string{"NULL", "NULL"}[:1+strings.Count(c.types, ",")], ", ")
-		if _, err := conn.ExecContext(t.Context(), `PREPARE hot (`+c.types+`) AS `+c.text); err != nil {
-			t.Fatal(err)
-		}
-		plan, err := list(t.Context(), conn, value[string],
-			`EXPLAIN EXECUTE hot (`+args+`)`)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if all := strings.Join(plan, "\n"); all == "" || strings.Contains(all, "Seq Scan") {
-			t.Errorf("%s\nplan:\n%s", c.text, all)
-		}
-		if _, err := conn.ExecContext(t.Context(), `DEALLOCATE hot`); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
 // A listener that could not connect for long tries again as soon as the feed can be read: an
 // announcement that is not heard costs a revocation up to one poll.
 func TestPostgresListensAgainWhenTheFeedIsReadable(t *testing.T) {

@@ -107,6 +107,79 @@ func TestTablesReferByRowID(t *testing.T) {
 	}
 }
 
+// hotReads are frequent statements with the PostgreSQL types of their parameters.
+func hotReads(db *DB) map[string]string {
+	return map[string]string{
+		db.sessionByID.text:                                      "bytea, bigint",
+		selectUserPrincipal:                                      "text",
+		selectServiceAccountPrincipal:                            "text",
+		selectKeyRecord:                                          "text",
+		`SELECT 1 FROM ended_sessions WHERE id = $1`:             "bytea",
+		`SELECT id FROM sessions WHERE expires_at < $1 LIMIT $2`: "bigint, bigint",
+		users.query(`WHERE u.email = $1`):                        "text",
+		`SELECT seq, kind, ref FROM changes WHERE seq > $1 AND seq <= $2 ORDER BY seq, kind, ref`:        "bigint, bigint",
+		labels.query(`WHERE u.uid = $1 ORDER BY l.id`):                                                   "text",
+		apiKeys.query(`WHERE k.kid = $1 AND (u.uid = $2 OR s.uid = $2)`):                                 "text, text",
+		verifications.query(`WHERE u.uid = $1 AND v.kind = $2 ORDER BY v.id DESC LIMIT 1`):               "text, text",
+		`DELETE FROM mail_tokens WHERE user_id = (SELECT id FROM users WHERE uid = $1) AND purpose = $2`: "text, text",
+		activities.query(`WHERE a.actor_uid = $1 ORDER BY a.created_at DESC, a.id DESC LIMIT $2`):        "text, bigint",
+	}
+}
+
+// A missing index turns a cold read into a scan.
+func TestHotReadsUseAnIndex(t *testing.T) {
+	bothEngines(t, func(t *testing.T, db *DB) {
+		for text, types := range hotReads(db) {
+			plan, scan := sqlitePlan, "SCAN"
+			if db.pg != nil {
+				plan, scan = postgresPlan, "Seq Scan"
+			}
+			if steps := plan(t, db, text, types); steps == "" || strings.Contains(steps, scan) {
+				t.Errorf("%s\nplan: %s", text, steps)
+			}
+		}
+	})
+}
+
+func sqlitePlan(t *testing.T, db *DB, text, types string) string {
+	t.Helper()
+	plan, err := list(t.Context(), db.r, func(row scanner) (step string, err error) {
+		var id, parent, unused int
+		return step, row.Scan(&id, &parent, &unused, &step)
+	}, "EXPLAIN QUERY PLAN "+text, []any{"a", "b"}[:1+strings.Count(types, ",")]...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(plan, "; ")
+}
+
+func postgresPlan(t *testing.T, db *DB, text, types string) string {
+	t.Helper()
+	tx, err := db.r.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	// Tables are empty: only a scan that cannot be avoided is left.
+	for _, s := range []string{
+		`SET LOCAL enable_seqscan = off`, `SET LOCAL enable_bitmapscan = off`, `SET LOCAL plan_cache_mode = force_generic_plan`,
+		`PREPARE hot (` + types + `) AS ` + text,
+	} {
+		if _, err := tx.ExecContext(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	plan, err := list(t.Context(), tx, value[string],
+		`EXPLAIN EXECUTE hot (`+strings.Join([]string{"NULL", "NULL"}[:1+strings.Count(types, ",")], ", ")+`)`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.ExecContext(t.Context(), `DEALLOCATE hot`); err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(plan, "\n")
+}
+
 // Migrate goes on where an earlier one was interrupted, and knows the sealing key after each step.
 func TestInterruptedMigration(t *testing.T) {
 	sealedBy := func(b byte) *secret.Sealer {

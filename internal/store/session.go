@@ -91,38 +91,12 @@ func (q queries) RestampSession(ctx context.Context, id session.ID, generation i
 
 // DeleteSession implements session.Store.
 func (q queries) DeleteSession(ctx context.Context, id session.ID) error {
-	return q.write(ctx, "delete session", func(t *txn) error {
-		return t.exec(ctx, `DELETE FROM sessions WHERE id = $1`, id[:])
-	})
+	_, err := q.run(ctx, "delete session", `DELETE FROM sessions WHERE id = $1`, id[:])
+	return err
 }
 
 // DeleteExpired removes sessions that expired before now.
 func (q queries) DeleteExpired(ctx context.Context, now time.Time) (int, error) {
 	return q.deleteInParts(ctx, "delete expired sessions", `
 		DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < $1 LIMIT $2)`, now.UnixMicro())
-}
-
-// deleteInParts repeats a DELETE of at most $2 rows that are below the bound $1, each in its
-// own transaction, so that other writers get their turn.
-func (q queries) deleteInParts(ctx context.Context, what, text string, bound int64) (int, error) {
-	total := 0
-	for {
-		n, err := q.deletePart(ctx, what, text, bound)
-		if total += n; err != nil || n < part {
-			return total, err
-		}
-	}
-}
-
-// part is how many rows one transaction deletes.
-const part = 1000
-
-// deletePart is one step of deleteInParts.
-func (q queries) deletePart(ctx context.Context, what, text string, bound int64) (int, error) {
-	var n int64
-	err := q.write(ctx, what, func(t *txn) (err error) {
-		n, err = affected(ctx, t, text, bound, part)
-		return err
-	})
-	return int(n), err
 }

@@ -48,3 +48,18 @@ func (db *DB) Sweep(ctx context.Context) (int, error) {
 	}
 	return total, errors.Join(errs...)
 }
+
+// deleteInParts repeats a DELETE of at most $2 rows that are below the bound $1, each in its
+// own transaction, so that other writers get their turn.
+func (q queries) deleteInParts(ctx context.Context, doing, text string, bound int64) (int, error) {
+	total := 0
+	for {
+		n, err := q.run(ctx, doing, text, bound, part)
+		if total += int(n); err != nil || n < part {
+			return total, err
+		}
+	}
+}
+
+// part is how many rows one transaction deletes.
+const part = 1000

@@ -253,6 +253,15 @@ func (q queries) writeLocked(ctx context.Context, doing string, l lock, f func(*
 	})
 }
 
+// run is write for one statement, and returns how many rows it changed.
+func (q queries) run(ctx context.Context, doing, text string, args ...any) (n int64, err error) {
+	err = q.write(ctx, doing, func(t *txn) (err error) {
+		n, err = affected(ctx, t, text, args...)
+		return err
+	})
+	return n, err
+}
+
 // exec runs a statement.
 func (t *txn) exec(ctx context.Context, text string, args ...any) error {
 	_, err := t.ExecContext(ctx, text, args...)
