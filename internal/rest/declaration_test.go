@@ -142,3 +142,20 @@ func TestDocument(t *testing.T) {
 		t.Errorf("another namespace: got %d paths, %v", none.Paths.Len(), err)
 	}
 }
+
+// Where an endpoint has a 503 of its own, its document still says that any endpoint may be out of order.
+func TestDocumentOfAnOwnOutage(t *testing.T) {
+	s := newServer(t, io.Discard, nil)
+	rest.Add(s.Group("own").At("", "own"), rest.Op{
+		Cost: limit.Read, Method: "GET", Path: "/late", Status: 200, Summary: "x",
+		Errors: []rest.Failure{rest.On(context.Canceled, 503, "own.late")},
+	}, call[rest.None]())
+	doc, err := s.Document("T", "1", "own")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := json.Marshal(doc.Paths.Value("/own/late").Get.Responses.Value("503"))
+	if err != nil || !strings.Contains(string(b), `["own.late","server.internal_error"]`) {
+		t.Errorf("503: got %s, %v; want both tokens", b, err)
+	}
+}

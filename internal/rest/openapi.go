@@ -224,6 +224,14 @@ func (e *endpoint) refusals(o *openapi3.Operation) {
 			add(f.status, f.tokens...)
 		}
 	}
+	for status, token := range map[int]string{
+		http.StatusRequestEntityTooLarge: tokenTooLarge,
+		http.StatusInternalServerError:   tokenInternal, http.StatusServiceUnavailable: tokenInternal,
+	} {
+		if tokens[status] != nil { // the endpoint's own response stands in for the shared one
+			add(status, token)
+		}
+	}
 	for status := range merged(merged(tokens, texts), bare) {
 		r := openapi3.NewResponse().WithDescription(http.StatusText(status))
 		var bodies openapi3.SchemaRefs
