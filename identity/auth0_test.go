@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"barong/internal/account"
+	"barong/internal/apitest"
+	"barong/internal/expect"
 	"barong/internal/rest/resttest"
 	"barong/internal/token"
 )
@@ -16,8 +18,8 @@ const auth0 = "/api/v2/identity/sessions/auth0"
 
 // vouch makes the provider vouch for an address; verified is nil for "it does not say".
 func (w *world) vouch(address string, verified *bool) {
-	w.api.Auth0, w.auth0.claims = &w.auth0, token.IDClaims{
-		Subject: "auth0|1", Email: address, EmailVerified: verified, ExpiresAt: w.now.Add(48 * time.Hour),
+	w.Identity.Auth0, w.auth0.claims = &w.auth0, token.IDClaims{
+		Subject: "auth0|1", Email: address, EmailVerified: verified, ExpiresAt: w.Now.Add(48 * time.Hour),
 	}
 }
 
@@ -32,19 +34,19 @@ func signInAuth0(t *testing.T, c *resttest.Client) resttest.Answer {
 func TestAuth0SignsUp(t *testing.T) {
 	w := newWorld(t)
 	w.vouch("New@Barong.io", ptr(true))
-	u, _ := w.opened(signInAuth0(t, w.browser()), 200)
-	diff(t, []any{u["email"], u["level"], u["state"], u["role"]}, []any{"new@barong.io", 1.0, "active", "member"})
+	u, _ := w.opened(signInAuth0(t, w.Browser()), 200)
+	expect.Equal(t, []any{u["email"], u["level"], u["state"], u["role"]}, []any{"new@barong.io", 1.0, "active", "member"})
 	labels, _ := u["labels"].([]any)
 	if len(labels) != 1 {
 		t.Fatalf("labels %v, want exactly one", labels)
 	}
 	l, _ := labels[0].(map[string]any)
-	diff(t, []any{l["key"], l["value"], l["scope"]}, []any{"email", "verified", "private"})
+	expect.Equal(t, []any{l["key"], l["value"], l["scope"]}, []any{"email", "verified", "private"})
 	uid, _ := u["uid"].(string)
-	diff(t, w.activities(uid), []string{"session login succeed"})
-	got := names(w.news())
-	diff(t, slices.Contains(got, "system.session.create"), true)
-	diff(t, slices.ContainsFunc(got, func(n string) bool { return strings.HasSuffix(n, ".token") }), false)
+	expect.Equal(t, w.Deeds(uid), []string{"session login succeed"})
+	got := names(w.News())
+	expect.Equal(t, slices.Contains(got, "system.session.create"), true)
+	expect.Equal(t, slices.ContainsFunc(got, func(n string) bool { return strings.HasSuffix(n, ".token") }), false)
 }
 
 // 14.2 #17: a known address, as it is.
@@ -53,17 +55,17 @@ func TestAuth0SignsIn(t *testing.T) {
 	made := w.user(email, 1)
 	w.vouch(email, ptr(true))
 	w.auth0.claims.Fingerprint = "one token"
-	u, _ := w.opened(signInAuth0(t, w.browser()), 200) // opened holds the members
-	diff(t, []any{u["email"], u["uid"]}, []any{email, made.UID})
-	diff(t, names(w.news()), []string{"system.session.create"})
-	diff(t, w.activities(made.UID), []string{"session login succeed"})
-	again := signInAuth0(t, w.browser()) // a token is good for one sign-in
+	u, _ := w.opened(signInAuth0(t, w.Browser()), 200) // opened holds the members
+	expect.Equal(t, []any{u["email"], u["uid"]}, []any{email, made.UID})
+	expect.Equal(t, names(w.News()), []string{"system.session.create"})
+	expect.Equal(t, w.Deeds(made.UID), []string{"session login succeed"})
+	again := signInAuth0(t, w.Browser()) // a token is good for one sign-in
 	again.WantTokens(t, 422, "identity.session.auth0.invalid_params")
 	closed(t, again)
 	w.auth0.claims.Fingerprint, w.auth0.claims.Nonce = "another token", "mine"
-	w.opened(w.browser().JSON(t, "POST", auth0, body{"id_token": "good", "lang": "ru", "nonce": "mine"}), 200)
-	for _, e := range w.news() {
-		diff(t, e.Language, "ru")
+	w.opened(w.Browser().JSON(t, "POST", auth0, body{"id_token": "good", "lang": "ru", "nonce": "mine"}), 200)
+	for _, e := range w.News() {
+		expect.Equal(t, e.Language, "ru")
 	}
 }
 
@@ -88,10 +90,10 @@ func TestAuth0Refusals(t *testing.T) {
 		"no nonce though asked with one": {body{"id_token": "good", "nonce": "mine"}, nil, 422, []string{refused}},
 		"no address":                     {nil, func(w *world) { w.vouch("", ptr(true)) }, 401, []string{refused}},
 		"an address that cannot sign up": {nil, func(w *world) { w.vouch("a..b", ptr(true)) }, 422, []string{refused}},
-		"not configured (W-I5)":          {nil, func(w *world) { w.api.Auth0 = nil }, 422, []string{refused}},
-		"the provider is away (D20)":     {nil, func(w *world) { w.auth0.err = errOutage }, 503, []string{"server.internal_error"}},
+		"not configured (W-I5)":          {nil, func(w *world) { w.Identity.Auth0 = nil }, 422, []string{refused}},
+		"the provider is away (D20)":     {nil, func(w *world) { w.auth0.err = apitest.ErrOutage }, 503, []string{"server.internal_error"}},
 		"the provider is slow (D20)":     {nil, func(w *world) { w.auth0.err = context.DeadlineExceeded }, 503, []string{"server.internal_error"}},
-		"the account changes meanwhile":  {nil, func(w *world) { w.fail.signIn = account.ErrBadCredentials }, 422, []string{refused}},
+		"the account changes meanwhile":  {nil, func(w *world) { w.Faults.Fail(account.ErrBadCredentials, "UserByEmail") }, 422, []string{refused}},
 		"banned (W-I5)":                  {nil, func(w *world) { w.byEmail("banned") }, 401, []string{"identity.session.banned"}},
 		"deleted (W-I5)":                 {nil, func(w *world) { w.byEmail("deleted") }, 401, []string{"identity.session.deleted"}},
 		"locked (W-I5)":                  {nil, func(w *world) { w.byEmail("locked") }, 401, []string{"identity.session.not_active"}},
@@ -103,16 +105,16 @@ func TestAuth0Refusals(t *testing.T) {
 			if c.change != nil {
 				c.change(w)
 			}
-			w.news()
+			w.News()
 			sent := c.sent
 			if sent == nil {
 				sent = body{"id_token": "good"}
 			}
-			a := w.browser().JSON(t, "POST", auth0, sent)
+			a := w.Browser().JSON(t, "POST", auth0, sent)
 			a.WantTokens(t, c.status, c.tokens...)
 			closed(t, a)
-			diff(t, names(w.news()), []string{})
-			if n, err := w.db.CountUsers(t.Context(), "", ""); err != nil || n != 1 {
+			expect.Equal(t, names(w.News()), []string{})
+			if n, err := w.DB.CountUsers(t.Context(), "", ""); err != nil || n != 1 {
 				t.Errorf("%d users, %v; want the one there was", n, err)
 			}
 		})
@@ -121,9 +123,9 @@ func TestAuth0Refusals(t *testing.T) {
 
 // byEmail gives the one user a state.
 func (w *world) byEmail(state string) {
-	w.t.Helper()
-	u, err := w.db.UserByEmail(w.t.Context(), email)
-	w.must(err)
+	w.T.Helper()
+	u, err := w.DB.UserByEmail(w.T.Context(), email)
+	expect.OK(w.T, err)
 	w.state(u.UID, state)
 }
 
@@ -132,7 +134,7 @@ func TestAuth0WithASecondFactor(t *testing.T) {
 	w := newWorld(t)
 	code := w.secondFactor(w.user(email, 1))
 	w.vouch(email, ptr(true))
-	c := w.browser()
+	c := w.Browser()
 	signIn := func(code any) resttest.Answer {
 		return c.JSON(t, "POST", auth0, body{"id_token": "good", "otp_code": code})
 	}
@@ -140,7 +142,7 @@ func TestAuth0WithASecondFactor(t *testing.T) {
 	good := code()
 	w.opened(signIn(good), 200)
 	signIn(good).WantTokens(t, 422, "totp.error")
-	w.now = w.now.Add(24 * time.Hour)
+	w.Now = w.Now.Add(24 * time.Hour)
 	for range 5 {
 		a := signIn("000000x")
 		a.WantTokens(t, 403, "identity.session.invalid_otp")
@@ -148,5 +150,5 @@ func TestAuth0WithASecondFactor(t *testing.T) {
 	}
 	a := signIn("000000x")
 	a.WantTokens(t, 429, "identity.session.too_many_requests")
-	diff(t, a.Header.Get("Retry-After"), "180")
+	expect.Equal(t, a.Header.Get("Retry-After"), "180")
 }

@@ -30,9 +30,9 @@ func (*exhausted) Take(context.Context, string, limit.Rule, time.Time) (time.Dur
 // Every endpoint asks for its caller's budget before anything else.
 func TestEveryEndpointIsCounted(t *testing.T) {
 	w := newWorld(t)
-	w.spent = new(exhausted)
+	w.Spent = new(exhausted)
 	seen := 0
-	w.browser().Everywhere(t, func(t testing.TB, endpoint string, a resttest.Answer) {
+	w.Browser().Everywhere(t, func(t testing.TB, endpoint string, a resttest.Answer) {
 		t.Helper()
 		seen++
 		if a.Status != http.StatusTooManyRequests || !strings.HasSuffix(a.Body, `.too_many_requests"]}`) ||
@@ -76,11 +76,11 @@ func TestStrangersCallProvidersWithinBounds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			calls := &costly{}
-			w.api.Captcha, w.api.Geetest = calls, calls
-			w.api.CaptchaProtected = []string{
+			w.Identity.Captcha, w.Identity.Geetest = calls, calls
+			w.Identity.CaptchaProtected = []string{
 				identity.CaptchaSignUp, identity.CaptchaSignIn, identity.CaptchaReset, identity.CaptchaConfirmation,
 			}
-			b := w.browser()
+			b := w.Browser()
 			var last resttest.Answer
 			for n := range flood {
 				c.body["captcha_response"] = fmt.Sprint("made up ", n)
@@ -92,7 +92,7 @@ func TestStrangersCallProvidersWithinBounds(t *testing.T) {
 			if calls.n != c.most {
 				t.Errorf("the provider was asked %d times, want %d", calls.n, c.most)
 			}
-			w.ip = netip.MustParseAddr("10.9.9.9") // which has done nothing
+			w.IP = netip.MustParseAddr("10.9.9.9") // which has done nothing
 			if a := b.JSON(t, c.method, c.path, c.body); a.Status == http.StatusTooManyRequests {
 				t.Errorf("another network: %d %s", a.Status, a.Body)
 			}
@@ -104,16 +104,16 @@ func TestStrangersCallProvidersWithinBounds(t *testing.T) {
 // elsewhere, among them neighbours of it, sign in at the same time, and all get in.
 func TestAFloodOfSignInsKeepsNobodyOut(t *testing.T) {
 	w := newWorld(t)
-	w.account.Limits.Off = true
-	w.svc = account.NewService(w.account, w.db, secret.NewHasher(1, 32), new(limit.Memory), nil)
-	w.api.Now = time.Now
-	w.api.ClientIP = func(r *http.Request) netip.Addr { return netip.MustParseAddr(r.Header.Get("X-Test-Client")) }
+	w.Account.Limits.Off = true
+	w.Hasher, w.Clock = secret.NewHasher(1, 32), time.Now
+	w.Restart()
+	w.ClientIP = func(r *http.Request) netip.Addr { return netip.MustParseAddr(r.Header.Get("X-Test-Client")) }
 	people := make([]string, 26)
 	for n := range people {
 		people[n] = fmt.Sprintf("trader%d@example.com", n)
 		w.user(people[n], 1)
 	}
-	server := w.server()
+	server := w.Mount()
 	signIn := func(ctx context.Context, ip, email string) int {
 		r := httptest.NewRequestWithContext(ctx, http.MethodPost, sessions,
 			strings.NewReader(fmt.Sprintf(`{"email":%q,"password":%q}`, email, password)))
@@ -163,7 +163,7 @@ func TestAFloodOfSignInsKeepsNobodyOut(t *testing.T) {
 // office gets in, a loop does not go on.
 func TestCorrectSignInsAreBoundedByNetwork(t *testing.T) {
 	w := newWorld(t)
-	b := w.browser()
+	b := w.Browser()
 	var people []account.User
 	for n := range 40 {
 		people = append(people, w.user(fmt.Sprintf("trader%d@example.com", n), 1))
@@ -182,7 +182,7 @@ func TestCorrectSignInsAreBoundedByNetwork(t *testing.T) {
 	if in != 200 {
 		t.Errorf("%d sign-ins from one address passed, want 200", in)
 	}
-	w.ip = netip.MustParseAddr("10.9.9.9")
+	w.IP = netip.MustParseAddr("10.9.9.9")
 	if a := b.JSON(t, "POST", sessions, body{"email": people[0].Email, "password": password}); a.Status != http.StatusCreated {
 		t.Errorf("another network: %d %s, want 201", a.Status, a.Body)
 	}

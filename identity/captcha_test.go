@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"barong/identity"
+	"barong/internal/apitest"
 	"barong/internal/captcha"
+	"barong/internal/expect"
 	"barong/internal/rest/resttest"
 )
 
@@ -58,20 +60,20 @@ func TestCaptcha(t *testing.T) {
 			t.Run(name+": "+what, func(t *testing.T) {
 				w := newWorld(t)
 				w.user(email, 0)
-				w.api.Captcha, w.api.CaptchaProtected = &w.captcha, []string{name}
+				w.Identity.Captcha, w.Identity.CaptchaProtected = &w.captcha, []string{name}
 				sent := e.sent
 				switch c.response {
 				case "away":
-					w.captcha.err = errOutage
+					w.captcha.err = apitest.ErrOutage
 				case "broken":
-					w.captcha.err = errBug
+					w.captcha.err = apitest.ErrBug
 				case "unsent":
 					sent = body{}
 				}
 				if c.response != nil {
 					sent = with(sent, "captcha_response", c.response)
 				}
-				a := w.browser().JSON(t, "POST", "/api/v2/identity/"+e.path, sent)
+				a := w.Browser().JSON(t, "POST", "/api/v2/identity/"+e.path, sent)
 				if a.Status != c.status {
 					t.Errorf("got %d %s, want %d", a.Status, a.Body, c.status)
 				}
@@ -80,7 +82,7 @@ func TestCaptcha(t *testing.T) {
 				}
 				if c.status != e.status {
 					closed(t, a)
-					diff(t, names(w.news()), []string{})
+					expect.Equal(t, names(w.News()), []string{})
 				}
 			})
 		}
@@ -118,7 +120,7 @@ func TestTheCodeNeedsNoSecondCaptcha(t *testing.T) {
 		token                   string
 		before                  func(*world, *client)
 	}
-	elsewhere := func(w *world, _ *client) { w.ip = netip.MustParseAddr("10.9.9.9") }
+	elsewhere := func(w *world, _ *client) { w.IP = netip.MustParseAddr("10.9.9.9") }
 	first := step{password, "", "tok-1", 401, noCode, nil}
 	for name, steps := range map[string][]step{
 		"the page sends the used captcha again": {first, {password, "good", "tok-1", 201, "", nil}},
@@ -139,7 +141,7 @@ func TestTheCodeNeedsNoSecondCaptcha(t *testing.T) {
 		"not from another network":    {first, {password, "good", "", 400, missing, elsewhere}},
 		"not from another browser":    {first, {password, "good", "", 400, missing, func(_ *world, who *client) { who.agent = "curl/8" }}},
 		"not for another account":     {first, {password, "good", "", 400, missing, func(_ *world, who *client) { who.address = "other@barong.io" }}},
-		"not after five minutes":      {first, {password, "good", "", 400, missing, func(w *world, _ *client) { w.now = w.now.Add(5 * time.Minute) }}},
+		"not after five minutes":      {first, {password, "good", "", 400, missing, func(w *world, _ *client) { w.Now = w.Now.Add(5 * time.Minute) }}},
 		"the address folds as always": {first, {password, "good", "", 201, "", func(_ *world, who *client) { who.address = " TRADER@barong.io" }}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -147,7 +149,7 @@ func TestTheCodeNeedsNoSecondCaptcha(t *testing.T) {
 			who := client{agent: agent, address: email}
 			code := w.secondFactor(w.user(email, 1))
 			w.user("other@barong.io", 1)
-			w.api.Captcha, w.api.CaptchaProtected = once{}, []string{identity.CaptchaSignIn}
+			w.Identity.Captcha, w.Identity.CaptchaProtected = once{}, []string{identity.CaptchaSignIn}
 			for i, s := range steps {
 				if s.before != nil {
 					s.before(w, &who)
@@ -162,7 +164,7 @@ func TestTheCodeNeedsNoSecondCaptcha(t *testing.T) {
 				if s.code == "good" {
 					say["otp_code"] = code()
 				}
-				a := w.browser().With("User-Agent", who.agent).JSON(t, sent, sessions, say)
+				a := w.Browser().With("User-Agent", who.agent).JSON(t, sent, sessions, say)
 				if s.token == "" {
 					w.opened(a, s.status)
 					continue
@@ -182,19 +184,19 @@ func TestCaptchaOfOthers(t *testing.T) {
 	for name, e := range protected() {
 		w := newWorld(t)
 		w.user(email, 0)
-		w.api.Captcha = &w.captcha
+		w.Identity.Captcha = &w.captcha
 		for other := range protected() {
 			if other != name {
-				w.api.CaptchaProtected = append(w.api.CaptchaProtected, other)
+				w.Identity.CaptchaProtected = append(w.Identity.CaptchaProtected, other)
 			}
 		}
-		if a := w.browser().JSON(t, "POST", "/api/v2/identity/"+e.path, e.sent); a.Status != e.status {
+		if a := w.Browser().JSON(t, "POST", "/api/v2/identity/"+e.path, e.sent); a.Status != e.status {
 			t.Errorf("%s: got %d %s, want %d", name, a.Status, a.Body, e.status)
 		}
 		w = newWorld(t)
 		w.user(email, 0)
-		w.api.CaptchaProtected = []string{name}
-		if a := w.browser().JSON(t, "POST", "/api/v2/identity/"+e.path, e.sent); a.Status != e.status {
+		w.Identity.CaptchaProtected = []string{name}
+		if a := w.Browser().JSON(t, "POST", "/api/v2/identity/"+e.path, e.sent); a.Status != e.status {
 			t.Errorf("%s, captcha off: got %d %s, want %d", name, a.Status, a.Body, e.status)
 		}
 	}
@@ -204,13 +206,13 @@ func TestCaptchaOfOthers(t *testing.T) {
 // network; one that is sent counts before.
 func TestSignUpAsksForACaptchaAfterThree(t *testing.T) {
 	w := newWorld(t)
-	w.api.Captcha, w.api.CaptchaProtected = &w.captcha, nil
+	w.Identity.Captcha, w.Identity.CaptchaProtected = &w.captcha, nil
 	signUp := func(n int, response any) resttest.Answer {
 		sent := body{"email": fmt.Sprintf("new%d@barong.io", n), "password": password}
 		if response != nil {
 			sent["captcha_response"] = response
 		}
-		return w.browser().JSON(t, "POST", "/api/v2/identity/users", sent)
+		return w.Browser().JSON(t, "POST", "/api/v2/identity/users", sent)
 	}
 	signUp(0, "robot").WantTokens(t, 422, "identity.captcha.verification_failed")
 	w.opened(signUp(1, "human"), 201)
@@ -219,6 +221,6 @@ func TestSignUpAsksForACaptchaAfterThree(t *testing.T) {
 	}
 	signUp(5, nil).WantTokens(t, 400, "identity.captcha.required")
 	w.opened(signUp(5, "human"), 201)
-	w.api.Captcha = nil
+	w.Identity.Captcha = nil
 	w.opened(signUp(6, nil), 201) // there is none to ask for
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"barong/internal/account"
+	"barong/internal/expect"
 	"barong/internal/token"
 )
 
@@ -21,18 +22,18 @@ func TestSendConfirmation(t *testing.T) {
 	pending := w.user(email, 0)
 	w.user("active@barong.io", 1)
 	w.state(w.user("banned@barong.io", 0).UID, "banned")
-	w.news()
-	c := w.browser()
+	w.News()
+	c := w.Browser()
 	for address, mailed := range map[string]int{
 		" Trader@barong.io ": 1, "active@barong.io": 0, "banned@barong.io": 0, "nobody@barong.io": 0, "no address": 0,
 	} {
 		c.JSON(t, "POST", emails+"generate_code", body{"email": address}).Want(t, 201, `201`)
-		news := w.news()
+		news := w.News()
 		if len(news) != mailed || mailed == 1 && news[0].Name != "system.user.email.confirmation.token" {
 			t.Errorf("%q: events %q, want %d", address, names(news), mailed)
 		}
 	}
-	diff(t, w.activities(pending.UID), []string(nil)) // 6.7: not recorded
+	expect.Equal(t, w.Deeds(pending.UID), []string(nil)) // 6.7: not recorded
 
 	c.JSON(t, "POST", emails+"generate_code", body{}).WantTokens(t, 400, "identity.user.missing_email", "identity.user.empty_email")
 	c.JSON(t, "POST", emails+"generate_code", body{"email": ""}).WantTokens(t, 400, "identity.user.empty_email")
@@ -45,10 +46,10 @@ func TestMailsAreLimited(t *testing.T) {
 	for _, path := range []string{emails, resets} {
 		w := newWorld(t)
 		w.user(email, 0)
-		c := w.browser()
+		c := w.Browser()
 		for n := range 2 {
 			c.JSON(t, "POST", path+"generate_code", body{"email": email}).Want(t, 201, `201`)
-			if got := len(w.news()); got != 1-n {
+			if got := len(w.News()); got != 1-n {
 				t.Errorf("%s: request %d sent %d mails, want one a minute", path, n+1, got)
 			}
 		}
@@ -57,25 +58,25 @@ func TestMailsAreLimited(t *testing.T) {
 		}
 		a := c.JSON(t, "POST", path+"generate_code", body{"email": email})
 		a.WantTokens(t, 429, "identity.user.too_many_requests")
-		diff(t, a.Header.Get("Retry-After"), "180")
+		expect.Equal(t, a.Header.Get("Retry-After"), "180")
 	}
 }
 
 // confirmation signs a user up and returns the mailed token.
 func (w *world) confirmation() (uid, jwt string) {
-	w.t.Helper()
+	w.T.Helper()
 	uid, jwt, _ = w.signedUp()
 	return uid, jwt
 }
 
 // signedUp is confirmation, with the browser's device cookie.
 func (w *world) signedUp() (uid, jwt, device string) {
-	w.t.Helper()
-	a := w.browser().JSON(w.t, "POST", signUps, credentials())
+	w.T.Helper()
+	a := w.Browser().JSON(w.T, "POST", signUps, credentials())
 	u, _ := w.opened(a, 201)
 	jwt, _ = w.link()
 	uid, _ = u["uid"].(string)
-	_, device = cookies(w.t, a)
+	_, device = cookies(w.T, a)
 	return uid, jwt, device
 }
 
@@ -83,19 +84,19 @@ func (w *world) signedUp() (uid, jwt, device string) {
 func TestConfirmEmail(t *testing.T) {
 	w := newWorld(t)
 	uid, jwt, device := w.signedUp()
-	before, c := w.activities(uid), w.browser().With("Cookie", "_barong_device="+device)
+	before, c := w.Deeds(uid), w.Browser().With("Cookie", "_barong_device="+device)
 	_, old := w.opened(c.JSON(t, "POST", sessions, credentials()), 201)
-	w.news()
+	w.News()
 	a := c.JSON(t, "POST", emails+"confirm_code", body{"token": jwt, "lang": "ru"})
 	u, cookie := w.opened(a, 201)
-	diff(t, []any{u["uid"], u["state"], u["level"]}, []any{uid, "active", 1.0})
+	expect.Equal(t, []any{u["uid"], u["state"], u["level"]}, []any{uid, "active", 1.0})
 	if labels, _ := u["labels"].([]any); len(labels) != 1 || labels[0].(map[string]any)["scope"] != "private" {
 		t.Errorf("labels %v, want email:verified, private", u["labels"])
 	}
-	news := w.news()
-	diff(t, names(news), []string{"model.label.created", "model.user.updated", "system.user.email.confirmed"}) // no session.create
-	diff(t, []string{news[2].Language, member(t, news[2], "domain")}, []string{"ru", "exchange.example"})
-	diff(t, w.activities(uid), append(before, "session login succeed")) // 6.7: not recorded
+	news := w.News()
+	expect.Equal(t, names(news), []string{"model.label.created", "model.user.updated", "system.user.email.confirmed"}) // no session.create
+	expect.Equal(t, []string{news[2].Language, member(t, news[2], "domain")}, []string{"ru", "exchange.example"})
+	expect.Equal(t, w.Deeds(uid), append(before, "session login succeed")) // 6.7: not recorded
 	if !w.ended(old) || w.ended(cookie) {
 		t.Error("want who signed up out of it, and this session standing")
 	}
@@ -105,10 +106,10 @@ func TestConfirmEmail(t *testing.T) {
 func TestConfirmEmailWithASecondFactor(t *testing.T) {
 	w := newWorld(t)
 	uid := w.user(email, 0).UID // by the operator: not anybody's
-	w.browser().JSON(t, "POST", emails+"generate_code", body{"email": email}).Want(t, 201, `201`)
+	w.Browser().JSON(t, "POST", emails+"generate_code", body{"email": email}).Want(t, 201, `201`)
 	jwt, _ := w.link()
-	w.put(uid, func(u *account.User) { u.OTP = true })
-	a := w.browser().JSON(t, "POST", emails+"confirm_code", body{"token": jwt})
+	w.PutUser(uid, func(u *account.User) { u.OTP = true })
+	a := w.Browser().JSON(t, "POST", emails+"confirm_code", body{"token": jwt})
 	closed(t, a)
 	var u map[string]any
 	a.Into(t, &u)
@@ -117,8 +118,8 @@ func TestConfirmEmailWithASecondFactor(t *testing.T) {
 		keys = append(keys, k)
 	}
 	slices.Sort(keys)
-	diff(t, keys, userKeys(false))
-	diff(t, []any{a.Status, u["state"], u["level"]}, []any{201, "active", 1.0})
+	expect.Equal(t, keys, userKeys(false))
+	expect.Equal(t, []any{a.Status, u["state"], u["level"]}, []any{201, "active", 1.0})
 }
 
 // D27: a stranger that signed up with another's address is out of the account once its owner comes, in
@@ -138,15 +139,15 @@ func TestTheOwnerOfAnAddressGetsTheAccount(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			uid, jwt, device := w.signedUp()
-			planted := w.secondFactor(w.reload(uid)) // as accounts of before may have it
-			w.news()
-			owner := w.browser()
+			planted := w.secondFactor(w.User(uid)) // as accounts of before may have it
+			w.News()
+			owner := w.Browser()
 			if c.same {
 				owner = owner.With("Cookie", "_barong_device="+device)
 			}
 			u, _ := w.opened(owner.JSON(t, "POST", emails+"confirm_code", with(c.sent, "token", jwt)), 201)
-			diff(t, []any{u["state"], u["otp"]}, []any{"active", false})
-			first := w.browser().JSON(t, "POST", sessions, with(credentials(), "otp_code", planted()))
+			expect.Equal(t, []any{u["state"], u["otp"]}, []any{"active", false})
+			first := w.Browser().JSON(t, "POST", sessions, with(credentials(), "otp_code", planted()))
 			if c.kept {
 				w.opened(first, 201)
 				return
@@ -173,22 +174,22 @@ func TestConfirmEmailRefusals(t *testing.T) {
 		"no token at all (14.3 #41)": {func(*world, string, string) any { return "invalid token" }, 422,
 			[]string{"jwt.decode_and_verify.segments"}},
 		"used, and set back to pending (14.3 #43)": {func(w *world, uid, jwt string) any {
-			w.opened(w.browser().JSON(w.t, "POST", emails+"confirm_code", body{"token": jwt}), 201)
+			w.opened(w.Browser().JSON(w.T, "POST", emails+"confirm_code", body{"token": jwt}), 201)
 			w.state(uid, "pending")
 			return jwt
 		}, 422, []string{"identity.user.utilized_token"}},
 		"used, and active": {func(w *world, _, jwt string) any {
-			w.opened(w.browser().JSON(w.t, "POST", emails+"confirm_code", body{"token": jwt}), 201)
+			w.opened(w.Browser().JSON(w.T, "POST", emails+"confirm_code", body{"token": jwt}), 201)
 			return jwt
 		}, 422, []string{"identity.user.active_or_doesnt_exist"}},
 		"after its life and ten seconds (14.3 #44)": {func(w *world, _, jwt string) any {
-			w.now = w.now.Add(time.Hour + 10*time.Second)
+			w.Now = w.Now.Add(time.Hour + 10*time.Second)
 			return jwt
 		}, 422, []string{"jwt.decode_and_verify.expired"}},
 		"of a banned user (W-I12)": {func(w *world, uid, jwt string) any { w.state(uid, "banned"); return jwt }, 422,
 			[]string{"identity.user.active_or_doesnt_exist"}},
 		"of another address by now (W-I12)": {func(w *world, uid, jwt string) any {
-			w.put(uid, func(u *account.User) { u.Email = "other@barong.io" })
+			w.PutUser(uid, func(u *account.User) { u.Email = "other@barong.io" })
 			return jwt
 		}, 422, []string{"identity.user.active_or_doesnt_exist"}},
 		"a reset token": {func(w *world, _, _ string) any { return w.resetLink() }, 422, []string{"jwt.decode_and_verify.raised"}},
@@ -200,11 +201,11 @@ func TestConfirmEmailRefusals(t *testing.T) {
 			if s := c.change(w, uid, jwt); s != nil {
 				sent["token"] = s
 			}
-			w.news()
-			a := w.browser().JSON(t, "POST", emails+"confirm_code", sent)
+			w.News()
+			a := w.Browser().JSON(t, "POST", emails+"confirm_code", sent)
 			a.WantTokens(t, c.status, c.tokens...)
 			closed(t, a)
-			diff(t, names(w.news()), []string{})
+			expect.Equal(t, names(w.News()), []string{})
 		})
 	}
 }
@@ -213,12 +214,12 @@ func TestConfirmEmailRefusals(t *testing.T) {
 func TestEarlierConfirmationsWork(t *testing.T) {
 	w := newWorld(t)
 	_, first := w.confirmation()
-	w.now = w.now.Add(2 * time.Minute)
-	w.browser().JSON(t, "POST", emails+"generate_code", body{"email": email}).Want(t, 201, `201`)
+	w.Now = w.Now.Add(2 * time.Minute)
+	w.Browser().JSON(t, "POST", emails+"generate_code", body{"email": email}).Want(t, 201, `201`)
 	if second, _ := w.link(); second == first {
 		t.Error("the same link twice")
 	}
-	w.opened(w.browser().JSON(t, "POST", emails+"confirm_code", body{"token": first}), 201)
+	w.opened(w.Browser().JSON(t, "POST", emails+"confirm_code", body{"token": first}), 201)
 }
 
 // linkFrom is a body that uses a mailed token, by endpoint.
@@ -236,7 +237,7 @@ func TestMailTokenWords(t *testing.T) {
 	w := newWorld(t)
 	_, confirmation := w.confirmation()
 	reset := w.resetLink()
-	c := w.browser()
+	c := w.Browser()
 	for path, sent := range linkFrom() {
 		good := confirmation
 		if path == resets+"confirm_code" {
@@ -251,12 +252,12 @@ func TestMailTokenWords(t *testing.T) {
 			"algorithm": {none},
 		} {
 			for _, jwt := range jwts {
-				w.ip = w.ip.Next()
+				w.IP = w.IP.Next()
 				c.JSON(t, "POST", path, sent(jwt)).WantTokens(t, 422, "jwt.decode_and_verify."+word)
 			}
 		}
 		for _, word := range token.MailErrorWords() {
-			w.ip = w.ip.Next()
+			w.IP = w.IP.Next()
 			c.JSON(t, "POST", path, sent("word "+word)).WantTokens(t, 422, "jwt.decode_and_verify."+word)
 		}
 	}
@@ -266,14 +267,14 @@ func TestMailTokenWords(t *testing.T) {
 func TestMailTokenTriesAreLimited(t *testing.T) {
 	for path, sent := range linkFrom() {
 		w := newWorld(t)
-		c := w.browser()
+		c := w.Browser()
 		for range 10 {
 			c.JSON(t, "POST", path, sent("x")).WantTokens(t, 422, "jwt.decode_and_verify.segments")
 		}
 		a := c.JSON(t, "POST", path, sent("x"))
 		a.WantTokens(t, 429, "identity.user.too_many_requests")
-		diff(t, a.Header.Get("Retry-After"), "90")
-		w.ip = netip.MustParseAddr("10.9.9.9")
+		expect.Equal(t, a.Header.Get("Retry-After"), "90")
+		w.IP = netip.MustParseAddr("10.9.9.9")
 		c.JSON(t, "POST", path, sent("x")).WantTokens(t, 422, "jwt.decode_and_verify.segments")
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"barong/internal/account"
-	"barong/internal/limit"
+	"barong/internal/expect"
 	"barong/internal/secret"
 )
 
@@ -71,17 +71,18 @@ type street struct {
 func newStreet(t *testing.T, limits bool) *street {
 	t.Helper()
 	w := newWorld(t)
-	w.account.Mail, w.account.Limits.Off, w.account.FailureFloor = w.keys, !limits, 250*time.Millisecond
-	w.svc = account.NewService(w.account, w.db, secret.NewHasher(2, 64), new(limit.Memory), nil)
+	w.Account.Mail, w.Account.Limits.Off, w.Account.FailureFloor = w.Keys, !limits, 250*time.Millisecond
+	w.Hasher, w.Clock = secret.NewHasher(2, 64), time.Now
+	w.Restart()
 	s := &street{world: w}
 	for n := range 20 {
-		u, err := w.svc.CreateUser(t.Context(), account.NewUser{
+		u, err := w.Accounts.CreateUser(t.Context(), account.NewUser{
 			Email: fmt.Sprintf("known%d@example.com", n), Password: password, Level: n % 2,
 		})
-		w.must(err)
+		expect.OK(w.T, err)
 		s.known = append(s.known, u.Email)
 	}
-	s.server = httptest.NewServer(w.server())
+	s.server = httptest.NewServer(w.Mount())
 	t.Cleanup(s.server.Close)
 	return s
 }

@@ -4,15 +4,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"fmt"
 	"strings"
 	"time"
 
 	"barong/identity"
-	"barong/internal/account"
 	"barong/internal/captcha"
-	"barong/internal/feed"
-	"barong/internal/session"
 	"barong/internal/token"
 )
 
@@ -72,83 +68,6 @@ func (c *callbacks) Called(_ context.Context, body []byte, signature, id string)
 	return c.err
 }
 
-// failures stand between the endpoints and their services, to fail.
-type failures struct{ load, lookup, open, end, record, signIn, redeem error }
-
-type users struct{ *world }
-
-func (u users) User(ctx context.Context, uid string) (account.User, error) {
-	if u.fail.load != nil {
-		return account.User{}, u.fail.load
-	}
-	return u.db.User(ctx, uid)
-}
-
-func (u users) Labels(ctx context.Context, uid string) ([]account.Label, error) {
-	return u.db.Labels(ctx, uid)
-}
-
-type accounts struct {
-	*account.Service
-	w *world
-}
-
-func (a accounts) SignIn(ctx context.Context, in account.SignIn) (account.SignedIn, error) {
-	if a.w.fail.signIn != nil {
-		return account.SignedIn{}, fmt.Errorf("sign in: %w", a.w.fail.signIn)
-	}
-	return a.Service.SignIn(ctx, in)
-}
-
-func (a accounts) SignInAuth0(ctx context.Context, in account.Auth0) (account.SignedIn, error) {
-	if a.w.fail.signIn != nil {
-		return account.SignedIn{}, fmt.Errorf("sign in: %w", a.w.fail.signIn)
-	}
-	return a.Service.SignInAuth0(ctx, in)
-}
-
-func (a accounts) SignedOut(ctx context.Context, by account.Actor) error {
-	if a.w.fail.record != nil {
-		return a.w.fail.record
-	}
-	return a.Service.SignedOut(ctx, by)
-}
-
-type manager struct {
-	*session.Manager
-	w *world
-}
-
-func (m manager) Open(ctx context.Context, o session.Opening, now time.Time) (string, session.Session, error) {
-	if m.w.fail.open != nil {
-		return "", session.Session{}, m.w.fail.open
-	}
-	return m.Manager.Open(ctx, o, now)
-}
-
-func (m manager) Lookup(ctx context.Context, cookie string, now time.Time) (*session.Entry, error) {
-	if m.w.fail.lookup != nil {
-		return nil, m.w.fail.lookup
-	}
-	return m.Manager.Lookup(ctx, cookie, now)
-}
-
-func (m manager) End(ctx context.Context, id session.ID) error {
-	if m.w.fail.end != nil {
-		return m.w.fail.end
-	}
-	return m.Manager.End(ctx, id)
-}
-
-type whitelinks struct{ *world }
-
-func (w whitelinks) RedeemWhitelink(ctx context.Context, c account.Client, link string) (feed.Cursor, error) {
-	if w.fail.redeem != nil {
-		return feed.Cursor{}, w.fail.redeem
-	}
-	return w.rules.RedeemWhitelink(ctx, c, link)
-}
-
 // letters are mail tokens, and "word W", which is refused with the word W.
 type letters struct{ *token.Keys }
 
@@ -157,12 +76,4 @@ func (l letters) VerifyMail(jwt, purpose string, now time.Time) (token.MailClaim
 		return token.MailClaims{}, &token.MailError{Word: word}
 	}
 	return l.Keys.VerifyMail(jwt, purpose, now)
-}
-
-// quick is a Hasher for tests.
-type quick struct{}
-
-func (quick) Hash(_ context.Context, password string) (string, error) { return "#" + password, nil }
-func (quick) Match(_ context.Context, digest, password string) (ok, rehash bool, err error) {
-	return digest == "#"+password, false, nil
 }

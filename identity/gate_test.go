@@ -16,6 +16,7 @@ import (
 	"barong/authz"
 	"barong/internal/account"
 	"barong/internal/audit"
+	"barong/internal/expect"
 	"barong/internal/token"
 	"barong/policy"
 )
@@ -47,18 +48,18 @@ func (w *world) behindGate(cookie, csrf string) asks {
 
 // ask lets the gate decide; the bearer is the upstream's token.
 func (a asks) ask(method, path string) (status int, text, bearer string) {
-	a.t.Helper()
-	a.must(a.holder.Refresh(a.t.Context(), a.db))
-	minter, err := token.NewMinter(a.keys, token.DefaultConfig())
-	a.must(err)
+	a.T.Helper()
+	expect.OK(a.T, a.Holder.Refresh(a.T.Context(), a.DB))
+	minter, err := token.NewMinter(a.Keys, token.DefaultConfig())
+	expect.OK(a.T, err)
 	c := authz.DefaultConfig()
 	c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
-	clock := func() time.Time { return a.now }
+	clock := func() time.Time { return a.Now }
 	s, err := authz.New(authz.Parts{
-		Rules: rules{Holder: a.holder}, Feed: current{}, Sessions: a.sessions, Tokens: minter, Activities: forgetful{},
-		Accounts: account.NewDirectory(account.DirectoryConfig{}, a.db, clock), Now: clock,
+		Rules: rules{Holder: a.Holder}, Feed: current{}, Sessions: a.Sessions, Tokens: minter, Activities: forgetful{},
+		Accounts: account.NewDirectory(account.DirectoryConfig{}, a.DB, clock), Now: clock,
 	}, c)
-	a.must(err)
+	expect.OK(a.T, err)
 	gate := s.Gate(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		bearer = r.Header.Get("Authorization")
 		_, _ = io.WriteString(w, "through")
@@ -83,10 +84,10 @@ func (a asks) ask(method, path string) (status int, text, bearer string) {
 
 // want checks a decision: token "" lets through, with a bearer token.
 func (a asks) want(method, path string, status int, token string) {
-	a.t.Helper()
+	a.T.Helper()
 	got, text, bearer := a.ask(method, path)
 	if got != status || !strings.Contains(text, token) || (token == "") != strings.HasPrefix(bearer, "Bearer ") {
-		a.t.Errorf("%s %s: got %d %s, bearer %t; want %d %s", method, path, got, text, bearer != "", status, token)
+		a.T.Errorf("%s %s: got %d %s, bearer %t; want %d %s", method, path, got, text, bearer != "", status, token)
 	}
 }
 
@@ -94,9 +95,9 @@ const me = "/api/v2/resource/users/me"
 
 // signedIn makes a user and a session of it.
 func (w *world) signedIn() (asks, account.User) {
-	w.t.Helper()
+	w.T.Helper()
 	made := w.user(email, 1)
-	u, cookie := w.opened(w.browser().JSON(w.t, "POST", sessions, credentials()), 201)
+	u, cookie := w.opened(w.Browser().JSON(w.T, "POST", sessions, credentials()), 201)
 	csrf, _ := u["csrf_token"].(string)
 	return w.behindGate(cookie, csrf), made
 }
@@ -125,23 +126,23 @@ func TestSessionsAtTheGate(t *testing.T) {
 		w := newWorld(t)
 		b, _ := w.signedIn()
 		for range 30 {
-			w.now = w.now.Add(25 * time.Minute)
+			w.Now = w.Now.Add(25 * time.Minute)
 			b.want("GET", me, 200, "")
 		}
-		w.must(w.sessions.Flush(t.Context()))
-		w.now = w.now.Add(40 * time.Minute)
+		expect.OK(w.T, w.Sessions.Flush(t.Context()))
+		w.Now = w.Now.Add(40 * time.Minute)
 		b.want("GET", me, 401, mismatch) // 5.4: by the table, expiry is a mismatch
 	})
 	t.Run("half an hour after its life (14.2 #4)", func(t *testing.T) {
 		w := newWorld(t)
 		b, _ := w.signedIn()
-		w.now = w.now.Add(time.Hour)
+		w.Now = w.Now.Add(time.Hour)
 		b.want("GET", me, 401, mismatch)
 	})
 	t.Run("after signing out (#6)", func(t *testing.T) {
 		w := newWorld(t)
 		b, _ := w.signedIn()
-		w.browser().With("Cookie", "_barong_session="+b.cookie).JSON(t, "DELETE", sessions, nil).Want(t, 204, "")
+		w.Browser().With("Cookie", "_barong_session="+b.cookie).JSON(t, "DELETE", sessions, nil).Want(t, 204, "")
 		b.want("GET", me, 401, invalid)
 	})
 }
@@ -170,9 +171,9 @@ func TestCSRFAtTheGate(t *testing.T) {
 		Kid: "61d025b8573501c2", Algorithm: "HS256", State: account.KeyActive, Scope: []string{"trade"},
 		HolderUID: made.UID, HolderKind: account.KindUser, Secret: "0123456789abcdef",
 	}
-	w.must(w.db.AddAPIKey(t.Context(), &k))
+	expect.OK(w.T, w.DB.AddAPIKey(t.Context(), &k))
 	bot := w.behindGate("", "")
-	nonce := strconv.FormatInt(w.now.UnixMilli(), 10)
+	nonce := strconv.FormatInt(w.Now.UnixMilli(), 10)
 	mac := hmac.New(sha256.New, []byte(k.Secret))
 	mac.Write([]byte(nonce + k.Kid))
 	bot.key = map[string]string{
@@ -184,7 +185,7 @@ func TestCSRFAtTheGate(t *testing.T) {
 // Each way to a session opens one that the gate takes (14.3 #33), and one whose address is not proved looks at itself only.
 func TestEverySessionIsTakenAtTheGate(t *testing.T) {
 	w := newWorld(t)
-	c := w.browser()
+	c := w.Browser()
 	u, cookie := w.opened(c.JSON(t, "POST", signUps, credentials()), 201)
 	csrf, _ := u["csrf_token"].(string)
 	signedUp := w.behindGate(cookie, csrf)
@@ -199,7 +200,7 @@ func TestEverySessionIsTakenAtTheGate(t *testing.T) {
 	confirmed.want("POST", me, 200, "")
 	signedUp.want("GET", me, 401, "authz.invalid_session")
 	w.vouch(email, ptr(true))
-	u, cookie = w.opened(signInAuth0(t, w.browser()), 200)
+	u, cookie = w.opened(signInAuth0(t, w.Browser()), 200)
 	csrf, _ = u["csrf_token"].(string)
 	w.behindGate(cookie, csrf).want("POST", me, 200, "")
 

@@ -9,6 +9,8 @@ import (
 
 	"barong/identity"
 	"barong/internal/account"
+	"barong/internal/apitest"
+	"barong/internal/expect"
 )
 
 // The prefixes under which the whole tree is mounted (design §2, ID10).
@@ -22,7 +24,7 @@ func TestEveryEndpointUnderEveryPrefix(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := newWorld(t)
-	c := w.browser()
+	c := w.Browser()
 	rows := strings.Split(strings.TrimSpace(string(text)), "\n")[1:]
 	if len(rows) != 22 {
 		t.Fatalf("%d endpoints, want 22", len(rows))
@@ -49,7 +51,7 @@ func TestEveryEndpointUnderEveryPrefix(t *testing.T) {
 
 // 14.1 #1, #2 and 14.4 #1, #2; 9.1 to 9.3: the same facts in both namespaces.
 func TestGeneral(t *testing.T) {
-	c := newWorld(t).browser()
+	c := newWorld(t).Browser()
 	for _, namespace := range []string{"identity", "public"} {
 		base := "/api/v2/" + namespace
 		c.Get(t, base+"/ping").Want(t, 200, `{"ping":"pong"}`)
@@ -62,17 +64,17 @@ func TestGeneral(t *testing.T) {
 // 14.1 #3, #4 and 14.4 #3, #4; 9.4.
 func TestConfigs(t *testing.T) {
 	w := newWorld(t)
-	c := w.browser()
+	c := w.Browser()
 	for _, namespace := range []string{"identity", "public"} {
 		c.Get(t, "/api/v2/"+namespace+"/configs").Want(t, 200, `{
 			"session_expire_time": 1800, "captcha_type": "none", "phone_verification_type": "mock", "password_min_entropy": 14,
 			"password_regexp": "(?-mix:^(?=.*[[:lower:]])(?=.*[[:upper:]])(?=.*[[:digit:]])(?=.*[[:graph:]]).{8,80}$)"}`)
 	}
-	w.api.Published = identity.Published{
+	w.Identity.Published = identity.Published{
 		SessionExpire: 90 * time.Second, CaptchaType: "recaptcha", CaptchaID: "site", PhoneVerification: "twilio_sms",
 		PasswordPattern: "^.{12,}$", PasswordEntropy: 20,
 	}
-	c = w.browser()
+	c = w.Browser()
 	for _, namespace := range []string{"identity", "public"} {
 		c.Get(t, "/api/v2/"+namespace+"/configs").Want(t, 200, `{
 			"session_expire_time": 90, "captcha_type": "recaptcha", "captcha_id": "site", "phone_verification_type": "twilio_sms",
@@ -83,9 +85,9 @@ func TestConfigs(t *testing.T) {
 // 10.
 func TestAuth0Configs(t *testing.T) {
 	w := newWorld(t)
-	w.browser().Get(t, "/api/v2/public/configs/auth0").Want(t, 200, `{"auth0_domain":"","auth0_client_id":""}`)
-	w.api.Published.Auth0Domain, w.api.Published.Auth0ClientID = "barong.auth0.com", "client"
-	w.browser().Get(t, "/api/v2/public/configs/auth0").
+	w.Browser().Get(t, "/api/v2/public/configs/auth0").Want(t, 200, `{"auth0_domain":"","auth0_client_id":""}`)
+	w.Identity.Published.Auth0Domain, w.Identity.Published.Auth0ClientID = "barong.auth0.com", "client"
+	w.Browser().Get(t, "/api/v2/public/configs/auth0").
 		Want(t, 200, `{"auth0_domain":"barong.auth0.com","auth0_client_id":"client"}`)
 }
 
@@ -93,7 +95,7 @@ func TestAuth0Configs(t *testing.T) {
 func TestValidatePassword(t *testing.T) {
 	for _, namespace := range []string{"identity", "public"} {
 		w := newWorld(t)
-		c := w.browser()
+		c := w.Browser()
 		path := "/api/v2/" + namespace + "/password/validate"
 		validate := func(password any) (status int, body string) {
 			a := c.JSON(t, "POST", path, map[string]any{"password": password})
@@ -113,7 +115,7 @@ func TestValidatePassword(t *testing.T) {
 									WantTokens(t, 400, namespace+".general.missing_password")
 		c.JSON(t, "POST", path, body{"password": strings.Repeat("a", 257)}).WantTokens(t, 422, "password.too_long")
 
-		w.now = w.now.Add(time.Hour)
+		w.Now = w.Now.Add(time.Hour)
 		for range 300 { // fifteen people type a password of twenty letters
 			if status, body := validate("Tecohvi0"); status != 201 {
 				t.Fatalf("got %d %s within the limit", status, body)
@@ -121,10 +123,10 @@ func TestValidatePassword(t *testing.T) {
 		}
 		a := c.JSON(t, "POST", path, body{"password": "Tecohvi0"})
 		a.WantTokens(t, 429, namespace+".general.too_many_requests")
-		diff(t, a.Header.Get("Retry-After"), "1")
-		w.now = w.now.Add(time.Minute)
-		w.secrets = append(w.secrets, "testPassword111")
-		diff(t, len(w.news()), 0)
+		expect.Equal(t, a.Header.Get("Retry-After"), "1")
+		w.Now = w.Now.Add(time.Minute)
+		w.Secret("testPassword111")
+		expect.Equal(t, len(w.News()), 0)
 	}
 }
 
@@ -132,19 +134,19 @@ func TestValidatePassword(t *testing.T) {
 func TestRegisterGeetest(t *testing.T) {
 	const path = "/api/v2/identity/users/register_geetest"
 	w := newWorld(t)
-	w.browser().Get(t, path).Want(t, 200, `""`)
-	w.api.Geetest = &w.captcha
-	w.browser().Get(t, path).Want(t, 200, `{"gt":"gt-id","challenge":"0cc175b9c0f1b6a831c399e269772661"}`)
-	w.captcha.err = errOutage
-	w.browser().Get(t, path).Want(t, 200, `""`)
-	if !strings.Contains(w.log.String(), "GeeTest does not answer") {
+	w.Browser().Get(t, path).Want(t, 200, `""`)
+	w.Identity.Geetest = &w.captcha
+	w.Browser().Get(t, path).Want(t, 200, `{"gt":"gt-id","challenge":"0cc175b9c0f1b6a831c399e269772661"}`)
+	w.captcha.err = apitest.ErrOutage
+	w.Browser().Get(t, path).Want(t, 200, `""`)
+	if !strings.Contains(w.Log.String(), "GeeTest does not answer") {
 		t.Error("the operator is told nothing")
 	}
 }
 
 func TestJWKS(t *testing.T) {
 	w := newWorld(t)
-	c := w.browser()
+	c := w.Browser()
 	for _, path := range []string{
 		"/.well-known/jwks.json", "/api/v2/public/jwks.json", "/api/v2/barong/public/jwks.json", "/api/v2/auth/public/jwks.json",
 	} {
@@ -154,7 +156,7 @@ func TestJWKS(t *testing.T) {
 		if a.Status != 200 || len(set.Keys) != 1 {
 			t.Errorf("%s: got %d %s, want the one bearer key", path, a.Status, a.Body)
 		}
-		diff(t, []string{a.Header.Get("Cache-Control"), a.Header.Get("Content-Type")},
+		expect.Equal(t, []string{a.Header.Get("Cache-Control"), a.Header.Get("Content-Type")},
 			[]string{"public, max-age=300", "application/jwk-set+json"})
 	}
 }
@@ -196,9 +198,9 @@ func TestLanguageOfMails(t *testing.T) {
 			w := newWorld(t)
 			u := w.user(email, 0)
 			if c.data != "" {
-				w.put(u.UID, func(u *account.User) { u.Data = &c.data })
+				w.PutUser(u.UID, func(u *account.User) { u.Data = &c.data })
 			}
-			b := w.browser()
+			b := w.Browser()
 			if c.accept != "" {
 				b = b.With("Accept-Language", c.accept)
 			}

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"barong/internal/expect"
 )
 
 const (
@@ -13,10 +15,10 @@ const (
 
 // resetLink asks for a mail and returns its token; time moves on, so that it may again.
 func (w *world) resetLink() string {
-	w.t.Helper()
-	w.now = w.now.Add(2 * time.Minute)
-	w.news()
-	w.browser().JSON(w.t, "POST", resets+"generate_code", body{"email": email}).Want(w.t, 201, `201`)
+	w.T.Helper()
+	w.Now = w.Now.Add(2 * time.Minute)
+	w.News()
+	w.Browser().JSON(w.T, "POST", resets+"generate_code", body{"email": email}).Want(w.T, 201, `201`)
 	jwt, _ := w.link()
 	return jwt
 }
@@ -33,19 +35,19 @@ func TestSendReset(t *testing.T) {
 	w.user("pending@barong.io", 0)
 	w.state(w.user("banned@barong.io", 1).UID, "banned")
 	w.state(w.user("deleted@barong.io", 1).UID, "deleted")
-	w.news()
-	c := w.browser()
+	w.News()
+	c := w.Browser()
 	for address, mailed := range map[string]int{
 		" Trader@barong.io ": 1, "pending@barong.io": 1, "banned@barong.io": 0, "deleted@barong.io": 0,
 		"nobody@barong.io": 0, "no address": 0,
 	} {
 		c.JSON(t, "POST", resets+"generate_code", body{"email": address}).Want(t, 201, `201`)
-		news := w.news()
+		news := w.News()
 		if len(news) != mailed || mailed == 1 && news[0].Name != "system.user.password.reset.token" {
 			t.Errorf("%q: events %q, want %d", address, names(news), mailed)
 		}
 	}
-	diff(t, w.activities(u.UID), []string{"password request password reset succeed"})
+	expect.Equal(t, w.Deeds(u.UID), []string{"password request password reset succeed"})
 
 	c.JSON(t, "POST", resets+"generate_code", body{}).WantTokens(t, 400, "identity.user.missing_email", "identity.user.empty_email")
 	c.JSON(t, "POST", resets+"generate_code", body{"email": ""}).WantTokens(t, 400, "identity.user.empty_email")
@@ -57,20 +59,20 @@ func TestSendReset(t *testing.T) {
 func TestResetPassword(t *testing.T) {
 	w := newWorld(t)
 	u := w.user(email, 1)
-	c := w.browser()
+	c := w.Browser()
 	_, one := w.opened(c.JSON(t, "POST", sessions, credentials()), 201)
 	_, two := w.opened(c.JSON(t, "POST", sessions, credentials()), 201)
 	w.resetLink()
 	jwt := w.resetLink() // 14.3 #47: the newest of two
-	before := w.activities(u.UID)
+	before := w.Deeds(u.UID)
 	a := c.JSON(t, "POST", resets+"confirm_code", with(newPassword(jwt, fresh), "lang", "ru"))
 	a.Want(t, 201, `201`)
 	closed(t, a)
-	news := w.news()
-	diff(t, names(news), []string{"model.user.updated", "system.user.password.reset"})
-	diff(t, []string{news[1].Language, member(t, news[1], "domain")}, []string{"ru", "exchange.example"})
-	diff(t, w.activities(u.UID), append(before, "password password reset succeed"))
-	diff(t, []bool{w.ended(one), w.ended(two)}, []bool{true, true})
+	news := w.News()
+	expect.Equal(t, names(news), []string{"model.user.updated", "system.user.password.reset"})
+	expect.Equal(t, []string{news[1].Language, member(t, news[1], "domain")}, []string{"ru", "exchange.example"})
+	expect.Equal(t, w.Deeds(u.UID), append(before, "password password reset succeed"))
+	expect.Equal(t, []bool{w.ended(one), w.ended(two)}, []bool{true, true})
 	c.JSON(t, "POST", sessions, credentials()).WantTokens(t, 401, "identity.session.invalid_params")
 	w.opened(c.JSON(t, "POST", sessions, body{"email": email, "password": fresh}), 201)
 	// 9.15: the old password may be the new one.
@@ -82,7 +84,7 @@ func TestResetPassword(t *testing.T) {
 func TestEarlierResetLinks(t *testing.T) {
 	w := newWorld(t)
 	w.user(email, 1)
-	c := w.browser()
+	c := w.Browser()
 	var links []string
 	for range 4 {
 		links = append(links, w.resetLink())
@@ -121,14 +123,14 @@ func TestResetPasswordRefusals(t *testing.T) {
 		"weak":                 {all("Password1"), 422, []string{"password.weak"}, "password.weak"},
 		"too long (W-I18)":     {all("Tecohvi0" + strings.Repeat("xY3!z", 13)), 422, []string{"password.too_long"}, "password.too_long"},
 		"after its life (14.3 #49)": {func(w *world, jwt string) body {
-			w.now = w.now.Add(time.Hour + 10*time.Second)
+			w.Now = w.Now.Add(time.Hour + 10*time.Second)
 			return newPassword(jwt, fresh)
 		}, 422, []string{"jwt.decode_and_verify.expired"}, ""},
 		"banned meanwhile (W-I10)": {func(w *world, jwt string) body { w.byEmail("banned"); return newPassword(jwt, fresh) },
 			422, []string{"identity.user.utilized_token"}, ""},
 		"a confirmation token": {func(w *world, _ string) body {
 			w.byEmail("pending")
-			w.browser().JSON(w.t, "POST", emails+"generate_code", body{"email": email}).Want(w.t, 201, `201`)
+			w.Browser().JSON(w.T, "POST", emails+"generate_code", body{"email": email}).Want(w.T, 201, `201`)
 			jwt, _ := w.link()
 			return newPassword(jwt, fresh)
 		}, 422, []string{"jwt.decode_and_verify.raised"}, ""},
@@ -137,28 +139,28 @@ func TestResetPasswordRefusals(t *testing.T) {
 			w := newWorld(t)
 			u := w.user(email, 1)
 			jwt := w.resetLink()
-			before := w.activities(u.UID)
+			before := w.Deeds(u.UID)
 			sent := c.sent(w, jwt)
-			w.news()
-			a := w.browser().JSON(t, "POST", resets+"confirm_code", sent)
+			w.News()
+			a := w.Browser().JSON(t, "POST", resets+"confirm_code", sent)
 			a.WantTokens(t, c.status, c.tokens...)
 			closed(t, a)
-			diff(t, names(w.news()), []string{})
+			expect.Equal(t, names(w.News()), []string{})
 			if c.note != "" {
 				before = append(before, `password password reset failed {"reason":"`+c.note+`"}`)
 			}
-			diff(t, w.activities(u.UID), before)
-			if digest := w.reload(u.UID).PasswordDigest; digest != "#"+password {
+			expect.Equal(t, w.Deeds(u.UID), before)
+			if digest := w.User(u.UID).PasswordDigest; digest != "#"+password {
 				t.Errorf("the password changed to %s", digest)
 			}
 			if c.note != "" { // the link still works
-				w.browser().JSON(t, "POST", resets+"confirm_code", newPassword(jwt, fresh)).Want(t, 201, `201`)
+				w.Browser().JSON(t, "POST", resets+"confirm_code", newPassword(jwt, fresh)).Want(t, 201, `201`)
 			}
 		})
 	}
 	w := newWorld(t)
 	w.user(email, 1)
-	w.browser().JSON(t, "POST", resets+"confirm_code?password="+fresh+"&confirm_password="+fresh, // D19
+	w.Browser().JSON(t, "POST", resets+"confirm_code?password="+fresh+"&confirm_password="+fresh, // D19
 		body{"reset_password_token": "x"}).WantTokens(t, 400, "identity.user.missing_password", "identity.user.empty_password",
 		"identity.user.missing_confirm_password", "identity.user.empty_confirm_password")
 }

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"barong/internal/account"
+	"barong/internal/expect"
 	"barong/internal/session"
 	"barong/internal/token"
 )
@@ -69,8 +70,8 @@ func (m *model) paper(t *rapid.T) *link {
 		return &link{jwt: strings.TrimPrefix(rapid.SampledFrom(m.bearers).Draw(t, "bearer"), "Bearer ")}
 	case kind == "cookie" && len(m.sessions) > 0:
 		return &link{jwt: rapid.SampledFrom(m.sessions).Draw(t, "cookie").cookie}
-	case kind == "crossed" && l.of != nil && m.now.Before(l.expires):
-		c, err := m.keys.VerifyMail(l.jwt, l.purpose, m.now)
+	case kind == "crossed" && l.of != nil && m.Now.Before(l.expires):
+		c, err := m.Keys.VerifyMail(l.jwt, l.purpose, m.Now)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -82,7 +83,7 @@ func (m *model) paper(t *rapid.T) *link {
 		if other == c {
 			return l
 		}
-		jwt, err := m.keys.MintMail(other, m.now)
+		jwt, err := m.Keys.MintMail(other, m.Now)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -93,7 +94,7 @@ func (m *model) paper(t *rapid.T) *link {
 
 // works reports whether l is good for the purpose now.
 func (m *model) works(l *link, purpose string) bool {
-	return l.of != nil && l.purpose == purpose && !l.void && m.now.Before(l.expires) && l.of.email == l.email
+	return l.of != nil && l.purpose == purpose && !l.void && m.Now.Before(l.expires) && l.of.email == l.email
 }
 
 func (m *model) confirm(t *rapid.T) {
@@ -154,7 +155,7 @@ func (m *model) auth0(t *rapid.T) {
 	verified := rapid.SampledFrom([]*bool{new(true), new(true), new(true), new(false), nil}).Draw(t, "verified")
 	m.world.auth0.claims = token.IDClaims{
 		Email:         rapid.SampledFrom([]string{email, email, " " + strings.ToUpper(email), ""}).Draw(t, "claim"),
-		EmailVerified: verified, ExpiresAt: m.now.Add(time.Hour),
+		EmailVerified: verified, ExpiresAt: m.Now.Add(time.Hour),
 	}
 	vouched := m.world.auth0.claims.Email != "" && verified != nil && *verified
 	code, fresh, step := m.code(t, p)
@@ -180,12 +181,12 @@ func (m *model) auth0(t *rapid.T) {
 func (m *model) restamp(o *opened, generation int64) {
 	id, _ := session.IDOf(o.cookie)
 	cookie := session.NewCookie()
-	_, err := m.world.sessions.Restamp(m.t.Context(), id, cookie, generation, m.now)
-	m.must(err)
+	_, err := m.world.Sessions.Restamp(m.T.Context(), id, cookie, generation, m.Now)
+	expect.OK(m.T, err)
 	old := *o
 	old.over = true
 	m.sessions = append(m.sessions, &old)
-	o.cookie, o.lastUsed = cookie, m.now
+	o.cookie, o.lastUsed = cookie, m.Now
 	m.end(o.of, o)
 }
 
@@ -198,7 +199,7 @@ func (m *model) secondFactor(
 	t *rapid.T, o *opened, pick func(*rapid.T, *person) (code string, good bool, step int64),
 ) {
 	p := o.of
-	setup, err := m.svc.OTPSecret(m.t.Context(), p.actor())
+	setup, err := m.Accounts.OTPSecret(m.T.Context(), p.actor())
 	if (err == nil) != (p.secret == "") {
 		t.Fatalf("a secret for codes: %v", err)
 	}
@@ -207,7 +208,7 @@ func (m *model) secondFactor(
 	}
 	p.secret, p.step, p.codes = setup.Secret, 0, nil
 	code, good, step := pick(t, p)
-	generation, err := m.svc.EnableOTP(m.t.Context(), p.actor(), code)
+	generation, err := m.Accounts.EnableOTP(m.T.Context(), p.actor(), code)
 	if (err == nil) != good {
 		t.Fatalf("switched on: %v; want %v", err, good)
 	}
@@ -223,7 +224,7 @@ func (m *model) secondFactorOff(t *rapid.T) {
 	o := m.signedIn(t)
 	p := o.of
 	code, good, _ := m.code(t, p)
-	generation, err := m.svc.DisableOTP(m.t.Context(), p.actor(), code)
+	generation, err := m.Accounts.DisableOTP(m.T.Context(), p.actor(), code)
 	if (err == nil) != (good && p.secret != "") {
 		t.Fatalf("switched off: %v; want %v", err, good)
 	}
@@ -236,7 +237,7 @@ func (m *model) secondFactorOff(t *rapid.T) {
 func (m *model) stateByStaff(t *rapid.T) {
 	p := m.anyone(t)
 	state := rapid.SampledFrom([]string{"active", "active", "pending", "banned", "locked", "deleted"}).Draw(t, "state")
-	if err := m.svc.SetState(m.t.Context(), m.staff, p.uid, state); (err == nil) != (p.state() != state) {
+	if err := m.Accounts.SetState(m.T.Context(), m.staff, p.uid, state); (err == nil) != (p.state() != state) {
 		t.Fatalf("from %s to %s: %v", p.state(), state, err)
 	}
 	if p.state() == state {
@@ -252,7 +253,7 @@ func (m *model) stateByStaff(t *rapid.T) {
 
 func (m *model) secondFactorOffByStaff(t *rapid.T) {
 	p := m.anyone(t)
-	if err := m.svc.SetOTP(m.t.Context(), m.staff, p.uid, false); (err == nil) != (p.secret != "") {
+	if err := m.Accounts.SetOTP(m.T.Context(), m.staff, p.uid, false); (err == nil) != (p.secret != "") {
 		t.Fatalf("switched off: %v", err)
 	}
 	if p.secret != "" {
@@ -264,7 +265,7 @@ func (m *model) secondFactorOffByStaff(t *rapid.T) {
 func (m *model) emailByStaff(t *rapid.T) {
 	p, email := m.anyone(t), m.email(t)
 	free := m.byEmail(email) == nil
-	if err := m.svc.SetEmail(m.t.Context(), m.staff, p.uid, email); (err == nil) != free {
+	if err := m.Accounts.SetEmail(m.T.Context(), m.staff, p.uid, email); (err == nil) != free {
 		t.Fatalf("to %s: %v", email, err)
 	}
 	if free {
@@ -277,7 +278,7 @@ func (m *model) emailByStaff(t *rapid.T) {
 func (m *model) roleByStaff(t *rapid.T) {
 	p := m.anyone(t)
 	role := rapid.SampledFrom([]string{account.RoleMember, otherRole}).Draw(t, "role")
-	if err := m.svc.SetRole(m.t.Context(), m.staff, p.uid, role); (err == nil) != (p.role != role) {
+	if err := m.Accounts.SetRole(m.T.Context(), m.staff, p.uid, role); (err == nil) != (p.role != role) {
 		t.Fatalf("from %s to %s: %v", p.role, role, err)
 	}
 	if p.role != role {
@@ -293,10 +294,10 @@ func (m *model) label(t *rapid.T) {
 	_, had := p.labels[key]
 	switch {
 	case value != "":
-		_, err := m.svc.SetLabel(m.t.Context(), account.Label{UserUID: p.uid, Key: key, Value: value, Scope: account.ScopePrivate})
-		m.must(err)
+		_, err := m.Accounts.SetLabel(m.T.Context(), account.Label{UserUID: p.uid, Key: key, Value: value, Scope: account.ScopePrivate})
+		expect.OK(m.T, err)
 	case had:
-		m.must(m.svc.RemoveLabel(m.t.Context(), p.uid, key, account.ScopePrivate))
+		expect.OK(m.T, m.Accounts.RemoveLabel(m.T.Context(), p.uid, key, account.ScopePrivate))
 	}
 	m.change(p, func() {
 		if p.labels[key] = value; value == "" {
@@ -321,28 +322,28 @@ func (m *model) signOut(t *rapid.T) {
 
 func (m *model) signOutEverywhere(t *rapid.T) {
 	o := m.signedIn(t)
-	generation, err := m.svc.SignOutEverywhere(m.t.Context(), o.of.actor())
-	m.must(err)
+	generation, err := m.Accounts.SignOutEverywhere(m.T.Context(), o.of.actor())
+	expect.OK(m.T, err)
 	m.restamp(o, generation)
 }
 
 func (m *model) revoke(t *rapid.T) {
 	p := m.anyone(t)
 	if rapid.IntRange(0, 3).Draw(t, "everybody") > 0 {
-		_, err := m.svc.RevokeSessions(m.t.Context(), p.uid)
-		m.must(err)
+		_, err := m.Accounts.RevokeSessions(m.T.Context(), p.uid)
+		expect.OK(m.T, err)
 		m.end(p, nil)
 		return
 	}
-	_, err := m.svc.RevokeAllSessions(m.t.Context())
-	m.must(err)
+	_, err := m.Accounts.RevokeAllSessions(m.T.Context())
+	expect.OK(m.T, err)
 	for _, p := range m.people {
 		m.end(p, nil)
 	}
 }
 
 func (m *model) wait(t *rapid.T) {
-	m.now = m.now.Add(rapid.SampledFrom([]time.Duration{
+	m.Now = m.Now.Add(rapid.SampledFrom([]time.Duration{
 		time.Second, 30 * time.Second, 30 * time.Second, time.Minute, time.Minute, 10 * time.Minute, 29 * time.Minute,
 		31 * time.Minute, time.Hour - time.Second, time.Hour, 25 * time.Hour,
 	}).Draw(t, "for"))
@@ -350,13 +351,13 @@ func (m *model) wait(t *rapid.T) {
 
 // holds asks the decision about every session there ever was, and the database about everybody.
 func (m *model) holds(t *rapid.T) {
-	m.must(m.feed.Sync(m.t.Context()))
+	expect.OK(m.T, m.feed.Sync(m.T.Context()))
 	for _, o := range m.sessions {
-		if !m.now.Before(o.lastUsed.Add(30*time.Minute)) || !m.now.Before(o.since.Add(24*time.Hour)) {
+		if !m.Now.Before(o.lastUsed.Add(30*time.Minute)) || !m.Now.Before(o.since.Add(24*time.Hour)) {
 			o.over = true
 		}
 		r := httptest.NewRequest(http.MethodGet, "/api/v2/auth/api/v2/peatio/market/orders", nil)
-		r.RemoteAddr = m.ip.String() + ":40000"
+		r.RemoteAddr = m.IP.String() + ":40000"
 		r.Header.Set("User-Agent", agent)
 		r.AddCookie(&http.Cookie{Name: "_barong_session", Value: o.cookie})
 		rec := httptest.NewRecorder()
@@ -367,15 +368,15 @@ func (m *model) holds(t *rapid.T) {
 				o.of.uid, o.of.state(), rec.Code, rec.Body, !o.over, awaits)
 		}
 		if !o.over {
-			o.lastUsed = m.now
+			o.lastUsed = m.Now
 		}
 		if rec.Code == http.StatusOK {
 			m.bearers = []string{rec.Header().Get("Authorization")}
 		}
 	}
 	for _, p := range m.people {
-		u, err := m.db.User(m.t.Context(), p.uid)
-		m.must(err)
+		u, err := m.DB.User(m.T.Context(), p.uid)
+		expect.OK(m.T, err)
 		if u.State != p.state() || u.OTP != (p.secret != "") || u.Email != p.email || u.Role != p.role {
 			t.Fatalf("%s is %s, %s, second factor %v; want %s, %s, %v (labels %v)", u.UID, u.State, u.Role, u.OTP,
 				p.state(), p.role, p.secret != "", p.labels)

@@ -17,10 +17,9 @@ import (
 	"barong/authz"
 	"barong/internal/account"
 	"barong/internal/audit"
+	"barong/internal/expect"
 	"barong/internal/feed"
-	"barong/internal/limit"
 	"barong/internal/token"
-	"barong/policy"
 )
 
 // Whatever is asked in whatever order: a session is given to nobody whose account may not act,
@@ -64,48 +63,44 @@ const otherRole = "support"
 func newTown(t *testing.T) *town {
 	t.Helper()
 	w := newWorld(t)
-	clock := func() time.Time { return w.now }
-	for _, role := range []string{otherRole, account.RoleSuperadmin} {
-		w.must(w.db.AddPermission(t.Context(), &policy.Permission{
-			Action: policy.Accept, Role: role, Verb: "ALL", Path: "api/v2",
-		}))
-	}
-	w.must(w.holder.Refresh(t.Context(), w.db))
-	w.account.Mail, w.account.Limits.Off = w.keys, true
-	w.svc = account.NewService(w.account, w.db, quick{}, new(limit.Memory), clock)
-	w.api.Auth0 = &w.auth0
-	boss, err := w.svc.CreateUser(t.Context(), account.NewUser{
+	clock := func() time.Time { return w.Now }
+	w.Allow(otherRole, account.RoleSuperadmin)
+	w.Refresh()
+	w.Account.Mail, w.Account.Limits.Off = w.Keys, true
+	w.Restart()
+	w.Identity.Auth0 = &w.auth0
+	boss, err := w.Accounts.CreateUser(t.Context(), account.NewUser{
 		Email: "boss@example.com", Password: password, Role: account.RoleSuperadmin, Level: 1, Operator: true,
 	})
-	w.must(err)
+	expect.OK(w.T, err)
 
-	town := &town{world: w, rest: w.server(), staff: account.Actor{UID: boss.UID, Role: boss.Role}}
-	head, err := w.db.Head(t.Context())
-	w.must(err)
-	directory := account.NewDirectory(account.DirectoryConfig{}, w.db, clock)
-	town.feed = feed.NewFollower(w.db, feed.FollowerConfig{}, clock, nil)
-	town.feed.Subscribe(w.sessions.Apply)
+	town := &town{world: w, rest: w.Mount(), staff: account.Actor{UID: boss.UID, Role: boss.Role}}
+	head, err := w.DB.Head(t.Context())
+	expect.OK(w.T, err)
+	directory := account.NewDirectory(account.DirectoryConfig{}, w.DB, clock)
+	town.feed = feed.NewFollower(w.DB, feed.FollowerConfig{}, clock, nil)
+	town.feed.Subscribe(w.Sessions.Apply)
 	town.feed.Subscribe(directory.Apply)
 	town.feed.Start(head)
-	town.minter, err = token.NewMinter(w.keys, token.DefaultConfig())
-	w.must(err)
+	town.minter, err = token.NewMinter(w.Keys, token.DefaultConfig())
+	expect.OK(w.T, err)
 	config := authz.DefaultConfig()
 	config.PolicyMaxStale = 1 << 60 // nothing changes it
 	decider, err := authz.New(authz.Parts{
-		Rules: w.holder, Feed: town.feed, Sessions: w.sessions, Accounts: directory, Tokens: town.minter,
+		Rules: w.Holder, Feed: town.feed, Sessions: w.Sessions, Accounts: directory, Tokens: town.minter,
 		Activities: unwritten{}, Now: clock,
 	}, config)
-	w.must(err)
+	expect.OK(w.T, err)
 	town.gate = decider.Forward()
 
 	keys := token.DefaultKeysConfig()
 	keys.Algorithm = token.EdDSA
-	elsewhere, err := token.OpenKeys(t.Context(), newWorld(t).db, keys, clock)
-	w.must(err)
+	elsewhere, err := token.OpenKeys(t.Context(), newWorld(t).DB, keys, clock)
+	expect.OK(w.T, err)
 	town.foreign, err = elsewhere.MintMail(token.MailClaims{
 		Purpose: token.Reset, UID: boss.UID, Email: boss.Email, ID: strings.Repeat("0", 20),
-	}, w.now)
-	w.must(err)
+	}, w.Now)
+	expect.OK(w.T, err)
 	return town
 }
 
@@ -189,7 +184,7 @@ type link struct {
 // founded begins a run with addresses that nobody has.
 func (w *town) founded(t *rapid.T) *model {
 	w.founds++
-	w.news()
+	w.News()
 	m := &model{town: w}
 	for n := range 3 {
 		m.emails = append(m.emails, fmt.Sprintf("p%d-%d@example.com", w.founds, n))
@@ -246,20 +241,20 @@ func (m *model) code(t *rapid.T, p *person) (code string, good bool, step int64)
 	at := func(now time.Time) string { return p.code(t, now) }
 	switch kind {
 	case "right":
-		code = at(m.now)
+		code = at(m.Now)
 	case "used":
 		if len(p.codes) > 0 {
 			code = rapid.SampledFrom(p.codes).Draw(t, "which")
 		}
 	case "old":
-		code = at(m.now.Add(-time.Hour))
+		code = at(m.Now.Add(-time.Hour))
 	case "blank":
 		code = " "
 	case "letters":
 		code = "abcdef"
 	}
 	for s := int64(-1); s <= 1; s++ { // RFC 6238 §5.2: one step of skew
-		if moment := m.now.Add(time.Duration(s) * 30 * time.Second); code == at(moment) {
+		if moment := m.Now.Add(time.Duration(s) * 30 * time.Second); code == at(moment) {
 			step = moment.Unix() / 30
 		}
 	}
@@ -276,7 +271,7 @@ func (p *person) code(t *rapid.T, now time.Time) string {
 }
 
 func (m *model) rightCode(t *rapid.T, p *person) (code string, good bool, step int64) {
-	return p.code(t, m.now), true, m.now.Unix() / 30
+	return p.code(t, m.Now), true, m.Now.Unix() / 30
 }
 
 // used notes that a code of p was accepted.
@@ -323,20 +318,20 @@ func (m *model) ask(t *rapid.T, method, path string, in body, with *opened) answ
 func (m *model) collect(t *rapid.T) {
 	for _, p := range m.people {
 		if p.uid == "" {
-			u, err := m.db.UserByEmail(m.t.Context(), p.email)
-			m.must(err)
+			u, err := m.DB.UserByEmail(m.T.Context(), p.email)
+			expect.OK(m.T, err)
 			p.uid = u.UID
 		}
 	}
-	for _, e := range m.news() {
+	for _, e := range m.News() {
 		if !strings.HasSuffix(e.Name, ".token") {
 			continue
 		}
-		l := &link{jwt: member(m.t, e, "token"), purpose: token.Confirmation}
+		l := &link{jwt: member(m.T, e, "token"), purpose: token.Confirmation}
 		if strings.Contains(e.Name, "reset") {
 			l.purpose = token.Reset
 		}
-		c, err := m.keys.VerifyMail(l.jwt, l.purpose, m.now)
+		c, err := m.Keys.VerifyMail(l.jwt, l.purpose, m.Now)
 		if err != nil {
 			t.Fatalf("a link was mailed that does not verify: %v", err)
 		}
@@ -344,7 +339,7 @@ func (m *model) collect(t *rapid.T) {
 		if l.of = m.byEmail(c.Email); l.of != nil && l.of.uid != c.UID {
 			t.Fatalf("a link for %s was mailed to %s", c.UID, c.Email)
 		}
-		if _, err := m.minter.Verify(l.jwt, m.now); !errors.Is(err, token.ErrInvalid) {
+		if _, err := m.minter.Verify(l.jwt, m.Now); !errors.Is(err, token.ErrInvalid) {
 			t.Fatalf("a mail token as bearer token: %v, want ErrInvalid", err)
 		}
 		m.links = append(m.links, l)
@@ -362,7 +357,7 @@ func (m *model) judge(t *rapid.T, a answer, with *opened, want bool, p *person) 
 	if with != nil {
 		with.over = true // a session in its place (W-I6)
 	}
-	m.sessions = append(m.sessions, &opened{of: p, cookie: a.cookie, since: m.now, lastUsed: m.now})
+	m.sessions = append(m.sessions, &opened{of: p, cookie: a.cookie, since: m.Now, lastUsed: m.Now})
 }
 
 // end ends the sessions of p but one.

@@ -10,11 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pquerna/otp/totp"
-
 	"barong/internal/account"
+	"barong/internal/apitest"
 	"barong/internal/audit"
-	"barong/internal/rest"
+	"barong/internal/expect"
 	"barong/internal/rest/resttest"
 	"barong/internal/session"
 )
@@ -23,22 +22,11 @@ const sessions = "/api/v2/identity/sessions"
 
 func credentials() body { return body{"email": email, "password": password} }
 
-// secondFactor switches one-time codes on and returns a function for the next one; each works
-// once, so time moves on.
+// secondFactor switches one-time codes on, whose events are taken.
 func (w *world) secondFactor(u account.User) (code func() string) {
-	w.t.Helper()
-	me := account.Actor{UID: u.UID, Role: u.Role}
-	setup, err := w.svc.OTPSecret(w.t.Context(), me)
-	w.must(err)
-	code = func() string {
-		w.now = w.now.Add(time.Minute)
-		c, err := totp.GenerateCode(setup.Secret, w.now)
-		w.must(err)
-		return c
-	}
-	_, err = w.svc.EnableOTP(w.t.Context(), me, code())
-	w.must(err)
-	w.news()
+	w.T.Helper()
+	code = w.SecondFactor(u.UID)
+	w.News()
 	return code
 }
 
@@ -46,26 +34,26 @@ func (w *world) secondFactor(u account.User) (code func() string) {
 func TestSignIn(t *testing.T) {
 	w := newWorld(t)
 	made := w.user(email, 0) // 14.2 #11: pending
-	u, cookie := w.opened(w.browser().JSON(t, "POST", sessions, body{"email": " Trader@Barong.IO ", "password": password}), 201)
-	diff(t, []any{u["email"], u["uid"], u["role"], u["level"], u["otp"], u["state"]},
+	u, cookie := w.opened(w.Browser().JSON(t, "POST", sessions, body{"email": " Trader@Barong.IO ", "password": password}), 201)
+	expect.Equal(t, []any{u["email"], u["uid"], u["role"], u["level"], u["otp"], u["state"]},
 		[]any{email, made.UID, "member", 0.0, false, "pending"})
-	diff(t, []any{u["referral_uid"], u["data"], u["username"], u["profile"]}, []any{nil, nil, nil, nil})
+	expect.Equal(t, []any{u["referral_uid"], u["data"], u["username"], u["profile"]}, []any{nil, nil, nil, nil})
 	// 14.2 #1: no captcha is asked for here; the masks of profiles are package view's.
-	diff(t, []any{u["labels"], u["phones"], u["profiles"], u["data_storages"]}, []any{[]any{}, []any{}, []any{}, []any{}})
-	diff(t, []any{u["created_at"], u["updated_at"]}, []any{"2026-11-21T08:00:00Z", "2026-11-21T08:00:00Z"})
+	expect.Equal(t, []any{u["labels"], u["phones"], u["profiles"], u["data_storages"]}, []any{[]any{}, []any{}, []any{}, []any{}})
+	expect.Equal(t, []any{u["created_at"], u["updated_at"]}, []any{"2026-11-21T08:00:00Z", "2026-11-21T08:00:00Z"})
 
 	// 14.2 #12: with the address and the program that asked.
-	news := w.news()
-	diff(t, names(news), []string{"system.session.create"})
-	diff(t, []string{member(t, news[0], "user_ip"), member(t, news[0], "user_agent")}, []string{"10.0.0.1", agent})
-	diff(t, w.activities(made.UID), []string{"session login succeed"})
-	rows, _, err := w.db.Activities(t.Context(), audit.Query{ActorUID: made.UID, Limit: 1})
-	w.must(err)
-	diff(t, []string{rows[0].Category, rows[0].IP, rows[0].IPCountry, rows[0].UserAgent},
+	news := w.News()
+	expect.Equal(t, names(news), []string{"system.session.create"})
+	expect.Equal(t, []string{member(t, news[0], "user_ip"), member(t, news[0], "user_agent")}, []string{"10.0.0.1", agent})
+	expect.Equal(t, w.Deeds(made.UID), []string{"session login succeed"})
+	rows, _, err := w.DB.Activities(t.Context(), audit.Query{ActorUID: made.UID, Limit: 1})
+	expect.OK(w.T, err)
+	expect.Equal(t, []string{rows[0].Category, rows[0].IP, rows[0].IPCountry, rows[0].UserAgent},
 		[]string{"user", "10.0.0.1", "Malta", agent})
-	e, err := w.sessions.Lookup(t.Context(), cookie, w.now)
-	w.must(err)
-	if e.UID != made.UID || e.UserAgent != agent || e.IP != w.ip || !e.Expires().Equal(w.now.Add(30*time.Minute)) {
+	e, err := w.Sessions.Lookup(t.Context(), cookie, w.Now)
+	expect.OK(w.T, err)
+	if e.UID != made.UID || e.UserAgent != agent || e.IP != w.IP || !e.Expires().Equal(w.Now.Add(30*time.Minute)) {
 		t.Errorf("the session is %+v", e)
 	}
 }
@@ -74,42 +62,42 @@ func TestSignIn(t *testing.T) {
 func TestSignInWithoutUserAgent(t *testing.T) {
 	w := newWorld(t)
 	u := w.user(email, 1)
-	w.opened(w.browser().With("User-Agent", "").JSON(t, "POST", sessions, credentials()), 201)
-	rows, _, err := w.db.Activities(t.Context(), audit.Query{ActorUID: u.UID, Limit: 1})
-	w.must(err)
-	diff(t, []string{rows[0].UserAgent, rows[0].Data}, []string{"unknown", `{"note":"Detected suspicious browser"}`})
+	w.opened(w.Browser().With("User-Agent", "").JSON(t, "POST", sessions, credentials()), 201)
+	rows, _, err := w.DB.Activities(t.Context(), audit.Query{ActorUID: u.UID, Limit: 1})
+	expect.OK(w.T, err)
+	expect.Equal(t, []string{rows[0].UserAgent, rows[0].Data}, []string{"unknown", `{"note":"Detected suspicious browser"}`})
 }
 
 // The labels are those of both scopes, in row order, with a second device announced (W-I6).
 func TestSignInShowsLabelsAndTellsOfNewDevices(t *testing.T) {
 	w := newWorld(t)
 	made := w.user(email, 1)
-	_, err := w.svc.SetLabel(t.Context(), account.Label{UserUID: made.UID, Key: "vip", Value: "gold", Scope: account.ScopePublic})
-	w.must(err)
-	c := w.browser()
+	_, err := w.Accounts.SetLabel(t.Context(), account.Label{UserUID: made.UID, Key: "vip", Value: "gold", Scope: account.ScopePublic})
+	expect.OK(w.T, err)
+	c := w.Browser()
 	first := c.JSON(t, "POST", sessions, credentials())
 	u, _ := w.opened(first, 201)
 	label := func(key, value, scope string) any {
 		const at = "2026-11-21T08:00:00Z"
 		return body{"key": key, "value": value, "scope": scope, "created_at": at, "updated_at": at}
 	}
-	diff(t, u["labels"], any([]any{label("email", "verified", "private"), label("vip", "gold", "public")}))
-	diff(t, []any{u["state"], u["level"]}, []any{"active", 1.0})
+	expect.Equal(t, u["labels"], any([]any{label("email", "verified", "private"), label("vip", "gold", "public")}))
+	expect.Equal(t, []any{u["state"], u["level"]}, []any{"active", 1.0})
 	_, device := cookies(t, first)
-	w.news()
+	w.News()
 
 	known := c.With("Cookie", "_barong_device="+device).JSON(t, "POST", sessions, credentials())
 	w.opened(known, 201)
-	diff(t, names(w.news()), []string{"system.session.create"})
+	expect.Equal(t, names(w.News()), []string{"system.session.create"})
 	w.opened(c.JSON(t, "POST", sessions, credentials()), 201)
-	diff(t, names(w.news()), []string{"system.session.create", "system.session.new_device"})
+	expect.Equal(t, names(w.News()), []string{"system.session.create", "system.session.new_device"})
 }
 
 // FX-14, W-I6: a new id at every opening; the session that the browser came with ends.
 func TestSignInReplacesTheSession(t *testing.T) {
 	w := newWorld(t)
 	w.user(email, 1)
-	c := w.browser()
+	c := w.Browser()
 	_, one := w.opened(c.JSON(t, "POST", sessions, credentials()), 201)
 	_, two := w.opened(c.With("Cookie", "_barong_session="+one).JSON(t, "POST", sessions, credentials()), 201)
 	if one == two || !w.ended(one) || w.ended(two) {
@@ -126,7 +114,7 @@ func TestSignInReplacesTheSession(t *testing.T) {
 func TestSignInGetsRidOfStaleTwins(t *testing.T) {
 	w := newWorld(t)
 	w.user(email, 1)
-	c := w.browser()
+	c := w.Browser()
 	_, one := w.opened(c.JSON(t, "POST", sessions, credentials()), 201)
 	_, two := w.opened(c.JSON(t, "POST", sessions, credentials()), 201)
 	twins := func(a resttest.Answer) (n int) {
@@ -144,7 +132,7 @@ func TestSignInGetsRidOfStaleTwins(t *testing.T) {
 	}
 	set := lines[len(lines)-2] // behind those that take away
 	three, _, _ := strings.Cut(strings.TrimPrefix(set, "_barong_session="), ";")
-	w.secrets = append(w.secrets, three)
+	w.Secret(three)
 	if len(three) != 32 || !strings.Contains(set, "path=/; expires=Sun") {
 		t.Fatalf("got %q, want the new session last but for the device", lines)
 	}
@@ -159,20 +147,20 @@ func TestSignInGetsRidOfStaleTwins(t *testing.T) {
 
 // ended reports whether the session of a cookie stands no more.
 func (w *world) ended(cookie string) bool {
-	w.t.Helper()
-	e, err := w.sessions.Lookup(w.t.Context(), cookie, w.now)
+	w.T.Helper()
+	e, err := w.Sessions.Lookup(w.T.Context(), cookie, w.Now)
 	if errors.Is(err, session.ErrNotFound) {
 		return true
 	}
-	w.must(err)
-	return e.Generation != w.reload(e.UID).SessionGeneration || !w.now.Before(e.Expires())
+	expect.OK(w.T, err)
+	return e.Generation != w.User(e.UID).SessionGeneration || !w.Now.Before(e.Expires())
 }
 
 // 2.1: form, multipart and text without a type are bodies, too; JSON numbers are texts (2.2).
 func TestSignInBodies(t *testing.T) {
 	w := newWorld(t)
 	w.user(email, 1)
-	c := w.browser()
+	c := w.Browser()
 	w.opened(c.Form(t, "POST", sessions, url.Values{"email": {email}, "password": {password}}), 201)
 	w.opened(c.Send(t, "POST", sessions, "", `{"email":"`+email+`","password":"`+password+`"}`), 201)
 	w.opened(c.Send(t, "POST", sessions, "multipart/form-data; boundary=b", strings.ReplaceAll(
@@ -187,8 +175,8 @@ func TestSignInBodies(t *testing.T) {
 func TestSignInOverPlainHTTP(t *testing.T) {
 	w := newWorld(t)
 	w.user(email, 1)
-	w.api.InsecureCookie, w.api.SessionName = true, "sid"
-	set := w.browser().JSON(t, "POST", sessions, credentials()).Header.Values("Set-Cookie")
+	w.Identity.InsecureCookie, w.Identity.SessionName = true, "sid"
+	set := w.Browser().JSON(t, "POST", sessions, credentials()).Header.Values("Set-Cookie")
 	if len(set) != 2 || !strings.HasPrefix(set[0], "sid=") || strings.Contains(strings.Join(set, ""), "Secure") {
 		t.Errorf("got %q, want the cookie sid and the device's, both without Secure", set)
 	}
@@ -198,7 +186,7 @@ func TestSignInOverPlainHTTP(t *testing.T) {
 func TestSignInParameters(t *testing.T) {
 	w := newWorld(t)
 	u := w.user(email, 1)
-	c := w.browser()
+	c := w.Browser()
 	for name, test := range map[string]struct {
 		body   body
 		query  string
@@ -224,7 +212,7 @@ func TestSignInParameters(t *testing.T) {
 			closed(t, a)
 		})
 	}
-	diff(t, w.activities(u.UID), []string(nil))
+	expect.Equal(t, w.Deeds(u.UID), []string(nil))
 }
 
 // 9.6, D3, W-I1: the state is shown after the right password only.
@@ -247,16 +235,16 @@ func TestSignInRefusals(t *testing.T) {
 			w := newWorld(t)
 			u := w.user(email, 1)
 			w.state(u.UID, c.state)
-			w.news()
-			a := w.browser().JSON(t, "POST", sessions, body{"email": email, "password": c.password})
+			w.News()
+			a := w.Browser().JSON(t, "POST", sessions, body{"email": email, "password": c.password})
 			a.WantTokens(t, 401, "identity.session."+c.token)
 			closed(t, a)
-			diff(t, w.activities(u.UID), []string{c.activity})
-			diff(t, names(w.news()), []string{})
+			expect.Equal(t, w.Deeds(u.UID), []string{c.activity})
+			expect.Equal(t, names(w.News()), []string{})
 		})
 	}
 	w := newWorld(t)
-	unknown := w.browser().JSON(t, "POST", sessions, credentials())
+	unknown := w.Browser().JSON(t, "POST", sessions, credentials())
 	unknown.WantTokens(t, 401, "identity.session.invalid_params") // the answer of a wrong password
 }
 
@@ -265,24 +253,24 @@ func TestSignInWithASecondFactor(t *testing.T) {
 	w := newWorld(t)
 	made := w.user(email, 1)
 	code := w.secondFactor(made)
-	before := len(w.activities(made.UID))
-	c := w.browser()
+	before := len(w.Deeds(made.UID))
+	c := w.Browser()
 	signIn := func(code any) resttest.Answer {
 		return c.JSON(t, "POST", sessions, with(credentials(), "otp_code", code))
 	}
 	signIn(nil).WantTokens(t, 401, "identity.session.missing_otp")
 	signIn(" ").WantTokens(t, 401, "identity.session.missing_otp")
 	signIn("000000x").WantTokens(t, 403, "identity.session.invalid_otp")
-	diff(t, names(w.news()), []string{})
+	expect.Equal(t, names(w.News()), []string{})
 	good := code()
 	u, _ := w.opened(signIn(good), 201)
-	diff(t, u["otp"], any(true))
-	diff(t, names(w.news()), []string{"system.session.create"})
+	expect.Equal(t, u["otp"], any(true))
+	expect.Equal(t, names(w.News()), []string{"system.session.create"})
 	again := signIn(good)
 	again.WantTokens(t, 422, "totp.error")
 	closed(t, again)
 	const failed = "session login::2fa failed "
-	diff(t, w.activities(made.UID)[before:][:4], []string{
+	expect.Equal(t, w.Deeds(made.UID)[before:][:4], []string{
 		failed + `{"reason":"OTP code is missing"}`, failed + `{"reason":"OTP code is missing"}`,
 		failed + `{"reason":"OTP code is invalid"}`, "session login::2fa succeed",
 	})
@@ -304,7 +292,7 @@ func TestSignInIsLimited(t *testing.T) {
 			if c.there {
 				w.secondFactor(w.user(email, 1))
 			}
-			b := w.browser()
+			b := w.Browser()
 			guess := c.body(w)
 			for n := range 5 {
 				if a := b.JSON(t, "POST", sessions, guess); a.Status != 401 && a.Status != 403 {
@@ -313,9 +301,9 @@ func TestSignInIsLimited(t *testing.T) {
 			}
 			a := b.JSON(t, "POST", sessions, guess)
 			a.WantTokens(t, 429, "identity.session.too_many_requests")
-			diff(t, a.Header.Get("Retry-After"), "180")
+			expect.Equal(t, a.Header.Get("Retry-After"), "180")
 			b.JSON(t, "POST", sessions, credentials()).WantTokens(t, 429, "identity.session.too_many_requests")
-			w.now = w.now.Add(3 * time.Minute)
+			w.Now = w.Now.Add(3 * time.Minute)
 			if a := b.JSON(t, "POST", sessions, guess); a.Status == 429 {
 				t.Errorf("three minutes later: got %d %s, want another guess", a.Status, a.Body)
 			}
@@ -323,12 +311,12 @@ func TestSignInIsLimited(t *testing.T) {
 	}
 	w := newWorld(t)
 	w.user(email, 1)
-	b := w.browser()
+	b := w.Browser()
 	for n := range 50 {
 		b.JSON(t, "POST", sessions, body{"email": fmt.Sprintf("nobody%d@barong.io", n), "password": "x"})
 	}
 	b.JSON(t, "POST", sessions, credentials()).WantTokens(t, 429, "identity.session.too_many_requests")
-	w.ip = netip.MustParseAddr("10.0.0.2")
+	w.IP = netip.MustParseAddr("10.0.0.2")
 	w.opened(b.JSON(t, "POST", sessions, credentials()), 201)
 }
 
@@ -339,31 +327,32 @@ func TestSignInFailures(t *testing.T) {
 		status int
 		token  string
 	}{
-		"the store is away":             {errOutage, 503, "server.internal_error"},
-		"a bug":                         {errBug, 500, "server.internal_error"},
+		"the store is away":             {apitest.ErrOutage, 503, "server.internal_error"},
+		"a bug":                         {apitest.ErrBug, 500, "server.internal_error"},
 		"the deadline has passed":       {context.DeadlineExceeded, 503, "server.internal_error"},
 		"a secret does not open":        {account.ErrSeal, 422, "totp.error"},
 		"a refusal, wrapped many times": {fmt.Errorf("a: %w", fmt.Errorf("b: %w", account.ErrBanned)), 401, "identity.session.banned"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			w.fail.signIn = c.err
-			a := w.browser().JSON(t, "POST", sessions, credentials())
+			w.Faults.Fail(c.err, "UserByEmail")
+			a := w.Browser().JSON(t, "POST", sessions, credentials())
 			a.WantTokens(t, c.status, c.token)
 			closed(t, a)
 		})
 	}
 	w := newWorld(t) // D19: neither the line of a failure nor that of the access holds a query
-	w.fail.signIn, w.secrets = errBug, append(w.secrets, "hidden", strings.Repeat("7", 32))
-	w.browser().With("Cookie", "_barong_session="+strings.Repeat("7", 32)).
+	w.Faults.Fail(apitest.ErrBug, "UserByEmail")
+	w.Secret("hidden1", "hidden2", "hidden3", strings.Repeat("7", 32))
+	w.Browser().With("Cookie", "_barong_session="+strings.Repeat("7", 32)).
 		JSON(t, "POST", sessions+"?password=hidden1", body{"email": "e", "password": "hidden2", "otp_code": "hidden3"})
-	if !strings.Contains(w.log.String(), errBug.Error()) {
+	if !strings.Contains(w.Log.String(), apitest.ErrBug.Error()) {
 		t.Error("a bug is not in the log")
 	}
 	w = newWorld(t)
 	w.user(email, 1)
-	w.fail.open = errOutage
-	a := w.browser().JSON(t, "POST", sessions, credentials())
+	w.Faults.Fail(apitest.ErrOutage, "AddSession")
+	a := w.Browser().JSON(t, "POST", sessions, credentials())
 	a.WantTokens(t, 503, "server.internal_error")
 	closed(t, a)
 }
@@ -371,69 +360,72 @@ func TestSignInFailures(t *testing.T) {
 // 14.2 #13; 9.7, D1: 204; FX-29.
 func TestSignOut(t *testing.T) {
 	cookie := func(value string) string { return "_barong_session=" + value }
+	const unkept = "the activity cannot be kept"
 	for name, test := range map[string]struct {
 		change func(w *world, uid string)
 		cookie func(string) string
 		status int
 		token  string
 	}{
-		"a session":                   {nil, cookie, 204, ""},
-		"of a banned user":            {func(w *world, uid string) { w.state(uid, "banned") }, cookie, 204, ""},
-		"the activity cannot be kept": {func(w *world, _ string) { w.fail.record = errOutage }, cookie, 204, ""},
-		"no cookie (14.2 #13)":        {nil, nil, 404, "identity.session.not_found"},
-		"an unknown cookie":           {nil, func(string) string { return cookie(strings.Repeat("0", 32)) }, 404, "identity.session.not_found"},
-		"with a stale twin (D8b)":     {nil, func(v string) string { return cookie("x") + "; " + cookie(v) }, 204, ""},
+		"a session":               {nil, cookie, 204, ""},
+		"of a banned user":        {func(w *world, uid string) { w.state(uid, "banned") }, cookie, 204, ""},
+		unkept:                    {func(w *world, _ string) { w.Faults.Fail(apitest.ErrOutage, "AddActivity", "Update") }, cookie, 204, ""},
+		"no cookie (14.2 #13)":    {nil, nil, 404, "identity.session.not_found"},
+		"an unknown cookie":       {nil, func(string) string { return cookie(strings.Repeat("0", 32)) }, 404, "identity.session.not_found"},
+		"with a stale twin (D8b)": {nil, func(v string) string { return cookie("x") + "; " + cookie(v) }, 204, ""},
 		"with four stale twins": {nil, func(v string) string {
 			return strings.Join([]string{cookie("1"), cookie("2"), cookie("3"), cookie("4"), cookie(v)}, "; ")
 		}, 404, "identity.session.not_found"},
-		"an unknown user": {func(w *world, _ string) { w.fail.load = account.ErrNotFound }, cookie, 404, "identity.session.not_found"},
+		"an unknown user": {func(w *world, _ string) { w.Faults.Fail(account.ErrNotFound, "User") }, cookie, 404, "identity.session.not_found"},
 		"an older generation (D11)": {func(w *world, uid string) {
-			_, err := w.db.EndSessions(w.t.Context(), uid)
-			w.must(err)
+			_, err := w.DB.EndSessions(w.T.Context(), uid)
+			expect.OK(w.T, err)
 		}, cookie, 204, ""},
-		"one that ran out (D30)": {func(w *world, _ string) { w.now = w.now.Add(time.Hour) }, cookie, 204, ""},
+		"one that ran out (D30)": {func(w *world, _ string) { w.Now = w.Now.Add(time.Hour) }, cookie, 204, ""},
 		"one that ran out nearly a day ago": {func(w *world, _ string) {
-			w.now = w.now.Add(30*time.Minute + session.Afterlife - time.Second)
+			w.Now = w.Now.Add(30*time.Minute + session.Afterlife - time.Second)
 		}, cookie, 204, ""},
 		"one that ran out a day ago": {func(w *world, _ string) {
-			w.now = w.now.Add(30*time.Minute + session.Afterlife)
+			w.Now = w.Now.Add(30*time.Minute + session.Afterlife)
 		}, cookie, 404, "identity.session.not_found"},
-		"the store is away":           {func(w *world, _ string) { w.fail.lookup = errOutage }, cookie, 503, "server.internal_error"},
-		"the database is away":        {func(w *world, _ string) { w.fail.load = errOutage }, cookie, 503, "server.internal_error"},
-		"the end cannot be confirmed": {func(w *world, _ string) { w.fail.end = errOutage }, cookie, 503, "server.internal_error"},
+		"the store is away":           {func(w *world, _ string) { w.Faults.Fail(apitest.ErrOutage, "Session") }, cookie, 503, "server.internal_error"},
+		"the database is away":        {func(w *world, _ string) { w.Faults.Fail(apitest.ErrOutage, "User") }, cookie, 503, "server.internal_error"},
+		"the end cannot be confirmed": {func(w *world, _ string) { w.Faults.Fail(apitest.ErrOutage, "EndSession") }, cookie, 503, "server.internal_error"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			u := w.user(email, 1)
-			c := w.browser()
+			c := w.Browser()
 			_, value := w.opened(c.JSON(t, "POST", sessions, credentials()), 201)
-			w.news()
+			w.News()
 			if test.change != nil {
 				test.change(w, u.UID)
 			}
+			w.Restart() // so that the session is looked up below
+			c = w.Browser()
 			if test.cookie != nil {
 				c = c.With("Cookie", test.cookie(value))
 			}
 			a := c.JSON(t, "DELETE", sessions, nil)
-			diff(t, len(w.news()), 0)
+			expect.Equal(t, len(w.News()), 0)
 			done := []string{"session login succeed"}
 			if test.status != 503 { // D30: whatever the browser came with is of no use any more
-				diff(t, a.Header.Values("Set-Cookie")[:1], []string{
+				expect.Equal(t, a.Header.Values("Set-Cookie")[:1], []string{
 					"_barong_session=; path=/; expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; HttpOnly; SameSite=Lax; Secure"})
 			}
 			if test.status == 204 {
 				a.Want(t, 204, "")
-				over := w.reload(u.UID).SessionGeneration != u.SessionGeneration
+				over := w.User(u.UID).SessionGeneration != u.SessionGeneration
 				if !over && !w.ended(value) {
 					t.Error("the session stands")
 				}
-				if w.fail.record == nil && !over { // nobody signs out of a session that others ended
+				if name != unkept && !over { // nobody signs out of a session that others ended
 					done = append(done, "session logout succeed")
 				}
 			} else {
 				a.WantTokens(t, test.status, test.token)
 			}
-			diff(t, w.activities(u.UID), done)
+			expect.Equal(t, w.Deeds(u.UID), done)
 		})
 	}
 }
@@ -442,8 +434,8 @@ func TestSignOut(t *testing.T) {
 func TestCrossSiteRequests(t *testing.T) {
 	w := newWorld(t)
 	w.user(email, 1)
-	w.api.Auth0 = &w.auth0
-	c := w.browser()
+	w.Identity.Auth0 = &w.auth0
+	c := w.Browser()
 	_, cookie := w.opened(c.JSON(t, "POST", sessions, credentials()), 201)
 	with := c.With("Cookie", "_barong_session="+cookie)
 	for _, evil := range []*resttest.Client{
@@ -466,23 +458,20 @@ func TestCrossSiteRequests(t *testing.T) {
 	// Browsers keep our cookie from such requests; signing somebody in to another's account is
 	// the attack.
 	for _, path := range []string{"sessions", "sessions/auth0", "users", "users/email/confirm_code"} {
-		w.browser().With("Origin", "https://evil.example").
+		w.Browser().With("Origin", "https://evil.example").
 			Form(t, "POST", "/api/v2/identity/"+path, url.Values{"email": {email}, "password": {password}}).
 			WantTokens(t, 403, "identity.cross_site_request")
 	}
-	w.opened(w.browser().With("Origin", "https://app.example").JSON(t, "POST", sessions, credentials()), 201)
-	w.opened(w.browser().JSON(t, "POST", sessions, credentials()), 201) // a program
+	w.opened(w.Browser().With("Origin", "https://app.example").JSON(t, "POST", sessions, credentials()), 201)
+	w.opened(w.Browser().JSON(t, "POST", sessions, credentials()), 201) // a program
 }
 
 // D28: clients that compare with 200, as the reference sends, get it by a setting.
 func TestSuccessStatusOfTheReference(t *testing.T) {
 	w := newWorld(t)
 	w.user(email, 1)
-	w.server() // wires the services
-	s, err := rest.New(rest.Config{Log: w.api.Log, ReferenceStatus: true})
-	w.must(err)
-	w.api.Mount(s)
-	c := resttest.New(t, s).With("User-Agent", agent)
+	w.REST.ReferenceStatus = true
+	c := w.Browser().Recording(new(resttest.Coverage))
 	_, cookie := w.opened(c.JSON(t, "POST", sessions, credentials()), 200)
 	c.With("Cookie", "_barong_session="+cookie).JSON(t, "DELETE", sessions, nil).Want(t, 200, `200`)
 	c.JSON(t, "POST", access, body{"whitelink_token": w.whitelink()}).Want(t, 201, `201`)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"barong/internal/account"
+	"barong/internal/expect"
 	"barong/internal/rest/resttest"
 )
 
@@ -15,42 +16,42 @@ const signUps = "/api/v2/identity/users"
 // 14.3 #11, #19, #32; 9.9, ID1, ID3, ID4, ID8.
 func TestSignUp(t *testing.T) {
 	w := newWorld(t)
-	a := w.browser().JSON(t, "POST", signUps, body{
+	a := w.Browser().JSON(t, "POST", signUps, body{
 		"email": " New@Barong.IO", "password": password, "username": "Vadid", "data": `{"language":"RU"}`,
 		"captcha_response": "x", // none is asked for
 	})
 	u, _ := w.opened(a, 201)
-	diff(t, []any{u["email"], u["role"], u["level"], u["otp"], u["state"], u["referral_uid"], u["data"], u["username"]},
+	expect.Equal(t, []any{u["email"], u["role"], u["level"], u["otp"], u["state"], u["referral_uid"], u["data"], u["username"]},
 		[]any{"new@barong.io", "member", 0.0, false, "pending", nil, `{"language":"RU"}`, "vadid"})
 	uid, _ := u["uid"].(string)
 	if len(uid) != 12 || !strings.HasPrefix(uid, "ID") || strings.Trim(uid[2:], "0123456789ABCDEF") != "" {
 		t.Errorf("uid %q", uid)
 	}
-	diff(t, w.activities(uid), []string{"account signup succeed"})
-	news := w.news()
-	diff(t, names(news), []string{"model.user.created", "system.user.email.confirmation.token"}) // no system.session.create
-	diff(t, []string{member(t, news[1], "domain"), news[1].Language}, []string{"exchange.example", "ru"})
+	expect.Equal(t, w.Deeds(uid), []string{"account signup succeed"})
+	news := w.News()
+	expect.Equal(t, names(news), []string{"model.user.created", "system.user.email.confirmation.token"}) // no system.session.create
+	expect.Equal(t, []string{member(t, news[1], "domain"), news[1].Language}, []string{"exchange.example", "ru"})
 	link := member(t, news[1], "token")
 	if strings.Contains(a.Body, link) || strings.Count(link, ".") != 2 {
 		t.Errorf("the link %q is in the answer, or is none", link)
 	}
-	w.secrets = append(w.secrets, link)
+	w.Secret(link)
 
 	// The referrer's uid, and a language of its own.
-	u, _ = w.opened(w.browser().JSON(t, "POST", signUps, body{
+	u, _ = w.opened(w.Browser().JSON(t, "POST", signUps, body{
 		"email": "second@barong.io", "password": password, "refid": uid, "lang": "ru",
 	}), 201)
-	diff(t, u["referral_uid"], any(uid))
+	expect.Equal(t, u["referral_uid"], any(uid))
 	_, language := w.link()
-	diff(t, language, "ru")
+	expect.Equal(t, language, "ru")
 }
 
 // 14.3 #12 under D14 and W-I15: the first user is a member like every other.
 func TestNobodyBecomesSuperadminBySigningUp(t *testing.T) {
 	w := newWorld(t)
-	u, _ := w.opened(w.browser().JSON(t, "POST", signUps, with(credentials(), "role", "superadmin", "state", "active", "level", 3)), 201)
-	diff(t, []any{u["role"], u["state"], u["level"], u["labels"]}, []any{"member", "pending", 0.0, []any{}})
-	diff(t, names(w.news()), []string{"model.user.created", "system.user.email.confirmation.token"})
+	u, _ := w.opened(w.Browser().JSON(t, "POST", signUps, with(credentials(), "role", "superadmin", "state", "active", "level", 3)), 201)
+	expect.Equal(t, []any{u["role"], u["state"], u["level"], u["labels"]}, []any{"member", "pending", 0.0, []any{}})
+	expect.Equal(t, names(w.News()), []string{"model.user.created", "system.user.email.confirmation.token"})
 }
 
 // 14.3 #5 to #8, #14 to #16, #31; 9.9, 6.1; D2.
@@ -87,30 +88,30 @@ func TestSignUpRefusals(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			w.user(email, 0)
-			w.opened(w.browser().JSON(t, "POST", signUps, body{"email": "nick@barong.io", "password": password, "username": "NICK"}), 201)
-			w.news()
-			a := w.browser().JSON(t, "POST", signUps, c.sent)
+			w.opened(w.Browser().JSON(t, "POST", signUps, body{"email": "nick@barong.io", "password": password, "username": "NICK"}), 201)
+			w.News()
+			a := w.Browser().JSON(t, "POST", signUps, c.sent)
 			a.WantTokens(t, c.status, c.tokens...)
 			closed(t, a)
-			diff(t, names(w.news()), []string{})
-			if n, err := w.db.CountUsers(t.Context(), "", ""); err != nil || n != 2 {
+			expect.Equal(t, names(w.News()), []string{})
+			if n, err := w.DB.CountUsers(t.Context(), "", ""); err != nil || n != 2 {
 				t.Errorf("%d users, %v; want the two there were", n, err)
 			}
 		})
 	}
 	w := newWorld(t) // without a permission of the role: 4
-	rows, err := w.db.Permissions(t.Context())
-	w.must(err)
-	w.must(w.db.DeletePermission(t.Context(), rows[0].ID))
-	w.browser().JSON(t, "POST", signUps, good).WantTokens(t, 422, "role.doesnt_exist")
-	w.browser().JSON(t, "POST", signUps+"?password="+password, body{"email": "new@barong.io"}). // D19
+	rows, err := w.DB.Permissions(t.Context())
+	expect.OK(w.T, err)
+	expect.OK(w.T, w.DB.DeletePermission(t.Context(), rows[0].ID))
+	w.Browser().JSON(t, "POST", signUps, good).WantTokens(t, 422, "role.doesnt_exist")
+	w.Browser().JSON(t, "POST", signUps+"?password="+password, body{"email": "new@barong.io"}). // D19
 													WantTokens(t, 400, "identity.user.missing_password", "identity.user.empty_password")
 }
 
 // W-I4: ten an hour from one network.
 func TestSignUpIsLimited(t *testing.T) {
 	w := newWorld(t)
-	c := w.browser()
+	c := w.Browser()
 	signUp := func(n int) resttest.Answer {
 		return c.JSON(t, "POST", signUps, body{"email": fmt.Sprintf("a%d@barong.io", n), "password": password})
 	}
@@ -119,9 +120,9 @@ func TestSignUpIsLimited(t *testing.T) {
 	}
 	a := signUp(10)
 	a.WantTokens(t, 429, "identity.user.too_many_requests")
-	diff(t, a.Header.Get("Retry-After"), "360")
+	expect.Equal(t, a.Header.Get("Retry-After"), "360")
 	closed(t, a)
-	w.ip = netip.MustParseAddr("10.0.0.2")
+	w.IP = netip.MustParseAddr("10.0.0.2")
 	w.opened(signUp(10), 201)
 }
 
@@ -129,26 +130,26 @@ func TestSignUpIsLimited(t *testing.T) {
 func TestSignUpRemembersTheDevice(t *testing.T) {
 	w := newWorld(t)
 	w.user(email, 1)
-	c := w.browser()
+	c := w.Browser()
 	_, device := cookies(t, c.JSON(t, "POST", sessions, credentials()))
 	a := c.With("Cookie", "_barong_device="+device).JSON(t, "POST", signUps, body{"email": "new@barong.io", "password": password})
 	made, _ := w.opened(a, 201)
 	_, both := cookies(t, a)
 	for _, address := range []string{email, made["email"].(string)} {
-		u, err := w.db.UserByEmail(t.Context(), address)
-		w.must(err)
+		u, err := w.DB.UserByEmail(t.Context(), address)
+		expect.OK(w.T, err)
 		name := u.UID
 		if u.Unproved {
 			name += " unproved"
 		}
-		if _, ok := w.account.Devices.Known(both, name, w.now); !ok {
+		if _, ok := w.Account.Devices.Known(both, name, w.Now); !ok {
 			t.Errorf("%s is not known on it", address)
 		}
 	}
-	w.account.Devices = nil
-	w.renew()
-	if set := w.browser().JSON(t, "POST", sessions, credentials()).Header.Values("Set-Cookie"); len(set) != 1 {
+	w.Account.Devices = nil
+	w.Restart()
+	if set := w.Browser().JSON(t, "POST", sessions, credentials()).Header.Values("Set-Cookie"); len(set) != 1 {
 		t.Errorf("set %q, want the session's alone", set)
 	}
-	diff(t, account.DeviceLife.Hours(), 7776000.0/3600)
+	expect.Equal(t, account.DeviceLife.Hours(), 7776000.0/3600)
 }

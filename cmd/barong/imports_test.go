@@ -144,7 +144,7 @@ func forbidden(path, from, imp string) string {
 func layerOf(path string) string {
 	last := path[strings.LastIndexByte(path, '/')+1:]
 	switch {
-	case strings.HasSuffix(last, "test") && last != "test", last == "testenv", last == "hostile":
+	case strings.HasSuffix(last, "test") && last != "test", last == "testenv", last == "hostile", last == "expect":
 		return "test"
 	case strings.HasPrefix(path, "barong/e2e"):
 		return "e2e"

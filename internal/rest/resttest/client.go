@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -28,16 +29,18 @@ type Client struct {
 	doc    *openapi3.T
 	header http.Header
 	seen   *Coverage
+	before []func(*http.Request)
+	after  []func(*http.Request, string, Answer)
 }
 
-// New makes a client; the server must be fully mounted.
+// New makes a client, whose requests and answers Main sees; the server must be fully mounted.
 func New(t testing.TB, s *rest.Server) *Client {
 	t.Helper()
 	doc, err := s.Document("test", "0")
 	if err != nil {
 		t.Fatalf("the document: %v", err)
 	}
-	return &Client{server: s, doc: doc, header: http.Header{}}
+	return (&Client{server: s, doc: doc, header: http.Header{}}).Recording(&everything)
 }
 
 // With is a client that sends one more header.
@@ -45,6 +48,20 @@ func (c *Client) With(name, value string) *Client {
 	d := *c
 	d.header = c.header.Clone()
 	d.header.Set(name, value)
+	return &d
+}
+
+// Before returns a client that lets f change each request before it is sent.
+func (c *Client) Before(f func(*http.Request)) *Client {
+	d := *c
+	d.before = append(slices.Clip(c.before), f)
+	return &d
+}
+
+// After returns a client that shows f each request, the body sent and the answer.
+func (c *Client) After(f func(r *http.Request, sent string, a Answer)) *Client {
+	d := *c
+	d.after = append(slices.Clip(c.after), f)
 	return &d
 }
 
@@ -120,9 +137,15 @@ func (c *Client) send(t testing.TB, method, target, media string, content io.Rea
 	if media != "" {
 		r.Header.Set("Content-Type", media)
 	}
+	for _, change := range c.before {
+		change(r)
+	}
 	w := httptest.NewRecorder()
 	c.server.ServeHTTP(w, r)
 	a := Answer{Status: w.Code, Header: w.Header(), Body: w.Body.String()}
+	for _, show := range c.after {
+		show(r, body, a)
+	}
 	c.hold(t, r, a, body)
 	return a
 }
@@ -141,9 +164,7 @@ func (c *Client) hold(t testing.TB, r *http.Request, a Answer, sent string) {
 		}
 		return
 	}
-	if c.seen != nil {
-		c.seen.note(at, r, sent, a)
-	}
+	c.seen.note(at, r, sent, a)
 	if op.Responses.Status(a.Status) == nil {
 		t.Errorf("%s %s: status %d is not in the document; body %s", r.Method, r.URL.Path, a.Status, a.Body)
 		return

@@ -106,22 +106,35 @@ type promise struct {
 	statuses []int
 }
 
-// Missing compares the record with two tables and with the server's own document, and
-// returns the differences, in words.
-//
-// The table of endpoints has the columns namespace, method, path, parameters, statuses: each
-// endpoint must have answered under every prefix, been sent every parameter, and answered
-// every status; so must every status and token that the server's document declares for an
-// endpoint of these namespaces itself. The table of answers that are never sent has the columns
-// method, path, status, token, rule, and excuses a status, or one token of it: a row that
-// excuses nothing is a difference too, as is one about an answer that was seen. Rows of other
-// namespaces are passed over.
-func (c *Coverage) Missing(endpoints, neverSent string) []string {
-	promises, namespaces, err := readPromises(endpoints)
+// Tables name the files of promises, each of tab-separated rows under a header line. Rows of
+// namespaces that Promised does not have are passed over.
+type Tables struct {
+	// Promised lists the endpoints of the published documents: namespace, method, path, params,
+	// statuses. Each endpoint must have answered under every prefix, been sent every parameter, and
+	// answered every status; so must every status and token that the server's own document declares
+	// for an endpoint of these namespaces.
+	Promised string
+	// Differences lists answers that are never sent although a document has them: method, path,
+	// status, token, rule. A row excuses a status, or one token of it. A row that excuses nothing
+	// is a problem, as is one about an answer that was seen.
+	Differences string
+	// ToCome lists promised endpoints that are not mounted yet: method, path, reason. A row about
+	// an endpoint that is mounted, or that nobody has promised, is a problem.
+	ToCome string
+}
+
+// Missing compares the record with the tables and with the server's own document, and returns
+// the problems, in words.
+func (c *Coverage) Missing(tables Tables) []string {
+	promises, namespaces, err := readPromises(tables.Promised)
 	if err != nil {
 		return []string{err.Error()}
 	}
-	excuses, err := readExcuses(neverSent, namespaces)
+	excuses, err := readExcuses(tables.Differences, namespaces)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	toCome, err := readToCome(tables.ToCome, namespaces)
 	if err != nil {
 		return []string{err.Error()}
 	}
@@ -131,39 +144,47 @@ func (c *Coverage) Missing(endpoints, neverSent string) []string {
 	if c.doc == nil {
 		return []string{"nothing was recorded"}
 	}
+	mounted := operations(c.doc)
 	for _, p := range promises {
+		if toCome[p.key] && mounted[p.key] == nil {
+			delete(toCome, p.key)
+			continue
+		}
 		s := c.seen[p.key]
 		if s == nil {
-			l.tell("%s: no test asks for it", p.key)
+			l.add("%s: no test asks for it", p.key)
 			continue
 		}
 		for _, prefix := range c.prefixes {
 			if !s.prefixes[prefix] {
-				l.tell("%s: no test asks for it under %s", p.key, prefix)
+				l.add("%s: no test asks for it under %s", p.key, prefix)
 			}
 		}
 		for _, name := range p.params {
 			if !s.params[name] {
-				l.tell("%s: no test sends %s", p.key, name)
+				l.add("%s: no test sends %s", p.key, name)
 			}
 		}
 		for _, status := range p.statuses {
 			l.want(s.statuses[status], excuse{p.key, status, ""}, "is documented")
 		}
 	}
-	for key, op := range operations(c.doc) {
-		namespace, _, _ := strings.Cut(strings.TrimPrefix(key[strings.Index(key, " ")+1:], "/"), "/")
-		if !slices.Contains(namespaces, namespace) {
+	for key := range toCome {
+		l.add("%s: %s is mounted, or in no document", tables.ToCome, key)
+	}
+	for key, op := range mounted {
+		_, path, _ := strings.Cut(key, " ")
+		if namespace := namespaceOf(path); !slices.Contains(namespaces, namespace) {
 			continue
 		}
 		s := c.seen[key]
 		if s == nil {
-			l.tell("%s: no test asks for it", key)
+			l.add("%s: no test asks for it", key)
 			continue
 		}
 		for _, name := range declaredParams(op) {
 			if !s.params[name] {
-				l.tell("%s: no test sends %s", key, name)
+				l.add("%s: no test sends %s", key, name)
 			}
 		}
 		for status, tokens := range declared(op) {
@@ -175,7 +196,7 @@ func (c *Coverage) Missing(endpoints, neverSent string) []string {
 	}
 	for e := range excuses {
 		if !l.used[e] {
-			l.tell("%s: %s needs no excuse", neverSent, e)
+			l.add("%s: %s needs no excuse", tables.Differences, e)
 		}
 	}
 	slices.Sort(l.problems)
@@ -189,7 +210,7 @@ type ledger struct {
 	problems []string
 }
 
-func (l *ledger) tell(format string, args ...any) {
+func (l *ledger) add(format string, args ...any) {
 	l.problems = append(l.problems, fmt.Sprintf(format, args...))
 }
 
@@ -200,13 +221,13 @@ func (l *ledger) want(seen bool, e excuse, why string) {
 		if l.excuses[x] {
 			l.used[x] = true
 			if seen && x == e {
-				l.tell("%s was seen, yet has an excuse", e)
+				l.add("%s was seen, yet has an excuse", e)
 			}
 			return
 		}
 	}
 	if !seen {
-		l.tell("%s %s and no test sees it", e, why)
+		l.add("%s %s and no test sees it", e, why)
 	}
 }
 
@@ -313,8 +334,7 @@ func readExcuses(file string, namespaces []string) (map[excuse]bool, error) {
 	rows, err := table(file, "method", "path", "status", "token", "rule")
 	out := map[excuse]bool{}
 	for _, row := range rows {
-		namespace, _, _ := strings.Cut(strings.TrimPrefix(row[1], "/"), "/")
-		if !slices.Contains(namespaces, namespace) {
+		if !slices.Contains(namespaces, namespaceOf(row[1])) {
 			continue
 		}
 		status, err := strconv.Atoi(row[2])
@@ -324,6 +344,27 @@ func readExcuses(file string, namespaces []string) (map[excuse]bool, error) {
 		out[excuse{row[0] + " " + row[1], status, row[3]}] = true
 	}
 	return out, err
+}
+
+// readToCome returns the keys of endpoints that are not there yet.
+func readToCome(file string, namespaces []string) (map[string]bool, error) {
+	rows, err := table(file, "method", "path", "reason")
+	out := map[string]bool{}
+	for _, row := range rows {
+		switch {
+		case row[2] == "":
+			return nil, fmt.Errorf("%s: row %q wants a reason", file, row)
+		case slices.Contains(namespaces, namespaceOf(row[1])):
+			out[row[0]+" "+row[1]] = true
+		}
+	}
+	return out, err
+}
+
+// namespaceOf is the first segment of an endpoint's path.
+func namespaceOf(path string) string {
+	namespace, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	return namespace
 }
 
 // table reads a file of tab-separated rows under a header line.

@@ -72,6 +72,7 @@ func TestCoverage(t *testing.T) {
 		row      = "test POST /test/things name,color 201,400,404"
 		excuses  = "method path status token rule"
 		never    = "POST /test/things 404 - X1"
+		later    = "method path reason"
 	)
 	// everything is a suite that misses nothing.
 	everything := []func(*resttest.Client){
@@ -91,26 +92,32 @@ func TestCoverage(t *testing.T) {
 		suite []func(*resttest.Client)
 		row   string
 		never []string
+		later []string
 		want  []string
 	}{
-		"nothing is missing":        {everything, row, []string{never}, nil},
-		"rows of others are theirs": {everything, row, []string{never, "GET /other/x 404 - X1"}, nil},
-		"a success":                 {without(0), row, []string{never}, []string{"POST /test/things: 201 is declared and no test sees it", "POST /test/things: 201 is documented and no test sees it"}},
-		"a prefix, and a refusal": {without(1), row, []string{never}, []string{
+		"nothing is missing":        {everything, row, []string{never}, nil, nil},
+		"rows of others are theirs": {everything, row, []string{never, "GET /other/x 404 - X1"}, []string{"GET /other/x later"}, nil},
+		"a success":                 {without(0), row, []string{never}, nil, []string{"POST /test/things: 201 is declared and no test sees it", "POST /test/things: 201 is documented and no test sees it"}},
+		"a prefix, and a refusal": {without(1), row, []string{never}, nil, []string{
 			"POST /test/things: 400 is declared and no test sees it", "POST /test/things: 400 is documented and no test sees it",
 			"POST /test/things: 400 test.thing.missing_name is declared and no test sees it",
 			"POST /test/things: 422 test.thing.missing_name is declared and no test sees it",
 			"POST /test/things: no test asks for it under /b"}},
-		"a parameter, and its token": {without(2), row, []string{never}, []string{
+		"a parameter, and its token": {without(2), row, []string{never}, nil, []string{
 			"POST /test/things: 422 test.thing.color is declared and no test sees it", "POST /test/things: no test sends color"}},
-		"a declared failure": {without(4), row, []string{never}, []string{
+		"a declared failure": {without(4), row, []string{never}, nil, []string{
 			"POST /test/things: 410 is declared and no test sees it", "POST /test/things: 410 test.thing.gone is declared and no test sees it"}},
-		"a token's excuse":             {without(2), row + "", []string{never, "POST /test/things 422 test.thing.color X1"}, []string{"POST /test/things: no test sends color"}},
-		"a documented status":          {everything, row, nil, []string{"POST /test/things: 404 is documented and no test sees it"}},
-		"an excuse for what was seen":  {everything, row, []string{never, "POST /test/things 410 - X1"}, []string{"POST /test/things: 410 was seen, yet has an excuse"}},
-		"an excuse for nothing":        {everything, row, []string{never, "POST /test/things 418 - X1"}, []string{"table.tsv: POST /test/things: 418 needs no excuse"}},
-		"an endpoint that nobody asks": {everything, "test GET /test/things - 200", nil, []string{"GET /test/things: no test asks for it"}},
-		"nothing at all":               {nil, row, nil, []string{"POST /test/things: no test asks for it"}},
+		"a token's excuse":             {without(2), row + "", []string{never, "POST /test/things 422 test.thing.color X1"}, nil, []string{"POST /test/things: no test sends color"}},
+		"a documented status":          {everything, row, nil, nil, []string{"POST /test/things: 404 is documented and no test sees it"}},
+		"an excuse for what was seen":  {everything, row, []string{never, "POST /test/things 410 - X1"}, nil, []string{"POST /test/things: 410 was seen, yet has an excuse"}},
+		"an excuse for nothing":        {everything, row, []string{never, "POST /test/things 418 - X1"}, nil, []string{"table.tsv: POST /test/things: 418 needs no excuse"}},
+		"an endpoint that nobody asks": {everything, "test GET /test/things - 200", nil, nil, []string{"GET /test/things: no test asks for it"}},
+		"an endpoint to come":          {everything, "test GET /test/things - 200", nil, []string{"GET /test/things later"}, nil},
+		"one that has come": {everything, row, []string{never}, []string{"POST /test/things later"}, []string{
+			"table.tsv: POST /test/things is mounted, or in no document"}},
+		"one that nobody has promised": {everything, row, []string{never}, []string{"GET /test/x later"}, []string{
+			"table.tsv: GET /test/x is mounted, or in no document"}},
+		"nothing at all": {nil, row, nil, nil, []string{"POST /test/things: no test asks for it"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var seen resttest.Coverage
@@ -118,7 +125,11 @@ func TestCoverage(t *testing.T) {
 			for _, ask := range c.suite {
 				ask(b)
 			}
-			got := seen.Missing(file(t, promises, c.row), file(t, append([]string{excuses}, c.never...)...))
+			got := seen.Missing(resttest.Tables{
+				Promised:    file(t, promises, c.row),
+				Differences: file(t, append([]string{excuses}, c.never...)...),
+				ToCome:      file(t, append([]string{later}, c.later...)...),
+			})
 			for i, text := range got {
 				if at := strings.Index(text, "table.tsv"); at > 0 {
 					got[i] = text[at:]
@@ -129,16 +140,17 @@ func TestCoverage(t *testing.T) {
 			}
 		})
 	}
-	for name, files := range map[string][2]string{
-		"no file":          {filepath.Join(t.TempDir(), "none"), file(t, excuses)},
-		"another header":   {file(t, "a b c d e", row), file(t, excuses)},
-		"a cell too few":   {file(t, promises, "test POST /test/things 201"), file(t, excuses)},
-		"a status of text": {file(t, promises, "test POST /test/things - ok"), file(t, excuses)},
-		"no rule":          {file(t, promises, row), file(t, excuses, "POST /test/things 404 x -")},
+	for name, files := range map[string][3]string{
+		"no file":          {filepath.Join(t.TempDir(), "none"), file(t, excuses), file(t, later)},
+		"another header":   {file(t, "a b c d e", row), file(t, excuses), file(t, later)},
+		"a cell too few":   {file(t, promises, "test POST /test/things 201"), file(t, excuses), file(t, later)},
+		"a status of text": {file(t, promises, "test POST /test/things - ok"), file(t, excuses), file(t, later)},
+		"no rule":          {file(t, promises, row), file(t, excuses, "POST /test/things 404 x -"), file(t, later)},
+		"no reason":        {file(t, promises, row), file(t, excuses), file(t, later, "GET /test/x -")},
 	} {
 		var seen resttest.Coverage
 		client(t).Recording(&seen)
-		if got := seen.Missing(files[0], files[1]); len(got) != 1 {
+		if got := seen.Missing(resttest.Tables{Promised: files[0], Differences: files[1], ToCome: files[2]}); len(got) != 1 {
 			t.Errorf("%s: got %q, want the one problem", name, got)
 		}
 	}
