@@ -57,7 +57,6 @@ var foreign = map[string][]string{
 	"github.com/prometheus/client_golang":    {"barong/authz", "barong/cmd/barong", "barong/internal/rest"},
 	"github.com/go-playground/validator":     {"barong/internal/rest"},
 	"golang.org/x/crypto":                    {"barong/internal/secret"},
-	"github.com/tink-crypto/tink-go":         {"barong/internal/secret"},
 	"github.com/pressly/goose":               {"barong/internal/store"},
 	"github.com/redis/go-redis":              {"barong/internal/store/redis"},
 	"github.com/jackc/pgx":                   {"barong/internal/store", "barong/e2e"},
