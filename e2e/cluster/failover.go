@@ -209,11 +209,7 @@ func (f *Failover) question(g *Grant) (text string, args []any) {
 // Number is the newest number of the change feed.
 func (f *Failover) Number() (seq int64) {
 	f.t.Helper()
-	ctx := f.t.Context()
-	conn, err := pgx.Connect(ctx, f.Postgres.URL("postgres"))
-	must(f.t, err)
-	defer conn.Close(ctx)
-	must(f.t, conn.QueryRow(ctx, `SELECT seq FROM feed`).Scan(&seq))
+	f.scan(f.t.Context(), &seq, `SELECT seq FROM feed`)
 	return seq
 }
 

@@ -12,7 +12,7 @@ func (r *Rabbit) OnDisk(word string) bool {
 	found := false
 	_ = filepath.WalkDir(filepath.Join(r.dir, "data"), func(path string, d fs.DirEntry, err error) error {
 		if err != nil || found {
-			return nil // a file may vanish while the broker writes
+			return nil //nolint:nilerr // a file may vanish while the broker writes
 		}
 		if d.IsDir() && d.Name() == "msg_stores" {
 			return fs.SkipDir

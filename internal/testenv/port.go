@@ -1,6 +1,7 @@
 package testenv
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -12,11 +13,15 @@ import (
 // the server's start.
 const lowestPort, ports = 20000, 12000
 
-// FreePort is a loopback port that nothing listens on now.
+// FreePort is a loopback port that nothing listens on now. No process of this package hands it
+// out again before this process ends: a server that was stopped can have it back.
 func FreePort() (int, error) {
-	var err error
+	err := errors.New("all tried are taken")
 	for range 100 {
 		port := lowestPort + rand.IntN(ports)
+		if !reserve(port) {
+			continue
+		}
 		var l net.Listener
 		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
 			return port, l.Close()
