@@ -3,7 +3,13 @@ package storetest
 
 import (
 	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"barong/internal/secret"
@@ -32,15 +38,7 @@ func OpenPostgres(t testing.TB, options ...store.Option) *store.DB {
 // must be closed before.
 func PostgresURL(t testing.TB) string {
 	t.Helper()
-	return testenv.Database(t, "store", func(url string) error {
-		db, err := store.Open(t.Context(), url, nil, store.WithoutSync())
-		if err != nil {
-			return err
-		}
-		defer db.Close()
-		_, err = db.Migrate(t.Context())
-		return err
-	})
+	return testenv.Database(t, "store", func(url string) error { return migrate(url, nil) })
 }
 
 // Open returns a migrated, empty SQLite database in a temporary directory; it is closed
@@ -53,7 +51,49 @@ func Open(t testing.TB, options ...store.Option) *store.DB {
 // OpenPath is Open for a file of the caller's, new or not.
 func OpenPath(t testing.TB, path string, options ...store.Option) *store.DB {
 	t.Helper()
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		empty, err := migrated()
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Without its directory the file is for the store to make.
+		if err := os.WriteFile(path, empty, 0o600); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
 	return OpenURL(t, "sqlite:"+path, options...)
+}
+
+// migrated is the file of an empty SQLite database, made once for each test binary: under the race
+// detector a migration takes longer than most tests.
+var migrated = sync.OnceValues(func() (_ []byte, err error) {
+	dir, err := os.MkdirTemp("", "barong-storetest")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "template.db")
+	sealer, err := secret.NewSealer(sealingKey)
+	if err != nil {
+		return nil, err
+	}
+	if err := migrate("sqlite:"+path, sealer); err != nil {
+		return nil, err
+	}
+	// The last connection to close has moved all of the log into the file.
+	if _, err := os.Stat(path + "-wal"); !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("the template has a log beside it (%w)", err)
+	}
+	return os.ReadFile(path)
+})
+
+func migrate(url string, sealer store.Sealer) error {
+	db, err := store.Open(context.Background(), url, sealer, store.WithoutSync())
+	if err != nil {
+		return err
+	}
+	_, err = db.Migrate(context.Background())
+	return errors.Join(err, db.Close())
 }
 
 // OpenURL opens and migrates any database; it is closed when the test ends.
@@ -78,10 +118,12 @@ func OpenURL(t testing.TB, url string, options ...store.Option) *store.DB {
 	return db
 }
 
+var sealingKey = bytes.Repeat([]byte{7}, 32)
+
 // Sealer is the sealer of these databases: a fixed key.
 func Sealer(t testing.TB) *secret.Sealer {
 	t.Helper()
-	s, err := secret.NewSealer(bytes.Repeat([]byte{7}, 32))
+	s, err := secret.NewSealer(sealingKey)
 	if err != nil {
 		t.Fatal(err)
 	}
