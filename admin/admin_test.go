@@ -18,6 +18,7 @@ import (
 	"barong/admin"
 	"barong/identity"
 	"barong/internal/account"
+	"barong/internal/account/worldtest"
 	"barong/internal/audit"
 	"barong/internal/caller"
 	"barong/internal/feed"
@@ -121,9 +122,8 @@ func (w *world) mount(roles policy.Abilities) {
 	w.server = must[*rest.Server](w.t)(rest.New(rest.Config{
 		Log: log, ClientIP: ip, Budget: limit.NewBudget(new(limit.Memory), new(limit.Memory), clock),
 	}))
-	service := account.NewService(account.Config{
-		Triggers: account.DefaultTriggers(), StaffRoles: roles.Staff(),
-	}, w.db, nil, w.db, clock)
+	services := worldtest.Open(worldtest.Config{StaffRoles: roles.Staff()}, w.db, nil, w.db, clock)
+	service := services.Accounts
 	var accounts admin.Accounts = service
 	if w.accounts != nil {
 		accounts = w.accounts(accounts)
@@ -140,7 +140,7 @@ func (w *world) mount(roles policy.Abilities) {
 		Explain: func(_ context.Context, q admin.Question) (admin.Explanation, error) { return w.explain(q) },
 		Country: func(netip.Addr) string { return "Malta" }, Now: clock, Patience: 50 * time.Millisecond,
 	}).Mount(w.server)
-	(&identity.API{Accounts: service, Whitelinks: w.rules, ClientIP: ip, Now: clock, Log: log}).Mount(w.server)
+	(&identity.API{Accounts: services.SignIns, Whitelinks: w.rules, ClientIP: ip, Now: clock, Log: log}).Mount(w.server)
 	w.client = resttest.New(w.t, w.server).With("User-Agent", "Firefox/1")
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"barong/admin"
 	"barong/internal/account"
+	"barong/internal/apikey"
 )
 
 const users = base + "/users"
@@ -27,15 +28,15 @@ func (w *world) putUser(uid string, change func(*account.User)) {
 // key adds an active key of a user's.
 func (w *world) key(uid, kid string) {
 	w.t.Helper()
-	fine(w.t, w.db.AddAPIKey(w.t.Context(), &account.APIKey{
-		Kid: kid, Algorithm: account.AlgorithmHS256, State: account.KeyActive, HolderUID: uid,
+	fine(w.t, w.db.AddAPIKey(w.t.Context(), &apikey.Key{
+		Kid: kid, Algorithm: apikey.HS256, State: apikey.Active, HolderUID: uid,
 		HolderKind: account.KindUser, Secret: "0123456789abcdef0123456789abcdef",
 	}))
 }
 
 func (w *world) keyState(uid, kid string) string {
 	w.t.Helper()
-	return must[account.APIKey](w.t)(w.db.APIKey(w.t.Context(), uid, kid)).State
+	return must[apikey.Key](w.t)(w.db.APIKey(w.t.Context(), uid, kid)).State
 }
 
 // Admin 4.1 as design D2 has it, A105: every parameter of every route, with nothing changed.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"barong/internal/account"
+	"barong/internal/apikey"
 )
 
 // Replay is the treatment of an API key's nonce that was used before (FX-10, design D9).
@@ -39,10 +40,10 @@ func (s *Server) apiKey(
 		return credential{}
 	}
 
-	key, err := s.Accounts.Key(ctx, r.apiKey)
+	key, err := s.Keys.Key(ctx, r.apiKey)
 	if errors.Is(err, account.ErrNotFound) {
 		// The work that a wrong signature costs (FX-12).
-		signatureMatches(r.signature, s.Accounts.DummyMAC(r.nonce, r.apiKey))
+		signatureMatches(r.signature, s.Keys.DummyMAC(r.nonce, r.apiKey))
 		d.deny(unauthorized(reasonUnknownAPIKey))
 		return credential{}
 	}
@@ -66,7 +67,7 @@ func (s *Server) apiKey(
 		d.deny(unauthorized(reasonInvalidSignature))
 		return credential{}
 	}
-	if key.State != account.KeyActive {
+	if key.State != apikey.Active {
 		d.deny(unauthorized(reasonAPIKeyNotActive))
 		return credential{}
 	}

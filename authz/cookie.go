@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"barong/internal/account"
+	"barong/internal/signin"
 )
 
 // maxCookie is the longest Cookie header that names a session. Browsers stay far below it;
@@ -148,7 +148,7 @@ func (r *request) stripOwn(session string) (fate cookieFate, value string) {
 	case r.repeat>>headerCookie&1 != 0:
 		return cookieRemove, ""
 	}
-	fate, value, r.scratch = stripCookies(r.cookie, cookieNames{session, account.DeviceCookie}, r.scratch)
+	fate, value, r.scratch = stripCookies(r.cookie, cookieNames{session, signin.DeviceCookie}, r.scratch)
 	return fate, value
 }
 

@@ -124,7 +124,7 @@ func signingKeys(t testing.TB) *token.Keys {
 func worldServer(t testing.TB, w *authztest.World) *Server {
 	t.Helper()
 	s, err := New(Parts{
-		Rules: w.Rules(), Feed: w.Feed(), Sessions: w.Sessions, Accounts: w.Accounts,
+		Rules: w.Rules(), Feed: w.Feed(), Sessions: w.Sessions, Accounts: w.Accounts, Keys: w.Keys,
 		Tokens: w.Tokens(), Nonces: w, Activities: w, Now: w.Now,
 	}, configOf(t, w.File.Settings))
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"barong/internal/account"
+	"barong/internal/apikey"
 	"barong/internal/audit"
 	"barong/internal/session"
 	"barong/policy"
@@ -81,7 +82,8 @@ func (s *Server) Explain(ctx context.Context, q Question) (Explanation, error) {
 	h := &hypothesis{Server: s, q: q, now: now, snapshot: s.Rules.Load()}
 	twin := &Server{
 		Parts: Parts{
-			Rules: (*hypotheticalRules)(h), Feed: s.Feed, Sessions: (*hypotheticalSessions)(h), Accounts: (*hypotheticalAccounts)(h),
+			Rules: (*hypotheticalRules)(h), Feed: s.Feed, Sessions: (*hypotheticalSessions)(h),
+			Accounts: (*hypotheticalAccounts)(h), Keys: (*hypotheticalKeys)(h),
 			Tokens: s.Tokens, Nonces: memoryless{}, Activities: memoryless{}, Now: s.Now,
 		},
 		Config: s.Config, reading: s.reading, forbidden: s.forbidden, websockets: s.websockets, origins: s.origins,
@@ -137,7 +139,7 @@ func (h *hypothesis) request(ctx context.Context) *request {
 		r.apiKey, r.nonce = h.q.Kid, strconv.FormatInt(h.now.UnixMilli(), 10)
 		r.hasAPIKey, r.hasNonce, r.hasSignature = true, true, true
 		r.signature = "-" // nobody's, should the key not be there
-		if key, err := h.Accounts.Key(ctx, h.q.Kid); err == nil {
+		if key, err := h.Keys.Key(ctx, h.q.Kid); err == nil {
 			mac := key.MAC(r.nonce, r.apiKey)
 			r.signature = hex.EncodeToString(mac[:])
 		}
@@ -177,8 +179,7 @@ func (h *hypotheticalSessions) End(context.Context, session.ID) error { return n
 func (h *hypotheticalSessions) Ended(session.ID) bool                 { return false }
 func (h *hypotheticalSessions) Epoch() int64                          { return h.Server.Sessions.Epoch() }
 
-// hypotheticalAccounts are the real ones; keys come without their token, which is not to be
-// replaced.
+// hypotheticalAccounts are the real ones.
 type hypotheticalAccounts hypothesis
 
 func (h *hypotheticalAccounts) Reload(ctx context.Context, uid string) (*account.Principal, error) {
@@ -189,16 +190,19 @@ func (h *hypotheticalAccounts) Principal(ctx context.Context, uid string) (*acco
 	return h.Server.Accounts.Principal(ctx, uid)
 }
 
-func (h *hypotheticalAccounts) Key(ctx context.Context, kid string) (*account.Key, error) {
-	key, err := h.Server.Accounts.Key(ctx, kid)
+// hypotheticalKeys are the real ones, but come without their token, which is not to be replaced.
+type hypotheticalKeys hypothesis
+
+func (h *hypotheticalKeys) Key(ctx context.Context, kid string) (*apikey.Entry, error) {
+	key, err := h.Server.Keys.Key(ctx, kid)
 	if err != nil {
 		return nil, err
 	}
-	return account.NewKey(key.KeyRecord), nil
+	return apikey.NewEntry(key.Record), nil
 }
 
-func (h *hypotheticalAccounts) DummyMAC(nonce, kid string) [32]byte {
-	return h.Server.Accounts.DummyMAC(nonce, kid)
+func (h *hypotheticalKeys) DummyMAC(nonce, kid string) [32]byte {
+	return h.Server.Keys.DummyMAC(nonce, kid)
 }
 
 // memoryless takes everything and keeps nothing.

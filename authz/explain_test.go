@@ -119,7 +119,7 @@ func compareWithCheck(t *testing.T, w *authztest.World, s *Server, q Question) (
 	case q.Kid != "":
 		r.apiKey, r.nonce, r.signature = q.Kid, strconv.FormatInt(w.Now().UnixMilli(), 10), "-"
 		r.hasAPIKey, r.hasNonce, r.hasSignature = true, true, true
-		if key, err := w.Accounts.Key(ctx, q.Kid); err == nil {
+		if key, err := w.Keys.Key(ctx, q.Kid); err == nil {
 			mac := key.MAC(r.nonce, q.Kid)
 			r.signature = hex.EncodeToString(mac[:])
 		}

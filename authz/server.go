@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"barong/internal/account"
+	"barong/internal/apikey"
 	"barong/internal/audit"
 	"barong/internal/session"
 	"barong/internal/token"
@@ -43,13 +44,17 @@ type Sessions interface {
 	Ended(id session.ID) bool
 }
 
-// Accounts finds principals and API keys; account.Directory does. A uid or kid may alias a
-// message: an implementation that keeps it must clone it.
+// Accounts finds principals; account.Directory does. A uid may alias a message: an implementation
+// that keeps it must clone it.
 type Accounts interface {
 	Principal(ctx context.Context, uid string) (*account.Principal, error)
 	// Reload is Principal, but never from memory.
 	Reload(ctx context.Context, uid string) (*account.Principal, error)
-	Key(ctx context.Context, kid string) (*account.Key, error)
+}
+
+// Keys finds API keys; apikey.Cache does. A kid may alias a message, as a uid may.
+type Keys interface {
+	Key(ctx context.Context, kid string) (*apikey.Entry, error)
 	DummyMAC(nonce, kid string) [32]byte
 }
 
@@ -82,6 +87,7 @@ type Parts struct {
 	Feed       Feed
 	Sessions   Sessions
 	Accounts   Accounts
+	Keys       Keys
 	Tokens     Tokens
 	Nonces     Nonces
 	Activities Activities
@@ -242,7 +248,7 @@ func New(p Parts, c Config) (*Server, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	if p.Rules == nil || p.Feed == nil || p.Sessions == nil || p.Accounts == nil ||
+	if p.Rules == nil || p.Feed == nil || p.Sessions == nil || p.Accounts == nil || p.Keys == nil ||
 		p.Tokens == nil || p.Activities == nil {
 		return nil, errors.New("authz: a part is missing")
 	}

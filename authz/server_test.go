@@ -15,6 +15,7 @@ import (
 
 	"barong/authz/authztest"
 	"barong/internal/account"
+	"barong/internal/apikey"
 	"barong/internal/audit"
 	"barong/internal/feed"
 	"barong/internal/session"
@@ -28,6 +29,7 @@ var (
 	_ Feed     = (*feed.Follower)(nil)
 	_ Sessions = (*session.Manager)(nil)
 	_ Accounts = (*account.Directory)(nil)
+	_ Keys     = (*apikey.Cache)(nil)
 	_ Tokens   = (*token.Minter)(nil)
 )
 
@@ -41,7 +43,7 @@ type fakes struct {
 	epoch     func() int64
 	principal func(context.Context, string) (*account.Principal, error)
 	reload    func(context.Context, string) (*account.Principal, error)
-	key       func(context.Context, string) (*account.Key, error)
+	key       func(context.Context, string) (*apikey.Entry, error)
 	reuse     func() (string, bool)
 	mint      func() (string, error)
 	nonce     func() (bool, error)
@@ -106,14 +108,14 @@ func (f *fakes) Reload(ctx context.Context, uid string) (*account.Principal, err
 	return f.w.Accounts.Reload(ctx, uid)
 }
 
-func (f *fakes) Key(ctx context.Context, kid string) (*account.Key, error) {
+func (f *fakes) Key(ctx context.Context, kid string) (*apikey.Entry, error) {
 	if f.key != nil {
 		return f.key(ctx, kid)
 	}
-	return f.w.Accounts.Key(ctx, kid)
+	return f.w.Keys.Key(ctx, kid)
 }
 
-func (f *fakes) DummyMAC(nonce, kid string) [32]byte { return f.w.Accounts.DummyMAC(nonce, kid) }
+func (f *fakes) DummyMAC(nonce, kid string) [32]byte { return f.w.Keys.DummyMAC(nonce, kid) }
 
 func (f *fakes) Reuse(slot *token.Slot, party string, version int64, now time.Time) (string, bool) {
 	if f.reuse != nil {
@@ -202,7 +204,7 @@ func fakeServer(t testing.TB, f *fakes, change func(*Config, *Parts)) *Server {
 	t.Helper()
 	c := DefaultConfig()
 	p := Parts{
-		Rules: f, Feed: f, Sessions: f, Accounts: f, Tokens: f, Nonces: f, Activities: f, Now: f.w.Now,
+		Rules: f, Feed: f, Sessions: f, Accounts: f, Keys: f, Tokens: f, Nonces: f, Activities: f, Now: f.w.Now,
 	}
 	if change != nil {
 		change(&c, &p)
@@ -242,9 +244,9 @@ func TestEveryFailureIsAnOutage(t *testing.T) {
 			f.principal = func(context.Context, string) (*account.Principal, error) { return nil, broken }
 		}},
 		"the key store fails": {"by API key", func(f *fakes) {
-			f.key = func(context.Context, string) (*account.Key, error) { return nil, account.ErrSeal }
+			f.key = func(context.Context, string) (*apikey.Entry, error) { return nil, account.ErrSeal }
 		}},
-		"the key store panics":             {"by API key", func(f *fakes) { f.key = func(context.Context, string) (*account.Key, error) { panic(1) } }},
+		"the key store panics":             {"by API key", func(f *fakes) { f.key = func(context.Context, string) (*apikey.Entry, error) { panic(1) } }},
 		"the nonce store fails":            {"by API key", func(f *fakes) { f.nonce = func() (bool, error) { return true, broken } }},
 		"the nonce store panics":           {"by API key", func(f *fakes) { f.nonce = func() (bool, error) { panic(1) } }},
 		"reusing a token panics":           {"by session", func(f *fakes) { f.reuse = func() (string, bool) { panic(1) } }},
@@ -422,7 +424,7 @@ func TestUnknownKeyCostsTheSameWork(t *testing.T) {
 	w := small(t)
 	f := &fakes{w: w}
 	counting := &countingAccounts{fakes: f}
-	s := fakeServer(t, f, func(_ *Config, p *Parts) { p.Accounts = counting })
+	s := fakeServer(t, f, func(_ *Config, p *Parts) { p.Keys = counting })
 	r := asked(t, w, "by API key")
 	r.apiKey = "ffffffffffffffff"
 	var d decision
@@ -480,7 +482,7 @@ func TestRefusedConfigurations(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := &fakes{w: w}
 			c := DefaultConfig()
-			p := Parts{Rules: f, Feed: f, Sessions: f, Accounts: f, Tokens: f, Nonces: f, Activities: f}
+			p := Parts{Rules: f, Feed: f, Sessions: f, Accounts: f, Keys: f, Tokens: f, Nonces: f, Activities: f}
 			change(&c, &p)
 			if _, err := New(p, c); err == nil {
 				t.Error("got no error")
@@ -506,7 +508,7 @@ func TestOutcomeOfTheZeroDecision(t *testing.T) {
 
 func TestSignatureMatches(t *testing.T) {
 	// The vectors of AZ-119.
-	key := account.NewKey(account.KeyRecord{Kid: "61d025b8573501c2", Secret: []byte("2d0b4979c7fe6986daa8e21d1dc0644f")})
+	key := apikey.NewEntry(apikey.Record{Kid: "61d025b8573501c2", Secret: []byte("2d0b4979c7fe6986daa8e21d1dc0644f")})
 	mac := key.MAC("1584524005143", "61d025b8573501c2")
 	right := "bd42b945e095880e28d046846dbecf655fdf09d95a396a24fe6fe1df42f15d13"
 	for sent, want := range map[string]bool{

@@ -12,6 +12,7 @@ import (
 	"barong/authz"
 	"barong/authz/authztest"
 	"barong/internal/account"
+	"barong/internal/apikey"
 	"barong/internal/audit"
 	"barong/internal/feed"
 	"barong/internal/session"
@@ -45,10 +46,12 @@ func startReplica(t *testing.T, url string, r *redis.Store) *replica {
 	head, err := db.Head(ctx)
 	must(t, err)
 	accounts := account.NewDirectory(account.DirectoryConfig{}, db, nil)
+	apiKeys := apikey.NewCache(apikey.CacheConfig{}, db, nil)
 	p.manager = session.NewManager(session.Config{}, p.sessions, db, nil, nil)
 	must(t, p.manager.Start(ctx))
 	p.follower = feed.NewFollower(db, feed.FollowerConfig{}, nil, nil)
 	p.follower.Subscribe(accounts.Apply)
+	p.follower.Subscribe(apiKeys.Apply)
 	p.follower.Subscribe(p.manager.Apply)
 	p.follower.Start(head)
 
@@ -68,7 +71,7 @@ func startReplica(t *testing.T, url string, r *redis.Store) *replica {
 		}
 	})
 	s, err := authz.New(authz.Parts{
-		Rules: rules, Feed: p.follower, Sessions: p.manager, Accounts: accounts, Tokens: minter, Activities: activities,
+		Rules: rules, Feed: p.follower, Sessions: p.manager, Accounts: accounts, Keys: apiKeys, Tokens: minter, Activities: activities,
 	}, authz.DefaultConfig())
 	must(t, err)
 	p.client = overGRPC(t, s)

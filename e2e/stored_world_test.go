@@ -13,6 +13,7 @@ import (
 	"barong/authz"
 	"barong/authz/authztest"
 	"barong/internal/account"
+	"barong/internal/apikey"
 	"barong/internal/audit"
 	"barong/internal/feed"
 	"barong/internal/session"
@@ -64,6 +65,7 @@ type storedWorld struct {
 	policy   authztest.Policy // in force
 	manager  *session.Manager
 	accounts *account.Directory
+	apiKeys  *apikey.Cache
 	holder   *policy.Holder
 	follower *feed.Follower
 	minter   *token.Minter
@@ -113,11 +115,13 @@ func (w *storedWorld) start(t *testing.T) {
 			w.holder.Changed()
 		}
 		w.accounts.Apply(c)
+		w.apiKeys.Apply(c)
 		w.manager.Apply(c)
 	})
 	w.manager = session.NewManager(f.Settings.Sessions(), w.sessions, w.db, w.Now, nil)
 	must(t, w.manager.Start(ctx))
-	w.accounts = account.NewDirectory(account.DirectoryConfig{Principals: 1000, Keys: 1000}, w.db, w.Now)
+	w.accounts = account.NewDirectory(account.DirectoryConfig{Size: 1000}, w.db, w.Now)
+	w.apiKeys = apikey.NewCache(apikey.CacheConfig{Size: 1000}, w.db, w.Now)
 	w.minter, err = token.NewMinter(w.keys, f.Settings.Tokens())
 	must(t, err)
 	w.holder = policy.NewHolder(w.policy.RouteRules(), f.Options(w.policy), nil, w.Now)
@@ -126,7 +130,7 @@ func (w *storedWorld) start(t *testing.T) {
 	must(t, w.hear(ctx))
 
 	s, err := authz.New(authz.Parts{
-		Rules: w.holder, Feed: w.follower, Sessions: w.manager, Accounts: w.accounts, Tokens: w.minter,
+		Rules: w.holder, Feed: w.follower, Sessions: w.manager, Accounts: w.accounts, Keys: w.apiKeys, Tokens: w.minter,
 		Nonces: w.nonces, Activities: w, Now: w.Now,
 	}, settings(t, f.Settings))
 	must(t, err)
@@ -340,7 +344,7 @@ func (w *storedWorld) put(ctx context.Context, a authztest.Accounts) error {
 		r := k.Record("")
 		err := w.db.DeleteAPIKey(ctx, k.Holder, k.Kid) // a row's secret never changes
 		if err == nil || errors.Is(err, account.ErrNotFound) {
-			err = w.db.AddAPIKey(ctx, &account.APIKey{
+			err = w.db.AddAPIKey(ctx, &apikey.Key{
 				Kid: r.Kid, Algorithm: r.Algorithm, Secret: string(r.Secret), State: r.State, HolderUID: r.HolderUID,
 			})
 		}

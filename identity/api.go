@@ -16,6 +16,7 @@ import (
 	"barong/internal/captcha"
 	"barong/internal/rest"
 	"barong/internal/session"
+	"barong/internal/signin"
 )
 
 // Config of the identity endpoints.
@@ -132,7 +133,7 @@ func (a *API) visitor(r *http.Request) visitor {
 	client.Language = a.accepted(r)
 	who := visitor{
 		Client:  client,
-		cookies: rest.Cookies(r, a.cookieName()), device: rest.Cookie(r, account.DeviceCookie),
+		cookies: rest.Cookies(r, a.cookieName()), device: rest.Cookie(r, signin.DeviceCookie),
 	}
 	if len(r.CookiesNamed(a.cookieName())) > 1 {
 		who.twins = session.ClearTwins(a.cookieName(), !a.InsecureCookie, r.Host, r.URL.Path)
@@ -154,7 +155,7 @@ func (a *API) setDevice(value string) string {
 		return ""
 	}
 	return (&http.Cookie{
-		Name: account.DeviceCookie, Value: value, Path: "/api/v2", MaxAge: int(account.DeviceLife / time.Second),
+		Name: signin.DeviceCookie, Value: value, Path: "/api/v2", MaxAge: int(signin.DeviceLife / time.Second),
 		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: !a.InsecureCookie,
 	}).String()
 }

@@ -9,6 +9,7 @@ import (
 	"barong/internal/account"
 	"barong/internal/limit"
 	"barong/internal/rest"
+	"barong/internal/signin"
 	"barong/internal/token"
 )
 
@@ -48,11 +49,11 @@ func (a *API) auth0(g *rest.Group) {
 			rest.On(errOtherNonce, http.StatusUnprocessableEntity, refused),
 			rest.On(errBadEmail, http.StatusUnprocessableEntity, refused),
 			// The account changed while it was signed in to.
-			rest.On(account.ErrBadCredentials, http.StatusUnprocessableEntity, refused),
+			rest.On(signin.ErrBadCredentials, http.StatusUnprocessableEntity, refused),
 			rest.On(errNoEmail, http.StatusUnauthorized, refused),
-			rest.On(account.ErrTokenUsed, http.StatusUnprocessableEntity, refused),
-			rest.On(account.ErrUnverifiedEmail, http.StatusUnauthorized, refused),
-			rest.On(account.ErrVerificationAbsent, http.StatusUnprocessableEntity, refused),
+			rest.On(signin.ErrTokenUsed, http.StatusUnprocessableEntity, refused),
+			rest.On(signin.ErrUnverifiedEmail, http.StatusUnauthorized, refused),
+			rest.On(signin.ErrVerificationAbsent, http.StatusUnprocessableEntity, refused),
 		}, signInFailures()...),
 	}, sameSite(a, a.signInAuth0))
 }
@@ -72,7 +73,7 @@ func (a *API) signInAuth0(ctx context.Context, who visitor, in auth0SignIn) (out
 	if claims.Email == "" {
 		return out, errNoEmail
 	}
-	u, err := a.Accounts.SignInAuth0(ctx, account.Auth0{
+	u, err := a.Accounts.SignInAuth0(ctx, signin.Auth0{
 		Email: claims.Email, EmailVerified: claims.EmailVerified, OTPCode: in.OTPCode,
 		Token: claims.Fingerprint, ExpiresAt: claims.ExpiresAt,
 		Language: a.language(in.Lang), Device: who.device, Client: who.Client,

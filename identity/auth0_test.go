@@ -7,10 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"barong/internal/account"
 	"barong/internal/apitest"
 	"barong/internal/expect"
 	"barong/internal/rest/resttest"
+	"barong/internal/signin"
 	"barong/internal/token"
 )
 
@@ -93,7 +93,7 @@ func TestAuth0Refusals(t *testing.T) {
 		"not configured (W-I5)":          {nil, func(w *world) { w.Identity.Auth0 = nil }, 422, []string{refused}},
 		"the provider is away (D20)":     {nil, func(w *world) { w.auth0.err = apitest.ErrOutage }, 503, []string{"server.internal_error"}},
 		"the provider is slow (D20)":     {nil, func(w *world) { w.auth0.err = context.DeadlineExceeded }, 503, []string{"server.internal_error"}},
-		"the account changes meanwhile":  {nil, func(w *world) { w.Faults.Fail(account.ErrBadCredentials, "UserByEmail") }, 422, []string{refused}},
+		"the account changes meanwhile":  {nil, func(w *world) { w.Faults.Fail(signin.ErrBadCredentials, "UserByEmail") }, 422, []string{refused}},
 		"banned (W-I5)":                  {nil, func(w *world) { w.byEmail("banned") }, 401, []string{"identity.session.banned"}},
 		"deleted (W-I5)":                 {nil, func(w *world) { w.byEmail("deleted") }, 401, []string{"identity.session.deleted"}},
 		"locked (W-I5)":                  {nil, func(w *world) { w.byEmail("locked") }, 401, []string{"identity.session.not_active"}},

@@ -104,7 +104,7 @@ func TestStrangersCallProvidersWithinBounds(t *testing.T) {
 // elsewhere, among them neighbours of it, sign in at the same time, and all get in.
 func TestAFloodOfSignInsKeepsNobodyOut(t *testing.T) {
 	w := newWorld(t)
-	w.Account.Limits.Off = true
+	w.Account.Unlimited = true
 	w.Hasher, w.Clock = secret.NewHasher(1, 32), time.Now
 	w.Restart()
 	w.ClientIP = func(r *http.Request) netip.Addr { return netip.MustParseAddr(r.Header.Get("X-Test-Client")) }

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"net/http"
 
-	"barong/internal/account"
 	"barong/internal/limit"
 	"barong/internal/rest"
+	"barong/internal/signin"
 	"barong/internal/token"
 )
 
@@ -35,8 +35,8 @@ func (a *API) email(g *rest.Group) {
 		Cost:    limit.Write | limit.Hash | limit.Notice,
 		Summary: "Confirm your e-mail address. Where the second factor is on, no session is opened and csrf_token is absent.",
 		Errors: append([]rest.Failure{
-			rest.On(account.ErrActiveOrUnknown, http.StatusUnprocessableEntity, "identity.user.active_or_doesnt_exist"),
-			rest.On(account.ErrUtilizedToken, http.StatusUnprocessableEntity, "identity.user.utilized_token"),
+			rest.On(signin.ErrActiveOrUnknown, http.StatusUnprocessableEntity, "identity.user.active_or_doesnt_exist"),
+			rest.On(signin.ErrUtilizedToken, http.StatusUnprocessableEntity, "identity.user.utilized_token"),
 		}, linkFailures()...),
 	}, sameSite(a, a.confirmEmail))
 }
@@ -45,13 +45,13 @@ func (a *API) sendConfirmation(ctx context.Context, who visitor, in mailRequest)
 	if err := a.human(ctx, CaptchaConfirmation, in.Captcha); err != nil {
 		return rest.None{}, err
 	}
-	return rest.None{}, a.Accounts.SendConfirmation(ctx, account.MailRequest{
+	return rest.None{}, a.Accounts.SendConfirmation(ctx, signin.MailRequest{
 		Email: in.Email, Language: a.language(in.Lang), Client: who.Client,
 	})
 }
 
 func (a *API) confirmEmail(ctx context.Context, who visitor, in confirmEmail) (out welcome, err error) {
-	u, session, err := a.Accounts.ConfirmEmail(ctx, account.Confirmation{
+	u, session, err := a.Accounts.ConfirmEmail(ctx, signin.Confirmation{
 		Token: in.Token, Password: in.Password, Language: a.language(in.Lang), Device: who.device, Client: who.Client,
 	})
 	switch {

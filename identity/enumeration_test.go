@@ -71,12 +71,12 @@ type street struct {
 func newStreet(t *testing.T, limits bool) *street {
 	t.Helper()
 	w := newWorld(t)
-	w.Account.Mail, w.Account.Limits.Off, w.Account.FailureFloor = w.Keys, !limits, 250*time.Millisecond
+	w.Account.Mail, w.Account.Unlimited, w.Account.FailureFloor = w.Keys, !limits, 250*time.Millisecond
 	w.Hasher, w.Clock = secret.NewHasher(2, 64), time.Now
 	w.Restart()
 	s := &street{world: w}
 	for n := range 20 {
-		u, err := w.Accounts.CreateUser(t.Context(), account.NewUser{
+		u, err := w.Accounts.CreateUser(t.Context(), account.UserInput{
 			Email: fmt.Sprintf("known%d@example.com", n), Password: password, Level: n % 2,
 		})
 		expect.OK(w.T, err)

@@ -15,6 +15,7 @@ import (
 
 	"barong/authz"
 	"barong/internal/account"
+	"barong/internal/apikey"
 	"barong/internal/audit"
 	"barong/internal/expect"
 	"barong/internal/token"
@@ -57,7 +58,7 @@ func (a asks) ask(method, path string) (status int, text, bearer string) {
 	clock := func() time.Time { return a.Now }
 	s, err := authz.New(authz.Parts{
 		Rules: rules{Holder: a.Holder}, Feed: current{}, Sessions: a.Sessions, Tokens: minter, Activities: forgetful{},
-		Accounts: account.NewDirectory(account.DirectoryConfig{}, a.DB, clock), Now: clock,
+		Accounts: account.NewDirectory(account.DirectoryConfig{}, a.DB, clock), Keys: apikey.NewCache(apikey.CacheConfig{}, a.DB, clock), Now: clock,
 	}, c)
 	expect.OK(a.T, err)
 	gate := s.Gate(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -167,8 +168,8 @@ func TestCSRFAtTheGate(t *testing.T) {
 
 	// #6: API keys need none.
 	w.secondFactor(made)
-	k := account.APIKey{
-		Kid: "61d025b8573501c2", Algorithm: "HS256", State: account.KeyActive, Scope: []string{"trade"},
+	k := apikey.Key{
+		Kid: "61d025b8573501c2", Algorithm: "HS256", State: apikey.Active, Scope: []string{"trade"},
 		HolderUID: made.UID, HolderKind: account.KindUser, Secret: "0123456789abcdef",
 	}
 	expect.OK(w.T, w.DB.AddAPIKey(t.Context(), &k))

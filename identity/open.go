@@ -8,6 +8,7 @@ import (
 	"barong/internal/account"
 	"barong/internal/rest"
 	"barong/internal/session"
+	"barong/internal/signin"
 	"barong/internal/view"
 )
 
@@ -16,7 +17,7 @@ import (
 type welcome = rest.With[view.UserWithFullInfo]
 
 // open starts a session of u, in place of the one that the browser came with.
-func (a *API) open(ctx context.Context, who visitor, u account.SignedIn) (welcome, error) {
+func (a *API) open(ctx context.Context, who visitor, u signin.SignedIn) (welcome, error) {
 	out, err := a.show(ctx, u.User)
 	if err != nil {
 		return out, err
@@ -35,7 +36,7 @@ func (a *API) open(ctx context.Context, who visitor, u account.SignedIn) (welcom
 
 // openHere is open for a person that needed no password to prove to be u: the device is known from now on.
 func (a *API) openHere(ctx context.Context, who visitor, u account.User) (welcome, error) {
-	return a.open(ctx, who, account.SignedIn{User: u, Device: a.Accounts.RememberDevice(who.device, u)})
+	return a.open(ctx, who, signin.SignedIn{User: u, Device: a.Accounts.RememberDevice(who.device, u)})
 }
 
 // show is the answer that shows u and opens nothing.

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"net/http"
 
-	"barong/internal/account"
 	"barong/internal/limit"
 	"barong/internal/rest"
+	"barong/internal/signin"
 )
 
 // errPasswordsDiffer says that the new password was not given twice.
@@ -33,7 +33,7 @@ func (a *API) password(g *rest.Group) {
 		Summary: "Set a new password by a mailed link; ends every session.",
 		Errors: append([]rest.Failure{
 			rest.On(errPasswordsDiffer, http.StatusUnprocessableEntity, "identity.user.passwords_doesnt_match"),
-			rest.On(account.ErrUtilizedToken, http.StatusUnprocessableEntity, "identity.user.utilized_token"),
+			rest.On(signin.ErrUtilizedToken, http.StatusUnprocessableEntity, "identity.user.utilized_token"),
 			rest.Rules("password.too_long", "password.requirements", "password.weak"),
 		}, linkFailures()...),
 	}, anyone(a, a.resetPassword))
@@ -43,7 +43,7 @@ func (a *API) sendReset(ctx context.Context, who visitor, in mailRequest) (rest.
 	if err := a.human(ctx, CaptchaReset, in.Captcha); err != nil {
 		return rest.None{}, err
 	}
-	return rest.None{}, a.Accounts.SendReset(ctx, account.MailRequest{
+	return rest.None{}, a.Accounts.SendReset(ctx, signin.MailRequest{
 		Email: in.Email, Language: a.language(in.Lang), Client: who.Client,
 	})
 }
@@ -52,7 +52,7 @@ func (a *API) resetPassword(ctx context.Context, who visitor, in resetPassword) 
 	if in.Password != in.Confirm {
 		return rest.None{}, errPasswordsDiffer
 	}
-	return rest.None{}, badLink(a.Accounts.ResetPassword(ctx, account.Reset{
+	return rest.None{}, badLink(a.Accounts.ResetPassword(ctx, signin.Reset{
 		Token: in.Token, Password: in.Password, Language: a.language(in.Lang), Client: who.Client,
 	}))
 }

@@ -16,6 +16,7 @@ import (
 
 	"barong/authz"
 	"barong/internal/account"
+	"barong/internal/apikey"
 	"barong/internal/audit"
 	"barong/internal/expect"
 	"barong/internal/feed"
@@ -66,10 +67,10 @@ func newTown(t *testing.T) *town {
 	clock := func() time.Time { return w.Now }
 	w.Allow(otherRole, account.RoleSuperadmin)
 	w.Refresh()
-	w.Account.Mail, w.Account.Limits.Off = w.Keys, true
+	w.Account.Mail, w.Account.Unlimited = w.Keys, true
 	w.Restart()
 	w.Identity.Auth0 = &w.auth0
-	boss, err := w.Accounts.CreateUser(t.Context(), account.NewUser{
+	boss, err := w.Accounts.CreateUser(t.Context(), account.UserInput{
 		Email: "boss@example.com", Password: password, Role: account.RoleSuperadmin, Level: 1, Operator: true,
 	})
 	expect.OK(w.T, err)
@@ -78,16 +79,18 @@ func newTown(t *testing.T) *town {
 	head, err := w.DB.Head(t.Context())
 	expect.OK(w.T, err)
 	directory := account.NewDirectory(account.DirectoryConfig{}, w.DB, clock)
+	keyCache := apikey.NewCache(apikey.CacheConfig{}, w.DB, clock)
 	town.feed = feed.NewFollower(w.DB, feed.FollowerConfig{}, clock, nil)
 	town.feed.Subscribe(w.Sessions.Apply)
 	town.feed.Subscribe(directory.Apply)
+	town.feed.Subscribe(keyCache.Apply)
 	town.feed.Start(head)
 	town.minter, err = token.NewMinter(w.Keys, token.DefaultConfig())
 	expect.OK(w.T, err)
 	config := authz.DefaultConfig()
 	config.PolicyMaxStale = 1 << 60 // nothing changes it
 	decider, err := authz.New(authz.Parts{
-		Rules: w.Holder, Feed: town.feed, Sessions: w.Sessions, Accounts: directory, Tokens: town.minter,
+		Rules: w.Holder, Feed: town.feed, Sessions: w.Sessions, Accounts: directory, Keys: keyCache, Tokens: town.minter,
 		Activities: unwritten{}, Now: clock,
 	}, config)
 	expect.OK(w.T, err)

@@ -10,39 +10,41 @@ import (
 	"time"
 
 	"barong/internal/account"
+	"barong/internal/factor"
 	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/internal/session"
+	"barong/internal/signin"
 )
 
 // Accounts is this package's part of account.Service.
 type Accounts interface {
 	// SignIn proves an identity. ErrBadCredentials, ErrBanned, ErrDeleted,
 	// ErrNotActive, ErrMissingOTP, ErrInvalidOTP, ErrOTPReplay, TooManyAttempts.
-	SignIn(ctx context.Context, in account.SignIn) (account.SignedIn, error)
+	SignIn(ctx context.Context, in signin.SignIn) (signin.SignedIn, error)
 	// AwaitsCode reports whether the client has just shown the password with a captcha; it is
 	// true once for each refusal about the code alone.
-	AwaitsCode(ctx context.Context, in account.SignIn) (bool, error)
+	AwaitsCode(ctx context.Context, in signin.SignIn) (bool, error)
 	// SignInAuth0 signs in, or up, whom a provider vouches for. SignIn's refusals after the
 	// password, ErrUnverifiedEmail, ErrVerificationAbsent.
-	SignInAuth0(ctx context.Context, in account.Auth0) (account.SignedIn, error)
+	SignInAuth0(ctx context.Context, in signin.Auth0) (signin.SignedIn, error)
 	// SignedOut records that somebody has signed out.
 	SignedOut(ctx context.Context, by account.Actor) error
 	// SignUp makes a pending user and mails the confirmation link. Invalid,
 	// ErrReferralFormat, ErrReferralUnknown, TooManyAttempts.
-	SignUp(ctx context.Context, in account.SignUp) (account.User, error)
+	SignUp(ctx context.Context, in signin.SignUp) (account.User, error)
 	// RememberDevice is the device cookie with an account added; "" to keep the one there is.
 	RememberDevice(cookie string, u account.User) string
 	// SendConfirmation and SendReset mail a link where there is somebody to mail it to, and
 	// tell nobody whether there was. TooManyAttempts.
-	SendConfirmation(ctx context.Context, in account.MailRequest) error
-	SendReset(ctx context.Context, in account.MailRequest) error
+	SendConfirmation(ctx context.Context, in signin.MailRequest) error
+	SendReset(ctx context.Context, in signin.MailRequest) error
 	// ConfirmEmail proves an address; session says whether it may open one. A
 	// *token.MailError, ErrActiveOrUnknown, ErrUtilizedToken, TooManyAttempts.
-	ConfirmEmail(ctx context.Context, in account.Confirmation) (u account.User, session bool, err error)
+	ConfirmEmail(ctx context.Context, in signin.Confirmation) (u account.User, session bool, err error)
 	// ResetPassword sets a new password. A *token.MailError, ErrUtilizedToken, Invalid,
 	// TooManyAttempts.
-	ResetPassword(ctx context.Context, in account.Reset) error
+	ResetPassword(ctx context.Context, in signin.Reset) error
 	// Entropy scores a password.
 	Entropy(password string) float64
 }
@@ -78,7 +80,7 @@ func (a *API) sessions(g *rest.Group) {
 		Cost:    limit.Write | limit.Hash | limit.Notice | called(a.protects(CaptchaSignIn)),
 		Summary: "Sign in; the answer sets the session cookie and holds the CSRF token.",
 		Errors: append(append([]rest.Failure{
-			rest.On(account.ErrBadCredentials, http.StatusUnauthorized, "identity.session.invalid_params"),
+			rest.On(signin.ErrBadCredentials, http.StatusUnauthorized, "identity.session.invalid_params"),
 		}, signInFailures()...), captchaFailures()...),
 	}, sameSite(a, a.signIn))
 	rest.Add(g, rest.Op{
@@ -94,12 +96,12 @@ func (a *API) sessions(g *rest.Group) {
 // signInFailures are the refusals after the first factor was proved.
 func signInFailures() []rest.Failure {
 	return []rest.Failure{
-		rest.On(account.ErrBanned, http.StatusUnauthorized, "identity.session.banned"),
-		rest.On(account.ErrDeleted, http.StatusUnauthorized, "identity.session.deleted"),
-		rest.On(account.ErrNotActive, http.StatusUnauthorized, "identity.session.not_active"),
-		rest.On(account.ErrMissingOTP, http.StatusUnauthorized, "identity.session.missing_otp"),
-		rest.On(account.ErrInvalidOTP, http.StatusForbidden, "identity.session.invalid_otp"),
-		rest.On(account.ErrOTPReplay, http.StatusUnprocessableEntity, "totp.error"),
+		rest.On(signin.ErrBanned, http.StatusUnauthorized, "identity.session.banned"),
+		rest.On(signin.ErrDeleted, http.StatusUnauthorized, "identity.session.deleted"),
+		rest.On(signin.ErrNotActive, http.StatusUnauthorized, "identity.session.not_active"),
+		rest.On(factor.ErrMissingOTP, http.StatusUnauthorized, "identity.session.missing_otp"),
+		rest.On(factor.ErrInvalidOTP, http.StatusForbidden, "identity.session.invalid_otp"),
+		rest.On(factor.ErrOTPReplay, http.StatusUnprocessableEntity, "totp.error"),
 		rest.On(account.ErrSeal, http.StatusUnprocessableEntity, "totp.error"),
 	}
 }
@@ -108,7 +110,7 @@ func signInFailures() []rest.Failure {
 var errNoSession = errors.New("identity: no session")
 
 func (a *API) signIn(ctx context.Context, who visitor, in signIn) (out welcome, err error) {
-	attempt := account.SignIn{
+	attempt := signin.SignIn{
 		Email: string(in.Email), Password: string(in.Password), OTPCode: in.OTPCode,
 		Device: who.device, Client: who.Client,
 	}

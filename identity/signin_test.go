@@ -16,6 +16,7 @@ import (
 	"barong/internal/expect"
 	"barong/internal/rest/resttest"
 	"barong/internal/session"
+	"barong/internal/signin"
 )
 
 const sessions = "/api/v2/identity/sessions"
@@ -331,7 +332,7 @@ func TestSignInFailures(t *testing.T) {
 		"a bug":                         {apitest.ErrBug, 500, "server.internal_error"},
 		"the deadline has passed":       {context.DeadlineExceeded, 503, "server.internal_error"},
 		"a secret does not open":        {account.ErrSeal, 422, "totp.error"},
-		"a refusal, wrapped many times": {fmt.Errorf("a: %w", fmt.Errorf("b: %w", account.ErrBanned)), 401, "identity.session.banned"},
+		"a refusal, wrapped many times": {fmt.Errorf("a: %w", fmt.Errorf("b: %w", signin.ErrBanned)), 401, "identity.session.banned"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -369,7 +370,7 @@ func TestSignOut(t *testing.T) {
 	}{
 		"a session":               {nil, cookie, 204, ""},
 		"of a banned user":        {func(w *world, uid string) { w.state(uid, "banned") }, cookie, 204, ""},
-		unkept:                    {func(w *world, _ string) { w.Faults.Fail(apitest.ErrOutage, "AddActivity", "Update") }, cookie, 204, ""},
+		unkept:                    {func(w *world, _ string) { w.Faults.Fail(apitest.ErrOutage, "Update") }, cookie, 204, ""},
 		"no cookie (14.2 #13)":    {nil, nil, 404, "identity.session.not_found"},
 		"an unknown cookie":       {nil, func(string) string { return cookie(strings.Repeat("0", 32)) }, 404, "identity.session.not_found"},
 		"with a stale twin (D8b)": {nil, func(v string) string { return cookie("x") + "; " + cookie(v) }, 204, ""},

@@ -6,9 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"barong/internal/account"
 	"barong/internal/expect"
 	"barong/internal/rest/resttest"
+	"barong/internal/signin"
 )
 
 const signUps = "/api/v2/identity/users"
@@ -126,7 +126,7 @@ func TestSignUpIsLimited(t *testing.T) {
 	w.opened(signUp(10), 201)
 }
 
-// A sign-up on a known device keeps it known for others (D8 and account.Devices).
+// A sign-up on a known device keeps it known for others (D8 and signin.Devices).
 func TestSignUpRemembersTheDevice(t *testing.T) {
 	w := newWorld(t)
 	w.user(email, 1)
@@ -151,5 +151,5 @@ func TestSignUpRemembersTheDevice(t *testing.T) {
 	if set := w.Browser().JSON(t, "POST", sessions, credentials()).Header.Values("Set-Cookie"); len(set) != 1 {
 		t.Errorf("set %q, want the session's alone", set)
 	}
-	expect.Equal(t, account.DeviceLife.Hours(), 7776000.0/3600)
+	expect.Equal(t, signin.DeviceLife.Hours(), 7776000.0/3600)
 }

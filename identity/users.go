@@ -4,9 +4,9 @@ import (
 	"context"
 	"net/http"
 
-	"barong/internal/account"
 	"barong/internal/limit"
 	"barong/internal/rest"
+	"barong/internal/signin"
 )
 
 type signUp struct {
@@ -25,8 +25,8 @@ func (a *API) users(g *rest.Group) {
 		Cost:    limit.Write | limit.Hash | limit.Mail | called(a.Captcha != nil),
 		Summary: "Sign up; the answer sets the session cookie and holds the CSRF token.",
 		Errors: append([]rest.Failure{
-			rest.On(account.ErrReferralFormat, http.StatusUnprocessableEntity, "identity.user.invalid_referral_format"),
-			rest.On(account.ErrReferralUnknown, http.StatusUnprocessableEntity, "identity.user.referral_doesnt_exist"),
+			rest.On(signin.ErrReferralFormat, http.StatusUnprocessableEntity, "identity.user.invalid_referral_format"),
+			rest.On(signin.ErrReferralUnknown, http.StatusUnprocessableEntity, "identity.user.referral_doesnt_exist"),
 			rest.Rules("data.too_long", "data.invalid_format", "role.doesnt_exist", "email.invalid", "email.taken",
 				"username.too_short", "username.too_long", "username.invalid", "username.taken",
 				"password.too_long", "password.requirements", "password.weak"),
@@ -39,7 +39,7 @@ func (a *API) signUp(ctx context.Context, who visitor, in signUp) (out welcome, 
 	if err != nil {
 		return out, err
 	}
-	u, err := a.Accounts.SignUp(ctx, account.SignUp{
+	u, err := a.Accounts.SignUp(ctx, signin.SignUp{
 		Email: in.Email, Password: in.Password, Username: in.Username, Data: in.Data, RefID: in.RefID,
 		Unproved: unproved, Language: a.language(in.Lang), Client: who.Client,
 	})

@@ -13,6 +13,7 @@ import (
 	"barong/internal/apitest"
 	"barong/internal/event"
 	"barong/internal/expect"
+	passwords "barong/internal/password"
 	"barong/internal/rest/resttest"
 )
 
@@ -47,7 +48,7 @@ func newWorld(t testing.TB) *world {
 			BuiltAt: time.Date(2020, 12, 8, 15, 9, 53, 0, time.FixedZone("", 2*3600))},
 		Published: identity.Published{
 			SessionExpire: 30 * time.Minute, CaptchaType: "none", PhoneVerification: "mock",
-			PasswordPattern: account.DefaultPattern, PasswordEntropy: 14,
+			PasswordPattern: passwords.DefaultPattern, PasswordEntropy: 14,
 		},
 	}
 	return w

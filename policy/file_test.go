@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"barong/internal/account"
 	"barong/policy"
 )
 
@@ -270,14 +271,14 @@ restrictions:
 `
 	got, err := policy.ParseSeeds([]byte(file))
 	want := policy.Seeds{
-		Levels: []policy.SeedLevel{{Key: "email", Value: "verified", Description: "mail"}},
+		Levels: []account.SeedLevel{{Key: "email", Value: "verified", Description: "mail"}},
 		Permissions: []policy.Permission{
 			{Role: "admin", Verb: "GET", Path: "api/v2", Action: "ACCEPT"},
 			{Role: "admin", Verb: "PUT", Path: "api/v2", Action: "AUDIT", Topic: "t"},
 		},
-		Users: []policy.SeedUser{
-			{Email: "a@b.c", Password: "12345678", Role: "admin", State: "active", Level: 2, Line: 10},
-			{Email: "c@d.e", Line: 11},
+		Users: []account.SeedUser{
+			{Email: "a@b.c", Password: "12345678", Role: "admin", State: "active", Level: new(2), Line: 10},
+			{Email: "c@d.e", Level: new(0), Line: 11},
 		},
 		Restrictions: []policy.Restriction{
 			{Category: "blacklist", Scope: "country", Value: "US", Code: 435, State: "disabled"},

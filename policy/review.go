@@ -112,8 +112,8 @@ func (v *review) superadmins() {
 func (v *review) users() {
 	roles, states := v.roles(), account.States()
 	for _, u := range v.seeds.Users {
-		if u.Level > len(v.seeds.Levels) && len(v.seeds.Levels) > 0 {
-			v.refuse(FileSeeds, "line %d: user %s has level %d; the file has %d levels", u.Line, u.Email, u.Level, len(v.seeds.Levels))
+		if *u.Level > len(v.seeds.Levels) && len(v.seeds.Levels) > 0 {
+			v.refuse(FileSeeds, "line %d: user %s has level %d; the file has %d levels", u.Line, u.Email, *u.Level, len(v.seeds.Levels))
 		}
 		if u.Role != "" && len(roles) > 0 && !slices.Contains(roles, u.Role) {
 			v.refuse(FileSeeds, "line %d: user %s has role %q, which no permission is for; there are %s",

@@ -2,48 +2,23 @@ package policy
 
 import (
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 
+	"barong/internal/account"
 	"barong/internal/strictyaml"
 )
 
 // Seeds is the content of a seeds file. Levels and Users are for the account service to apply:
 // levels first, in order, then permissions, then users, then restrictions.
 type Seeds struct {
-	Levels       []SeedLevel
+	Levels       []account.SeedLevel
 	Permissions  []Permission // normalised, without duplicates
-	Users        []SeedUser
+	Users        []account.SeedUser
 	Restrictions []Restriction // normalised, without duplicates
 }
-
-// A SeedLevel is the label that makes the next level.
-type SeedLevel struct {
-	Key, Value, Description string
-}
-
-// A SeedUser is an account to make if its e-mail is unknown. Empty fields have the account
-// service's defaults; an empty password asks for a random one.
-type SeedUser struct {
-	Email    string
-	Password string
-	Username string
-	Role     string
-	State    string
-	Level    int
-	Line     int // in the file, for messages
-}
-
-// String leaves the password out.
-func (u SeedUser) String() string {
-	return fmt.Sprintf("%s (role %s, level %d)", u.Email, u.Role, u.Level)
-}
-
-// GoString leaves the password out.
-func (u SeedUser) GoString() string { return u.String() }
 
 // ParseSeeds reads a seeds file: the lists users, levels, permissions and restrictions, each of
 // which may be missing. Keys, verbs, actions, categories, scopes and states may be in any
@@ -87,7 +62,7 @@ func ParseSeeds(data []byte) (Seeds, error) {
 }
 
 func (s *Seeds) addLevel(d *strictyaml.Document, n *yaml.Node) {
-	var l SeedLevel
+	var l account.SeedLevel
 	if !d.Record(n, "levels", map[string]*string{
 		"key": &l.Key, "value": &l.Value, "description": &l.Description}) {
 		return
@@ -123,7 +98,7 @@ func (s *Seeds) addPermission(d *strictyaml.Document, n *yaml.Node, seen map[per
 }
 
 func (s *Seeds) addUser(d *strictyaml.Document, n *yaml.Node) {
-	u := SeedUser{Line: n.Line}
+	u := account.SeedUser{Line: n.Line}
 	var level string
 	if !d.Record(n, "users", map[string]*string{"email": &u.Email, "password": &u.Password,
 		"username": &u.Username, "role": &u.Role, "state": &u.State, "level": &level}) {
@@ -137,11 +112,12 @@ func (s *Seeds) addUser(d *strictyaml.Document, n *yaml.Node) {
 		d.Problem(n.Line, "Level is missing for user %s", u.Email)
 		return
 	}
-	var err error
-	if u.Level, err = strconv.Atoi(level); err != nil || u.Level < 0 {
+	rung, err := strconv.Atoi(level)
+	if err != nil || rung < 0 {
 		d.Problem(n.Line, "Level is missing for user %s: %q is no whole number", u.Email, level)
 		return
 	}
+	u.Level = &rung
 	s.Users = append(s.Users, u)
 }
 

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"barong/internal/account"
+	"barong/internal/apikey"
+	"barong/internal/factor"
 	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/internal/view"
@@ -18,11 +20,11 @@ type keys interface {
 	// OwnServiceAccount loads one that the actor owns; ErrNotFound for any other.
 	OwnServiceAccount(ctx context.Context, by account.Actor, uid string) (account.ServiceAccount, error)
 	// ListKeys returns a page without secrets, and how many keys there are.
-	ListKeys(ctx context.Context, by account.Actor, q account.KeyQuery) ([]account.APIKey, int, error)
+	ListKeys(ctx context.Context, by account.Actor, q apikey.Query) ([]apikey.Key, int, error)
 	// CreateKey returns the key with its secret. Invalid, ErrCouldNotSaveSecret.
-	CreateKey(ctx context.Context, by account.Actor, in account.NewAPIKey) (account.APIKey, error)
+	CreateKey(ctx context.Context, by account.Actor, in apikey.Input) (apikey.Key, error)
 	// UpdateKey and DeleteKey: also ErrNotFound for the key; Invalid.
-	UpdateKey(ctx context.Context, by account.Actor, holder, kid string, p account.KeyPatch) (account.APIKey, error)
+	UpdateKey(ctx context.Context, by account.Actor, holder, kid string, p apikey.Patch) (apikey.Key, error)
 	DeleteKey(ctx context.Context, by account.Actor, holder, kid string) error
 }
 
@@ -56,10 +58,10 @@ type keyRef struct {
 // gateFailures are those of RequireOTP under a prefix of tokens.
 func gateFailures(prefix string) []rest.Failure {
 	return []rest.Failure{
-		rest.On(account.ErrOTPNotEnabled, http.StatusBadRequest, prefix+".2fa_disabled"),
-		rest.On(account.ErrMissingOTP, http.StatusBadRequest, prefix+".missing_totp"),
-		rest.On(account.ErrInvalidOTP, http.StatusUnprocessableEntity, prefix+".invalid_totp"),
-		rest.On(account.ErrOTPReplay, http.StatusUnprocessableEntity, "totp.error"),
+		rest.On(factor.ErrOTPNotEnabled, http.StatusBadRequest, prefix+".2fa_disabled"),
+		rest.On(factor.ErrMissingOTP, http.StatusBadRequest, prefix+".missing_totp"),
+		rest.On(factor.ErrInvalidOTP, http.StatusUnprocessableEntity, prefix+".invalid_totp"),
+		rest.On(factor.ErrOTPReplay, http.StatusUnprocessableEntity, "totp.error"),
 		rest.On(account.ErrSeal, http.StatusUnprocessableEntity, "totp.error"),
 		rest.TooMany(prefix),
 	}
@@ -69,7 +71,7 @@ func gateFailures(prefix string) []rest.Failure {
 // be saved is an ErrSeal, too.
 func newKeyFailures() []rest.Failure {
 	return []rest.Failure{
-		rest.On(account.ErrCouldNotSaveSecret, http.StatusUnprocessableEntity, "api_key.could_not_save_secret"),
+		rest.On(apikey.ErrCouldNotSaveSecret, http.StatusUnprocessableEntity, "api_key.could_not_save_secret"),
 		rest.Rules("kid.blank", "kid.invalid", "kid.taken", "algorithm.inclusion", "scope.too_long",
 			"key_holder_account.invalid", "api_key.limit_reached"),
 	}
@@ -120,7 +122,7 @@ func (a *API) createKey(ctx context.Context, who me, in newKey) (view.APIKey, er
 	if err := a.Accounts.RequireOTP(ctx, who.Actor, in.TOTP); err != nil {
 		return view.APIKey{}, err
 	}
-	return a.addKey(ctx, who, account.NewAPIKey{
+	return a.addKey(ctx, who, apikey.Input{
 		Kid: in.Kid, Algorithm: in.Algorithm, Scope: scopes(in.Scope),
 	})
 }
@@ -143,7 +145,7 @@ func (a *API) deleteKey(ctx context.Context, who me, in keyRef) (rest.None, erro
 func (a *API) pageOfKeys(
 	ctx context.Context, who me, holder, ordering, orderBy string, p rest.Paging,
 ) (out rest.Page[view.APIKey], err error) {
-	list, total, err := a.Accounts.ListKeys(ctx, who.Actor, account.KeyQuery{
+	list, total, err := a.Accounts.ListKeys(ctx, who.Actor, apikey.Query{
 		HolderUID: holder, OrderBy: orderBy, Desc: ordering == "desc", Limit: p.Limit, Offset: p.Offset(),
 	})
 	if err != nil {
@@ -156,7 +158,7 @@ func (a *API) pageOfKeys(
 	return out, nil
 }
 
-func (a *API) addKey(ctx context.Context, who me, in account.NewAPIKey) (view.APIKey, error) {
+func (a *API) addKey(ctx context.Context, who me, in apikey.Input) (view.APIKey, error) {
 	k, err := a.Accounts.CreateKey(ctx, who.Actor, in)
 	if err != nil {
 		return view.APIKey{}, err
@@ -165,7 +167,7 @@ func (a *API) addKey(ctx context.Context, who me, in account.NewAPIKey) (view.AP
 }
 
 func (a *API) changeKey(ctx context.Context, who me, holder string, in keyChange) (view.APIKey, error) {
-	patch := account.KeyPatch{State: in.State}
+	patch := apikey.Patch{State: in.State}
 	if in.Scope != nil {
 		list := scopes(in.Scope)
 		patch.Scope = &list

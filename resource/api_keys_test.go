@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"barong/internal/account"
+	"barong/internal/apikey"
+	"barong/internal/factor"
+	"barong/internal/limit"
 )
 
 const (
@@ -49,7 +52,7 @@ func eachFamily(t *testing.T, f func(t *testing.T, b keyBase)) {
 	}
 }
 
-var aKey = account.APIKey{
+var aKey = apikey.Key{
 	Kid: "61d025b8573501c2", Algorithm: "HS256", Scope: []string{"trade"}, State: "active",
 	Secret: "s3cr3t", CreatedAt: now, UpdatedAt: now,
 }
@@ -60,21 +63,21 @@ const shown = `"kid":"61d025b8573501c2","algorithm":"HS256","scope":["trade"],"s
 // 9.2 #1, 5.8, 5.9: no code needed, no secret shown.
 func TestListKeys(t *testing.T) {
 	eachFamily(t, func(t *testing.T, b keyBase) {
-		var asked account.KeyQuery
+		var asked apikey.Query
 		w := newWorld()
-		w.require = func(account.Actor, string) error { return account.ErrInvalidOTP }
-		w.list = func(by account.Actor, q account.KeyQuery) ([]account.APIKey, int, error) {
+		w.require = func(account.Actor, string) error { return factor.ErrInvalidOTP }
+		w.list = func(by account.Actor, q apikey.Query) ([]apikey.Key, int, error) {
 			diff(t, by.UID, meUID)
 			asked = q
-			return []account.APIKey{aKey}, 3, nil
+			return []apikey.Key{aKey}, 3, nil
 		}
 		c := signedIn(t, w)
 		a := c.Get(t, b.path+"?"+b.form("ordering", "desc", "order_by", "kid", "page", "2", "limit", "1").Encode())
 		a.Want(t, 200, `[{`+shown+`}]`)
-		diff(t, asked, account.KeyQuery{HolderUID: b.holder, OrderBy: "kid", Desc: true, Limit: 1, Offset: 1})
+		diff(t, asked, apikey.Query{HolderUID: b.holder, OrderBy: "kid", Desc: true, Limit: 1, Offset: 1})
 		diff(t, []string{a.Header.Get("Total"), a.Header.Get("Per-Page"), a.Header.Get("Page")}, []string{"3", "1", "2"})
 		c.Get(t, b.path+"?"+b.form().Encode())
-		diff(t, asked, account.KeyQuery{HolderUID: b.holder, OrderBy: "id", Limit: 100})
+		diff(t, asked, apikey.Query{HolderUID: b.holder, OrderBy: "id", Limit: 100})
 
 		for name, test := range map[string]struct {
 			form   url.Values
@@ -96,10 +99,10 @@ func TestListKeys(t *testing.T) {
 // R8: a code that is sent is checked.
 func TestListKeysWithACode(t *testing.T) {
 	w := newWorld()
-	w.list = func(account.Actor, account.KeyQuery) ([]account.APIKey, int, error) { return nil, 0, nil }
+	w.list = func(account.Actor, apikey.Query) ([]apikey.Key, int, error) { return nil, 0, nil }
 	w.require = func(_ account.Actor, code string) error {
 		if code != "1357" {
-			return account.ErrInvalidOTP
+			return factor.ErrInvalidOTP
 		}
 		return nil
 	}
@@ -112,20 +115,20 @@ func TestListKeysWithACode(t *testing.T) {
 // 9.2 #7: the one answer that shows the secret.
 func TestCreateKey(t *testing.T) {
 	eachFamily(t, func(t *testing.T, b keyBase) {
-		var asked account.NewAPIKey
+		var asked apikey.Input
 		w := newWorld()
 		w.require = func(_ account.Actor, code string) error {
 			diff(t, code, "1357")
 			return nil
 		}
-		w.create = func(_ account.Actor, in account.NewAPIKey) (account.APIKey, error) {
+		w.create = func(_ account.Actor, in apikey.Input) (apikey.Key, error) {
 			asked = in
 			return aKey, nil
 		}
 		c := signedIn(t, w)
 		full := b.form("algorithm", "HS256", "totp_code", "1357", "scope", "trade, sell")
 		c.Form(t, "POST", b.path, full).Want(t, 201, `{`+shown+`,"secret":"s3cr3t"}`)
-		want := account.NewAPIKey{HolderUID: b.holder, Algorithm: "HS256", Scope: []string{"trade", " sell"}}
+		want := apikey.Input{HolderUID: b.holder, Algorithm: "HS256", Scope: []string{"trade", " sell"}}
 		diff(t, asked, want)
 		if b.path == own { // R9: the old documents let the client choose
 			full.Set("kid", "my-own-kid")
@@ -170,12 +173,12 @@ func TestKeyRefusals(t *testing.T) {
 		tokens func(b keyBase) []string
 		only   string // the one method that can be refused so
 	}{
-		"2FA off (9.2 #5, 9.9 #15)":   {account.ErrOTPNotEnabled, 400, told(".2fa_disabled"), ""},
-		"wrong code (9.2 #6, #15)":    {account.ErrInvalidOTP, 422, told(".invalid_totp"), ""},
-		"used code":                   {account.ErrOTPReplay, 422, plain("totp.error"), ""},
-		"too many codes":              {account.TooManyAttempts{RetryAfter: time.Minute}, 429, told(".too_many_requests"), ""},
+		"2FA off (9.2 #5, 9.9 #15)":   {factor.ErrOTPNotEnabled, 400, told(".2fa_disabled"), ""},
+		"wrong code (9.2 #6, #15)":    {factor.ErrInvalidOTP, 422, told(".invalid_totp"), ""},
+		"used code":                   {factor.ErrOTPReplay, 422, plain("totp.error"), ""},
+		"too many codes":              {limit.TooMany{RetryAfter: time.Minute}, 429, told(".too_many_requests"), ""},
 		"the code's secret is sealed": {account.ErrSeal, 422, plain("totp.error"), ""},
-		"sealing fails (9.2 #8)":      {errors.Join(account.ErrCouldNotSaveSecret, account.ErrSeal), 422, plain("api_key.could_not_save_secret"), "POST"},
+		"sealing fails (9.2 #8)":      {errors.Join(apikey.ErrCouldNotSaveSecret, account.ErrSeal), 422, plain("api_key.could_not_save_secret"), "POST"},
 		"algorithm kek (9.2 #11)":     {invalid("kid", "blank", "algorithm", "inclusion"), 422, plain("kid.blank", "algorithm.inclusion"), "POST"},
 		"holder not active (9.12)":    {invalid("key_holder_account", "invalid"), 422, plain("key_holder_account.invalid"), "POST"},
 		"too many keys (W-R10)":       {invalid("api_key", "limit_reached"), 422, plain("api_key.limit_reached"), "POST"},
@@ -193,8 +196,8 @@ func TestKeyRefusals(t *testing.T) {
 				if test.only == "" {
 					w.require = func(account.Actor, string) error { return failed }
 				}
-				w.create = func(account.Actor, account.NewAPIKey) (account.APIKey, error) { return account.APIKey{}, failed }
-				w.update = func(string, string, account.KeyPatch) (account.APIKey, error) { return account.APIKey{}, failed }
+				w.create = func(account.Actor, apikey.Input) (apikey.Key, error) { return apikey.Key{}, failed }
+				w.update = func(string, string, apikey.Patch) (apikey.Key, error) { return apikey.Key{}, failed }
 				w.remove = func(string, string) error { return failed }
 				for _, method := range []string{"POST", "PATCH", "PUT", "DELETE"} {
 					if test.only != "" && test.only != method {
@@ -233,8 +236,8 @@ func TestUpdateKey(t *testing.T) {
 	eachFamily(t, func(t *testing.T, b keyBase) {
 		for _, method := range []string{"PATCH", "PUT"} {
 			w := newWorld()
-			var asked account.KeyPatch
-			w.update = func(holder, kid string, p account.KeyPatch) (account.APIKey, error) {
+			var asked apikey.Patch
+			w.update = func(holder, kid string, p apikey.Patch) (apikey.Key, error) {
 				diff(t, []string{holder, kid}, []string{b.holder, "k1"})
 				asked = p
 				return aKey, nil
@@ -242,11 +245,11 @@ func TestUpdateKey(t *testing.T) {
 			c := signedIn(t, w)
 			inactive, sell := "inactive", []string{"sell"}
 			c.Form(t, method, b.path+"/k1", b.form("state", "inactive", "totp_code", "1357")).Want(t, 200, `{`+shown+`}`)
-			diff(t, asked, account.KeyPatch{State: &inactive})
+			diff(t, asked, apikey.Patch{State: &inactive})
 			c.Form(t, method, b.path+"/k1", b.form("scope", "sell", "totp_code", "1357")).Want(t, 200, `{`+shown+`}`)
-			diff(t, asked, account.KeyPatch{Scope: &sell})
+			diff(t, asked, apikey.Patch{Scope: &sell})
 			c.Form(t, method, b.path+"/k1", b.form("totp_code", "1357", "kid", "other")).Want(t, 200, `{`+shown+`}`)
-			diff(t, asked, account.KeyPatch{})
+			diff(t, asked, apikey.Patch{})
 
 			c.Form(t, method, b.path+"/k1", b.form()).
 				WantTokens(t, 400, b.bound+".missing_totp_code", b.bound+".empty_totp_code")

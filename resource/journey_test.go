@@ -14,6 +14,7 @@ import (
 
 	"barong/identity"
 	"barong/internal/account"
+	"barong/internal/account/worldtest"
 	"barong/internal/audit"
 	"barong/internal/caller"
 	"barong/internal/limit"
@@ -21,6 +22,7 @@ import (
 	"barong/internal/rest/resttest"
 	"barong/internal/secret"
 	"barong/internal/session"
+	"barong/internal/signin"
 	"barong/internal/store"
 	"barong/internal/store/storetest"
 	"barong/internal/token"
@@ -31,11 +33,11 @@ import (
 
 // The fakes of this package must match the wiring.
 var (
-	_ resource.Accounts = (*account.Service)(nil)
+	_ resource.Accounts = worldtest.Own{}
 	_ resource.Users    = (*store.DB)(nil)
 	_ resource.Sessions = (*session.Manager)(nil)
 	_ caller.Verifier   = (*token.Minter)(nil)
-	_ identity.Accounts = (*account.Service)(nil)
+	_ identity.Accounts = (*signin.Service)(nil)
 	_ identity.Users    = (*store.DB)(nil)
 	_ identity.Sessions = (*session.Manager)(nil)
 	_ identity.KeySet   = (*token.Keys)(nil)
@@ -46,7 +48,7 @@ type journey struct {
 	t      *testing.T
 	now    time.Time
 	db     *store.DB
-	svc    *account.Service
+	svc    worldtest.Own
 	minter *token.Minter
 	client *resttest.Client
 	user   account.User
@@ -72,11 +74,11 @@ func newJourney(t *testing.T) *journey {
 			t.Fatal(err)
 		}
 	}
-	j.svc = account.NewService(account.Config{FailureFloor: time.Nanosecond}, j.db,
-		secret.NewHasher(1, 4), new(limit.Memory), clock)
+	j.svc = worldtest.Open(worldtest.Config{FailureFloor: time.Nanosecond}, j.db,
+		secret.NewHasher(1, 4), new(limit.Memory), clock).Own()
 	must[int](t)(j.svc.SeedLevels(t.Context(), []account.SeedLevel{{Key: "email", Value: "verified"}}))
 	j.user = must[account.User](t)(j.svc.CreateUser(t.Context(),
-		account.NewUser{Email: "trader@barong.io", Password: "Tecohvi0", Level: 1}))
+		account.UserInput{Email: "trader@barong.io", Password: "Tecohvi0", Level: 1}))
 	keys := token.DefaultKeysConfig()
 	keys.Algorithm = token.EdDSA
 	set := must[*token.Keys](t)(token.OpenKeys(t.Context(), j.db, keys, clock))

@@ -7,17 +7,18 @@ import (
 	"slices"
 
 	"barong/internal/account"
+	"barong/internal/factor"
 	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/internal/session"
 )
 
 // codes is the part of account.Service about one-time codes. Beside the errors named here
-// those about a code: account.ErrInvalidOTP, ErrOTPReplay, TooManyAttempts.
+// those about a code: factor.ErrInvalidOTP, ErrOTPReplay, TooManyAttempts.
 type codes interface {
 	// OTPSecret makes a new pending secret, in place of any other. ErrOTPEnabled,
 	// TooManyAttempts.
-	OTPSecret(ctx context.Context, by account.Actor) (account.OTPSetup, error)
+	OTPSecret(ctx context.Context, by account.Actor) (factor.Setup, error)
 	// EnableOTP and DisableOTP switch the second factor and end every session of an older
 	// generation than the one that they return. ErrOTPEnabled, ErrOTPNotEnabled.
 	EnableOTP(ctx context.Context, by account.Actor, code string) (generation int64, err error)
@@ -51,13 +52,13 @@ type oneTimeCode struct {
 }
 
 func (a *API) otp(g *rest.Group) {
-	alreadyOn := rest.On(account.ErrOTPEnabled, http.StatusBadRequest, "resource.otp.already_enabled")
+	alreadyOn := rest.On(factor.ErrOTPEnabled, http.StatusBadRequest, "resource.otp.already_enabled")
 	secret := []rest.Failure{
 		rest.On(account.ErrSeal, http.StatusUnprocessableEntity, "totp.error"),
 	}
 	code := append([]rest.Failure{
-		rest.On(account.ErrInvalidOTP, http.StatusUnprocessableEntity, "resource.otp.invalid"),
-		rest.On(account.ErrOTPReplay, http.StatusUnprocessableEntity, "totp.error"),
+		rest.On(factor.ErrInvalidOTP, http.StatusUnprocessableEntity, "resource.otp.invalid"),
+		rest.On(factor.ErrOTPReplay, http.StatusUnprocessableEntity, "totp.error"),
 	}, secret...)
 	rest.Add(g, rest.Op{
 		Method: http.MethodPost, Path: "/generate_qrcode", Status: http.StatusOK, Reference: http.StatusCreated,
@@ -76,7 +77,7 @@ func (a *API) otp(g *rest.Group) {
 		Cost:    limit.Write,
 		Summary: "Switch the second factor off; API keys become inactive, every other session ends.",
 		Errors: slices.Concat(code, []rest.Failure{
-			rest.On(account.ErrOTPNotEnabled, http.StatusBadRequest, "resource.otp.not_enabled"),
+			rest.On(factor.ErrOTPNotEnabled, http.StatusBadRequest, "resource.otp.not_enabled"),
 		}),
 	}, signedIn(a, a.disableOTP))
 	rest.Add(g, rest.Op{
@@ -84,7 +85,7 @@ func (a *API) otp(g *rest.Group) {
 		Cost:    limit.Write,
 		Summary: "Check a code, which uses it up.",
 		Errors: slices.Concat(code, []rest.Failure{ // the token is the reference's, whatever it says
-			rest.On(account.ErrOTPNotEnabled, http.StatusBadRequest, "resource.otp.already_enabled"),
+			rest.On(factor.ErrOTPNotEnabled, http.StatusBadRequest, "resource.otp.already_enabled"),
 		}),
 	}, signedIn(a, a.verifyOTP))
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"barong/internal/account"
+	"barong/internal/factor"
+	"barong/internal/limit"
 	"barong/internal/session"
 )
 
@@ -17,10 +19,10 @@ const otpBase = "/api/v2/resource/otp/"
 func TestQRCode(t *testing.T) {
 	w := newWorld()
 	url := "otpauth://totp/Barong:a@b.io?algorithm=SHA1&digits=6&issuer=Barong&period=30&secret=ABC"
-	w.otp = func(by account.Actor) (account.OTPSetup, error) {
+	w.otp = func(by account.Actor) (factor.Setup, error) {
 		diff(t, by.Client.UserAgent, "Firefox/1")
 		diff(t, []string{by.IP.String(), by.Country}, []string{"10.0.0.1", "Malta"})
-		return account.OTPSetup{Secret: "ABC", URL: url, PNG: []byte("png")}, nil
+		return factor.Setup{Secret: "ABC", URL: url, PNG: []byte("png")}, nil
 	}
 	quoted, err := json.Marshal(url)
 	if err != nil {
@@ -34,13 +36,13 @@ func TestQRCode(t *testing.T) {
 		status int
 		token  string
 	}{
-		"already on":        {account.ErrOTPEnabled, 400, "resource.otp.already_enabled"},
+		"already on":        {factor.ErrOTPEnabled, 400, "resource.otp.already_enabled"},
 		"sealing fails":     {account.ErrSeal, 422, "totp.error"},
-		"too many (W-R13)":  {account.TooManyAttempts{RetryAfter: time.Minute}, 429, "resource.otp.too_many_requests"},
+		"too many (W-R13)":  {limit.TooMany{RetryAfter: time.Minute}, 429, "resource.otp.too_many_requests"},
 		"the store is away": {errOutage, 503, "server.internal_error"},
 	} {
-		w.otp = func(account.Actor) (account.OTPSetup, error) {
-			return account.OTPSetup{}, fmt.Errorf("make: %w", test.err)
+		w.otp = func(account.Actor) (factor.Setup, error) {
+			return factor.Setup{}, fmt.Errorf("make: %w", test.err)
 		}
 		t.Run(name, func(t *testing.T) {
 			signedIn(t, w).JSON(t, "POST", otpBase+"generate_qrcode", nil).WantTokens(t, test.status, test.token)
@@ -121,17 +123,17 @@ func TestOTPRefusals(t *testing.T) {
 		status int
 		token  string
 	}{
-		"enable, already on":                         {"enable", account.ErrOTPEnabled, 400, "resource.otp.already_enabled"},
-		"enable, wrong code":                         {"enable", account.ErrInvalidOTP, 422, "resource.otp.invalid"},
-		"enable, used code":                          {"enable", account.ErrOTPReplay, 422, "totp.error"},
+		"enable, already on":                         {"enable", factor.ErrOTPEnabled, 400, "resource.otp.already_enabled"},
+		"enable, wrong code":                         {"enable", factor.ErrInvalidOTP, 422, "resource.otp.invalid"},
+		"enable, used code":                          {"enable", factor.ErrOTPReplay, 422, "totp.error"},
 		"enable, sealing fails":                      {"enable", account.ErrSeal, 422, "totp.error"},
-		"enable, too many":                           {"enable", account.TooManyAttempts{RetryAfter: time.Minute}, 429, "resource.otp.too_many_requests"},
-		"disable, off":                               {"disable", account.ErrOTPNotEnabled, 400, "resource.otp.not_enabled"},
-		"disable, wrong code":                        {"disable", account.ErrInvalidOTP, 422, "resource.otp.invalid"},
-		"disable, used code":                         {"disable", account.ErrOTPReplay, 422, "totp.error"},
-		"verify, off: the token of the other (sic)":  {"verify", account.ErrOTPNotEnabled, 400, "resource.otp.already_enabled"},
-		"verify, wrong code":                         {"verify", account.ErrInvalidOTP, 422, "resource.otp.invalid"},
-		"verify, used code":                          {"verify", account.ErrOTPReplay, 422, "totp.error"},
+		"enable, too many":                           {"enable", limit.TooMany{RetryAfter: time.Minute}, 429, "resource.otp.too_many_requests"},
+		"disable, off":                               {"disable", factor.ErrOTPNotEnabled, 400, "resource.otp.not_enabled"},
+		"disable, wrong code":                        {"disable", factor.ErrInvalidOTP, 422, "resource.otp.invalid"},
+		"disable, used code":                         {"disable", factor.ErrOTPReplay, 422, "totp.error"},
+		"verify, off: the token of the other (sic)":  {"verify", factor.ErrOTPNotEnabled, 400, "resource.otp.already_enabled"},
+		"verify, wrong code":                         {"verify", factor.ErrInvalidOTP, 422, "resource.otp.invalid"},
+		"verify, used code":                          {"verify", factor.ErrOTPReplay, 422, "totp.error"},
 		"verify, while the store is away":            {"verify", errOutage, 503, "server.internal_error"},
 		"verify, what nobody expected stays with us": {"verify", fmt.Errorf("bug"), 500, "server.internal_error"},
 	} {

@@ -13,6 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"barong/internal/account"
+	"barong/internal/apikey"
+	"barong/internal/factor"
 	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/internal/rest/resttest"
@@ -36,13 +38,13 @@ type world struct {
 	user      account.User
 	userErr   error
 	labels    []account.Label
-	otp       func(by account.Actor) (account.OTPSetup, error)
+	otp       func(by account.Actor) (factor.Setup, error)
 	switched  func(by account.Actor, code string) (int64, error)
 	verify    func(by account.Actor, code string) error
 	require   func(by account.Actor, code string) error
-	list      func(by account.Actor, q account.KeyQuery) ([]account.APIKey, int, error)
-	create    func(by account.Actor, in account.NewAPIKey) (account.APIKey, error)
-	update    func(holder, kid string, p account.KeyPatch) (account.APIKey, error)
+	list      func(by account.Actor, q apikey.Query) ([]apikey.Key, int, error)
+	create    func(by account.Actor, in apikey.Input) (apikey.Key, error)
+	update    func(holder, kid string, p apikey.Patch) (apikey.Key, error)
 	remove    func(holder, kid string) error
 	session   session.Session
 	restamped []int64
@@ -77,7 +79,7 @@ func (w *world) User(_ context.Context, uid string) (account.User, error) {
 
 func (w *world) Labels(context.Context, string) ([]account.Label, error) { return w.labels, nil }
 
-func (w *world) OTPSecret(_ context.Context, by account.Actor) (account.OTPSetup, error) {
+func (w *world) OTPSecret(_ context.Context, by account.Actor) (factor.Setup, error) {
 	return w.otp(by)
 }
 
@@ -104,15 +106,15 @@ func (w *world) OwnServiceAccount(_ context.Context, _ account.Actor, uid string
 	return account.ServiceAccount{UID: robotUID, OwnerUID: meUID}, nil
 }
 
-func (w *world) ListKeys(_ context.Context, by account.Actor, q account.KeyQuery) ([]account.APIKey, int, error) {
+func (w *world) ListKeys(_ context.Context, by account.Actor, q apikey.Query) ([]apikey.Key, int, error) {
 	return w.list(by, q)
 }
 
-func (w *world) CreateKey(_ context.Context, by account.Actor, in account.NewAPIKey) (account.APIKey, error) {
+func (w *world) CreateKey(_ context.Context, by account.Actor, in apikey.Input) (apikey.Key, error) {
 	return w.create(by, in)
 }
 
-func (w *world) UpdateKey(_ context.Context, _ account.Actor, holder, kid string, p account.KeyPatch) (account.APIKey, error) {
+func (w *world) UpdateKey(_ context.Context, _ account.Actor, holder, kid string, p apikey.Patch) (apikey.Key, error) {
 	return w.update(holder, kid, p)
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"barong/internal/account"
+	"barong/internal/apikey"
 	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/internal/view"
@@ -108,7 +109,7 @@ func (a *API) createServiceAccountKey(
 	if err := a.opened(ctx, who, in.serviceAccount, in.TOTP); err != nil {
 		return view.APIKey{}, err
 	}
-	return a.addKey(ctx, who, account.NewAPIKey{
+	return a.addKey(ctx, who, apikey.Input{
 		HolderUID: in.UID, Algorithm: in.Algorithm, Scope: scopes(in.Scope),
 	})
 }

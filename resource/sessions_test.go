@@ -263,7 +263,7 @@ func TestSessionsJourney(t *testing.T) {
 
 	// Of somebody else there is nothing to see or to end.
 	stranger := must[account.User](t)(j.svc.CreateUser(t.Context(),
-		account.NewUser{Email: "other@barong.io", Password: "Tecohvi0", Level: 1}))
+		account.UserInput{Email: "other@barong.io", Password: "Tecohvi0", Level: 1}))
 	mine := j.signIn("")
 	left, _ = list(mine)
 	own := j.user

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"barong/internal/account"
+	"barong/internal/apikey"
 	"barong/internal/session"
 	"barong/internal/token"
 	"barong/policy"
@@ -31,10 +32,10 @@ func (s Service) Principal() account.Principal {
 }
 
 // Record is k as decisions see it, held by a principal of that kind.
-func (k APIKey) Record(holder account.Kind) account.KeyRecord {
-	return account.KeyRecord{
-		Kid: k.Kid, Algorithm: account.AlgorithmHS256, Secret: []byte(or(k.Secret, Secret)),
-		State: or(k.State, account.KeyActive), HolderUID: k.Holder, HolderKind: holder,
+func (k APIKey) Record(holder account.Kind) apikey.Record {
+	return apikey.Record{
+		Kid: k.Kid, Algorithm: apikey.HS256, Secret: []byte(or(k.Secret, Secret)),
+		State: or(k.State, apikey.Active), HolderUID: k.Holder, HolderKind: holder,
 	}
 }
 

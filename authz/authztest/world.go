@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"barong/internal/account"
+	"barong/internal/apikey"
 	"barong/internal/audit"
 	"barong/internal/feed"
 	"barong/internal/session"
@@ -26,6 +27,7 @@ type World struct {
 	File     *File
 	Sessions *session.Manager
 	Accounts *account.Directory
+	Keys     *apikey.Cache
 	Minter   *token.Minter
 
 	mu         sync.Mutex
@@ -33,7 +35,7 @@ type World struct {
 	seq        int64
 	down       map[string]bool
 	principals map[string]account.Principal
-	keys       map[string]account.KeyRecord
+	keys       map[string]apikey.Record
 	sessions   map[session.ID]session.Session
 	ended      map[session.ID]bool
 	epoch      int64
@@ -54,7 +56,7 @@ func NewKeys() (*token.Keys, error) {
 func NewWorld(f *File, keys *token.Keys) (*World, error) {
 	w := &World{
 		File: f, now: f.Now, down: map[string]bool{},
-		principals: map[string]account.Principal{}, keys: map[string]account.KeyRecord{},
+		principals: map[string]account.Principal{}, keys: map[string]apikey.Record{},
 		sessions: map[session.ID]session.Session{}, ended: map[session.ID]bool{},
 		nonces: map[string]bool{},
 	}
@@ -63,7 +65,8 @@ func NewWorld(f *File, keys *token.Keys) (*World, error) {
 		return nil, err
 	}
 	w.Sessions = session.NewManager(f.Settings.Sessions(), sessionStore{w}, ledger{w}, w.Now, nil)
-	w.Accounts = account.NewDirectory(account.DirectoryConfig{Principals: 1000, Keys: 1000}, reader{w}, w.Now)
+	w.Accounts = account.NewDirectory(account.DirectoryConfig{Size: 1000}, reader{w}, w.Now)
+	w.Keys = apikey.NewCache(apikey.CacheConfig{Size: 1000}, reader{w}, w.Now)
 	var err error
 	w.Minter, err = token.NewMinter(keys, f.Settings.Tokens())
 	if err != nil {
@@ -235,6 +238,7 @@ func (w *World) put(a Accounts) error {
 	}
 	for _, c := range changes {
 		w.Accounts.Apply(c)
+		w.Keys.Apply(c)
 		w.Sessions.Apply(c)
 	}
 	return nil
@@ -294,16 +298,16 @@ func (r reader) Principal(_ context.Context, uid string) (account.Principal, err
 	return account.Principal{}, account.ErrNotFound
 }
 
-func (r reader) KeyRecord(_ context.Context, kid string) (account.KeyRecord, error) {
+func (r reader) KeyRecord(_ context.Context, kid string) (apikey.Record, error) {
 	if err := r.w.check("accounts"); err != nil {
-		return account.KeyRecord{}, err
+		return apikey.Record{}, err
 	}
 	r.w.mu.Lock()
 	defer r.w.mu.Unlock()
 	if k, ok := r.w.keys[kid]; ok {
 		return k, nil
 	}
-	return account.KeyRecord{}, account.ErrNotFound
+	return apikey.Record{}, account.ErrNotFound
 }
 
 // sessionStore is the session store.

@@ -11,14 +11,17 @@ import (
 	"barong/admin"
 	"barong/identity"
 	"barong/internal/account"
+	"barong/internal/apikey"
 	"barong/internal/audit"
 	"barong/internal/captcha"
 	"barong/internal/config"
+	"barong/internal/factor"
 	"barong/internal/limit"
 	"barong/internal/provider/auth0"
 	"barong/internal/rest"
 	"barong/internal/secret"
 	"barong/internal/session"
+	"barong/internal/signin"
 	"barong/internal/store"
 	"barong/internal/token"
 	"barong/policy"
@@ -29,7 +32,7 @@ import (
 type apiParts struct {
 	settings  config.Settings
 	log       *slog.Logger
-	accounts  *account.Service
+	services  accountServices
 	sessions  *session.Manager
 	store     *store.DB
 	verifier  *token.Minter
@@ -73,19 +76,19 @@ func newAPI(p apiParts) (*rest.Server, error) {
 			Published: published(s), CaptchaProtected: p.people.protected, Languages: p.people.languages,
 		},
 		Captcha: p.people.captcha, Geetest: p.people.geetest, Auth0: p.people.auth0, KYC: p.kyc,
-		Users: p.store, Accounts: p.accounts, Sessions: p.sessions, Whitelinks: p.rules,
+		Users: p.store, Accounts: p.services.signIns, Sessions: p.sessions, Whitelinks: p.rules,
 		ClientIP: p.clientIP, Country: p.country,
 		Now: time.Now, Log: p.log,
 	}).Mount(server)
 	(&resource.API{
 		Config: resource.Config{SessionName: s.Session.Name, InsecureCookie: !s.SecureCookie()},
-		Users:  p.store, Accounts: p.accounts, Sessions: p.sessions, Tokens: p.verifier,
+		Users:  p.store, Accounts: ownAccount{p.services.accounts, p.services.codes, p.services.signIns, p.services.apiKeys}, Sessions: p.sessions, Tokens: p.verifier,
 		ClientIP: p.clientIP, Country: p.country,
 		Now: time.Now, Log: p.log,
 	}).Mount(server)
 	(&admin.API{
 		Users: p.store, Tokens: p.verifier, Policy: p.rules, Activities: p.store, Abilities: p.abilities, Explain: p.explain,
-		Accounts: p.accounts, Record: p.record,
+		Accounts: p.services.accounts, Record: p.record,
 		ClientIP: p.clientIP, Country: p.country, Now: time.Now,
 	}).Mount(server)
 	maxAge := s.Token.JWKSMaxAge
@@ -94,6 +97,20 @@ func newAPI(p apiParts) (*rest.Server, error) {
 	}
 	return server, nil
 }
+
+// ownAccount is everything that the resource API does with accounts.
+type ownAccount struct {
+	*account.Service
+	*codes
+	*signIns
+	*apiKeys
+}
+
+type (
+	codes   = factor.Service
+	signIns = signin.Service
+	apiKeys = apikey.Service
+)
 
 // describedAPI is the API for documents: every endpoint, and nothing behind them but p.
 func describedAPI(p people) (*rest.Server, error) {

@@ -12,6 +12,7 @@ import (
 	"barong/admin"
 	"barong/authz"
 	"barong/internal/account"
+	"barong/internal/apikey"
 	"barong/internal/audit"
 	"barong/internal/session"
 	"barong/internal/token"
@@ -71,8 +72,8 @@ func (c explainCmd) Run(ctx context.Context, term *terminal) error {
 	}
 	decider, err := authz.New(authz.Parts{
 		Rules: sv.holder, Feed: always{}, Sessions: sv.sessions,
-		Accounts: account.NewDirectory(account.DirectoryConfig{}, db, nil),
-		Tokens:   always{}, Nonces: db, Activities: always{},
+		Accounts: account.NewDirectory(account.DirectoryConfig{}, db, nil), Keys: apikey.NewCache(apikey.CacheConfig{}, db, nil),
+		Tokens: always{}, Nonces: db, Activities: always{},
 	}, decisionConfig(s))
 	if err != nil {
 		return usageError{err}

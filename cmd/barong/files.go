@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 
+	"barong/internal/account"
 	"barong/internal/config"
 	"barong/internal/notify"
 	"barong/policy"
@@ -14,7 +15,7 @@ import (
 type files struct {
 	seeds     policy.Seeds
 	rules     policy.RouteRules
-	accounts  policy.AccountRules
+	accounts  account.Rules
 	abilities policy.Abilities
 	mails     notify.Rules
 }
@@ -58,7 +59,7 @@ func policyFiles(s config.Settings) (files, error) {
 		return err
 	})
 	read("BARONG_CONFIG", s.Policy.Config, "barong", func(b []byte) (err error) {
-		f.accounts, err = policy.ParseAccountRules(b)
+		f.accounts, err = account.ParseRules(b)
 		return err
 	})
 	read("BARONG_ABILITIES", s.Policy.Abilities, "abilities", func(b []byte) (err error) {

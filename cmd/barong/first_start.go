@@ -8,6 +8,7 @@ import (
 
 	"barong/internal/account"
 	"barong/internal/config"
+	passwords "barong/internal/password"
 	"barong/internal/store"
 )
 
@@ -62,8 +63,8 @@ func (sv *service) firstStart(ctx context.Context, f files) error {
 		}
 		return err
 	}
-	password := account.GeneratePassword()
-	u, err := sv.accounts.CreateUser(ctx, account.NewUser{
+	password := passwords.Generate()
+	u, err := sv.accounts.CreateUser(ctx, account.UserInput{
 		Email: firstAdmin, Password: password, Role: account.RoleSuperadmin, State: account.StateActive, Operator: true,
 	})
 	if err != nil {

@@ -19,8 +19,10 @@ func (sv *service) apply(c feed.Change) {
 		poke(sv.refresh)
 	case feed.SigningKeys:
 		poke(sv.reload)
-	case feed.Principal, feed.Key:
+	case feed.Principal:
 		sv.directory.Apply(c)
+	case feed.Key:
+		sv.apiKeyOf.Apply(c)
 	case feed.Session, feed.Epoch:
 		sv.sessions.Apply(c)
 	}
@@ -29,6 +31,7 @@ func (sv *service) apply(c feed.Change) {
 // stale is called when the feed does not know the changes: everything is looked at again.
 func (sv *service) stale() {
 	sv.directory.Stale()
+	sv.apiKeyOf.Stale()
 	sv.sessions.Stale()
 	sv.holder.Changed()
 	poke(sv.reload)

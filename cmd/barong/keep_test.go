@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"barong/internal/account"
+	"barong/internal/apikey"
 	"barong/internal/audit"
 	"barong/internal/config"
 	"barong/internal/feed"
@@ -152,7 +153,7 @@ func TestMissedPolicyIsInForceBeforeTheFeedIsFresh(t *testing.T) {
 			sv := &service{
 				db: db, truth: db, holder: policy.NewHolder(policy.RouteRules{}, policy.Options{}, nil, nil),
 				sessions:  session.NewManager(session.Config{}, db, db, nil, nil),
-				directory: account.NewDirectory(account.DirectoryConfig{}, db, nil),
+				directory: account.NewDirectory(account.DirectoryConfig{}, db, nil), apiKeyOf: apikey.NewCache(apikey.CacheConfig{}, db, nil),
 				follower:  feed.NewFollower(feeding, feed.FollowerConfig{}, nil, nil),
 				refresh:   make(chan struct{}, 1), reload: make(chan struct{}, 1),
 			}

@@ -4,14 +4,16 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
 	"barong/identity"
-	"barong/internal/account"
 	"barong/internal/captcha"
 	"barong/internal/config"
+	"barong/internal/factor"
 	"barong/internal/limit"
+	"barong/internal/signin"
 	"barong/internal/token"
 )
 
@@ -84,8 +86,8 @@ Beside the classes, and narrower: guesses, and acts upon somebody else. Counted 
 | attempt | by | limit | |
 |---|---|---|---|
 `)
-	for _, r := range account.DefaultLimits() {
-		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", r.What, r.By, ruleText(r.Rule), r.Note)
+	for _, r := range slices.Concat(signin.DefaultLimits(), factor.DefaultLimits()) {
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", r.Attempt, r.By, ruleText(r.Rule), r.Note)
 	}
 	b.WriteString(`
 [mail.md](mail.md) bounds the mails to one reader, of any cause.

@@ -15,10 +15,15 @@ import (
 
 	"barong/authz"
 	"barong/internal/account"
+	"barong/internal/apikey"
 	"barong/internal/config"
+	"barong/internal/factor"
 	"barong/internal/limit"
+	"barong/internal/password"
+	"barong/internal/person"
 	"barong/internal/secret"
 	"barong/internal/session"
+	"barong/internal/signin"
 	"barong/internal/store"
 	"barong/internal/store/redis"
 	"barong/internal/token"
@@ -206,59 +211,77 @@ func newHasher(s config.Settings) *secret.Hasher {
 }
 
 // openDevices makes the signer of device cookies, by the key that seals the database.
-func openDevices(s config.Settings) (*account.Devices, error) {
+func openDevices(s config.Settings) (*signin.Devices, error) {
 	key, err := masterKey(s)
 	if err != nil {
 		return nil, err
 	}
-	return account.NewDevices(key)
+	return signin.NewDevices(key)
 }
 
-// accountParts holds the parts of an account service that only the serving process has.
-type accountParts struct {
-	limits  limit.Store
-	devices *account.Devices
-	mail    account.MailTokens
+// newAccounts makes the account service; hasher may be nil where nobody gets a password.
+func newAccounts(s config.Settings, f files, db *store.DB, hasher account.Hasher) *account.Service {
+	return account.NewService(account.Config{
+		UIDPrefix:       s.Account.UIDPrefix,
+		Activation:      f.accounts.Activation,
+		Triggers:        f.accounts.Triggers,
+		StaffRoles:      f.abilities.Staff(),
+		MemberRoles:     s.Account.MemberRoles,
+		Passwords:       passwordRules(s),
+		DefaultLanguage: s.Account.Language,
+	}, account.Parts{Rows: db, Update: store.Update[account.Tx](db), Hasher: hasher})
 }
 
-// newAccounts makes the account service; parts may be zero where nobody signs in.
-func newAccounts(s config.Settings, f files, db *store.DB, hasher account.Hasher, parts accountParts) *account.Service {
-	triggers := make([]account.Trigger, len(f.accounts.Triggers))
-	for i, t := range f.accounts.Triggers {
-		triggers[i] = account.Trigger{State: t.State, Keys: t.Keys}
+// accountServices are the services about accounts and the ways into them.
+type accountServices struct {
+	accounts *account.Service
+	codes    *factor.Service
+	signIns  *signin.Service
+	apiKeys  *apikey.Service
+	persons  *person.Service
+}
+
+// openAccounts makes the services of the serving process.
+func (sv *service) openAccounts(f files) error {
+	s, db := sv.settings, sv.db
+	devices, err := openDevices(s)
+	if err != nil {
+		return err
 	}
-	if parts.limits == nil {
-		parts.limits = onClock(db, db)
+	attempts := limit.NewAttempts(sv.stores.limits, nil)
+	if !s.Abuse.Limits {
+		attempts = limit.Unlimited(sv.stores.limits, nil)
 	}
 	domain := s.Account.Domain
 	if domain == "" {
 		domain, _ = s.Site()
 	}
-	return account.NewService(account.Config{
-		AppName:         s.Account.AppName,
-		UIDPrefix:       s.Account.UIDPrefix,
-		Activation:      f.accounts.Activation,
-		Triggers:        triggers,
-		StaffRoles:      f.abilities.Staff(),
-		MemberRoles:     s.Account.MemberRoles,
-		Passwords:       passwordRules(s),
-		FailureFloor:    s.Account.SigninFloor,
-		Mail:            parts.mail,
-		Domain:          domain,
-		DefaultLanguage: s.Account.Language,
-		Limits:          account.Limits{Off: !s.Abuse.Limits},
-		Devices:         parts.devices,
-	}, db, hasher, parts.limits, nil)
+	accounts := newAccounts(s, f, db, newHasher(s).GiveWay())
+	codes := factor.NewService(factor.Config{AppName: s.Account.AppName}, factor.Parts{
+		Accounts: accounts, Rows: db, Update: store.Update[factor.Tx](db), Attempts: attempts,
+	})
+	sv.accountServices = accountServices{
+		accounts: accounts, codes: codes,
+		signIns: signin.NewService(signin.Config{
+			UIDPrefix: s.Account.UIDPrefix, FailureFloor: s.Account.SigninFloor, Domain: domain,
+		}, signin.Parts{
+			Accounts: accounts, Codes: codes, Rows: db, Update: store.Update[signin.Tx](db),
+			Attempts: attempts, Mail: sv.keys, Devices: devices,
+		}),
+		apiKeys: apikey.NewService(apikey.Config{}, apikey.Parts{Accounts: accounts, Rows: db, Update: store.Update[apikey.Tx](db)}),
+		persons: person.NewService(person.Parts{Accounts: accounts, Rows: db, Update: store.Update[person.Tx](db)}),
+	}
+	return nil
 }
 
 // passwordRules are the rules for new passwords.
-func passwordRules(s config.Settings) account.PasswordRules {
-	r := account.PasswordRules{MinEntropy: float64(s.Account.MinEntropy)}
+func passwordRules(s config.Settings) password.Rules {
+	r := password.Rules{MinEntropy: float64(s.Account.MinEntropy)}
 	if s.Account.Pattern != "" {
 		r.Pattern = regexp.MustCompile(s.Account.Pattern) // the settings were checked
 	}
 	if s.Account.Dictionary {
-		r.Dictionary = account.CommonPasswords()
+		r.Dictionary = password.Common()
 	}
 	return r
 }
@@ -285,11 +308,7 @@ func openKeys(ctx context.Context, s config.Settings, db *store.DB) (*token.Keys
 // seedAll adds the entries of the seeds file that the database lacks, in the order in which the
 // parts need each other. It returns the passwords that it made up, by e-mail.
 func seedAll(ctx context.Context, f files, db *store.DB, accounts *account.Service) (policy.SeedReport, []account.Seeded, error) {
-	levels := make([]account.SeedLevel, len(f.seeds.Levels))
-	for i, l := range f.seeds.Levels {
-		levels[i] = account.SeedLevel(l)
-	}
-	if _, err := accounts.SeedLevels(ctx, levels); err != nil {
+	if _, err := accounts.SeedLevels(ctx, f.seeds.Levels); err != nil {
 		return policy.SeedReport{}, nil, err
 	}
 	withoutUsers := f.seeds
@@ -298,13 +317,7 @@ func seedAll(ctx context.Context, f files, db *store.DB, accounts *account.Servi
 	if err != nil {
 		return report, nil, err
 	}
-	users := make([]account.SeedUser, len(f.seeds.Users))
-	for i, u := range f.seeds.Users {
-		users[i] = account.SeedUser{
-			Email: u.Email, Password: u.Password, Username: u.Username, Role: u.Role, State: u.State, Level: &u.Level,
-		}
-	}
-	seeded, err := accounts.SeedUsers(ctx, users)
+	seeded, err := accounts.SeedUsers(ctx, f.seeds.Users)
 	return report, seeded, err
 }
 

@@ -20,6 +20,7 @@ import (
 	"barong/internal/event"
 	"barong/internal/limit"
 	"barong/internal/notify"
+	"barong/internal/person"
 	"barong/internal/provider/amqp"
 	"barong/internal/provider/kycaid"
 	"barong/internal/provider/smtp"
@@ -102,9 +103,9 @@ func (sv *service) openRelay(f files) error {
 		if err != nil {
 			return usageError{fmt.Errorf("BARONG_KYCAID_*: %w", err)}
 		}
-		sv.kyc = kycCallbacks{accounts: sv.accounts, provider: provider, log: sv.log}
+		sv.kyc = kycCallbacks{persons: sv.persons, provider: provider, log: sv.log}
 		to = append(to, event.Destination{
-			Name: toKYC, Sender: kycJob{accounts: sv.accounts, provider: provider, log: sv.log}, GiveUp: giveUpMail, Share: 1,
+			Name: toKYC, Sender: kycJob{persons: sv.persons, provider: provider, log: sv.log}, GiveUp: giveUpMail, Share: 1,
 		})
 	}
 	relay, err := event.NewRelay(event.Config{}, sv.db, to, sv.log, nil)
@@ -258,7 +259,7 @@ func kycConfig(s config.Settings) kycaid.Config {
 
 // kycCallbacks believes a callback's signature and notes the verification that it names.
 type kycCallbacks struct {
-	accounts *account.Service
+	persons  *person.Service
 	provider *kycaid.Client
 	log      *slog.Logger
 }
@@ -268,8 +269,8 @@ func (k kycCallbacks) Called(ctx context.Context, body []byte, signature, verifi
 	if err := k.provider.VerifySignature(body, signature); err != nil {
 		return errors.Join(identity.ErrCallback, err)
 	}
-	err := k.accounts.NoteVerification(ctx, verificationID)
-	if errors.Is(err, account.ErrUnknownVerification) {
+	err := k.persons.NoteVerification(ctx, verificationID)
+	if errors.Is(err, person.ErrUnknownVerification) {
 		k.log.WarnContext(ctx, "KYC callback about a verification that was not asked for")
 		return nil
 	}
@@ -278,7 +279,7 @@ func (k kycCallbacks) Called(ctx context.Context, body []byte, signature, verifi
 
 // kycJob looks at verifications that callbacks have named.
 type kycJob struct {
-	accounts *account.Service
+	persons  *person.Service
 	provider *kycaid.Client
 	log      *slog.Logger
 }
@@ -289,8 +290,8 @@ func (k kycJob) Send(ctx context.Context, i event.Item) error {
 	if !ok {
 		return fmt.Errorf("%w: it names no verification", event.ErrPermanent)
 	}
-	err := k.accounts.CheckVerification(ctx, k.provider, id)
-	if errors.Is(err, account.ErrUnknownVerification) {
+	err := k.persons.CheckVerification(ctx, k.provider, id)
+	if errors.Is(err, person.ErrUnknownVerification) {
 		k.log.WarnContext(ctx, "KYC verification is not one that was asked for, or of another applicant")
 		return nil
 	}

@@ -5,9 +5,9 @@ import (
 	"fmt"
 
 	"barong/identity"
-	"barong/internal/account"
 	"barong/internal/captcha"
 	"barong/internal/config"
+	"barong/internal/password"
 	"barong/internal/provider/auth0"
 	provider "barong/internal/provider/captcha"
 )
@@ -80,7 +80,7 @@ func published(s config.Settings) identity.Published {
 	}
 	pattern := s.Account.Pattern
 	if pattern == "" {
-		pattern = account.DefaultPattern
+		pattern = password.DefaultPattern
 	}
 	return identity.Published{
 		SessionExpire: s.Session.Expire, CaptchaType: s.Captcha.Kind, CaptchaID: site,

@@ -28,7 +28,7 @@ func (sv *service) run(ctx context.Context, at bound) error {
 	writers.Go(func() { _ = sv.decisions.Run(writing) }) // where would its error be written?
 	background.Go(func() { sv.follower.Run(working) })
 	background.Go(func() { sv.sessions.Run(working) })
-	background.Go(func() { sv.directory.Run(working) })
+	background.Go(func() { sv.apiKeyOf.Run(working) })
 	background.Go(func() { sv.keepPolicy(working, hangup) })
 	background.Go(func() { sv.keepKeys(working) })
 	background.Go(func() { sv.sweep(working) })

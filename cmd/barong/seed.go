@@ -37,7 +37,7 @@ func (seedCmd) Run(ctx context.Context, term *terminal) error {
 		return err
 	}
 	defer db.Close()
-	report, users, err := seedAll(ctx, f, db, newAccounts(s, f, db, newHasher(s), accountParts{}))
+	report, users, err := seedAll(ctx, f, db, newAccounts(s, f, db, newHasher(s)))
 	printSeeded(term, users)
 	if err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 	"barong/authz"
 	"barong/identity"
 	"barong/internal/account"
+	"barong/internal/apikey"
 	"barong/internal/audit"
 	"barong/internal/config"
 	"barong/internal/event"
@@ -80,15 +81,16 @@ type service struct {
 	truth    truth // db, as far as keep.go asks it
 	stores   shared
 
+	accountServices
 	follower  *feed.Follower
 	holder    *policy.Holder
 	geo       *policy.Geo // nil when there is none
 	sessions  *session.Manager
 	directory *account.Directory
+	apiKeyOf  *apikey.Cache
 	keys      *token.Keys
 	minter    *token.Minter
 	audit     *audit.Writer
-	accounts  *account.Service
 	decisions *authz.DecisionLog
 	decider   *authz.Server
 	tls       listenerTLS
@@ -119,14 +121,13 @@ func newService(
 		settings: s, term: term, log: log, db: db, truth: db, stores: stores, geo: p.geo, tls: p.tls,
 		refresh: make(chan struct{}, 1), reload: make(chan struct{}, 1),
 	}
-	devices, err := openDevices(s)
-	if err != nil {
-		return nil, err
-	}
+	var err error
 	if sv.keys, err = openKeys(ctx, s, db); err != nil {
 		return nil, err
 	}
-	sv.accounts = newAccounts(s, f, db, newHasher(s).GiveWay(), accountParts{limits: stores.limits, devices: devices, mail: sv.keys})
+	if err := sv.openAccounts(f); err != nil {
+		return nil, err
+	}
 	if err := sv.firstStart(ctx, f); err != nil {
 		return nil, err
 	}
@@ -153,9 +154,8 @@ func newService(
 	if err := sv.sessions.Start(ctx); err != nil {
 		return nil, err
 	}
-	sv.directory = account.NewDirectory(account.DirectoryConfig{
-		Principals: s.Account.CacheSize, Keys: s.APIKey.CacheSize, Loads: s.Account.LoadsAtOnce,
-	}, db, nil)
+	sv.directory = account.NewDirectory(account.DirectoryConfig{Size: s.Account.CacheSize, Loads: s.Account.LoadsAtOnce}, db, nil)
+	sv.apiKeyOf = apikey.NewCache(apikey.CacheConfig{Size: s.APIKey.CacheSize, Loads: s.Account.LoadsAtOnce}, db, nil)
 	if sv.audit, err = audit.NewWriter(auditConfig(s), db, sv.log, nil); err != nil {
 		return nil, err
 	}
@@ -176,7 +176,7 @@ func newService(
 	decisions := decisionConfig(s)
 	decisions.StaffRoles = append(f.abilities.Staff(), account.RoleSuperadmin, account.RoleAdmin)
 	if sv.decider, err = authz.New(authz.Parts{
-		Rules: sv.holder, Feed: sv.follower, Sessions: sv.sessions, Accounts: sv.directory, Tokens: sv.minter,
+		Rules: sv.holder, Feed: sv.follower, Sessions: sv.sessions, Accounts: sv.directory, Keys: sv.apiKeyOf, Tokens: sv.minter,
 		Nonces: stores.nonces, Activities: sv.audit, Metrics: metrics, Log: sv.decisions,
 		Readable: readable, Warnings: sv.log,
 	}, decisions); err != nil {
@@ -270,7 +270,7 @@ func (sv *service) budget() *limit.Budget {
 func (sv *service) newREST(f files, people people) (http.Handler, error) {
 	s := sv.settings
 	server, err := newAPI(apiParts{
-		settings: s, people: people, kyc: sv.kyc, log: sv.log, accounts: sv.accounts, sessions: sv.sessions, store: sv.db,
+		settings: s, people: people, kyc: sv.kyc, log: sv.log, services: sv.accountServices, sessions: sv.sessions, store: sv.db,
 		verifier: sv.minter, keys: sv.keys, country: sv.country, clientIP: sv.decider.ClientIP, budget: sv.budget(),
 		rules: policy.NewService(sv.db, sv.holder, s.Policy.WhitelinkUses, nil), abilities: f.abilities,
 		explain: explainer(sv.decider), track: sv.track, record: sv.audit.Record,

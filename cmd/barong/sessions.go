@@ -41,7 +41,7 @@ func (c sessionsRevokeCmd) Run(ctx context.Context, term *terminal) error {
 		return err
 	}
 	defer db.Close()
-	accounts := newAccounts(s, f, db, nil, accountParts{}) // no passwords here
+	accounts := newAccounts(s, f, db, nil) // no passwords here
 	done := revoked{All: c.All, UID: c.User}
 	if c.All {
 		done.Epoch, err = accounts.RevokeAllSessions(ctx)

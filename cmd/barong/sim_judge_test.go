@@ -11,6 +11,7 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"barong/internal/account"
+	"barong/internal/apikey"
 	"barong/internal/session"
 )
 
@@ -95,7 +96,7 @@ func (s *simState) void(a *simAnswer) string {
 	switch {
 	case a.session != nil:
 		return s.endOf(a.session)
-	case s.keys[a.kid].State != account.KeyActive:
+	case s.keys[a.kid].State != apikey.Active:
 		return fmt.Sprintf("%s is %q", a.kid, s.keys[a.kid].State)
 	}
 	return ""
@@ -123,7 +124,7 @@ func (w *simWorld) judgeLast(a *simAnswer) *simWrong {
 	}
 	must := final.paths[a.path] && final.users[a.uid].State == account.StateActive
 	if a.session == nil {
-		must = must && final.keys[a.kid].State == account.KeyActive
+		must = must && final.keys[a.kid].State == apikey.Active
 	} else {
 		must = must && a.session.sure && final.endOf(a.session) == "" && w.stored(final, a.session) &&
 			len(a.session.knows) == len(final.endsOf(a.uid)) && !w.lostEnd(a.session.id)
@@ -192,14 +193,14 @@ func (a *simAnswer) shows() map[string]string {
 		if a.session != nil {
 			seen["session:"+strconv.Itoa(a.session.number)] = "true"
 		} else {
-			seen["key:"+a.kid] = account.KeyActive
+			seen["key:"+a.kid] = apikey.Active
 		}
 	case a.reason == "authz.invalid_permission":
 		seen["state:"+a.uid], seen["path:"+a.path] = account.StateActive, "false"
 	case a.reason == "authz.user_not_active", a.session == nil && a.reason == "authz.invalid_session":
 		seen["state:"+a.uid] = account.StateBanned
 	case a.reason == "authz.apikey_not_active":
-		seen["key:"+a.kid] = account.KeyDisabled
+		seen["key:"+a.kid] = apikey.Disabled
 	case a.reason == "authz.unexistent_apikey":
 		seen["key:"+a.kid] = ""
 	}

@@ -19,6 +19,7 @@ import (
 
 	"barong/authz"
 	"barong/internal/account"
+	"barong/internal/apikey"
 	"barong/internal/audit"
 	"barong/internal/feed"
 	"barong/internal/session"
@@ -122,7 +123,8 @@ func (r *simReplica) start(ctx, starting context.Context) (*service, http.Handle
 	if err := sv.sessions.Start(starting); err != nil {
 		return nil, nil, err
 	}
-	sv.directory = account.NewDirectory(account.DirectoryConfig{Principals: 100, Keys: 100}, r.link, nil)
+	sv.directory = account.NewDirectory(account.DirectoryConfig{Size: 100}, r.link, nil)
+	sv.apiKeyOf = apikey.NewCache(apikey.CacheConfig{Size: 100}, r.link, nil)
 	if f == faultHeadLast {
 		if head, err = source.Head(starting); err != nil {
 			return nil, nil, err
@@ -136,7 +138,7 @@ func (r *simReplica) start(ctx, starting context.Context) (*service, http.Handle
 		return nil, nil, err
 	}
 	parts := authz.Parts{
-		Rules: sv.holder, Feed: sv.follower, Sessions: sv.sessions, Accounts: sv.directory, Tokens: sv.minter,
+		Rules: sv.holder, Feed: sv.follower, Sessions: sv.sessions, Accounts: sv.directory, Keys: sv.apiKeyOf, Tokens: sv.minter,
 		Activities: simActivities{},
 	}
 	switch f {
@@ -147,7 +149,7 @@ func (r *simReplica) start(ctx, starting context.Context) (*service, http.Handle
 	case faultKeepsFlight:
 		parts.Accounts = simNaiveAccounts{sv.directory, naive}
 	case faultKeepsAbsent:
-		parts.Accounts = simNaiveKeys{sv.directory, naive}
+		parts.Keys = simNaiveKeys{sv.apiKeyOf, naive}
 	case faultSlotByUser:
 		parts.Tokens = simOneVersion{sv.minter}
 	}
@@ -445,9 +447,11 @@ func (r *simReplica) stale(sv *service) {
 		sv.holder.Changed()
 	case faultGapKeepsSessions:
 		sv.directory.Stale()
+		sv.apiKeyOf.Stale()
 		sv.holder.Changed()
 	case faultGapKeepsPolicy:
 		sv.directory.Stale()
+		sv.apiKeyOf.Stale()
 		sv.sessions.Stale()
 	default:
 		sv.stale()
@@ -474,7 +478,7 @@ func (s simStepped) Age(now time.Time) time.Duration {
 
 // simNaive is a cache as one would write it first.
 type simNaive struct {
-	reader account.Reader
+	reader account.Source
 	mu     sync.Mutex
 	held   map[string]*account.Principal
 	absent map[string]bool
@@ -515,18 +519,18 @@ func (a simNaiveAccounts) Principal(ctx context.Context, uid string) (*account.P
 
 // simNaiveKeys remembers that there is no key whatever the feed says.
 type simNaiveKeys struct {
-	*account.Directory
+	*apikey.Cache
 	n *simNaive
 }
 
-func (a simNaiveKeys) Key(ctx context.Context, kid string) (*account.Key, error) {
+func (a simNaiveKeys) Key(ctx context.Context, kid string) (*apikey.Entry, error) {
 	a.n.mu.Lock()
 	absent := a.n.absent[kid]
 	a.n.mu.Unlock()
 	if absent {
 		return nil, account.ErrNotFound
 	}
-	k, err := a.Directory.Key(ctx, kid)
+	k, err := a.Cache.Key(ctx, kid)
 	if errors.Is(err, account.ErrNotFound) {
 		a.n.mu.Lock()
 		a.n.absent[strings.Clone(kid)] = true

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"barong/internal/account"
+	"barong/internal/apikey"
 	"barong/internal/feed"
 	"barong/internal/session"
 	"barong/policy"
@@ -19,7 +20,7 @@ type simState struct {
 	at, pruned feed.Cursor
 	rows       []simRow // of the change feed, after pruned
 	users      map[string]simUser
-	keys       map[string]account.KeyRecord
+	keys       map[string]apikey.Record
 	paths      map[string]bool // whether permissions open them, to every role
 	epoch      int64
 	ends       []int // ids of the commits that ended everybody's sessions
@@ -129,7 +130,7 @@ func (s *simState) apply(c *simCommit, f simFault) *simState {
 		if c.value == "" {
 			delete(n.keys, c.ref)
 		} else {
-			n.keys[c.ref] = account.KeyRecord{
+			n.keys[c.ref] = apikey.Record{
 				Kid: c.ref, Algorithm: "HS256", Secret: []byte(simSecret), State: c.value,
 				HolderUID: simHolder(c.ref), HolderKind: account.KindUser,
 			}
@@ -228,7 +229,7 @@ func simHolder(kid string) string { return "ID" + kid[3:] }
 // simStart is the state at the beginning.
 func simStart() *simState {
 	s := &simState{
-		users: map[string]simUser{}, keys: map[string]account.KeyRecord{}, paths: map[string]bool{},
+		users: map[string]simUser{}, keys: map[string]apikey.Record{}, paths: map[string]bool{},
 		ended: map[session.ID]bool{}, sessions: map[session.ID]session.Session{},
 	}
 	for _, uid := range slices.Concat(simUsers, simStrangers) {
@@ -242,7 +243,7 @@ func simStart() *simState {
 		}}
 	}
 	for _, kid := range slices.Concat(simKids, simStrangeKids) {
-		s = s.apply(&simCommit{verb: setKey, ref: kid, value: account.KeyActive}, "")
+		s = s.apply(&simCommit{verb: setKey, ref: kid, value: apikey.Active}, "")
 	}
 	for _, path := range simPaths {
 		s = s.apply(&simCommit{verb: setPath, ref: path, value: "open"}, "")

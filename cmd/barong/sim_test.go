@@ -15,6 +15,7 @@ import (
 
 	"barong/authz/authztest"
 	"barong/internal/account"
+	"barong/internal/apikey"
 	"barong/internal/session"
 	"barong/internal/token"
 )
@@ -333,11 +334,11 @@ func (w *simWorld) someChange(rnd *rand.Rand, r *simReplica) func() {
 	case 11, 12:
 		do = func() { r.change(setPath, path, "open") }
 	case 13:
-		state := pick(rnd, []string{account.KeyDisabled, ""})
+		state := pick(rnd, []string{apikey.Disabled, ""})
 		do = func() { r.change(setKey, kid, state) }
 		after = func() { r.ask(nil, kid, path, false) }
 	case 14:
-		do = func() { r.change(setKey, kid, account.KeyActive) }
+		do = func() { r.change(setKey, kid, apikey.Active) }
 		after = func() { r.ask(nil, kid, path, false) }
 	case 15:
 		do = func() { r.change(endUser, uid, "") }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"barong/internal/account"
+	"barong/internal/apikey"
 	"barong/internal/feed"
 	"barong/internal/session"
 	"barong/policy"
@@ -493,7 +494,7 @@ func (l *simLink) DeleteChanges(context.Context, time.Time) (int, error) { retur
 // Hint implements feed.Source.
 func (l *simLink) Hint() <-chan struct{} { return l.hint }
 
-// Principal implements account.Reader.
+// Principal implements account.Source.
 func (l *simLink) Principal(ctx context.Context, uid string) (account.Principal, error) {
 	return simRead(ctx, l, "principal", func(s *simState) (account.Principal, error) {
 		u, ok := s.users[uid]
@@ -504,9 +505,9 @@ func (l *simLink) Principal(ctx context.Context, uid string) (account.Principal,
 	})
 }
 
-// KeyRecord implements account.Reader.
-func (l *simLink) KeyRecord(ctx context.Context, kid string) (account.KeyRecord, error) {
-	return simRead(ctx, l, "key", func(s *simState) (account.KeyRecord, error) {
+// KeyRecord implements apikey.Source.
+func (l *simLink) KeyRecord(ctx context.Context, kid string) (apikey.Record, error) {
+	return simRead(ctx, l, "key", func(s *simState) (apikey.Record, error) {
 		k, ok := s.keys[kid]
 		if !ok {
 			return k, account.ErrNotFound

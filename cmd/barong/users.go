@@ -14,6 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"barong/internal/account"
+	passwords "barong/internal/password"
 	"barong/internal/store"
 )
 
@@ -44,7 +45,7 @@ func (c usersCreateCmd) Run(ctx context.Context, term *terminal) error {
 	}
 	var password string
 	if c.Generate {
-		password = account.GeneratePassword()
+		password = passwords.Generate()
 	} else if password, err = readPassword(term); err != nil {
 		return err
 	}
@@ -53,7 +54,7 @@ func (c usersCreateCmd) Run(ctx context.Context, term *terminal) error {
 		return err
 	}
 	defer db.Close()
-	accounts := newAccounts(s, f, db, newHasher(s), accountParts{})
+	accounts := newAccounts(s, f, db, newHasher(s))
 	seeds := *term
 	if c.Format == "json" {
 		seeds.out = term.err // standard output is one JSON object
@@ -67,7 +68,7 @@ func (c usersCreateCmd) Run(ctx context.Context, term *terminal) error {
 		}
 		return err
 	}
-	in := account.NewUser{
+	in := account.UserInput{
 		Email: c.Email, Password: password, Role: c.Role, State: c.State, Level: c.Level, Operator: true,
 	}
 	if c.Username != "" {

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"barong/internal/account"
+	"barong/internal/apikey"
 	"barong/internal/secret"
 	"barong/internal/store/redis"
 	"barong/internal/testenv"
@@ -176,7 +176,7 @@ func populateAccounts(
 			SELECT k.uuid, k.kid, k.secret, u.id, $5, $6, $7, $7
 			FROM unnest($1::text[], $2::text[], $3::bytea[], $4::text[]) AS k (uuid, kid, secret, holder)
 			JOIN users u ON u.uid = k.holder`,
-			uuids, kids, secrets, holders, account.AlgorithmHS256, account.KeyActive, now)
+			uuids, kids, secrets, holders, apikey.HS256, apikey.Active, now)
 		if err != nil {
 			return w, fmt.Errorf("add API keys: %w", err)
 		}

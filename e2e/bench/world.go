@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"barong/internal/account"
+	"barong/internal/apikey"
 	"barong/internal/secret"
 	"barong/internal/session"
 	"barong/internal/store"
@@ -246,12 +247,12 @@ func addSessions(ctx context.Context, db *store.DB, redisURL string, uids []stri
 	return cookies, errors.Join(errs...)
 }
 
-func addKeys(ctx context.Context, db *store.DB, uids []string, n int) ([]account.APIKey, error) {
-	keys := make([]account.APIKey, n)
-	return keys, db.Update(ctx, func(tx account.Tx) error {
+func addKeys(ctx context.Context, db *store.DB, uids []string, n int) ([]apikey.Key, error) {
+	keys := make([]apikey.Key, n)
+	return keys, store.Update[apikey.Tx](db)(ctx, func(tx apikey.Tx) error {
 		for i := range n {
-			k := account.APIKey{
-				Kid: secret.Hex(8), Algorithm: account.AlgorithmHS256, State: account.KeyActive,
+			k := apikey.Key{
+				Kid: secret.Hex(8), Algorithm: apikey.HS256, State: apikey.Active,
 				HolderUID: uids[i%len(uids)], HolderKind: account.KindUser, Secret: secret.Hex(16),
 			}
 			keys[i] = k

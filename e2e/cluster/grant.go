@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"barong/internal/account"
+	"barong/internal/apikey"
 	"barong/internal/secret"
 	"barong/internal/session"
 	"barong/policy"
@@ -35,8 +36,8 @@ type Grant struct {
 	ip         netip.Addr
 	country    string // of a Country
 	cookie     string
-	generation int64           // of the session
-	key        *account.APIKey // instead of cookie
+	generation int64       // of the session
+	key        *apikey.Key // instead of cookie
 
 	mu      sync.Mutex
 	changes []change
@@ -124,9 +125,9 @@ func (c *Cluster) Key(t testing.TB) *Grant {
 	_, g, err := c.person(account.RoleMember)
 	must(t, err)
 	g.Name, g.Refusal = "key", "authz.apikey_not_active"
-	g.key = &account.APIKey{
-		Kid: secret.Hex(8), Algorithm: account.AlgorithmHS256, Secret: secret.Hex(16),
-		State: account.KeyActive, HolderUID: g.UID, HolderKind: account.KindUser,
+	g.key = &apikey.Key{
+		Kid: secret.Hex(8), Algorithm: apikey.HS256, Secret: secret.Hex(16),
+		State: apikey.Active, HolderUID: g.UID, HolderKind: account.KindUser,
 	}
 	must(t, c.DB.AddAPIKey(context.Background(), g.key))
 	return g
@@ -143,8 +144,8 @@ func (c *Cluster) SignOut(ctx context.Context, on *Replica, g *Grant) error {
 func (c *Cluster) SetKey(ctx context.Context, g *Grant, active bool) error {
 	return g.change(active, func() error {
 		k := *g.key
-		if k.State = account.KeyActive; !active {
-			k.State = account.KeyInactive
+		if k.State = apikey.Active; !active {
+			k.State = apikey.Inactive
 		}
 		return c.DB.PutAPIKey(ctx, &k)
 	})

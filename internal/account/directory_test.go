@@ -2,27 +2,20 @@ package account_test
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
-	"pgregory.net/rapid"
-
 	"barong/internal/account"
 	"barong/internal/feed"
 )
 
-// reader is an account.Reader over two maps.
+// reader is an account.Source over a map.
 type reader struct {
 	mu         sync.Mutex
 	principals map[string]account.Principal
-	keys       map[string]account.KeyRecord
 	fail       error
 	reads      atomic.Int32
 	pause      chan struct{} // when set, a read waits after it has the row
@@ -43,27 +36,10 @@ func (r *reader) Principal(_ context.Context, uid string) (account.Principal, er
 	return p, fail
 }
 
-func (r *reader) KeyRecord(_ context.Context, kid string) (account.KeyRecord, error) {
-	r.reads.Add(1)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	k, ok := r.keys[kid]
-	if r.fail == nil && !ok {
-		return k, account.ErrNotFound
-	}
-	return k, r.fail
-}
-
 func newReader() *reader {
 	return &reader{
 		principals: map[string]account.Principal{
 			"ID1": {Kind: account.KindUser, UID: "ID1", State: account.StateActive, Version: 1},
-		},
-		keys: map[string]account.KeyRecord{
-			"61d025b8573501c2": {
-				Kid: "61d025b8573501c2", Algorithm: "HS256", State: account.KeyActive,
-				Secret: []byte("2d0b4979c7fe6986daa8e21d1dc0644f"), HolderUID: "ID1",
-			},
 		},
 	}
 }
@@ -90,20 +66,6 @@ func TestDirectoryServesUntilTheFeedSaysOtherwise(t *testing.T) {
 	}
 	if n := r.reads.Load(); n != 2 {
 		t.Errorf("%d reads, want 2", n)
-	}
-
-	k, err := d.Key(t.Context(), "61d025b8573501c2")
-	if err != nil {
-		t.Fatal(err)
-	}
-	d.Stale()
-	if again, _ := d.Key(t.Context(), "61d025b8573501c2"); again != k {
-		t.Error("a key that stands was replaced on revalidation, its token lost")
-	}
-	delete(r.keys, "61d025b8573501c2")
-	d.Apply(feed.Change{Kind: feed.Key, Ref: "61d025b8573501c2"})
-	if _, err := d.Key(t.Context(), "61d025b8573501c2"); !errors.Is(err, account.ErrNotFound) {
-		t.Errorf("a deleted key: %v, want ErrNotFound", err)
 	}
 }
 
@@ -133,14 +95,8 @@ func TestDirectoryTellsAnOutage(t *testing.T) {
 	r := newReader()
 	r.fail = account.ErrSeal
 	d := account.NewDirectory(account.DirectoryConfig{}, r, nil)
-	if _, err := d.Key(t.Context(), "61d025b8573501c2"); !errors.Is(err, account.ErrSeal) {
-		t.Errorf("key: %v, want the outage", err)
-	}
 	if _, err := d.Principal(t.Context(), "ID1"); !errors.Is(err, account.ErrSeal) {
 		t.Errorf("principal: %v, want the outage", err)
-	}
-	if _, err := d.Key(t.Context(), strings.Repeat("k", 256)); !errors.Is(err, account.ErrNotFound) {
-		t.Errorf("a kid no column holds: %v, want ErrNotFound without a read", err)
 	}
 }
 
@@ -148,63 +104,12 @@ func TestDirectoryAllocatesNothingWhenWarm(t *testing.T) {
 	d := account.NewDirectory(account.DirectoryConfig{}, newReader(), nil)
 	ctx := t.Context()
 	use := func() {
-		k, err := d.Key(ctx, "61d025b8573501c2")
-		if err != nil {
+		if _, err := d.Principal(ctx, "ID1"); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := d.Principal(ctx, k.HolderUID); err != nil {
-			t.Fatal(err)
-		}
-		k.MAC("1584524005143", k.Kid)
-		d.DummyMAC("1584524005143", k.Kid)
 	}
 	use()
 	if n := testing.AllocsPerRun(1000, use); n != 0 {
 		t.Errorf("%v allocations, want 0", n)
 	}
-}
-
-// AZ-119, the specification's vectors.
-func TestMACVectors(t *testing.T) {
-	for _, v := range []struct{ secret, nonce, kid, want string }{
-		{
-			"2d0b4979c7fe6986daa8e21d1dc0644f", "1584524005143", "61d025b8573501c2",
-			"bd42b945e095880e28d046846dbecf655fdf09d95a396a24fe6fe1df42f15d13",
-		},
-		{
-			"00112233445566778899aabbccddeeff", "1700000000000", "0123456789abcdef",
-			"a005e6e3928a9bcb1897b75a44999ca277444f7db6a4d2337677e6e58680e4e6",
-		},
-	} {
-		sum := account.NewKey(account.KeyRecord{Secret: []byte(v.secret)}).MAC(v.nonce, v.kid)
-		if got := hex.EncodeToString(sum[:]); got != v.want {
-			t.Errorf("MAC(%s, %s) = %s, want %s", v.nonce, v.kid, got, v.want)
-		}
-	}
-}
-
-func TestMACEqualsTheStandardLibrarys(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		key := rapid.SliceOfN(rapid.Byte(), 0, 200).Draw(t, "key")
-		nonce := strings.Repeat(rapid.String().Draw(t, "nonce"), rapid.IntRange(1, 40).Draw(t, "times"))
-		kid := rapid.String().Draw(t, "kid")
-		got := account.NewKey(account.KeyRecord{Secret: key}).MAC(nonce, kid)
-		h := hmac.New(sha256.New, key)
-		h.Write([]byte(nonce + kid))
-		if !hmac.Equal(got[:], h.Sum(nil)) {
-			t.Fatalf("MAC of %d+%d bytes with a key of %d differs", len(nonce), len(kid), len(key))
-		}
-	})
-}
-
-func FuzzMAC(f *testing.F) {
-	f.Add([]byte("2d0b4979c7fe6986daa8e21d1dc0644f"), "1584524005143", "61d025b8573501c2")
-	f.Fuzz(func(t *testing.T, key []byte, nonce, kid string) {
-		got := account.NewKey(account.KeyRecord{Secret: key}).MAC(nonce, kid)
-		h := hmac.New(sha256.New, key)
-		h.Write([]byte(nonce + kid))
-		if !hmac.Equal(got[:], h.Sum(nil)) {
-			t.Fatal("differs from crypto/hmac")
-		}
-	})
 }

@@ -1,13 +1,16 @@
 // Package account owns the people and programs that hold credentials: users, service
-// accounts, their labels, levels, one-time-code secrets and API keys, and the rules by
-// which these change.
+// accounts, their labels, levels, states and ranks, and the rules by which these change.
 //
-// It does not own sessions (package session), tokens (package token), permissions
-// (package policy) or any wire format: edges translate to and from it.
+// It is the kernel of the packages signin, factor, apikey and person, which import it and which it
+// does not know: what they write about users and labels goes through Service.In, so that every such
+// write announces itself and takes its consequences along. It does not own sessions (package
+// session), tokens (package token), permissions (package policy) or any wire format: edges translate
+// to and from it.
 //
-//	edges ──► Service ──► Store (internal/store) ──► one transaction:
-//	                                                 rows + activity + change-feed row + events
-//	authz ──► Directory ──► Reader                   principals and keys, cached,
-//	             ▲                                   dropped by the change feed
+//	edges ────────────────► Service ──► Writer ──► Tx (internal/store): one transaction of
+//	signin, factor, ─► In ──────────────┘          rows + activity + change-feed row + events
+//	apikey, person
+//	authz ──► Directory ──► Source                 principals, cached, dropped by the change feed
+//	             ▲
 //	             └── feed.Follower
 package account

@@ -2,26 +2,13 @@ package account
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
-	"strings"
 
 	"barong/internal/event"
+	"barong/internal/token"
 )
-
-// update runs f in one transaction of the store; see Store.Update. Its Tx announces every write,
-// so that no method can forget to.
-func (s *Service) update(ctx context.Context, f func(Tx) error) error {
-	return s.store.Update(ctx, func(tx Tx) error { return f(announcing{tx, s, false}) })
-}
-
-// updateQuietly is update for the changes of an operator by a command or the seeds: consumers of
-// events learn of it, and nobody is mailed.
-func (s *Service) updateQuietly(ctx context.Context, f func(Tx) error) error {
-	return s.store.Update(ctx, func(tx Tx) error { return f(announcing{tx, s, true}) })
-}
 
 // announcing is a Tx whose writes of users and labels emit the events of AZ-385 to AZ-388 and
 // of document reviews, each with its row. A write that changes no column emits nothing, and
@@ -72,7 +59,7 @@ func (a announcing) PutUser(ctx context.Context, u *User) error {
 	if err != nil {
 		return err
 	}
-	return a.emit(ctx, *u, event.UserUpdated(shown, eventUser(before)))
+	return a.emit(ctx, *u, event.UserUpdated(shown, before.Event()))
 }
 
 // PutLabel implements LabelStore.
@@ -129,7 +116,7 @@ func (a announcing) reviewed(ctx context.Context, l Label, u User) error {
 
 // emit puts an event about u into the outbox, in the language of u.
 func (a announcing) emit(ctx context.Context, u User, e event.Event) error {
-	e.Language = a.service.language(wish{}, u)
+	e.Language = a.service.Language(u, "", "")
 	if err := a.Emit(ctx, e); err != nil {
 		return fmt.Errorf("emit %s: %w", e.Name, err)
 	}
@@ -144,7 +131,7 @@ func (a announcing) voidLinks(ctx context.Context, before, u User) error {
 	case before.Email != u.Email:
 		return a.DeleteMailTokens(ctx, u.UID, "")
 	case before.PasswordDigest != u.PasswordDigest, MayAct(before.State) && !MayAct(u.State):
-		return a.DeleteMailTokens(ctx, u.UID, purposeReset)
+		return a.DeleteMailTokens(ctx, u.UID, token.Reset)
 	}
 	return nil
 }
@@ -158,7 +145,7 @@ func (a announcing) withReferrer(ctx context.Context, u User) (event.User, error
 		}
 		u.ReferralUID = read.ReferralUID
 	}
-	return eventUser(u), nil
+	return u.Event(), nil
 }
 
 // sameColumns reports whether two versions of a user differ in counters at most.
@@ -175,8 +162,8 @@ func same[T comparable](a, b *T) bool {
 	return a == nil && b == nil || a != nil && b != nil && *a == *b
 }
 
-// eventUser is u as events show it.
-func eventUser(u User) event.User {
+// Event is u as events show it.
+func (u User) Event() event.User {
 	return event.User{
 		UID: u.UID, Username: u.Username, Email: u.Email, Role: u.Role, Level: u.Level, OTP: u.OTP,
 		State: u.State, ReferralUID: u.ReferralUID,
@@ -186,54 +173,5 @@ func eventUser(u User) event.User {
 
 // eventLabel is the label l of u as events show it.
 func eventLabel(l Label, u User) event.Label {
-	return event.Label{ID: l.ID, Key: l.Key, Value: l.Value, Description: l.Description, User: eventUser(u)}
-}
-
-// A wish holds the languages that a request names for its mails, "" for none.
-type wish struct{ said, browser string }
-
-// wish is that of a request of c which asks for a language itself, or not.
-func (c Client) wish(said string) wish { return wish{said, c.Language} }
-
-// notice is the content of events about mails to u.
-func (s *Service) notice(u User, w wish) event.Notice {
-	return event.Notice{User: eventUser(u), Domain: s.cfg.Domain, Language: s.language(w, u)}
-}
-
-// language is that of mails to u: the one that the request asks for, else the member language of
-// the user's own data (identity §6.1), else the browser's favourite, else the default.
-func (s *Service) language(w wish, u User) string {
-	if code := languageCode(w.said); code != "" {
-		return code
-	}
-	if code := u.Language(); code != "" {
-		return code
-	}
-	if code := languageCode(w.browser); code != "" {
-		return code
-	}
-	return s.cfg.DefaultLanguage
-}
-
-// Language is the member language of the user's own data, as two lower-case letters; "" when
-// it has none (identity §6.1).
-func (u User) Language() string {
-	if u.Data == nil {
-		return ""
-	}
-	var own map[string]any // a client's text: anything may be in it
-	_ = json.Unmarshal([]byte(*u.Data), &own)
-	text, _ := own["language"].(string)
-	return languageCode(text)
-}
-
-// languageCode is the two letters, in lower case, that a language tag begins with (RFC 5646
-// §2.1); "" when it begins otherwise.
-func languageCode(tag string) string {
-	tag = strings.ToLower(strings.TrimSpace(tag))
-	code, _, _ := strings.Cut(strings.ReplaceAll(tag, "_", "-"), "-")
-	if len(code) != 2 || strings.ContainsFunc(code, func(c rune) bool { return c < 'a' || c > 'z' }) {
-		return ""
-	}
-	return code
+	return event.Label{ID: l.ID, Key: l.Key, Value: l.Value, Description: l.Description, User: u.Event()}
 }

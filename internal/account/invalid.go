@@ -25,22 +25,20 @@ func (e Invalid) Tokens() []string {
 	return tokens
 }
 
-// invalid makes an error of one problem.
-func invalid(field, reason string) error { return Invalid{[]Problem{{field, reason}}} }
-
-// problems collects the problems of an input.
-type problems []Problem
-
-func (p *problems) add(field string, reasons ...string) {
+// Add notes that the field breaks rules, by their reasons.
+func (e *Invalid) Add(field string, reasons ...string) {
 	for _, reason := range reasons {
-		*p = append(*p, Problem{field, reason})
+		e.Problems = append(e.Problems, Problem{field, reason})
 	}
 }
 
-// err is nil when nothing is wrong.
-func (p problems) err() error {
-	if len(p) == 0 {
+// Err is e, or nil when nothing is wrong.
+func (e Invalid) Err() error {
+	if len(e.Problems) == 0 {
 		return nil
 	}
-	return Invalid{p}
+	return e
 }
+
+// invalid makes an error of one problem.
+func invalid(field, reason string) error { return Invalid{[]Problem{{field, reason}}} }

@@ -34,19 +34,23 @@ type Level struct {
 	Description *string
 }
 
-// LabelStore keeps labels and levels.
-type LabelStore interface {
+// labelReader is the part of Reader about labels and levels.
+type labelReader interface {
 	// Labels lists a user's labels of both scopes, by row id.
 	Labels(ctx context.Context, uid string) ([]Label, error)
 	// Label loads one by (uid, key, scope); ErrNotFound.
 	Label(ctx context.Context, uid, key, scope string) (Label, error)
+	// Levels lists the ladder by id.
+	Levels(ctx context.Context) ([]Level, error)
+}
+
+// labelWriter is the part of Tx about labels and levels.
+type labelWriter interface {
 	// PutLabel inserts or updates by (UserUID, Key, Scope) and fills ID and times;
 	// ErrNotFound when there is no such user.
 	PutLabel(ctx context.Context, l *Label) error
 	// DeleteLabel removes one by (uid, key, scope); ErrNotFound.
 	DeleteLabel(ctx context.Context, uid, key, scope string) error
-	// Levels lists the ladder by id.
-	Levels(ctx context.Context) ([]Level, error)
 	// PutLevel inserts or replaces the rung l.ID; ErrTaken when another has its key and value.
 	PutLevel(ctx context.Context, l Level) error
 }
@@ -59,14 +63,14 @@ func (s *Service) SetLabel(ctx context.Context, l Label) (Label, error) {
 	if l.Scope == "" {
 		l.Scope = ScopePublic
 	}
-	if err := labelProblems(l).err(); err != nil {
+	if err := labelProblems(l).Err(); err != nil {
 		return Label{}, err
 	}
-	err := s.update(ctx, func(tx Tx) error {
+	err := s.update(ctx, func(tx Writer) error {
 		if err := tx.PutLabel(ctx, &l); err != nil {
 			return err
 		}
-		return s.labelChanged(ctx, tx, l.UserUID, l.Scope)
+		return tx.LabelChanged(ctx, l.UserUID, l.Scope)
 	})
 	if err != nil {
 		return Label{}, fmt.Errorf("set label: %w", err)
@@ -77,11 +81,11 @@ func (s *Service) SetLabel(ctx context.Context, l Label) (Label, error) {
 // RemoveLabel deletes a label and, when it was private, recomputes the user's level and
 // state. ErrNotFound.
 func (s *Service) RemoveLabel(ctx context.Context, uid, key, scope string) error {
-	err := s.update(ctx, func(tx Tx) error {
+	err := s.update(ctx, func(tx Writer) error {
 		if err := tx.DeleteLabel(ctx, uid, key, scope); err != nil {
 			return err
 		}
-		return s.labelChanged(ctx, tx, uid, scope)
+		return tx.LabelChanged(ctx, uid, scope)
 	})
 	if err != nil {
 		return fmt.Errorf("remove label: %w", err)
@@ -89,12 +93,12 @@ func (s *Service) RemoveLabel(ctx context.Context, uid, key, scope string) error
 	return nil
 }
 
-// labelChanged recomputes when the scope is one that counts (W-I16).
-func (s *Service) labelChanged(ctx context.Context, tx Tx, uid, scope string) error {
+// LabelChanged recomputes when the scope is one that counts (W-I16).
+func (w Writer) LabelChanged(ctx context.Context, uid, scope string) error {
 	if scope != ScopePrivate {
 		return nil
 	}
-	_, err := s.recompute(ctx, tx, uid)
+	_, err := w.Recompute(ctx, uid)
 	return err
 }
 
@@ -102,20 +106,20 @@ func (s *Service) labelChanged(ctx context.Context, tx Tx, uid, scope string) er
 func squish(text string) string { return strings.Join(strings.Fields(strings.ToLower(text)), " ") }
 
 // labelProblems checks a folded label; blanks come first, then scope, key, value.
-func labelProblems(l Label) (p problems) {
+func labelProblems(l Label) (p Invalid) {
 	if l.Key == "" {
-		p.add("key", "blank")
+		p.Add("key", "blank")
 	}
 	if l.Value == "" {
-		p.add("value", "blank")
+		p.Add("value", "blank")
 	}
 	if l.Scope != ScopePublic && l.Scope != ScopePrivate {
-		p.add("scope", "inclusion")
+		p.Add("scope", "inclusion")
 	}
-	p.add("key", labelTextProblems(l.Key)...)
-	p.add("value", labelTextProblems(l.Value)...)
+	p.Add("key", labelTextProblems(l.Key)...)
+	p.Add("value", labelTextProblems(l.Value)...)
 	if l.Description != nil && utf8.RuneCountInString(*l.Description) > 255 {
-		p.add("description", "too_long")
+		p.Add("description", "too_long")
 	}
 	return p
 }

@@ -9,12 +9,13 @@ import (
 	"pgregory.net/rapid"
 
 	"barong/internal/account"
+	"barong/internal/account/worldtest"
 )
 
 // Data model §3.5, identity 14.7.
 func TestSetLabelChecksFoldedText(t *testing.T) {
-	w := newWorld(t, account.Config{})
-	u := w.user("a@example.com", 0)
+	w := newWorld(t, worldtest.Config{})
+	u := w.User("a@example.com", 0)
 	for name, c := range map[string]struct {
 		label account.Label
 		want  []string
@@ -26,36 +27,36 @@ func TestSetLabelChecksFoldedText(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.label.UserUID = u.UID
-			_, err := w.svc.SetLabel(t.Context(), c.label)
+			_, err := w.Accounts.SetLabel(t.Context(), c.label)
 			if d := cmp.Diff(c.want, tokens(err)); d != "" {
 				t.Errorf("(-want +got):\n%s", d)
 			}
 		})
 	}
-	l, err := w.svc.SetLabel(t.Context(), account.Label{UserUID: u.UID, Key: " EMAIL ", Value: "Verified"})
+	l, err := w.Accounts.SetLabel(t.Context(), account.Label{UserUID: u.UID, Key: " EMAIL ", Value: "Verified"})
 	if err != nil || l.Key != "email" || l.Value != "verified" || l.Scope != account.ScopePublic || l.ID == 0 {
 		t.Errorf("got %+v (%v), want it folded and public", l, err)
 	}
-	if _, err := w.svc.SetLabel(t.Context(), account.Label{UserUID: "ID0", Key: "abc", Value: "abc"}); !errors.Is(err, account.ErrNotFound) {
+	if _, err := w.Accounts.SetLabel(t.Context(), account.Label{UserUID: "ID0", Key: "abc", Value: "abc"}); !errors.Is(err, account.ErrNotFound) {
 		t.Errorf("label of nobody: %v, want ErrNotFound", err)
 	}
-	if err := w.svc.RemoveLabel(t.Context(), u.UID, "none", account.ScopePublic); !errors.Is(err, account.ErrNotFound) {
+	if err := w.Accounts.RemoveLabel(t.Context(), u.UID, "none", account.ScopePublic); !errors.Is(err, account.ErrNotFound) {
 		t.Errorf("remove what is not there: %v, want ErrNotFound", err)
 	}
 }
 
 // Identity 14.6 #43–53, data model DM206–212, T-USR-7.
 func TestStateFollowsPrivateLabels(t *testing.T) {
-	w := newWorld(t, account.Config{
+	w := newWorld(t, worldtest.Config{
 		Activation: map[string]string{"phone": "verified", "documents": "verified"},
 		Triggers: []account.Trigger{
 			{State: "one", Keys: []string{"email"}},
 			{State: "three", Keys: []string{"first", "second", "third"}},
 		},
 	})
-	u := w.user("a@example.com", 0)
-	set := func(key string) { w.label(u.UID, key, "verified", account.ScopePrivate) }
-	remove := func(key string) { w.must(w.svc.RemoveLabel(t.Context(), u.UID, key, account.ScopePrivate)) }
+	u := w.User("a@example.com", 0)
+	set := func(key string) { w.Label(u.UID, key, "verified", account.ScopePrivate) }
+	remove := func(key string) { w.Must(w.Accounts.RemoveLabel(t.Context(), u.UID, key, account.ScopePrivate)) }
 	for i, step := range []struct {
 		do   func(string)
 		key  string
@@ -74,26 +75,26 @@ func TestStateFollowsPrivateLabels(t *testing.T) {
 		{remove, "documents", "pending"},
 	} {
 		step.do(step.key)
-		if got := w.reload(u.UID).State; got != step.want {
+		if got := w.Reload(u.UID).State; got != step.want {
 			t.Errorf("step %d (%s): %s, want %s", i+1, step.key, got, step.want)
 		}
 	}
-	w.label(u.UID, "email", "verified", account.ScopePublic) // W-I16
+	w.Label(u.UID, "email", "verified", account.ScopePublic) // W-I16
 	set("noise")
-	if got := w.reload(u.UID).State; got != "pending" {
+	if got := w.Reload(u.UID).State; got != "pending" {
 		t.Errorf("a public trigger label: %s, want pending", got)
 	}
-	w.put(u.UID, func(u *account.User) { u.State, u.AdminState = "frozen", "frozen" }) // W-I17
+	w.Put(u.UID, func(u *account.User) { u.State, u.AdminState = "frozen", "frozen" }) // W-I17
 	set("first")
-	if got := w.reload(u.UID).State; got != "frozen" {
+	if got := w.Reload(u.UID).State; got != "frozen" {
 		t.Errorf("a state that staff set: %s, want it to stand", got)
 	}
 }
 
 // T-LBL-1, identity 14.7.
 func TestLevelFollowsPrivateLabelsInOrder(t *testing.T) {
-	w := newWorld(t, account.Config{})
-	u := w.user("a@example.com", 0)
+	w := newWorld(t, worldtest.Config{})
+	u := w.User("a@example.com", 0)
 	for i, step := range []struct {
 		key, value, scope string
 		want              int
@@ -106,8 +107,8 @@ func TestLevelFollowsPrivateLabelsInOrder(t *testing.T) {
 		{"phone", "verified", account.ScopePublic, 1},
 		{"email", "rejected", account.ScopePrivate, 0},
 	} {
-		w.label(u.UID, step.key, step.value, step.scope)
-		if got := w.reload(u.UID).Level; got != step.want {
+		w.Label(u.UID, step.key, step.value, step.scope)
+		if got := w.Reload(u.UID).Level; got != step.want {
 			t.Errorf("step %d (%s %s:%s): level %d, want %d", i+1, step.scope, step.key, step.value, got, step.want)
 		}
 	}
@@ -115,23 +116,23 @@ func TestLevelFollowsPrivateLabelsInOrder(t *testing.T) {
 
 // Whatever the history, level and state are a function of the labels that are left.
 func TestLevelAndStateAreAFunctionOfTheLabels(t *testing.T) {
-	w := newWorld(t, account.Config{})
+	w := newWorld(t, worldtest.Config{})
 	n := 0
 	rapid.Check(t, func(t *rapid.T) {
 		n++
-		u := w.user(strings.Repeat("a", 1+n%50)+strings.Repeat("b", n/50)+"@example.com", 0)
+		u := w.User(strings.Repeat("a", 1+n%50)+strings.Repeat("b", n/50)+"@example.com", 0)
 		type key struct{ key, scope string }
 		have := map[key]string{}
 		keys := []string{"email", "phone", "document", "ban", "delete", "suspicious", "other"}
 		for range rapid.IntRange(1, 12).Draw(t, "steps") {
 			k := key{rapid.SampledFrom(keys).Draw(t, "key"), rapid.SampledFrom([]string{"public", "private"}).Draw(t, "scope")}
 			if _, there := have[k]; there && rapid.Bool().Draw(t, "remove") {
-				w.must(w.svc.RemoveLabel(w.t.Context(), u.UID, k.key, k.scope))
+				w.Must(w.Accounts.RemoveLabel(w.T.Context(), u.UID, k.key, k.scope))
 				delete(have, k)
 				continue
 			}
 			have[k] = rapid.SampledFrom([]string{"verified", "rejected"}).Draw(t, "value")
-			w.label(u.UID, k.key, have[k], k.scope)
+			w.Label(u.UID, k.key, have[k], k.scope)
 		}
 		level := 0
 		for i, rung := range []string{"email", "phone", "document"} {
@@ -148,7 +149,7 @@ func TestLevelAndStateAreAFunctionOfTheLabels(t *testing.T) {
 				state = trigger[1]
 			}
 		}
-		if got := w.reload(u.UID); got.Level != level || got.State != state {
+		if got := w.Reload(u.UID); got.Level != level || got.State != state {
 			t.Fatalf("%v: level %d, %s; want %d, %s", have, got.Level, got.State, level, state)
 		}
 	})
@@ -156,55 +157,55 @@ func TestLevelAndStateAreAFunctionOfTheLabels(t *testing.T) {
 
 // Data model §4.3, AZ-286, AZ-287, D11, W-R21.
 func TestAStateChangeReachesSessionsKeysAndServiceAccounts(t *testing.T) {
-	w := newWorld(t, account.Config{})
-	u := w.user("a@example.com", 1)
-	a, gone := w.service(u, "SI0000000001"), w.service(u, "SI0000000002")
+	w := newWorld(t, worldtest.Config{})
+	u := w.User("a@example.com", 1)
+	a, gone := w.ServiceAccount(u, "SI0000000001"), w.ServiceAccount(u, "SI0000000002")
 	gone.State = account.StateDisabled
-	w.must(w.db.PutServiceAccount(t.Context(), &gone))
-	mine, its := w.key(u.UID, account.KindUser), w.key(a.UID, account.KindServiceAccount)
+	w.Must(w.DB.PutServiceAccount(t.Context(), &gone))
+	mine, its := w.Key(u.UID, account.KindUser), w.Key(a.UID, account.KindServiceAccount)
 	account2 := func(uid string) account.ServiceAccount {
-		a, err := w.db.ServiceAccount(t.Context(), uid)
-		w.must(err)
+		a, err := w.DB.ServiceAccount(t.Context(), uid)
+		w.Must(err)
 		return a
 	}
 
-	w.label(u.UID, "phone", "verified", account.ScopePrivate)
-	if got := w.reload(u.UID); got.SessionGeneration != u.SessionGeneration || w.keyState(u.UID, mine) != "active" {
+	w.Label(u.UID, "phone", "verified", account.ScopePrivate)
+	if got := w.Reload(u.UID); got.SessionGeneration != u.SessionGeneration || w.KeyState(u.UID, mine) != "active" {
 		t.Error("a higher level ended sessions or keys")
 	}
 	if got := account2(a.UID).Level; got != 2 {
 		t.Errorf("service account of level %d, want its owner's 2", got)
 	}
 
-	w.label(u.UID, "ban", "fraud", account.ScopePrivate)
-	banned := w.reload(u.UID)
+	w.Label(u.UID, "ban", "fraud", account.ScopePrivate)
+	banned := w.Reload(u.UID)
 	if banned.State != "banned" || banned.SessionGeneration <= u.SessionGeneration {
 		t.Errorf("%s of generation %d, want banned and one more", banned.State, banned.SessionGeneration)
 	}
-	if x, y := w.keyState(u.UID, mine), w.keyState(a.UID, its); x != "inactive" || y != "inactive" {
+	if x, y := w.KeyState(u.UID, mine), w.KeyState(a.UID, its); x != "inactive" || y != "inactive" {
 		t.Errorf("keys are %s, %s; want inactive", x, y)
 	}
 	if got := account2(a.UID).State; got != "banned" {
 		t.Errorf("service account is %s, want banned", got)
 	}
 
-	w.must(w.svc.RemoveLabel(t.Context(), u.UID, "ban", account.ScopePrivate))
-	back := w.reload(u.UID)
+	w.Must(w.Accounts.RemoveLabel(t.Context(), u.UID, "ban", account.ScopePrivate))
+	back := w.Reload(u.UID)
 	if back.State != "active" || back.SessionGeneration != banned.SessionGeneration {
 		t.Errorf("%s of generation %d, want active and no further end", back.State, back.SessionGeneration)
 	}
 	if got := account2(a.UID).State; got != "active" {
 		t.Errorf("service account is %s, want active again", got)
 	}
-	if got := w.keyState(u.UID, mine); got != "inactive" {
+	if got := w.KeyState(u.UID, mine); got != "inactive" {
 		t.Errorf("key is %s, want it not restored", got)
 	}
 	if got := account2(gone.UID).State; got != "disabled" {
 		t.Errorf("a service account disabled by itself is %s, want it left alone", got)
 	}
 
-	w.label(u.UID, "email", "rejected", account.ScopePrivate)
-	if got := w.reload(u.UID); got.State != "pending" || got.SessionGeneration != back.SessionGeneration {
+	w.Label(u.UID, "email", "rejected", account.ScopePrivate)
+	if got := w.Reload(u.UID); got.State != "pending" || got.SessionGeneration != back.SessionGeneration {
 		t.Errorf("%s of generation %d: a pending user keeps the sessions", got.State, got.SessionGeneration)
 	}
 }

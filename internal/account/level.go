@@ -1,10 +1,6 @@
 package account
 
-import (
-	"context"
-	"fmt"
-	"slices"
-)
+import "slices"
 
 // LevelOf is the id of the last rung of the longest unbroken run of levels (by id) whose
 // private labels the user has; 0 when the first is missing (AZ-402).
@@ -45,31 +41,4 @@ func (s *Service) labelState(labels []Label) string {
 		}
 	}
 	return state
-}
-
-// recompute brings a user's level and state in line with the labels and returns the user.
-// A state that staff set wins over the labels' (W-I17).
-func (s *Service) recompute(ctx context.Context, tx Tx, uid string) (User, error) {
-	before, err := tx.User(ctx, uid)
-	if err != nil {
-		return User{}, fmt.Errorf("load user: %w", err)
-	}
-	labels, err := tx.Labels(ctx, uid)
-	if err != nil {
-		return User{}, fmt.Errorf("list labels: %w", err)
-	}
-	levels, err := tx.Levels(ctx)
-	if err != nil {
-		return User{}, fmt.Errorf("list levels: %w", err)
-	}
-	u := before
-	u.Level = LevelOf(levels, labels)
-	u.Unproved = before.Unproved && !emailProved(labels)
-	if u.State = before.AdminState; u.State == "" {
-		u.State = s.labelState(labels)
-	}
-	if u.Level == before.Level && u.State == before.State && u.Unproved == before.Unproved {
-		return u, nil
-	}
-	return u, s.saveUser(ctx, tx, before, &u)
 }

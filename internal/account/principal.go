@@ -106,21 +106,3 @@ func (u User) AwaitsProof() bool {
 	p := u.Principal()
 	return p.AwaitsProof()
 }
-
-// A KeyRecord is an API key as a decision needs it, its secret opened.
-type KeyRecord struct {
-	Kid       string
-	Algorithm string
-	// Secret is the HMAC key: the 32 hex characters as bytes (AZ-119).
-	Secret []byte
-	State  string
-	// HolderUID names the user or service account that owns the key.
-	HolderUID  string
-	HolderKind Kind
-}
-
-// String keeps the secret out of logs and errors.
-func (k KeyRecord) String() string { return "api key " + k.Kid }
-
-// GoString keeps the secret out of %#v.
-func (k KeyRecord) GoString() string { return k.String() }

@@ -9,6 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"barong/internal/account"
+	"barong/internal/account/worldtest"
+	passwords "barong/internal/password"
 )
 
 // These are the statements of identity 14.6 and 14.7 that are about accounts, by number. Left
@@ -18,56 +20,56 @@ import (
 // restrictions are package policy's.
 
 // ladder is a world with the four levels of the reference's suite.
-func ladder(t *testing.T, cfg account.Config) *world {
+func ladder(t *testing.T, cfg worldtest.Config) *world {
 	t.Helper()
 	w := newWorld(t, cfg)
 	for i, key := range []string{"email", "phone", "identity", "document"} {
-		w.must(w.db.PutLevel(t.Context(), account.Level{ID: int64(i + 1), Key: key, Value: "verified"}))
+		w.Must(w.DB.PutLevel(t.Context(), account.Level{ID: int64(i + 1), Key: key, Value: "verified"}))
 	}
 	return w
 }
 
 // 14.6 #1, #2, #4, #10 to #13.
 func TestReferenceUserFields(t *testing.T) {
-	w := newWorld(t, account.Config{})
-	create := func(email string, change func(*account.NewUser)) (account.User, error) {
-		n := account.NewUser{Email: email, Password: password}
+	w := newWorld(t, worldtest.Config{})
+	create := func(email string, change func(*account.UserInput)) (account.User, error) {
+		n := account.UserInput{Email: email, Password: password}
 		if change != nil {
 			change(&n)
 		}
-		return w.svc.CreateUser(t.Context(), n)
+		return w.Accounts.CreateUser(t.Context(), n)
 	}
-	first, err := create("a@example.com", func(n *account.NewUser) { n.Username = ptr("nick") })
-	w.must(err)
+	first, err := create("a@example.com", func(n *account.UserInput) { n.Username = ptr("nick") })
+	w.Must(err)
 	for name, c := range map[string]struct {
-		change func(*account.NewUser)
+		change func(*account.UserInput)
 		want   []string
 	}{
-		"#1: data has a maximum":   {func(n *account.NewUser) { n.Data = ptr(`{"a":"` + strings.Repeat("x", 1017) + `"}`) }, []string{"data.too_long"}},
-		"#2: long text, no JSON":   {func(n *account.NewUser) { n.Data = ptr(strings.Repeat("x", 1025)) }, []string{"data.too_long", "data.invalid_format"}},
-		"#4: an e-mail is needed":  {func(n *account.NewUser) { n.Email = "" }, []string{"email.invalid", "email.blank"}},
-		"#10: a username, twice":   {func(n *account.NewUser) { n.Username = ptr("Nick") }, []string{"username.taken"}},
-		"#12: an unknown referral": {func(n *account.NewUser) { n.Referral = ptr("ID1231231231") }, []string{"referral_id.doesnt_exist"}},
+		"#1: data has a maximum":   {func(n *account.UserInput) { n.Data = ptr(`{"a":"` + strings.Repeat("x", 1017) + `"}`) }, []string{"data.too_long"}},
+		"#2: long text, no JSON":   {func(n *account.UserInput) { n.Data = ptr(strings.Repeat("x", 1025)) }, []string{"data.too_long", "data.invalid_format"}},
+		"#4: an e-mail is needed":  {func(n *account.UserInput) { n.Email = "" }, []string{"email.invalid", "email.blank"}},
+		"#10: a username, twice":   {func(n *account.UserInput) { n.Username = ptr("Nick") }, []string{"username.taken"}},
+		"#12: an unknown referral": {func(n *account.UserInput) { n.Referral = ptr("ID1231231231") }, []string{"referral_id.doesnt_exist"}},
 	} {
 		if _, err := create("b@example.com", c.change); !cmp.Equal(tokens(err), c.want) {
 			t.Errorf("%s: %q, want %q", name, tokens(err), c.want)
 		}
 	}
 	for _, email := range []string{"c@example.com", "d@example.com"} { // #11
-		u, err := create(email, func(n *account.NewUser) { n.Referral = &first.UID })
-		w.must(err)
+		u, err := create(email, func(n *account.UserInput) { n.Referral = &first.UID })
+		w.Must(err)
 		if u.Username != nil || u.ReferralUID == nil || *u.ReferralUID != first.UID { // #13
 			t.Errorf("%s: username %v, referral %v; want none, %s", email, u.Username, u.ReferralUID, first.UID)
 		}
 	}
-	if _, err := create("e@example.com", func(n *account.NewUser) { n.Data = ptr(`{"a":"` + strings.Repeat("x", 1016) + `"}`) }); err != nil {
+	if _, err := create("e@example.com", func(n *account.UserInput) { n.Data = ptr(`{"a":"` + strings.Repeat("x", 1016) + `"}`) }); err != nil {
 		t.Errorf("1024 characters of data: %v", err)
 	}
 }
 
 // 14.6 #22 to #32.
 func TestReferencePasswords(t *testing.T) {
-	rules := account.PasswordRules{Dictionary: common}
+	rules := passwords.Rules{Dictionary: common}
 	for _, refused := range []string{
 		"Password1", "Password1123", "password", "password1", "Qq123123", "QqQq123123", "X2qL32", "eoV0qu",
 	} {
@@ -94,12 +96,12 @@ func TestReferenceRequirements(t *testing.T) {
 		"#40: one with another value":     {map[string]string{"email": "verified", "phone": "verified"}, map[string]string{"email": "verified", "phone": "pending"}, "pending"},
 		"a label beyond the requirements": {map[string]string{"email": "verified"}, map[string]string{"email": "verified", "phone": "pending"}, "active"},
 	} {
-		w := newWorld(t, account.Config{Activation: c.requirements})
-		u := w.user("a@example.com", 0)
+		w := newWorld(t, worldtest.Config{Activation: c.requirements})
+		u := w.User("a@example.com", 0)
 		for key, value := range c.labels {
-			w.label(u.UID, key, value, account.ScopePrivate)
+			w.Label(u.UID, key, value, account.ScopePrivate)
 		}
-		if got := w.reload(u.UID).State; got != c.want {
+		if got := w.Reload(u.UID).State; got != c.want {
 			t.Errorf("%s: %s, want %s", name, got, c.want)
 		}
 	}
@@ -107,11 +109,11 @@ func TestReferenceRequirements(t *testing.T) {
 
 // 14.6 #41, #42.
 func TestReferencePrivateLabels(t *testing.T) {
-	w := newWorld(t, account.Config{})
-	u := w.user("a@example.com", 0)
+	w := newWorld(t, worldtest.Config{})
+	u := w.User("a@example.com", 0)
 	private := func() map[string]string {
-		labels, err := w.db.Labels(t.Context(), u.UID)
-		w.must(err)
+		labels, err := w.DB.Labels(t.Context(), u.UID)
+		w.Must(err)
 		out := map[string]string{}
 		for _, l := range labels {
 			if l.Scope == account.ScopePrivate {
@@ -123,9 +125,9 @@ func TestReferencePrivateLabels(t *testing.T) {
 	if got := private(); len(got) != 0 { // #42
 		t.Errorf("without labels: %v", got)
 	}
-	w.label(u.UID, "email", "verified", account.ScopePrivate)
-	w.label(u.UID, "phone", "rejected", account.ScopePrivate)
-	w.label(u.UID, "vip", "gold", account.ScopePublic)
+	w.Label(u.UID, "email", "verified", account.ScopePrivate)
+	w.Label(u.UID, "phone", "rejected", account.ScopePrivate)
+	w.Label(u.UID, "vip", "gold", account.ScopePublic)
 	if got, want := private(), map[string]string{"email": "verified", "phone": "rejected"}; !maps.Equal(got, want) { // #41
 		t.Errorf("got %v, want %v", got, want)
 	}
@@ -133,17 +135,17 @@ func TestReferencePrivateLabels(t *testing.T) {
 
 // stateSteps plays labels and checks the state after each: "+key" sets a private label,
 // "-key" removes it.
-func stateSteps(t *testing.T, cfg account.Config, steps ...[2]string) {
+func stateSteps(t *testing.T, cfg worldtest.Config, steps ...[2]string) {
 	t.Helper()
 	w := newWorld(t, cfg)
-	u := w.user("a@example.com", 0)
+	u := w.User("a@example.com", 0)
 	for i, s := range steps {
 		if key, ok := strings.CutPrefix(s[0], "+"); ok {
-			w.label(u.UID, key, "verified", account.ScopePrivate)
+			w.Label(u.UID, key, "verified", account.ScopePrivate)
 		} else {
-			w.must(w.svc.RemoveLabel(t.Context(), u.UID, s[0][1:], account.ScopePrivate))
+			w.Must(w.Accounts.RemoveLabel(t.Context(), u.UID, s[0][1:], account.ScopePrivate))
 		}
-		if got := w.reload(u.UID).State; got != s[1] {
+		if got := w.Reload(u.UID).State; got != s[1] {
 			t.Errorf("step %d (%s): %s, want %s", i+1, s[0], got, s[1])
 		}
 	}
@@ -154,21 +156,21 @@ func TestReferenceStates(t *testing.T) {
 	both := map[string]string{"phone": "verified", "documents": "verified"}
 	type steps = [][2]string
 	for name, c := range map[string]struct {
-		cfg   account.Config
+		cfg   worldtest.Config
 		steps steps
 	}{
-		"#43: a trigger": {account.Config{Triggers: []account.Trigger{{State: "custom", Keys: []string{"email"}}}},
+		"#43: a trigger": {worldtest.Config{Triggers: []account.Trigger{{State: "custom", Keys: []string{"email"}}}},
 			steps{{"+email", "custom"}}},
-		"#44: requirements come and go": {account.Config{Activation: both},
+		"#44: requirements come and go": {worldtest.Config{Activation: both},
 			steps{{"+phone", "pending"}, {"+documents", "active"}, {"+random", "active"}, {"-random", "active"}, {"-phone", "pending"}}},
-		"#45: both at last": {account.Config{Activation: both}, steps{{"+documents", "pending"}, {"+phone", "active"}}},
-		"#46: each of three trigger keys": {account.Config{Triggers: []account.Trigger{{State: "custom", Keys: []string{"one", "two", "three"}}}},
+		"#45: both at last": {worldtest.Config{Activation: both}, steps{{"+documents", "pending"}, {"+phone", "active"}}},
+		"#46: each of three trigger keys": {worldtest.Config{Triggers: []account.Trigger{{State: "custom", Keys: []string{"one", "two", "three"}}}},
 			steps{{"+one", "custom"}, {"-one", "pending"}, {"+two", "custom"}, {"-two", "pending"}, {"+three", "custom"}, {"-three", "pending"}}},
-		"#48: both removed": {account.Config{Activation: both},
+		"#48: both removed": {worldtest.Config{Activation: both},
 			steps{{"+phone", "pending"}, {"+documents", "active"}, {"-phone", "pending"}, {"-documents", "pending"}}},
-		"#49: one removed":        {account.Config{Activation: both}, steps{{"+phone", "pending"}, {"+documents", "active"}, {"-documents", "pending"}}},
-		"#52: keys match exactly": {account.Config{}, steps{{"+bank_account", "pending"}, {"+ban", "banned"}}},
-		"#53: an unrelated label": {account.Config{}, steps{{"+unrelated", "pending"}}},
+		"#49: one removed":        {worldtest.Config{Activation: both}, steps{{"+phone", "pending"}, {"+documents", "active"}, {"-documents", "pending"}}},
+		"#52: keys match exactly": {worldtest.Config{}, steps{{"+bank_account", "pending"}, {"+ban", "banned"}}},
+		"#53: an unrelated label": {worldtest.Config{}, steps{{"+unrelated", "pending"}}},
 	} {
 		t.Run(name, func(t *testing.T) { stateSteps(t, c.cfg, c.steps...) })
 	}
@@ -176,17 +178,17 @@ func TestReferenceStates(t *testing.T) {
 
 // 14.6 #56.
 func TestReferenceLevelChangeIsTold(t *testing.T) {
-	w := newWorld(t, account.Config{Activation: map[string]string{"none": "needed"}})
-	u := w.user("a@example.com", 0)
-	w.label(u.UID, "phone", "verified", account.ScopePrivate)
-	w.news()
-	w.label(u.UID, "email", "verified", account.ScopePrivate) // from 0 to 2 at once
-	news := w.news()
+	w := newWorld(t, worldtest.Config{Activation: map[string]string{"none": "needed"}})
+	u := w.User("a@example.com", 0)
+	w.Label(u.UID, "phone", "verified", account.ScopePrivate)
+	w.News()
+	w.Label(u.UID, "email", "verified", account.ScopePrivate) // from 0 to 2 at once
+	news := w.News()
 	told := news[len(news)-1]
 	if told.Name != "model.user.updated" || string(told.Changes) != `{"level":0}` {
-		t.Fatalf("%v, changes %s; want model.user.updated with the level before", names(news), told.Changes)
+		t.Fatalf("%v, changes %s; want model.user.updated with the level before", worldtest.Names(news), told.Changes)
 	}
-	if member(told, "uid") != u.UID || member(told, "email") != u.Email || !strings.Contains(string(told.Record), `"level":2`) {
+	if worldtest.Member(told, "uid") != u.UID || worldtest.Member(told, "email") != u.Email || !strings.Contains(string(told.Record), `"level":2`) {
 		t.Errorf("record %s", told.Record)
 	}
 }
@@ -196,76 +198,76 @@ func TestReferenceLevels(t *testing.T) {
 	const public, private = account.ScopePublic, account.ScopePrivate
 	all := func(w *world, uid string) {
 		for _, key := range []string{"email", "phone", "identity", "document"} {
-			w.label(uid, key, "verified", private)
+			w.Label(uid, key, "verified", private)
 		}
 	}
-	remove := func(w *world, uid, key string) { w.must(w.svc.RemoveLabel(w.t.Context(), uid, key, private)) }
+	remove := func(w *world, uid, key string) { w.Must(w.Accounts.RemoveLabel(w.T.Context(), uid, key, private)) }
 	for name, c := range map[string]struct {
 		play func(w *world, uid string)
 		want int
 	}{
 		"#2: a new user":     {func(*world, string) {}, 0},
-		"#3: a public label": {func(w *world, uid string) { w.label(uid, "email", "verified", public) }, 0},
+		"#3: a public label": {func(w *world, uid string) { w.Label(uid, "email", "verified", public) }, 0},
 		"#5: two labels": {func(w *world, uid string) {
-			w.label(uid, "email", "verified", private)
-			w.label(uid, "phone", "verified", private)
+			w.Label(uid, "email", "verified", private)
+			w.Label(uid, "phone", "verified", private)
 		}, 2},
 		"#6: and the third":                {func(w *world, uid string) { all(w, uid); remove(w, uid, "document") }, 3},
-		"#7: the second is rejected":       {func(w *world, uid string) { all(w, uid); w.label(uid, "phone", "rejected", private) }, 1},
+		"#7: the second is rejected":       {func(w *world, uid string) { all(w, uid); w.Label(uid, "phone", "rejected", private) }, 1},
 		"#8: the third is missing":         {func(w *world, uid string) { all(w, uid); remove(w, uid, "identity") }, 2},
 		"#9: all four":                     {all, 4},
-		"#10: the first changes its value": {func(w *world, uid string) { all(w, uid); w.label(uid, "email", "changed", private) }, 0},
+		"#10: the first changes its value": {func(w *world, uid string) { all(w, uid); w.Label(uid, "email", "changed", private) }, 0},
 		"#11: the first is removed":        {func(w *world, uid string) { all(w, uid); remove(w, uid, "email") }, 0},
 		"#12: the last becomes public": {func(w *world, uid string) {
 			all(w, uid)
 			remove(w, uid, "document")
-			w.label(uid, "document", "verified", public)
+			w.Label(uid, "document", "verified", public)
 		}, 3},
 		"#12: and private again": {func(w *world, uid string) {
 			all(w, uid)
 			remove(w, uid, "document")
-			w.label(uid, "document", "verified", public)
-			w.must(w.svc.RemoveLabel(w.t.Context(), uid, "document", public))
-			w.label(uid, "document", "verified", private)
+			w.Label(uid, "document", "verified", public)
+			w.Must(w.Accounts.RemoveLabel(w.T.Context(), uid, "document", public))
+			w.Label(uid, "document", "verified", private)
 		}, 4},
 		"#13, #14: a key in both scopes": {func(w *world, uid string) {
-			w.label(uid, "email", "verified", public)
-			w.label(uid, "email", "verified", private)
+			w.Label(uid, "email", "verified", public)
+			w.Label(uid, "email", "verified", private)
 		}, 1},
 		"#15: its private value changes": {func(w *world, uid string) {
-			w.label(uid, "email", "verified", public)
-			w.label(uid, "email", "verified", private)
-			w.label(uid, "email", "changed", private)
+			w.Label(uid, "email", "verified", public)
+			w.Label(uid, "email", "verified", private)
+			w.Label(uid, "email", "changed", private)
 		}, 0},
 		"#16: its private key changes": {func(w *world, uid string) {
-			w.label(uid, "email", "verified", public)
-			w.label(uid, "email", "verified", private)
+			w.Label(uid, "email", "verified", public)
+			w.Label(uid, "email", "verified", private)
 			remove(w, uid, "email")
-			w.label(uid, "mail", "verified", private)
+			w.Label(uid, "mail", "verified", private)
 		}, 0},
 		"#17: its public value changes": {func(w *world, uid string) {
-			w.label(uid, "email", "verified", public)
-			w.label(uid, "email", "verified", private)
-			w.label(uid, "email", "changed", public)
+			w.Label(uid, "email", "verified", public)
+			w.Label(uid, "email", "verified", private)
+			w.Label(uid, "email", "changed", public)
 		}, 1},
 		"#18: all of them public": {func(w *world, uid string) {
 			for _, key := range []string{"email", "phone", "identity", "document"} {
-				w.label(uid, key, "verified", public)
+				w.Label(uid, key, "verified", public)
 			}
 		}, 0},
 	} {
-		w := ladder(t, account.Config{})
-		u := w.user("a@example.com", 0)
+		w := ladder(t, worldtest.Config{})
+		u := w.User("a@example.com", 0)
 		c.play(w, u.UID)
-		if got := w.reload(u.UID).Level; got != c.want {
+		if got := w.Reload(u.UID).Level; got != c.want {
 			t.Errorf("%s: level %d, want %d", name, got, c.want)
 		}
 	}
-	w := ladder(t, account.Config{}) // #4
-	u := w.user("a@example.com", 0)
+	w := ladder(t, worldtest.Config{}) // #4
+	u := w.User("a@example.com", 0)
 	for i, key := range []string{"email", "phone", "identity", "document"} {
-		w.label(u.UID, key, "verified", private)
-		if got := w.reload(u.UID).Level; got != i+1 {
+		w.Label(u.UID, key, "verified", private)
+		if got := w.Reload(u.UID).Level; got != i+1 {
 			t.Errorf("#4, %s: level %d, want %d", key, got, i+1)
 		}
 	}
@@ -273,24 +275,24 @@ func TestReferenceLevels(t *testing.T) {
 
 // 14.7, label #1, #19, #20.
 func TestReferenceLabel(t *testing.T) {
-	w := newWorld(t, account.Config{})
-	u := w.user("a@example.com", 0)
-	w.news()
-	l, err := w.svc.SetLabel(t.Context(), account.Label{UserUID: u.UID, Key: "KEY", Value: "VALUE", Scope: account.ScopePublic})
-	w.must(err)
+	w := newWorld(t, worldtest.Config{})
+	u := w.User("a@example.com", 0)
+	w.News()
+	l, err := w.Accounts.SetLabel(t.Context(), account.Label{UserUID: u.UID, Key: "KEY", Value: "VALUE", Scope: account.ScopePublic})
+	w.Must(err)
 	if l.Key != "key" || l.Value != "value" { // #19
 		t.Errorf("saved as %s:%s, want lower case", l.Key, l.Value)
 	}
-	news := w.news()
+	news := w.News()
 	if len(news) != 1 || news[0].Name != "model.label.created" { // #20
-		t.Fatalf("events %v, want model.label.created", names(news))
+		t.Fatalf("events %v, want model.label.created", worldtest.Names(news))
 	}
 	for _, want := range []string{`"id":`, `"key":"key"`, `"value":"value"`, `"uid":"` + u.UID + `"`, `"level":0`, `"email":"a@example.com"`} {
 		if !strings.Contains(string(news[0].Record), want) {
 			t.Errorf("record %s lacks %s", news[0].Record, want)
 		}
 	}
-	_, err = w.svc.SetLabel(t.Context(), account.Label{UserUID: "ID0000000000", Key: "key", Value: "value"}) // #1
+	_, err = w.Accounts.SetLabel(t.Context(), account.Label{UserUID: "ID0000000000", Key: "key", Value: "value"}) // #1
 	if !errors.Is(err, account.ErrNotFound) {
 		t.Errorf("a label of nobody: %v, want ErrNotFound", err)
 	}

@@ -15,7 +15,7 @@ const kindOperator = "operator"
 // they are, and returns the user's new session generation. ErrNotFound: no user has uid;
 // service accounts have no sessions.
 func (s *Service) RevokeSessions(ctx context.Context, uid string) (generation int64, err error) {
-	err = s.update(ctx, func(tx Tx) error {
+	err = s.update(ctx, func(tx Writer) error {
 		if generation, err = tx.EndSessions(ctx, uid); err != nil {
 			return err
 		}
@@ -30,7 +30,7 @@ func (s *Service) RevokeSessions(ctx context.Context, uid string) (generation in
 // RevokeAllSessions ends every session of everybody for the operator, by one write, and
 // returns the new epoch.
 func (s *Service) RevokeAllSessions(ctx context.Context) (epoch int64, err error) {
-	err = s.update(ctx, func(tx Tx) error {
+	err = s.update(ctx, func(tx Writer) error {
 		if epoch, err = tx.EndAll(ctx); err != nil {
 			return err
 		}
@@ -44,7 +44,7 @@ func (s *Service) RevokeAllSessions(ctx context.Context) (epoch int64, err error
 
 func (s *Service) revoked(uid, counter string, n int64) audit.Activity {
 	return audit.Activity{
-		ActorKind: kindOperator, TargetUID: uid, Category: audit.CategoryAdmin, Topic: topicSession,
+		ActorKind: kindOperator, TargetUID: uid, Category: audit.CategoryAdmin, Topic: "session",
 		Action: "revoke", Result: audit.Succeed, Data: `{"` + counter + `":` + strconv.FormatInt(n, 10) + `}`,
 		CreatedAt: s.now(),
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"barong/internal/account"
+	"barong/internal/account/worldtest"
 	"barong/internal/audit"
 	"barong/internal/feed"
 )
@@ -12,38 +13,38 @@ import (
 // D11: one counter rises, with its activity in the same transaction and one change-feed row,
 // however many sessions there are.
 func TestRevokeSessions(t *testing.T) {
-	w := newWorld(t, account.Config{})
-	u, other := w.user("one@example.com", 0), w.user("two@example.com", 0)
+	w := newWorld(t, worldtest.Config{})
+	u, other := w.User("one@example.com", 0), w.User("two@example.com", 0)
 	for name, c := range map[string]struct {
 		revoke func() (int64, error)
 		target string
 		want   feed.Change
 	}{
 		"of a user": {
-			func() (int64, error) { return w.svc.RevokeSessions(t.Context(), u.UID) },
+			func() (int64, error) { return w.Accounts.RevokeSessions(t.Context(), u.UID) },
 			u.UID, feed.Change{Kind: feed.Principal, Ref: u.UID},
 		},
 		"of everybody": {
-			func() (int64, error) { return w.svc.RevokeAllSessions(t.Context()) },
+			func() (int64, error) { return w.Accounts.RevokeAllSessions(t.Context()) },
 			"", feed.Change{Kind: feed.Epoch},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			head, err := w.db.Head(t.Context())
-			w.must(err)
+			head, err := w.DB.Head(t.Context())
+			w.Must(err)
 			n, err := c.revoke()
-			w.must(err)
+			w.Must(err)
 			if n == 0 {
 				t.Error("got 0, want a new name")
 			}
-			changes, _, err := w.db.Changes(t.Context(), head, 10)
-			w.must(err)
+			changes, _, err := w.DB.Changes(t.Context(), head, 10)
+			w.Must(err)
 			c.want.Seq = head.Seq + 1
 			if len(changes) != 1 || changes[0] != c.want {
 				t.Errorf("feed: got %+v, want %+v alone", changes, c.want)
 			}
-			rows, _, err := w.db.Activities(t.Context(), audit.Query{Topic: "session", Action: "revoke"})
-			w.must(err)
+			rows, _, err := w.DB.Activities(t.Context(), audit.Query{Topic: "session", Action: "revoke"})
+			w.Must(err)
 			found := 0
 			for _, r := range rows {
 				if r.TargetUID == c.target && r.ActorKind == "operator" && r.ActorUID == "" && r.Category == audit.CategoryAdmin {
@@ -55,20 +56,20 @@ func TestRevokeSessions(t *testing.T) {
 			}
 		})
 	}
-	if got := w.reload(other.UID).SessionGeneration; got != other.SessionGeneration {
+	if got := w.Reload(other.UID).SessionGeneration; got != other.SessionGeneration {
 		t.Errorf("another user: generation is %d, was %d", got, other.SessionGeneration)
 	}
 }
 
 func TestRevokeSessionsOfNobody(t *testing.T) {
-	w := newWorld(t, account.Config{})
-	bot := w.service(w.user("one@example.com", 0), "SI1")
+	w := newWorld(t, worldtest.Config{})
+	bot := w.ServiceAccount(w.User("one@example.com", 0), "SI1")
 	for _, uid := range []string{"ID404", "", bot.UID} {
-		if _, err := w.svc.RevokeSessions(t.Context(), uid); !errors.Is(err, account.ErrNotFound) {
+		if _, err := w.Accounts.RevokeSessions(t.Context(), uid); !errors.Is(err, account.ErrNotFound) {
 			t.Errorf("%q: got %v, want ErrNotFound", uid, err)
 		}
 	}
-	if rows, _, err := w.db.Activities(t.Context(), audit.Query{Action: "revoke"}); err != nil || len(rows) != 0 {
+	if rows, _, err := w.DB.Activities(t.Context(), audit.Query{Action: "revoke"}); err != nil || len(rows) != 0 {
 		t.Errorf("got %d activities, %v; want none", len(rows), err)
 	}
 }

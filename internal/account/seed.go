@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"barong/internal/password"
 )
 
 // A SeedLevel is one rung of the seeds file; its place is its number.
@@ -16,7 +18,7 @@ type SeedLevel struct {
 // SeedLevels adds the rungs that are not there yet and returns how many. A rung whose
 // number is held by another one is an error: replacing it would change people's levels.
 func (s *Service) SeedLevels(ctx context.Context, seeds []SeedLevel) (added int, err error) {
-	err = s.update(ctx, func(tx Tx) error {
+	err = s.update(ctx, func(tx Writer) error {
 		added = 0
 		levels, err := tx.Levels(ctx)
 		if err != nil {
@@ -58,7 +60,14 @@ type SeedUser struct {
 	State    string // "" follows from the labels of Level
 	Username string
 	Level    *int
+	Line     int // in the file, for messages
 }
+
+// String leaves the password out.
+func (u SeedUser) String() string { return "user " + u.Email }
+
+// GoString leaves the password out.
+func (u SeedUser) GoString() string { return u.String() }
 
 // Seeded is the outcome of a SeedUser.
 type Seeded struct {
@@ -102,7 +111,7 @@ func (s *Service) seedUser(ctx context.Context, seed SeedUser) (Seeded, error) {
 		return Seeded{}, fmt.Errorf("Level is missing for user %s", email)
 	}
 	one := Seeded{Email: email}
-	known, err := s.store.UserByEmail(ctx, email)
+	known, err := s.rows.UserByEmail(ctx, email)
 	if err == nil {
 		one.UID, one.Skipped = known.UID, true
 		return one, nil
@@ -110,7 +119,7 @@ func (s *Service) seedUser(ctx context.Context, seed SeedUser) (Seeded, error) {
 	if !errors.Is(err, ErrNotFound) {
 		return Seeded{}, fmt.Errorf("seed user %s: %w", email, err)
 	}
-	in := NewUser{
+	in := UserInput{
 		Email: email, Password: seed.Password, Role: seed.Role, State: seed.State, Level: *seed.Level,
 		Operator: true,
 	}
@@ -118,7 +127,7 @@ func (s *Service) seedUser(ctx context.Context, seed SeedUser) (Seeded, error) {
 		in.Username = &seed.Username
 	}
 	if strings.TrimSpace(in.Password) == "" {
-		in.Password = GeneratePassword()
+		in.Password = password.Generate()
 		one.Password = in.Password
 	}
 	u, err := s.CreateUser(ctx, in)

@@ -3,16 +3,19 @@ package account
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/netip"
 	"strings"
 	"time"
 
 	"barong/internal/audit"
 	"barong/internal/limit"
+	"barong/internal/password"
+	"barong/internal/secret"
 )
 
 // A Hasher hashes passwords on a bounded pool; secret.Hasher is one. Its errors (a full
-// queue) pass through Service wrapped; secret.ErrCrowded becomes a TooManyAttempts.
+// queue) pass through Service wrapped; secret.ErrCrowded becomes a limit.TooMany.
 type Hasher interface {
 	Hash(ctx context.Context, password string) (digest string, err error)
 	// Match reports whether password is the digest's, and whether the digest is of an old
@@ -22,8 +25,6 @@ type Hasher interface {
 
 // Config holds the rules that operators set; zero values mean the defaults.
 type Config struct {
-	// AppName is the issuer that authenticator apps show: "Barong".
-	AppName string
 	// UIDPrefix begins the uids of users: "ID".
 	UIDPrefix string
 	// Activation are the private labels, key to value, that make a user active:
@@ -35,43 +36,12 @@ type Config struct {
 	// rank; nil means the shipped ones. A role in neither is the superadmins' to give.
 	StaffRoles, MemberRoles []string
 	// Passwords are the rules for new passwords.
-	Passwords PasswordRules
-	// FailureFloor is the least time that a refused sign-in takes, and any request for a mail:
-	// 300 ms. Longer work takes a multiple of it.
-	FailureFloor time.Duration
-	// Mail makes the tokens of mailed links; nil makes and takes none.
-	Mail MailTokens
-	// Domain is the site that mailed links lead to: "http://localhost", never somebody else's.
-	Domain string
+	Passwords password.Rules
 	// DefaultLanguage of mails, two lower-case letters: "en".
 	DefaultLanguage string
-	// Limits bound how often things may be tried.
-	Limits Limits
-	// Devices know the devices that accounts were used from; nil knows and remembers none.
-	Devices *Devices
-	// MaxKeys bounds the API keys of one holder: 20 (W-R10).
-	MaxKeys int
-}
-
-// A Trigger gives users with a private label of one of the keys a state.
-type Trigger struct {
-	State string
-	Keys  []string
-}
-
-// DefaultTriggers are the shipped ones.
-func DefaultTriggers() []Trigger {
-	return []Trigger{
-		{StateBanned, []string{"ban", "fraud"}},
-		{StateDeleted, []string{"delete"}},
-		{StateLocked, []string{"suspicious", "lock"}},
-	}
 }
 
 func (c Config) withDefaults() Config {
-	if c.AppName == "" {
-		c.AppName = "Barong"
-	}
 	if c.UIDPrefix == "" {
 		c.UIDPrefix = "ID"
 	}
@@ -85,21 +55,8 @@ func (c Config) withDefaults() Config {
 	if c.MemberRoles == nil {
 		c.MemberRoles = DefaultMemberRoles()
 	}
-	if c.FailureFloor == 0 {
-		c.FailureFloor = 300 * time.Millisecond
-	}
-	c.Limits = c.Limits.withDefaults()
-	if c.Mail == nil {
-		c.Mail = noMail{}
-	}
-	if c.Domain == "" {
-		c.Domain = "http://localhost"
-	}
 	if c.DefaultLanguage = languageCode(c.DefaultLanguage); c.DefaultLanguage == "" {
 		c.DefaultLanguage = "en"
-	}
-	if c.MaxKeys <= 0 {
-		c.MaxKeys = 20
 	}
 	return c
 }
@@ -108,36 +65,64 @@ func (c Config) withDefaults() Config {
 // commits its rows, its activity, its change-feed rows and its events together.
 type Service struct {
 	cfg    Config
-	store  Store
+	rows   Reader
+	commit func(ctx context.Context, f func(Tx) error) error
 	hasher Hasher
-	limits limit.Store
-	around limit.Store // of wide networks, in this process
-	used   limit.Store // of things that work once; on when limits are off
 	now    func() time.Time
-	sleep  func(ctx context.Context, d time.Duration)
 }
 
-// NewService makes a service; now may be nil for time.Now.
-func NewService(cfg Config, store Store, hasher Hasher, limits limit.Store, now func() time.Time) *Service {
-	if now == nil {
-		now = time.Now
-	}
-	used, around := limits, limit.Store(new(limit.Memory))
-	if cfg.Limits.Off {
-		limits, around = unlimited{}, unlimited{}
-	}
-	return &Service{
-		cfg: cfg.withDefaults(), store: store, hasher: patient{hasher}, limits: limits, around: around, used: used, now: now, sleep: sleep,
-	}
+// Parts are the parts that a Service works with.
+type Parts struct {
+	Rows Reader
+	// Update runs f in one transaction, again when the engine asks for it: f must have no effect
+	// but through its Tx. An error of f undoes all of it and is returned as it is.
+	Update func(ctx context.Context, f func(Tx) error) error
+	Hasher Hasher           // nil where nobody gets a password
+	Now    func() time.Time // nil for time.Now
 }
 
-func sleep(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
+// NewService makes a service.
+func NewService(cfg Config, p Parts) *Service {
+	if p.Now == nil {
+		p.Now = time.Now
 	}
+	return &Service{cfg: cfg.withDefaults(), rows: p.Rows, commit: p.Update, hasher: patient{p.Hasher}, now: p.Now}
+}
+
+// Hash makes the digest of a password; the rules for new ones are not asked. It returns a
+// limit.TooMany for a crowded caller.
+func (s *Service) Hash(ctx context.Context, password string) (digest string, err error) {
+	return s.hasher.Hash(ctx, password)
+}
+
+// Match is Hasher.Match; it returns a limit.TooMany for a crowded caller.
+func (s *Service) Match(ctx context.Context, digest, password string) (ok, rehash bool, err error) {
+	return s.hasher.Match(ctx, digest, password)
+}
+
+// Passwords are the rules for new passwords.
+func (s *Service) Passwords() password.Rules { return s.cfg.Passwords }
+
+// patient is a Hasher that asks crowded callers to come back in a moment.
+type patient struct{ Hasher }
+
+const crowdedWait = time.Second
+
+func (p patient) Hash(ctx context.Context, password string) (string, error) {
+	digest, err := p.Hasher.Hash(ctx, password)
+	return digest, crowded(err)
+}
+
+func (p patient) Match(ctx context.Context, digest, password string) (ok, rehash bool, err error) {
+	ok, rehash, err = p.Hasher.Match(ctx, digest, password)
+	return ok, rehash, crowded(err)
+}
+
+func crowded(err error) error {
+	if errors.Is(err, secret.ErrCrowded) {
+		return errors.Join(limit.TooMany{RetryAfter: crowdedWait}, err)
+	}
+	return err
 }
 
 // A Client is where a request comes from, for activities.
@@ -161,24 +146,15 @@ type Actor struct {
 	Client
 }
 
-// Activity topics and their actions (identity §6.7).
-const (
-	topicSession  = "session"
-	topicOTP      = "otp"
-	topicAccount  = "account"
-	actionLogin   = "login"
-	actionLogin2F = "login::2fa"
-)
-
-// activity is a user's own activity; reason goes into its data, "" for none.
-func (s *Service) activity(uid string, c Client, topic, action, result, reason string) audit.Activity {
+// Activity is an activity of the actor's own; reason goes into its data, "" for none.
+func (by Actor) Activity(at time.Time, topic, action, result, reason string) audit.Activity {
 	a := audit.Activity{
-		ActorUID: uid, ActorKind: string(KindUser), ActorRef: uid, Category: audit.CategoryUser,
-		IPCountry: c.Country, UserAgent: c.UserAgent,
-		Topic: topic, Action: action, Result: result, CreatedAt: s.now(),
+		ActorUID: by.UID, ActorKind: string(KindUser), ActorRef: by.UID, Category: audit.CategoryUser,
+		IPCountry: by.Country, UserAgent: by.UserAgent,
+		Topic: topic, Action: action, Result: result, CreatedAt: at,
 	}
-	if c.IP.IsValid() {
-		a.IP = c.IP.Unmap().String()
+	if by.IP.IsValid() {
+		a.IP = by.IP.Unmap().String()
 	}
 	if a.UserAgent == "" {
 		a.UserAgent = "unknown" // W-I20
@@ -187,7 +163,7 @@ func (s *Service) activity(uid string, c Client, topic, action, result, reason s
 		Reason string `json:"reason,omitempty"`
 		Note   string `json:"note,omitempty"`
 	}{Reason: reason}
-	if !knownBrowser(c.UserAgent) {
+	if !knownBrowser(by.UserAgent) {
 		data.Note = "Detected suspicious browser"
 	}
 	if data.Reason != "" || data.Note != "" {

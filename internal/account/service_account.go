@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -28,15 +29,32 @@ func (a ServiceAccount) Principal() Principal {
 	}
 }
 
-// ServiceAccountStore keeps service accounts; writes leave feed rows as UserStore's do.
-type ServiceAccountStore interface {
+// serviceAccountReader is the part of Reader about service accounts.
+type serviceAccountReader interface {
 	// ServiceAccount loads by uid; ErrNotFound.
 	ServiceAccount(ctx context.Context, uid string) (ServiceAccount, error)
 	// ServiceAccountsOf lists those that a user owns, by row id.
 	ServiceAccountsOf(ctx context.Context, ownerUID string) ([]ServiceAccount, error)
+}
+
+// serviceAccountWriter is the part of Tx about service accounts; writes leave feed rows as those of
+// users do.
+type serviceAccountWriter interface {
 	// AddServiceAccount inserts a and fills ID, counters and times; ErrTaken also when a
 	// user has the uid or e-mail (AZ-295); ErrNotFound when there is no such owner.
 	AddServiceAccount(ctx context.Context, a *ServiceAccount) error
 	// PutServiceAccount writes role, level, state, e-mail and owner; ErrNotFound, ErrTaken.
 	PutServiceAccount(ctx context.Context, a *ServiceAccount) error
+}
+
+// OwnServiceAccount loads a service account that the actor owns; ErrNotFound for any other.
+func (s *Service) OwnServiceAccount(ctx context.Context, by Actor, uid string) (ServiceAccount, error) {
+	a, err := s.rows.ServiceAccount(ctx, uid)
+	if err != nil {
+		return ServiceAccount{}, fmt.Errorf("load service account: %w", err)
+	}
+	if a.OwnerUID != by.UID {
+		return ServiceAccount{}, ErrNotFound
+	}
+	return a, nil
 }

@@ -93,7 +93,7 @@ func (s *Service) power(role string) rank {
 // state. Errors: those of byStaff, NoChange, Invalid (state.inclusion: neither pending nor
 // active nor of a trigger), ErrLastSuperadmin.
 func (s *Service) SetState(ctx context.Context, by Actor, uid, state string) error {
-	err := s.byStaff(ctx, by, uid, func(tx Tx, _, u User) (User, error) {
+	err := s.byStaff(ctx, by, uid, func(tx Writer, _, u User) (User, error) {
 		if u.State == state {
 			return u, NoChange{"state"}
 		}
@@ -127,20 +127,15 @@ func (s *Service) knownState(state string) bool {
 // SetOTP switches the user's one-time codes off: the secret and its label are forgotten, API
 // keys stop, sessions end. Errors: those of byStaff, ErrEnableOTP when on is set, NoChange.
 func (s *Service) SetOTP(ctx context.Context, by Actor, uid string, on bool) error {
-	err := s.byStaff(ctx, by, uid, func(tx Tx, _, u User) (User, error) {
+	err := s.byStaff(ctx, by, uid, func(tx Writer, _, u User) (User, error) {
 		if on {
 			return u, ErrEnableOTP
 		}
 		if !u.OTP {
 			return u, NoChange{"otp"}
 		}
-		u.OTP = false
 		u.SessionGeneration++
-		err := tx.DeleteLabel(ctx, uid, otpLabelKey, ScopePrivate)
-		if err != nil && !errors.Is(err, ErrNotFound) {
-			return u, err
-		}
-		return u, tx.DeleteTOTPSecret(ctx, uid)
+		return u, tx.ForgetSecondFactor(ctx, &u)
 	})
 	if err != nil {
 		return fmt.Errorf("switch one-time codes of %s: %w", uid, err)
@@ -153,17 +148,17 @@ func (s *Service) SetOTP(ctx context.Context, by Actor, uid string, on bool) err
 // Invalid.
 func (s *Service) SetEmail(ctx context.Context, by Actor, uid, email string) error {
 	email = FoldEmail(email)
-	err := s.byStaff(ctx, by, uid, func(tx Tx, me, u User) (User, error) {
+	err := s.byStaff(ctx, by, uid, func(tx Writer, me, u User) (User, error) {
 		if me.Role != RoleSuperadmin {
 			return u, ErrEmailSuperadmin
 		}
 		if u.Email == email {
 			return u, NoChange{"email"}
 		}
-		var p problems
-		p.add("email", emailProblems(email)...)
+		var p Invalid
+		p.Add("email", emailProblems(email)...)
 		u.Email = email
-		return u, p.err()
+		return u, p.Err()
 	})
 	if errors.Is(err, ErrTaken) {
 		err = invalid("email", "taken")
@@ -179,7 +174,7 @@ func (s *Service) SetEmail(ctx context.Context, by Actor, uid, email string) err
 // those of byStaff, Invalid (role.doesnt_exist), ErrSuperadminOnly and ErrRank also about the
 // role, NoChange, ErrLastSuperadmin.
 func (s *Service) SetRole(ctx context.Context, by Actor, uid, role string) error {
-	err := s.byStaff(ctx, by, uid, func(tx Tx, me, u User) (User, error) {
+	err := s.byStaff(ctx, by, uid, func(tx Writer, me, u User) (User, error) {
 		known, err := tx.RoleExists(ctx, role)
 		if err != nil {
 			return u, err
@@ -211,9 +206,9 @@ func (s *Service) SetRole(ctx context.Context, by Actor, uid, role string) error
 // ErrActorChanged, ErrNotFound (no user has uid), ErrSuperadminOnly, ErrSelf, ErrRank, then
 // change's, ErrLastSuperadmin, ErrTaken.
 func (s *Service) byStaff(
-	ctx context.Context, by Actor, uid string, change func(tx Tx, me, u User) (User, error),
+	ctx context.Context, by Actor, uid string, change func(tx Writer, me, u User) (User, error),
 ) error {
-	return s.update(ctx, func(tx Tx) error {
+	return s.update(ctx, func(tx Writer) error {
 		// Counting comes first: it makes changes by staff wait for each other, so that two
 		// superadmins do not remove each other, nor two rows get locked crosswise.
 		superadmins, err := tx.CountUsers(ctx, RoleSuperadmin, StateActive)
@@ -241,7 +236,7 @@ func (s *Service) byStaff(
 		if superadmins < 2 && activeSuperadmin(before) && !activeSuperadmin(u) {
 			return ErrLastSuperadmin
 		}
-		if err := s.saveUser(ctx, tx, before, &u); err != nil {
+		if err := tx.SaveUser(ctx, before, &u); err != nil {
 			return err
 		}
 		return tx.AddActivity(ctx, s.staffActivity(by, before, u))
@@ -289,7 +284,7 @@ func noteOf(u, other User) (n userNote) {
 }
 
 func (s *Service) staffActivity(by Actor, before, after User) audit.Activity {
-	a := s.activity(by.UID, by.Client, topicUsers, actionUpdate, audit.Succeed, "")
+	a := by.Activity(s.now(), topicUsers, actionUpdate, audit.Succeed, "")
 	a.Category, a.TargetUID = audit.CategoryAdmin, after.UID
 	data, _ := json.Marshal(struct { // text and flags always marshal
 		Before userNote `json:"before"`

@@ -13,7 +13,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"barong/internal/account"
+	"barong/internal/account/worldtest"
+	"barong/internal/apikey"
 	"barong/internal/audit"
+	"barong/internal/factor"
 	"barong/internal/feed"
 	"barong/internal/store"
 	"barong/internal/store/storetest"
@@ -28,73 +31,70 @@ type staffWorld struct {
 
 var everyRole = []string{"superadmin", "admin", "technical", "accountant", "compliance", "support", "auditor", "member", "trader", "vip"}
 
-func newStaffWorld(t testing.TB, open storetest.Opener, cfg account.Config) *staffWorld {
+func newStaffWorld(t testing.TB, open storetest.Opener, cfg worldtest.Config) *staffWorld {
 	t.Helper()
-	w := &world{t: t, now: start}
-	w.db = open(t, store.WithClock(func() time.Time { return w.now }))
-	if cfg.Triggers == nil {
-		cfg.Triggers = account.DefaultTriggers()
-	}
-	w.svc = account.NewService(cfg, w.db, nil, nil, func() time.Time { return w.now })
+	w := &world{&worldtest.World{T: t, Now: start}}
+	w.DB = open(t, store.WithClock(func() time.Time { return w.Now }))
+	w.Serve(cfg, nil, nil)
 	for _, role := range everyRole {
 		p := policy.Permission{Action: policy.Accept, Role: role, Verb: "ALL", Path: "api/v2"}
-		w.must(w.db.AddPermission(t.Context(), &p))
+		w.Must(w.DB.AddPermission(t.Context(), &p))
 	}
 	return &staffWorld{world: w}
 }
 
 // add makes an active user of the role whose labels say so, too.
 func (w *staffWorld) add(role string) account.User {
-	w.t.Helper()
+	w.T.Helper()
 	w.made++
 	u := account.User{
 		UID: fmt.Sprintf("ID%d", w.made), Email: fmt.Sprintf("u%d@example.com", w.made), Role: role,
 		State: account.StateActive,
 	}
-	w.must(w.db.AddUser(w.t.Context(), &u))
-	w.label(u.UID, "email", "verified", account.ScopePrivate)
-	return w.reload(u.UID)
+	w.Must(w.DB.AddUser(w.T.Context(), &u))
+	w.Label(u.UID, "email", "verified", account.ScopePrivate)
+	return w.Reload(u.UID)
 }
 
 // state gives a user one that no label gives.
 func (w *staffWorld) state(u account.User, state string) account.User {
-	w.t.Helper()
-	w.put(u.UID, func(u *account.User) { u.State, u.AdminState = state, state })
-	return w.reload(u.UID)
+	w.T.Helper()
+	w.Put(u.UID, func(u *account.User) { u.State, u.AdminState = state, state })
+	return w.Reload(u.UID)
 }
 
 // withOTP switches one-time codes on, with everything that comes with them.
 func (w *staffWorld) withOTP(u account.User) account.User {
-	w.t.Helper()
-	w.put(u.UID, func(u *account.User) { u.OTP = true })
-	w.label(u.UID, "otp", "enabled", account.ScopePrivate)
-	w.must(w.db.PutTOTPSecret(w.t.Context(), account.TOTPSecret{UserUID: u.UID, Secret: []byte("12345678901234567890")}))
-	return w.reload(u.UID)
+	w.T.Helper()
+	w.Put(u.UID, func(u *account.User) { u.OTP = true })
+	w.Label(u.UID, "otp", "enabled", account.ScopePrivate)
+	w.Must(w.DB.PutTOTPSecret(w.T.Context(), factor.TOTPSecret{UserUID: u.UID, Secret: []byte("12345678901234567890")}))
+	return w.Reload(u.UID)
 }
 
 // aboutUsers are the activities of staff, newest first.
 func (w *staffWorld) aboutUsers() []audit.Activity {
-	w.t.Helper()
-	rows, _, err := w.db.Activities(w.t.Context(), audit.Query{Category: audit.CategoryAdmin, Limit: 100})
-	w.must(err)
+	w.T.Helper()
+	rows, _, err := w.DB.Activities(w.T.Context(), audit.Query{Category: audit.CategoryAdmin, Limit: 100})
+	w.Must(err)
 	return rows
 }
 
 // writes are the four by their names; each would go through on an active member with
 // one-time codes.
 func (w *staffWorld) writes() map[string]func(by account.Actor, uid string) error {
-	ctx := w.t.Context()
+	ctx := w.T.Context()
 	return map[string]func(by account.Actor, uid string) error{
-		"state": func(by account.Actor, uid string) error { return w.svc.SetState(ctx, by, uid, "banned") },
-		"otp":   func(by account.Actor, uid string) error { return w.svc.SetOTP(ctx, by, uid, false) },
-		"email": func(by account.Actor, uid string) error { return w.svc.SetEmail(ctx, by, uid, "to@example.com") },
-		"role":  func(by account.Actor, uid string) error { return w.svc.SetRole(ctx, by, uid, "trader") },
+		"state": func(by account.Actor, uid string) error { return w.Accounts.SetState(ctx, by, uid, "banned") },
+		"otp":   func(by account.Actor, uid string) error { return w.Accounts.SetOTP(ctx, by, uid, false) },
+		"email": func(by account.Actor, uid string) error { return w.Accounts.SetEmail(ctx, by, uid, "to@example.com") },
+		"role":  func(by account.Actor, uid string) error { return w.Accounts.SetRole(ctx, by, uid, "trader") },
 	}
 }
 
 // D24, every role on every role: staff change only lower ranks, superadmins any.
 func TestStaffChangeLowerRanksOnly(t *testing.T) {
-	w := newStaffWorld(t, storetest.Open, account.Config{MemberRoles: []string{"member", "trader", "vip"}})
+	w := newStaffWorld(t, storetest.Open, worldtest.Config{MemberRoles: []string{"member", "trader", "vip"}})
 	ranks := map[string]int{"superadmin": 4, "auditor": 3, "admin": 2, "technical": 1, "accountant": 1, "compliance": 1, "support": 1}
 	power := maps.Clone(ranks)
 	power["auditor"] = 0 // nobody has placed it: nobody but superadmins touches it, and it touches nobody
@@ -122,11 +122,11 @@ func TestStaffChangeLowerRanksOnly(t *testing.T) {
 				if !errors.Is(err, want) {
 					t.Errorf("%s of a %s by a %s: got %v, want %v", name, theirs, mine, err, want)
 				}
-				if changed := !cmp.Equal(w.reload(u.UID), u); changed != (want == nil) {
+				if changed := !cmp.Equal(w.Reload(u.UID), u); changed != (want == nil) {
 					t.Errorf("%s of a %s by a %s: changed %v, want %v", name, theirs, mine, changed, want == nil)
 				}
 				if name == "email" { // free the address
-					w.put(u.UID, func(v *account.User) { v.Email = u.Email })
+					w.Put(u.UID, func(v *account.User) { v.Email = u.Email })
 				}
 			}
 		}
@@ -135,7 +135,7 @@ func TestStaffChangeLowerRanksOnly(t *testing.T) {
 
 // D24: granting superadmin needs one, and nobody gives more than they have.
 func TestRolesThatAreGiven(t *testing.T) {
-	w := newStaffWorld(t, storetest.Open, account.Config{
+	w := newStaffWorld(t, storetest.Open, worldtest.Config{
 		StaffRoles:  []string{"superadmin", "admin", "compliance", "support", "auditor"},
 		MemberRoles: []string{"member", "trader", "vip"},
 	})
@@ -169,7 +169,7 @@ func TestRolesThatAreGiven(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			by, u := w.add(c.by), w.add(c.from)
-			err := w.svc.SetRole(t.Context(), actor(by), u.UID, c.to)
+			err := w.Accounts.SetRole(t.Context(), actor(by), u.UID, c.to)
 			if !errors.Is(err, c.want) {
 				t.Errorf("got %v, want %v", err, c.want)
 			}
@@ -177,7 +177,7 @@ func TestRolesThatAreGiven(t *testing.T) {
 			if c.want != nil {
 				want = c.from
 			}
-			if got := w.reload(u.UID).Role; got != want {
+			if got := w.Reload(u.UID).Role; got != want {
 				t.Errorf("the role is %s, want %s", got, want)
 			}
 		})
@@ -186,30 +186,34 @@ func TestRolesThatAreGiven(t *testing.T) {
 
 // Admin 7.4 to 7.6: the first refusal when several rules are broken.
 func TestStaffRefusalsInOrder(t *testing.T) {
-	w := newStaffWorld(t, storetest.Open, account.Config{})
+	w := newStaffWorld(t, storetest.Open, worldtest.Config{})
 	super, admin := w.add("superadmin"), w.add("admin")
 	member, other := w.add("member"), w.add("admin")
-	w.service(member, "SI1")
+	w.ServiceAccount(member, "SI1")
 	banned := w.state(w.add("member"), "banned")
 	ctx := t.Context()
 	for name, c := range map[string]struct {
 		do   func() error
 		want error
 	}{
-		"nobody before everything":        {func() error { return w.svc.SetOTP(ctx, actor(admin), "ID404", true) }, account.ErrNotFound},
-		"a service account is nobody":     {func() error { return w.svc.SetState(ctx, actor(admin), "SI1", "banned") }, account.ErrNotFound},
-		"a superadmin before the address": {func() error { return w.svc.SetEmail(ctx, actor(admin), super.UID, "x") }, account.ErrSuperadminOnly},
-		"oneself before the rank":         {func() error { return w.svc.SetState(ctx, actor(admin), admin.UID, "active") }, account.ErrSelf},
-		"a superadmin oneself":            {func() error { return w.svc.SetRole(ctx, actor(super), super.UID, "member") }, account.ErrSelf},
-		"the rank before the address":     {func() error { return w.svc.SetEmail(ctx, actor(admin), other.UID, "x") }, account.ErrRank},
-		"the address before its syntax":   {func() error { return w.svc.SetEmail(ctx, actor(admin), member.UID, "x") }, account.ErrEmailSuperadmin},
-		"switching on before no change":   {func() error { return w.svc.SetOTP(ctx, actor(super), w.withOTP(w.add("member")).UID, true) }, account.ErrEnableOTP},
-		"switching off what is off":       {func() error { return w.svc.SetOTP(ctx, actor(super), member.UID, false) }, account.NoChange{Field: "otp"}},
-		"the same state":                  {func() error { return w.svc.SetState(ctx, actor(admin), banned.UID, "banned") }, account.NoChange{Field: "state"}},
-		"the same state of no rule":       {func() error { return w.svc.SetState(ctx, actor(admin), w.state(w.add("member"), "odd").UID, "odd") }, account.NoChange{Field: "state"}},
-		"the same address, folded":        {func() error { return w.svc.SetEmail(ctx, actor(super), member.UID, " "+strings.ToUpper(member.Email)) }, account.NoChange{Field: "email"}},
-		"the same role":                   {func() error { return w.svc.SetRole(ctx, actor(admin), member.UID, "member") }, account.NoChange{Field: "role"}},
-		"the rank before the same role":   {func() error { return w.svc.SetRole(ctx, actor(admin), other.UID, "admin") }, account.ErrRank},
+		"nobody before everything":        {func() error { return w.Accounts.SetOTP(ctx, actor(admin), "ID404", true) }, account.ErrNotFound},
+		"a service account is nobody":     {func() error { return w.Accounts.SetState(ctx, actor(admin), "SI1", "banned") }, account.ErrNotFound},
+		"a superadmin before the address": {func() error { return w.Accounts.SetEmail(ctx, actor(admin), super.UID, "x") }, account.ErrSuperadminOnly},
+		"oneself before the rank":         {func() error { return w.Accounts.SetState(ctx, actor(admin), admin.UID, "active") }, account.ErrSelf},
+		"a superadmin oneself":            {func() error { return w.Accounts.SetRole(ctx, actor(super), super.UID, "member") }, account.ErrSelf},
+		"the rank before the address":     {func() error { return w.Accounts.SetEmail(ctx, actor(admin), other.UID, "x") }, account.ErrRank},
+		"the address before its syntax":   {func() error { return w.Accounts.SetEmail(ctx, actor(admin), member.UID, "x") }, account.ErrEmailSuperadmin},
+		"switching on before no change":   {func() error { return w.Accounts.SetOTP(ctx, actor(super), w.withOTP(w.add("member")).UID, true) }, account.ErrEnableOTP},
+		"switching off what is off":       {func() error { return w.Accounts.SetOTP(ctx, actor(super), member.UID, false) }, account.NoChange{Field: "otp"}},
+		"the same state":                  {func() error { return w.Accounts.SetState(ctx, actor(admin), banned.UID, "banned") }, account.NoChange{Field: "state"}},
+		"the same state of no rule": {func() error {
+			return w.Accounts.SetState(ctx, actor(admin), w.state(w.add("member"), "odd").UID, "odd")
+		}, account.NoChange{Field: "state"}},
+		"the same address, folded": {func() error {
+			return w.Accounts.SetEmail(ctx, actor(super), member.UID, " "+strings.ToUpper(member.Email))
+		}, account.NoChange{Field: "email"}},
+		"the same role":                 {func() error { return w.Accounts.SetRole(ctx, actor(admin), member.UID, "member") }, account.NoChange{Field: "role"}},
+		"the rank before the same role": {func() error { return w.Accounts.SetRole(ctx, actor(admin), other.UID, "admin") }, account.ErrRank},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := c.do(); !errors.Is(err, c.want) {
@@ -221,15 +225,15 @@ func TestStaffRefusalsInOrder(t *testing.T) {
 		do   func() error
 		want []string
 	}{
-		"a state that nothing knows (W6)": {func() error { return w.svc.SetState(ctx, actor(admin), member.UID, "whatever") }, []string{"state.inclusion"}},
-		"a state in another case":         {func() error { return w.svc.SetState(ctx, actor(admin), member.UID, "Banned") }, []string{"state.inclusion"}},
-		"a role without permissions":      {func() error { return w.svc.SetRole(ctx, actor(admin), member.UID, "king") }, []string{"role.doesnt_exist"}},
-		"an address without shape":        {func() error { return w.svc.SetEmail(ctx, actor(super), member.UID, "bad_format") }, []string{"email.invalid"}},
+		"a state that nothing knows (W6)": {func() error { return w.Accounts.SetState(ctx, actor(admin), member.UID, "whatever") }, []string{"state.inclusion"}},
+		"a state in another case":         {func() error { return w.Accounts.SetState(ctx, actor(admin), member.UID, "Banned") }, []string{"state.inclusion"}},
+		"a role without permissions":      {func() error { return w.Accounts.SetRole(ctx, actor(admin), member.UID, "king") }, []string{"role.doesnt_exist"}},
+		"an address without shape":        {func() error { return w.Accounts.SetEmail(ctx, actor(super), member.UID, "bad_format") }, []string{"email.invalid"}},
 		"an address too long": {func() error {
-			return w.svc.SetEmail(ctx, actor(super), member.UID, strings.Repeat("a", 251)+"@x.io")
+			return w.Accounts.SetEmail(ctx, actor(super), member.UID, strings.Repeat("a", 251)+"@x.io")
 		}, []string{"email.too_long"}},
 		"an address of another's": {func() error {
-			return w.svc.SetEmail(ctx, actor(super), member.UID, " "+strings.ToUpper(other.Email))
+			return w.Accounts.SetEmail(ctx, actor(super), member.UID, " "+strings.ToUpper(other.Email))
 		}, []string{"email.taken"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -241,7 +245,7 @@ func TestStaffRefusalsInOrder(t *testing.T) {
 	if got := w.aboutUsers(); len(got) != 0 {
 		t.Errorf("refusals left %+v", got)
 	}
-	if d := cmp.Diff(member, w.reload(member.UID)); d != "" {
+	if d := cmp.Diff(member, w.Reload(member.UID)); d != "" {
 		t.Errorf("refusals changed (-want +got):\n%s", d)
 	}
 }
@@ -260,14 +264,14 @@ func TestWhatStaffWritesLeave(t *testing.T) {
 		}{
 			"banning": {
 				do: func(w *staffWorld, by account.Actor, uid string) error {
-					return w.svc.SetState(t.Context(), by, uid, "banned")
+					return w.Accounts.SetState(t.Context(), by, uid, "banned")
 				},
 				want:     func(u *account.User) { u.State, u.AdminState = "banned", "banned" },
 				sessions: true, keys: true, data: `{"before":{"state":"active"},"after":{"state":"banned"}}`,
 			},
 			"setting pending": {
 				do: func(w *staffWorld, by account.Actor, uid string) error {
-					return w.svc.SetState(t.Context(), by, uid, "pending")
+					return w.Accounts.SetState(t.Context(), by, uid, "pending")
 				},
 				want: func(u *account.User) { u.State, u.AdminState = "pending", "pending" },
 				keys: true, data: `{"before":{"state":"active"},"after":{"state":"pending"}}`,
@@ -275,7 +279,7 @@ func TestWhatStaffWritesLeave(t *testing.T) {
 			"from one ban to another": {
 				prepare: func(w *staffWorld, u account.User) account.User { return w.state(u, "locked") },
 				do: func(w *staffWorld, by account.Actor, uid string) error {
-					return w.svc.SetState(t.Context(), by, uid, "deleted")
+					return w.Accounts.SetState(t.Context(), by, uid, "deleted")
 				},
 				want: func(u *account.User) { u.State, u.AdminState = "deleted", "deleted" },
 				keys: true, data: `{"before":{"state":"locked"},"after":{"state":"deleted"}}`,
@@ -283,7 +287,7 @@ func TestWhatStaffWritesLeave(t *testing.T) {
 			"unbanning": {
 				prepare: func(w *staffWorld, u account.User) account.User { return w.state(u, "banned") },
 				do: func(w *staffWorld, by account.Actor, uid string) error {
-					return w.svc.SetState(t.Context(), by, uid, "active")
+					return w.Accounts.SetState(t.Context(), by, uid, "active")
 				},
 				want: func(u *account.User) { u.State, u.AdminState = "active", "" },
 				data: `{"before":{"state":"banned"},"after":{"state":"active"}}`,
@@ -291,42 +295,42 @@ func TestWhatStaffWritesLeave(t *testing.T) {
 			"switching one-time codes off": {
 				prepare: func(w *staffWorld, u account.User) account.User { return w.withOTP(u) },
 				do: func(w *staffWorld, by account.Actor, uid string) error {
-					return w.svc.SetOTP(t.Context(), by, uid, false)
+					return w.Accounts.SetOTP(t.Context(), by, uid, false)
 				},
 				want:     func(u *account.User) { u.OTP = false },
 				sessions: true, keys: true, data: `{"before":{"otp":true},"after":{"otp":false}}`,
 			},
 			"another address": {
 				do: func(w *staffWorld, by account.Actor, uid string) error {
-					return w.svc.SetEmail(t.Context(), by, uid, " New@Example.com")
+					return w.Accounts.SetEmail(t.Context(), by, uid, " New@Example.com")
 				},
 				want:     func(u *account.User) { u.Email = "new@example.com" },
 				sessions: true, data: `{"before":{"email":"u2@example.com"},"after":{"email":"new@example.com"}}`,
 			},
 			"another role": {
 				do: func(w *staffWorld, by account.Actor, uid string) error {
-					return w.svc.SetRole(t.Context(), by, uid, "support")
+					return w.Accounts.SetRole(t.Context(), by, uid, "support")
 				},
 				want:     func(u *account.User) { u.Role = "support" },
 				sessions: true, data: `{"before":{"role":"member"},"after":{"role":"support"}}`,
 			},
 		} {
 			t.Run(name, func(t *testing.T) {
-				w := newStaffWorld(t, open, account.Config{})
+				w := newStaffWorld(t, open, worldtest.Config{})
 				super, u := w.add("superadmin"), w.add("member")
 				if c.prepare != nil {
 					u = c.prepare(w, u)
 				}
-				bot, off := w.service(u, "SI1"), w.service(u, "SI2")
+				bot, off := w.ServiceAccount(u, "SI1"), w.ServiceAccount(u, "SI2")
 				off.State = account.StateDisabled
-				w.must(w.db.PutServiceAccount(t.Context(), &off))
-				mine, its := w.key(u.UID, account.KindUser), w.key(bot.UID, account.KindServiceAccount)
-				head, err := w.db.Head(t.Context())
-				w.must(err)
+				w.Must(w.DB.PutServiceAccount(t.Context(), &off))
+				mine, its := w.Key(u.UID, account.KindUser), w.Key(bot.UID, account.KindServiceAccount)
+				head, err := w.DB.Head(t.Context())
+				w.Must(err)
 
-				w.must(c.do(w, actor(super), u.UID))
+				w.Must(c.do(w, actor(super), u.UID))
 
-				got, want := w.reload(u.UID), u
+				got, want := w.Reload(u.UID), u
 				c.want(&want)
 				if (got.SessionGeneration > u.SessionGeneration) != c.sessions || got.Version <= u.Version {
 					t.Errorf("generation %d after %d, version %d after %d; want sessions to end: %v",
@@ -337,30 +341,30 @@ func TestWhatStaffWritesLeave(t *testing.T) {
 				if d := cmp.Diff(want, got); d != "" {
 					t.Errorf("user (-want +got):\n%s", d)
 				}
-				key := account.KeyActive
+				key := apikey.Active
 				if c.keys {
-					key = account.KeyInactive
+					key = apikey.Inactive
 				}
-				if x, y := w.keyState(u.UID, mine), w.keyState(bot.UID, its); x != key || y != key {
+				if x, y := w.KeyState(u.UID, mine), w.KeyState(bot.UID, its); x != key || y != key {
 					t.Errorf("keys are %s and %s, want %s", x, y, key)
 				}
-				bot, err = w.db.ServiceAccount(t.Context(), bot.UID)
-				w.must(err)
-				off, err = w.db.ServiceAccount(t.Context(), off.UID)
-				w.must(err)
+				bot, err = w.DB.ServiceAccount(t.Context(), bot.UID)
+				w.Must(err)
+				off, err = w.DB.ServiceAccount(t.Context(), off.UID)
+				w.Must(err)
 				if bot.State != got.State || off.State != account.StateDisabled {
 					t.Errorf("service accounts are %s and %s, want %s and disabled", bot.State, off.State, got.State)
 				}
 				if !got.OTP {
-					if _, err := w.db.TOTPSecret(t.Context(), u.UID); !errors.Is(err, account.ErrNotFound) {
+					if _, err := w.DB.TOTPSecret(t.Context(), u.UID); !errors.Is(err, account.ErrNotFound) {
 						t.Errorf("secret: got %v, want none", err)
 					}
-					if _, err := w.db.Label(t.Context(), u.UID, "otp", "private"); !errors.Is(err, account.ErrNotFound) {
+					if _, err := w.DB.Label(t.Context(), u.UID, "otp", "private"); !errors.Is(err, account.ErrNotFound) {
 						t.Errorf("label otp: got %v, want none", err)
 					}
 				}
-				changes, _, err := w.db.Changes(t.Context(), head, 10)
-				w.must(err)
+				changes, _, err := w.DB.Changes(t.Context(), head, 10)
+				w.Must(err)
 				if len(changes) == 0 || changes[0].Seq != head.Seq+1 || changes[len(changes)-1].Seq != head.Seq+1 ||
 					!hasChange(changes, feed.Change{Seq: head.Seq + 1, Kind: feed.Principal, Ref: u.UID}) {
 					t.Errorf("feed: got %+v, want one transaction with the principal", changes)
@@ -373,7 +377,7 @@ func TestWhatStaffWritesLeave(t *testing.T) {
 				if d := cmp.Diff(audit.Activity{
 					ActorUID: super.UID, ActorKind: "user", ActorRef: super.UID, TargetUID: u.UID,
 					Category: "admin", IP: "10.1.2.3", IPCountry: "Ukraine", UserAgent: browser.UserAgent,
-					Topic: "users", Action: "update", Result: "succeed", Data: c.data, CreatedAt: w.now,
+					Topic: "users", Action: "update", Result: "succeed", Data: c.data, CreatedAt: w.Now,
 				}, rows[0]); d != "" {
 					t.Errorf("activity (-want +got):\n%s", d)
 				}
@@ -393,7 +397,7 @@ func hasChange(list []feed.Change, c feed.Change) bool {
 
 // W-I17: a state that staff gave stands; the labels go on when it is the one they give.
 func TestStateByStaffAgainstLabels(t *testing.T) {
-	w := newStaffWorld(t, storetest.Open, account.Config{})
+	w := newStaffWorld(t, storetest.Open, worldtest.Config{})
 	admin := w.add("admin")
 	for name, c := range map[string]struct {
 		labels []string // to begin with, beside email
@@ -403,31 +407,31 @@ func TestStateByStaffAgainstLabels(t *testing.T) {
 	}{
 		"a ban outlives new labels": {
 			set: []string{"banned"}, want: "banned",
-			then: func(uid string) { w.label(uid, "phone", "verified", "private") },
+			then: func(uid string) { w.Label(uid, "phone", "verified", "private") },
 		},
 		"a ban by staff outlives the label that gave the same": {
 			labels: []string{"ban"}, set: []string{"active", "banned"}, want: "banned",
-			then: func(uid string) { w.must(w.svc.RemoveLabel(t.Context(), uid, "ban", "private")) },
+			then: func(uid string) { w.Must(w.Accounts.RemoveLabel(t.Context(), uid, "ban", "private")) },
 		},
 		"after an unban labels ban again": {
 			set: []string{"banned", "active"}, want: "locked",
-			then: func(uid string) { w.label(uid, "lock", "now", "private") },
+			then: func(uid string) { w.Label(uid, "lock", "now", "private") },
 		},
 		"staff lift what a label gives": {
 			labels: []string{"ban"}, set: []string{"active"}, want: "active",
-			then: func(uid string) { w.label(uid, "phone", "verified", "private") },
+			then: func(uid string) { w.Label(uid, "phone", "verified", "private") },
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			u := w.add("member")
 			for _, key := range c.labels {
-				w.label(u.UID, key, "yes", "private")
+				w.Label(u.UID, key, "yes", "private")
 			}
 			for _, state := range c.set {
-				w.must(w.svc.SetState(t.Context(), actor(admin), u.UID, state))
+				w.Must(w.Accounts.SetState(t.Context(), actor(admin), u.UID, state))
 			}
 			c.then(u.UID)
-			if got := w.reload(u.UID).State; got != c.want {
+			if got := w.Reload(u.UID).State; got != c.want {
 				t.Errorf("got %s, want %s", got, c.want)
 			}
 		})
@@ -438,39 +442,39 @@ func TestStateByStaffAgainstLabels(t *testing.T) {
 // act, but is none of them.
 func TestLastActiveSuperadmin(t *testing.T) {
 	storetest.Engines(t, func(t *testing.T, open storetest.Opener) {
-		w := newStaffWorld(t, open, account.Config{})
+		w := newStaffWorld(t, open, worldtest.Config{})
 		waiting, last := w.state(w.add("superadmin"), "pending"), w.add("superadmin")
 		w.state(w.add("superadmin"), "banned")
 		for name, do := range map[string]func() error{
-			"another role": func() error { return w.svc.SetRole(t.Context(), actor(waiting), last.UID, "admin") },
-			"banned":       func() error { return w.svc.SetState(t.Context(), actor(waiting), last.UID, "banned") },
-			"pending":      func() error { return w.svc.SetState(t.Context(), actor(waiting), last.UID, "pending") },
+			"another role": func() error { return w.Accounts.SetRole(t.Context(), actor(waiting), last.UID, "admin") },
+			"banned":       func() error { return w.Accounts.SetState(t.Context(), actor(waiting), last.UID, "banned") },
+			"pending":      func() error { return w.Accounts.SetState(t.Context(), actor(waiting), last.UID, "pending") },
 		} {
 			if err := do(); !errors.Is(err, account.ErrLastSuperadmin) {
 				t.Errorf("%s: got %v, want ErrLastSuperadmin", name, err)
 			}
 		}
-		if d := cmp.Diff(last, w.reload(last.UID)); d != "" {
+		if d := cmp.Diff(last, w.Reload(last.UID)); d != "" {
 			t.Errorf("(-want +got):\n%s", d)
 		}
 		// A change that does not make them fewer may be done.
-		w.must(w.svc.SetEmail(t.Context(), actor(waiting), last.UID, "last@example.com"))
-		w.must(w.svc.SetRole(t.Context(), actor(last), waiting.UID, "admin"))
+		w.Must(w.Accounts.SetEmail(t.Context(), actor(waiting), last.UID, "last@example.com"))
+		w.Must(w.Accounts.SetRole(t.Context(), actor(last), waiting.UID, "admin"))
 		second := w.add("superadmin")
-		w.must(w.svc.SetRole(t.Context(), actor(second), last.UID, "member"))
+		w.Must(w.Accounts.SetRole(t.Context(), actor(second), last.UID, "member"))
 	})
 }
 
 // Two superadmins remove each other at once: one stays.
 func TestSuperadminsRemoveEachOther(t *testing.T) {
 	storetest.Engines(t, func(t *testing.T, open storetest.Opener) {
-		w := newStaffWorld(t, open, account.Config{})
+		w := newStaffWorld(t, open, worldtest.Config{})
 		for range 10 {
 			a, b := w.add("superadmin"), w.add("superadmin")
 			errs := make([]error, 2)
 			var wg sync.WaitGroup
-			wg.Go(func() { errs[0] = w.svc.SetRole(context.WithoutCancel(t.Context()), actor(a), b.UID, "member") })
-			wg.Go(func() { errs[1] = w.svc.SetState(context.WithoutCancel(t.Context()), actor(b), a.UID, "banned") })
+			wg.Go(func() { errs[0] = w.Accounts.SetRole(context.WithoutCancel(t.Context()), actor(a), b.UID, "member") })
+			wg.Go(func() { errs[1] = w.Accounts.SetState(context.WithoutCancel(t.Context()), actor(b), a.UID, "banned") })
 			wg.Wait()
 			won := 0
 			for _, err := range errs {
@@ -483,13 +487,13 @@ func TestSuperadminsRemoveEachOther(t *testing.T) {
 			if won != 1 {
 				t.Fatalf("%d of two went through, want one: %v", won, errs)
 			}
-			n, err := w.db.CountUsers(t.Context(), "superadmin", "active")
-			w.must(err)
+			n, err := w.DB.CountUsers(t.Context(), "superadmin", "active")
+			w.Must(err)
 			if n != 1 {
 				t.Fatalf("%d active superadmins, want 1", n)
 			}
 			for _, u := range []account.User{a, b} { // out of the next round
-				w.put(u.UID, func(u *account.User) { u.Role, u.State = "member", "active" })
+				w.Put(u.UID, func(u *account.User) { u.Role, u.State = "member", "active" })
 			}
 		}
 	})
@@ -497,13 +501,13 @@ func TestSuperadminsRemoveEachOther(t *testing.T) {
 
 // The actor counts as the row says inside the transaction, not as when the request came in.
 func TestActorIsReadAgain(t *testing.T) {
-	w := newStaffWorld(t, storetest.Open, account.Config{})
+	w := newStaffWorld(t, storetest.Open, worldtest.Config{})
 	u := w.withOTP(w.add("member"))
 	gone := account.Actor{UID: "ID404", Role: "superadmin", Client: browser}
 	demoted, banned := w.add("superadmin"), w.add("superadmin")
 	was := []account.Actor{gone, actor(demoted), actor(banned)}
-	w.put(demoted.UID, func(u *account.User) { u.Role = "support" })
-	w.put(banned.UID, func(u *account.User) { u.State = "banned" })
+	w.Put(demoted.UID, func(u *account.User) { u.Role = "support" })
+	w.Put(banned.UID, func(u *account.User) { u.State = "banned" })
 	for _, by := range was {
 		for name, write := range w.writes() {
 			if err := write(by, u.UID); !errors.Is(err, account.ErrActorChanged) {
@@ -511,7 +515,7 @@ func TestActorIsReadAgain(t *testing.T) {
 			}
 		}
 	}
-	if d := cmp.Diff(u, w.reload(u.UID)); d != "" {
+	if d := cmp.Diff(u, w.Reload(u.UID)); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
 }
@@ -519,7 +523,7 @@ func TestActorIsReadAgain(t *testing.T) {
 // An address that somebody takes between the look and the write is taken all the same.
 func TestEmailRace(t *testing.T) {
 	storetest.Engines(t, func(t *testing.T, open storetest.Opener) {
-		w := newStaffWorld(t, open, account.Config{})
+		w := newStaffWorld(t, open, worldtest.Config{})
 		super := w.add("superadmin")
 		users := make([]account.User, 6)
 		for i := range users {
@@ -531,11 +535,11 @@ func TestEmailRace(t *testing.T) {
 			wg.Go(func() {
 				ctx := context.WithoutCancel(t.Context())
 				if i%2 == 0 {
-					errs[i] = w.svc.SetEmail(ctx, actor(super), u.UID, "one@example.com")
+					errs[i] = w.Accounts.SetEmail(ctx, actor(super), u.UID, "one@example.com")
 					return
 				}
 				u.Email = "one@example.com" // as any other writer does
-				errs[i] = w.db.PutUser(ctx, &u)
+				errs[i] = w.DB.PutUser(ctx, &u)
 			})
 		}
 		wg.Wait()

@@ -12,17 +12,26 @@ import (
 // the column was tampered with.
 var ErrSeal = errors.New("account: cannot seal or open a secret")
 
-// Tx is the store inside one transaction.
-type Tx interface {
-	UserStore
-	ServiceAccountStore
-	LabelStore
-	APIKeyStore
-	TOTPStore
-	KYCStore
-	MailTokenStore
+// Reader reads accounts: committed rows, or those of a transaction when it is part of a Tx. It is
+// safe for concurrent use.
+type Reader interface {
+	userReader
+	serviceAccountReader
+	labelReader
 	// RoleExists reports whether a permission row has the role (AZ-147).
 	RoleExists(ctx context.Context, role string) (bool, error)
+	// SignedInBefore reports whether an activity shows that the user has had a session, by
+	// signing up or in.
+	SignedInBefore(ctx context.Context, uid string) (bool, error)
+}
+
+// Tx is the store inside one transaction. It has no method that another package owns but those
+// that a change of a user causes: keys stop, links and secrets go.
+type Tx interface {
+	Reader
+	userWriter
+	serviceAccountWriter
+	labelWriter
 	// EndSessions raises a principal's session generation by one, which ends every session
 	// of it (design D11), and returns the new generation; ErrNotFound.
 	EndSessions(ctx context.Context, uid string) (int64, error)
@@ -32,30 +41,20 @@ type Tx interface {
 	// EndAll gives the global session epoch a new name, which ends every session of everybody,
 	// and returns the new epoch.
 	EndAll(ctx context.Context) (int64, error)
-	// SignedInBefore reports whether an activity shows that the user has had a session, by
-	// signing up or in.
-	SignedInBefore(ctx context.Context, uid string) (bool, error)
+	// DeactivateAPIKeys makes every active key of the holder and, for a user, of the
+	// user's service accounts inactive (AZ-286), and returns how many.
+	DeactivateAPIKeys(ctx context.Context, holderUID string) (int, error)
+	// DeleteAPIKeys removes every key of the holder and, for a user, of the user's service
+	// accounts, and returns how many.
+	DeleteAPIKeys(ctx context.Context, holderUID string) (int, error)
+	// DeleteTOTPSecret removes a user's one-time-code secret; no error when there is none.
+	DeleteTOTPSecret(ctx context.Context, uid string) error
+	// DeleteMailTokens voids a user's mailed links of a purpose (of token.MailClaims), "" for
+	// all; no error when there is none.
+	DeleteMailTokens(ctx context.Context, uid, purpose string) error
 	// AddActivity writes an activity in this transaction.
 	AddActivity(ctx context.Context, a audit.Activity) error
 	// Emit puts an event into the outbox in this transaction, for every destination that
 	// wants it. It may wait for other writers of the same user; ErrSeal.
 	Emit(ctx context.Context, e event.Event) error
-}
-
-// Reader is the source that the Directory loads from.
-type Reader interface {
-	// Principal loads a user or service account by uid; ErrNotFound.
-	Principal(ctx context.Context, uid string) (Principal, error)
-	// KeyRecord loads an API key with its secret opened; ErrNotFound, ErrSeal.
-	KeyRecord(ctx context.Context, kid string) (KeyRecord, error)
-}
-
-// Store is the storage of Service; it is safe for concurrent use. Reads outside Update see
-// committed rows only.
-type Store interface {
-	Tx
-	Reader
-	// Update runs f in one transaction, again when the engine asks for it: f must have no
-	// effect but through its Tx. An error from f undoes all of it and is returned as it is.
-	Update(ctx context.Context, f func(Tx) error) error
 }

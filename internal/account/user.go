@@ -2,7 +2,6 @@ package account
 
 import (
 	"context"
-	"fmt"
 	"time"
 )
 
@@ -48,13 +47,19 @@ func (u User) Principal() Principal {
 	}
 }
 
-// UserStore keeps users. Every write that changes a field of Principal leaves a
-// change-feed row (kind feed.Principal, ref uid) in the same transaction.
-type UserStore interface {
+// userReader is the part of Reader about users.
+type userReader interface {
 	// User loads by uid; ErrNotFound.
 	User(ctx context.Context, uid string) (User, error)
 	// UserByEmail loads by the folded address; ErrNotFound.
 	UserByEmail(ctx context.Context, email string) (User, error)
+	// CountUsers counts users of a role in a state; "" matches any.
+	CountUsers(ctx context.Context, role, state string) (int, error)
+}
+
+// userWriter is the part of Tx about users. Every write that changes a field of Principal leaves a change-feed row
+// (kind feed.Principal, ref uid) in the same transaction.
+type userWriter interface {
 	// AddUser inserts u and fills ID, Version, LockVersion and times; ErrTaken when the
 	// uid (also among service accounts), e-mail or username is in use.
 	AddUser(ctx context.Context, u *User) error
@@ -62,41 +67,4 @@ type UserStore interface {
 	// LockVersion by one, gives Version a new name when a field of Principal changed, and
 	// SessionGeneration when u's is higher. u has all of them as written. ErrNotFound, ErrTaken.
 	PutUser(ctx context.Context, u *User) error
-	// CountUsers counts users of a role in a state; "" matches any.
-	CountUsers(ctx context.Context, role, state string) (int, error)
-}
-
-// saveUser writes u and all that follows from how it differs from before: sessions end when
-// the account may no longer act, or is another by role or e-mail (design D11); API keys stop
-// when the account is not active any more or has lost its second factor (AZ-286); service
-// accounts take state and level over (W-R21), but one that was disabled by itself stays so.
-func (s *Service) saveUser(ctx context.Context, tx Tx, before User, u *User) error {
-	if MayAct(before.State) && !MayAct(u.State) || before.Role != u.Role || before.Email != u.Email {
-		u.SessionGeneration = max(u.SessionGeneration, before.SessionGeneration+1)
-	}
-	if err := tx.PutUser(ctx, u); err != nil {
-		return fmt.Errorf("save user: %w", err)
-	}
-	if before.OTP && !u.OTP || before.State != u.State && u.State != StateActive {
-		if _, err := tx.DeactivateAPIKeys(ctx, u.UID); err != nil {
-			return fmt.Errorf("deactivate api keys: %w", err)
-		}
-	}
-	if before.State == u.State && before.Level == u.Level {
-		return nil
-	}
-	owned, err := tx.ServiceAccountsOf(ctx, u.UID)
-	if err != nil {
-		return fmt.Errorf("list service accounts: %w", err)
-	}
-	for _, a := range owned {
-		if a.State == StateDisabled || a.State == u.State && a.Level == u.Level {
-			continue
-		}
-		a.State, a.Level = u.State, u.Level
-		if err := tx.PutServiceAccount(ctx, &a); err != nil {
-			return fmt.Errorf("save service account: %w", err)
-		}
-	}
-	return nil
 }

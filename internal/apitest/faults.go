@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"barong/internal/account"
-	"barong/internal/audit"
+	"barong/internal/factor"
 	"barong/internal/secret"
 	"barong/internal/session"
 	"barong/internal/store"
@@ -61,13 +61,6 @@ type faulty struct {
 	faults *Faults
 }
 
-func (f faulty) Update(ctx context.Context, do func(account.Tx) error) error {
-	if err := f.faults.at("Update"); err != nil {
-		return err
-	}
-	return f.DB.Update(ctx, do)
-}
-
 func (f faulty) ChangePolicy(ctx context.Context, do func(policy.ServiceTx) error) error {
 	if err := f.faults.at("ChangePolicy"); err != nil {
 		return err
@@ -103,18 +96,11 @@ func (f faulty) Labels(ctx context.Context, uid string) ([]account.Label, error)
 	return f.DB.Labels(ctx, uid)
 }
 
-func (f faulty) TOTPSecret(ctx context.Context, uid string) (account.TOTPSecret, error) {
+func (f faulty) TOTPSecret(ctx context.Context, uid string) (factor.TOTPSecret, error) {
 	if err := f.faults.at("TOTPSecret"); err != nil {
-		return account.TOTPSecret{}, err
+		return factor.TOTPSecret{}, err
 	}
 	return f.DB.TOTPSecret(ctx, uid)
-}
-
-func (f faulty) AddActivity(ctx context.Context, a audit.Activity) error {
-	if err := f.faults.at("AddActivity"); err != nil {
-		return err
-	}
-	return f.DB.AddActivity(ctx, a)
 }
 
 func (f faulty) Session(ctx context.Context, id session.ID, now time.Time) (session.Session, error) {

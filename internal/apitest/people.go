@@ -97,7 +97,7 @@ func (w *World) SignUp(email string, level int) account.User {
 	w.T.Helper()
 	w.Secret(Password)
 	return expect.Must(w.Accounts.CreateUser(w.T.Context(),
-		account.NewUser{Email: email, Password: Password, Level: level}))(w.T)
+		account.UserInput{Email: email, Password: Password, Level: level}))(w.T)
 }
 
 // OpenSession gives a user a session of the world's browser and returns its cookie's value.

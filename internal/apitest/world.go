@@ -23,16 +23,19 @@ import (
 	"barong/authz/authztest"
 	"barong/identity"
 	"barong/internal/account"
+	"barong/internal/account/worldtest"
 	"barong/internal/audit"
 	"barong/internal/captcha"
 	"barong/internal/event"
 	"barong/internal/expect"
 	"barong/internal/limit"
+	"barong/internal/password"
 	"barong/internal/provider/auth0"
 	"barong/internal/rest"
 	"barong/internal/rest/resttest"
 	"barong/internal/secret"
 	"barong/internal/session"
+	"barong/internal/signin"
 	"barong/internal/store"
 	"barong/internal/store/storetest"
 	"barong/internal/testenv"
@@ -66,9 +69,9 @@ type World struct {
 	Log    testenv.Log
 
 	// Account and Hasher make the account service, at Restart.
-	Account  account.Config
+	Account  worldtest.Config
 	Hasher   account.Hasher
-	Accounts *account.Service
+	Accounts worldtest.Own
 	Sessions *session.Manager
 	Keys     *token.Keys
 	Minter   *token.Minter
@@ -122,11 +125,11 @@ func open(t testing.TB, url string) *World {
 	w.DB = db
 	w.Keys = expect.Must(signingKeys())(t)
 	w.Minter = expect.Must(token.NewMinter(w.Keys, token.DefaultConfig()))(t)
-	w.Account = account.Config{
-		FailureFloor: time.Nanosecond, Triggers: account.DefaultTriggers(), Mail: w.Keys,
+	w.Account = worldtest.Config{
+		FailureFloor: time.Nanosecond, Mail: w.Keys,
 		Domain: "exchange.example", DefaultLanguage: "en",
-		Devices:   expect.Must(account.NewDevices(bytes.Repeat([]byte{9}, 32)))(t),
-		Passwords: account.PasswordRules{Dictionary: account.CommonPasswords()},
+		Devices:   expect.Must(signin.NewDevices(bytes.Repeat([]byte{9}, 32)))(t),
+		Passwords: password.Rules{Dictionary: password.Common()},
 	}
 	w.Route(policy.RouteRules{Pass: []string{"api/v2/barong/identity"}})
 	w.namespaces()
@@ -147,7 +150,8 @@ func (w *World) Route(rules policy.RouteRules) {
 func (w *World) Restart() {
 	w.T.Helper()
 	db := faulty{w.DB, &w.Faults}
-	w.Accounts = account.NewService(w.Account, db, w.Hasher, new(limit.Memory), w.clock)
+	w.Account.Rows, w.Account.Begin = db, func() error { return w.Faults.at("Update") }
+	w.Accounts = worldtest.Open(w.Account, w.DB, w.Hasher, new(limit.Memory), w.clock).Own()
 	w.Sessions = session.NewManager(session.Config{}, db, db, w.clock, nil)
 	w.Rules = policy.NewService(db, w.Holder, 1, w.clock)
 	w.server, w.client = nil, nil
@@ -175,7 +179,7 @@ func (w *World) Mount() *rest.Server {
 	w.Resource.Users, w.Resource.Accounts, w.Resource.Sessions, w.Resource.Tokens = db, w.Accounts, w.Sessions, w.Minter
 	w.Admin.Users, w.Admin.Accounts, w.Admin.Tokens, w.Admin.Policy, w.Admin.Activities = db, w.Accounts, w.Minter, w.Rules, db
 	c := w.REST
-	if !w.Account.Limits.Off {
+	if !w.Account.Unlimited {
 		c.Budget = limit.NewBudget(w.Spent, new(limit.Memory), w.clock)
 	}
 	s := expect.Must(rest.New(c))(w.T)

@@ -61,7 +61,7 @@ func TestSecretsInTheLogFail(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := &recorder{TB: t}
 			w := apitest.New(r)
-			w.Account.Limits.Off = true
+			w.Account.Unlimited = true
 			w.Restart()
 			w.AddUser(account.User{
 				UID: "ID1", Email: "a@barong.io", PasswordDigest: "#" + apitest.Password, Role: "member", State: account.StateActive,

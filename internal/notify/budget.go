@@ -44,7 +44,7 @@ func LaneOf(e event.Event) Lane {
 // budget is the share of one reader in a lane: of one event, and of all.
 type budget struct{ kind, all limit.Rule }
 
-// budgets are above the mails that account.Limits let people ask for, so that mails promised to a
+// budgets are above the mails that signin.Limits let people ask for, so that mails promised to a
 // caller are sent: 30 links a day, and the one of a sign-up.
 var budgets = map[Lane]budget{
 	Links:      {limit.Rule{Burst: 10, Period: time.Hour}, limit.Rule{Burst: 40, Period: 24 * time.Hour}},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"barong/internal/account"
+	"barong/internal/apikey"
 	"barong/internal/feed"
 )
 
@@ -19,11 +20,11 @@ const keysAndHolders = `apikeys k
 
 const holderKind = `CASE WHEN k.user_id IS NULL THEN 'service_account' ELSE 'user' END`
 
-var apiKeys = noun[account.APIKey]{
+var apiKeys = noun[apikey.Key]{
 	columns: `k.id, k.kid, k.algorithm, k.scope, k.state, COALESCE(u.uid, s.uid), ` + holderKind + `,
 	       k.created_at, k.updated_at`,
 	from: keysAndHolders,
-	into: func(k *account.APIKey) []any {
+	into: func(k *apikey.Key) []any {
 		return []any{
 			&k.ID, &k.Kid, &k.Algorithm, jsonOf(&k.Scope), &k.State, &k.HolderUID, &k.HolderKind,
 			at(&k.CreatedAt), at(&k.UpdatedAt),
@@ -47,25 +48,25 @@ func scopeText(scope []string) (string, error) {
 }
 
 // KeyRecord implements account.Reader.
-func (db *DB) KeyRecord(ctx context.Context, kid string) (account.KeyRecord, error) {
-	var k account.KeyRecord
+func (db *DB) KeyRecord(ctx context.Context, kid string) (apikey.Record, error) {
+	var k apikey.Record
 	var row string
 	var sealed []byte
 	err := db.keyByKid.row(ctx, db, kid).Scan(&row, &k.Kid, &k.Algorithm, &sealed, &k.State,
 		&k.HolderUID, &k.HolderKind)
 	if err != nil {
-		return account.KeyRecord{}, fmt.Errorf("load api key: %w", found(err, account.ErrNotFound))
+		return apikey.Record{}, fmt.Errorf("load api key: %w", found(err, account.ErrNotFound))
 	}
 	k.Secret, err = db.open(sealed, apikeysTable, apikeysSecret, row)
 	if err != nil {
-		return account.KeyRecord{}, fmt.Errorf("load api key %s: %w", k.Kid, err)
+		return apikey.Record{}, fmt.Errorf("load api key %s: %w", k.Kid, err)
 	}
 	return k, nil
 }
 
-// APIKeys implements account.APIKeyStore. OrderBy "" is id; equal values are in the order
+// APIKeys implements apikey.Tx. OrderBy "" is id; equal values are in the order
 // of their ids. A Limit of 0 is none.
-func (q queries) APIKeys(ctx context.Context, query account.KeyQuery) ([]account.APIKey, int, error) {
+func (q queries) APIKeys(ctx context.Context, query apikey.Query) ([]apikey.Key, int, error) {
 	order, ok := map[string]string{
 		"": "k.id", "id": "k.id", "kid": "k.kid", "algorithm": "k.algorithm", "scope": "k.scope",
 		"state": "k.state", "created_at": "k.created_at", "updated_at": "k.updated_at",
@@ -83,8 +84,8 @@ func (q queries) APIKeys(ctx context.Context, query account.KeyQuery) ([]account
 	return apiKeys.page(ctx, q, "list api keys", f, order, query.Limit, query.Offset)
 }
 
-// APIKey implements account.APIKeyStore.
-func (q queries) APIKey(ctx context.Context, holderUID, kid string) (account.APIKey, error) {
+// APIKey implements apikey.Tx.
+func (q queries) APIKey(ctx context.Context, holderUID, kid string) (apikey.Key, error) {
 	return apiKeys.one(ctx, q, "load api key", lockRows("apikeys", "kid = $1", kid),
 		`WHERE k.kid = $1 AND (u.uid = $2 OR s.uid = $2)`, kid, holderUID)
 }
@@ -106,8 +107,8 @@ func (t *txn) holder(ctx context.Context, uid string) (user, serviceAccount *int
 	return nil, &id, nil
 }
 
-// AddAPIKey implements account.APIKeyStore; it also fills HolderKind.
-func (q queries) AddAPIKey(ctx context.Context, k *account.APIKey) error {
+// AddAPIKey implements apikey.Tx; it also fills HolderKind.
+func (q queries) AddAPIKey(ctx context.Context, k *apikey.Key) error {
 	return q.write(ctx, "add api key", func(t *txn) error {
 		user, serviceAccount, err := t.holder(ctx, k.HolderUID)
 		if err != nil {
@@ -142,8 +143,8 @@ func (q queries) AddAPIKey(ctx context.Context, k *account.APIKey) error {
 	})
 }
 
-// PutAPIKey implements account.APIKeyStore.
-func (q queries) PutAPIKey(ctx context.Context, k *account.APIKey) error {
+// PutAPIKey implements apikey.Tx.
+func (q queries) PutAPIKey(ctx context.Context, k *apikey.Key) error {
 	return q.write(ctx, "put api key", func(t *txn) error {
 		scope, err := scopeText(k.Scope)
 		if err != nil {
@@ -161,7 +162,7 @@ func (q queries) PutAPIKey(ctx context.Context, k *account.APIKey) error {
 	})
 }
 
-// DeleteAPIKey implements account.APIKeyStore.
+// DeleteAPIKey implements apikey.Tx.
 func (q queries) DeleteAPIKey(ctx context.Context, holderUID, kid string) error {
 	return q.write(ctx, "delete api key", func(t *txn) error {
 		err := t.change(ctx, account.ErrNotFound, `
@@ -177,18 +178,33 @@ func (q queries) DeleteAPIKey(ctx context.Context, holderUID, kid string) error 
 	})
 }
 
-// DeactivateAPIKeys implements account.APIKeyStore.
+// DeactivateAPIKeys implements account.Tx.
 func (q queries) DeactivateAPIKeys(ctx context.Context, holderUID string) (int, error) {
+	return q.changeKeysOf(ctx, "deactivate api keys", holderUID, func(t *txn) (string, []any) {
+		return `UPDATE apikeys SET state = 'inactive', updated_at = $2 WHERE state = 'active' AND`, []any{t.now.UnixMicro()}
+	})
+}
+
+// DeleteAPIKeys implements account.Tx.
+func (q queries) DeleteAPIKeys(ctx context.Context, holderUID string) (int, error) {
+	return q.changeKeysOf(ctx, "delete api keys", holderUID, func(*txn) (string, []any) { return `DELETE FROM apikeys WHERE`, nil })
+}
+
+// changeKeysOf runs a statement on the keys of a holder and, for a user, of the user's service
+// accounts, and returns how many it changed. statement returns its text up to the condition on the
+// holder, which is $1, and the arguments from $2 on.
+func (q queries) changeKeysOf(
+	ctx context.Context, what, holderUID string, statement func(*txn) (text string, args []any),
+) (int, error) {
 	var kids []string
-	err := q.write(ctx, "deactivate api keys", func(t *txn) (err error) {
-		kids, err = list(ctx, t, value[string], `
-			UPDATE apikeys SET state = 'inactive', updated_at = $2
-			WHERE state = 'active'
-			  AND (user_id IN (SELECT id FROM users WHERE uid = $1)
-			       OR service_account_id IN (
-			           SELECT s.id FROM service_accounts s LEFT JOIN users u ON u.id = s.owner_id
-			           WHERE s.uid = $1 OR u.uid = $1))
-			RETURNING kid`, holderUID, t.now.UnixMicro())
+	err := q.write(ctx, what, func(t *txn) (err error) {
+		text, args := statement(t)
+		kids, err = list(ctx, t, value[string], text+`
+			(user_id IN (SELECT id FROM users WHERE uid = $1)
+			 OR service_account_id IN (
+			     SELECT s.id FROM service_accounts s LEFT JOIN users u ON u.id = s.owner_id
+			     WHERE s.uid = $1 OR u.uid = $1))
+			RETURNING kid`, append([]any{holderUID}, args...)...)
 		for _, kid := range kids {
 			t.changed(feed.Key, kid)
 		}

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"barong/internal/account"
+	"barong/internal/apikey"
 	"barong/internal/session"
 	"barong/internal/store"
 	"barong/internal/store/storetest"
@@ -26,7 +26,7 @@ func coldReads(b *testing.B, db *store.DB) {
 	u := newUser("1")
 	must(b, db.AddUser(b.Context(), &u))
 	must(b, db.AddSession(b.Context(), session.Session{ID: sessionID(1), UID: "ID1", ExpiresAt: time.Now().Add(time.Hour)}))
-	must(b, db.AddAPIKey(b.Context(), &account.APIKey{Kid: "k", Algorithm: "HS256", State: "active", HolderUID: "ID1", Secret: "s"}))
+	must(b, db.AddAPIKey(b.Context(), &apikey.Key{Kid: "k", Algorithm: "HS256", State: "active", HolderUID: "ID1", Secret: "s"}))
 	head, err := db.Head(b.Context())
 	must(b, err)
 	for name, read := range map[string]func() error{

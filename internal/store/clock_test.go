@@ -9,12 +9,12 @@ import (
 	"testing"
 	"time"
 
-	"barong/internal/account"
 	"barong/internal/event"
 	"barong/internal/event/eventtest"
 	"barong/internal/feed"
 	"barong/internal/limit"
 	"barong/internal/session"
+	"barong/internal/signin"
 	"barong/internal/store"
 	"barong/internal/store/storetest"
 	"barong/internal/testenv"
@@ -62,7 +62,7 @@ func fillWithWhatExpires(t *testing.T, db *store.DB, now time.Time, n int, d tim
 	if err := errors.Join(err, limited, db.AddUser(t.Context(), &u),
 		db.AddSession(t.Context(), session.Session{ID: sessionID(n), UID: "ID1", ExpiresAt: over}),
 		db.EndSession(t.Context(), d, sessionID(n)),
-		db.AddMailToken(t.Context(), account.MailToken{Hash: [32]byte{byte(n)}, UserUID: u.UID, Purpose: "reset", ExpiresAt: over}, 0),
+		db.AddMailToken(t.Context(), signin.MailToken{Hash: [32]byte{byte(n)}, UserUID: u.UID, Purpose: "reset", ExpiresAt: over}, 0),
 	); err != nil {
 		t.Fatal(err)
 	}

@@ -4,12 +4,13 @@ import (
 	"context"
 
 	"barong/internal/account"
+	"barong/internal/person"
 )
 
-var verifications = noun[account.Verification]{
+var verifications = noun[person.Verification]{
 	columns: `v.verification_id, v.applicant_id, u.uid, v.kind, COALESCE(v.final_status, ''), v.created_at, v.updated_at`,
 	from:    `kyc_verifications v JOIN users u ON u.id = v.user_id`,
-	into: func(v *account.Verification) []any {
+	into: func(v *person.Verification) []any {
 		return []any{
 			&v.VerificationID, &v.ApplicantID, &v.UserUID, &v.Kind, &v.FinalStatus, at(&v.CreatedAt), at(&v.UpdatedAt),
 		}
@@ -17,8 +18,8 @@ var verifications = noun[account.Verification]{
 	missing: account.ErrNotFound,
 }
 
-// AddVerification implements account.KYCStore.
-func (q queries) AddVerification(ctx context.Context, v *account.Verification) error {
+// AddVerification implements person.Tx.
+func (q queries) AddVerification(ctx context.Context, v *person.Verification) error {
 	return q.write(ctx, "add verification", func(t *txn) error {
 		user, err := t.lockedUserID(ctx, v.UserUID)
 		if err != nil {
@@ -44,18 +45,18 @@ func lockVerification(id string) lock {
 	return lockRows("users", "id = (SELECT user_id FROM kyc_verifications WHERE verification_id = $1)", id)
 }
 
-// Verification implements account.KYCStore.
-func (q queries) Verification(ctx context.Context, id string) (account.Verification, error) {
+// Verification implements person.Tx.
+func (q queries) Verification(ctx context.Context, id string) (person.Verification, error) {
 	return verifications.one(ctx, q, "load verification", lockVerification(id), `WHERE v.verification_id = $1`, id)
 }
 
-// NewestVerification implements account.KYCStore.
-func (q queries) NewestVerification(ctx context.Context, uid, kind string) (account.Verification, error) {
+// NewestVerification implements person.Tx.
+func (q queries) NewestVerification(ctx context.Context, uid, kind string) (person.Verification, error) {
 	return verifications.one(ctx, q, "load newest verification", unlocked,
 		`WHERE u.uid = $1 AND v.kind = $2 ORDER BY v.id DESC LIMIT 1`, uid, kind)
 }
 
-// FinishVerification implements account.KYCStore.
+// FinishVerification implements person.Tx.
 func (q queries) FinishVerification(ctx context.Context, id, status string) error {
 	return q.writeLocked(ctx, "finish verification", lockVerification(id), func(t *txn) error {
 		return t.change(ctx, account.ErrNotFound, `

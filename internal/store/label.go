@@ -15,18 +15,18 @@ var labels = noun[account.Label]{
 	missing: account.ErrNotFound,
 }
 
-// Labels implements account.LabelStore.
+// Labels implements account.Tx.
 func (q queries) Labels(ctx context.Context, uid string) ([]account.Label, error) {
 	return labels.many(ctx, q, "list labels", lockUser(uid), `WHERE u.uid = $1 ORDER BY l.id`, uid)
 }
 
-// Label implements account.LabelStore.
+// Label implements account.Tx.
 func (q queries) Label(ctx context.Context, uid, key, scope string) (account.Label, error) {
 	return labels.one(ctx, q, "load label", lockUser(uid),
 		`WHERE u.uid = $1 AND l.key = $2 AND l.scope = $3`, uid, key, scope)
 }
 
-// PutLabel implements account.LabelStore.
+// PutLabel implements account.Tx.
 func (q queries) PutLabel(ctx context.Context, l *account.Label) error {
 	return q.write(ctx, "put label", func(t *txn) error {
 		user, err := t.lockedUserID(ctx, l.UserUID)
@@ -45,7 +45,7 @@ func (q queries) PutLabel(ctx context.Context, l *account.Label) error {
 	})
 }
 
-// DeleteLabel implements account.LabelStore.
+// DeleteLabel implements account.Tx.
 func (q queries) DeleteLabel(ctx context.Context, uid, key, scope string) error {
 	return q.writeLocked(ctx, "delete label", lockUser(uid), func(t *txn) error {
 		return t.change(ctx, account.ErrNotFound, `
@@ -55,14 +55,14 @@ func (q queries) DeleteLabel(ctx context.Context, uid, key, scope string) error 
 	})
 }
 
-// Levels implements account.LabelStore.
+// Levels implements account.Tx.
 func (q queries) Levels(ctx context.Context) ([]account.Level, error) {
 	return many(ctx, q, "list levels", unlocked, func(row scanner) (l account.Level, err error) {
 		return l, row.Scan(&l.ID, &l.Key, &l.Value, &l.Description)
 	}, `SELECT id, key, value, description FROM levels ORDER BY id`)
 }
 
-// PutLevel implements account.LabelStore.
+// PutLevel implements account.Tx.
 func (q queries) PutLevel(ctx context.Context, l account.Level) error {
 	return q.writeLocked(ctx, "put level", serialize("levels"), func(t *txn) error {
 		err := t.free(ctx, account.ErrTaken,

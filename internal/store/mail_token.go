@@ -5,21 +5,22 @@ import (
 	"time"
 
 	"barong/internal/account"
+	"barong/internal/signin"
 )
 
-// MailToken implements account.MailTokenStore.
-func (q queries) MailToken(ctx context.Context, hash [32]byte, now time.Time) (account.MailToken, error) {
-	return one(ctx, q, "load mail token", unlocked, account.ErrNotFound, func(row scanner) (account.MailToken, error) {
-		m := account.MailToken{Hash: hash}
+// MailToken implements signin.Tx.
+func (q queries) MailToken(ctx context.Context, hash [32]byte, now time.Time) (signin.MailToken, error) {
+	return one(ctx, q, "load mail token", unlocked, account.ErrNotFound, func(row scanner) (signin.MailToken, error) {
+		m := signin.MailToken{Hash: hash}
 		return m, row.Scan(&m.UserUID, &m.Purpose, at(&m.ExpiresAt), at(&m.CreatedAt))
 	}, `SELECT u.uid, m.purpose, m.expires_at, m.created_at
 		FROM mail_tokens m JOIN users u ON u.id = m.user_id
 		WHERE m.hash = $1 AND m.expires_at > $2`, hash[:], now.UnixMicro())
 }
 
-// AddMailToken implements account.MailTokenStore. The lock on the user makes two at once count
+// AddMailToken implements signin.Tx. The lock on the user makes two at once count
 // each other.
-func (q queries) AddMailToken(ctx context.Context, m account.MailToken, keep int) error {
+func (q queries) AddMailToken(ctx context.Context, m signin.MailToken, keep int) error {
 	return q.write(ctx, "add mail token", func(t *txn) error {
 		user, err := t.lockedUserID(ctx, m.UserUID)
 		if err != nil {
@@ -43,7 +44,7 @@ func (q queries) AddMailToken(ctx context.Context, m account.MailToken, keep int
 	})
 }
 
-// UseMailToken implements account.MailTokenStore: one conditional write, so of two uses one
+// UseMailToken implements signin.Tx: one conditional write, so of two uses one
 // wins whatever the isolation.
 func (q queries) UseMailToken(ctx context.Context, hash [32]byte, now time.Time) (bool, error) {
 	n, err := q.run(ctx, "use mail token",
@@ -51,7 +52,7 @@ func (q queries) UseMailToken(ctx context.Context, hash [32]byte, now time.Time)
 	return n > 0, err
 }
 
-// DeleteMailTokens implements account.MailTokenStore.
+// DeleteMailTokens implements signin.Tx.
 func (q queries) DeleteMailTokens(ctx context.Context, uid, purpose string) error {
 	return q.writeLocked(ctx, "delete mail tokens", lockUser(uid), func(t *txn) error {
 		var f filter

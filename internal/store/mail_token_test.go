@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"barong/internal/account"
+	"barong/internal/signin"
 	"barong/internal/store"
 	"barong/internal/store/storetest"
 )
@@ -18,7 +19,7 @@ func TestSweepForgetsExpiredMailTokens(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i, life := range []time.Duration{time.Hour, time.Hour + 1000} {
-			m := account.MailToken{Hash: [32]byte{byte(i)}, UserUID: u.UID, Purpose: "reset", ExpiresAt: now.Add(life)}
+			m := signin.MailToken{Hash: [32]byte{byte(i)}, UserUID: u.UID, Purpose: "reset", ExpiresAt: now.Add(life)}
 			if err := db.AddMailToken(t.Context(), m, 0); err != nil {
 				t.Fatal(err)
 			}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"barong/internal/account"
+	"barong/internal/apikey"
 	"barong/internal/audit"
 	"barong/internal/event"
 	"barong/internal/feed"
@@ -57,7 +58,8 @@ type DB struct {
 }
 
 var (
-	_ account.Store  = (*DB)(nil)
+	_ account.Source = (*DB)(nil)
+	_ apikey.Source  = (*DB)(nil)
 	_ session.Store  = (*DB)(nil)
 	_ session.Ledger = (*DB)(nil)
 	_ policy.Store   = (*DB)(nil)

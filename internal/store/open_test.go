@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"barong/internal/account"
+	"barong/internal/apikey"
 	"barong/internal/feed"
 	"barong/internal/session"
 	"barong/internal/store"
@@ -207,7 +208,7 @@ func writeUntilKilled(t *testing.T, path string) {
 	for n := 1; ; n++ {
 		err := errors.Join(
 			db.AddSession(t.Context(), session.Session{ID: sessionID(n), UID: "ID1", ExpiresAt: time.Now().Add(time.Hour)}),
-			db.AddAPIKey(t.Context(), &account.APIKey{Kid: fmt.Sprint("kid", n), Algorithm: "HS256", State: "active", HolderUID: "ID1", Secret: fmt.Sprint("secret", n)}),
+			db.AddAPIKey(t.Context(), &apikey.Key{Kid: fmt.Sprint("kid", n), Algorithm: "HS256", State: "active", HolderUID: "ID1", Secret: fmt.Sprint("secret", n)}),
 			db.AddPermission(t.Context(), &policy.Permission{Action: "ACCEPT", Role: "r", Verb: "GET", Path: fmt.Sprint(n)}),
 		)
 		if err != nil {

@@ -4,13 +4,14 @@ import (
 	"context"
 
 	"barong/internal/account"
+	"barong/internal/factor"
 )
 
 const totpTable, totpSecret = "totp_secrets", "secret" // sealing binds to them
 
-// TOTPSecret implements account.TOTPStore.
-func (q queries) TOTPSecret(ctx context.Context, uid string) (account.TOTPSecret, error) {
-	return one(ctx, q, "load totp secret", lockUser(uid), account.ErrNotFound, func(row scanner) (s account.TOTPSecret, err error) {
+// TOTPSecret implements factor.Tx.
+func (q queries) TOTPSecret(ctx context.Context, uid string) (factor.TOTPSecret, error) {
+	return one(ctx, q, "load totp secret", lockUser(uid), account.ErrNotFound, func(row scanner) (s factor.TOTPSecret, err error) {
 		var uuid string
 		var sealed []byte
 		if err = row.Scan(&s.UserUID, &uuid, &sealed, &s.LastStep); err == nil {
@@ -21,9 +22,9 @@ func (q queries) TOTPSecret(ctx context.Context, uid string) (account.TOTPSecret
 		FROM totp_secrets s JOIN users u ON u.id = s.user_id WHERE u.uid = $1`, uid)
 }
 
-// PutTOTPSecret implements account.TOTPStore; a replaced secret gets a new row identity, so
+// PutTOTPSecret implements factor.Tx; a replaced secret gets a new row identity, so
 // that the old ciphertext opens nowhere.
-func (q queries) PutTOTPSecret(ctx context.Context, s account.TOTPSecret) error {
+func (q queries) PutTOTPSecret(ctx context.Context, s factor.TOTPSecret) error {
 	return q.write(ctx, "put totp secret", func(t *txn) error {
 		user, err := t.lockedUserID(ctx, s.UserUID)
 		if err != nil {
@@ -43,7 +44,7 @@ func (q queries) PutTOTPSecret(ctx context.Context, s account.TOTPSecret) error 
 	})
 }
 
-// AdvanceTOTP implements account.TOTPStore: one conditional write, so of two equal codes
+// AdvanceTOTP implements factor.Tx: one conditional write, so of two equal codes
 // one wins whatever the isolation.
 func (q queries) AdvanceTOTP(ctx context.Context, uid string, step int64) (bool, error) {
 	var n int64
@@ -57,7 +58,7 @@ func (q queries) AdvanceTOTP(ctx context.Context, uid string, step int64) (bool,
 	return n > 0, err
 }
 
-// DeleteTOTPSecret implements account.TOTPStore.
+// DeleteTOTPSecret implements factor.Tx.
 func (q queries) DeleteTOTPSecret(ctx context.Context, uid string) error {
 	return q.writeLocked(ctx, "delete totp secret", lockUser(uid), func(t *txn) error {
 		return t.exec(ctx, `DELETE FROM totp_secrets WHERE user_id = (SELECT id FROM users WHERE uid = $1)`, uid)

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"barong/internal/account"
+	"barong/internal/apikey"
 	"barong/internal/session"
 	"barong/internal/store"
 	"barong/internal/store/storetest"
@@ -309,9 +310,9 @@ func TestPostgresFeedUnderWriters(t *testing.T) {
 	for w := range count {
 		wg.Go(func() {
 			for n := range each {
-				err := writers[w%2].Update(t.Context(), func(tx account.Tx) error {
+				err := store.Update[apikey.Tx](writers[w%2])(t.Context(), func(tx apikey.Tx) error {
 					for k := range 1 + n%3 { // several rows of one number
-						err := tx.AddAPIKey(t.Context(), &account.APIKey{
+						err := tx.AddAPIKey(t.Context(), &apikey.Key{
 							Kid: fmt.Sprintf("%d-%d-%d", w, n, k), Algorithm: "HS256", State: "active", HolderUID: "ID1", Secret: "s",
 						})
 						if err != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"barong/internal/account"
+	"barong/internal/apikey"
 	"barong/internal/feed"
 	"barong/internal/store"
 	"barong/internal/store/storetest"
@@ -62,7 +63,7 @@ func TestRaces(t *testing.T) {
 		"so with service accounts and keys": func(t *testing.T, db *store.DB) {
 			a := account.ServiceAccount{UID: "SI1", Email: "s@example.com", Role: "r", State: "active"}
 			must(t, db.AddServiceAccount(ctx, &a))
-			must(t, db.AddAPIKey(ctx, &account.APIKey{Kid: "k", Algorithm: "HS256", State: "active", HolderUID: "SI1", Secret: "s"}))
+			must(t, db.AddAPIKey(ctx, &apikey.Key{Kid: "k", Algorithm: "HS256", State: "active", HolderUID: "SI1", Secret: "s"}))
 			together(t, 8, func(i int) error {
 				return db.Update(ctx, func(tx account.Tx) error {
 					a, err := tx.ServiceAccount(ctx, "SI1")
@@ -74,7 +75,7 @@ func TestRaces(t *testing.T) {
 				})
 			})
 			together(t, 8, func(i int) error {
-				return db.Update(ctx, func(tx account.Tx) error {
+				return store.Update[apikey.Tx](db)(ctx, func(tx apikey.Tx) error {
 					k, err := tx.APIKey(ctx, "SI1", "k")
 					if err != nil {
 						return err
@@ -158,7 +159,7 @@ func TestRaces(t *testing.T) {
 				uid := fmt.Sprint("ID", round)
 				must(t, db.AddUser(ctx, &account.User{UID: uid, Email: uid, Role: "member", State: "active"}))
 				together(t, 4, func(i int) error {
-					return db.Update(ctx, func(tx account.Tx) error {
+					return store.Update[apikey.Tx](db)(ctx, func(tx apikey.Tx) error {
 						if i == 0 {
 							u, err := tx.User(ctx, uid)
 							if err != nil {
@@ -177,10 +178,10 @@ func TestRaces(t *testing.T) {
 						if u.State != "active" {
 							return errRule
 						}
-						return tx.AddAPIKey(ctx, &account.APIKey{Kid: fmt.Sprint(uid, "-", i), Algorithm: "HS256", State: "active", HolderUID: uid, Secret: "s"})
+						return tx.AddAPIKey(ctx, &apikey.Key{Kid: fmt.Sprint(uid, "-", i), Algorithm: "HS256", State: "active", HolderUID: uid, Secret: "s"})
 					})
 				})
-				keys, _, err := db.APIKeys(ctx, account.KeyQuery{HolderUID: uid})
+				keys, _, err := db.APIKeys(ctx, apikey.Query{HolderUID: uid})
 				must(t, err)
 				for _, k := range keys {
 					if k.State == "active" {

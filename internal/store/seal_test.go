@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"barong/internal/account"
+	"barong/internal/apikey"
+	"barong/internal/factor"
 	"barong/internal/store"
 	"barong/internal/store/storetest"
 	"barong/internal/token"
@@ -29,8 +31,8 @@ func fillSecrets(t testing.TB, db *store.DB) {
 		u := newUser(n)
 		if err := errors.Join(
 			db.AddUser(ctx, &u),
-			db.AddAPIKey(ctx, &account.APIKey{Kid: "kid" + n, Algorithm: "HS256", State: "active", HolderUID: u.UID, Secret: keySecret + n}),
-			db.PutTOTPSecret(ctx, account.TOTPSecret{UserUID: u.UID, Secret: []byte(totpSecret + n)}),
+			db.AddAPIKey(ctx, &apikey.Key{Kid: "kid" + n, Algorithm: "HS256", State: "active", HolderUID: u.UID, Secret: keySecret + n}),
+			db.PutTOTPSecret(ctx, factor.TOTPSecret{UserUID: u.UID, Secret: []byte(totpSecret + n)}),
 			db.UpdateSigningKeys(ctx, func(all []token.SigningKey) ([]token.SigningKey, error) {
 				return append(all, token.SigningKey{
 					Kid: "signing" + n, Use: token.UseBearer, Algorithm: "RS256", State: token.Active, PrivatePEM: []byte(pemSecret + n),
@@ -137,11 +139,11 @@ func TestWithoutSealerNothingIsWritten(t *testing.T) {
 	if err := db.AddUser(t.Context(), &u); err != nil {
 		t.Fatal(err)
 	}
-	err = db.AddAPIKey(t.Context(), &account.APIKey{Kid: "k", Algorithm: "HS256", State: "active", HolderUID: "ID1", Secret: "s"})
+	err = db.AddAPIKey(t.Context(), &apikey.Key{Kid: "k", Algorithm: "HS256", State: "active", HolderUID: "ID1", Secret: "s"})
 	if !errors.Is(err, account.ErrSeal) {
 		t.Errorf("got %v, want ErrSeal", err)
 	}
-	if _, n, err := db.APIKeys(t.Context(), account.KeyQuery{HolderUID: "ID1", Limit: 1}); n != 0 || err != nil {
+	if _, n, err := db.APIKeys(t.Context(), apikey.Query{HolderUID: "ID1", Limit: 1}); n != 0 || err != nil {
 		t.Errorf("%d keys, %v; want none", n, err)
 	}
 }

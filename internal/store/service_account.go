@@ -23,17 +23,17 @@ var serviceAccounts = noun[account.ServiceAccount]{
 
 func lockServiceAccount(uid string) lock { return lockRows("service_accounts", "uid = $1", uid) }
 
-// ServiceAccount implements account.ServiceAccountStore.
+// ServiceAccount implements account.Tx.
 func (q queries) ServiceAccount(ctx context.Context, uid string) (account.ServiceAccount, error) {
 	return serviceAccounts.one(ctx, q, "load service account", lockServiceAccount(uid), `WHERE a.uid = $1`, uid)
 }
 
-// ServiceAccountsOf implements account.ServiceAccountStore.
+// ServiceAccountsOf implements account.Tx.
 func (q queries) ServiceAccountsOf(ctx context.Context, ownerUID string) ([]account.ServiceAccount, error) {
 	return serviceAccounts.many(ctx, q, "list service accounts", unlocked, `WHERE o.uid = $1 ORDER BY a.id`, ownerUID)
 }
 
-// AddServiceAccount implements account.ServiceAccountStore; it folds a.Email.
+// AddServiceAccount implements account.Tx; it folds a.Email.
 func (q queries) AddServiceAccount(ctx context.Context, a *account.ServiceAccount) error {
 	return q.writeLocked(ctx, "add service account", serializeUID(a.UID), func(t *txn) error {
 		owner, err := t.ownerID(ctx, a.OwnerUID)
@@ -62,7 +62,7 @@ func (q queries) AddServiceAccount(ctx context.Context, a *account.ServiceAccoun
 	})
 }
 
-// PutServiceAccount implements account.ServiceAccountStore. a gets the counters and
+// PutServiceAccount implements account.Tx. a gets the counters and
 // UpdatedAt as written; ErrNotFound also when there is no such owner.
 func (q queries) PutServiceAccount(ctx context.Context, a *account.ServiceAccount) error {
 	return q.writeLocked(ctx, "put service account", lockServiceAccount(a.UID), func(t *txn) error {

@@ -1,18 +1,27 @@
 package store_test
 
 import (
+	"context"
 	"testing"
 
 	"barong/internal/account"
 	"barong/internal/account/accounttest"
+	"barong/internal/apikey"
+	"barong/internal/apikey/apikeytest"
 	"barong/internal/audit"
 	"barong/internal/audit/audittest"
 	"barong/internal/event"
+	"barong/internal/factor"
+	"barong/internal/factor/factortest"
 	"barong/internal/feed/feedtest"
 	"barong/internal/limit"
 	"barong/internal/limit/limittest"
+	"barong/internal/person"
+	"barong/internal/person/persontest"
 	"barong/internal/session"
 	"barong/internal/session/sessiontest"
+	"barong/internal/signin"
+	"barong/internal/signin/signintest"
 	"barong/internal/store"
 	"barong/internal/store/storetest"
 	"barong/internal/token"
@@ -20,9 +29,40 @@ import (
 	"barong/policy/policytest"
 )
 
+// part is a database whose transactions are of T.
+type part[T any] struct{ *store.DB }
+
+func (p part[T]) Update(ctx context.Context, f func(T) error) error {
+	return store.Update[T](p.DB)(ctx, f)
+}
+
 func TestAccounts(t *testing.T) {
 	storetest.Engines(t, func(t *testing.T, open storetest.Opener) {
-		accounttest.TestStore(t, func(t testing.TB) account.Store { return open(t) })
+		accounttest.TestStore(t, func(t testing.TB) accounttest.Store { return part[account.Tx]{open(t)} })
+	})
+}
+
+func TestMailTokens(t *testing.T) {
+	storetest.Engines(t, func(t *testing.T, open storetest.Opener) {
+		signintest.TestStore(t, func(t testing.TB) signintest.Store { return part[signin.Tx]{open(t)} })
+	})
+}
+
+func TestSecondFactors(t *testing.T) {
+	storetest.Engines(t, func(t *testing.T, open storetest.Opener) {
+		factortest.TestStore(t, func(t testing.TB) factortest.Store { return part[factor.Tx]{open(t)} })
+	})
+}
+
+func TestAPIKeys(t *testing.T) {
+	storetest.Engines(t, func(t *testing.T, open storetest.Opener) {
+		apikeytest.TestStore(t, func(t testing.TB) apikeytest.Store { return part[apikey.Tx]{open(t)} })
+	})
+}
+
+func TestVerifications(t *testing.T) {
+	storetest.Engines(t, func(t *testing.T, open storetest.Opener) {
+		persontest.TestStore(t, func(t testing.TB) persontest.Store { return part[person.Tx]{open(t)} })
 	})
 }
 
@@ -66,7 +106,7 @@ func TestActivities(t *testing.T) {
 func TestFeed(t *testing.T) {
 	storetest.Engines(t, func(t *testing.T, open storetest.Opener) {
 		feedtest.TestStore(t, func(t testing.TB) feedtest.Store {
-			return open(t, store.WithDestinations(func(event.Event) []string { return []string{"d"} }))
+			return part[feedtest.Tx]{open(t, store.WithDestinations(func(event.Event) []string { return []string{"d"} }))}
 		})
 	})
 }

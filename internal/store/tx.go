@@ -13,7 +13,11 @@ import (
 	"time"
 
 	"barong/internal/account"
+	"barong/internal/apikey"
+	"barong/internal/factor"
 	"barong/internal/feed"
+	"barong/internal/person"
+	"barong/internal/signin"
 	"barong/policy"
 )
 
@@ -32,6 +36,10 @@ type queries struct {
 
 var (
 	_ account.Tx = queries{}
+	_ signin.Tx  = queries{}
+	_ factor.Tx  = queries{}
+	_ apikey.Tx  = queries{}
+	_ person.Tx  = queries{}
 	_ policy.Tx  = queries{}
 )
 

@@ -24,12 +24,12 @@ var users = noun[account.User]{
 	missing: account.ErrNotFound,
 }
 
-// User implements account.UserStore.
+// User implements account.Tx.
 func (q queries) User(ctx context.Context, uid string) (account.User, error) {
 	return users.one(ctx, q, "load user", lockUser(uid), `WHERE u.uid = $1`, uid)
 }
 
-// UserByEmail implements account.UserStore; it folds the address itself.
+// UserByEmail implements account.Tx; it folds the address itself.
 func (q queries) UserByEmail(ctx context.Context, email string) (account.User, error) {
 	email = account.FoldEmail(email)
 	return users.one(ctx, q, "load user by e-mail", lockRows("users", "email = $1", email), `WHERE u.email = $1`, email)
@@ -51,7 +51,7 @@ func (q queries) UsersByUID(ctx context.Context, uids []string) (map[string]acco
 	return found, nil
 }
 
-// AddUser implements account.UserStore. It folds u.Email and takes SessionGeneration as
+// AddUser implements account.Tx. It folds u.Email and takes SessionGeneration as
 // given; ErrNotFound when the referrer is not there.
 func (q queries) AddUser(ctx context.Context, u *account.User) error {
 	return q.writeLocked(ctx, "add user", serializeUID(u.UID), func(t *txn) error {
@@ -81,7 +81,7 @@ func (q queries) AddUser(ctx context.Context, u *account.User) error {
 	})
 }
 
-// PutUser implements account.UserStore. A SessionGeneration that is not higher changes nothing,
+// PutUser implements account.Tx. A SessionGeneration that is not higher changes nothing,
 // so that a stale copy cannot revive ended sessions. u gets the counters and UpdatedAt as written.
 // ErrNotFound also when the referrer is not there.
 func (q queries) PutUser(ctx context.Context, u *account.User) error {
@@ -158,7 +158,7 @@ func (t *txn) lockedUserID(ctx context.Context, uid string) (id int64, err error
 	return id, found(err, account.ErrNotFound)
 }
 
-// CountUsers implements account.UserStore. Transactions that count wait for each other, so
+// CountUsers implements account.Tx. Transactions that count wait for each other, so
 // that a rule on the number ("not the last one") holds if a caller counts before lowering it.
 func (q queries) CountUsers(ctx context.Context, role, state string) (int, error) {
 	var f filter

@@ -1,6 +1,6 @@
 package view
 
-import "barong/internal/account"
+import "barong/internal/apikey"
 
 // APIKey is an API key as its holder sees it.
 type APIKey struct {
@@ -14,7 +14,7 @@ type APIKey struct {
 }
 
 // APIKeyOf shows k without its secret.
-func APIKeyOf(k account.APIKey) APIKey {
+func APIKeyOf(k apikey.Key) APIKey {
 	scope := k.Scope
 	if scope == nil {
 		scope = []string{}
@@ -26,7 +26,7 @@ func APIKeyOf(k account.APIKey) APIKey {
 }
 
 // NewAPIKeyOf shows k with its secret, the one time that it is shown (AZ-275).
-func NewAPIKeyOf(k account.APIKey) APIKey {
+func NewAPIKeyOf(k apikey.Key) APIKey {
 	v := APIKeyOf(k)
 	v.Secret = k.Secret
 	return v

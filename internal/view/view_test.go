@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"barong/internal/account"
+	"barong/internal/apikey"
 	"barong/internal/view"
 )
 
@@ -50,7 +51,7 @@ func TestUserWithFullInfo(t *testing.T) {
 
 // AZ-275, AZ-276: the secret is shown on creation and never again.
 func TestAPIKey(t *testing.T) {
-	k := account.APIKey{Kid: "k", Algorithm: "HS256", State: "active", Secret: "s", CreatedAt: at, UpdatedAt: at}
+	k := apikey.Key{Kid: "k", Algorithm: "HS256", State: "active", Secret: "s", CreatedAt: at, UpdatedAt: at}
 	show(t, view.APIKeyOf(k), `{"kid":"k","algorithm":"HS256","scope":[],"state":"active",`+
 		`"created_at":"2020-06-01T07:01:20Z","updated_at":"2020-06-01T07:01:20Z"}`)
 	k.Scope = []string{"trade"}

@@ -6,31 +6,31 @@ import (
 	"barong/internal/account"
 )
 
-func serviceAccountRoundTrip(t *testing.T, s account.Store) {
-	owner := addUser(t, s, "1")
-	want := addServiceAccount(t, s, "1", owner.UID)
+func serviceAccountRoundTrip(t *testing.T, s Store) {
+	owner := AddUser(t, s, "1")
+	want := AddServiceAccount(t, s, "1", owner.UID)
 	if want.ID == 0 || want.Version == 0 || want.LockVersion == 0 {
 		t.Fatalf("got %+v, want ID and counters filled", want)
 	}
-	recent(t, want.CreatedAt)
+	Recent(t, want.CreatedAt)
 	got, err := s.ServiceAccount(t.Context(), want.UID)
-	must(t, err)
-	equal(t, got, want)
+	Must(t, err)
+	Equal(t, got, want)
 	_, err = s.ServiceAccount(t.Context(), owner.UID)
-	wantErr(t, err, account.ErrNotFound)
+	WantErr(t, err, account.ErrNotFound)
 }
 
-func serviceAccountOrphan(t *testing.T, s account.Store) {
-	want := addServiceAccount(t, s, "1", "")
+func serviceAccountOrphan(t *testing.T, s Store) {
+	want := AddServiceAccount(t, s, "1", "")
 	got, err := s.ServiceAccount(t.Context(), want.UID)
-	must(t, err)
-	equal(t, got, want)
+	Must(t, err)
+	Equal(t, got, want)
 	ghost := account.ServiceAccount{UID: "SI2", Email: "x@example.com", OwnerUID: "ID404", Role: "r", State: "active"}
-	wantErr(t, s.AddServiceAccount(t.Context(), &ghost), account.ErrNotFound)
+	WantErr(t, s.AddServiceAccount(t.Context(), &ghost), account.ErrNotFound)
 }
 
-func serviceAccountTaken(t *testing.T, s account.Store) {
-	user, first := addUser(t, s, "1"), addServiceAccount(t, s, "1", "")
+func serviceAccountTaken(t *testing.T, s Store) {
+	user, first := AddUser(t, s, "1"), AddServiceAccount(t, s, "1", "")
 	for what, change := range map[string]func(*account.ServiceAccount){
 		"uid":              func(a *account.ServiceAccount) { a.UID = first.UID },
 		"uid of a user":    func(a *account.ServiceAccount) { a.UID = user.UID },
@@ -40,32 +40,32 @@ func serviceAccountTaken(t *testing.T, s account.Store) {
 		a := account.ServiceAccount{UID: "SI2", Email: "two@example.com", Role: "r", State: "active"}
 		change(&a)
 		t.Log(what)
-		wantErr(t, s.AddServiceAccount(t.Context(), &a), account.ErrTaken)
+		WantErr(t, s.AddServiceAccount(t.Context(), &a), account.ErrTaken)
 	}
-	second := addServiceAccount(t, s, "2", "")
+	second := AddServiceAccount(t, s, "2", "")
 	for _, email := range []string{first.Email, user.Email} {
 		a := second
 		a.Email = email
-		wantErr(t, s.PutServiceAccount(t.Context(), &a), account.ErrTaken)
+		WantErr(t, s.PutServiceAccount(t.Context(), &a), account.ErrTaken)
 	}
 }
 
-func serviceAccountPut(t *testing.T, s account.Store) {
-	one, two := addUser(t, s, "1"), addUser(t, s, "2")
-	want := addServiceAccount(t, s, "1", one.UID)
+func serviceAccountPut(t *testing.T, s Store) {
+	one, two := AddUser(t, s, "1"), AddUser(t, s, "2")
+	want := AddServiceAccount(t, s, "1", one.UID)
 	before := want
 	want.OwnerUID, want.Email, want.Role = two.UID, "moved@example.com", "other"
 	want.Level, want.State = 9, account.StateDisabled
-	must(t, s.PutServiceAccount(t.Context(), &want))
+	Must(t, s.PutServiceAccount(t.Context(), &want))
 	raised := want.Version
-	equal(t, raised > before.Version, true)
-	equal(t, want.LockVersion, before.LockVersion+1)
+	Equal(t, raised > before.Version, true)
+	Equal(t, want.LockVersion, before.LockVersion+1)
 	got, err := s.ServiceAccount(t.Context(), want.UID)
-	must(t, err)
-	equal(t, got, want)
+	Must(t, err)
+	Equal(t, got, want)
 
-	must(t, s.PutServiceAccount(t.Context(), &want)) // changes nothing
-	equal(t, want.Version, raised)
+	Must(t, s.PutServiceAccount(t.Context(), &want)) // changes nothing
+	Equal(t, want.Version, raised)
 	for what, change := range map[string]func(*account.ServiceAccount){
 		"role": func(a *account.ServiceAccount) { a.Role += "x" }, "level": func(a *account.ServiceAccount) { a.Level++ },
 		"state": func(a *account.ServiceAccount) { a.State += "x" }, "e-mail": func(a *account.ServiceAccount) { a.Email = "x" + a.Email },
@@ -73,38 +73,38 @@ func serviceAccountPut(t *testing.T, s account.Store) {
 	} {
 		v := want.Version
 		change(&want)
-		must(t, s.PutServiceAccount(t.Context(), &want))
+		Must(t, s.PutServiceAccount(t.Context(), &want))
 		if want.Version <= v {
 			t.Errorf("changing %s: version %d, want a later one than %d", what, want.Version, v)
 		}
 	}
 	ghost := account.ServiceAccount{UID: "SI404", Email: "x@example.com", Role: "r", State: "active"}
-	wantErr(t, s.PutServiceAccount(t.Context(), &ghost), account.ErrNotFound)
+	WantErr(t, s.PutServiceAccount(t.Context(), &ghost), account.ErrNotFound)
 }
 
-func serviceAccountsOf(t *testing.T, s account.Store) {
-	one, two := addUser(t, s, "1"), addUser(t, s, "2")
-	want := []account.ServiceAccount{addServiceAccount(t, s, "9", one.UID), addServiceAccount(t, s, "1", one.UID)}
-	addServiceAccount(t, s, "5", two.UID)
-	addServiceAccount(t, s, "6", "")
+func serviceAccountsOf(t *testing.T, s Store) {
+	one, two := AddUser(t, s, "1"), AddUser(t, s, "2")
+	want := []account.ServiceAccount{AddServiceAccount(t, s, "9", one.UID), AddServiceAccount(t, s, "1", one.UID)}
+	AddServiceAccount(t, s, "5", two.UID)
+	AddServiceAccount(t, s, "6", "")
 	got, err := s.ServiceAccountsOf(t.Context(), one.UID)
-	must(t, err)
-	equal(t, got, want)
+	Must(t, err)
+	Equal(t, got, want)
 	got, err = s.ServiceAccountsOf(t.Context(), "")
-	must(t, err)
+	Must(t, err)
 	if len(got) != 0 {
 		t.Errorf("owner \"\": got %d, want none", len(got))
 	}
 }
 
-func principalOfServiceAccount(t *testing.T, s account.Store) {
-	owner := addUser(t, s, "1")
-	a := addServiceAccount(t, s, "1", owner.UID)
+func principalOfServiceAccount(t *testing.T, s Store) {
+	owner := AddUser(t, s, "1")
+	a := AddServiceAccount(t, s, "1", owner.UID)
 	got, err := s.Principal(t.Context(), a.UID)
-	must(t, err)
-	equal(t, got, a.Principal())
-	orphan := addServiceAccount(t, s, "2", "")
+	Must(t, err)
+	Equal(t, got, a.Principal())
+	orphan := AddServiceAccount(t, s, "2", "")
 	got, err = s.Principal(t.Context(), orphan.UID)
-	must(t, err)
-	equal(t, got, orphan.Principal())
+	Must(t, err)
+	Equal(t, got, orphan.Principal())
 }

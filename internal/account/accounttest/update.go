@@ -9,35 +9,32 @@ import (
 	"barong/internal/account"
 )
 
-func updateRollsBack(t *testing.T, s account.Store) {
-	kept := addUser(t, s, "1")
+func updateRollsBack(t *testing.T, s Store) {
+	kept := AddUser(t, s, "1")
 	oops := errors.New("oops")
 	err := s.Update(t.Context(), func(tx account.Tx) error {
-		addUser(t, tx, "2")
-		addKey(t, tx, "aa", kept.UID)
+		AddUser(t, tx, "2")
 		u := kept
 		u.Role = "admin"
-		must(t, tx.PutUser(t.Context(), &u))
+		Must(t, tx.PutUser(t.Context(), &u))
 		l := newLabel(kept.UID, "email", account.ScopePrivate)
-		must(t, tx.PutLabel(t.Context(), &l))
+		Must(t, tx.PutLabel(t.Context(), &l))
 		return oops
 	})
 	if !errors.Is(err, oops) {
 		t.Fatalf("got %v, want the very error of f", err)
 	}
 	_, err = s.User(t.Context(), "ID000000002")
-	wantErr(t, err, account.ErrNotFound)
-	_, err = s.KeyRecord(t.Context(), "aa")
-	wantErr(t, err, account.ErrNotFound)
+	WantErr(t, err, account.ErrNotFound)
 	got, err := s.User(t.Context(), kept.UID)
-	must(t, err)
-	equal(t, got, kept)
+	Must(t, err)
+	Equal(t, got, kept)
 	labels, err := s.Labels(t.Context(), kept.UID)
-	must(t, err)
-	equal(t, len(labels), 0)
+	Must(t, err)
+	Equal(t, len(labels), 0)
 }
 
-func updatePanics(t *testing.T, s account.Store) {
+func updatePanics(t *testing.T, s Store) {
 	func() {
 		defer func() {
 			if recover() == nil {
@@ -45,61 +42,62 @@ func updatePanics(t *testing.T, s account.Store) {
 			}
 		}()
 		_ = s.Update(t.Context(), func(tx account.Tx) error {
-			addUser(t, tx, "1")
+			AddUser(t, tx, "1")
 			panic("f")
 		})
 	}()
-	_, err := s.User(t.Context(), newUser("1").UID)
-	wantErr(t, err, account.ErrNotFound)
-	addUser(t, s, "1") // the store still writes
+	_, err := s.User(t.Context(), NewUser("1").UID)
+	WantErr(t, err, account.ErrNotFound)
+	AddUser(t, s, "1") // the store still writes
 }
 
-func updateIsolated(t *testing.T, s account.Store) {
-	must(t, s.Update(t.Context(), func(tx account.Tx) error {
-		u := addUser(t, tx, "1")
+func updateIsolated(t *testing.T, s Store) {
+	Must(t, s.Update(t.Context(), func(tx account.Tx) error {
+		u := AddUser(t, tx, "1")
 		_, err := s.User(t.Context(), u.UID)
-		wantErr(t, err, account.ErrNotFound)
+		WantErr(t, err, account.ErrNotFound)
 		_, err = s.Principal(t.Context(), u.UID)
-		wantErr(t, err, account.ErrNotFound)
+		WantErr(t, err, account.ErrNotFound)
 		return nil
 	}))
-	_, err := s.User(t.Context(), newUser("1").UID)
-	must(t, err)
+	_, err := s.User(t.Context(), NewUser("1").UID)
+	Must(t, err)
 }
 
-func updateSeesItself(t *testing.T, s account.Store) {
-	must(t, s.Update(t.Context(), func(tx account.Tx) error {
-		u := addUser(t, tx, "1")
+func updateSeesItself(t *testing.T, s Store) {
+	Must(t, s.Update(t.Context(), func(tx account.Tx) error {
+		u := AddUser(t, tx, "1")
 		got, err := tx.UserByEmail(t.Context(), u.Email)
-		must(t, err)
-		equal(t, got, u)
-		addKey(t, tx, "aa", u.UID)
-		_, n, err := tx.APIKeys(t.Context(), account.KeyQuery{HolderUID: u.UID, Limit: 1})
-		must(t, err)
-		equal(t, n, 1)
+		Must(t, err)
+		Equal(t, got, u)
+		l := newLabel(u.UID, "email", account.ScopePrivate)
+		Must(t, tx.PutLabel(t.Context(), &l))
+		labels, err := tx.Labels(t.Context(), u.UID)
+		Must(t, err)
+		Equal(t, len(labels), 1)
 		return nil
 	}))
 }
 
-func updateGoesOn(t *testing.T, s account.Store) {
-	addUser(t, s, "1")
-	must(t, s.Update(t.Context(), func(tx account.Tx) error {
-		again := newUser("1")
-		wantErr(t, tx.AddUser(t.Context(), &again), account.ErrTaken)
-		wantErr(t, tx.DeleteLabel(t.Context(), again.UID, "none", "private"), account.ErrNotFound)
-		addUser(t, tx, "2")
+func updateGoesOn(t *testing.T, s Store) {
+	AddUser(t, s, "1")
+	Must(t, s.Update(t.Context(), func(tx account.Tx) error {
+		again := NewUser("1")
+		WantErr(t, tx.AddUser(t.Context(), &again), account.ErrTaken)
+		WantErr(t, tx.DeleteLabel(t.Context(), again.UID, "none", "private"), account.ErrNotFound)
+		AddUser(t, tx, "2")
 		return nil
 	}))
-	_, err := s.User(t.Context(), newUser("2").UID)
-	must(t, err)
+	_, err := s.User(t.Context(), NewUser("2").UID)
+	Must(t, err)
 }
 
-func updateRace(t *testing.T, s account.Store) {
+func updateRace(t *testing.T, s Store) {
 	errs := make(chan error, 8)
 	for i := range cap(errs) {
 		go func() {
 			errs <- s.Update(t.Context(), func(tx account.Tx) error {
-				u := newUser(string(rune('A' + i)))
+				u := NewUser(string(rune('A' + i)))
 				u.Email = "same@example.com"
 				return tx.AddUser(t.Context(), &u)
 			})
@@ -114,11 +112,11 @@ func updateRace(t *testing.T, s account.Store) {
 			t.Errorf("got %v, want ErrTaken", err)
 		}
 	}
-	equal(t, won, 1)
+	Equal(t, won, 1)
 }
 
-func updateCounts(t *testing.T, s account.Store) {
-	u := addUser(t, s, "1")
+func updateCounts(t *testing.T, s Store) {
+	u := AddUser(t, s, "1")
 	const writers = 8
 	var wg sync.WaitGroup
 	for range writers {
@@ -141,17 +139,17 @@ func updateCounts(t *testing.T, s account.Store) {
 	}
 	wg.Wait()
 	got, err := s.User(t.Context(), u.UID)
-	must(t, err)
+	Must(t, err)
 	if got.Level != u.Level+writers || got.Version <= u.Version ||
 		got.SessionGeneration <= u.SessionGeneration || got.LockVersion != u.LockVersion+2*writers {
 		t.Fatalf("after %d writers: %+v, began as %+v", writers, got, u)
 	}
 }
 
-func updateCancelled(t *testing.T, s account.Store) {
+func updateCancelled(t *testing.T, s Store) {
 	ctx, cancel := context.WithCancel(t.Context())
 	err := s.Update(ctx, func(tx account.Tx) error {
-		u := newUser("1")
+		u := NewUser("1")
 		if err := tx.AddUser(ctx, &u); err != nil {
 			return err
 		}
@@ -161,6 +159,6 @@ func updateCancelled(t *testing.T, s account.Store) {
 	if err == nil {
 		t.Fatal("got no error")
 	}
-	_, err = s.User(t.Context(), newUser("1").UID)
-	wantErr(t, err, account.ErrNotFound)
+	_, err = s.User(t.Context(), NewUser("1").UID)
+	WantErr(t, err, account.ErrNotFound)
 }

@@ -7,104 +7,104 @@ import (
 	"barong/internal/account"
 )
 
-func userRoundTrip(t *testing.T, s account.Store) {
-	referrer := addUser(t, s, "1")
-	want := newUser("2")
+func userRoundTrip(t *testing.T, s Store) {
+	referrer := AddUser(t, s, "1")
+	want := NewUser("2")
 	want.ReferralID = &referrer.ID
-	must(t, s.AddUser(t.Context(), &want))
+	Must(t, s.AddUser(t.Context(), &want))
 	if want.ID == 0 || want.Version == 0 || want.LockVersion == 0 {
 		t.Fatalf("ID %d, Version %d, LockVersion %d: want all filled", want.ID, want.Version, want.LockVersion)
 	}
-	recent(t, want.CreatedAt)
-	recent(t, want.UpdatedAt)
+	Recent(t, want.CreatedAt)
+	Recent(t, want.UpdatedAt)
 	want.ReferralUID = &referrer.UID
 	got, err := s.User(t.Context(), want.UID)
-	must(t, err)
-	equal(t, got, want)
+	Must(t, err)
+	Equal(t, got, want)
 	got, err = s.UserByEmail(t.Context(), want.Email)
-	must(t, err)
-	equal(t, got, want)
+	Must(t, err)
+	Equal(t, got, want)
 }
 
-func userAbsentFields(t *testing.T, s account.Store) {
-	want := newUser("1")
+func userAbsentFields(t *testing.T, s Store) {
+	want := NewUser("1")
 	want.Username, want.Data, want.OTP, want.AdminState = nil, nil, false, ""
-	must(t, s.AddUser(t.Context(), &want))
+	Must(t, s.AddUser(t.Context(), &want))
 	got, err := s.User(t.Context(), want.UID)
-	must(t, err)
-	equal(t, got, want)
-	second := newUser("2") // no username is not a username that is in use
+	Must(t, err)
+	Equal(t, got, want)
+	second := NewUser("2") // no username is not a username that is in use
 	second.Username = nil
-	must(t, s.AddUser(t.Context(), &second))
+	Must(t, s.AddUser(t.Context(), &second))
 }
 
-func userNotFound(t *testing.T, s account.Store) {
+func userNotFound(t *testing.T, s Store) {
 	_, err := s.User(t.Context(), "ID404")
-	wantErr(t, err, account.ErrNotFound)
+	WantErr(t, err, account.ErrNotFound)
 	_, err = s.UserByEmail(t.Context(), "nobody@example.com")
-	wantErr(t, err, account.ErrNotFound)
-	ghost := newUser("1")
-	wantErr(t, s.PutUser(t.Context(), &ghost), account.ErrNotFound)
+	WantErr(t, err, account.ErrNotFound)
+	ghost := NewUser("1")
+	WantErr(t, s.PutUser(t.Context(), &ghost), account.ErrNotFound)
 	_, err = s.EndSessions(t.Context(), "ID404")
-	wantErr(t, err, account.ErrNotFound)
+	WantErr(t, err, account.ErrNotFound)
 }
 
-func userTaken(t *testing.T, s account.Store) {
-	first := addUser(t, s, "1")
-	service := addServiceAccount(t, s, "1", "")
+func userTaken(t *testing.T, s Store) {
+	first := AddUser(t, s, "1")
+	service := AddServiceAccount(t, s, "1", "")
 	for what, change := range map[string]func(*account.User){
 		"uid":                      func(u *account.User) { u.UID = first.UID },
 		"uid of a service account": func(u *account.User) { u.UID = service.UID },
 		"e-mail":                   func(u *account.User) { u.Email = first.Email },
 		"username":                 func(u *account.User) { u.Username = first.Username },
 	} {
-		u := newUser("2")
+		u := NewUser("2")
 		change(&u)
 		err := s.AddUser(t.Context(), &u)
 		t.Log(what)
-		wantErr(t, err, account.ErrTaken)
+		WantErr(t, err, account.ErrTaken)
 	}
 	n, err := s.CountUsers(t.Context(), "", "")
-	must(t, err)
-	equal(t, n, 1)
+	Must(t, err)
+	Equal(t, n, 1)
 }
 
-func userEmailFolds(t *testing.T, s account.Store) {
-	u := newUser("1")
+func userEmailFolds(t *testing.T, s Store) {
+	u := NewUser("1")
 	u.Email = " Ünal@Example.COM "
-	must(t, s.AddUser(t.Context(), &u))
-	equal(t, u.Email, "ünal@example.com")
+	Must(t, s.AddUser(t.Context(), &u))
+	Equal(t, u.Email, "ünal@example.com")
 	got, err := s.UserByEmail(t.Context(), "ÜNAL@example.com")
-	must(t, err)
-	equal(t, got.Email, "ünal@example.com")
-	second := newUser("2")
+	Must(t, err)
+	Equal(t, got.Email, "ünal@example.com")
+	second := NewUser("2")
 	second.Email = "ÜNAL@EXAMPLE.com"
-	wantErr(t, s.AddUser(t.Context(), &second), account.ErrTaken)
+	WantErr(t, s.AddUser(t.Context(), &second), account.ErrTaken)
 }
 
-func userPut(t *testing.T, s account.Store) {
-	referrer := addUser(t, s, "1")
-	want := addUser(t, s, "2")
+func userPut(t *testing.T, s Store) {
+	referrer := AddUser(t, s, "1")
+	want := AddUser(t, s, "2")
 	before := want
 	want.Email, want.Username, want.PasswordDigest = "new@example.com", new("renamed"), "$2a$12$other"
 	want.Role, want.Level, want.OTP, want.State = "admin", 7, false, account.StateBanned
 	want.AdminState, want.Data, want.ReferralID, want.Unproved = account.StateBanned, new(`{"a":1}`), &referrer.ID, false
 	want.SessionGeneration = 9
-	must(t, s.PutUser(t.Context(), &want))
+	Must(t, s.PutUser(t.Context(), &want))
 	if want.LockVersion != before.LockVersion+1 || want.Version <= before.Version || want.SessionGeneration <= 9 {
 		t.Fatalf("LockVersion %d, Version %d, generation %d; want one more than %d, and later ones than %d and 9",
 			want.LockVersion, want.Version, want.SessionGeneration, before.LockVersion, before.Version)
 	}
 	want.ReferralUID = &referrer.UID
 	got, err := s.User(t.Context(), want.UID)
-	must(t, err)
-	equal(t, got, want)
-	equal(t, got.CreatedAt, before.CreatedAt)
+	Must(t, err)
+	Equal(t, got, want)
+	Equal(t, got.CreatedAt, before.CreatedAt)
 }
 
-func userVersion(t *testing.T, s account.Store) {
-	referrer := addUser(t, s, "1")
-	u := addUser(t, s, "2")
+func userVersion(t *testing.T, s Store) {
+	referrer := AddUser(t, s, "1")
+	u := AddUser(t, s, "2")
 	for _, c := range []struct {
 		what   string
 		change func()
@@ -127,135 +127,133 @@ func userVersion(t *testing.T, s account.Store) {
 	} {
 		before := u.Version
 		c.change()
-		must(t, s.PutUser(t.Context(), &u))
+		Must(t, s.PutUser(t.Context(), &u))
 		if u.Version < before || (u.Version != before) != c.rises {
 			t.Errorf("changing %s: version went from %d to %d, want a later one: %v", c.what, before, u.Version, c.rises)
 		}
 		got, err := s.Principal(t.Context(), u.UID)
-		must(t, err)
-		equal(t, got, u.Principal())
+		Must(t, err)
+		Equal(t, got, u.Principal())
 	}
 }
 
-func userGenerationNeverFalls(t *testing.T, s account.Store) {
-	stale := addUser(t, s, "1")
+func userGenerationNeverFalls(t *testing.T, s Store) {
+	stale := AddUser(t, s, "1")
 	generation, err := s.EndSessions(t.Context(), stale.UID)
-	must(t, err)
-	must(t, s.PutUser(t.Context(), &stale))
-	equal(t, stale.SessionGeneration, generation)
+	Must(t, err)
+	Must(t, s.PutUser(t.Context(), &stale))
+	Equal(t, stale.SessionGeneration, generation)
 	got, err := s.User(t.Context(), stale.UID)
-	must(t, err)
-	equal(t, got.SessionGeneration, generation)
+	Must(t, err)
+	Equal(t, got.SessionGeneration, generation)
 }
 
-func userPutTaken(t *testing.T, s account.Store) {
-	first, second := addUser(t, s, "1"), addUser(t, s, "2")
+func userPutTaken(t *testing.T, s Store) {
+	first, second := AddUser(t, s, "1"), AddUser(t, s, "2")
 	u := second
 	u.Email = first.Email
-	wantErr(t, s.PutUser(t.Context(), &u), account.ErrTaken)
+	WantErr(t, s.PutUser(t.Context(), &u), account.ErrTaken)
 	u = second
 	u.Username = first.Username
-	wantErr(t, s.PutUser(t.Context(), &u), account.ErrTaken)
+	WantErr(t, s.PutUser(t.Context(), &u), account.ErrTaken)
 	got, err := s.User(t.Context(), second.UID)
-	must(t, err)
-	equal(t, got, second)
+	Must(t, err)
+	Equal(t, got, second)
 }
 
-func userReferrer(t *testing.T, s account.Store) {
-	u := newUser("1")
+func userReferrer(t *testing.T, s Store) {
+	u := NewUser("1")
 	u.ReferralID = new(int64(404))
-	wantErr(t, s.AddUser(t.Context(), &u), account.ErrNotFound)
+	WantErr(t, s.AddUser(t.Context(), &u), account.ErrNotFound)
 }
 
-func userCount(t *testing.T, s account.Store) {
+func userCount(t *testing.T, s Store) {
 	for n, who := range map[string][2]string{
 		"1": {"admin", "active"}, "2": {"admin", "banned"}, "3": {"member", "active"},
 	} {
-		u := newUser(n)
+		u := NewUser(n)
 		u.Role, u.State = who[0], who[1]
-		must(t, s.AddUser(t.Context(), &u))
+		Must(t, s.AddUser(t.Context(), &u))
 	}
 	for q, want := range map[[2]string]int{
 		{"", ""}: 3, {"admin", ""}: 2, {"", "active"}: 2, {"admin", "active"}: 1, {"nobody", ""}: 0,
 	} {
 		got, err := s.CountUsers(t.Context(), q[0], q[1])
-		must(t, err)
+		Must(t, err)
 		if got != want {
 			t.Errorf("role %q in state %q: got %d, want %d", q[0], q[1], got, want)
 		}
 	}
 }
 
-func endSessions(t *testing.T, s account.Store) {
-	u := addUser(t, s, "1")
+func endSessions(t *testing.T, s Store) {
+	u := AddUser(t, s, "1")
 	got, err := s.EndSessions(t.Context(), u.UID)
-	must(t, err)
+	Must(t, err)
 	if got <= u.SessionGeneration {
 		t.Errorf("generation %d after %d", got, u.SessionGeneration)
 	}
 	p, err := s.Principal(t.Context(), u.UID)
-	must(t, err)
-	equal(t, p.SessionGeneration, got)
+	Must(t, err)
+	Equal(t, p.SessionGeneration, got)
 }
 
-func renewSession(t *testing.T, s account.Store) {
-	u, other := addUser(t, s, "1"), addUser(t, s, "2")
+func renewSession(t *testing.T, s Store) {
+	u, other := AddUser(t, s, "1"), AddUser(t, s, "2")
 	renewal := func(uid string) *account.Renewal {
 		t.Helper()
 		p, err := s.Principal(t.Context(), uid)
-		must(t, err)
+		Must(t, err)
 		return p.Renewal
 	}
 	until := time.Date(2026, 11, 21, 12, 0, 10, 0, time.UTC)
 	first := account.Renewal{From: [32]byte{1, 31: 2}, To: [32]byte{3}, Until: until}
-	must(t, s.RenewSession(t.Context(), u.UID, first))
-	equal(t, renewal(u.UID), &first)
-	equal(t, renewal(other.UID), (*account.Renewal)(nil))
+	Must(t, s.RenewSession(t.Context(), u.UID, first))
+	Equal(t, renewal(u.UID), &first)
+	Equal(t, renewal(other.UID), (*account.Renewal)(nil))
 	second := account.Renewal{From: [32]byte{3}, To: [32]byte{4}, Until: until.Add(time.Microsecond)}
-	must(t, s.RenewSession(t.Context(), u.UID, second))
-	equal(t, renewal(u.UID), &second)
+	Must(t, s.RenewSession(t.Context(), u.UID, second))
+	Equal(t, renewal(u.UID), &second)
 	// A write that ends no session keeps it; one that ends all of them, by whatever way, does
 	// not.
 	u.Level++
-	must(t, s.PutUser(t.Context(), &u))
-	equal(t, renewal(u.UID), &second)
+	Must(t, s.PutUser(t.Context(), &u))
+	Equal(t, renewal(u.UID), &second)
 	u.SessionGeneration++
-	must(t, s.PutUser(t.Context(), &u))
-	equal(t, renewal(u.UID), (*account.Renewal)(nil))
-	must(t, s.RenewSession(t.Context(), u.UID, first))
+	Must(t, s.PutUser(t.Context(), &u))
+	Equal(t, renewal(u.UID), (*account.Renewal)(nil))
+	Must(t, s.RenewSession(t.Context(), u.UID, first))
 	_, err := s.EndSessions(t.Context(), u.UID)
-	must(t, err)
-	equal(t, renewal(u.UID), (*account.Renewal)(nil))
-	wantErr(t, s.RenewSession(t.Context(), "ID404", first), account.ErrNotFound)
+	Must(t, err)
+	Equal(t, renewal(u.UID), (*account.Renewal)(nil))
+	WantErr(t, s.RenewSession(t.Context(), "ID404", first), account.ErrNotFound)
 }
 
-func principalOfUser(t *testing.T, s account.Store) {
-	referrer := addUser(t, s, "1")
-	u := newUser("2")
+func principalOfUser(t *testing.T, s Store) {
+	referrer := AddUser(t, s, "1")
+	u := NewUser("2")
 	u.ReferralID = &referrer.ID
-	must(t, s.AddUser(t.Context(), &u))
+	Must(t, s.AddUser(t.Context(), &u))
 	got, err := s.Principal(t.Context(), u.UID)
-	must(t, err)
-	equal(t, got, u.Principal())
+	Must(t, err)
+	Equal(t, got, u.Principal())
 }
 
-func principalUnknown(t *testing.T, s account.Store) {
+func principalUnknown(t *testing.T, s Store) {
 	_, err := s.Principal(t.Context(), "ID404")
-	wantErr(t, err, account.ErrNotFound)
-	_, err = s.KeyRecord(t.Context(), "404")
-	wantErr(t, err, account.ErrNotFound)
+	WantErr(t, err, account.ErrNotFound)
 }
 
-func roleUnknown(t *testing.T, s account.Store) {
+func roleUnknown(t *testing.T, s Store) {
 	ok, err := s.RoleExists(t.Context(), "nobody")
-	must(t, err)
-	equal(t, ok, false)
+	Must(t, err)
+	Equal(t, ok, false)
 }
 
-func timePrecision(t *testing.T, s account.Store) {
-	u := addUser(t, s, "1")
+func timePrecision(t *testing.T, s Store) {
+	u := AddUser(t, s, "1")
 	got, err := s.User(t.Context(), u.UID)
-	must(t, err)
-	recent(t, got.CreatedAt)
-	equal(t, got.CreatedAt, u.CreatedAt)
+	Must(t, err)
+	Recent(t, got.CreatedAt)
+	Equal(t, got.CreatedAt, u.CreatedAt)
 }

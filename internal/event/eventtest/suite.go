@@ -21,7 +21,8 @@ import (
 // Store is a database with an outbox.
 type Store interface {
 	event.Outbox
-	account.Store
+	account.Tx
+	Update(ctx context.Context, f func(account.Tx) error) error
 }
 
 // Destinations is the routing with which to open stores under test: system events go to "mail"

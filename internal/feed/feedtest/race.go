@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"barong/internal/account"
+	"barong/internal/apikey"
 	"barong/internal/session"
 )
 
@@ -27,8 +27,8 @@ func concurrent(t *testing.T, s Store) {
 				case 1:
 					err = s.EndSession(t.Context(), time.Hour, session.ID{byte(w), byte(n)})
 				default:
-					err = s.Update(t.Context(), func(tx account.Tx) error {
-						return tx.PutAPIKey(t.Context(), &account.APIKey{Kid: userKid, State: account.KeyActive})
+					err = s.Update(t.Context(), func(tx Tx) error {
+						return tx.PutAPIKey(t.Context(), &apikey.Key{Kid: userKid, State: apikey.Active})
 					})
 				}
 				if err != nil {

@@ -14,17 +14,32 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"barong/internal/account"
+	"barong/internal/apikey"
+	"barong/internal/factor"
 	"barong/internal/feed"
 	"barong/internal/limit"
+	"barong/internal/person"
 	"barong/internal/session"
+	"barong/internal/signin"
 	"barong/internal/token"
 	"barong/policy"
 )
 
+// Tx is everything of accounts that one transaction may write.
+type Tx interface {
+	signin.Tx
+	factor.Tx
+	apikey.Tx
+	person.Tx
+}
+
 // Store is a database: the feed and everything that writes to it.
 type Store interface {
 	feed.Source
-	account.Store
+	Tx
+	account.Source
+	apikey.Source
+	Update(ctx context.Context, f func(Tx) error) error
 	policy.Store
 	session.Ledger
 	token.KeyStore
@@ -105,7 +120,7 @@ func leavesRow(t *testing.T, s Store, w write) {
 	oops := errors.New("oops")
 	switch {
 	case w.account != nil:
-		err := s.Update(t.Context(), func(tx account.Tx) error {
+		err := s.Update(t.Context(), func(tx Tx) error {
 			if err := w.account(t.Context(), tx, f); err != nil {
 				t.Errorf("inside a transaction: %v", err)
 			}
@@ -161,7 +176,7 @@ func tableIsComplete(t *testing.T, _ Store) {
 		known[q] = true
 	}
 	for _, contract := range []reflect.Type{
-		reflect.TypeFor[account.Tx](), reflect.TypeFor[account.Reader](), reflect.TypeFor[policy.Store](),
+		reflect.TypeFor[Tx](), reflect.TypeFor[account.Source](), reflect.TypeFor[apikey.Source](), reflect.TypeFor[policy.Store](),
 		reflect.TypeFor[session.Ledger](), reflect.TypeFor[token.KeyStore](),
 		reflect.TypeFor[limit.Store](),
 	} {
@@ -202,7 +217,7 @@ func failureLeavesNone(t *testing.T, s Store) {
 func oneNumber(t *testing.T, s Store) {
 	f := newFixture(t, s)
 	before := head(t, s)
-	must(t, s.Update(t.Context(), func(tx account.Tx) error {
+	must(t, s.Update(t.Context(), func(tx Tx) error {
 		for range 2 {
 			if _, err := tx.EndSessions(t.Context(), f.user.UID); err != nil {
 				return err
@@ -224,7 +239,7 @@ func oneNumber(t *testing.T, s Store) {
 func rollBackLeavesNone(t *testing.T, s Store) {
 	before := head(t, s)
 	for range 3 {
-		_ = s.Update(t.Context(), func(tx account.Tx) error {
+		_ = s.Update(t.Context(), func(tx Tx) error {
 			u := newUser("1")
 			must(t, tx.AddUser(t.Context(), &u))
 			return errors.New("oops")
@@ -248,13 +263,13 @@ func pages(t *testing.T, s Store) {
 	f := newFixture(t, s)
 	start := head(t, s)
 	for range 3 { // three rows, then one
-		keys, _, err := s.APIKeys(t.Context(), account.KeyQuery{HolderUID: f.user.UID, Limit: 10})
+		keys, _, err := s.APIKeys(t.Context(), apikey.Query{HolderUID: f.user.UID, Limit: 10})
 		must(t, err)
-		must(t, s.Update(t.Context(), func(tx account.Tx) error {
+		must(t, s.Update(t.Context(), func(tx Tx) error {
 			for _, k := range keys {
 				must(t, tx.PutAPIKey(t.Context(), &k))
 			}
-			must(t, tx.PutAPIKey(t.Context(), &account.APIKey{Kid: serviceKid, State: account.KeyActive}))
+			must(t, tx.PutAPIKey(t.Context(), &apikey.Key{Kid: serviceKid, State: apikey.Active}))
 			_, err := tx.EndSessions(t.Context(), f.user.UID)
 			return err
 		}))
@@ -453,7 +468,7 @@ func hint(t *testing.T, s Store) {
 			quiet = true
 		}
 	}
-	_ = s.Update(t.Context(), func(tx account.Tx) error {
+	_ = s.Update(t.Context(), func(tx Tx) error {
 		_, err := tx.EndSessions(t.Context(), f.user.UID)
 		must(t, err)
 		return errors.New("oops")

@@ -8,11 +8,15 @@ import (
 	"time"
 
 	"barong/internal/account"
+	"barong/internal/apikey"
 	"barong/internal/audit"
 	"barong/internal/event"
+	"barong/internal/factor"
 	"barong/internal/feed"
 	"barong/internal/limit"
+	"barong/internal/person"
 	"barong/internal/session"
+	"barong/internal/signin"
 	"barong/internal/token"
 	"barong/policy"
 )
@@ -25,7 +29,7 @@ var until = time.Date(2040, 1, 2, 3, 4, 5, 0, time.UTC)
 type fixture struct {
 	user        account.User
 	service     account.ServiceAccount
-	key         account.APIKey
+	key         apikey.Key
 	permission  policy.Permission
 	restriction policy.Restriction
 }
@@ -49,9 +53,9 @@ func newFixture(t testing.TB, s Store) *fixture {
 		UID: "SI1", OwnerUID: f.user.UID, Email: "service@example.com", Role: "service_account", State: "active",
 	}
 	must(t, s.AddServiceAccount(ctx, &f.service))
-	f.key = account.APIKey{Kid: userKid, Algorithm: "HS256", State: "active", HolderUID: f.user.UID, Secret: "s"}
+	f.key = apikey.Key{Kid: userKid, Algorithm: "HS256", State: "active", HolderUID: f.user.UID, Secret: "s"}
 	must(t, s.AddAPIKey(ctx, &f.key))
-	other := account.APIKey{Kid: serviceKid, Algorithm: "HS256", State: "active", HolderUID: f.service.UID, Secret: "s"}
+	other := apikey.Key{Kid: serviceKid, Algorithm: "HS256", State: "active", HolderUID: f.service.UID, Secret: "s"}
 	must(t, s.AddAPIKey(ctx, &other))
 	f.permission = policy.Permission{Action: policy.Accept, Role: "member", Verb: "GET", Path: "api"}
 	must(t, s.AddPermission(ctx, &f.permission))
@@ -62,7 +66,7 @@ func newFixture(t testing.TB, s Store) *fixture {
 	must(t, s.UpdateSigningKeys(ctx, func([]token.SigningKey) ([]token.SigningKey, error) {
 		return []token.SigningKey{{Kid: "k", Use: token.UseMail, Algorithm: "RS256", State: token.Active, PrivatePEM: []byte("p")}}, nil
 	}))
-	must(t, s.PutTOTPSecret(ctx, account.TOTPSecret{UserUID: f.user.UID, Secret: []byte("s")}))
+	must(t, s.PutTOTPSecret(ctx, factor.TOTPSecret{UserUID: f.user.UID, Secret: []byte("s")}))
 	return f
 }
 
@@ -70,7 +74,7 @@ func newFixture(t testing.TB, s Store) *fixture {
 // policy and other is set; the first two are also run inside a transaction that fails.
 type write struct {
 	name, method string
-	account      func(context.Context, account.Tx, *fixture) error
+	account      func(context.Context, Tx, *fixture) error
 	policy       func(context.Context, policy.Tx, *fixture) error
 	other        func(context.Context, Store, *fixture) error
 	want         []feed.Change
@@ -87,7 +91,7 @@ func rowOf(kind feed.Kind, refs ...string) []feed.Change {
 func putUser(name string, change func(*account.User)) write {
 	return write{
 		name: "PutUser: " + name, method: "PutUser", want: rowOf(feed.Principal, "ID000000001"),
-		account: func(ctx context.Context, tx account.Tx, f *fixture) error {
+		account: func(ctx context.Context, tx Tx, f *fixture) error {
 			u := f.user
 			change(&u)
 			return tx.PutUser(ctx, &u)
@@ -98,7 +102,7 @@ func putUser(name string, change func(*account.User)) write {
 func putService(name string, change func(*account.ServiceAccount)) write {
 	return write{
 		name: "PutServiceAccount: " + name, method: "PutServiceAccount", want: rowOf(feed.Principal, "SI1"),
-		account: func(ctx context.Context, tx account.Tx, f *fixture) error {
+		account: func(ctx context.Context, tx Tx, f *fixture) error {
 			a := f.service
 			change(&a)
 			return tx.PutServiceAccount(ctx, &a)
@@ -119,7 +123,7 @@ func signingKeys(name string, f func([]token.SigningKey) []token.SigningKey) wri
 var writes = []write{
 	{
 		name: "AddUser", method: "AddUser", want: rowOf(feed.Principal, "ID000000002"),
-		account: func(ctx context.Context, tx account.Tx, _ *fixture) error {
+		account: func(ctx context.Context, tx Tx, _ *fixture) error {
 			u := newUser("2")
 			return tx.AddUser(ctx, &u)
 		},
@@ -135,20 +139,20 @@ var writes = []write{
 	putUser("session generation", func(u *account.User) { u.SessionGeneration++ }),
 	{
 		name: "EndSessions", method: "EndSessions", want: rowOf(feed.Principal, "ID000000001"),
-		account: func(ctx context.Context, tx account.Tx, f *fixture) error {
+		account: func(ctx context.Context, tx Tx, f *fixture) error {
 			_, err := tx.EndSessions(ctx, f.user.UID)
 			return err
 		},
 	},
 	{
 		name: "RenewSession", method: "RenewSession", want: rowOf(feed.Principal, "ID000000001"),
-		account: func(ctx context.Context, tx account.Tx, f *fixture) error {
+		account: func(ctx context.Context, tx Tx, f *fixture) error {
 			return tx.RenewSession(ctx, f.user.UID, account.Renewal{From: [32]byte{1}, To: [32]byte{2}, Until: until})
 		},
 	},
 	{
 		name: "AddServiceAccount", method: "AddServiceAccount", want: rowOf(feed.Principal, "SI2"),
-		account: func(ctx context.Context, tx account.Tx, _ *fixture) error {
+		account: func(ctx context.Context, tx Tx, _ *fixture) error {
 			return tx.AddServiceAccount(ctx, &account.ServiceAccount{UID: "SI2", Email: "two@example.com", Role: "r", State: "active"})
 		},
 	},
@@ -159,28 +163,35 @@ var writes = []write{
 	putService("owner", func(a *account.ServiceAccount) { a.OwnerUID = "" }),
 	{
 		name: "AddAPIKey", method: "AddAPIKey", want: rowOf(feed.Key, "cc"),
-		account: func(ctx context.Context, tx account.Tx, f *fixture) error {
-			return tx.AddAPIKey(ctx, &account.APIKey{Kid: "cc", Algorithm: "HS256", State: "active", HolderUID: f.user.UID, Secret: "s"})
+		account: func(ctx context.Context, tx Tx, f *fixture) error {
+			return tx.AddAPIKey(ctx, &apikey.Key{Kid: "cc", Algorithm: "HS256", State: "active", HolderUID: f.user.UID, Secret: "s"})
 		},
 	},
 	{
 		name: "PutAPIKey", method: "PutAPIKey", want: rowOf(feed.Key, userKid),
-		account: func(ctx context.Context, tx account.Tx, f *fixture) error {
+		account: func(ctx context.Context, tx Tx, f *fixture) error {
 			k := f.key
-			k.State = account.KeyInactive
+			k.State = apikey.Inactive
 			return tx.PutAPIKey(ctx, &k)
 		},
 	},
 	{
 		name: "DeleteAPIKey", method: "DeleteAPIKey", want: rowOf(feed.Key, userKid),
-		account: func(ctx context.Context, tx account.Tx, f *fixture) error {
+		account: func(ctx context.Context, tx Tx, f *fixture) error {
 			return tx.DeleteAPIKey(ctx, f.user.UID, userKid)
 		},
 	},
 	{
 		name: "DeactivateAPIKeys: one row for each key", method: "DeactivateAPIKeys", want: rowOf(feed.Key, userKid, serviceKid),
-		account: func(ctx context.Context, tx account.Tx, f *fixture) error {
+		account: func(ctx context.Context, tx Tx, f *fixture) error {
 			_, err := tx.DeactivateAPIKeys(ctx, f.user.UID)
+			return err
+		},
+	},
+	{
+		name: "DeleteAPIKeys: one row for each key", method: "DeleteAPIKeys", want: rowOf(feed.Key, userKid, serviceKid),
+		account: func(ctx context.Context, tx Tx, f *fixture) error {
+			_, err := tx.DeleteAPIKeys(ctx, f.user.UID)
 			return err
 		},
 	},
@@ -246,7 +257,7 @@ var writes = []write{
 	},
 	{
 		name: "EndAll", method: "EndAll", want: rowOf(feed.Epoch, ""),
-		account: func(ctx context.Context, tx account.Tx, _ *fixture) error {
+		account: func(ctx context.Context, tx Tx, _ *fixture) error {
 			_, err := tx.EndAll(ctx)
 			return err
 		},
@@ -301,13 +312,13 @@ func quietCalls(s Store, f *fixture) map[string]func(context.Context) error {
 			return err
 		},
 		"mail tokens": func(ctx context.Context) error {
-			m := account.MailToken{Hash: [32]byte{1}, UserUID: f.user.UID, Purpose: token.Reset, ExpiresAt: until}
+			m := signin.MailToken{Hash: [32]byte{1}, UserUID: f.user.UID, Purpose: token.Reset, ExpiresAt: until}
 			_, used := s.UseMailToken(ctx, [32]byte{2}, until)
 			return errors.Join(s.AddMailToken(ctx, m, 1), used, s.DeleteMailTokens(ctx, f.user.UID, ""))
 		},
 		"verifications": func(ctx context.Context) error {
-			v := account.Verification{VerificationID: "v", ApplicantID: "a", UserUID: f.user.UID, Kind: account.KYCAddress}
-			return errors.Join(s.AddVerification(ctx, &v), s.FinishVerification(ctx, "v", account.KYCVerified))
+			v := person.Verification{VerificationID: "v", ApplicantID: "a", UserUID: f.user.UID, Kind: person.KYCAddress}
+			return errors.Join(s.AddVerification(ctx, &v), s.FinishVerification(ctx, "v", person.KYCVerified))
 		},
 		"an activity": func(ctx context.Context) error {
 			return s.AddActivity(ctx, audit.Activity{ActorKind: "user", Topic: "t", CreatedAt: until})
@@ -332,7 +343,7 @@ func quietCalls(s Store, f *fixture) map[string]func(context.Context) error {
 			return s.UpdateSigningKeys(ctx, func(all []token.SigningKey) ([]token.SigningKey, error) { return all, nil })
 		},
 		"an Update that only reads": func(ctx context.Context) error {
-			return s.Update(ctx, func(tx account.Tx) error { _, err := tx.User(ctx, f.user.UID); return err })
+			return s.Update(ctx, func(tx Tx) error { _, err := tx.User(ctx, f.user.UID); return err })
 		},
 		"an UpdatePolicy that only reads": func(ctx context.Context) error {
 			return s.UpdatePolicy(ctx, func(tx policy.Tx) error { _, err := tx.Permissions(ctx); return err })
@@ -354,7 +365,7 @@ func failingCalls(s Store, f *fixture) map[string]func(context.Context) error {
 			return s.AddServiceAccount(ctx, &a)
 		},
 		"AddAPIKey":    func(ctx context.Context) error { k := f.key; return s.AddAPIKey(ctx, &k) },
-		"PutAPIKey":    func(ctx context.Context) error { return s.PutAPIKey(ctx, &account.APIKey{Kid: "404"}) },
+		"PutAPIKey":    func(ctx context.Context) error { return s.PutAPIKey(ctx, &apikey.Key{Kid: "404"}) },
 		"DeleteAPIKey": func(ctx context.Context) error { return s.DeleteAPIKey(ctx, f.user.UID, "404") },
 		"RenewSession": func(ctx context.Context) error { return s.RenewSession(ctx, "ID404", account.Renewal{}) },
 		"EndSessions":  func(ctx context.Context) error { _, err := s.EndSessions(ctx, "ID404"); return err },

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"barong/internal/account"
+	"barong/internal/person"
 	"barong/internal/provider/outbound"
 )
 
@@ -62,7 +62,7 @@ type Client struct {
 	client *outbound.Client
 }
 
-var _ account.KYCProvider = (*Client)(nil)
+var _ person.KYCProvider = (*Client)(nil)
 
 // New makes a client; transport may be nil.
 func New(c Config, transport http.RoundTripper) (*Client, error) {
@@ -79,32 +79,32 @@ func New(c Config, transport http.RoundTripper) (*Client, error) {
 	return &Client{config: c, client: outbound.New(c.Timeout, transport)}, nil
 }
 
-// Verification implements account.KYCProvider: GET /verifications/{id}.
-func (c *Client) Verification(ctx context.Context, id string) (account.KYCResult, error) {
+// Verification implements person.KYCProvider: GET /verifications/{id}.
+func (c *Client) Verification(ctx context.Context, id string) (person.KYCResult, error) {
 	if !validID(id) {
-		return account.KYCResult{}, fmt.Errorf("fetch verification: the id is not one of kycaid's: %w", account.ErrUnknownVerification)
+		return person.KYCResult{}, fmt.Errorf("fetch verification: the id is not one of kycaid's: %w", person.ErrUnknownVerification)
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.config.Address+"/verifications/"+id, nil)
 	if err != nil {
-		return account.KYCResult{}, errors.New("fetch verification: the address is not one")
+		return person.KYCResult{}, errors.New("fetch verification: the address is not one")
 	}
 	req.Header.Set("Authorization", "Token "+c.config.Token)
 	req.Header.Set("Accept", "application/json")
 	status, body, err := c.client.Do(req, maxAnswer)
 	switch {
 	case err != nil:
-		return account.KYCResult{}, fmt.Errorf("fetch verification: %w", err)
+		return person.KYCResult{}, fmt.Errorf("fetch verification: %w", err)
 	case status == http.StatusNotFound:
-		return account.KYCResult{}, fmt.Errorf("fetch verification: kycaid has none: %w", account.ErrUnknownVerification)
+		return person.KYCResult{}, fmt.Errorf("fetch verification: kycaid has none: %w", person.ErrUnknownVerification)
 	case status != http.StatusOK:
-		return account.KYCResult{}, fmt.Errorf("fetch verification: status %d", status)
+		return person.KYCResult{}, fmt.Errorf("fetch verification: status %d", status)
 	}
 	r, err := parseResult(body)
 	if err != nil {
-		return account.KYCResult{}, fmt.Errorf("fetch verification: %w", err)
+		return person.KYCResult{}, fmt.Errorf("fetch verification: %w", err)
 	}
 	if r.VerificationID != id {
-		return account.KYCResult{}, errors.New("fetch verification: the answer is about another")
+		return person.KYCResult{}, errors.New("fetch verification: the answer is about another")
 	}
 	return r, nil
 }
@@ -121,7 +121,7 @@ var errAnswer = errors.New("the answer is not understood")
 
 // parseResult reads an answer: ids and status must be there, results may not be. A result
 // without a verdict (null) is not verified.
-func parseResult(body []byte) (account.KYCResult, error) {
+func parseResult(body []byte) (person.KYCResult, error) {
 	var answer struct {
 		VerificationID string          `json:"verification_id"`
 		ApplicantID    string          `json:"applicant_id"`
@@ -130,9 +130,9 @@ func parseResult(body []byte) (account.KYCResult, error) {
 	}
 	if json.Unmarshal(body, &answer) != nil ||
 		answer.VerificationID == "" || answer.ApplicantID == "" || answer.Status == "" {
-		return account.KYCResult{}, errAnswer
+		return person.KYCResult{}, errAnswer
 	}
-	r := account.KYCResult{
+	r := person.KYCResult{
 		VerificationID: answer.VerificationID, ApplicantID: answer.ApplicantID, Status: answer.Status,
 		Verified: map[string]bool{},
 	}
@@ -144,7 +144,7 @@ func parseResult(body []byte) (account.KYCResult, error) {
 		Verified *bool `json:"verified"`
 	}
 	if json.Unmarshal(answer.Verifications, &results) != nil {
-		return account.KYCResult{}, errAnswer
+		return person.KYCResult{}, errAnswer
 	}
 	for name, result := range results {
 		r.Verified[name] = result.Verified != nil && *result.Verified

@@ -14,7 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"barong/internal/account"
+	"barong/internal/person"
 	"barong/internal/provider/kycaid"
 )
 
@@ -47,24 +47,24 @@ func serve(t *testing.T, status int, body string) (c *kycaid.Client, asked *int)
 func TestVerificationIsFetched(t *testing.T) {
 	for name, c := range map[string]struct {
 		body string
-		want account.KYCResult
+		want person.KYCResult
 	}{
 		"results by name": {
 			`{"verification_id":"` + id + `","applicant_id":"a1","status":"completed","verified":false,"verifications":{
 				"document":{"verified":true,"comment":"","decline_reasons":[]},
 				"facial":{"verified":false,"comment":"blurred","decline_reasons":["FACE_NOT_MATCHED"]},
 				"address":{"verified":null},"profile":{}},"applicant":{"documents":[]}}`,
-			account.KYCResult{VerificationID: id, ApplicantID: "a1", Status: "completed", Verified: map[string]bool{
+			person.KYCResult{VerificationID: id, ApplicantID: "a1", Status: "completed", Verified: map[string]bool{
 				"document": true, "facial": false, "address": false, "profile": false,
 			}},
 		},
 		"none yet": {
 			`{"verification_id":"` + id + `","applicant_id":"a1","status":"pending","verified":null}`,
-			account.KYCResult{VerificationID: id, ApplicantID: "a1", Status: "pending", Verified: map[string]bool{}},
+			person.KYCResult{VerificationID: id, ApplicantID: "a1", Status: "pending", Verified: map[string]bool{}},
 		},
 		"none, as a list": {
 			`{"verification_id":"` + id + `","applicant_id":"a1","status":"unused","verifications":[]}`,
-			account.KYCResult{VerificationID: id, ApplicantID: "a1", Status: "unused", Verified: map[string]bool{}},
+			person.KYCResult{VerificationID: id, ApplicantID: "a1", Status: "unused", Verified: map[string]bool{}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -109,7 +109,7 @@ func TestVerificationErrors(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			client, _ := serve(t, c.status, c.body)
 			got, err := client.Verification(t.Context(), id)
-			if err == nil || errors.Is(err, account.ErrUnknownVerification) != c.unknown || got.Status != "" {
+			if err == nil || errors.Is(err, person.ErrUnknownVerification) != c.unknown || got.Status != "" {
 				t.Errorf("got %v (%v), want an error, unknown: %v", got, err, c.unknown)
 			}
 			if text := fmt.Sprint(err); strings.Contains(text, "hunter2") || strings.Contains(text, apiToken) || strings.Contains(text, id) {
@@ -123,7 +123,7 @@ func TestVerificationErrors(t *testing.T) {
 func TestStrangeIdsAreNotAskedFor(t *testing.T) {
 	client, asked := serve(t, http.StatusOK, `{}`)
 	for _, strange := range []string{"", "..", "../applicants", "a/b", "a?b", "a%2fb", "a b", "a\nb", "é", strings.Repeat("a", 65)} {
-		if _, err := client.Verification(t.Context(), strange); !errors.Is(err, account.ErrUnknownVerification) {
+		if _, err := client.Verification(t.Context(), strange); !errors.Is(err, person.ErrUnknownVerification) {
 			t.Errorf("%q: %v, want ErrUnknownVerification", strange, err)
 		}
 	}
@@ -151,7 +151,7 @@ func TestCallsEndInTime(t *testing.T) {
 			}
 			begin := time.Now()
 			_, err = c.Verification(context.Background(), id)
-			if took := time.Since(begin); err == nil || errors.Is(err, account.ErrUnknownVerification) || took != want {
+			if took := time.Since(begin); err == nil || errors.Is(err, person.ErrUnknownVerification) || took != want {
 				t.Errorf("timeout %v: %v after %v, want an outage after %v", set, err, took, want)
 			}
 		}

@@ -1,0 +1,53 @@
+package account_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"barong/internal/account"
+	"barong/policy"
+)
+
+func TestRulesOfTheShippedFile(t *testing.T) {
+	text, ok := policy.Default("barong")
+	if !ok {
+		t.Fatal("no built-in file")
+	}
+	got, err := account.ParseRules(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(map[string]string{"email": "verified"}, got.Activation); d != "" {
+		t.Errorf("activation (-want +got):\n%s", d)
+	}
+	want := []account.Trigger{{"banned", []string{"ban", "fraud"}}, {"deleted", []string{"delete"}}, {"locked", []string{"suspicious", "lock"}}}
+	if d := cmp.Diff(want, got.Triggers); d != "" {
+		t.Errorf("triggers in file order (-want +got):\n%s", d)
+	}
+	if len(got.DocumentTypes) != 7 || len(got.StorageTitles) == 0 {
+		t.Errorf("got %d document types and %d titles", len(got.DocumentTypes), len(got.StorageTitles))
+	}
+}
+
+func TestRulesAreReadStrictly(t *testing.T) {
+	_, err := account.ParseRules([]byte("state_trigers: {}\ndocument_types: Passport\nactivation_requirements: [email]\n"))
+	if err == nil {
+		t.Fatal("got no error")
+	}
+	for _, want := range []string{"line 1", "state_triggers", "document_types must be a list", "activation_requirements must be a mapping"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("error lacks %q:\n%v", want, err)
+		}
+	}
+	got, err := account.ParseRules(nil)
+	if err != nil || got.Activation["email"] != "verified" {
+		t.Errorf("an empty file: got %v, %v; want email: verified", got.Activation, err)
+	}
+}
+
+func FuzzParseRules(f *testing.F) {
+	f.Add([]byte("state_triggers:\n  banned: [ban]\n"))
+	f.Fuzz(func(t *testing.T, data []byte) { _, _ = account.ParseRules(data) })
+}

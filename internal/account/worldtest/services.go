@@ -1,0 +1,140 @@
+// Package worldtest makes the services about accounts over a real database, for tests of those
+// services and of the packages that use them.
+package worldtest
+
+import (
+	"context"
+	"time"
+
+	"barong/internal/account"
+	"barong/internal/apikey"
+	"barong/internal/factor"
+	"barong/internal/limit"
+	"barong/internal/password"
+	"barong/internal/person"
+	"barong/internal/signin"
+	"barong/internal/store"
+	"barong/policy"
+)
+
+// Config holds what tests set of the services' configurations and parts; see there.
+type Config struct {
+	AppName, UIDPrefix, DefaultLanguage, Domain string
+	Activation                                  map[string]string
+	Triggers                                    []account.Trigger // nil means the shipped ones
+	StaffRoles, MemberRoles                     []string
+	Passwords                                   password.Rules
+	FailureFloor                                time.Duration
+	Limits                                      signin.Limits
+	Code, QR                                    limit.Rule
+	Unlimited                                   bool
+	MaxKeys                                     int
+	Mail                                        signin.MailTokens
+	Devices                                     *signin.Devices
+	Sleep                                       func(ctx context.Context, d time.Duration) // nil sleeps
+	// Rows reads in the database's place; nil means the database.
+	Rows Rows
+	// Begin runs before each transaction, Commit at its end; an error of theirs is the
+	// transaction's. They may be nil.
+	Begin, Commit func() error
+}
+
+// Rows is everything that the services read.
+type Rows interface {
+	signin.Reader
+	factor.Reader
+	apikey.Reader
+	person.Reader
+}
+
+// update is store.Update with the hooks of cfg.
+func update[T any](cfg Config, db *store.DB) func(ctx context.Context, f func(T) error) error {
+	run := store.Update[T](db)
+	return func(ctx context.Context, f func(T) error) error {
+		if cfg.Begin != nil {
+			if err := cfg.Begin(); err != nil {
+				return err
+			}
+		}
+		return run(ctx, func(tx T) error {
+			if err := f(tx); err != nil || cfg.Commit == nil {
+				return err
+			}
+			return cfg.Commit()
+		})
+	}
+}
+
+// Services are all services about accounts over one database.
+type Services struct {
+	Accounts *account.Service
+	Codes    *factor.Service
+	SignIns  *signin.Service
+	Keys     *apikey.Service
+	Persons  *person.Service
+}
+
+// Open makes the services; hasher may be nil where nobody has a password, and limits is where
+// attempts are counted.
+func Open(cfg Config, db *store.DB, hasher account.Hasher, limits limit.Store, now func() time.Time) Services {
+	if cfg.Triggers == nil {
+		cfg.Triggers = Triggers()
+	}
+	if cfg.Rows == nil {
+		cfg.Rows = db
+	}
+	if limits == nil {
+		limits = new(limit.Memory)
+	}
+	attempts := limit.NewAttempts(limits, now)
+	if cfg.Unlimited {
+		attempts = limit.Unlimited(limits, now)
+	}
+	accounts := account.NewService(account.Config{
+		UIDPrefix: cfg.UIDPrefix, Activation: cfg.Activation, Triggers: cfg.Triggers, StaffRoles: cfg.StaffRoles,
+		MemberRoles: cfg.MemberRoles, Passwords: cfg.Passwords, DefaultLanguage: cfg.DefaultLanguage,
+	}, account.Parts{Rows: cfg.Rows, Update: update[account.Tx](cfg, db), Hasher: hasher, Now: now})
+	codes := factor.NewService(factor.Config{AppName: cfg.AppName, Code: cfg.Code, QR: cfg.QR}, factor.Parts{
+		Accounts: accounts, Rows: cfg.Rows, Update: update[factor.Tx](cfg, db), Attempts: attempts, Now: now,
+	})
+	return Services{
+		Accounts: accounts, Codes: codes,
+		SignIns: signin.NewService(signin.Config{
+			UIDPrefix: cfg.UIDPrefix, FailureFloor: cfg.FailureFloor, Domain: cfg.Domain, Limits: cfg.Limits,
+		}, signin.Parts{
+			Accounts: accounts, Codes: codes, Rows: cfg.Rows, Update: update[signin.Tx](cfg, db), Attempts: attempts,
+			Mail: cfg.Mail, Devices: cfg.Devices, Now: now, Sleep: cfg.Sleep,
+		}),
+		Keys: apikey.NewService(apikey.Config{MaxKeys: cfg.MaxKeys}, apikey.Parts{
+			Accounts: accounts, Rows: cfg.Rows, Update: update[apikey.Tx](cfg, db), Now: now,
+		}),
+		Persons: person.NewService(person.Parts{Accounts: accounts, Rows: cfg.Rows, Update: update[person.Tx](cfg, db)}),
+	}
+}
+
+// Triggers are the shipped ones.
+func Triggers() []account.Trigger {
+	text, _ := policy.Default("barong")
+	rules, err := account.ParseRules(text)
+	if err != nil {
+		panic(err) // of a file in this repository
+	}
+	return rules.Triggers
+}
+
+// Own is everything that callers do with their own accounts.
+type Own struct {
+	*account.Service
+	*codes
+	*signIns
+	*apiKeys
+}
+
+type (
+	codes   = factor.Service
+	signIns = signin.Service
+	apiKeys = apikey.Service
+)
+
+// Own are the services as one.
+func (s Services) Own() Own { return Own{s.Accounts, s.Codes, s.SignIns, s.Keys} }

@@ -1,0 +1,151 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// In returns the store of one transaction with the rules of accounts. Packages whose transactions
+// write more than accounts embed it in a Tx of their own, so that none can forget to announce.
+func (s *Service) In(tx Tx) Writer { return Writer{announcing{tx, s, false}, s} }
+
+// update runs f in one transaction of the store; see Parts.Update.
+func (s *Service) update(ctx context.Context, f func(Writer) error) error {
+	return s.commit(ctx, func(tx Tx) error { return f(s.In(tx)) })
+}
+
+// updateQuietly is update for the changes of an operator by a command or the seeds: consumers of
+// events learn of it, and nobody is mailed.
+func (s *Service) updateQuietly(ctx context.Context, f func(Writer) error) error {
+	return s.commit(ctx, func(tx Tx) error { return f(Writer{announcing{tx, s, true}, s}) })
+}
+
+// A Writer is a Tx that announces every write of users and labels, with the rules that belong to
+// such writes. It lives as long as its transaction.
+type Writer struct {
+	Tx
+	service *Service
+}
+
+// SaveUser writes u and all that follows from how it differs from before: sessions end when
+// the account may no longer act, or is another by role or e-mail (design D11); API keys stop
+// when the account is not active any more or has lost its second factor (AZ-286); service
+// accounts take state and level over (W-R21), but one that was disabled by itself stays so.
+func (w Writer) SaveUser(ctx context.Context, before User, u *User) error {
+	if MayAct(before.State) && !MayAct(u.State) || before.Role != u.Role || before.Email != u.Email {
+		u.SessionGeneration = max(u.SessionGeneration, before.SessionGeneration+1)
+	}
+	if err := w.PutUser(ctx, u); err != nil {
+		return fmt.Errorf("save user: %w", err)
+	}
+	if before.OTP && !u.OTP || before.State != u.State && u.State != StateActive {
+		if _, err := w.DeactivateAPIKeys(ctx, u.UID); err != nil {
+			return fmt.Errorf("deactivate api keys: %w", err)
+		}
+	}
+	if before.State == u.State && before.Level == u.Level {
+		return nil
+	}
+	owned, err := w.ServiceAccountsOf(ctx, u.UID)
+	if err != nil {
+		return fmt.Errorf("list service accounts: %w", err)
+	}
+	for _, a := range owned {
+		if a.State == StateDisabled || a.State == u.State && a.Level == u.Level {
+			continue
+		}
+		a.State, a.Level = u.State, u.Level
+		if err := w.PutServiceAccount(ctx, &a); err != nil {
+			return fmt.Errorf("save service account: %w", err)
+		}
+	}
+	return nil
+}
+
+// Recompute brings a user's level and state in line with the labels and returns the user.
+// A state that staff set wins over the labels' (W-I17). A change of a private label calls for it.
+func (w Writer) Recompute(ctx context.Context, uid string) (User, error) {
+	before, err := w.User(ctx, uid)
+	if err != nil {
+		return User{}, fmt.Errorf("load user: %w", err)
+	}
+	labels, err := w.Labels(ctx, uid)
+	if err != nil {
+		return User{}, fmt.Errorf("list labels: %w", err)
+	}
+	levels, err := w.Levels(ctx)
+	if err != nil {
+		return User{}, fmt.Errorf("list levels: %w", err)
+	}
+	u := before
+	u.Level = LevelOf(levels, labels)
+	u.Unproved = before.Unproved && !EmailProved(labels)
+	if u.State = before.AdminState; u.State == "" {
+		u.State = w.service.labelState(labels)
+	}
+	if u.Level == before.Level && u.State == before.State && u.Unproved == before.Unproved {
+		return u, nil
+	}
+	return u, w.SaveUser(ctx, before, &u)
+}
+
+// The labels that this service itself gives: the first shows that we have proof of the e-mail
+// address (identity §6.3), the second that one-time codes are on.
+const (
+	emailLabel, emailVerified = "email", "verified"
+	otpLabel, otpEnabled      = "otp", "enabled"
+)
+
+// EmailProved reports whether we have proof of the address of the user with these labels.
+func EmailProved(labels []Label) bool {
+	return slices.ContainsFunc(labels, func(l Label) bool {
+		return l.Scope == ScopePrivate && l.Key == emailLabel && l.Value == emailVerified
+	})
+}
+
+// ProveEmail records the proof of the user's address: it sets the private label, level and state
+// follow, and all sessions end. It returns the user as it then is.
+func (w Writer) ProveEmail(ctx context.Context, uid string) (User, error) {
+	l := Label{UserUID: uid, Key: emailLabel, Value: emailVerified, Scope: ScopePrivate}
+	held, err := w.Label(ctx, uid, l.Key, l.Scope)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return User{}, fmt.Errorf("load label: %w", err)
+	}
+	l.Description = held.Description
+	if err := w.PutLabel(ctx, &l); err != nil {
+		return User{}, fmt.Errorf("set label: %w", err)
+	}
+	if _, err := w.Recompute(ctx, uid); err != nil {
+		return User{}, err
+	}
+	if _, err := w.EndSessions(ctx, uid); err != nil {
+		return User{}, fmt.Errorf("end sessions: %w", err)
+	}
+	return w.User(ctx, uid)
+}
+
+// ShowSecondFactor sets the private label by which staff see that one-time codes are on.
+func (w Writer) ShowSecondFactor(ctx context.Context, uid string) error {
+	_, err := w.Label(ctx, uid, otpLabel, ScopePrivate)
+	if !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	if err := w.PutLabel(ctx, &Label{UserUID: uid, Key: otpLabel, Value: otpEnabled, Scope: ScopePrivate}); err != nil {
+		return err
+	}
+	_, err = w.Recompute(ctx, uid)
+	return err
+}
+
+// ForgetSecondFactor removes a user's one-time codes with their secret and label; the caller
+// saves u.
+func (w Writer) ForgetSecondFactor(ctx context.Context, u *User) error {
+	u.OTP = false
+	err := w.DeleteLabel(ctx, u.UID, otpLabel, ScopePrivate)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("remove label: %w", err)
+	}
+	return w.DeleteTOTPSecret(ctx, u.UID)
+}

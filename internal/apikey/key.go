@@ -1,0 +1,296 @@
+package apikey
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"barong/internal/account"
+	"barong/internal/audit"
+	"barong/internal/secret"
+)
+
+// ErrCouldNotSaveSecret says that a new key's secret could not be sealed; nothing is stored.
+var ErrCouldNotSaveSecret = errors.New("apikey: secret cannot be saved")
+
+// HS256 is the one algorithm of API keys version 1 (AZ-272).
+const HS256 = "HS256"
+
+// States of API keys; only active ones are honoured (AZ-274). This service sets inactive, the
+// public front end sets disabled (design D30): each shows as it was set.
+const (
+	Active   = "active"
+	Inactive = "inactive"
+	Disabled = "disabled"
+)
+
+// A Key signs requests for its holder.
+type Key struct {
+	ID         int64
+	Kid        string
+	Algorithm  string
+	Scope      []string
+	State      string
+	HolderUID  string
+	HolderKind account.Kind
+	// Secret is set on creation and by KeyRecord only; lists leave it "".
+	Secret    string
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
+// String keeps the secret out of logs and errors.
+func (k Key) String() string { return "api key " + k.Kid }
+
+// GoString keeps the secret out of %#v.
+func (k Key) GoString() string { return k.String() }
+
+// Query selects a page of one holder's keys.
+type Query struct {
+	HolderUID string
+	// OrderBy is one of id, kid, algorithm, scope, state, created_at, updated_at (W-R12).
+	OrderBy string
+	Desc    bool
+	// Limit and Offset count rows.
+	Limit, Offset int
+}
+
+// Reader reads committed rows, or those of a transaction when it is part of a Tx.
+type Reader interface {
+	account.Reader
+	keyReader
+}
+
+// Tx is the part of the store that changes of keys write in one transaction.
+type Tx interface {
+	account.Tx
+	keyReader
+	keyWriter
+}
+
+// keyReader is the part of Reader about keys.
+type keyReader interface {
+	// APIKeys returns a page without secrets, and how many there are in all.
+	APIKeys(ctx context.Context, q Query) ([]Key, int, error)
+	// APIKey loads one of a holder's keys without its secret; ErrNotFound.
+	APIKey(ctx context.Context, holderUID, kid string) (Key, error)
+}
+
+// keyWriter is the part of Tx about keys, their secrets sealed. Every write leaves a change-feed
+// row (kind feed.Key, ref kid). account.Tx has the verbs that stop and remove all of a holder's.
+type keyWriter interface {
+	// AddAPIKey seals the secret, inserts k and fills ID and times; ErrTaken for the kid,
+	// ErrNotFound when there is no such holder, ErrSeal when the secret cannot be sealed.
+	AddAPIKey(ctx context.Context, k *Key) error
+	// PutAPIKey writes scope and state by kid; ErrNotFound.
+	PutAPIKey(ctx context.Context, k *Key) error
+	// DeleteAPIKey removes one of a holder's keys; ErrNotFound.
+	DeleteAPIKey(ctx context.Context, holderUID, kid string) error
+}
+
+// kidShape is the form of a kid that a client chooses (resource §5.8).
+var kidShape = regexp.MustCompile(`^[A-Za-z0-9_-]{8,64}$`)
+
+// scopeMax is the length of the scope column, entries joined by commas.
+const scopeMax = 255
+
+// keyHolder is the user or service account that an actor's call is about.
+type keyHolder struct {
+	UID   string
+	Kind  account.Kind
+	State string
+}
+
+// holder resolves uid, "" for the actor, to the actor or a service account that the actor
+// owns; ErrNotFound otherwise.
+func holder(ctx context.Context, rows account.Reader, me account.Actor, uid string) (keyHolder, error) {
+	if uid == "" || uid == me.UID {
+		u, err := rows.User(ctx, me.UID)
+		if err != nil {
+			return keyHolder{}, fmt.Errorf("load key holder: %w", err)
+		}
+		return keyHolder{u.UID, account.KindUser, u.State}, nil
+	}
+	a, err := rows.ServiceAccount(ctx, uid)
+	if err != nil {
+		return keyHolder{}, fmt.Errorf("load key holder: %w", err)
+	}
+	if a.OwnerUID != me.UID {
+		return keyHolder{}, account.ErrNotFound
+	}
+	return keyHolder{a.UID, account.KindServiceAccount, a.State}, nil
+}
+
+// ListKeys returns a page of keys without secrets, and how many there are. q.HolderUID is
+// "" for the actor's own or the uid of a service account of the actor's; ErrNotFound.
+func (s *Service) ListKeys(ctx context.Context, me account.Actor, q Query) ([]Key, int, error) {
+	h, err := holder(ctx, s.rows, me, q.HolderUID)
+	if err != nil {
+		return nil, 0, err
+	}
+	q.HolderUID = h.UID
+	keys, total, err := s.rows.APIKeys(ctx, q)
+	if err != nil {
+		return nil, 0, fmt.Errorf("list api keys: %w", err)
+	}
+	return keys, total, nil
+}
+
+// An Input is the input of CreateKey.
+type Input struct {
+	HolderUID string // as in ListKeys
+	Kid       string // "" generates one
+	Algorithm string
+	Scope     []string
+}
+
+// CreateKey makes an active key and returns it with its secret, the only time that it shows. The
+// edge asks RequireOTP before. Errors: ErrNotFound (holder), Invalid, ErrCouldNotSaveSecret.
+func (s *Service) CreateKey(ctx context.Context, me account.Actor, in Input) (Key, error) {
+	var k Key
+	create := func(tx work) error {
+		h, err := holder(ctx, tx, me, in.HolderUID)
+		if err != nil {
+			return err
+		}
+		if err := s.checkNewKey(ctx, tx, h, in); err != nil {
+			return err
+		}
+		k = Key{
+			Kid: in.Kid, Algorithm: in.Algorithm, Scope: in.Scope, State: Active,
+			HolderUID: h.UID, HolderKind: h.Kind, Secret: secret.Hex(16),
+		}
+		if k.Kid == "" {
+			k.Kid = secret.Hex(8)
+		}
+		if err := tx.AddAPIKey(ctx, &k); err != nil {
+			return err
+		}
+		return tx.AddActivity(ctx, s.keyActivity(me, "api key create", k.Kid))
+	}
+	err := s.update(ctx, create)
+	if errors.Is(err, account.ErrTaken) && in.Kid == "" {
+		err = s.update(ctx, create) // another random kid
+	}
+	switch {
+	case errors.Is(err, account.ErrTaken):
+		return Key{}, account.Invalid{Problems: []account.Problem{{Field: "kid", Reason: "taken"}}}
+	case errors.Is(err, account.ErrSeal):
+		return Key{}, fmt.Errorf("%w: %w", ErrCouldNotSaveSecret, err)
+	case err != nil:
+		return Key{}, fmt.Errorf("create api key: %w", err)
+	}
+	return k, nil
+}
+
+func (s *Service) checkNewKey(ctx context.Context, rows Reader, h keyHolder, in Input) error {
+	var p account.Invalid
+	if in.Kid != "" && !kidShape.MatchString(in.Kid) {
+		p.Add("kid", "invalid")
+	}
+	if in.Algorithm != HS256 {
+		if in.Kid == "" {
+			p.Add("kid", "blank") // the reference makes kids for HMAC only (AZ-270)
+		}
+		p.Add("algorithm", "inclusion")
+	}
+	p.Add("scope", scopeProblems(in.Scope)...)
+	if h.State != account.StateActive {
+		p.Add("key_holder_account", "invalid")
+	}
+	_, total, err := rows.APIKeys(ctx, Query{HolderUID: h.UID, OrderBy: "id", Limit: 1})
+	if err != nil {
+		return fmt.Errorf("count api keys: %w", err)
+	}
+	if total >= s.cfg.MaxKeys {
+		p.Add("api_key", "limit_reached")
+	}
+	return p.Err()
+}
+
+func scopeProblems(scope []string) []string {
+	if len(strings.Join(scope, ",")) > scopeMax {
+		return []string{"too_long"}
+	}
+	return nil
+}
+
+// A Patch changes the fields that are not nil.
+type Patch struct {
+	Scope *[]string
+	State *string
+}
+
+// UpdateKey changes a key and returns it without its secret. holderUID is as in ListKeys.
+// Errors: ErrNotFound (holder or key), Invalid.
+func (s *Service) UpdateKey(
+	ctx context.Context, me account.Actor, holderUID, kid string, patch Patch,
+) (Key, error) {
+	var k Key
+	err := s.update(ctx, func(tx work) error {
+		h, err := holder(ctx, tx, me, holderUID)
+		if err != nil {
+			return err
+		}
+		if k, err = tx.APIKey(ctx, h.UID, kid); err != nil {
+			return err
+		}
+		var p account.Invalid
+		if patch.Scope != nil {
+			k.Scope = *patch.Scope
+			p.Add("scope", scopeProblems(k.Scope)...)
+		}
+		if patch.State != nil {
+			k.State = *patch.State
+		}
+		switch {
+		case patch.State != nil && !slices.Contains([]string{Active, Inactive, Disabled}, k.State):
+			p.Add("state", "inclusion")
+		case k.State == Active && h.State != account.StateActive:
+			p.Add("state", "invalid")
+		}
+		if err := p.Err(); err != nil {
+			return err
+		}
+		if err := tx.PutAPIKey(ctx, &k); err != nil {
+			return err
+		}
+		return tx.AddActivity(ctx, s.keyActivity(me, "api key update", kid))
+	})
+	if err != nil {
+		return Key{}, fmt.Errorf("update api key: %w", err)
+	}
+	k.Secret = ""
+	return k, nil
+}
+
+// DeleteKey removes a key. holderUID is as in ListKeys. ErrNotFound (holder or key).
+func (s *Service) DeleteKey(ctx context.Context, me account.Actor, holderUID, kid string) error {
+	err := s.update(ctx, func(tx work) error {
+		h, err := holder(ctx, tx, me, holderUID)
+		if err != nil {
+			return err
+		}
+		if err := tx.DeleteAPIKey(ctx, h.UID, kid); err != nil {
+			return err
+		}
+		return tx.AddActivity(ctx, s.keyActivity(me, "api key delete", kid))
+	})
+	if err != nil {
+		return fmt.Errorf("delete api key: %w", err)
+	}
+	return nil
+}
+
+// keyActivity records an action on a key (W-R24).
+func (s *Service) keyActivity(me account.Actor, action, kid string) audit.Activity {
+	a := me.Activity(s.now(), "account", action, audit.Succeed, "")
+	data, _ := json.Marshal(map[string]string{"kid": kid}) // a string always marshals
+	a.Data = string(data)
+	return a
+}

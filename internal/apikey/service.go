@@ -1,0 +1,60 @@
+package apikey
+
+import (
+	"context"
+	"time"
+
+	"barong/internal/account"
+)
+
+// Config holds the rules that operators set; zero values mean the defaults.
+type Config struct {
+	// MaxKeys bounds the API keys of one holder: 20 (W-R10).
+	MaxKeys int
+}
+
+// Parts are the parts that a Service works with.
+type Parts struct {
+	Accounts *account.Service
+	Rows     Reader
+	Update   func(ctx context.Context, f func(Tx) error) error // as account.Parts has it
+	Now      func() time.Time                                  // nil for time.Now
+}
+
+// A Service holds the rules of API keys. Its methods are safe for concurrent use; each commits its
+// rows, its activity and its change-feed rows together.
+type Service struct {
+	cfg      Config
+	accounts *account.Service
+	rows     Reader
+	commit   func(ctx context.Context, f func(Tx) error) error
+	now      func() time.Time
+}
+
+// NewService makes a service.
+func NewService(cfg Config, p Parts) *Service {
+	if cfg.MaxKeys <= 0 {
+		cfg.MaxKeys = 20
+	}
+	if p.Now == nil {
+		p.Now = time.Now
+	}
+	return &Service{cfg: cfg, accounts: p.Accounts, rows: p.Rows, commit: p.Update, now: p.Now}
+}
+
+// work is one transaction: its writes of users and labels announce themselves.
+type work struct {
+	account.Writer
+	keys
+}
+
+// keys is the part of a Tx that is not account's.
+type keys interface {
+	keyReader
+	keyWriter
+}
+
+// update runs f in one transaction of the store.
+func (s *Service) update(ctx context.Context, f func(work) error) error {
+	return s.commit(ctx, func(tx Tx) error { return f(work{s.accounts.In(tx), tx}) })
+}

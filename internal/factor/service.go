@@ -1,0 +1,106 @@
+package factor
+
+import (
+	"context"
+	"time"
+
+	"barong/internal/account"
+	"barong/internal/audit"
+	"barong/internal/limit"
+)
+
+// Config holds the rules that operators set; zero values mean the defaults.
+type Config struct {
+	// AppName is the issuer that authenticator apps show: "Barong".
+	AppName string
+	// Code bounds the wrong codes of a user, all endpoints together, and QR the new secrets of
+	// one. Zero rules are the shipped ones.
+	Code, QR limit.Rule
+}
+
+func (c Config) withDefaults() Config {
+	if c.AppName == "" {
+		c.AppName = "Barong"
+	}
+	if c.Code == (limit.Rule{}) {
+		c.Code = limit.Rule{Burst: 5, Period: 15 * time.Minute} // W-I3
+	}
+	if c.QR == (limit.Rule{}) {
+		c.QR = limit.Rule{Burst: 5, Period: time.Hour} // W-R13
+	}
+	return c
+}
+
+// DefaultLimits are the limits as shipped, for the document.
+func DefaultLimits() []limit.Row {
+	c := Config{}.withDefaults()
+	return []limit.Row{
+		{Attempt: "wrong one-time codes", By: "user", Rule: c.Code, Note: "all endpoints together; a good one gives its own back"},
+		{Attempt: "new one-time-code secrets", By: "user", Rule: c.QR},
+	}
+}
+
+// Reader reads committed rows.
+type Reader interface {
+	account.Reader
+	totpReader
+}
+
+// Tx is the part of the store that changes of a second factor write in one transaction.
+type Tx interface {
+	account.Tx
+	totpReader
+	totpWriter
+}
+
+// work is one transaction: its writes of users and labels announce themselves.
+type work struct {
+	account.Writer
+	totp
+}
+
+// totp is the part of a Tx that is not account's.
+type totp interface {
+	totpReader
+	totpWriter
+}
+
+// Parts are the parts that a Service works with.
+type Parts struct {
+	Accounts *account.Service
+	Rows     Reader
+	Update   func(ctx context.Context, f func(Tx) error) error // as account.Parts has it
+	Attempts *limit.Attempts
+	Now      func() time.Time // nil for time.Now
+}
+
+// A Service holds the rules of second factors. Its methods are safe for concurrent use; each
+// commits its rows, its activity and its events together.
+type Service struct {
+	cfg      Config
+	accounts *account.Service
+	rows     Reader
+	commit   func(ctx context.Context, f func(Tx) error) error
+	attempts *limit.Attempts
+	now      func() time.Time
+}
+
+// NewService makes a service.
+func NewService(cfg Config, p Parts) *Service {
+	if p.Now == nil {
+		p.Now = time.Now
+	}
+	return &Service{
+		cfg: cfg.withDefaults(), accounts: p.Accounts, rows: p.Rows, commit: p.Update, attempts: p.Attempts, now: p.Now,
+	}
+}
+
+// update runs f in one transaction of the store.
+func (s *Service) update(ctx context.Context, f func(work) error) error {
+	return s.commit(ctx, func(tx Tx) error { return f(work{s.accounts.In(tx), tx}) })
+}
+
+// activity is an activity of the actor's about one-time codes.
+func (s *Service) activity(by account.Actor, action, result, reason string) audit.Activity {
+	return by.Activity(s.now(), "otp", action, result, reason)
+}

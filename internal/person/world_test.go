@@ -1,0 +1,26 @@
+package person_test
+
+import (
+	"testing"
+
+	"barong/internal/account/worldtest"
+)
+
+// world is worldtest's, with what these tests do in it.
+type world struct{ *worldtest.World }
+
+func newWorld(t testing.TB, cfg worldtest.Config) *world {
+	t.Helper()
+	return &world{worldtest.New(t, cfg)}
+}
+
+const password = worldtest.Password
+
+var (
+	browser = worldtest.Browser
+	actor   = worldtest.ActorOf
+	tokens  = worldtest.Tokens
+	start   = worldtest.Start
+)
+
+func ptr[T any](v T) *T { return &v }

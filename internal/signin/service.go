@@ -1,0 +1,160 @@
+package signin
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"barong/internal/account"
+	"barong/internal/audit"
+	"barong/internal/event"
+	"barong/internal/factor"
+	"barong/internal/limit"
+)
+
+// Config holds the rules that operators set; zero values mean the defaults.
+type Config struct {
+	// UIDPrefix begins the uids of referrers: "ID".
+	UIDPrefix string
+	// FailureFloor is the least time that a refused sign-in takes, and any request for a mail:
+	// 300 ms. Longer work takes a multiple of it.
+	FailureFloor time.Duration
+	// Domain is the site that mailed links lead to: "http://localhost", never somebody else's.
+	Domain string
+	// Limits bound how often things may be tried.
+	Limits Limits
+}
+
+func (c Config) withDefaults() Config {
+	if c.UIDPrefix == "" {
+		c.UIDPrefix = "ID"
+	}
+	c.UIDPrefix = strings.ToUpper(c.UIDPrefix)
+	if c.FailureFloor == 0 {
+		c.FailureFloor = 300 * time.Millisecond
+	}
+	if c.Domain == "" {
+		c.Domain = "http://localhost"
+	}
+	c.Limits = c.Limits.withDefaults()
+	return c
+}
+
+// Reader reads committed rows, or those of a transaction when it is part of a Tx.
+type Reader interface {
+	account.Reader
+	mailTokenReader
+}
+
+// Tx is the part of the store that sign-ins and mailed links write in one transaction.
+type Tx interface {
+	account.Tx
+	mailTokenReader
+	mailTokenWriter
+}
+
+// work is one transaction: its writes of users and labels announce themselves.
+type work struct {
+	account.Writer
+	mailTokens
+}
+
+// mailTokens is the part of a Tx that is not account's.
+type mailTokens interface {
+	mailTokenReader
+	mailTokenWriter
+}
+
+// Parts are the parts that a Service works with.
+type Parts struct {
+	Accounts *account.Service
+	Codes    *factor.Service
+	Rows     Reader
+	Update   func(ctx context.Context, f func(Tx) error) error // as account.Parts has it
+	Attempts *limit.Attempts
+	// Mail makes the tokens of mailed links; nil makes and takes none.
+	Mail MailTokens
+	// Devices know the devices that accounts were used from; nil knows and remembers none.
+	Devices *Devices
+	Now     func() time.Time // nil for time.Now
+	// Sleep waits until d is over or ctx ends; nil does.
+	Sleep func(ctx context.Context, d time.Duration)
+}
+
+// A Service holds the rules of sign-ins, sign-ups and mailed links. Its methods are safe for
+// concurrent use; each commits its rows, its activity and its events together.
+type Service struct {
+	cfg      Config
+	accounts *account.Service
+	codes    *factor.Service
+	rows     Reader
+	commit   func(ctx context.Context, f func(Tx) error) error
+	attempts *limit.Attempts
+	mail     MailTokens
+	devices  *Devices
+	now      func() time.Time
+	sleep    func(ctx context.Context, d time.Duration)
+}
+
+// NewService makes a service.
+func NewService(cfg Config, p Parts) *Service {
+	if p.Now == nil {
+		p.Now = time.Now
+	}
+	if p.Sleep == nil {
+		p.Sleep = sleep
+	}
+	if p.Mail == nil {
+		p.Mail = noMail{}
+	}
+	return &Service{
+		cfg: cfg.withDefaults(), accounts: p.Accounts, codes: p.Codes, rows: p.Rows, commit: p.Update,
+		attempts: p.Attempts, mail: p.Mail, devices: p.Devices, now: p.Now, sleep: p.Sleep,
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// update runs f in one transaction of the store.
+func (s *Service) update(ctx context.Context, f func(work) error) error {
+	return s.commit(ctx, func(tx Tx) error { return f(work{s.accounts.In(tx), tx}) })
+}
+
+// Activity topics and their actions (identity §6.7).
+const (
+	topicSession       = "session"
+	topicAccount       = "account"
+	topicPassword      = "password"
+	actionLogin        = "login"
+	actionLogin2F      = "login::2fa"
+	actionResetRequest = "request password reset"
+	actionReset        = "password reset"
+)
+
+// activity is an activity of the user uid.
+func (s *Service) activity(uid string, c account.Client, topic, action, result, reason string) audit.Activity {
+	return account.Actor{UID: uid, Client: c}.Activity(s.now(), topic, action, result, reason)
+}
+
+// record writes an activity for itself.
+func (s *Service) record(ctx context.Context, a audit.Activity) error {
+	return s.update(ctx, func(tx work) error { return tx.AddActivity(ctx, a) })
+}
+
+// A wish holds the languages that a request names for its mails, "" for none.
+type wish struct{ said, browser string }
+
+// notice is the content of events about mails to u.
+func (s *Service) notice(u account.User, w wish) event.Notice {
+	return event.Notice{User: u.Event(), Domain: s.cfg.Domain, Language: s.accounts.Language(u, w.said, w.browser)}
+}
+
+// Entropy scores a password by the rules for new ones, in bits.
+func (s *Service) Entropy(password string) float64 { return s.accounts.Passwords().Entropy(password) }
