@@ -6,11 +6,11 @@ import (
 
 	"barong/internal/limit"
 	"barong/internal/rest"
-	"barong/policy"
+	"barong/policy/ability"
 )
 
 // abilities shows a role's abilities: action to subjects, in the order of the file.
-type abilities struct{ policy.RoleAbilities }
+type abilities struct{ ability.RoleAbilities }
 
 // DescribeJSON is for the document.
 func (abilities) DescribeJSON() (typ, format string) { return "object", "" }

@@ -9,7 +9,7 @@ import (
 	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/internal/view"
-	"barong/policy"
+	"barong/policy/ability"
 )
 
 // activityFilter are the parameters of both lists; an empty value is looked for, not ignored.
@@ -39,12 +39,12 @@ func (a *API) activities(g *rest.Group) {
 		Method: http.MethodGet, Status: http.StatusOK,
 		Cost:    limit.List,
 		Summary: "List activities of users, newest first.",
-	}, may(a, a.listActivities, need{policy.Read, policy.SubjectActivity}))
+	}, may(a, a.listActivities, need{ability.Read, ability.SubjectActivity}))
 	rest.Add(g, rest.Op{
 		Method: http.MethodGet, Path: "/admin", Status: http.StatusOK,
 		Cost:    limit.List,
 		Summary: "List activities of staff, newest first.",
-	}, may(a, a.listAdminActivities, need{policy.Read, policy.SubjectActivity}))
+	}, may(a, a.listAdminActivities, need{ability.Read, ability.SubjectActivity}))
 }
 
 // query is the question of both lists.

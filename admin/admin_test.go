@@ -29,15 +29,19 @@ import (
 	"barong/internal/store/storetest"
 	"barong/internal/token"
 	"barong/policy"
+	"barong/policy/ability"
+	"barong/policy/defaults"
+	"barong/policy/editor"
+	"barong/policy/seed"
 )
 
 // The parts of the wiring that the tests leave out must still fit.
 var (
 	_ caller.Verifier     = (*token.Minter)(nil)
-	_ admin.Policy        = (*policy.Service)(nil)
+	_ admin.Policy        = (*editor.Service)(nil)
 	_ admin.Accounts      = (*account.Service)(nil)
 	_ admin.Activities    = (*store.DB)(nil)
-	_ identity.Whitelinks = (*policy.Service)(nil)
+	_ identity.Whitelinks = (*editor.Service)(nil)
 )
 
 const base = "/api/v2/admin"
@@ -52,10 +56,10 @@ type world struct {
 	ip     netip.Addr
 	db     *store.DB
 	holder *policy.Holder
-	rules  *policy.Service
+	rules  *editor.Service
 	client *resttest.Client
 	server *rest.Server
-	roles  policy.Abilities
+	roles  ability.Set
 	// explain stands for the decision.
 	explain func(admin.Question) (admin.Explanation, error)
 	// accounts, when not nil, goes around the real ones.
@@ -84,7 +88,7 @@ func fine(t testing.TB, err error) {
 
 func file(t testing.TB, name string) []byte {
 	t.Helper()
-	text, ok := policy.Default(name)
+	text, ok := defaults.File(name)
 	if !ok {
 		t.Fatalf("no built-in file %s", name)
 	}
@@ -98,15 +102,15 @@ func newWorld(t *testing.T) *world {
 	w := &world{t: t, now: time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC), ip: home}
 	clock := func() time.Time { return w.now }
 	w.db = storetest.Open(t, store.WithClock(clock))
-	seeds := must[policy.Seeds](t)(policy.ParseSeeds(file(t, "seeds")))
-	must[policy.SeedReport](t)(policy.Seed(t.Context(), w.db, seeds))
-	w.roles = must[policy.Abilities](t)(policy.ParseAbilities(file(t, "abilities")))
+	seeds := must[seed.File](t)(seed.Parse(file(t, "seeds")))
+	must[seed.Report](t)(seed.Apply(t.Context(), w.db, seeds))
+	w.roles = must[ability.Set](t)(ability.Parse(file(t, "abilities")))
 	for _, role := range w.allRoles(seeds) {
 		w.addUser(role)
 	}
 	rules := must[policy.RouteRules](t)(policy.ParseRules(file(t, "authz_rules")))
 	w.holder = policy.NewHolder(rules, policy.Options{}, nil, clock)
-	w.rules = policy.NewService(w.db, w.holder, 1, clock)
+	w.rules = editor.NewService(w.db, w.holder, 1, clock)
 	w.refresh()
 
 	w.mount(w.roles)
@@ -114,7 +118,7 @@ func newWorld(t *testing.T) *world {
 }
 
 // mount serves the namespace with these abilities.
-func (w *world) mount(roles policy.Abilities) {
+func (w *world) mount(roles ability.Set) {
 	w.t.Helper()
 	clock := func() time.Time { return w.now }
 	log := slog.New(slog.DiscardHandler)
@@ -144,7 +148,7 @@ func (w *world) mount(roles policy.Abilities) {
 	w.client = resttest.New(w.t, w.server).With("User-Agent", "Firefox/1")
 }
 
-func (w *world) allRoles(seeds policy.Seeds) []string {
+func (w *world) allRoles(seeds seed.File) []string {
 	roles := w.roles.Roles()
 	for _, p := range seeds.Permissions {
 		if !slices.Contains(roles, p.Role) {
@@ -235,7 +239,7 @@ func itoa(n int64) string { return strconv.FormatInt(n, 10) }
 // endpoint is an entry of admin 3.3.
 type endpoint struct {
 	method, path string
-	action       policy.Action // "" for none
+	action       ability.Action // "" for none
 	subject      string
 	also         string // a second subject to read, "" for none
 }
@@ -243,23 +247,23 @@ type endpoint struct {
 // endpoints is the part of the table of admin 3.3 that this package has, and the previews.
 var endpoints = []endpoint{
 	{"GET", "/admin/abilities", "", "", ""},
-	{"GET", "/admin/permissions", policy.Read, policy.SubjectPermission, ""},
-	{"POST", "/admin/permissions", policy.Create, policy.SubjectPermission, ""},
-	{"PUT", "/admin/permissions", policy.Update, policy.SubjectPermission, ""},
-	{"DELETE", "/admin/permissions", policy.Destroy, policy.SubjectPermission, ""},
-	{"POST", "/admin/permissions/preview", policy.Read, policy.SubjectPermission, ""},
-	{"GET", "/admin/restrictions", policy.Read, policy.SubjectRestriction, ""},
-	{"POST", "/admin/restrictions", policy.Create, policy.SubjectRestriction, ""},
-	{"PUT", "/admin/restrictions", policy.Update, policy.SubjectRestriction, ""},
-	{"DELETE", "/admin/restrictions", policy.Destroy, policy.SubjectRestriction, ""},
-	{"POST", "/admin/restrictions/whitelink", policy.Create, policy.SubjectRestriction, ""},
-	{"POST", "/admin/restrictions/preview", policy.Read, policy.SubjectRestriction, ""},
-	{"GET", "/admin/activities", policy.Read, policy.SubjectActivity, ""},
-	{"GET", "/admin/activities/admin", policy.Read, policy.SubjectActivity, ""},
-	{"POST", "/admin/explain", policy.Read, policy.SubjectPermission, policy.SubjectUser},
-	{"PUT", "/admin/users", policy.Update, policy.SubjectUser, ""},
-	{"POST", "/admin/users/update", policy.Update, policy.SubjectUser, ""},
-	{"POST", "/admin/users/role", policy.Update, policy.SubjectUser, ""},
+	{"GET", "/admin/permissions", ability.Read, ability.SubjectPermission, ""},
+	{"POST", "/admin/permissions", ability.Create, ability.SubjectPermission, ""},
+	{"PUT", "/admin/permissions", ability.Update, ability.SubjectPermission, ""},
+	{"DELETE", "/admin/permissions", ability.Destroy, ability.SubjectPermission, ""},
+	{"POST", "/admin/permissions/preview", ability.Read, ability.SubjectPermission, ""},
+	{"GET", "/admin/restrictions", ability.Read, ability.SubjectRestriction, ""},
+	{"POST", "/admin/restrictions", ability.Create, ability.SubjectRestriction, ""},
+	{"PUT", "/admin/restrictions", ability.Update, ability.SubjectRestriction, ""},
+	{"DELETE", "/admin/restrictions", ability.Destroy, ability.SubjectRestriction, ""},
+	{"POST", "/admin/restrictions/whitelink", ability.Create, ability.SubjectRestriction, ""},
+	{"POST", "/admin/restrictions/preview", ability.Read, ability.SubjectRestriction, ""},
+	{"GET", "/admin/activities", ability.Read, ability.SubjectActivity, ""},
+	{"GET", "/admin/activities/admin", ability.Read, ability.SubjectActivity, ""},
+	{"POST", "/admin/explain", ability.Read, ability.SubjectPermission, ability.SubjectUser},
+	{"PUT", "/admin/users", ability.Update, ability.SubjectUser, ""},
+	{"POST", "/admin/users/update", ability.Update, ability.SubjectUser, ""},
+	{"POST", "/admin/users/role", ability.Update, ability.SubjectUser, ""},
 }
 
 // Every endpoint that is mounted, as every role there is: AZ-191, AZ-194, admin 3.3; and
@@ -280,7 +284,7 @@ func TestAbilityByRole(t *testing.T) {
 	}
 	diff(t, mounted, known)
 
-	seeds := must[policy.Seeds](t)(policy.ParseSeeds(file(t, "seeds")))
+	seeds := must[seed.File](t)(seed.Parse(file(t, "seeds")))
 	snapshot := w.holder.Load()
 	effective := map[string][]string{}
 	for _, role := range w.allRoles(seeds) {
@@ -299,7 +303,7 @@ func TestAbilityByRole(t *testing.T) {
 				diff(t, tokensOf(t, a), []string{"admin.ability.not_permitted"})
 			}
 			may := e.action == "" || w.roles.Can(role, e.action, e.subject) &&
-				(e.also == "" || w.roles.Can(role, policy.Read, e.also))
+				(e.also == "" || w.roles.Can(role, ability.Read, e.also))
 			if refused == may {
 				t.Errorf("%s %s as %s: got %d, want permitted %v", e.method, e.path, role, a.Status, may)
 			}

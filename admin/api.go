@@ -15,8 +15,11 @@ import (
 	"barong/internal/audit"
 	"barong/internal/caller"
 	"barong/internal/feed"
+	"barong/internal/invalid"
 	"barong/internal/rest"
 	"barong/policy"
+	"barong/policy/ability"
+	"barong/policy/editor"
 )
 
 // API is the admin namespace.
@@ -31,7 +34,7 @@ type API struct {
 	// are written with them. It never blocks; audit.Writer's does.
 	Record func(audit.Activity) bool
 	// Abilities are the rights of roles here.
-	Abilities policy.Abilities
+	Abilities ability.Set
 	// ClientIP is the caller's address, as decisions see it.
 	ClientIP func(*http.Request) netip.Addr
 	// Country names an address's country for activities; nil when nothing knows.
@@ -41,13 +44,13 @@ type API struct {
 	Patience time.Duration
 }
 
-// Policy is this package's part of policy.Service.
+// Policy is this package's part of editor.Service.
 type Policy interface {
 	permissions
 	restrictions
 	// MatchingPermissions lists the rows that a verdict rests on.
 	MatchingPermissions(ctx context.Context, role, method, path string) ([]policy.Permission, error)
-	// Version is that of the snapshot in force; Await waits for one, policy.ErrBehind.
+	// Version is that of the snapshot in force; Await waits for one, editor.ErrBehind.
 	Version() feed.Cursor
 	Await(ctx context.Context, version feed.Cursor, atMost time.Duration) error
 }
@@ -79,7 +82,7 @@ type staff struct {
 
 // A need is an ability that an endpoint demands.
 type need struct {
-	action  policy.Action
+	action  ability.Action
 	subject string
 }
 
@@ -99,11 +102,11 @@ func may[I, O any](a *API, f func(context.Context, staff, I) (O, error), needs .
 		rest.On(caller.ErrUnproved, http.StatusForbidden, "authz.email_not_verified"),
 		rest.On(account.ErrNotFound, http.StatusNotFound, "record.not_found"),
 		rest.On(errBadVersion, http.StatusBadRequest, "admin.policy_version.invalid"),
-		rest.On(policy.ErrBehind, http.StatusServiceUnavailable, "admin.policy_version.not_reached").
+		rest.On(editor.ErrBehind, http.StatusServiceUnavailable, "admin.policy_version.not_reached").
 			After(func(error) time.Duration { return time.Second }),
-		rest.On(policy.ErrLost, http.StatusConflict, "admin.policy_version.lost"),
+		rest.On(editor.ErrLost, http.StatusConflict, "admin.policy_version.lost"),
 	}
-	changes := slices.ContainsFunc(needs, func(n need) bool { return n.action != policy.Read })
+	changes := slices.ContainsFunc(needs, func(n need) bool { return n.action != ability.Read })
 	if len(needs) > 0 {
 		failures = append(failures,
 			rest.On(errNotPermitted, http.StatusUnauthorized, "admin.ability.not_permitted"))
@@ -217,8 +220,8 @@ var errIfMatch = errors.New("admin: If-Match is no list of lock versions")
 
 // edit makes the service's condition of the client's parameters. Entity tags are lock versions,
 // quoted as RFC 9110 has them, or bare; weak ones never match (section 13.1.1).
-func (c condition) edit(who staff) (policy.Edit, error) {
-	e := policy.Edit{By: who.Actor, Force: c.Force}
+func (c condition) edit(who staff) (editor.Edit, error) {
+	e := editor.Edit{By: who.Actor, Force: c.Force}
 	if c.IfMatch == nil || strings.TrimSpace(*c.IfMatch) == "*" {
 		return e, nil
 	}
@@ -241,26 +244,11 @@ func (c condition) edit(who staff) (policy.Edit, error) {
 	return e, nil
 }
 
-// invalid is a row's problems as the wire names them.
-type invalid struct{ tokens []string }
-
-func (e invalid) Error() string    { return "admin: invalid row: " + strings.Join(e.tokens, ", ") }
-func (e invalid) Tokens() []string { return e.tokens }
-
-// tokens turns policy.Invalid into the client's words: "<field>.<problem>", or the entry of named
-// for that. Other errors stay.
+// tokens puts the problems of a row into the client's words: "<field>.<rule>", or the entry of
+// named for that. Other errors stay.
 func tokens(err error, named map[string]string) error {
-	bad, ok := errors.AsType[policy.Invalid](err)
-	if !ok {
-		return err
+	if bad, ok := errors.AsType[invalid.Fields](err); ok {
+		return bad.Named(named)
 	}
-	var e invalid
-	for _, f := range bad {
-		token := f.Field + "." + f.Problem
-		if name, ok := named[token]; ok {
-			token = name
-		}
-		e.tokens = append(e.tokens, token)
-	}
-	return e
+	return err
 }

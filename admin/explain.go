@@ -10,6 +10,7 @@ import (
 	"barong/internal/rest"
 	"barong/internal/view"
 	"barong/policy"
+	"barong/policy/ability"
 )
 
 // An Explainer answers questions as decisions would be made; authz.Server's Explain is one,
@@ -71,7 +72,7 @@ func (a *API) explain(g *rest.Group) {
 			rest.On(errBadIP, http.StatusUnprocessableEntity, "admin.explain.invalid_ip"),
 			rest.On(errTwoAskAsOne, http.StatusUnprocessableEntity, "admin.explain.one_of_uid_kid"),
 		},
-	}, may(a, a.answer, need{policy.Read, policy.SubjectPermission}, need{policy.Read, policy.SubjectUser}))
+	}, may(a, a.answer, need{ability.Read, ability.SubjectPermission}, need{ability.Read, ability.SubjectUser}))
 }
 
 func (a *API) answer(ctx context.Context, who staff, in explain) (Explanation, error) {

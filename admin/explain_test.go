@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"barong/admin"
-	"barong/policy"
+	"barong/policy/ability"
 )
 
 const explain = base + "/explain"
@@ -60,7 +60,7 @@ func TestExplain(t *testing.T) {
 func TestExplainNeedsBoth(t *testing.T) {
 	w := newWorld(t)
 	for _, one := range []string{"Permission", "User"} {
-		roles := must[policy.Abilities](t)(policy.ParseAbilities([]byte("admin_permissions:\n  admin:\n    read: [" + one + "]\n")))
+		roles := must[ability.Set](t)(ability.Parse([]byte("admin_permissions:\n  admin:\n    read: [" + one + "]\n")))
 		w.mount(roles)
 		w.as("admin").JSON(t, "POST", explain, m{"path": "/x"}).WantTokens(t, 401, "admin.ability.not_permitted")
 	}

@@ -9,17 +9,19 @@ import (
 	"barong/internal/rest"
 	"barong/internal/view"
 	"barong/policy"
+	"barong/policy/ability"
+	"barong/policy/editor"
 )
 
-// permissions is the part of policy.Service about permissions.
+// permissions is the part of editor.Service about permissions.
 type permissions interface {
 	// PermissionPage lists rows by id, and counts all.
 	PermissionPage(ctx context.Context, limit, offset int) ([]policy.Permission, int, error)
 	// ChangePermission: ErrNotFound, ErrStale, Invalid, ErrTaken, ErrRoleInUse,
 	// ErrWouldLockOut, ErrLastSuperadmin.
-	ChangePermission(ctx context.Context, e policy.Edit, c policy.PermissionChange) (version feed.Cursor, err error)
+	ChangePermission(ctx context.Context, e editor.Edit, c editor.PermissionChange) (version feed.Cursor, err error)
 	// PreviewPermission changes nothing: ErrNotFound, Invalid, ErrTaken.
-	PreviewPermission(ctx context.Context, e policy.Edit, c policy.PermissionChange) (policy.Preview, error)
+	PreviewPermission(ctx context.Context, e editor.Edit, c editor.PermissionChange) (editor.Preview, error)
 }
 
 type newPermission struct {
@@ -63,9 +65,9 @@ func permissionTokens() map[string]string {
 func rowFailures(prefix string) []rest.Failure {
 	return []rest.Failure{
 		rest.On(policy.ErrNotFound, http.StatusNotFound, prefix+".doesnt_exist"),
-		rest.On(policy.ErrStale, http.StatusPreconditionFailed, prefix+".stale"),
+		rest.On(editor.ErrStale, http.StatusPreconditionFailed, prefix+".stale"),
 		rest.On(errIfMatch, http.StatusBadRequest, prefix+".invalid_if_match"),
-		rest.On(policy.ErrWouldLockOut, http.StatusUnprocessableEntity, prefix+".would_lock_out"),
+		rest.On(editor.ErrWouldLockOut, http.StatusUnprocessableEntity, prefix+".would_lock_out"),
 	}
 }
 
@@ -82,36 +84,36 @@ func permissionRules() []rest.Failure {
 
 func (a *API) permissions(g *rest.Group) {
 	row := append(rowFailures("admin.permission"),
-		rest.On(policy.ErrLastSuperadmin, http.StatusUnprocessableEntity, "admin.permission.last_superadmin"),
-		rest.On(policy.ErrRoleInUse, http.StatusUnprocessableEntity, "admin.permission.role_in_use"))
+		rest.On(editor.ErrLastSuperadmin, http.StatusUnprocessableEntity, "admin.permission.last_superadmin"),
+		rest.On(editor.ErrRoleInUse, http.StatusUnprocessableEntity, "admin.permission.role_in_use"))
 	all := append(permissionRules(), row...)
 	rest.Add(g, rest.Op{
 		Method: http.MethodGet, Status: http.StatusOK,
 		Cost:    limit.List,
 		Summary: "List permissions, by id.",
-	}, may(a, a.listPermissions, need{policy.Read, policy.SubjectPermission}))
+	}, may(a, a.listPermissions, need{ability.Read, ability.SubjectPermission}))
 	rest.Add(g, rest.Op{
 		Method: http.MethodPost, Status: http.StatusCreated, Reference: http.StatusOK,
 		Cost:    limit.Staff,
 		Summary: "Add a permission.", Errors: all,
-	}, may(a, a.addPermission, need{policy.Create, policy.SubjectPermission}))
+	}, may(a, a.addPermission, need{ability.Create, ability.SubjectPermission}))
 	rest.Add(g, rest.Op{
 		Method: http.MethodPut, Status: http.StatusOK,
 		Cost:    limit.Staff,
 		Summary: "Change the fields of a permission that are sent.", Errors: all,
-	}, may(a, a.changePermission, need{policy.Update, policy.SubjectPermission}))
+	}, may(a, a.changePermission, need{ability.Update, ability.SubjectPermission}))
 	rest.Add(g, rest.Op{
 		Method: http.MethodDelete, Status: http.StatusNoContent, Reference: http.StatusOK,
 		Cost:    limit.Staff,
 		Summary: "Delete a permission.", Errors: row,
-	}, may(a, a.removePermission, need{policy.Destroy, policy.SubjectPermission}))
+	}, may(a, a.removePermission, need{ability.Destroy, ability.SubjectPermission}))
 	rest.Add(g, rest.Op{
 		Method: http.MethodPost, Path: "/preview", Status: http.StatusOK,
 		Cost:    limit.Preview,
 		Summary: "Preview the decisions that a change to a permission would turn; nothing is changed.",
 		Errors: append(permissionRules(),
 			rest.On(policy.ErrNotFound, http.StatusNotFound, "admin.permission.doesnt_exist")),
-	}, may(a, a.previewPermission, need{policy.Read, policy.SubjectPermission}))
+	}, may(a, a.previewPermission, need{ability.Read, ability.SubjectPermission}))
 }
 
 func (a *API) listPermissions(ctx context.Context, _ staff, in rest.Paging) (out rest.Page[view.Permission], err error) {
@@ -123,7 +125,7 @@ func (a *API) listPermissions(ctx context.Context, _ staff, in rest.Paging) (out
 }
 
 func (a *API) addPermission(ctx context.Context, who staff, in newPermission) (rest.Also[rest.None, policyVersion], error) {
-	return a.writePermission(ctx, who, in.condition, policy.PermissionChange{
+	return a.writePermission(ctx, who, in.condition, editor.PermissionChange{
 		Role: &in.Role, Verb: &in.Verb, Path: &in.Path, Action: &in.Action, Topic: in.Topic,
 	})
 }
@@ -132,17 +134,17 @@ func (a *API) changePermission(ctx context.Context, who staff, in permissionChan
 	if in.ID == 0 { // no row has it, and for the service it means a new one
 		return done(feed.Cursor{}, policy.ErrNotFound)
 	}
-	return a.writePermission(ctx, who, in.condition, policy.PermissionChange{
+	return a.writePermission(ctx, who, in.condition, editor.PermissionChange{
 		ID: in.ID, Role: in.Role, Verb: in.Verb, Path: in.Path, Action: in.Action, Topic: in.Topic,
 	})
 }
 
 func (a *API) removePermission(ctx context.Context, who staff, in rowRef) (rest.Also[rest.None, policyVersion], error) {
-	return a.writePermission(ctx, who, in.condition, policy.PermissionChange{ID: in.ID, Remove: true})
+	return a.writePermission(ctx, who, in.condition, editor.PermissionChange{ID: in.ID, Remove: true})
 }
 
 func (a *API) writePermission(
-	ctx context.Context, who staff, c condition, change policy.PermissionChange,
+	ctx context.Context, who staff, c condition, change editor.PermissionChange,
 ) (rest.Also[rest.None, policyVersion], error) {
 	e, err := c.edit(who)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"barong/internal/audit"
 	"barong/policy"
+	"barong/policy/editor"
 )
 
 const permissions = base + "/permissions"
@@ -337,13 +338,13 @@ func TestLockOutOfAnotherRole(t *testing.T) {
 	fine(t, w.db.AddPermission(ctx, &technical))
 	drop := w.permission("technical", "ALL", "api/v2/barong/admin/permissions", policy.Drop)
 	fine(t, w.db.DeletePermission(ctx, drop.ID))
-	e := policy.Edit{}
+	e := editor.Edit{}
 	e.By.UID, e.By.Role = "TECHNICAL", "technical"
-	_, err := w.rules.ChangePermission(ctx, e, policy.PermissionChange{ID: technical.ID, Remove: true})
-	wantErr(t, err, policy.ErrWouldLockOut)
+	_, err := w.rules.ChangePermission(ctx, e, editor.PermissionChange{ID: technical.ID, Remove: true})
+	wantErr(t, err, editor.ErrWouldLockOut)
 	role, verb, path, action := "superadmin", "ALL", "api/v2/barong/admin", "DROP"
-	_, err = w.rules.ChangePermission(ctx, e, policy.PermissionChange{Role: &role, Verb: &verb, Path: &path, Action: &action})
-	wantErr(t, err, policy.ErrWouldLockOut)
+	_, err = w.rules.ChangePermission(ctx, e, editor.PermissionChange{Role: &role, Verb: &verb, Path: &path, Action: &action})
+	wantErr(t, err, editor.ErrWouldLockOut)
 }
 
 // Two callers that each take away one of two ways in do not both succeed.

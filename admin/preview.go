@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 
-	"barong/internal/rest"
 	"barong/policy"
+	"barong/policy/editor"
 )
 
 // previewed says which change a preview is about.
@@ -84,7 +84,7 @@ func (a *API) previewPermission(ctx context.Context, who staff, in previewedPerm
 	if err != nil {
 		return preview{}, err
 	}
-	p, err := a.Policy.PreviewPermission(ctx, policy.Edit{By: who.Actor, Force: in.Force}, policy.PermissionChange{
+	p, err := a.Policy.PreviewPermission(ctx, editor.Edit{By: who.Actor, Force: in.Force}, editor.PermissionChange{
 		ID: id, Remove: remove, Role: in.Role, Verb: in.Verb, Path: in.Path, Action: in.Action, Topic: in.Topic,
 	})
 	if err != nil {
@@ -98,7 +98,7 @@ func (a *API) previewRestriction(ctx context.Context, who staff, in previewedRes
 	if err != nil {
 		return preview{}, err
 	}
-	p, err := a.Policy.PreviewRestriction(ctx, policy.Edit{By: who.Actor, Force: in.Force}, policy.RestrictionChange{
+	p, err := a.Policy.PreviewRestriction(ctx, editor.Edit{By: who.Actor, Force: in.Force}, editor.RestrictionChange{
 		ID: id, Remove: remove, Category: in.Category, Scope: in.Scope, Value: in.Value, State: in.State, Code: in.Code,
 	})
 	if err != nil {
@@ -107,7 +107,7 @@ func (a *API) previewRestriction(ctx context.Context, who staff, in previewedRes
 	return previewOf(p, "admin.restriction"), nil
 }
 
-func previewOf(p policy.Preview, prefix string) preview {
+func previewOf(p editor.Preview, prefix string) preview {
 	v := preview{
 		PolicyVersion: p.Version, LocksOut: len(p.LocksOut) > 0, LockedOut: append([]string{}, p.LocksOut...),
 		EndsSessions: p.EndsSessions, Flips: make([]flip, 0, len(p.Flips)), More: p.More,
@@ -117,8 +117,8 @@ func previewOf(p policy.Preview, prefix string) preview {
 		err   error
 		token string
 	}{
-		{policy.ErrRoleInUse, ".role_in_use"}, {policy.ErrWouldLockOut, ".would_lock_out"},
-		{policy.ErrLastSuperadmin, ".last_superadmin"},
+		{editor.ErrRoleInUse, ".role_in_use"}, {editor.ErrWouldLockOut, ".would_lock_out"},
+		{editor.ErrLastSuperadmin, ".last_superadmin"},
 	} {
 		if errors.Is(p.Refusal, r.err) {
 			token := prefix + r.token
@@ -133,5 +133,3 @@ func previewOf(p policy.Preview, prefix string) preview {
 	}
 	return v
 }
-
-var _ rest.Tokens = invalid{}

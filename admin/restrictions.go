@@ -11,16 +11,18 @@ import (
 	"barong/internal/rest"
 	"barong/internal/view"
 	"barong/policy"
+	"barong/policy/ability"
+	"barong/policy/editor"
 )
 
-// restrictions is the part of policy.Service about restrictions.
+// restrictions is the part of editor.Service about restrictions.
 type restrictions interface {
 	// RestrictionPage lists rows by id, and counts all that match.
-	RestrictionPage(ctx context.Context, q policy.RestrictionQuery) ([]policy.Restriction, int, error)
+	RestrictionPage(ctx context.Context, q editor.RestrictionQuery) ([]policy.Restriction, int, error)
 	// ChangeRestriction: ErrNotFound, ErrStale, Invalid, ErrTaken, ErrWouldLockOut.
-	ChangeRestriction(ctx context.Context, e policy.Edit, c policy.RestrictionChange) (version feed.Cursor, err error)
+	ChangeRestriction(ctx context.Context, e editor.Edit, c editor.RestrictionChange) (version feed.Cursor, err error)
 	// PreviewRestriction changes nothing: ErrNotFound, Invalid, ErrTaken.
-	PreviewRestriction(ctx context.Context, e policy.Edit, c policy.RestrictionChange) (policy.Preview, error)
+	PreviewRestriction(ctx context.Context, e editor.Edit, c editor.RestrictionChange) (editor.Preview, error)
 	// CreateWhitelink makes a link that ends after life and returns its token.
 	CreateWhitelink(ctx context.Context, by account.Actor, life time.Duration) (token string, err error)
 }
@@ -95,38 +97,38 @@ func (a *API) restrictions(g *rest.Group) {
 		Method: http.MethodGet, Status: http.StatusOK,
 		Cost:    limit.List,
 		Summary: "List restrictions, by id.",
-	}, may(a, a.listRestrictions, need{policy.Read, policy.SubjectRestriction}))
+	}, may(a, a.listRestrictions, need{ability.Read, ability.SubjectRestriction}))
 	rest.Add(g, rest.Op{
 		Method: http.MethodPost, Status: http.StatusCreated, Reference: http.StatusOK,
 		Cost:    limit.Staff,
 		Summary: "Add a restriction.", Errors: all,
-	}, may(a, a.addRestriction, need{policy.Create, policy.SubjectRestriction}))
+	}, may(a, a.addRestriction, need{ability.Create, ability.SubjectRestriction}))
 	rest.Add(g, rest.Op{
 		Method: http.MethodPut, Status: http.StatusOK,
 		Cost:    limit.Staff,
 		Summary: "Change the fields of a restriction that are sent.", Errors: all,
-	}, may(a, a.changeRestriction, need{policy.Update, policy.SubjectRestriction}))
+	}, may(a, a.changeRestriction, need{ability.Update, ability.SubjectRestriction}))
 	rest.Add(g, rest.Op{
 		Method: http.MethodDelete, Status: http.StatusNoContent, Reference: http.StatusOK,
 		Cost:    limit.Staff,
 		Summary: "Delete a restriction.", Errors: row,
-	}, may(a, a.removeRestriction, need{policy.Destroy, policy.SubjectRestriction}))
+	}, may(a, a.removeRestriction, need{ability.Destroy, ability.SubjectRestriction}))
 	rest.Add(g, rest.Op{
 		Method: http.MethodPost, Path: "/whitelink", Status: http.StatusCreated,
 		Cost:    limit.Staff,
 		Summary: "Make a link by which somebody puts the own address on the whitelist.",
-	}, may(a, a.makeWhitelink, need{policy.Create, policy.SubjectRestriction}))
+	}, may(a, a.makeWhitelink, need{ability.Create, ability.SubjectRestriction}))
 	rest.Add(g, rest.Op{
 		Method: http.MethodPost, Path: "/preview", Status: http.StatusOK,
 		Cost:    limit.Preview,
 		Summary: "Preview the decisions that a change to a restriction would turn; nothing is changed.",
 		Errors: append(restrictionRules(),
 			rest.On(policy.ErrNotFound, http.StatusNotFound, "admin.restriction.doesnt_exist")),
-	}, may(a, a.previewRestriction, need{policy.Read, policy.SubjectRestriction}))
+	}, may(a, a.previewRestriction, need{ability.Read, ability.SubjectRestriction}))
 }
 
 func (a *API) listRestrictions(ctx context.Context, _ staff, in restrictionPage) (out rest.Page[view.Restriction], err error) {
-	q := policy.RestrictionQuery{
+	q := editor.RestrictionQuery{
 		Updated: in.Range == "updated", Limit: in.Limit, Offset: in.Offset(),
 	}
 	q.From, q.To = in.bounds()
@@ -148,7 +150,7 @@ func (a *API) listRestrictions(ctx context.Context, _ staff, in restrictionPage)
 }
 
 func (a *API) addRestriction(ctx context.Context, who staff, in newRestriction) (rest.Also[rest.None, policyVersion], error) {
-	return a.writeRestriction(ctx, who, in.condition, policy.RestrictionChange{
+	return a.writeRestriction(ctx, who, in.condition, editor.RestrictionChange{
 		Category: &in.Category, Scope: &in.Scope, Value: &in.Value, State: in.State, Code: in.Code,
 	})
 }
@@ -157,17 +159,17 @@ func (a *API) changeRestriction(ctx context.Context, who staff, in restrictionCh
 	if in.ID == 0 { // no row has it, and for the service it means a new one
 		return done(feed.Cursor{}, policy.ErrNotFound)
 	}
-	return a.writeRestriction(ctx, who, in.condition, policy.RestrictionChange{
+	return a.writeRestriction(ctx, who, in.condition, editor.RestrictionChange{
 		ID: in.ID, Category: in.Category, Scope: in.Scope, Value: in.Value, State: in.State, Code: in.Code,
 	})
 }
 
 func (a *API) removeRestriction(ctx context.Context, who staff, in rowRef) (rest.Also[rest.None, policyVersion], error) {
-	return a.writeRestriction(ctx, who, in.condition, policy.RestrictionChange{ID: in.ID, Remove: true})
+	return a.writeRestriction(ctx, who, in.condition, editor.RestrictionChange{ID: in.ID, Remove: true})
 }
 
 func (a *API) writeRestriction(
-	ctx context.Context, who staff, c condition, change policy.RestrictionChange,
+	ctx context.Context, who staff, c condition, change editor.RestrictionChange,
 ) (rest.Also[rest.None, policyVersion], error) {
 	e, err := c.edit(who)
 	if err != nil {

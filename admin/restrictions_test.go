@@ -14,6 +14,7 @@ import (
 	"barong/internal/account"
 	"barong/internal/rest/resttest"
 	"barong/policy"
+	"barong/policy/editor"
 )
 
 const (
@@ -334,7 +335,7 @@ func TestRedeemRace(t *testing.T) {
 	for i := range 8 {
 		all.Go(func() {
 			c := account.Client{IP: netip.AddrFrom4([4]byte{198, 51, 100, byte(i)})}
-			if _, err := w.rules.RedeemWhitelink(t.Context(), c, token); err != nil && !errors.Is(err, policy.ErrWhitelink) {
+			if _, err := w.rules.RedeemWhitelink(t.Context(), c, token); err != nil && !errors.Is(err, editor.ErrWhitelink) {
 				t.Error(err)
 			}
 		})

@@ -6,9 +6,10 @@ import (
 	"net/http"
 
 	"barong/internal/account"
+	"barong/internal/invalid"
 	"barong/internal/limit"
 	"barong/internal/rest"
-	"barong/policy"
+	"barong/policy/ability"
 )
 
 // Accounts is this package's part of account.Service. Every method refuses with
@@ -67,7 +68,7 @@ func (a *API) users(g *rest.Group) {
 		rest.On(account.ErrEmailSuperadmin, http.StatusUnprocessableEntity, "superadmin.user.update_email"),
 		rest.Rules("admin.user.email_no_change", "email.invalid", "email.too_long", "email.taken"),
 	}
-	change := need{policy.Update, policy.SubjectUser}
+	change := need{ability.Update, ability.SubjectUser}
 	rest.Add(g, rest.Op{
 		Method: http.MethodPut, Status: http.StatusOK,
 		Cost:    limit.Staff,
@@ -114,7 +115,7 @@ func (a *API) setUser(ctx context.Context, who staff, in userChange) error {
 // userError turns the domain's errors into the client's words.
 func userError(err error) error {
 	if same, ok := errors.AsType[account.NoChange](err); ok {
-		return invalid{[]string{"admin.user." + same.Field + "_no_change"}}
+		return invalid.Fields{{Field: same.Field, Rule: "no_change", Name: "admin.user." + same.Field + "_no_change"}}
 	}
 	if errors.Is(err, account.ErrNotFound) {
 		return errNoUser

@@ -7,15 +7,17 @@ import (
 
 	"barong/internal/account"
 	"barong/internal/feed"
+	"barong/internal/invalid"
 	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/policy"
+	"barong/policy/editor"
 )
 
-// Whitelinks is this package's part of policy.Service.
+// Whitelinks is this package's part of editor.Service.
 type Whitelinks interface {
-	// RedeemWhitelink puts the client's address on the whitelist: policy.ErrWhitelink,
-	// policy.ErrTaken, policy.Invalid.
+	// RedeemWhitelink puts the client's address on the whitelist: editor.ErrWhitelink,
+	// policy.ErrTaken, invalid.Fields.
 	RedeemWhitelink(ctx context.Context, c account.Client, token string) (version feed.Cursor, err error)
 }
 
@@ -32,7 +34,7 @@ func (a *API) access(g *rest.Group) {
 		Cost:    limit.Write | limit.Guess,
 		Summary: "Put your address on the whitelist, by a link that staff made.",
 		Errors: []rest.Failure{
-			rest.On(policy.ErrWhitelink, http.StatusUnprocessableEntity, "identity.user.access.invalid_token"),
+			rest.On(editor.ErrWhitelink, http.StatusUnprocessableEntity, "identity.user.access.invalid_token"),
 			rest.On(policy.ErrTaken, http.StatusUnprocessableEntity, "value.taken"),
 			rest.On(errNoAddress, http.StatusUnprocessableEntity, "value.invalid"),
 		},
@@ -41,7 +43,7 @@ func (a *API) access(g *rest.Group) {
 
 func (a *API) redeem(ctx context.Context, who visitor, in access) (rest.None, error) {
 	_, err := a.Whitelinks.RedeemWhitelink(ctx, who.Client, in.Token)
-	if _, bad := errors.AsType[policy.Invalid](err); bad {
+	if _, bad := errors.AsType[invalid.Fields](err); bad {
 		err = errNoAddress
 	}
 	return rest.None{}, err

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"barong/policy"
+	"barong/policy/defaults"
 )
 
 // loaded is a snapshot of n permissions, n restrictions and the shipped route rules, with
@@ -25,7 +26,12 @@ func load(t testing.TB, n int) loaded {
 	rows := large(c, n)
 	rows.Cuts = []policy.Cut{{Scope: "ip_subnet", Value: "1.0.0.0/8", At: moment(1)}, {Scope: "country", Value: "GB", At: moment(2)}}
 	rows.Restrictions = append(rows.Restrictions, restriction(1<<40, "blacklist", "country", "UA", 423))
-	s, _ := policy.Compile(rows, defaultRules(t), policy.Options{Geo: openGeo(t)})
+	file, _ := defaults.File("authz_rules")
+	rules, err := policy.ParseRules(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, _ := policy.Compile(rows, rules, policy.Options{Geo: openGeo(t)})
 	l := loaded{Snapshot: s}
 	for range 1024 {
 		l.ips = append(l.ips, randomIP(c))
@@ -64,7 +70,6 @@ func TestQuestionsDoNotAllocate(t *testing.T) {
 		"Country":    func(int) { l.Country(gb) },
 		"Fold":       func(i int) { policy.Fold(l.paths[i%len(l.paths)]) },
 		"canonical":  func(int) { _, _ = policy.CanonicalPattern("api/v2/barong/admin/engine*") },
-		"topic":      func(i int) { policy.DerivedTopic(l.paths[i%len(l.paths)]) },
 	} {
 		i := 0
 		if got := testing.AllocsPerRun(3000, func() { question(i); i++ }); got != 0 {

@@ -60,9 +60,9 @@ var countries = sync.OnceValue(func() map[string]string {
 	return m
 })
 
-// Country is the ISO 3166 alpha-2 code of a country that is given by alpha-2 or alpha-3 code or
+// countryCode is the ISO 3166 alpha-2 code of a country that is given by alpha-2 or alpha-3 code or
 // by English name, in any case, with or without accents and punctuation (design D6).
-func Country(text string) (code string, ok bool) {
+func countryCode(text string) (code string, ok bool) {
 	text = strings.TrimSpace(text)
 	if len(text) <= 3 {
 		code, ok = countries()[strings.ToUpper(text)]
@@ -72,9 +72,9 @@ func Country(text string) (code string, ok bool) {
 	return code, ok
 }
 
-// Continent is the two-letter code of a continent that is given by code or by English name, in
+// continentCode is the two-letter code of a continent that is given by code or by English name, in
 // any case (design D6).
-func Continent(text string) (code string, ok bool) {
+func continentCode(text string) (code string, ok bool) {
 	text = strings.TrimSpace(text)
 	for _, c := range continentNames {
 		if strings.EqualFold(text, c.code) || reduce(text) == reduce(c.name) {

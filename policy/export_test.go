@@ -7,3 +7,9 @@ func AddSignIn(path string) (undo func()) {
 	signInPaths = append(before[:len(before):len(before)], path)
 	return func() { signInPaths = before }
 }
+
+// CountryCode and ContinentCode read the names and codes of places.
+var (
+	CountryCode   = countryCode
+	ContinentCode = continentCode
+)

@@ -137,14 +137,13 @@ func openGeo(t testing.TB) *policy.Geo {
 	return g
 }
 
-// shelf is a policy.Store in memory.
+// shelf is a policy.Store of rows in memory that are only read.
 type shelf struct {
+	policy.Store
 	mu     sync.Mutex
 	rows   policy.Rows
-	nextID int64
 	reads  int
 	onRows func() error // called before every Rows
-	onAdd  func() error // called before every add
 }
 
 func (s *shelf) Rows(context.Context) (policy.Rows, error) {
@@ -161,57 +160,3 @@ func (s *shelf) Rows(context.Context) (policy.Rows, error) {
 	r.Restrictions = slices.Clone(r.Restrictions)
 	return r, nil
 }
-
-func (s *shelf) UpdatePolicy(_ context.Context, f func(policy.Tx) error) error {
-	before := s.rows
-	before.Permissions = slices.Clone(before.Permissions)
-	before.Restrictions = slices.Clone(before.Restrictions)
-	if err := f(s); err != nil {
-		s.rows = before
-		return err
-	}
-	s.rows.At.Seq++
-	return nil
-}
-
-func (s *shelf) Permissions(context.Context) ([]policy.Permission, error) {
-	return slices.Clone(s.rows.Permissions), nil
-}
-
-func (s *shelf) Restrictions(context.Context) ([]policy.Restriction, error) {
-	return slices.Clone(s.rows.Restrictions), nil
-}
-
-func (s *shelf) AddPermission(_ context.Context, p *policy.Permission) error {
-	if s.onAdd != nil {
-		if err := s.onAdd(); err != nil {
-			return err
-		}
-	}
-	if slices.ContainsFunc(s.rows.Permissions, func(q policy.Permission) bool {
-		return q.Role == p.Role && q.Verb == p.Verb && q.Path == p.Path && q.Action == p.Action
-	}) {
-		return policy.ErrTaken
-	}
-	s.nextID++
-	p.ID = s.nextID
-	s.rows.Permissions = append(s.rows.Permissions, *p)
-	return nil
-}
-
-func (s *shelf) AddRestriction(_ context.Context, r *policy.Restriction) error {
-	if slices.ContainsFunc(s.rows.Restrictions, func(q policy.Restriction) bool {
-		return q.Category == r.Category && q.Scope == r.Scope && q.Value == r.Value
-	}) {
-		return policy.ErrTaken
-	}
-	s.nextID++
-	r.ID = s.nextID
-	s.rows.Restrictions = append(s.rows.Restrictions, *r)
-	return nil
-}
-
-func (s *shelf) PutPermission(context.Context, *policy.Permission) error   { return nil }
-func (s *shelf) DeletePermission(context.Context, int64) error             { return nil }
-func (s *shelf) PutRestriction(context.Context, *policy.Restriction) error { return nil }
-func (s *shelf) DeleteRestriction(context.Context, int64) error            { return nil }

@@ -96,11 +96,12 @@ func (h *Holder) Current() bool {
 // call, or with ctx's error. It asks for no rebuild.
 func (h *Holder) Await(ctx context.Context) error {
 	changes := h.changes.Load()
-	return h.await(ctx, func(*Snapshot) (bool, error) { return h.included.Load() >= changes, nil })
+	return h.Until(ctx, func(*Snapshot) (bool, error) { return h.included.Load() >= changes, nil })
 }
 
-// await returns when enough says so of a snapshot, with its error, or with ctx's.
-func (h *Holder) await(ctx context.Context, enough func(*Snapshot) (bool, error)) error {
+// Until returns when enough says so of a snapshot, with its error, or with ctx's. It asks for no
+// rebuild.
+func (h *Holder) Until(ctx context.Context, enough func(*Snapshot) (bool, error)) error {
 	for {
 		h.mu.Lock() // before the look, so that no swap falls between
 		if h.swapped == nil {
@@ -127,6 +128,13 @@ func (h *Holder) Configure(rules RouteRules, o Options) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.rules, h.options = rules, o
+}
+
+// Configured are the rules and options of the next rebuild.
+func (h *Holder) Configured() (RouteRules, Options) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.rules, h.options
 }
 
 // Confirm says that the change feed had been read to its end at a moment, and Changed called
@@ -212,9 +220,7 @@ func (h *Holder) rebuild(r *rebuild) error {
 	if err != nil {
 		return fmt.Errorf("read policy rows: %w", err)
 	}
-	h.mu.Lock()
-	rules, options := h.rules, h.options
-	h.mu.Unlock()
+	rules, options := h.Configured()
 	s, warnings := Compile(rows, rules, options)
 	h.swap(s, start, changes) // the rows are those of some moment after start
 	for _, w := range warnings {

@@ -89,10 +89,10 @@ func (n Naive) within(ip netip.Addr, scope, value string) bool {
 	country, continent, _ := n.Options.Geo.Lookup(ip)
 	switch scope {
 	case "country":
-		code, ok := Country(value)
+		code, ok := countryCode(value)
 		return ok && code == country
 	case "continent":
-		code, ok := Continent(value)
+		code, ok := continentCode(value)
 		return ok && code == continent
 	}
 	return false
@@ -134,6 +134,17 @@ func (n Naive) Route(path string) Route {
 		}
 	}
 	return Neither
+}
+
+// Matching lists, by place, the permission rows that Permission looks at.
+func (n Naive) Matching(role, method, path string) (rows []Permission) {
+	for _, p := range n.Rows.Permissions {
+		if p.Role == role && verbCovers(strings.ToUpper(p.Verb), method) &&
+			n.matches(p.Path, strings.ToUpper(p.Action), path) >= 0 {
+			rows = append(rows, p)
+		}
+	}
+	return rows
 }
 
 // Permission is Snapshot.Permission.

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"barong/internal/invalid"
 )
 
 // longest is the width of the text columns of permissions.
@@ -66,58 +68,68 @@ func covered(verb string) verbs {
 // methods nor ALL, or the path is empty or not canonical (AZ-140, FX-51, FX-55). A row with an
 // error is left half normalised.
 func (p *Permission) Normalize() error {
-	var bad Invalid
+	var bad invalid.Fields
 	p.Action = strings.ToUpper(strings.TrimSpace(p.Action))
 	p.Verb = strings.ToUpper(strings.TrimSpace(p.Verb))
 	p.Role = strings.TrimSpace(p.Role)
 	p.Topic = strings.TrimSpace(p.Topic)
 	switch {
 	case p.Role == "":
-		bad.add("role", Blank, "")
+		bad.Add("role", invalid.Blank)
 	case len(p.Role) > longest:
-		bad.add("role", TooLong, "")
+		bad.Add("role", invalid.TooLong)
 	}
 	switch {
 	case p.Verb == "":
-		bad.add("verb", Blank, "")
+		bad.Add("verb", invalid.Blank)
 	case covered(p.Verb) == 0:
-		bad.add("verb", Malformed,
+		bad.Explain("verb", invalid.Malformed,
 			fmt.Sprintf("%q is none of GET POST PUT PATCH DELETE HEAD OPTIONS ALL", p.Verb))
 	}
 	p.Path = strings.Trim(strings.TrimSpace(p.Path), "/")
 	canonical, err := CanonicalPattern(p.Path)
 	switch {
 	case errors.Is(err, ErrEmptyPattern):
-		bad.add("path", Blank, "")
+		bad.Add("path", invalid.Blank)
 	case err != nil:
-		bad.add("path", Malformed, err.Error())
+		bad.Explain("path", invalid.Malformed, err.Error())
 	case canonical != p.Path:
-		bad.add("path", Malformed,
+		bad.Explain("path", invalid.Malformed,
 			fmt.Sprintf("%q is not canonical, write %q", p.Path, canonical))
 	case len(p.Path) > longest:
-		bad.add("path", TooLong, "")
+		bad.Add("path", invalid.TooLong)
 	}
 	switch p.Action {
 	case Accept, Drop, Audit:
 	case "":
-		bad.add("action", Blank, "")
+		bad.Add("action", invalid.Blank)
 	default:
-		bad.add("action", Malformed, fmt.Sprintf("%q is none of ACCEPT DROP AUDIT", p.Action))
+		bad.Explain("action", invalid.Malformed, fmt.Sprintf("%q is none of ACCEPT DROP AUDIT", p.Action))
 	}
 	if len(p.Topic) > longest {
-		bad.add("topic", TooLong, "")
+		bad.Add("topic", invalid.TooLong)
 	}
-	return bad.err()
+	return bad.Err()
 }
 
-// DerivedTopic is the topic of an activity whose permission row names none: the segment after
-// the first "admin/" in the path, or "general" (AZ-162). It does not allocate.
-func DerivedTopic(path string) string {
-	_, after, ok := strings.Cut(path, "admin/")
-	if ok {
-		if after, _, _ = strings.Cut(after, "/"); after != "" {
-			return after
-		}
+// A PermissionKey distinguishes permission rows; the store refuses a second one of the same key.
+type PermissionKey struct{ role, verb, path, action string }
+
+// Key is the row's key. Verb and action are compared without case.
+func (p *Permission) Key() PermissionKey {
+	return PermissionKey{p.Role, strings.ToUpper(p.Verb), p.Path, strings.ToUpper(p.Action)}
+}
+
+// Texts are the beginnings of request paths by which the row is found, under a matching
+// (MatchSegment or MatchPrefix): more than one where folding takes a part of its path away. A
+// row that denies or audits has them in lower case. A row that matches nothing has none.
+func (p *Permission) Texts(matching string) (texts []string) {
+	sp, ok, _ := read(p.Path, p.Action, matching)
+	if !ok {
+		return nil
 	}
-	return "general"
+	for _, one := range spellings(nil, sp, true) {
+		texts = append(texts, one.text)
+	}
+	return texts
 }

@@ -217,7 +217,7 @@ func TestRoute(t *testing.T) {
 		"FX-2: pass ends at a segment":                {path: "api/v2/peatio/publicity", want: policy.Neither},
 		"D5: pass does not reach a dot suffix":        {path: "api/v2/peatio/public.json", want: policy.Neither},
 		"D5: block reaches a dot suffix":              {path: "api/v2/barong/management.json", want: policy.Block},
-		"FX-6: block does not reach a longer name":   {path: "api/v2/barong/managements", want: policy.Neither},
+		"FX-6: block does not reach a longer name":    {path: "api/v2/barong/managements", want: policy.Neither},
 		"FX-2: a star is a raw prefix":                {path: "api/v2/arke/publications", want: policy.Pass},
 		"D5: route rules fold":                        {path: "api/v2/barong/identity/sessions", want: policy.Pass},
 		"AZ-73: prefix matching is the old rule":      {path: "api/v2/peatio/publicity", legacy: true, want: policy.Pass},

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"barong/internal/invalid"
 )
 
 // States of restrictions.
@@ -21,17 +23,20 @@ const longestValue = 64
 // whitelink (AZ-43).
 const WhitelinkPath = "api/v2/barong/identity/users/access"
 
-// signInPath is where people sign in by password.
-const signInPath = own + "identity/sessions"
+// SignInPath is where people sign in by password.
+const SignInPath = own + "identity/sessions"
 
 // signInPaths are the paths at which a POST opens a session. blocklogin refuses those (FX-24).
 // Decisions, previews and Naive all read this list.
 var signInPaths = []string{
-	signInPath,
-	signInPath + "/auth0",
+	SignInPath,
+	SignInPath + "/auth0",
 	own + "identity/users",
 	own + "identity/users/email/confirm_code",
 }
+
+// SignInPaths lists them.
+func SignInPaths() []string { return slices.Clone(signInPaths) }
 
 // signsIn reports whether a request opens a session.
 func signsIn(method, bare string) bool {
@@ -41,12 +46,12 @@ func signsIn(method, bare string) bool {
 // Categories lists the categories in the order in which they are looked at (AZ-40).
 func Categories() []string { return []string{Whitelist, Maintenance, Blacklist, Blocklogin} }
 
-// Scopes lists the scopes in the order in which they are looked at (design D6).
-func Scopes() []string {
+// scopes lists the scopes in the order in which they are looked at (design D6).
+func scopes() []string {
 	return []string{ScopeAll, ScopeIP, ScopeSubnet, ScopeCountry, ScopeContinent}
 }
 
-// scopeRank is the place of a scope in Scopes, -1 when it is none.
+// scopeRank is the place of a scope in scopes, -1 when it is none.
 func scopeRank(scope string) int {
 	switch scope {
 	case ScopeAll:
@@ -83,7 +88,7 @@ func DefaultCode(category, scope string) int {
 // enabled. It returns Invalid when a field is blank, none of its values, too long, or a code
 // outside 400…499 (FX-23). A row with an error is left half normalised.
 func (r *Restriction) Normalize() error {
-	var bad Invalid
+	var bad invalid.Fields
 	r.Category = strings.ToLower(strings.TrimSpace(r.Category))
 	r.Scope = strings.ToLower(strings.TrimSpace(r.Scope))
 	r.State = strings.ToLower(strings.TrimSpace(r.State))
@@ -91,27 +96,27 @@ func (r *Restriction) Normalize() error {
 	switch r.Category {
 	case Whitelist, Maintenance, Blacklist, Blocklogin:
 	case "":
-		bad.add("category", Blank, "")
+		bad.Add("category", invalid.Blank)
 	default:
-		bad.add("category", Malformed,
+		bad.Explain("category", invalid.Malformed,
 			fmt.Sprintf("%q is none of %s", r.Category, strings.Join(Categories(), " ")))
 	}
 	switch {
 	case r.Scope == "":
-		bad.add("scope", Blank, "")
+		bad.Add("scope", invalid.Blank)
 	case scopeRank(r.Scope) < 0:
-		bad.add("scope", Malformed,
-			fmt.Sprintf("%q is none of %s", r.Scope, strings.Join(Scopes(), " ")))
+		bad.Explain("scope", invalid.Malformed,
+			fmt.Sprintf("%q is none of %s", r.Scope, strings.Join(scopes(), " ")))
 	}
 	switch {
 	case r.Value == "":
-		bad.add("value", Blank, "")
+		bad.Add("value", invalid.Blank)
 	case len(r.Value) > longestValue:
-		bad.add("value", TooLong, "")
+		bad.Add("value", invalid.TooLong)
 	default:
 		v, err := canonicalValue(r.Scope, r.Value)
 		if err != nil {
-			bad.add("value", Malformed, err.Error())
+			bad.Explain("value", invalid.Malformed, err.Error())
 		} else {
 			r.Value = v
 		}
@@ -120,17 +125,29 @@ func (r *Restriction) Normalize() error {
 		r.Code = DefaultCode(r.Category, r.Scope)
 	}
 	if !denies(r.Code) {
-		bad.add("code", Malformed, fmt.Sprintf("%d is outside 400 to 499", r.Code))
+		bad.Explain("code", invalid.Malformed, fmt.Sprintf("%d is outside 400 to 499", r.Code))
 	}
 	switch r.State {
 	case "":
 		r.State = Enabled
 	case Enabled, Disabled:
 	default:
-		bad.add("state", Malformed, fmt.Sprintf("%q is neither enabled nor disabled", r.State))
+		bad.Explain("state", invalid.Malformed, fmt.Sprintf("%q is neither enabled nor disabled", r.State))
 	}
-	return bad.err()
+	return bad.Err()
 }
+
+// A RestrictionKey distinguishes restriction rows; the store refuses a second one of the same key.
+type RestrictionKey struct{ category, scope, value string }
+
+// Key is the row's key.
+func (r *Restriction) Key() RestrictionKey { return RestrictionKey{r.Category, r.Scope, r.Value} }
+
+// Denies reports whether the row's code is one that a restriction may have.
+func (r *Restriction) Denies() bool { return denies(r.Code) }
+
+// Target is the set of addresses that the row is about; the error is for people.
+func (r *Restriction) Target() (Target, error) { return parseTarget(r.Scope, r.Value) }
 
 // denies says whether a status refuses without looking like an answer or an outage (FX-23).
 func denies(code int) bool { return code >= 400 && code <= 499 }
@@ -150,13 +167,13 @@ func canonicalValue(scope, value string) (string, error) {
 		}
 		return p.String(), nil
 	case ScopeCountry:
-		code, ok := Country(value)
+		code, ok := countryCode(value)
 		if !ok {
 			return "", fmt.Errorf("%q is no country's ISO 3166 code or English name", value)
 		}
 		return code, nil
 	case ScopeContinent:
-		code, ok := Continent(value)
+		code, ok := continentCode(value)
 		if !ok {
 			return "", fmt.Errorf("%q is no continent's code or English name", value)
 		}

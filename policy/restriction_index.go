@@ -110,16 +110,16 @@ func newIndexBuilder(rules int) *indexBuilder {
 }
 
 // add adds a rule. Its value must be one that parses for its scope.
-func (b *indexBuilder) add(number int32, t target) {
+func (b *indexBuilder) add(number int32, t Target) {
 	switch {
-	case t.all:
+	case t.All:
 		b.index.all = min(b.index.all, number)
-	case t.prefix.IsValid():
-		b.rules = append(b.rules, rule{t.prefix, number})
-	case t.country != "":
-		b.index.countries = mark(b.index.countries, t.country, number)
-	case t.continent != "":
-		b.index.continents = mark(b.index.continents, t.continent, number)
+	case t.Prefix.IsValid():
+		b.rules = append(b.rules, rule{t.Prefix, number})
+	case t.Country != "":
+		b.index.countries = mark(b.index.countries, t.Country, number)
+	case t.Continent != "":
+		b.index.continents = mark(b.index.continents, t.Continent, number)
 	}
 }
 
@@ -159,33 +159,34 @@ func (b *indexBuilder) build() index {
 	return b.index
 }
 
-// A target is the meaning of a scope and a value.
-type target struct {
-	all                bool
-	prefix             netip.Prefix
-	country, continent string
+// A Target is the set of addresses that a scope and a value name: all of them, a prefix, a
+// country or a continent, by its two-letter code. The other fields are zero.
+type Target struct {
+	All                bool
+	Prefix             netip.Prefix
+	Country, Continent string
 }
 
 // parseTarget parses a scope and its value; the error is for people.
-func parseTarget(scope, value string) (t target, err error) {
+func parseTarget(scope, value string) (t Target, err error) {
 	switch scope {
 	case ScopeAll:
-		t.all = true
+		t.All = true
 	case ScopeIP:
 		var ip netip.Addr
 		if ip, err = parseIP(value); err == nil {
-			t.prefix = netip.PrefixFrom(ip, ip.BitLen())
+			t.Prefix = netip.PrefixFrom(ip, ip.BitLen())
 		}
 	case ScopeSubnet:
-		t.prefix, err = parseSubnet(value)
+		t.Prefix, err = parseSubnet(value)
 	case ScopeCountry:
-		t.country, err = canonicalValue(scope, value)
+		t.Country, err = canonicalValue(scope, value)
 	case ScopeContinent:
-		t.continent, err = canonicalValue(scope, value)
+		t.Continent, err = canonicalValue(scope, value)
 	default:
 		err = errScope
 	}
 	return t, err
 }
 
-func (t target) geographic() bool { return t.country != "" || t.continent != "" }
+func (t Target) geographic() bool { return t.Country != "" || t.Continent != "" }

@@ -8,18 +8,19 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"barong/internal/invalid"
 	"barong/policy"
 )
 
 func fieldsOf(t *testing.T, err error) []string {
 	t.Helper()
-	bad, ok := errors.AsType[policy.Invalid](err)
+	bad, ok := errors.AsType[invalid.Fields](err)
 	if err != nil && !ok {
-		t.Fatalf("error %v is no policy.Invalid", err)
+		t.Fatalf("error %v is no invalid.Fields", err)
 	}
 	var list []string
 	for _, f := range bad {
-		list = append(list, f.Field+"."+f.Problem)
+		list = append(list, f.Token())
 	}
 	return list
 }
@@ -146,14 +147,14 @@ func TestCountry(t *testing.T) {
 		"a letter":                     {"G", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got, ok := policy.Country(test.in); got != test.want || ok != (test.want != "") {
+			if got, ok := policy.CountryCode(test.in); got != test.want || ok != (test.want != "") {
 				t.Errorf("Country(%q) = %q, %v, want %q", test.in, got, ok, test.want)
 			}
 		})
 	}
 	for in, want := range map[string]string{"eu": "EU", "Europe": "EU", "NORTH AMERICA": "NA",
 		"south-america": "SA", "Oceania": "OC", "AN": "AN", "": "", "UA": "", "Eur": ""} {
-		if got, ok := policy.Continent(in); got != want || ok != (want != "") {
+		if got, ok := policy.ContinentCode(in); got != want || ok != (want != "") {
 			t.Errorf("Continent(%q) = %q, %v, want %q", in, got, ok, want)
 		}
 	}
@@ -164,7 +165,7 @@ func TestEveryCountryIsFoundByItsCodes(t *testing.T) {
 	for a := 'A'; a <= 'Z'; a++ {
 		for b := 'A'; b <= 'Z'; b++ {
 			code := string(a) + string(b)
-			if got, ok := policy.Country(code); ok {
+			if got, ok := policy.CountryCode(code); ok {
 				n++
 				if got != code {
 					t.Errorf("Country(%q) = %q", code, got)
@@ -174,19 +175,5 @@ func TestEveryCountryIsFoundByItsCodes(t *testing.T) {
 	}
 	if n != 250 { // ISO 3166-1's 249 and XK
 		t.Errorf("got %d countries, want 250", n)
-	}
-}
-
-func TestDerivedTopic(t *testing.T) {
-	for path, want := range map[string]string{ // AZ-162
-		"api/v2/barong/admin/users/labels": "users",
-		"api/v2/admin":                     "general",
-		"api/v2/peatio/market/orders":      "general",
-		"api/v2/admin/markets":             "markets",
-		"admin/":                           "general",
-	} {
-		if got := policy.DerivedTopic(path); got != want {
-			t.Errorf("DerivedTopic(%q) = %q, want %q", path, got, want)
-		}
 	}
 }

@@ -1,12 +1,19 @@
 package policy_test
 
 import (
+	"context"
 	"net/netip"
 	"slices"
 	"testing"
 
 	"barong/policy"
+	"barong/policy/editor"
 )
+
+// noRows is the store of an empty policy.
+type noRows struct{ editor.Store }
+
+func (noRows) Rows(context.Context) (policy.Rows, error) { return policy.Rows{}, nil }
 
 // TestSignInPathsAreOneList adds a path to the list of those at which sessions are opened: the
 // compiled policy, the naive one and the preview must all follow it, and one that is not in the
@@ -31,14 +38,14 @@ func TestSignInPathsAreOneList(t *testing.T) {
 		}
 		reference := policy.Naive{Rows: rows}
 		holder := policy.NewHolder(policy.RouteRules{}, policy.Options{}, nil, nil)
-		service := policy.NewService(still{}, holder, 1, nil)
-		p, err := service.PreviewRestriction(t.Context(), policy.Edit{}, policy.RestrictionChange{
+		service := editor.NewService(noRows{}, holder, 1, nil)
+		p, err := service.PreviewRestriction(t.Context(), editor.Edit{}, editor.RestrictionChange{
 			Category: &row.Category, Scope: &row.Scope, Value: &row.Value, State: &row.State, Code: &row.Code})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return snapshot.Restricted(ip, "POST", path) != nil, reference.Restricted(ip, "POST", path) != nil,
-			slices.ContainsFunc(p.Flips, func(f policy.Flip) bool { return f.Path == path && !f.After.Allows })
+			slices.ContainsFunc(p.Flips, func(f editor.Flip) bool { return f.Path == path && !f.After.Allows })
 	}
 	check := func(t *testing.T, path string, want bool) {
 		t.Helper()

@@ -39,7 +39,7 @@ func (r Route) String() string {
 type Permit struct {
 	Allows bool // at least one ACCEPT and no DROP (AZ-145)
 	// Audit is whether an AUDIT row matches, whatever Allows is. Topic is that row's, "" when it
-	// has none: then DerivedTopic applies (AZ-162).
+	// has none.
 	Audit bool
 	Topic string
 }
@@ -130,6 +130,30 @@ func (s *Snapshot) Permission(role, method, path string) Permit {
 
 // Role says whether any permission row names the role (AZ-147).
 func (s *Snapshot) Role(role string) bool { return s.roles[role] != nil }
+
+// PermissionsPath is where permissions are seen and changed.
+const PermissionsPath = own + "admin/permissions"
+
+// MissingRepairs are the methods that the role may not use at PermissionsPath, of those by which
+// permissions are seen and put right: none means that the role can manage the policy.
+func (s *Snapshot) MissingRepairs(role string) (missing []string) {
+	for _, verb := range []string{"GET", "POST", "PUT", "DELETE"} {
+		if !s.Permission(role, verb, PermissionsPath).Allows {
+			missing = append(missing, verb)
+		}
+	}
+	return missing
+}
+
+// Locates reports whether the snapshot knows where addresses are.
+func (s *Snapshot) Locates() bool { return s.geo != nil }
+
+// WithLocator is the snapshot as it would decide if addresses were where l says.
+func (s *Snapshot) WithLocator(l Locator) *Snapshot {
+	moved := *s
+	moved.geo = l
+	return &moved
+}
 
 // Cuts distinguishes sets of session cuts: the same set has the same number, 0 is the empty one.
 // A session that CutOff spared under one number is spared until the number changes.

@@ -24,7 +24,8 @@ import (
 	"barong/internal/signin"
 	"barong/internal/store"
 	"barong/internal/token"
-	"barong/policy"
+	"barong/policy/ability"
+	"barong/policy/editor"
 	"barong/resource"
 )
 
@@ -37,8 +38,8 @@ type apiParts struct {
 	store     *store.DB
 	verifier  *token.Minter
 	keys      *token.Keys
-	rules     *policy.Service
-	abilities policy.Abilities
+	rules     *editor.Service
+	abilities ability.Set
 	explain   admin.Explainer
 	people    people
 	kyc       identity.KYC

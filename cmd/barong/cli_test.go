@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"barong/policy"
+	"barong/policy/defaults"
 )
 
 var update = flag.Bool("update", false, "rewrite the files in docs that are made from code")
@@ -196,7 +196,7 @@ func TestUsersCreate(t *testing.T) {
 // Standard output is one JSON object even when the first command of a database seeds it,
 // with users that have made-up passwords.
 func TestUsersCreateOnAnEmptyDatabaseKeepsJSONClean(t *testing.T) {
-	text, _ := policy.Default("seeds")
+	text, _ := defaults.File("seeds")
 	path := filepath.Join(t.TempDir(), "seeds.yml")
 	text = append(text, "\nusers:\n  - { email: seeded@barong.example, role: admin, level: 0, state: active }\n"...)
 	if err := os.WriteFile(path, text, 0o600); err != nil {

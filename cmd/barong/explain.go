@@ -16,7 +16,7 @@ import (
 	"barong/internal/audit"
 	"barong/internal/session"
 	"barong/internal/token"
-	"barong/policy"
+	"barong/policy/editor"
 )
 
 // explainer puts authz's explanations into admin's words: edges do not know each other.
@@ -86,7 +86,7 @@ func (c explainCmd) Run(ctx context.Context, term *terminal) error {
 	}
 	e.Permissions = admin.PermissionsOf(nil)
 	if e.Role != "" && e.Path != "" {
-		rows, err := policy.NewService(db, sv.holder, 1, nil).MatchingPermissions(ctx, e.Role, c.Method, e.Path)
+		rows, err := editor.NewService(db, sv.holder, 1, nil).MatchingPermissions(ctx, e.Role, c.Method, e.Path)
 		if err != nil {
 			return err
 		}

@@ -9,14 +9,17 @@ import (
 	"barong/internal/config"
 	"barong/internal/notify"
 	"barong/policy"
+	"barong/policy/ability"
+	"barong/policy/defaults"
+	"barong/policy/seed"
 )
 
 // files holds the content of the settings' YAML files, or of the built-in ones.
 type files struct {
-	seeds     policy.Seeds
+	seeds     seed.File
 	rules     policy.RouteRules
 	accounts  account.Rules
-	abilities policy.Abilities
+	abilities ability.Set
 	mails     notify.Rules
 }
 
@@ -25,11 +28,11 @@ func builtInFile(name string) ([]byte, bool) {
 	if name == "mailer" {
 		return notify.DefaultRules(), true
 	}
-	return policy.Default(name)
+	return defaults.File(name)
 }
 
 // builtInFiles are their names.
-func builtInFiles() []string { return append(policy.DefaultNames(), "mailer") }
+func builtInFiles() []string { return append(defaults.Names(), "mailer") }
 
 // policyFiles reads and checks all of them; the error names every problem of every file.
 func policyFiles(s config.Settings) (files, error) {
@@ -51,7 +54,7 @@ func policyFiles(s config.Settings) (files, error) {
 		}
 	}
 	read("BARONG_SEEDS", s.Policy.Seeds, "seeds", func(b []byte) (err error) {
-		f.seeds, err = policy.ParseSeeds(b)
+		f.seeds, err = seed.Parse(b)
 		return err
 	})
 	read("BARONG_AUTHZ_RULES", s.Policy.AuthzRules, "authz_rules", func(b []byte) (err error) {
@@ -63,7 +66,7 @@ func policyFiles(s config.Settings) (files, error) {
 		return err
 	})
 	read("BARONG_ABILITIES", s.Policy.Abilities, "abilities", func(b []byte) (err error) {
-		f.abilities, err = policy.ParseAbilities(b)
+		f.abilities, err = ability.Parse(b)
 		return err
 	})
 	read("BARONG_MAILER", s.Mail.Rules, "mailer", func(b []byte) (err error) {

@@ -23,7 +23,9 @@ var layers = map[string]string{
 
 	"barong/internal/rest": "face", "barong/internal/view": "face", "barong/internal/caller": "face",
 
-	"barong/policy": "domain", "barong/internal/account": "domain", "barong/internal/session": "domain",
+	"barong/policy": "domain", "barong/policy/editor": "domain", "barong/policy/seed": "domain",
+	"barong/policy/ability": "domain", "barong/policy/review": "domain", "barong/policy/defaults": "core",
+	"barong/internal/account": "domain", "barong/internal/session": "domain",
 	"barong/internal/token": "domain", "barong/internal/audit": "domain", "barong/internal/event": "domain",
 	"barong/internal/notify": "domain", "barong/internal/feed": "domain", "barong/internal/limit": "domain",
 	"barong/internal/captcha": "domain",
@@ -35,7 +37,7 @@ var layers = map[string]string{
 	"barong/internal/password": "domain",
 
 	"barong/internal/secret": "core", "barong/internal/strictyaml": "core",
-	"barong/internal/param": "core", "barong/internal/logfold": "core",
+	"barong/internal/param": "core", "barong/internal/invalid": "core", "barong/internal/logfold": "core",
 }
 
 // mayImport says which layers a layer's packages may import.

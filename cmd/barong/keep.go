@@ -8,7 +8,7 @@ import (
 
 	"barong/internal/feed"
 	"barong/internal/rest"
-	"barong/policy"
+	"barong/policy/review"
 )
 
 // apply hears the change feed.
@@ -129,7 +129,7 @@ func (sv *service) rereadFiles() bool {
 		return false
 	}
 	options := policyOptions(sv.settings, sv.geo)
-	wrong, odd := policy.ReviewRules(f.rules, options)
+	wrong, odd := review.Rules(f.rules, options)
 	for _, x := range odd {
 		sv.log.Warn("a setting or file is hardly meant so", "finding", ofFile(sv.settings, x))
 	}

@@ -24,6 +24,8 @@ import (
 	"barong/internal/session"
 	"barong/internal/store"
 	"barong/policy"
+	"barong/policy/defaults"
+	"barong/policy/seed"
 )
 
 const memberPassword = "Correct-Horse-9-Battery"
@@ -117,8 +119,8 @@ func TestKillAndRestart(t *testing.T) {
 	if got := countActivities(t, db, audit.Succeed, "before-the-kill"); got != 1 {
 		t.Errorf("activities of before the kill: got %d, want 1", got)
 	}
-	seeds, _ := policy.Default("seeds")
-	parsed, err := policy.ParseSeeds(seeds)
+	seeds, _ := defaults.File("seeds")
+	parsed, err := seed.Parse(seeds)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,8 +156,8 @@ func TestMissedPolicyIsInForceBeforeTheFeedIsFresh(t *testing.T) {
 				db: db, truth: db, holder: policy.NewHolder(policy.RouteRules{}, policy.Options{}, nil, nil),
 				sessions:  session.NewManager(session.Config{}, db, db, nil, nil),
 				directory: account.NewDirectory(account.DirectoryConfig{}, db, nil), apiKeyOf: apikey.NewCache(apikey.CacheConfig{}, db, nil),
-				follower:  feed.NewFollower(feeding, feed.FollowerConfig{}, nil, nil),
-				refresh:   make(chan struct{}, 1), reload: make(chan struct{}, 1),
+				follower: feed.NewFollower(feeding, feed.FollowerConfig{}, nil, nil),
+				refresh:  make(chan struct{}, 1), reload: make(chan struct{}, 1),
 			}
 			sv.follower.Subscribe(sv.apply)
 			sv.follower.OnGap(sv.stale)

@@ -27,7 +27,7 @@ import (
 	"barong/internal/store"
 	"barong/internal/store/redis"
 	"barong/internal/token"
-	"barong/policy"
+	"barong/policy/seed"
 )
 
 // load reads the settings and the files that they name.
@@ -307,13 +307,13 @@ func openKeys(ctx context.Context, s config.Settings, db *store.DB) (*token.Keys
 
 // seedAll adds the entries of the seeds file that the database lacks, in the order in which the
 // parts need each other. It returns the passwords that it made up, by e-mail.
-func seedAll(ctx context.Context, f files, db *store.DB, accounts *account.Service) (policy.SeedReport, []account.Seeded, error) {
+func seedAll(ctx context.Context, f files, db *store.DB, accounts *account.Service) (seed.Report, []account.Seeded, error) {
 	if _, err := accounts.SeedLevels(ctx, f.seeds.Levels); err != nil {
-		return policy.SeedReport{}, nil, err
+		return seed.Report{}, nil, err
 	}
 	withoutUsers := f.seeds
 	withoutUsers.Users = nil
-	report, err := policy.Seed(ctx, db, withoutUsers)
+	report, err := seed.Apply(ctx, db, withoutUsers)
 	if err != nil {
 		return report, nil, err
 	}

@@ -16,6 +16,7 @@ import (
 	"barong/internal/provider/kycaid"
 	"barong/internal/secret"
 	"barong/policy"
+	"barong/policy/review"
 )
 
 // prepared holds the parts of a run that come from settings and files alone.
@@ -94,7 +95,7 @@ func (p *prepared) read(term *terminal) (config.Problems, error) {
 	if err != nil {
 		problems = append(problems, config.Problem{Text: err.Error()})
 	} else {
-		wrong, odd := review(s, f, problems)
+		wrong, odd := reviewFiles(s, f, problems)
 		problems = append(problems, wrong...)
 		p.odd = odd
 	}
@@ -102,13 +103,13 @@ func (p *prepared) read(term *terminal) (config.Problems, error) {
 	return problems, nil
 }
 
-// review holds the policy files against each other; it leaves out problems that follow from
+// reviewFiles holds the policy files against each other; it leaves out problems that follow from
 // wrong settings.
-func review(s config.Settings, f files, problems config.Problems) (wrong config.Problems, odd []string) {
+func reviewFiles(s config.Settings, f files, problems config.Problems) (wrong config.Problems, odd []string) {
 	if problems.Has("gateway_components", "path_matching") {
 		return nil, nil
 	}
-	bad, strange := policy.Review(f.seeds, f.rules, f.abilities, policyOptions(s, nil))
+	bad, strange := review.Files(f.seeds, f.rules, f.abilities, policyOptions(s, nil))
 	for _, x := range bad {
 		wrong = append(wrong, config.Problem{Text: ofFile(s, x)})
 	}
@@ -123,16 +124,16 @@ func review(s config.Settings, f files, problems config.Problems) (wrong config.
 // placeOf is the setting that names a file, and the path, "" for the built-in one.
 func placeOf(s config.Settings, file string) (setting, path string) {
 	switch file {
-	case policy.FileRules:
+	case review.FileRules:
 		return "BARONG_AUTHZ_RULES", s.Policy.AuthzRules
-	case policy.FileAbilities:
+	case review.FileAbilities:
 		return "BARONG_ABILITIES", s.Policy.Abilities
 	}
 	return "BARONG_SEEDS", s.Policy.Seeds
 }
 
 // ofFile is a finding after the setting and path of its file.
-func ofFile(s config.Settings, x policy.Finding) string {
+func ofFile(s config.Settings, x review.Finding) string {
 	key, path := placeOf(s, x.File)
 	if strings.Contains(x.Text, "gateway_components lacks") {
 		key = "BARONG_GATEWAY_COMPONENTS, " + key

@@ -29,6 +29,7 @@ import (
 	"barong/internal/store"
 	"barong/internal/token"
 	"barong/policy"
+	"barong/policy/editor"
 )
 
 type serveCmd struct{}
@@ -272,7 +273,7 @@ func (sv *service) newREST(f files, people people) (http.Handler, error) {
 	server, err := newAPI(apiParts{
 		settings: s, people: people, kyc: sv.kyc, log: sv.log, services: sv.accountServices, sessions: sv.sessions, store: sv.db,
 		verifier: sv.minter, keys: sv.keys, country: sv.country, clientIP: sv.decider.ClientIP, budget: sv.budget(),
-		rules: policy.NewService(sv.db, sv.holder, s.Policy.WhitelinkUses, nil), abilities: f.abilities,
+		rules: editor.NewService(sv.db, sv.holder, s.Policy.WhitelinkUses, nil), abilities: f.abilities,
 		explain: explainer(sv.decider), track: sv.track, record: sv.audit.Record,
 		lost: sv.misdirected(),
 	})

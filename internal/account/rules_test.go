@@ -7,11 +7,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"barong/internal/account"
-	"barong/policy"
+	"barong/policy/defaults"
 )
 
 func TestRulesOfTheShippedFile(t *testing.T) {
-	text, ok := policy.Default("barong")
+	text, ok := defaults.File("barong")
 	if !ok {
 		t.Fatal("no built-in file")
 	}

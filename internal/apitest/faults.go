@@ -11,7 +11,7 @@ import (
 	"barong/internal/secret"
 	"barong/internal/session"
 	"barong/internal/store"
-	"barong/policy"
+	"barong/policy/editor"
 )
 
 // ErrOutage is an error that callers get as an outage, ErrBug one that nobody expects.
@@ -61,7 +61,7 @@ type faulty struct {
 	faults *Faults
 }
 
-func (f faulty) ChangePolicy(ctx context.Context, do func(policy.ServiceTx) error) error {
+func (f faulty) ChangePolicy(ctx context.Context, do func(editor.Tx) error) error {
 	if err := f.faults.at("ChangePolicy"); err != nil {
 		return err
 	}

@@ -12,6 +12,9 @@ import (
 	"barong/internal/expect"
 	"barong/internal/session"
 	"barong/policy"
+	"barong/policy/ability"
+	"barong/policy/defaults"
+	"barong/policy/seed"
 )
 
 // Password is everybody's.
@@ -38,10 +41,10 @@ func (w *World) Levels() {
 	expect.OK(w.T, err)
 }
 
-// Builtin is a file of policy.Default.
+// Builtin is a file of defaults.File.
 func (w *World) Builtin(name string) []byte {
 	w.T.Helper()
-	text, ok := policy.Default(name)
+	text, ok := defaults.File(name)
 	if !ok {
 		w.T.Fatalf("no built-in file %s", name)
 	}
@@ -52,9 +55,9 @@ func (w *World) Builtin(name string) []byte {
 // that they name, whose uid is the role in capitals. It returns the roles.
 func (w *World) Shipped() (roles []string) {
 	w.T.Helper()
-	seeds := expect.Must(policy.ParseSeeds(w.Builtin("seeds")))(w.T)
-	expect.Must(policy.Seed(w.T.Context(), w.DB, seeds))(w.T)
-	w.Admin.Abilities = expect.Must(policy.ParseAbilities(w.Builtin("abilities")))(w.T)
+	seeds := expect.Must(seed.Parse(w.Builtin("seeds")))(w.T)
+	expect.Must(seed.Apply(w.T.Context(), w.DB, seeds))(w.T)
+	w.Admin.Abilities = expect.Must(ability.Parse(w.Builtin("abilities")))(w.T)
 	w.Account.StaffRoles = w.Admin.Abilities.Staff()
 	roles = w.Admin.Abilities.Roles()
 	for _, p := range seeds.Permissions {

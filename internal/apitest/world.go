@@ -41,6 +41,7 @@ import (
 	"barong/internal/testenv"
 	"barong/internal/token"
 	"barong/policy"
+	"barong/policy/editor"
 	"barong/resource"
 )
 
@@ -76,7 +77,7 @@ type World struct {
 	Keys     *token.Keys
 	Minter   *token.Minter
 	Holder   *policy.Holder
-	Rules    *policy.Service
+	Rules    *editor.Service
 
 	// REST configures the server, Spent counts the use of callers, if limits are on; at Mount.
 	REST  rest.Config
@@ -153,7 +154,7 @@ func (w *World) Restart() {
 	w.Account.Rows, w.Account.Begin = db, func() error { return w.Faults.at("Update") }
 	w.Accounts = worldtest.Open(w.Account, w.DB, w.Hasher, new(limit.Memory), w.clock).Own()
 	w.Sessions = session.NewManager(session.Config{}, db, db, w.clock, nil)
-	w.Rules = policy.NewService(db, w.Holder, 1, w.clock)
+	w.Rules = editor.NewService(db, w.Holder, 1, w.clock)
 	w.server, w.client = nil, nil
 }
 

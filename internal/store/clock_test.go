@@ -18,7 +18,7 @@ import (
 	"barong/internal/store"
 	"barong/internal/store/storetest"
 	"barong/internal/testenv"
-	"barong/policy"
+	"barong/policy/editor"
 )
 
 // stepped is a clock that can be set.
@@ -74,7 +74,7 @@ func TestSweepGoesByTheDatabasesClock(t *testing.T) {
 		var clock stepped
 		db := storetest.OpenPostgres(t, store.WithClock(clock.now))
 		fillWithWhatExpires(t, db, time.Now(), 1, 30*time.Minute)
-		w := policy.Whitelink{Hash: [32]byte{1}, CreatorUID: "ID1", Uses: 1, ExpiresAt: time.Now().Add(time.Hour)}
+		w := editor.Whitelink{Hash: [32]byte{1}, CreatorUID: "ID1", Uses: 1, ExpiresAt: time.Now().Add(time.Hour)}
 		if err := db.AddWhitelink(t.Context(), w); err != nil {
 			t.Fatal(err)
 		}
@@ -82,7 +82,7 @@ func TestSweepGoesByTheDatabasesClock(t *testing.T) {
 		if n, err := db.Sweep(t.Context()); err != nil || n != 0 {
 			t.Errorf("%s ahead: removed %d, %v; want nothing", ahead, n, err)
 		}
-		other := policy.Whitelink{Hash: [32]byte{2}, CreatorUID: "ID1", Uses: 1, ExpiresAt: clock.now().Add(time.Hour)}
+		other := editor.Whitelink{Hash: [32]byte{2}, CreatorUID: "ID1", Uses: 1, ExpiresAt: clock.now().Add(time.Hour)}
 		if err := db.AddWhitelink(t.Context(), other); err != nil {
 			t.Fatal(err)
 		}

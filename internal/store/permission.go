@@ -33,7 +33,7 @@ func (q queries) Permissions(ctx context.Context) ([]policy.Permission, error) {
 	return permissions.many(ctx, q, "list permissions", unlocked, `ORDER BY id`)
 }
 
-// PermissionPage implements policy.ServiceStore.
+// PermissionPage implements editor.Store.
 func (q queries) PermissionPage(ctx context.Context, limit, offset int) ([]policy.Permission, int, error) {
 	return permissions.page(ctx, q, "list permissions", filter{}, `id`, limit, offset)
 }

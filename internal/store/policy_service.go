@@ -4,20 +4,20 @@ import (
 	"context"
 
 	"barong/internal/feed"
-	"barong/policy"
+	"barong/policy/editor"
 )
 
 var (
-	_ policy.ServiceTx    = queries{}
-	_ policy.ServiceStore = (*DB)(nil)
+	_ editor.Tx    = queries{}
+	_ editor.Store = (*DB)(nil)
 )
 
-// LockPolicy implements policy.ServiceTx.
+// LockPolicy implements editor.Tx.
 func (q queries) LockPolicy(ctx context.Context) error {
 	return q.writeLocked(ctx, "lock policy", lockPolicy, func(*txn) error { return nil })
 }
 
-// NextChange implements policy.ServiceTx. The lock on the counter is held to the end of the
+// NextChange implements editor.Tx. The lock on the counter is held to the end of the
 // transaction, so nobody else takes the number.
 func (q queries) NextChange(ctx context.Context) (next feed.Cursor, err error) {
 	err = q.write(ctx, "take change number", func(t *txn) error {
@@ -27,7 +27,7 @@ func (q queries) NextChange(ctx context.Context) (next feed.Cursor, err error) {
 	return next, err
 }
 
-// RoleInUse implements policy.ServiceStore.
+// RoleInUse implements editor.Store.
 func (q queries) RoleInUse(ctx context.Context, role string) (bool, error) {
 	const doing = "look for accounts of a role"
 	used, err := q.has(ctx, doing, `SELECT 1 FROM users WHERE role = $1 LIMIT 1`, role)

@@ -10,7 +10,7 @@ import (
 
 func TestPolicyService(t *testing.T) {
 	storetest.Engines(t, func(t *testing.T, open storetest.Opener) {
-		policytest.TestServiceStore(t, func(t testing.TB) policytest.ServiceStore { return open(t) })
+		policytest.TestEditorStore(t, func(t testing.TB) policytest.EditorStore { return open(t) })
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"barong/internal/feed"
 	"barong/policy"
+	"barong/policy/editor"
 )
 
 const enabled = "enabled"
@@ -25,8 +26,8 @@ func (q queries) Restrictions(ctx context.Context) ([]policy.Restriction, error)
 	return restrictions.many(ctx, q, "list restrictions", unlocked, `ORDER BY id`)
 }
 
-// RestrictionPage implements policy.ServiceStore.
-func (q queries) RestrictionPage(ctx context.Context, query policy.RestrictionQuery) ([]policy.Restriction, int, error) {
+// RestrictionPage implements editor.Store.
+func (q queries) RestrictionPage(ctx context.Context, query editor.RestrictionQuery) ([]policy.Restriction, int, error) {
 	var f filter
 	f.match("scope", query.Scope)
 	f.match("category", query.Category)

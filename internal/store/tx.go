@@ -19,6 +19,7 @@ import (
 	"barong/internal/person"
 	"barong/internal/signin"
 	"barong/policy"
+	"barong/policy/editor"
 )
 
 // querier holds the methods that *sql.DB and *sql.Tx share.
@@ -167,7 +168,7 @@ func (db *DB) Update(ctx context.Context, f func(account.Tx) error) error {
 
 // UpdatePolicy runs f in one transaction; see policy.Store.
 func (db *DB) UpdatePolicy(ctx context.Context, f func(policy.Tx) error) error {
-	return Update[policy.ServiceTx](db)(ctx, func(tx policy.ServiceTx) error {
+	return Update[editor.Tx](db)(ctx, func(tx editor.Tx) error {
 		if err := tx.LockPolicy(ctx); err != nil {
 			return err
 		}
@@ -175,9 +176,9 @@ func (db *DB) UpdatePolicy(ctx context.Context, f func(policy.Tx) error) error {
 	})
 }
 
-// ChangePolicy runs f in one transaction; see policy.ServiceStore.
-func (db *DB) ChangePolicy(ctx context.Context, f func(policy.ServiceTx) error) error {
-	return Update[policy.ServiceTx](db)(ctx, f)
+// ChangePolicy runs f in one transaction; see editor.Store.
+func (db *DB) ChangePolicy(ctx context.Context, f func(editor.Tx) error) error {
+	return Update[editor.Tx](db)(ctx, f)
 }
 
 // transact runs f in a writing transaction and publishes its changes with it, again when

@@ -6,11 +6,11 @@ import (
 	"errors"
 	"time"
 
-	"barong/policy"
+	"barong/policy/editor"
 )
 
-// AddWhitelink implements policy.ServiceTx.
-func (q queries) AddWhitelink(ctx context.Context, w policy.Whitelink) error {
+// AddWhitelink implements editor.Tx.
+func (q queries) AddWhitelink(ctx context.Context, w editor.Whitelink) error {
 	return q.write(ctx, "add whitelink", func(t *txn) error {
 		now, arg := t.after(1, -late)
 		if err := t.exec(ctx, `DELETE FROM whitelinks WHERE expires_at <= `+now, arg); err != nil {
@@ -23,9 +23,9 @@ func (q queries) AddWhitelink(ctx context.Context, w policy.Whitelink) error {
 	})
 }
 
-// UseWhitelink implements policy.ServiceTx.
-func (q queries) UseWhitelink(ctx context.Context, hash [32]byte, now time.Time) (policy.Whitelink, error) {
-	w := policy.Whitelink{Hash: hash}
+// UseWhitelink implements editor.Tx.
+func (q queries) UseWhitelink(ctx context.Context, hash [32]byte, now time.Time) (editor.Whitelink, error) {
+	w := editor.Whitelink{Hash: hash}
 	err := q.write(ctx, "use whitelink", func(t *txn) error {
 		err := t.QueryRowContext(ctx, `
 			UPDATE whitelinks SET uses = uses - 1
@@ -35,15 +35,15 @@ func (q queries) UseWhitelink(ctx context.Context, hash [32]byte, now time.Time)
 		if !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
-		err = t.free(ctx, policy.ErrWhitelinkUsed,
+		err = t.free(ctx, editor.ErrWhitelinkUsed,
 			`SELECT 1 FROM whitelinks WHERE hash = $1 AND expires_at > $2`, hash[:], now.UnixMicro())
 		if err != nil {
 			return err
 		}
-		return policy.ErrWhitelink
+		return editor.ErrWhitelink
 	})
 	if err != nil {
-		return policy.Whitelink{}, err
+		return editor.Whitelink{}, err
 	}
 	return w, nil
 }

@@ -1,4 +1,5 @@
-// Package policytest is the suite that every implementation of policy.Store passes.
+// Package policytest has the suites that every implementation of policy.Store and editor.Store
+// passes.
 package policytest
 
 import (

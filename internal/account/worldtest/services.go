@@ -14,7 +14,7 @@ import (
 	"barong/internal/person"
 	"barong/internal/signin"
 	"barong/internal/store"
-	"barong/policy"
+	"barong/policy/defaults"
 )
 
 // Config holds what tests set of the services' configurations and parts; see there.
@@ -114,7 +114,7 @@ func Open(cfg Config, db *store.DB, hasher account.Hasher, limits limit.Store, n
 
 // Triggers are the shipped ones.
 func Triggers() []account.Trigger {
-	text, _ := policy.Default("barong")
+	text, _ := defaults.File("barong")
 	rules, err := account.ParseRules(text)
 	if err != nil {
 		panic(err) // of a file in this repository

@@ -11,23 +11,24 @@ import (
 	"barong/internal/audit"
 	"barong/internal/feed"
 	"barong/policy"
+	"barong/policy/editor"
 )
 
-// ServiceStore is a policy.ServiceStore with the rows that its rules read and write elsewhere.
-type ServiceStore interface {
-	policy.ServiceStore
+// EditorStore is a editor.Store with the rows that its rules read and write elsewhere.
+type EditorStore interface {
+	editor.Store
 	feed.Source
 	audit.Store
 	AddUser(ctx context.Context, u *account.User) error
 	AddServiceAccount(ctx context.Context, a *account.ServiceAccount) error
 }
 
-// TestServiceStore is the suite that every policy.ServiceStore passes; open returns an empty one.
-func TestServiceStore(t *testing.T, open func(testing.TB) ServiceStore) {
-	for name, test := range map[string]func(*testing.T, ServiceStore){
+// TestEditorStore is the suite that every editor.Store passes; open returns an empty one.
+func TestEditorStore(t *testing.T, open func(testing.TB) EditorStore) {
+	for name, test := range map[string]func(*testing.T, EditorStore){
 		"a change number is the one that the feed then has":     nextChange,
-		"a change that fails leaves neither row nor activity":   serviceRollBack,
-		"changes of the policy come one after the other":        serviceLock,
+		"a change that fails leaves neither row nor activity":   editorRollBack,
+		"changes of the policy come one after the other":        editorLock,
 		"a role of a user or a service account is in use":       roleInUse,
 		"permissions in pages, by id, with the number of all":   permissionPages,
 		"restrictions in pages, by scope, category and time":    restrictionPages,
@@ -42,18 +43,18 @@ func TestServiceStore(t *testing.T, open func(testing.TB) ServiceStore) {
 	}
 }
 
-func inTx(t testing.TB, s ServiceStore, f func(tx policy.ServiceTx) error) {
+func inTx(t testing.TB, s EditorStore, f func(tx editor.Tx) error) {
 	t.Helper()
 	must(t, s.ChangePolicy(context.Background(), f))
 }
 
-func nextChange(t *testing.T, s ServiceStore) {
+func nextChange(t *testing.T, s EditorStore) {
 	ctx := t.Context()
 	for n := range 3 {
 		before, err := s.Head(ctx)
 		must(t, err)
 		var promised feed.Cursor
-		inTx(t, s, func(tx policy.ServiceTx) (err error) {
+		inTx(t, s, func(tx editor.Tx) (err error) {
 			addPermission(t, tx, n)
 			promised, err = tx.NextChange(ctx)
 			return err
@@ -68,15 +69,15 @@ func nextChange(t *testing.T, s ServiceStore) {
 	// A change of no verdict takes no number.
 	before, err := s.Head(ctx)
 	must(t, err)
-	inTx(t, s, func(tx policy.ServiceTx) error { _, err := tx.NextChange(ctx); return err })
+	inTx(t, s, func(tx editor.Tx) error { _, err := tx.NextChange(ctx); return err })
 	after, err := s.Head(ctx)
 	must(t, err)
 	equal(t, after, before)
 }
 
-func serviceRollBack(t *testing.T, s ServiceStore) {
+func editorRollBack(t *testing.T, s EditorStore) {
 	oops := errors.New("oops")
-	err := s.ChangePolicy(t.Context(), func(tx policy.ServiceTx) error {
+	err := s.ChangePolicy(t.Context(), func(tx editor.Tx) error {
 		addPermission(t, tx, 1)
 		must(t, tx.AddActivity(t.Context(), audit.Activity{Category: audit.CategoryAdmin, Result: audit.Succeed}))
 		must(t, tx.AddWhitelink(t.Context(), link(1, time.Now())))
@@ -90,12 +91,12 @@ func serviceRollBack(t *testing.T, s ServiceStore) {
 	equal(t, []int{len(rows), n}, []int{0, 0})
 }
 
-// serviceLock adds a row only where there is none yet: of many at once one may.
-func serviceLock(t *testing.T, s ServiceStore) {
+// editorLock adds a row only where there is none yet: of many at once one may.
+func editorLock(t *testing.T, s EditorStore) {
 	errs := make(chan error, 8)
 	for n := range cap(errs) {
 		go func() {
-			errs <- s.ChangePolicy(t.Context(), func(tx policy.ServiceTx) error {
+			errs <- s.ChangePolicy(t.Context(), func(tx editor.Tx) error {
 				if err := tx.LockPolicy(t.Context()); err != nil {
 					return err
 				}
@@ -116,7 +117,7 @@ func serviceLock(t *testing.T, s ServiceStore) {
 	equal(t, len(rows), 1)
 }
 
-func roleInUse(t *testing.T, s ServiceStore) {
+func roleInUse(t *testing.T, s EditorStore) {
 	ctx := t.Context()
 	must(t, s.AddUser(ctx, &account.User{UID: "ID1", Email: "a@example.com", Role: "member", State: "deleted"}))
 	must(t, s.AddServiceAccount(ctx, &account.ServiceAccount{UID: "SI1", OwnerUID: "ID1", Email: "b@example.com", Role: "bot", State: "active"}))
@@ -124,7 +125,7 @@ func roleInUse(t *testing.T, s ServiceStore) {
 		got, err := s.RoleInUse(ctx, role)
 		must(t, err)
 		equal(t, got, want)
-		inTx(t, s, func(tx policy.ServiceTx) error {
+		inTx(t, s, func(tx editor.Tx) error {
 			got, err := tx.RoleInUse(ctx, role)
 			equal(t, got, want)
 			return err
@@ -132,7 +133,7 @@ func roleInUse(t *testing.T, s ServiceStore) {
 	}
 }
 
-func permissionPages(t *testing.T, s ServiceStore) {
+func permissionPages(t *testing.T, s EditorStore) {
 	var want []policy.Permission
 	for n := range 5 {
 		want = append(want, addPermission(t, s, 9-n))
@@ -146,7 +147,7 @@ func permissionPages(t *testing.T, s ServiceStore) {
 	equal(t, []int{len(got), total}, []int{0, 5})
 }
 
-func restrictionPages(t *testing.T, s ServiceStore) {
+func restrictionPages(t *testing.T, s EditorStore) {
 	ctx := t.Context()
 	first := addRestriction(t, s, newRestriction("192.0.2.1"))
 	net := newRestriction("192.0.2.0/24")
@@ -157,19 +158,19 @@ func restrictionPages(t *testing.T, s ServiceStore) {
 	must(t, s.PutRestriction(ctx, &changed))
 	both := []policy.Restriction{changed, second}
 	for _, c := range []struct {
-		q    policy.RestrictionQuery
+		q    editor.RestrictionQuery
 		want []policy.Restriction
 	}{
-		{policy.RestrictionQuery{}, both},
-		{policy.RestrictionQuery{Limit: 1}, both[:1]},
-		{policy.RestrictionQuery{Limit: 1, Offset: 1}, both[1:]},
-		{policy.RestrictionQuery{Scope: policy.ScopeIP}, both[:1]},
-		{policy.RestrictionQuery{Category: policy.Whitelist}, both[1:]},
-		{policy.RestrictionQuery{Category: policy.Whitelist, Scope: policy.ScopeIP}, nil},
-		{policy.RestrictionQuery{To: first.CreatedAt}, nil},
-		{policy.RestrictionQuery{From: first.CreatedAt, To: second.CreatedAt.Add(time.Microsecond)}, both},
-		{policy.RestrictionQuery{From: changed.UpdatedAt, To: changed.UpdatedAt.Add(time.Microsecond), Updated: true, Scope: policy.ScopeIP}, both[:1]},
-		{policy.RestrictionQuery{From: changed.UpdatedAt.Add(time.Microsecond), Updated: true, Scope: policy.ScopeIP}, nil},
+		{editor.RestrictionQuery{}, both},
+		{editor.RestrictionQuery{Limit: 1}, both[:1]},
+		{editor.RestrictionQuery{Limit: 1, Offset: 1}, both[1:]},
+		{editor.RestrictionQuery{Scope: policy.ScopeIP}, both[:1]},
+		{editor.RestrictionQuery{Category: policy.Whitelist}, both[1:]},
+		{editor.RestrictionQuery{Category: policy.Whitelist, Scope: policy.ScopeIP}, nil},
+		{editor.RestrictionQuery{To: first.CreatedAt}, nil},
+		{editor.RestrictionQuery{From: first.CreatedAt, To: second.CreatedAt.Add(time.Microsecond)}, both},
+		{editor.RestrictionQuery{From: changed.UpdatedAt, To: changed.UpdatedAt.Add(time.Microsecond), Updated: true, Scope: policy.ScopeIP}, both[:1]},
+		{editor.RestrictionQuery{From: changed.UpdatedAt.Add(time.Microsecond), Updated: true, Scope: policy.ScopeIP}, nil},
 	} {
 		got, total, err := s.RestrictionPage(ctx, c.q)
 		must(t, err)
@@ -184,27 +185,27 @@ func restrictionPages(t *testing.T, s ServiceStore) {
 
 var day = time.Date(2030, 5, 6, 0, 0, 0, 0, time.UTC)
 
-func link(n byte, ends time.Time) policy.Whitelink {
-	return policy.Whitelink{Hash: [32]byte{n, 31: 0xff}, CreatorUID: fmt.Sprint("ID", n), Uses: 2, ExpiresAt: ends.UTC().Truncate(time.Microsecond)}
+func link(n byte, ends time.Time) editor.Whitelink {
+	return editor.Whitelink{Hash: [32]byte{n, 31: 0xff}, CreatorUID: fmt.Sprint("ID", n), Uses: 2, ExpiresAt: ends.UTC().Truncate(time.Microsecond)}
 }
 
-func use(t testing.TB, s ServiceStore, n byte, now time.Time) (w policy.Whitelink, err error) {
+func use(t testing.TB, s EditorStore, n byte, now time.Time) (w editor.Whitelink, err error) {
 	t.Helper()
-	err = s.ChangePolicy(context.Background(), func(tx policy.ServiceTx) (err error) {
+	err = s.ChangePolicy(context.Background(), func(tx editor.Tx) (err error) {
 		w, err = tx.UseWhitelink(context.Background(), [32]byte{n, 31: 0xff}, now)
 		return err
 	})
 	return w, err
 }
 
-func whitelink(t *testing.T, s ServiceStore) {
+func whitelink(t *testing.T, s EditorStore) {
 	future := time.Now().Add(24 * time.Hour)
-	inTx(t, s, func(tx policy.ServiceTx) error { return tx.AddWhitelink(t.Context(), link(1, future)) })
+	inTx(t, s, func(tx editor.Tx) error { return tx.AddWhitelink(t.Context(), link(1, future)) })
 	want := link(1, future)
 	_, err := use(t, s, 2, day)
-	wantErr(t, err, policy.ErrWhitelink)
+	wantErr(t, err, editor.ErrWhitelink)
 	_, err = use(t, s, 1, want.ExpiresAt)
-	wantErr(t, err, policy.ErrWhitelink)
+	wantErr(t, err, editor.ErrWhitelink)
 	for left := 1; left >= 0; left-- {
 		got, err := use(t, s, 1, want.ExpiresAt.Add(-time.Microsecond))
 		must(t, err)
@@ -212,16 +213,16 @@ func whitelink(t *testing.T, s ServiceStore) {
 		equal(t, got, want)
 	}
 	_, err = use(t, s, 1, time.Now())
-	wantErr(t, err, policy.ErrWhitelinkUsed)
+	wantErr(t, err, editor.ErrWhitelinkUsed)
 	_, err = use(t, s, 1, want.ExpiresAt)
-	wantErr(t, err, policy.ErrWhitelink)
-	if errors.Is(err, policy.ErrWhitelinkUsed) {
+	wantErr(t, err, editor.ErrWhitelink)
+	if errors.Is(err, editor.ErrWhitelinkUsed) {
 		t.Error("a link that is too old counts as used up")
 	}
 }
 
-func whitelinkRace(t *testing.T, s ServiceStore) {
-	inTx(t, s, func(tx policy.ServiceTx) error {
+func whitelinkRace(t *testing.T, s EditorStore) {
+	inTx(t, s, func(tx editor.Tx) error {
 		return tx.AddWhitelink(t.Context(), link(1, time.Now().Add(time.Hour)))
 	})
 	errs := make(chan error, 8)
@@ -236,18 +237,18 @@ func whitelinkRace(t *testing.T, s ServiceStore) {
 		if err := <-errs; err == nil {
 			in++
 		} else {
-			wantErr(t, err, policy.ErrWhitelink)
+			wantErr(t, err, editor.ErrWhitelink)
 		}
 	}
 	equal(t, in, 2)
 }
 
-func whitelinkForgotten(t *testing.T, s ServiceStore) {
+func whitelinkForgotten(t *testing.T, s EditorStore) {
 	for n, ends := range []time.Time{day.AddDate(-20, 0, 0), time.Now().Add(time.Hour), time.Now().Add(2 * time.Hour)} {
-		inTx(t, s, func(tx policy.ServiceTx) error { return tx.AddWhitelink(t.Context(), link(byte(n), ends)) })
+		inTx(t, s, func(tx editor.Tx) error { return tx.AddWhitelink(t.Context(), link(byte(n), ends)) })
 	}
 	_, err := use(t, s, 0, day.AddDate(-30, 0, 0)) // it would still be good then
-	wantErr(t, err, policy.ErrWhitelink)
+	wantErr(t, err, editor.ErrWhitelink)
 	for n := byte(1); n < 3; n++ {
 		_, err := use(t, s, n, time.Now())
 		must(t, err)

@@ -1,4 +1,4 @@
-package policy
+package editor
 
 import (
 	"cmp"
@@ -8,6 +8,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"barong/policy"
 )
 
 // maxFlips bounds the list of a preview.
@@ -84,10 +86,10 @@ func (s *Service) PreviewPermission(ctx context.Context, e Edit, c PermissionCha
 		return Preview{}, fmt.Errorf("preview permission: %w", err)
 	}
 	if m.after != nil {
-		p.Warnings = s.warnings(Rows{Permissions: []Permission{*m.after}})
+		p.Warnings = s.warnings(policy.Rows{Permissions: []policy.Permission{*m.after}})
 	}
 	roles := []string{}
-	for _, row := range []*Permission{m.before, m.after} {
+	for _, row := range []*policy.Permission{m.before, m.after} {
 		if row != nil && !slices.Contains(roles, row.Role) {
 			roles = append(roles, row.Role)
 		}
@@ -101,9 +103,9 @@ func (s *Service) PreviewPermission(ctx context.Context, e Edit, c PermissionCha
 }
 
 // warnings are those of Compile about rows.
-func (s *Service) warnings(rows Rows) (out []string) {
-	_, options := s.rules.configured()
-	_, all := Compile(rows, RouteRules{}, options)
+func (s *Service) warnings(rows policy.Rows) (out []string) {
+	_, options := s.rules.Configured()
+	_, all := policy.Compile(rows, policy.RouteRules{}, options)
 	for _, w := range all {
 		out = append(out, w.Problem)
 	}
@@ -118,15 +120,15 @@ type point struct{ path, shown string }
 
 // permissionFlips compares the verdicts of a role before and after the move, at one path of
 // every kind that the role's rows can tell apart below the rows that move.
-func (s *Service) permissionFlips(role string, m move[Permission]) (flips []Flip) {
-	of := func(all []Permission) []Permission {
-		return slices.DeleteFunc(slices.Clone(all), func(p Permission) bool { return p.Role != role })
+func (s *Service) permissionFlips(role string, m move[policy.Permission]) (flips []Flip) {
+	of := func(all []policy.Permission) []policy.Permission {
+		return slices.DeleteFunc(slices.Clone(all), func(p policy.Permission) bool { return p.Role != role })
 	}
 	old, new := of(m.rows), of(permissions.result(m))
-	before, after := s.compile(Rows{Permissions: old}), s.compile(Rows{Permissions: new})
+	before, after := s.compile(policy.Rows{Permissions: old}), s.compile(policy.Rows{Permissions: new})
 	for _, at := range s.points(slices.Concat(old, new), m, role) {
 		// A path that no permission decides cannot flip by one.
-		if !before.Component(at.path) || before.Route(at.path) != Neither {
+		if !before.Component(at.path) || before.Route(at.path) != policy.Neither {
 			continue
 		}
 		var mine []Flip
@@ -147,21 +149,19 @@ func (s *Service) permissionFlips(role string, m move[Permission]) (flips []Flip
 	return flips
 }
 
-func verdictOf(p Permit) Verdict { return Verdict{Allows: p.Allows, Audit: p.Audit, Topic: p.Topic} }
+func verdictOf(p policy.Permit) Verdict {
+	return Verdict{Allows: p.Allows, Audit: p.Audit, Topic: p.Topic}
+}
 
 // points are paths of every kind that rows tell apart, below the rows that move: each text
 // that a row is found by, and the three ways in which a path can go on after it.
-func (s *Service) points(rows []Permission, m move[Permission], role string) []point {
-	_, options := s.rules.configured()
+func (s *Service) points(rows []policy.Permission, m move[policy.Permission], role string) []point {
+	_, options := s.rules.Configured()
 	texts := map[string]bool{}
-	add := func(p Permission) (all []string) {
-		sp, ok, _ := read(p.Path, p.Action, options.Matching)
-		if !ok {
-			return nil
-		}
-		for _, one := range spellings(nil, sp, true) {
-			texts[one.text] = true
-			all = append(all, one.text)
+	add := func(p policy.Permission) []string {
+		all := p.Texts(options.Matching)
+		for _, text := range all {
+			texts[text] = true
 		}
 		return all
 	}
@@ -169,14 +169,14 @@ func (s *Service) points(rows []Permission, m move[Permission], role string) []p
 	for _, p := range rows {
 		add(p)
 	}
-	for _, p := range []*Permission{m.before, m.after} {
+	for _, p := range []*policy.Permission{m.before, m.after} {
 		if p != nil && p.Role == role {
 			moved = append(moved, add(*p)...)
 		}
 	}
 	components := options.Components
 	if components == nil {
-		components = DefaultComponents()
+		components = policy.DefaultComponents()
 	}
 	for _, c := range components { // a row above all of them is felt in each
 		switch name, first := strings.CutPrefix(c, "/"); {
@@ -227,7 +227,7 @@ func (s *Service) points(rows []Permission, m move[Permission], role string) []p
 			point{text + "." + fresh, text + ".*"}, point{text + fresh, text + "*"})
 	}
 	// Requests are folded before they are looked up: other spellings never come.
-	all = slices.DeleteFunc(all, func(p point) bool { _, folded := Fold(p.path); return folded })
+	all = slices.DeleteFunc(all, func(p point) bool { _, folded := policy.Fold(p.path); return folded })
 	slices.SortFunc(all, func(a, b point) int { return cmp.Compare(a.shown, b.shown) })
 	return all
 }

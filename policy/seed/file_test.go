@@ -1,10 +1,10 @@
-package policy_test
+package seed_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,15 +12,17 @@ import (
 
 	"barong/internal/account"
 	"barong/policy"
+	"barong/policy/defaults"
+	"barong/policy/seed"
 )
 
-func defaultSeeds(t testing.TB) policy.Seeds {
+func defaultSeeds(t testing.TB) seed.File {
 	t.Helper()
-	data, ok := policy.Default("seeds")
+	data, ok := defaults.File("seeds")
 	if !ok {
 		t.Fatal("no default seeds")
 	}
-	s, err := policy.ParseSeeds(data)
+	s, err := seed.Parse(data)
 	if err != nil {
 		t.Fatalf("parse default seeds: %v", err)
 	}
@@ -29,7 +31,7 @@ func defaultSeeds(t testing.TB) policy.Seeds {
 
 func defaultRules(t testing.TB) policy.RouteRules {
 	t.Helper()
-	data, _ := policy.Default("authz_rules.yml")
+	data, _ := defaults.File("authz_rules.yml")
 	r, err := policy.ParseRules(data)
 	if err != nil {
 		t.Fatalf("parse default rules: %v", err)
@@ -125,134 +127,6 @@ func TestDefaultLevelsAndRestrictions(t *testing.T) {
 	}
 }
 
-func TestDefaultAbilities(t *testing.T) { // AZ-193, T-ABL
-	data, _ := policy.Default("abilities")
-	a, err := policy.ParseAbilities(data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	// As in the table: m manage, r read, - nothing, in the order of Subjects.
-	for role, want := range map[string]string{
-		"superadmin": "mmmmmmmmmm", "admin": "mmmmmrmrmm", "technical": "rrrrrrm-m-",
-		"accountant": "rrrrrr----", "compliance": "rmmmm----r", "support": "rmrrrr----", "member": "----------",
-	} {
-		got := ""
-		for _, subject := range policy.Subjects() {
-			read, change := a.Can(role, policy.Read, subject), a.Can(role, policy.Destroy, subject)
-			switch {
-			case read && change:
-				got += "m"
-			case read:
-				got += "r"
-			case change:
-				got += "?"
-			default:
-				got += "-"
-			}
-		}
-		if got != want {
-			t.Errorf("%s: got %s, want %s", role, got, want)
-		}
-	}
-	if d := cmp.Diff([]string{"superadmin", "admin", "technical", "accountant", "compliance", "support"}, a.Roles()); d != "" {
-		t.Errorf("roles (-want +got):\n%s", d)
-	}
-	text, err := json.Marshal(a.Of("admin"))
-	if want := `{"read":["Activity","Permission"],"manage":["Ability",`; err != nil || !strings.HasPrefix(string(text), want) {
-		t.Errorf("AZ-192: got %s, error %v, want it to begin with %s", text, err, want)
-	}
-	if text, _ := json.Marshal(a.Of("member")); string(text) != "{}" {
-		t.Errorf("AZ-192: without abilities got %s, want {}", text)
-	}
-}
-
-func TestAbilitiesFile(t *testing.T) {
-	a, err := policy.ParseAbilities([]byte("admin_permissions:\n  boss: {manage: [all]}\n  clerk: {Update: [User], read: [all]}\n"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff([]string{"boss", "clerk"}, a.Staff()); d != "" {
-		t.Errorf("D24: roles with abilities are of staff, listed or not (-want +got):\n%s", d)
-	}
-	for name, test := range map[string]struct {
-		role    string
-		action  policy.Action
-		subject string
-		want    bool
-	}{
-		"manage is every action":       {"boss", policy.Create, "Label", true},
-		"all is every subject":         {"clerk", policy.Read, "Permission", true},
-		"an action and its subject":    {"clerk", policy.Update, "User", true},
-		"an action on another subject": {"clerk", policy.Update, "Label", false},
-		"update is not manage":         {"clerk", policy.Manage, "User", false},
-		"AZ-191: an unknown role":      {"guest", policy.Read, "User", false},
-	} {
-		if got := a.Can(test.role, test.action, test.subject); got != test.want {
-			t.Errorf("%s: got %v, want %v", name, got, test.want)
-		}
-	}
-	for in, want := range map[string]string{
-		"admin_permissions: {a: {raed: [User]}}":  `line 1: role a: unknown key "raed"; did you mean "read"?`,
-		"admin_permissions: {a: {read: [Users]}}": `line 1: role a, read: unknown subject "Users"`,
-		"roles: x":    "line 1: roles must be a list",
-		"other: {}":   `line 1: the file: unknown key "other"`,
-		"x: <%= 1 %>": "line 1: this is a template",
-	} {
-		if _, err := policy.ParseAbilities([]byte(in)); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: got error %v, want one with %q", in, err, want)
-		}
-	}
-}
-
-func TestDefaultNames(t *testing.T) {
-	for _, name := range policy.DefaultNames() {
-		if data, ok := policy.Default(name); !ok || len(data) == 0 {
-			t.Errorf("no default %q", name)
-		}
-	}
-	for _, name := range []string{"", "mailer", "../policy", "seeds.yml.yml"} {
-		if _, ok := policy.Default(name); ok {
-			t.Errorf("a default %q", name)
-		}
-	}
-}
-
-func TestParseRules(t *testing.T) {
-	for name, test := range map[string]struct {
-		in, err string
-		want    policy.RouteRules
-	}{
-		"AZ-70: both lists": {in: "rules:\n  pass: [/api/v2/a/]\n  block:\n    - api/v2/b*\n",
-			want: policy.RouteRules{Pass: []string{"api/v2/a"}, Block: []string{"api/v2/b*"}}},
-		"AZ-70: a list may be absent": {in: "rules:\n  block: [x]\n", want: policy.RouteRules{Block: []string{"x"}}},
-		"an empty file":               {in: "# nothing\n"},
-		"an empty mapping":            {in: "rules:\n"},
-		"FX-38: a template":           {in: "rules:\n  pass:\n    - <%= x %>\n", err: "line 3: this is a template"},
-		"a template in a comment":     {in: "# <%= x %>\nrules: {pass: [a]} # <% %>\n", want: policy.RouteRules{Pass: []string{"a"}}},
-		"an empty path":               {in: "rules:\n  pass:\n    - /\n", err: "line 3: rules.pass: path is empty"},
-		"an impossible path":          {in: "rules:\n  block: [a/../b]\n", err: "line 2: rules.block: path has the dot segment"},
-		"all problems at once":        {in: "rules:\n  pass: ['']\n  blok: []\n", err: "line 2: rules.pass: path is empty; a single * covers everything\nline 3: rules: unknown key \"blok\"; did you mean \"block\"?"},
-		"a list at the top":           {in: "- a\n", err: "line 1: the file must be a mapping"},
-		"a string for a list":         {in: "rules: {pass: a}\n", err: "line 1: rules.pass must be a list"},
-		"a key twice":                 {in: "rules: {pass: [a], Pass: [b]}\n", err: `key "Pass" is there twice`},
-		"broken YAML":                 {in: "rules: [", err: "read YAML"},
-		"two documents":               {in: "rules: {}\n---\nrules: {}\n", err: "more than one document"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			got, err := policy.ParseRules([]byte(test.in))
-			if test.err != "" {
-				if err == nil || !strings.Contains(err.Error(), test.err) {
-					t.Fatalf("got error %v, want one with %q", err, test.err)
-				}
-				return
-			}
-			if d := cmp.Diff(test.want, got); err != nil || d != "" {
-				t.Errorf("error %v, rules (-want +got):\n%s", err, d)
-			}
-		})
-	}
-}
-
 func TestParseSeeds(t *testing.T) {
 	const file = `
 Levels:
@@ -269,8 +143,8 @@ restrictions:
   - {category: Blacklist, scope: country, value: USA, code: 435, state: Disabled}
   - {category: blacklist, scope: country, value: United States, state: enabled}
 `
-	got, err := policy.ParseSeeds([]byte(file))
-	want := policy.Seeds{
+	got, err := seed.Parse([]byte(file))
+	want := seed.File{
 		Levels: []account.SeedLevel{{Key: "email", Value: "verified", Description: "mail"}},
 		Permissions: []policy.Permission{
 			{Role: "admin", Verb: "GET", Path: "api/v2", Action: "ACCEPT"},
@@ -315,7 +189,7 @@ func TestParseSeedsProblems(t *testing.T) {
 		"all problems at once":       {"users:\n  - {level: 1}\nlevels:\n  - {}\npermissions:\n  - {role: a}", "line 2: Email missing in users seed\nline 4: levels: key and value are needed\nline 6: Can't create permission: verb.blank, path.blank, action.blank"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := policy.ParseSeeds([]byte(test.in))
+			_, err := seed.Parse([]byte(test.in))
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got error %v, want one with %q", err, test.want)
 			}
@@ -323,39 +197,31 @@ func TestParseSeedsProblems(t *testing.T) {
 	}
 }
 
-func FuzzParseFiles(f *testing.F) {
-	for _, name := range policy.DefaultNames() {
-		data, _ := policy.Default(name)
-		f.Add(data)
-	}
-	for _, s := range []string{"users: &a [*a]", "a: &a\n  <<: *a", "? [a]\n: b", "users:\n - !!binary x", "%>", "rules: {pass: [~]}",
+func FuzzParse(f *testing.F) {
+	data, _ := defaults.File("seeds")
+	f.Add(data)
+	for _, s := range []string{"users: &a [*a]", "a: &a\n  <<: *a", "? [a]\n: b", "users:\n - !!binary x", "%>",
 		"restrictions:\n- {category: blacklist, scope: all, value: all, state: enabled, code: 0}", "---\n...\n", "levels: [null]"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if s, err := policy.ParseSeeds(data); err == nil {
-			for _, p := range s.Permissions {
-				if q := p; q.Normalize() != nil || q != p {
-					t.Errorf("permission %+v is not normalised", p)
-				}
-			}
-			for _, r := range s.Restrictions {
-				if q := r; q.Normalize() != nil || q != r {
-					t.Errorf("restriction %+v is not normalised", r)
-				}
-			}
-			if _, warnings := policy.Compile(policy.Rows{Permissions: s.Permissions}, policy.RouteRules{},
-				policy.Options{Components: []string{"*"}}); len(warnings) > 0 {
-				t.Errorf("what was parsed gives warnings %v", warnings)
+		s, err := seed.Parse(data)
+		if err != nil {
+			return
+		}
+		for _, p := range s.Permissions {
+			if q := p; q.Normalize() != nil || q != p {
+				t.Errorf("permission %+v is not normalised", p)
 			}
 		}
-		if r, err := policy.ParseRules(data); err == nil {
-			if _, warnings := policy.Compile(policy.Rows{}, r, policy.Options{Components: []string{"*"}}); len(warnings) > 0 {
-				t.Errorf("what was parsed gives warnings %v", warnings)
+		for _, r := range s.Restrictions {
+			if q := r; q.Normalize() != nil || q != r {
+				t.Errorf("restriction %+v is not normalised", r)
 			}
 		}
-		if a, err := policy.ParseAbilities(data); err == nil {
-			a.Can("admin", policy.Read, policy.SubjectUser)
+		if _, warnings := policy.Compile(policy.Rows{Permissions: s.Permissions}, policy.RouteRules{},
+			policy.Options{Components: []string{"*"}}); len(warnings) > 0 {
+			t.Errorf("what was parsed gives warnings %v", warnings)
 		}
 	})
 }
@@ -364,13 +230,13 @@ func TestSeed(t *testing.T) {
 	ctx := context.Background()
 	s := defaultSeeds(t)
 	var store shelf
-	first, err := policy.Seed(ctx, &store, s)
-	want := policy.SeedReport{PermissionsAdded: len(s.Permissions), RestrictionsAdded: 6}
+	first, err := seed.Apply(ctx, &store, s)
+	want := seed.Report{PermissionsAdded: len(s.Permissions), RestrictionsAdded: 6}
 	if err != nil || first != want {
 		t.Fatalf("first run: got %+v, error %v, want %+v", first, err, want)
 	}
-	again, err := policy.Seed(ctx, &store, s)
-	want = policy.SeedReport{PermissionsKept: len(s.Permissions), RestrictionsKept: 6}
+	again, err := seed.Apply(ctx, &store, s)
+	want = seed.Report{PermissionsKept: len(s.Permissions), RestrictionsKept: 6}
 	if err != nil || again != want {
 		t.Errorf("AZ-420, second run: got %+v, error %v, want %+v", again, err, want)
 	}
@@ -380,7 +246,7 @@ func TestSeed(t *testing.T) {
 			Permissions:  []policy.Permission{{Role: "superadmin", Verb: "all", Path: "/api/v2/", Action: "accept"}},
 			Restrictions: []policy.Restriction{{Category: "blacklist", Scope: "country", Value: "United States", State: "enabled"}},
 		}}
-		got, err := policy.Seed(ctx, &store, s)
+		got, err := seed.Apply(ctx, &store, s)
 		if err != nil || got.PermissionsKept != 1 || got.RestrictionsKept != 1 {
 			t.Errorf("got %+v, error %v, want one row of each kept", got, err)
 		}
@@ -398,7 +264,7 @@ func TestSeed(t *testing.T) {
 			}
 			return nil
 		}
-		got, err := policy.Seed(ctx, &store, s)
+		got, err := seed.Apply(ctx, &store, s)
 		if err != nil || got.PermissionsAdded != len(s.Permissions) {
 			t.Errorf("got %+v, error %v", got, err)
 		}
@@ -413,7 +279,7 @@ func TestSeed(t *testing.T) {
 			}
 			return nil
 		}
-		if got, err := policy.Seed(ctx, &store, s); !errors.Is(err, broken) || got != (policy.SeedReport{}) {
+		if got, err := seed.Apply(ctx, &store, s); !errors.Is(err, broken) || got != (seed.Report{}) {
 			t.Errorf("got %+v, error %v", got, err)
 		}
 		if n := len(store.rows.Permissions); n != 0 {
@@ -421,3 +287,81 @@ func TestSeed(t *testing.T) {
 		}
 	})
 }
+
+// compile builds a snapshot and fails on warnings that are not expected.
+func compile(t testing.TB, rows policy.Rows, rules policy.RouteRules, o policy.Options) *policy.Snapshot {
+	t.Helper()
+	s, warnings := policy.Compile(rows, rules, o)
+	for _, w := range warnings {
+		t.Errorf("unexpected warning: %s", w)
+	}
+	return s
+}
+
+// shelf is a policy.Store in memory.
+type shelf struct {
+	rows   policy.Rows
+	nextID int64
+	onAdd  func() error // called before every add
+}
+
+func (s *shelf) Rows(context.Context) (policy.Rows, error) {
+	r := s.rows
+	r.Permissions = slices.Clone(r.Permissions)
+	r.Restrictions = slices.Clone(r.Restrictions)
+	return r, nil
+}
+
+func (s *shelf) UpdatePolicy(_ context.Context, f func(policy.Tx) error) error {
+	before := s.rows
+	before.Permissions = slices.Clone(before.Permissions)
+	before.Restrictions = slices.Clone(before.Restrictions)
+	if err := f(s); err != nil {
+		s.rows = before
+		return err
+	}
+	s.rows.At.Seq++
+	return nil
+}
+
+func (s *shelf) Permissions(context.Context) ([]policy.Permission, error) {
+	return slices.Clone(s.rows.Permissions), nil
+}
+
+func (s *shelf) Restrictions(context.Context) ([]policy.Restriction, error) {
+	return slices.Clone(s.rows.Restrictions), nil
+}
+
+func (s *shelf) AddPermission(_ context.Context, p *policy.Permission) error {
+	if s.onAdd != nil {
+		if err := s.onAdd(); err != nil {
+			return err
+		}
+	}
+	if slices.ContainsFunc(s.rows.Permissions, func(q policy.Permission) bool {
+		return q.Role == p.Role && q.Verb == p.Verb && q.Path == p.Path && q.Action == p.Action
+	}) {
+		return policy.ErrTaken
+	}
+	s.nextID++
+	p.ID = s.nextID
+	s.rows.Permissions = append(s.rows.Permissions, *p)
+	return nil
+}
+
+func (s *shelf) AddRestriction(_ context.Context, r *policy.Restriction) error {
+	if slices.ContainsFunc(s.rows.Restrictions, func(q policy.Restriction) bool {
+		return q.Category == r.Category && q.Scope == r.Scope && q.Value == r.Value
+	}) {
+		return policy.ErrTaken
+	}
+	s.nextID++
+	r.ID = s.nextID
+	s.rows.Restrictions = append(s.rows.Restrictions, *r)
+	return nil
+}
+
+func (s *shelf) PutPermission(context.Context, *policy.Permission) error   { return nil }
+func (s *shelf) DeletePermission(context.Context, int64) error             { return nil }
+func (s *shelf) PutRestriction(context.Context, *policy.Restriction) error { return nil }
+func (s *shelf) DeleteRestriction(context.Context, int64) error            { return nil }

@@ -1,19 +1,20 @@
-package policy
+package editor
 
 import (
 	"context"
 	"slices"
 
 	"barong/internal/feed"
+	"barong/policy"
 )
 
 // A kind is one kind of policy rows, permissions or restrictions: its verbs of the store, and
 // the parts of a row that changing one looks at. Both kinds are changed by one algorithm, change.
 type kind[R any] struct {
 	topic    string // of its activities
-	list     func(ServiceTx, context.Context) ([]R, error)
-	add, put func(ServiceTx, context.Context, *R) error
-	remove   func(ServiceTx, context.Context, int64) error
+	list     func(Tx, context.Context) ([]R, error)
+	add, put func(Tx, context.Context, *R) error
+	remove   func(Tx, context.Context, int64) error
 	id       func(*R) *int64
 	version  func(*R) int64 // its lock version
 	key      func(*R) any   // two rows of one key cannot stand side by side; comparable
@@ -41,13 +42,13 @@ func (k kind[R]) plan(c request[R], rows []R) (move[R], error) {
 	if id != 0 {
 		i := slices.IndexFunc(rows, func(r R) bool { return *k.id(&r) == id })
 		if i < 0 {
-			return m, ErrNotFound
+			return m, policy.ErrNotFound
 		}
 		m.before = &rows[i]
 	}
 	if remove {
 		if m.before == nil {
-			return m, ErrNotFound
+			return m, policy.ErrNotFound
 		}
 		return m, nil
 	}
@@ -61,7 +62,7 @@ func (k kind[R]) plan(c request[R], rows []R) (move[R], error) {
 	m.after = &row
 	key := k.key(&row)
 	if slices.ContainsFunc(rows, func(r R) bool { return *k.id(&r) != *k.id(&row) && k.key(&r) == key }) {
-		return m, ErrTaken
+		return m, policy.ErrTaken
 	}
 	return m, nil
 }
@@ -69,8 +70,8 @@ func (k kind[R]) plan(c request[R], rows []R) (move[R], error) {
 // change makes the change and returns the policy version that includes it. may is asked in the
 // same transaction whether the change is allowed. A change that changes nothing writes nothing.
 func (k kind[R]) change(ctx context.Context, s *Service, e Edit, c request[R],
-	may func(context.Context, ServiceTx, move[R]) error) (version feed.Cursor, err error) {
-	err = s.store.ChangePolicy(ctx, func(tx ServiceTx) error {
+	may func(context.Context, Tx, move[R]) error) (version feed.Cursor, err error) {
+	err = s.store.ChangePolicy(ctx, func(tx Tx) error {
 		if err := tx.LockPolicy(ctx); err != nil {
 			return err
 		}
@@ -115,7 +116,7 @@ type rowChange struct {
 }
 
 // write writes the row and its activity. An added row has its id afterwards.
-func (k kind[R]) write(ctx context.Context, s *Service, tx ServiceTx, e Edit, m move[R]) error {
+func (k kind[R]) write(ctx context.Context, s *Service, tx Tx, e Edit, m move[R]) error {
 	data := rowChange{Force: e.Force}
 	if m.before != nil {
 		data.ID, data.Before = *k.id(m.before), k.note(m.before)

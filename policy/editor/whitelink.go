@@ -1,4 +1,4 @@
-package policy
+package editor
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 
 	"barong/internal/account"
 	"barong/internal/feed"
+	"barong/policy"
 )
 
 // A Whitelink lets the holder of its token put their own address on the
@@ -31,7 +32,7 @@ func (s *Service) CreateWhitelink(ctx context.Context, by account.Actor, life ti
 		Hash: sha256.Sum256([]byte(token)), CreatorUID: by.UID, Uses: s.uses,
 		ExpiresAt: s.now().Add(life).UTC().Truncate(time.Microsecond),
 	}
-	err = s.store.ChangePolicy(ctx, func(tx ServiceTx) error {
+	err = s.store.ChangePolicy(ctx, func(tx Tx) error {
 		if err := tx.AddWhitelink(ctx, w); err != nil {
 			return err
 		}
@@ -53,7 +54,7 @@ func (s *Service) CreateWhitelink(ctx context.Context, by account.Actor, life ti
 // came from: the creator answers for its use.
 func (s *Service) RedeemWhitelink(ctx context.Context, c account.Client, token string) (version feed.Cursor, err error) {
 	hash := sha256.Sum256([]byte(token))
-	err = s.store.ChangePolicy(ctx, func(tx ServiceTx) error {
+	err = s.store.ChangePolicy(ctx, func(tx Tx) error {
 		if err := tx.LockPolicy(ctx); err != nil {
 			return err
 		}
@@ -61,7 +62,7 @@ func (s *Service) RedeemWhitelink(ctx context.Context, c account.Client, token s
 		if used != nil && !errors.Is(used, ErrWhitelinkUsed) {
 			return used
 		}
-		r := Restriction{Category: Whitelist, Scope: ScopeIP, Value: c.IP.String(), State: Enabled}
+		r := policy.Restriction{Category: policy.Whitelist, Scope: policy.ScopeIP, Value: c.IP.String(), State: policy.Enabled}
 		if err := r.Normalize(); err != nil {
 			return err
 		}

@@ -1,32 +1,36 @@
-package policy
+// Package seed reads the seeds file, from which an empty database gets its levels, permissions,
+// users and restrictions, and adds the permissions and restrictions to a policy store. Levels and
+// users are the account service's.
+package seed
 
 import (
-	"errors"
 	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 
 	"barong/internal/account"
+	"barong/internal/invalid"
 	"barong/internal/strictyaml"
+	"barong/policy"
 )
 
-// Seeds is the content of a seeds file. Levels and Users are for the account service to apply:
+// A File is the content of a seeds file. Levels and Users are for the account service to apply:
 // levels first, in order, then permissions, then users, then restrictions.
-type Seeds struct {
+type File struct {
 	Levels       []account.SeedLevel
-	Permissions  []Permission // normalised, without duplicates
+	Permissions  []policy.Permission // normalised, without duplicates
 	Users        []account.SeedUser
-	Restrictions []Restriction // normalised, without duplicates
+	Restrictions []policy.Restriction // normalised, without duplicates
 }
 
-// ParseSeeds reads a seeds file: the lists users, levels, permissions and restrictions, each of
+// Parse reads a seeds file: the lists users, levels, permissions and restrictions, each of
 // which may be missing. Keys, verbs, actions, categories, scopes and states may be in any
 // case. Templates, unknown keys, missing and invalid values are errors; all of them come
 // at once, each with its line (AZ-420).
-func ParseSeeds(data []byte) (Seeds, error) {
+func Parse(data []byte) (File, error) {
 	var d strictyaml.Document
-	var s Seeds
+	var s File
 	top := d.Parse(data)
 	if top == nil {
 		return s, d.Err()
@@ -38,7 +42,7 @@ func ParseSeeds(data []byte) (Seeds, error) {
 				s.addLevel(&d, n)
 			}
 		case "permissions":
-			seen := map[permissionKey]bool{}
+			seen := map[policy.PermissionKey]bool{}
 			for _, n := range d.Items(f.Value, key) {
 				s.addPermission(&d, n, seen)
 			}
@@ -47,7 +51,7 @@ func ParseSeeds(data []byte) (Seeds, error) {
 				s.addUser(&d, n)
 			}
 		case "restrictions":
-			seen := map[restrictionKey]bool{}
+			seen := map[policy.RestrictionKey]bool{}
 			for _, n := range d.Items(f.Value, key) {
 				s.addRestriction(&d, n, seen)
 			}
@@ -56,12 +60,12 @@ func ParseSeeds(data []byte) (Seeds, error) {
 		}
 	}
 	if err := d.Err(); err != nil {
-		return Seeds{}, err
+		return File{}, err
 	}
 	return s, nil
 }
 
-func (s *Seeds) addLevel(d *strictyaml.Document, n *yaml.Node) {
+func (s *File) addLevel(d *strictyaml.Document, n *yaml.Node) {
 	var l account.SeedLevel
 	if !d.Record(n, "levels", map[string]*string{
 		"key": &l.Key, "value": &l.Value, "description": &l.Description}) {
@@ -74,15 +78,8 @@ func (s *Seeds) addLevel(d *strictyaml.Document, n *yaml.Node) {
 	s.Levels = append(s.Levels, l)
 }
 
-// A permissionKey distinguishes permission rows; so does the store.
-type permissionKey struct{ role, verb, path, action string }
-
-func permissionKeyOf(p Permission) permissionKey {
-	return permissionKey{p.Role, strings.ToUpper(p.Verb), p.Path, strings.ToUpper(p.Action)}
-}
-
-func (s *Seeds) addPermission(d *strictyaml.Document, n *yaml.Node, seen map[permissionKey]bool) {
-	var p Permission
+func (s *File) addPermission(d *strictyaml.Document, n *yaml.Node, seen map[policy.PermissionKey]bool) {
+	var p policy.Permission
 	if !d.Record(n, "permissions", map[string]*string{"role": &p.Role, "verb": &p.Verb,
 		"path": &p.Path, "action": &p.Action, "topic": &p.Topic}) {
 		return
@@ -91,13 +88,13 @@ func (s *Seeds) addPermission(d *strictyaml.Document, n *yaml.Node, seen map[per
 		d.Problem(n.Line, "Can't create permission: %w", err)
 		return
 	}
-	if !seen[permissionKeyOf(p)] {
-		seen[permissionKeyOf(p)] = true
+	if !seen[p.Key()] {
+		seen[p.Key()] = true
 		s.Permissions = append(s.Permissions, p)
 	}
 }
 
-func (s *Seeds) addUser(d *strictyaml.Document, n *yaml.Node) {
+func (s *File) addUser(d *strictyaml.Document, n *yaml.Node) {
 	u := account.SeedUser{Line: n.Line}
 	var level string
 	if !d.Record(n, "users", map[string]*string{"email": &u.Email, "password": &u.Password,
@@ -121,15 +118,8 @@ func (s *Seeds) addUser(d *strictyaml.Document, n *yaml.Node) {
 	s.Users = append(s.Users, u)
 }
 
-// A restrictionKey distinguishes restriction rows; so does the store.
-type restrictionKey struct{ category, scope, value string }
-
-func restrictionKeyOf(r Restriction) restrictionKey {
-	return restrictionKey{r.Category, r.Scope, r.Value}
-}
-
-func (s *Seeds) addRestriction(d *strictyaml.Document, n *yaml.Node, seen map[restrictionKey]bool) {
-	var r Restriction
+func (s *File) addRestriction(d *strictyaml.Document, n *yaml.Node, seen map[policy.RestrictionKey]bool) {
+	var r policy.Restriction
 	var code string
 	if !d.Record(n, "restrictions", map[string]*string{"category": &r.Category,
 		"scope": &r.Scope, "value": &r.Value, "state": &r.State, "code": &code}) {
@@ -152,20 +142,17 @@ func (s *Seeds) addRestriction(d *strictyaml.Document, n *yaml.Node, seen map[re
 			d.Problem(n.Line, "Can't create restriction: code %q is no whole number", code)
 		} else if r.Code == 0 {
 			d.Problem(n.Line, "Can't create restriction: %w",
-				Invalid{{"code", Malformed, "0 is outside 400 to 499"}})
+				invalid.Fields{{Field: "code", Rule: invalid.Malformed, Detail: "0 is outside 400 to 499"}})
 		}
 	}
 	if d.Len() > before {
 		return
 	}
 	if err := r.Normalize(); err != nil {
-		var bad Invalid
-		if errors.As(err, &bad) {
-			d.Problem(n.Line, "Can't create restriction: %w", bad)
-		}
+		d.Problem(n.Line, "Can't create restriction: %w", err)
 		return
 	}
-	k := restrictionKeyOf(r)
+	k := r.Key()
 	if !seen[k] {
 		seen[k] = true
 		s.Restrictions = append(s.Restrictions, r)

@@ -1,4 +1,7 @@
-package policy
+// Package editor owns the rules of changing the policy: the form of a row, the callers that must
+// not be locked out, and the activity that each change leaves in its own transaction. It also
+// previews changes, and owns whitelinks. Decisions do not go through it.
+package editor
 
 import (
 	"context"
@@ -10,6 +13,13 @@ import (
 	"barong/internal/account"
 	"barong/internal/audit"
 	"barong/internal/feed"
+	"barong/policy"
+)
+
+// Paths of this service, folded.
+const (
+	root = "api/v2/"
+	own  = "api/v2/barong/"
 )
 
 // Refusals of a Service, beside ErrNotFound, ErrTaken and Invalid.
@@ -34,9 +44,9 @@ var (
 	ErrLost   = errors.New("policy: version lost")
 )
 
-// A ServiceTx is the store inside one transaction of a Service.
-type ServiceTx interface {
-	Tx
+// A Tx is the store inside one transaction of a Service.
+type Tx interface {
+	policy.Tx
 	// LockPolicy makes other transactions that write policy rows wait for this one.
 	LockPolicy(ctx context.Context) error
 	// NextChange returns the place in the change feed that this transaction's changes have.
@@ -53,20 +63,20 @@ type ServiceTx interface {
 	UseWhitelink(ctx context.Context, hash [32]byte, now time.Time) (Whitelink, error)
 }
 
-// A ServiceStore is the Store of a Service.
-type ServiceStore interface {
-	Store
+// A Store is the Store of a Service.
+type Store interface {
+	policy.Store
 	// RoleInUse reports whether a user or service account has the role.
 	RoleInUse(ctx context.Context, role string) (bool, error)
 	// PermissionPage and RestrictionPage list rows by id, and count all that match.
-	PermissionPage(ctx context.Context, limit, offset int) ([]Permission, int, error)
-	RestrictionPage(ctx context.Context, q RestrictionQuery) ([]Restriction, int, error)
+	PermissionPage(ctx context.Context, limit, offset int) ([]policy.Permission, int, error)
+	RestrictionPage(ctx context.Context, q RestrictionQuery) ([]policy.Restriction, int, error)
 	// Includes reports whether a commit is part of the database's history: nil,
 	// feed.ErrHistory, or feed.ErrPruned where it is too old to say.
 	Includes(ctx context.Context, c feed.Cursor) error
 	// ChangePolicy runs f in one transaction, again when the engine asks for it; an error
 	// from f undoes all of it.
-	ChangePolicy(ctx context.Context, f func(ServiceTx) error) error
+	ChangePolicy(ctx context.Context, f func(Tx) error) error
 }
 
 // A Service holds the rules of changing the policy: the form of a row, the callers that must not
@@ -74,15 +84,15 @@ type ServiceStore interface {
 // same transaction. Changes are made one after the other, so that two of them cannot both
 // rest on a row that the other takes away. It is safe for concurrent use.
 type Service struct {
-	store ServiceStore
-	rules *Holder
+	store Store
+	rules *policy.Holder
 	uses  int
 	now   func() time.Time
 }
 
 // NewService makes a Service. whitelinkUses is how many addresses one link admits, at least
 // 1 (FX-25); now may be nil for time.Now.
-func NewService(store ServiceStore, rules *Holder, whitelinkUses int, now func() time.Time) *Service {
+func NewService(store Store, rules *policy.Holder, whitelinkUses int, now func() time.Time) *Service {
 	if now == nil {
 		now = time.Now
 	}
@@ -128,7 +138,7 @@ func (s *Service) Version() feed.Cursor {
 func (s *Service) Await(ctx context.Context, version feed.Cursor, atMost time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, atMost)
 	defer cancel()
-	err := s.rules.await(ctx, func(snapshot *Snapshot) (bool, error) {
+	err := s.rules.Until(ctx, func(snapshot *policy.Snapshot) (bool, error) {
 		at := snapshot.At()
 		if at.Same(version) {
 			return true, nil
@@ -158,17 +168,10 @@ func (s *Service) Await(ctx context.Context, version feed.Cursor, atMost time.Du
 }
 
 // compile makes a snapshot of rows as this process would read them.
-func (s *Service) compile(rows Rows) *Snapshot {
-	rules, options := s.rules.configured()
-	snapshot, _ := Compile(rows, rules, options)
+func (s *Service) compile(rows policy.Rows) *policy.Snapshot {
+	rules, options := s.rules.Configured()
+	snapshot, _ := policy.Compile(rows, rules, options)
 	return snapshot
-}
-
-// configured are the rules and options of the next rebuild.
-func (h *Holder) configured() (RouteRules, Options) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.rules, h.options
 }
 
 // activity is that of a change; data is shown as JSON.

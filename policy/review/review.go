@@ -1,4 +1,6 @@
-package policy
+// Package review looks for mistakes in the files that an operator gives: statements that are well
+// formed, but would leave nobody to sign in or to manage the policy, or are hardly meant.
+package review
 
 import (
 	"fmt"
@@ -7,6 +9,9 @@ import (
 
 	"barong/internal/account"
 	"barong/internal/strictyaml"
+	"barong/policy"
+	"barong/policy/ability"
+	"barong/policy/seed"
 )
 
 // Names of files in a Finding, as `barong config defaults` has them.
@@ -22,40 +27,51 @@ type Finding struct {
 	Text string
 }
 
-// Review holds the files against each other and against the needs of a gate. wrong has
+// Files holds the files against each other and against the needs of a gate. wrong has
 // the faults by which nobody could ever sign in or manage the policy, and rows that could not be
 // applied; odd has those that an operator has hardly meant. It looks at files alone: a database that
 // was set up before may say otherwise.
-func Review(s Seeds, rules RouteRules, a Abilities, o Options) (wrong, odd []Finding) {
-	v := review{seeds: s, rules: rules, abilities: a}
-	v.snapshot, _ = Compile(Rows{Permissions: s.Permissions}, rules, o)
-	v.gate = newGate(o.Components)
+func Files(s seed.File, rules policy.RouteRules, a ability.Set, o policy.Options) (wrong, odd []Finding) {
+	v := newReview(rules, policy.Rows{Permissions: s.Permissions}, o)
+	v.seeds, v.abilities = s, a
 	v.superadmins()
 	v.users()
 	v.restrictions()
 	v.signIn()
-	v.components()
+	v.unknownComponents()
 	v.staff()
 	return v.wrong, v.odd
 }
 
-// ReviewRules is Review of the rules file alone.
-func ReviewRules(rules RouteRules, o Options) (wrong, odd []Finding) {
-	v := review{rules: rules}
-	v.snapshot, _ = Compile(Rows{}, rules, o)
-	v.gate = newGate(o.Components)
+// Rules is Files of the rules file alone.
+func Rules(rules policy.RouteRules, o policy.Options) (wrong, odd []Finding) {
+	v := newReview(rules, policy.Rows{}, o)
 	v.signIn()
-	v.components()
+	v.unknownComponents()
 	return v.wrong, v.odd
 }
 
+const (
+	root = "api/v2/"
+	own  = "api/v2/barong/"
+)
+
 type review struct {
-	seeds      Seeds
-	rules      RouteRules
-	abilities  Abilities
-	snapshot   *Snapshot
-	gate       gate
+	seeds      seed.File
+	rules      policy.RouteRules
+	abilities  ability.Set
+	snapshot   *policy.Snapshot
+	components []string // that may be asked for
 	wrong, odd []Finding
+}
+
+func newReview(rules policy.RouteRules, rows policy.Rows, o policy.Options) review {
+	v := review{rules: rules, components: o.Components}
+	if v.components == nil {
+		v.components = policy.DefaultComponents()
+	}
+	v.snapshot, _ = policy.Compile(rows, rules, o)
+	return v
 }
 
 func (v *review) refuse(file, format string, args ...any) {
@@ -88,24 +104,23 @@ func (v *review) superadmins() {
 		v.refuse(FileSeeds, "the permissions give no role %s: nobody could manage them", role)
 		return
 	}
-	for _, verb := range repairs {
-		if v.snapshot.Permission(role, verb, permissionsPath).Allows {
-			continue
-		}
-		for _, p := range v.seeds.Permissions {
-			if p.Role == role && p.Action == Drop {
-				only, _ := Compile(Rows{Permissions: []Permission{
-					{Role: role, Verb: verb, Path: permissionsPath, Action: Accept}, p}}, RouteRules{}, Options{})
-				if !only.Permission(role, verb, permissionsPath).Allows {
-					v.refuse(FileSeeds, "the row {role: %s, verb: %s, path: %s, action: %s} locks every %s out of the permissions",
-						p.Role, p.Verb, p.Path, p.Action, role)
-					return
-				}
-			}
-		}
-		v.refuse(FileSeeds, "no ACCEPT row lets role %s %s %s: nobody could manage the permissions", role, verb, permissionsPath)
+	missing := v.snapshot.MissingRepairs(role)
+	if len(missing) == 0 {
 		return
 	}
+	verb := missing[0]
+	for _, p := range v.seeds.Permissions {
+		if p.Role == role && p.Action == policy.Drop {
+			only, _ := policy.Compile(policy.Rows{Permissions: []policy.Permission{
+				{Role: role, Verb: verb, Path: policy.PermissionsPath, Action: policy.Accept}, p}}, policy.RouteRules{}, policy.Options{})
+			if slices.Contains(only.MissingRepairs(role), verb) {
+				v.refuse(FileSeeds, "the row {role: %s, verb: %s, path: %s, action: %s} locks every %s out of the permissions",
+					p.Role, p.Verb, p.Path, p.Action, role)
+				return
+			}
+		}
+	}
+	v.refuse(FileSeeds, "no ACCEPT row lets role %s %s %s: nobody could manage the permissions", role, verb, policy.PermissionsPath)
 }
 
 // users looks whether each could be made.
@@ -131,13 +146,13 @@ func (v *review) restrictions() {
 		for _, r := range v.seeds.Restrictions {
 			if r.State == "enabled" && r.Category == category {
 				any = true
-				all = all || r.Scope == ScopeAll
+				all = all || r.Scope == policy.ScopeAll
 			}
 		}
 		return all, any
 	}
-	_, whitelisted := on(Whitelist)
-	for _, category := range []string{Maintenance, Blacklist, Blocklogin} {
+	_, whitelisted := on(policy.Whitelist)
+	for _, category := range []string{policy.Maintenance, policy.Blacklist, policy.Blocklogin} {
 		switch all, _ := on(category); {
 		case all && !whitelisted:
 			v.refuse(FileSeeds, "an enabled restriction %s of scope all, and none whitelist: nobody could sign in", category)
@@ -149,35 +164,32 @@ func (v *review) restrictions() {
 
 // signIn looks whether a person without a session comes through to where sessions are opened.
 func (v *review) signIn() {
-	const path = signInPath
+	const path = policy.SignInPath
 	switch {
-	case !v.gate.admits(path):
+	case !v.snapshot.Component(path):
 		v.refuse(FileRules, "nobody could sign in: gateway_components lacks barong, so %s is refused", path)
-	case v.snapshot.Route(path) == Block:
+	case v.snapshot.Route(path) == policy.Block:
 		v.refuse(FileRules, "nobody could sign in: %s is in block", path)
-	case v.snapshot.Route(path) != Pass:
+	case v.snapshot.Route(path) != policy.Pass:
 		v.refuse(FileRules, "nobody could sign in: %s is not in pass; add %sidentity", path, own)
 	}
 }
 
-// components looks for rules of components that nobody can ask for.
-func (v *review) components() {
-	if v.gate.any {
+// unknownComponents looks for rules of components that nobody can ask for.
+func (v *review) unknownComponents() {
+	if slices.Contains(v.components, "*") {
 		return
 	}
-	known := make([]string, 0, len(v.gate.third))
-	for name := range v.gate.third {
-		known = append(known, name)
-	}
+	known := slices.DeleteFunc(slices.Clone(v.components), func(c string) bool { return c == "" || c[0] == '/' })
 	for _, list := range []struct {
 		name     string
 		patterns []string
 	}{{"pass", v.rules.Pass}, {"block", v.rules.Block}} {
 		for _, pattern := range list.patterns {
-			folded, _ := Fold(strings.TrimSuffix(pattern, "*"))
+			folded, _ := policy.Fold(strings.TrimSuffix(pattern, "*"))
 			rest, under := strings.CutPrefix(folded, root)
 			name, _, whole := strings.Cut(rest, "/")
-			if _, ok := v.gate.third[name]; !under || name == "" || ok || !whole && strings.HasSuffix(pattern, "*") {
+			if !under || name == "" || slices.Contains(known, name) || !whole && strings.HasSuffix(pattern, "*") {
 				continue
 			}
 			hint := ""

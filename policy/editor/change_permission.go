@@ -1,4 +1,4 @@
-package policy
+package editor
 
 import (
 	"context"
@@ -9,6 +9,8 @@ import (
 
 	"barong/internal/account"
 	"barong/internal/feed"
+	"barong/internal/invalid"
+	"barong/policy"
 )
 
 // A PermissionChange adds a row when ID is 0, removes the row ID when Remove is set, and
@@ -19,23 +21,20 @@ type PermissionChange struct {
 	Role, Verb, Path, Action, Topic *string
 }
 
-// Unknown is the problem of a field that names something that does not exist.
-const Unknown = "doesnt_exist"
-
 // PermissionPage lists permissions by id, and counts them.
-func (s *Service) PermissionPage(ctx context.Context, limit, offset int) ([]Permission, int, error) {
+func (s *Service) PermissionPage(ctx context.Context, limit, offset int) ([]policy.Permission, int, error) {
 	return s.store.PermissionPage(ctx, limit, offset)
 }
 
 // permissions is the kind of permission rows.
-var permissions = kind[Permission]{
+var permissions = kind[policy.Permission]{
 	topic: "permissions",
-	list:  ServiceTx.Permissions, add: ServiceTx.AddPermission,
-	put: ServiceTx.PutPermission, remove: ServiceTx.DeletePermission,
-	id:      func(p *Permission) *int64 { return &p.ID },
-	version: func(p *Permission) int64 { return p.LockVersion },
-	key:     func(p *Permission) any { return permissionKeyOf(*p) },
-	note: func(p *Permission) any {
+	list:  Tx.Permissions, add: Tx.AddPermission,
+	put: Tx.PutPermission, remove: Tx.DeletePermission,
+	id:      func(p *policy.Permission) *int64 { return &p.ID },
+	version: func(p *policy.Permission) int64 { return p.LockVersion },
+	key:     func(p *policy.Permission) any { return p.Key() },
+	note: func(p *policy.Permission) any {
 		return permissionNote{p.Role, p.Verb, p.Path, p.Action, p.Topic}
 	},
 }
@@ -53,7 +52,7 @@ type permissionNote struct {
 // ErrNotFound, ErrStale, Invalid, ErrTaken, ErrRoleInUse, ErrWouldLockOut,
 // ErrLastSuperadmin. A change that changes nothing writes nothing.
 func (s *Service) ChangePermission(ctx context.Context, e Edit, c PermissionChange) (feed.Cursor, error) {
-	version, err := permissions.change(ctx, s, e, c, func(ctx context.Context, tx ServiceTx, m move[Permission]) error {
+	version, err := permissions.change(ctx, s, e, c, func(ctx context.Context, tx Tx, m move[policy.Permission]) error {
 		return s.mayMovePermission(ctx, tx, e, m)
 	})
 	if err != nil {
@@ -64,7 +63,7 @@ func (s *Service) ChangePermission(ctx context.Context, e Edit, c PermissionChan
 
 // mayMovePermission refuses moves that would leave accounts with a role that has no rows, or
 // nobody to put things right.
-func (s *Service) mayMovePermission(ctx context.Context, roles roles, e Edit, m move[Permission]) error {
+func (s *Service) mayMovePermission(ctx context.Context, roles roles, e Edit, m move[policy.Permission]) error {
 	if role, ok := orphaned(m); ok {
 		used, err := roles.RoleInUse(ctx, role)
 		if err != nil {
@@ -89,11 +88,11 @@ type roles interface {
 }
 
 // orphaned is the role that has no row left after the move.
-func orphaned(m move[Permission]) (role string, ok bool) {
+func orphaned(m move[policy.Permission]) (role string, ok bool) {
 	if m.before == nil || m.after != nil && m.after.Role == m.before.Role {
 		return "", false
 	}
-	last := !slices.ContainsFunc(m.rows, func(p Permission) bool {
+	last := !slices.ContainsFunc(m.rows, func(p policy.Permission) bool {
 		return p.Role == m.before.Role && p.ID != m.before.ID
 	})
 	return m.before.Role, last
@@ -101,13 +100,13 @@ func orphaned(m move[Permission]) (role string, ok bool) {
 
 func (c PermissionChange) target() (id int64, remove bool) { return c.ID, c.Remove }
 
-func (c PermissionChange) apply(p *Permission, rows []Permission) error {
+func (c PermissionChange) apply(p *policy.Permission, rows []policy.Permission) error {
 	set(&p.Role, c.Role)
 	set(&p.Verb, c.Verb)
 	set(&p.Path, c.Path)
 	set(&p.Action, c.Action)
 	set(&p.Topic, c.Topic)
-	if canonical, err := CanonicalPattern(p.Path); c.Path == nil && err == nil {
+	if canonical, err := policy.CanonicalPattern(p.Path); c.Path == nil && err == nil {
 		p.Path = canonical // leftovers of an import must not stand in the way (FX-55)
 	}
 	return c.normalize(p, rows)
@@ -116,71 +115,58 @@ func (c PermissionChange) apply(p *Permission, rows []Permission) error {
 // normalize adds to Permission.Normalize the rules for changes only: a role must be known
 // by some row, as new ones come from seeds, and rows for OPTIONS come from there, too
 // (AZ-141). On top of that all of AZ-141 holds for updates (FX-55).
-func (c PermissionChange) normalize(p *Permission, rows []Permission) error {
-	var bad Invalid
+func (c PermissionChange) normalize(p *policy.Permission, rows []policy.Permission) error {
+	var bad invalid.Fields
 	if err := p.Normalize(); err != nil && !errors.As(err, &bad) {
 		return err
 	}
 	if c.Verb != nil && strings.EqualFold(p.Verb, "OPTIONS") {
-		bad.add("verb", Malformed, "a row for OPTIONS can be seeded only")
+		bad.Explain("verb", invalid.Malformed, "a row for OPTIONS can be seeded only")
 	}
 	if c.Role != nil && !bad.Has("role") &&
-		!slices.ContainsFunc(rows, func(q Permission) bool { return q.Role == p.Role }) {
-		bad.add("role", Unknown, "")
+		!slices.ContainsFunc(rows, func(q policy.Permission) bool { return q.Role == p.Role }) {
+		bad.Add("role", invalid.Unknown)
 	}
-	return bad.err()
+	return bad.Err()
 }
-
-// repairs are the requests by which the permissions are seen and put right.
-var repairs = [...]string{"GET", "POST", "PUT", "DELETE"}
-
-const permissionsPath = own + "admin/permissions"
 
 // lockedOut are the roles, of the actor's and superadmin, that can reach the permissions
 // before the move and cannot after it.
-func (s *Service) lockedOut(by account.Actor, m move[Permission]) (out []string) {
+func (s *Service) lockedOut(by account.Actor, m move[policy.Permission]) (out []string) {
 	for _, role := range []string{by.Role, account.RoleSuperadmin} {
 		if !concerns(m, role) || slices.Contains(out, role) {
 			continue
 		}
-		of := func(all []Permission) *Snapshot {
-			return s.compile(Rows{Permissions: slices.DeleteFunc(slices.Clone(all),
-				func(p Permission) bool { return p.Role != role })})
+		of := func(all []policy.Permission) *policy.Snapshot {
+			return s.compile(policy.Rows{Permissions: slices.DeleteFunc(slices.Clone(all),
+				func(p policy.Permission) bool { return p.Role != role })})
 		}
 		before, after := of(m.rows), of(permissions.result(m))
-		for _, verb := range repairs {
-			if before.Permission(role, verb, permissionsPath).Allows &&
-				!after.Permission(role, verb, permissionsPath).Allows {
-				out = append(out, role)
-				break
-			}
+		had := before.MissingRepairs(role)
+		if slices.ContainsFunc(after.MissingRepairs(role), func(verb string) bool { return !slices.Contains(had, verb) }) {
+			out = append(out, role)
 		}
 	}
 	return out
 }
 
 // concerns says whether the move touches rows of the role.
-func concerns(m move[Permission], role string) bool {
+func concerns(m move[policy.Permission], role string) bool {
 	return m.before != nil && m.before.Role == role || m.after != nil && m.after.Role == role
 }
 
 // losesSuperadmin says whether the ACCEPT rows of superadmin admit to the permissions before
 // the move and not after it, whatever DROP rows there are; or whether none is left at all.
-func (s *Service) losesSuperadmin(m move[Permission]) bool {
-	accepts := func(all []Permission) (n int, admit bool) {
-		var rows []Permission
+func (s *Service) losesSuperadmin(m move[policy.Permission]) bool {
+	accepts := func(all []policy.Permission) (n int, admit bool) {
+		var rows []policy.Permission
 		for _, p := range all {
-			if p.Role == account.RoleSuperadmin && strings.EqualFold(p.Action, Accept) {
+			if p.Role == account.RoleSuperadmin && strings.EqualFold(p.Action, policy.Accept) {
 				rows = append(rows, p)
 			}
 		}
-		snapshot := s.compile(Rows{Permissions: rows})
-		for _, verb := range repairs {
-			if !snapshot.Permission(account.RoleSuperadmin, verb, permissionsPath).Allows {
-				return len(rows), false
-			}
-		}
-		return len(rows), true
+		missing := s.compile(policy.Rows{Permissions: rows}).MissingRepairs(account.RoleSuperadmin)
+		return len(rows), len(missing) == 0
 	}
 	if !concerns(m, account.RoleSuperadmin) {
 		return false

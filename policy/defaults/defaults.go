@@ -1,24 +1,25 @@
-package policy
+// Package defaults holds the built-in policy files.
+package defaults
 
 import (
 	"embed"
 	"strings"
 )
 
-//go:embed defaults/*.yml
-var defaults embed.FS
+//go:embed *.yml
+var files embed.FS
 
-// DefaultNames lists the names that Default knows.
-func DefaultNames() []string { return []string{"abilities", "authz_rules", "barong", "seeds"} }
+// Names lists the names that File knows.
+func Names() []string { return []string{"abilities", "authz_rules", "barong", "seeds"} }
 
-// Default is the built-in file of that name, with or without ".yml": seeds, authz_rules,
+// File is the built-in file of that name, with or without ".yml": seeds, authz_rules,
 // abilities and barong, the rules about accounts. The caller may keep and change it.
 //
 // They are the reference's but for this: admin/engine is admin/engines, as the route is called
 // (FX-2); PATCH is audited too (FX-37); role service_account has the rows of sa_maker, and
 // there are titles to store data under (design D15); a row that support had twice is there
 // once.
-func Default(name string) ([]byte, bool) {
-	data, err := defaults.ReadFile("defaults/" + strings.TrimSuffix(name, ".yml") + ".yml")
+func File(name string) ([]byte, bool) {
+	data, err := files.ReadFile(strings.TrimSuffix(name, ".yml") + ".yml")
 	return data, err == nil
 }

@@ -1,4 +1,4 @@
-package policy
+package editor
 
 import (
 	"cmp"
@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+
+	"barong/policy"
 )
 
 // PreviewRestriction works a change out and changes nothing. It refuses the moves that
@@ -31,7 +33,7 @@ func (s *Service) PreviewRestriction(ctx context.Context, e Edit, c RestrictionC
 		}
 	}
 	if m.after != nil {
-		p.Warnings = s.warnings(Rows{Restrictions: []Restriction{*m.after}})
+		p.Warnings = s.warnings(policy.Rows{Restrictions: []policy.Restriction{*m.after}})
 	}
 	p.Flips = s.restrictionFlips(m)
 	p.limit()
@@ -39,13 +41,13 @@ func (s *Service) PreviewRestriction(ctx context.Context, e Edit, c RestrictionC
 }
 
 // endsSessions says whose sessions the move ends (AZ-50, design D11).
-func endsSessions(m move[Restriction]) string {
-	blocks := func(r *Restriction) bool { return r.enabled() && r.Category == Blocklogin }
+func endsSessions(m move[policy.Restriction]) string {
+	blocks := func(r *policy.Restriction) bool { return enabled(r) && r.Category == policy.Blocklogin }
 	switch {
 	case !blocks(m.after),
 		blocks(m.before) && m.before.Scope == m.after.Scope && m.before.Value == m.after.Value:
 		return "none"
-	case m.after.Scope == ScopeAll:
+	case m.after.Scope == policy.ScopeAll:
 		return "all"
 	}
 	return "matching"
@@ -67,16 +69,15 @@ type client struct {
 	shown string
 }
 
-func (s *Service) restrictionFlips(m move[Restriction]) (flips []Flip) {
-	before, after := s.compile(Rows{Restrictions: m.rows}), s.compile(Rows{Restrictions: restrictions.result(m)})
-	located := before.geo != nil
+func (s *Service) restrictionFlips(m move[policy.Restriction]) (flips []Flip) {
+	before, after := s.compile(policy.Rows{Restrictions: m.rows}), s.compile(policy.Rows{Restrictions: restrictions.result(m)})
 	for _, c := range clientsOf(m) {
-		if !located && (c.place != fixed{}) {
+		if !before.Locates() && (c.place != fixed{}) {
 			continue // without a GeoIP database no such row matches
 		}
-		x, y := *before, *after
-		if located {
-			x.geo, y.geo = c.place, c.place
+		x, y := before, after
+		if before.Locates() {
+			x, y = before.WithLocator(c.place), after.WithLocator(c.place)
 		}
 		flip := func(verbs []string, path, method, bare string) (changed bool) {
 			a, b := x.Restricted(c.ip, method, bare), y.Restricted(c.ip, method, bare)
@@ -88,8 +89,8 @@ func (s *Service) restrictionFlips(m move[Restriction]) (flips []Flip) {
 			return true
 		}
 		// There are two kinds of request: those that open a session and all others.
-		if !flip([]string{AllVerbs}, "*", "GET", restrictionsPath) {
-			for _, path := range signInPaths {
+		if !flip([]string{policy.AllVerbs}, "*", "GET", restrictionsPath) {
+			for _, path := range policy.SignInPaths() {
 				flip([]string{"POST"}, path, "POST", path)
 			}
 		}
@@ -98,7 +99,7 @@ func (s *Service) restrictionFlips(m move[Restriction]) (flips []Flip) {
 	return flips
 }
 
-func restricted(d *Denial) Verdict {
+func restricted(d *policy.Denial) Verdict {
 	if d == nil {
 		return Verdict{Allows: true}
 	}
@@ -107,21 +108,21 @@ func restricted(d *Denial) Verdict {
 
 // clientsOf are those whose verdict the move can turn: everybody that the row matches, divided
 // by all other rows.
-func clientsOf(m move[Restriction]) (all []client) {
+func clientsOf(m move[policy.Restriction]) (all []client) {
 	var nets []netip.Prefix
 	places := map[fixed]bool{}
-	note := func(r Restriction) (t target, ok bool) {
-		t, err := parseTarget(r.Scope, r.Value)
-		return t, err == nil && r.enabled()
+	note := func(r policy.Restriction) (t policy.Target, ok bool) {
+		t, err := r.Target()
+		return t, err == nil && enabled(&r)
 	}
 	for _, r := range slices.Concat(m.rows, restrictions.result(m)) {
 		t, ok := note(r)
 		switch {
 		case !ok:
-		case t.prefix.IsValid():
-			nets = append(nets, t.prefix)
-		case t.geographic():
-			places[fixed{t.country, t.continent}] = true
+		case t.Prefix.IsValid():
+			nets = append(nets, t.Prefix)
+		case t.Country != "" || t.Continent != "":
+			places[fixed{t.Country, t.Continent}] = true
 		}
 	}
 	slices.SortFunc(nets, func(a, b netip.Prefix) int { return cmp.Or(a.Addr().Compare(b.Addr()), a.Bits()-b.Bits()) })
@@ -144,14 +145,14 @@ func clientsOf(m move[Restriction]) (all []client) {
 			}
 		}
 	}
-	for _, r := range []*Restriction{m.before, m.after} {
+	for _, r := range []*policy.Restriction{m.before, m.after} {
 		if r == nil {
 			continue
 		}
 		t, ok := note(*r)
 		switch {
 		case !ok:
-		case t.all:
+		case t.All:
 			if somewhere {
 				put(client{ip: elsewhere, shown: "elsewhere"})
 				for at := range places {
@@ -159,10 +160,10 @@ func clientsOf(m move[Restriction]) (all []client) {
 				}
 			}
 			inside(netip.Prefix{})
-		case t.prefix.IsValid():
-			inside(t.prefix)
+		case t.Prefix.IsValid():
+			inside(t.Prefix)
 		case somewhere:
-			at := fixed{t.country, t.continent}
+			at := fixed{t.Country, t.Continent}
 			put(client{elsewhere, at, at.String()})
 		}
 	}

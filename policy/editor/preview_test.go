@@ -1,4 +1,4 @@
-package policy_test
+package editor_test
 
 import (
 	"context"
@@ -10,11 +10,12 @@ import (
 	"testing"
 
 	"barong/policy"
+	"barong/policy/editor"
 )
 
 // still is a store of fixed rows that nobody writes.
 type still struct {
-	policy.ServiceStore
+	editor.Store
 	rows policy.Rows
 }
 
@@ -51,7 +52,7 @@ func TestPreviewListsEveryFlip(t *testing.T) {
 		for i := range rows.Permissions { // an equal row would be refused
 			rows.Permissions[i].Topic = fmt.Sprint("t", i)
 		}
-		change := policy.PermissionChange{ID: 1, Remove: r.IntN(3) == 0}
+		change := editor.PermissionChange{ID: 1, Remove: r.IntN(3) == 0}
 		next := row()
 		if !change.Remove {
 			change.Role, change.Verb, change.Path, change.Action = &next.Role, &next.Verb, &next.Path, &next.Action
@@ -61,8 +62,8 @@ func TestPreviewListsEveryFlip(t *testing.T) {
 		}
 		options := policy.Options{Matching: pick(policy.MatchSegment, policy.MatchSegment, policy.MatchPrefix)}
 		rules := policy.RouteRules{Pass: []string{"api/v2/peatio/public"}}
-		s := policy.NewService(still{rows: rows}, policy.NewHolder(rules, options, nil, nil), 1, nil)
-		p, err := s.PreviewPermission(t.Context(), policy.Edit{}, change)
+		s := editor.NewService(still{rows: rows}, policy.NewHolder(rules, options, nil, nil), 1, nil)
+		p, err := s.PreviewPermission(t.Context(), editor.Edit{}, change)
 		if err != nil {
 			continue // an equal row
 		}
@@ -91,7 +92,7 @@ func TestPreviewListsEveryFlip(t *testing.T) {
 						continue
 					}
 					turned++
-					if !slices.ContainsFunc(p.Flips, func(f policy.Flip) bool {
+					if !slices.ContainsFunc(p.Flips, func(f editor.Flip) bool {
 						return f.Role == role && slices.Contains(f.Verbs, verb) && covers(f.Path, path) &&
 							f.Before.Allows == x.Allows && f.After.Allows == y.Allows && f.After.Audit == y.Audit
 					}) {
@@ -150,8 +151,8 @@ func TestPreviewRestrictionListsEveryFlip(t *testing.T) {
 			rows.Restrictions = append(rows.Restrictions, x)
 		}
 		next := row()
-		s := policy.NewService(still{rows: rows}, policy.NewHolder(policy.RouteRules{}, policy.Options{}, nil, nil), 1, nil)
-		p, err := s.PreviewRestriction(t.Context(), policy.Edit{}, policy.RestrictionChange{
+		s := editor.NewService(still{rows: rows}, policy.NewHolder(policy.RouteRules{}, policy.Options{}, nil, nil), 1, nil)
+		p, err := s.PreviewRestriction(t.Context(), editor.Edit{}, editor.RestrictionChange{
 			Category: &next.Category, Scope: &next.Scope, Value: &next.Value, State: &next.State, Code: &next.Code})
 		if err != nil {
 			continue
@@ -167,7 +168,7 @@ func TestPreviewRestrictionListsEveryFlip(t *testing.T) {
 				if same {
 					continue
 				}
-				found := slices.ContainsFunc(p.Flips, func(f policy.Flip) bool {
+				found := slices.ContainsFunc(p.Flips, func(f editor.Flip) bool {
 					if f.Path != "*" && method != "POST" || f.After.Allows != (y == nil) || y != nil && f.After.Status != y.Status {
 						return false
 					}

@@ -1,4 +1,4 @@
-package policy
+package editor
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"barong/internal/feed"
+	"barong/policy"
 )
 
 // A RestrictionQuery selects restrictions, by id.
@@ -31,19 +32,19 @@ type RestrictionChange struct {
 }
 
 // RestrictionPage lists restrictions by id, and counts all that match.
-func (s *Service) RestrictionPage(ctx context.Context, q RestrictionQuery) ([]Restriction, int, error) {
+func (s *Service) RestrictionPage(ctx context.Context, q RestrictionQuery) ([]policy.Restriction, int, error) {
 	return s.store.RestrictionPage(ctx, q)
 }
 
 // restrictions is the kind of restriction rows.
-var restrictions = kind[Restriction]{
+var restrictions = kind[policy.Restriction]{
 	topic: "restrictions",
-	list:  ServiceTx.Restrictions, add: ServiceTx.AddRestriction,
-	put: ServiceTx.PutRestriction, remove: ServiceTx.DeleteRestriction,
-	id:      func(r *Restriction) *int64 { return &r.ID },
-	version: func(r *Restriction) int64 { return r.LockVersion },
-	key:     func(r *Restriction) any { return restrictionKeyOf(*r) },
-	note: func(r *Restriction) any {
+	list:  Tx.Restrictions, add: Tx.AddRestriction,
+	put: Tx.PutRestriction, remove: Tx.DeleteRestriction,
+	id:      func(r *policy.Restriction) *int64 { return &r.ID },
+	version: func(r *policy.Restriction) int64 { return r.LockVersion },
+	key:     func(r *policy.Restriction) any { return r.Key() },
+	note: func(r *policy.Restriction) any {
 		return restrictionNote{r.Category, r.Scope, r.Value, r.Code, r.State}
 	},
 }
@@ -62,7 +63,7 @@ type restrictionNote struct {
 // ErrNotFound, ErrStale, Invalid, ErrTaken, ErrWouldLockOut. A change that changes nothing
 // writes nothing.
 func (s *Service) ChangeRestriction(ctx context.Context, e Edit, c RestrictionChange) (feed.Cursor, error) {
-	version, err := restrictions.change(ctx, s, e, c, func(_ context.Context, _ ServiceTx, m move[Restriction]) error {
+	version, err := restrictions.change(ctx, s, e, c, func(_ context.Context, _ Tx, m move[policy.Restriction]) error {
 		if !e.forces() && s.shutsOut(e.By.IP, m) {
 			return ErrWouldLockOut
 		}
@@ -76,7 +77,7 @@ func (s *Service) ChangeRestriction(ctx context.Context, e Edit, c RestrictionCh
 
 func (c RestrictionChange) target() (id int64, remove bool) { return c.ID, c.Remove }
 
-func (c RestrictionChange) apply(r *Restriction, _ []Restriction) error {
+func (c RestrictionChange) apply(r *policy.Restriction, _ []policy.Restriction) error {
 	set(&r.Category, c.Category)
 	set(&r.Scope, c.Scope)
 	set(&r.Value, c.Value)
@@ -86,7 +87,7 @@ func (c RestrictionChange) apply(r *Restriction, _ []Restriction) error {
 		r.Code = -1 // 0 would ask for the default
 	case c.Code != nil:
 		r.Code = *c.Code
-	case !denies(r.Code):
+	case !r.Denies():
 		r.Code = 0 // leftovers of an import must not stand in the way (FX-23)
 	}
 	return r.Normalize()
@@ -96,13 +97,15 @@ const restrictionsPath = own + "admin/restrictions"
 
 // shutsOut says whether a client at ip can reach the restrictions, or sign in, before the
 // move and cannot after it.
-func (s *Service) shutsOut(ip netip.Addr, m move[Restriction]) bool {
-	before, after := s.compile(Rows{Restrictions: m.rows}), s.compile(Rows{Restrictions: restrictions.result(m)})
+func (s *Service) shutsOut(ip netip.Addr, m move[policy.Restriction]) bool {
+	before, after := s.compile(policy.Rows{Restrictions: m.rows}), s.compile(policy.Rows{Restrictions: restrictions.result(m)})
 	refused := func(method, path string) bool {
 		return before.Restricted(ip, method, path) == nil && after.Restricted(ip, method, path) != nil
 	}
-	return refused("GET", restrictionsPath) || refused("POST", signInPath)
+	return refused("GET", restrictionsPath) || refused("POST", policy.SignInPath)
 }
 
 // enabled says whether the row is in force.
-func (r *Restriction) enabled() bool { return r != nil && strings.EqualFold(r.State, Enabled) }
+func enabled(r *policy.Restriction) bool {
+	return r != nil && strings.EqualFold(r.State, policy.Enabled)
+}

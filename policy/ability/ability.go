@@ -1,4 +1,6 @@
-package policy
+// Package ability owns the rights of staff inside the admin API: the actions that each role may
+// do to each subject. They are read from one file and never change while the service runs.
+package ability
 
 import (
 	"bytes"
@@ -72,19 +74,18 @@ func (r RoleAbilities) MarshalJSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// Abilities are the rights of staff inside the admin API (AZ-190…193). The zero value allows
-// nothing. It is read-only and safe for concurrent use.
-type Abilities struct {
+// A Set is the rights of all staff roles (AZ-190…193). The zero value allows nothing. It is read-only and safe for concurrent use.
+type Set struct {
 	roles  []string
 	byRole map[string]RoleAbilities
 }
 
-// ParseAbilities reads an abilities file: a list `roles` and a mapping `admin_permissions` from
+// Parse reads an abilities file: a list `roles` and a mapping `admin_permissions` from
 // role to action to subjects. Templates, unknown keys, actions and subjects are errors; all of
 // them come at once, each with its line.
-func ParseAbilities(data []byte) (Abilities, error) {
+func Parse(data []byte) (Set, error) {
 	var d strictyaml.Document
-	a := Abilities{byRole: map[string]RoleAbilities{}}
+	a := Set{byRole: map[string]RoleAbilities{}}
 	top := d.Parse(data)
 	if top == nil {
 		return a, d.Err()
@@ -109,7 +110,7 @@ func ParseAbilities(data []byte) (Abilities, error) {
 		}
 	}
 	if err := d.Err(); err != nil {
-		return Abilities{}, err
+		return Set{}, err
 	}
 	return a, nil
 }
@@ -136,7 +137,7 @@ func abilities(d *strictyaml.Document, role strictyaml.Field) RoleAbilities {
 
 // Can says whether a role may do something to a subject: it is listed under the action or
 // under manage, by name or as all (AZ-190, AZ-191).
-func (a Abilities) Can(role string, action Action, subject string) bool {
+func (a Set) Can(role string, action Action, subject string) bool {
 	for _, has := range a.byRole[role] {
 		if (has.Action == action || has.Action == Manage) &&
 			(slices.Contains(has.Subjects, subject) || slices.Contains(has.Subjects, AnySubject)) {
@@ -147,10 +148,10 @@ func (a Abilities) Can(role string, action Action, subject string) bool {
 }
 
 // Of is the file's entry for a role; empty for none.
-func (a Abilities) Of(role string) RoleAbilities { return slices.Clone(a.byRole[role]) }
+func (a Set) Of(role string) RoleAbilities { return slices.Clone(a.byRole[role]) }
 
 // Staff are all roles that the file lists or says something about, in its order.
-func (a Abilities) Staff() []string {
+func (a Set) Staff() []string {
 	staff := a.Roles()
 	for _, role := range slices.Sorted(maps.Keys(a.byRole)) {
 		if !slices.Contains(staff, role) {
@@ -161,4 +162,4 @@ func (a Abilities) Staff() []string {
 }
 
 // Roles are the staff roles that the file lists, in its order.
-func (a Abilities) Roles() []string { return slices.Clone(a.roles) }
+func (a Set) Roles() []string { return slices.Clone(a.roles) }

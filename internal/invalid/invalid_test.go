@@ -1,0 +1,43 @@
+package invalid_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"barong/internal/invalid"
+)
+
+func TestFields(t *testing.T) {
+	var bad invalid.Fields
+	if err := bad.Err(); err != nil {
+		t.Fatalf("no problem: got error %v", err)
+	}
+	bad.Add("email", invalid.Blank, invalid.TooLong)
+	bad.Explain("path", invalid.Malformed, "it ends in a dot")
+	err := fmt.Errorf("save: %w", bad.Err())
+	got, ok := errors.AsType[invalid.Fields](err)
+	if !ok {
+		t.Fatalf("%v is no Fields", err)
+	}
+	if want := []string{"email.blank", "email.too_long", "path.invalid"}; !slices.Equal(got.Tokens(), want) {
+		t.Errorf("tokens: got %v, want %v", got.Tokens(), want)
+	}
+	if want := "save: email.blank, email.too_long, path.invalid (it ends in a dot)"; err.Error() != want {
+		t.Errorf("error: got %q, want %q", err, want)
+	}
+	if !got.Has("path") || got.Has("role") || !got.Breaks(invalid.Blank) || got.Breaks("taken") {
+		t.Errorf("Has or Breaks is wrong about %v", got)
+	}
+	named := got.Named(map[string]string{"path.invalid": "admin.bad_path"})
+	if want := []string{"email.blank", "email.too_long", "admin.bad_path"}; !slices.Equal(named.Tokens(), want) {
+		t.Errorf("named: got %v, want %v", named.Tokens(), want)
+	}
+	if got.Tokens()[2] != "path.invalid" {
+		t.Error("Named changed its receiver")
+	}
+	if one, _ := errors.AsType[invalid.Fields](invalid.Field("otp", "missing")); !slices.Equal(one.Tokens(), []string{"otp.missing"}) {
+		t.Errorf("Field: got %v", one)
+	}
+}
