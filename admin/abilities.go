@@ -2,9 +2,7 @@ package admin
 
 import (
 	"context"
-	"net/http"
 
-	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/policy/ability"
 )
@@ -15,12 +13,8 @@ type abilities struct{ ability.RoleAbilities }
 // DescribeJSON is for the document.
 func (abilities) DescribeJSON() (typ, format string) { return "object", "" }
 
-func (a *API) abilities(g *rest.Group) {
-	rest.Add(g, rest.Op{
-		Method: http.MethodGet, Status: http.StatusOK,
-		Cost:    limit.Read,
-		Summary: "Read your role's rights here; {} for none.",
-	}, may(a, a.readAbilities))
+func (a *API) abilities(g rest.Group[staff]) {
+	rest.Add(g, rest.Op{Method: "GET", Summary: "Read your role's rights here; {} for none."}, a.readAbilities)
 }
 
 func (a *API) readAbilities(_ context.Context, who staff, _ rest.None) (abilities, error) {

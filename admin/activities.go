@@ -2,11 +2,9 @@ package admin
 
 import (
 	"context"
-	"net/http"
 
 	"barong/internal/account"
 	"barong/internal/audit"
-	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/internal/view"
 	"barong/policy/ability"
@@ -14,10 +12,10 @@ import (
 
 // activityFilter are the parameters of both lists; an empty value is looked for, not ignored.
 type activityFilter struct {
-	Topic  *string `name:"topic" invalid:"admin.activity.non_string_topic"`
-	Action *string `name:"action" invalid:"admin.activity.non_string_action"`
-	UID    *string `name:"uid" invalid:"admin.activity.non_string_uid" doc:"Of the actor."`
-	Email  *string `name:"email" invalid:"admin.activity.non_string_email" doc:"Of the actor."`
+	Topic  *string `name:"topic" invalid:".non_string_topic"`
+	Action *string `name:"action" invalid:".non_string_action"`
+	UID    *string `name:"uid" invalid:".non_string_uid" doc:"Of the actor."`
+	Email  *string `name:"email" invalid:".non_string_email" doc:"Of the actor."`
 }
 
 type activityPage struct {
@@ -28,23 +26,16 @@ type activityPage struct {
 
 type adminActivityPage struct {
 	activityFilter
-	TargetUID *string `name:"target_uid" invalid:"admin.activity.non_string_target_uid" doc:"Of whom it was done to."`
-	Range     string  `name:"range" enum:"created" default:"created" value:"admin.activity.invalid_range"`
+	TargetUID *string `name:"target_uid" invalid:".non_string_target_uid" doc:"Of whom it was done to."`
+	Range     string  `name:"range" enum:"created" default:"created" value:".invalid_range"`
 	span
 	rest.Paging
 }
 
-func (a *API) activities(g *rest.Group) {
-	rest.Add(g, rest.Op{
-		Method: http.MethodGet, Status: http.StatusOK,
-		Cost:    limit.List,
-		Summary: "List activities of users, newest first.",
-	}, may(a, a.listActivities, need{ability.Read, ability.SubjectActivity}))
-	rest.Add(g, rest.Op{
-		Method: http.MethodGet, Path: "/admin", Status: http.StatusOK,
-		Cost:    limit.List,
-		Summary: "List activities of staff, newest first.",
-	}, may(a, a.listAdminActivities, need{ability.Read, ability.SubjectActivity}))
+func (a *API) activities(s section) {
+	g := s.may(ability.Read)
+	rest.Add(g, rest.Op{Method: "GET", Summary: "List activities of users, newest first."}, a.listActivities)
+	rest.Add(g, rest.Op{Method: "GET", Path: "/admin", Summary: "List activities of staff, newest first."}, a.listAdminActivities)
 }
 
 // query is the question of both lists.
@@ -57,11 +48,14 @@ func (f activityFilter) query(category string, s span, p rest.Paging) audit.Jour
 	return q
 }
 
-// journal reads a page and everybody whom it names.
-func (a *API) journal(ctx context.Context, q audit.JournalQuery) (list []audit.Activity, total int, users map[string]account.User, err error) {
-	list, total, err = a.Activities.Journal(ctx, q)
+// journal is a page of activities, each shown by show with the users whom the page names; show reports
+// false for one to leave out.
+func journal[T any](
+	ctx context.Context, a *API, q audit.JournalQuery, at rest.Paging, show func(audit.Activity, map[string]account.User) (T, bool),
+) (out rest.Page[T], err error) {
+	list, total, err := a.Activities.Journal(ctx, q)
 	if err != nil {
-		return nil, 0, nil, err
+		return out, err
 	}
 	var uids []string
 	seen := map[string]bool{"": true}
@@ -73,42 +67,32 @@ func (a *API) journal(ctx context.Context, q audit.JournalQuery) (list []audit.A
 			}
 		}
 	}
-	users, err = a.Activities.UsersByUID(ctx, uids)
-	return list, total, users, err
-}
-
-func (a *API) listActivities(ctx context.Context, _ staff, in activityPage) (out rest.Page[view.ActivityWithUser], err error) {
-	list, total, users, err := a.journal(ctx, in.query(audit.CategoryUser, in.span, in.Paging))
-	if err != nil {
-		return out, err
-	}
-	out = rest.Page[view.ActivityWithUser]{Total: total, Paging: in.Paging}
+	users, err := a.Activities.UsersByUID(ctx, uids)
+	out = rest.Page[T]{Total: total, Paging: at}
 	for _, x := range list {
-		if u, ok := users[x.ActorUID]; ok { // else deleted this very moment
-			out.Items = append(out.Items, view.ActivityWithUserOf(x, u))
+		if v, ok := show(x, users); ok {
+			out.Items = append(out.Items, v)
 		}
 	}
-	return out, nil
+	return out, err
 }
 
-func (a *API) listAdminActivities(ctx context.Context, _ staff, in adminActivityPage) (out rest.Page[view.AdminActivity], err error) {
+func (a *API) listActivities(ctx context.Context, _ staff, in activityPage) (rest.Page[view.ActivityWithUser], error) {
+	q := in.query(audit.CategoryUser, in.span, in.Paging)
+	return journal(ctx, a, q, in.Paging, func(x audit.Activity, users map[string]account.User) (view.ActivityWithUser, bool) {
+		actor, ok := users[x.ActorUID] // else deleted this very moment
+		return view.ActivityWithUserOf(x, actor), ok
+	})
+}
+
+func (a *API) listAdminActivities(ctx context.Context, _ staff, in adminActivityPage) (rest.Page[view.AdminActivity], error) {
 	q := in.query(audit.CategoryAdmin, in.span, in.Paging)
 	q.TargetUID = in.TargetUID
-	list, total, users, err := a.journal(ctx, q)
-	if err != nil {
-		return out, err
-	}
-	out = rest.Page[view.AdminActivity]{Total: total, Paging: in.Paging}
-	for _, x := range list {
-		u, ok := users[x.ActorUID]
-		if !ok {
-			continue
+	return journal(ctx, a, q, in.Paging, func(x audit.Activity, users map[string]account.User) (view.AdminActivity, bool) {
+		actor, ok := users[x.ActorUID]
+		if target, known := users[x.TargetUID]; known {
+			return view.AdminActivityOf(x, actor, &target), ok
 		}
-		var target *account.User
-		if t, ok := users[x.TargetUID]; ok {
-			target = &t
-		}
-		out.Items = append(out.Items, view.AdminActivityOf(x, u, target))
-	}
-	return out, nil
+		return view.AdminActivityOf(x, actor, nil), ok
+	})
 }

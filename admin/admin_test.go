@@ -38,7 +38,6 @@ import (
 // The parts of the wiring that the tests leave out must still fit.
 var (
 	_ caller.Verifier     = (*token.Minter)(nil)
-	_ admin.Policy        = (*editor.Service)(nil)
 	_ admin.Accounts      = (*account.Service)(nil)
 	_ admin.Activities    = (*store.DB)(nil)
 	_ identity.Whitelinks = (*editor.Service)(nil)

@@ -1,12 +1,12 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,9 +15,8 @@ import (
 	"barong/internal/audit"
 	"barong/internal/caller"
 	"barong/internal/feed"
-	"barong/internal/invalid"
+	"barong/internal/limit"
 	"barong/internal/rest"
-	"barong/policy"
 	"barong/policy/ability"
 	"barong/policy/editor"
 )
@@ -26,7 +25,7 @@ import (
 type API struct {
 	Users      caller.Users
 	Tokens     caller.Verifier
-	Policy     Policy
+	Policy     *editor.Service
 	Activities Activities
 	Accounts   Accounts
 	Explain    Explainer
@@ -44,17 +43,6 @@ type API struct {
 	Patience time.Duration
 }
 
-// Policy is this package's part of editor.Service.
-type Policy interface {
-	permissions
-	restrictions
-	// MatchingPermissions lists the rows that a verdict rests on.
-	MatchingPermissions(ctx context.Context, role, method, path string) ([]policy.Permission, error)
-	// Version is that of the snapshot in force; Await waits for one, editor.ErrBehind.
-	Version() feed.Cursor
-	Await(ctx context.Context, version feed.Cursor, atMost time.Duration) error
-}
-
 // Activities reads activities; store.DB is one.
 type Activities interface {
 	audit.Journal
@@ -64,13 +52,16 @@ type Activities interface {
 
 // Mount adds the endpoints to s.
 func (a *API) Mount(s *rest.Server) {
-	g := s.Group("admin")
-	a.abilities(g.At("/abilities", "ability"))
-	a.permissions(g.At("/permissions", "permission"))
-	a.restrictions(g.At("/restrictions", "restriction"))
-	a.activities(g.At("/activities", "activity"))
-	a.explain(g.At("/explain", "explain"))
-	a.users(g.At("/users", "user"))
+	g := rest.NewGroup(s, "admin", a.guard())
+	at := func(path, resource string, subjects ...string) section {
+		return section{a, g.At(path, resource), subjects}
+	}
+	a.abilities(g.At("/abilities", "ability").Narrow(a.reached))
+	a.permissions(at("/permissions", "permission", ability.SubjectPermission))
+	a.restrictions(at("/restrictions", "restriction", ability.SubjectRestriction))
+	a.activities(at("/activities", "activity", ability.SubjectActivity))
+	a.explain(at("/explain", "explain", ability.SubjectPermission, ability.SubjectUser))
+	a.users(at("/users", "user", ability.SubjectUser))
 }
 
 // staff is the caller of an endpoint.
@@ -78,12 +69,7 @@ type staff struct {
 	account.User
 	account.Actor
 	method, path string // of the request, for activities
-}
-
-// A need is an ability that an endpoint demands.
-type need struct {
-	action  ability.Action
-	subject string
+	changes      bool   // the endpoint changes something
 }
 
 const versionHeader = "X-Policy-Version"
@@ -93,40 +79,59 @@ var (
 	errBadVersion   = errors.New("admin: not a policy version")
 )
 
-// may admits users with a bearer token whose role has all the abilities; with none, every
-// user. It looks before the parameters do (admin 2.1).
-func may[I, O any](a *API, f func(context.Context, staff, I) (O, error), needs ...need) rest.Handler[I, O] {
-	failures := []rest.Failure{
-		rest.On(caller.ErrNoToken, http.StatusUnauthorized, "jwt.decode_and_verify"),
-		rest.On(caller.ErrNotActive, http.StatusUnauthorized, "authz.user_not_active"),
-		rest.On(caller.ErrUnproved, http.StatusForbidden, "authz.email_not_verified"),
-		rest.On(account.ErrNotFound, http.StatusNotFound, "record.not_found"),
-		rest.On(errBadVersion, http.StatusBadRequest, "admin.policy_version.invalid"),
-		rest.On(editor.ErrBehind, http.StatusServiceUnavailable, "admin.policy_version.not_reached").
-			After(func(error) time.Duration { return time.Second }),
-		rest.On(editor.ErrLost, http.StatusConflict, "admin.policy_version.lost"),
-	}
-	changes := slices.ContainsFunc(needs, func(n need) bool { return n.action != ability.Read })
-	if len(needs) > 0 {
-		failures = append(failures,
-			rest.On(errNotPermitted, http.StatusUnauthorized, "admin.ability.not_permitted"))
-	}
-	return rest.Guarded(rest.Guard[staff]{
-		Admit:     func(r *http.Request) (staff, error) { return a.admit(r, needs) },
+// guard admits users with a bearer token, before the parameters are looked at (admin 2.1).
+func (a *API) guard() rest.Guard[staff] {
+	return rest.Guard[staff]{
+		Admit: func(r *http.Request) (staff, error) {
+			u, actor, err := caller.Desk{
+				Users: a.Users, Tokens: a.Tokens, ClientIP: a.ClientIP, Country: a.Country, Now: a.Now,
+			}.SignedIn(r)
+			return staff{User: u, Actor: actor, method: r.Method, path: "api/v2/barong" + ownPath(r)}, err
+		},
 		Principal: func(who staff) string { return who.Actor.UID },
+		Changes:   limit.Staff,
 		Done: func(ctx context.Context, who staff, in any, err error) {
 			switch {
-			case !changes || err == nil:
+			case !who.changes || err == nil:
 			case errors.Is(err, errNotPermitted):
 				a.refused(ctx, who, audit.Denied, nil)
 			case in != nil:
 				a.refused(ctx, who, audit.Failed, rest.Values(in))
 			}
 		},
-		Failures: failures,
+		Refusals: rest.All(
+			rest.On(caller.ErrNoToken, 401, "jwt.decode_and_verify"),
+			rest.On(caller.ErrNotActive, 401, "authz.user_not_active"),
+			rest.On(caller.ErrUnproved, 403, "authz.email_not_verified"),
+			rest.On(caller.ErrNoUser, 404, "record.not_found"),
+			rest.On(errBadVersion, 400, "admin.policy_version.invalid"),
+			rest.On(editor.ErrBehind, 503, "admin.policy_version.not_reached").After(),
+			rest.On(editor.ErrLost, 409, "admin.policy_version.lost"),
+		),
 		Schemes: []rest.Scheme{{Name: "bearer", Type: "http", Scheme: "bearer",
 			Description: "What the gateway makes of a session cookie or a signed request."}},
-	}, f)
+	}
+}
+
+// A section is the part of the namespace about some subjects of abilities. It mounts nothing but by
+// may, so that no endpoint forgets to ask for an ability.
+type section struct {
+	api      *API
+	group    rest.Group[staff]
+	subjects []string
+}
+
+// may admits users whose role may do action to every subject of the section.
+func (s section) may(action ability.Action) rest.Group[staff] {
+	return s.group.Narrow(func(r *http.Request, who staff) (staff, error) {
+		who.changes = action != ability.Read
+		for _, subject := range s.subjects {
+			if !s.api.Abilities.Can(who.User.Role, action, subject) {
+				return who, errNotPermitted
+			}
+		}
+		return s.api.reached(r, who)
+	}, rest.On(errNotPermitted, 401, "admin.ability.not_permitted"))
 }
 
 // refused keeps that a change was not made: the gate, which writes about components that one
@@ -154,22 +159,6 @@ func (a *API) refused(ctx context.Context, who staff, result string, sent url.Va
 	}
 }
 
-func (a *API) admit(r *http.Request, needs []need) (staff, error) {
-	u, actor, err := caller.Desk{
-		Users: a.Users, Tokens: a.Tokens, ClientIP: a.ClientIP, Country: a.Country, Now: a.Now,
-	}.SignedIn(r)
-	if err != nil {
-		return staff{}, err
-	}
-	who := staff{User: u, Actor: actor, method: r.Method, path: "api/v2/barong" + ownPath(r)}
-	for _, n := range needs {
-		if !a.Abilities.Can(u.Role, n.action, n.subject) {
-			return who, errNotPermitted
-		}
-	}
-	return who, a.await(r)
-}
-
 // ownPath is r's path from this namespace on, whatever prefix it was mounted under.
 func ownPath(r *http.Request) string {
 	if i := strings.Index(r.URL.Path, "/admin/"); i >= 0 {
@@ -178,22 +167,18 @@ func ownPath(r *http.Request) string {
 	return r.URL.Path
 }
 
-// await waits for the version that r asks for in X-Policy-Version, as a write has answered it
+// reached waits for the version that r asks for in X-Policy-Version, as a write has answered it
 // or after "min_version=", so that a writer sees the change in effect on this replica, too.
-func (a *API) await(r *http.Request) error {
+func (a *API) reached(r *http.Request, who staff) (staff, error) {
 	text := r.Header.Get(versionHeader)
 	if text == "" {
-		return nil
+		return who, nil
 	}
 	version, err := feed.ParseCursor(strings.TrimPrefix(text, "min_version="))
 	if err != nil {
-		return errBadVersion
+		return who, errBadVersion
 	}
-	patience := a.Patience
-	if patience == 0 {
-		patience = 2 * time.Second
-	}
-	return a.Policy.Await(r.Context(), version, patience)
+	return who, a.Policy.Await(r.Context(), version, cmp.Or(a.Patience, 2*time.Second))
 }
 
 // policyVersion is the header of writes.
@@ -201,12 +186,11 @@ type policyVersion struct {
 	Version string `header:"X-Policy-Version" doc:"The policy version that includes the change: its number and its name, to be taken as they are. Sent back in the same header, a request waits for it."`
 }
 
-// done answers a write without a body.
-func done(version feed.Cursor, err error) (rest.Also[rest.None, policyVersion], error) {
-	if err != nil {
-		return rest.Also[rest.None, policyVersion]{}, err
-	}
-	return rest.Also[rest.None, policyVersion]{Headers: policyVersion{version.String()}}, nil
+// changed is the answer of a write without a body.
+type changed = rest.Reply[rest.None, policyVersion]
+
+func changedAt(version feed.Cursor, err error) (changed, error) {
+	return changed{Header: policyVersion{version.String()}}, err
 }
 
 // condition are the parameters of writes beside the row: the version that the caller has seen and
@@ -242,13 +226,4 @@ func (c condition) edit(who staff) (editor.Edit, error) {
 		}
 	}
 	return e, nil
-}
-
-// tokens puts the problems of a row into the client's words: "<field>.<rule>", or the entry of
-// named for that. Other errors stay.
-func tokens(err error, named map[string]string) error {
-	if bad, ok := errors.AsType[invalid.Fields](err); ok {
-		return bad.Named(named)
-	}
-	return err
 }

@@ -3,7 +3,6 @@ package admin
 import (
 	"context"
 	"errors"
-	"net/http"
 	"net/netip"
 
 	"barong/internal/limit"
@@ -63,39 +62,34 @@ var (
 	errTwoAskAsOne = errors.New("admin: a question has both a user and an API key")
 )
 
-func (a *API) explain(g *rest.Group) {
-	rest.Add(g, rest.Op{
-		Method: http.MethodPost, Status: http.StatusOK,
-		Cost:    limit.Preview,
+func (a *API) explain(s section) {
+	rest.Add(s.may(ability.Read), rest.Op{
+		Method: "POST", Status: 200, Cost: limit.Preview,
 		Summary: "Explain the decision on a request; nothing is changed.",
-		Errors: []rest.Failure{
-			rest.On(errBadIP, http.StatusUnprocessableEntity, "admin.explain.invalid_ip"),
-			rest.On(errTwoAskAsOne, http.StatusUnprocessableEntity, "admin.explain.one_of_uid_kid"),
-		},
-	}, may(a, a.answer, need{ability.Read, ability.SubjectPermission}, need{ability.Read, ability.SubjectUser}))
+		Errors: rest.All(
+			rest.On(errBadIP, 422, ".invalid_ip"),
+			rest.On(errTwoAskAsOne, 422, ".one_of_uid_kid"),
+		),
+	}, a.answer)
 }
 
-func (a *API) answer(ctx context.Context, who staff, in explain) (Explanation, error) {
+func (a *API) answer(ctx context.Context, who staff, in explain) (e Explanation, err error) {
 	q := Question{Method: in.Method, Target: in.Path, UID: in.UID, Kid: in.Kid, IP: who.IP, UserAgent: in.UserAgent}
 	if in.UID != "" && in.Kid != "" {
-		return Explanation{}, errTwoAskAsOne
+		return e, errTwoAskAsOne
 	}
 	if in.IP != nil {
-		ip, err := netip.ParseAddr(*in.IP)
-		if err != nil || ip.Zone() != "" {
-			return Explanation{}, errBadIP
+		if q.IP, err = netip.ParseAddr(*in.IP); err != nil || q.IP.Zone() != "" {
+			return e, errBadIP
 		}
-		q.IP = ip
 	}
-	e, err := a.Explain(ctx, q)
-	if err != nil {
-		return Explanation{}, err
+	if e, err = a.Explain(ctx, q); err != nil {
+		return e, err
 	}
-	e.Permissions = []view.Permission{}
-	if e.Role == "" || e.Path == "" {
-		return e, nil
+	var rows []policy.Permission
+	if e.Role != "" && e.Path != "" {
+		rows, err = a.Policy.MatchingPermissions(ctx, e.Role, in.Method, e.Path)
 	}
-	rows, err := a.Policy.MatchingPermissions(ctx, e.Role, in.Method, e.Path)
 	e.Permissions = PermissionsOf(rows)
 	return e, err
 }

@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"context"
 	"errors"
 
 	"barong/policy"
@@ -31,23 +30,8 @@ func (p previewed) target() (id int64, remove bool, err error) {
 	return id, p.Operation == "delete", nil
 }
 
-type previewedPermission struct {
-	previewed
-	Role   *string `name:"role" rule:"nonblank"`
-	Verb   *string `name:"verb" rule:"nonblank"`
-	Path   *string `name:"path" rule:"nonblank"`
-	Action *string `name:"action" rule:"nonblank"`
-	Topic  *string `name:"topic" rule:"nonblank"`
-}
-
-type previewedRestriction struct {
-	previewed
-	Scope    *string `name:"scope" rule:"nonblank" enum:"continent,country,ip,ip_subnet,all" value:"admin.restriction.invalid_scope"`
-	Category *string `name:"category" rule:"value,nonblank" enum:"whitelist,maintenance,blacklist,blocklogin" value:"admin.restriction.invalid_category"`
-	Value    *string `name:"value" rule:"nonblank"`
-	State    *string `name:"state" rule:"nonblank" enum:"enabled,disabled" value:"admin.restriction.invalid_state"`
-	Code     *int    `name:"code" rule:"nonblank" in:"query"`
-}
+// edit is the caller's.
+func (p previewed) edit(who staff) editor.Edit { return editor.Edit{By: who.Actor, Force: p.Force} }
 
 // preview is the effect that a change would have.
 type preview struct {
@@ -77,34 +61,6 @@ type verdict struct {
 	Reason string `json:"reason,omitempty"`
 	Audit  bool   `json:"audit,omitempty" doc:"Whether an activity is written."`
 	Topic  string `json:"topic,omitempty"`
-}
-
-func (a *API) previewPermission(ctx context.Context, who staff, in previewedPermission) (preview, error) {
-	id, remove, err := in.target()
-	if err != nil {
-		return preview{}, err
-	}
-	p, err := a.Policy.PreviewPermission(ctx, editor.Edit{By: who.Actor, Force: in.Force}, editor.PermissionChange{
-		ID: id, Remove: remove, Role: in.Role, Verb: in.Verb, Path: in.Path, Action: in.Action, Topic: in.Topic,
-	})
-	if err != nil {
-		return preview{}, tokens(err, permissionTokens())
-	}
-	return previewOf(p, "admin.permission"), nil
-}
-
-func (a *API) previewRestriction(ctx context.Context, who staff, in previewedRestriction) (preview, error) {
-	id, remove, err := in.target()
-	if err != nil {
-		return preview{}, err
-	}
-	p, err := a.Policy.PreviewRestriction(ctx, editor.Edit{By: who.Actor, Force: in.Force}, editor.RestrictionChange{
-		ID: id, Remove: remove, Category: in.Category, Scope: in.Scope, Value: in.Value, State: in.State, Code: in.Code,
-	})
-	if err != nil {
-		return preview{}, tokens(err, nil)
-	}
-	return previewOf(p, "admin.restriction"), nil
 }
 
 func previewOf(p editor.Preview, prefix string) preview {

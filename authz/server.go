@@ -255,7 +255,7 @@ func New(p Parts, c Config) (*Server, error) {
 	if p.Nonces == nil && (c.Replay == ReplayMonitor || c.Replay == ReplayEnforce || len(c.StaffRoles) > 0) {
 		return nil, fmt.Errorf("apikey_replay %s, with staff roles %v, needs a nonce store", c.Replay, c.StaffRoles)
 	}
-	s := &Server{Parts: p, Config: c, deletionCookie: session.ClearCookie(c.SessionName, c.SecureCookie)}
+	s := &Server{Parts: p, Config: c, deletionCookie: session.Cookies{Name: c.SessionName, Insecure: !c.SecureCookie}.Clear()}
 	s.contexts.New = func() any { return new(lateContext) }
 	var err error
 	s.reading, err = newParseConfig(c.TrustedProxies, c.Gateway, c.GatewayNetworks, c.TrustPipe)

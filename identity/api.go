@@ -1,7 +1,6 @@
 package identity
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -73,7 +72,7 @@ type API struct {
 
 // Mount adds the endpoints to s.
 func (a *API) Mount(s *rest.Server) {
-	g := s.Group("identity")
+	g := rest.NewGroup(s, "identity", a.guard())
 	a.general(g.At("", "general"))
 	a.configs(g.At("", "general"))
 	a.sessions(g.At("/sessions", "session"))
@@ -84,7 +83,7 @@ func (a *API) Mount(s *rest.Server) {
 	a.access(g.At("/users", "user"))
 	a.geetest(g.At("/users", "user"))
 
-	p := s.Group("public").At("", "general")
+	p := rest.NewGroup(s, "public", a.guard()).At("", "general")
 	a.general(p)
 	a.configs(p)
 	a.auth0Configs(p)
@@ -103,49 +102,34 @@ type visitor struct {
 	device string // the device cookie's value, "" for none
 }
 
-// anyone admits everybody.
-func anyone[I, O any](a *API, f func(context.Context, visitor, I) (O, error)) rest.Handler[I, O] {
-	return rest.Guarded(rest.Guard[visitor]{
-		Admit: func(r *http.Request) (visitor, error) { return a.visitor(r), nil },
-	}, f)
+// guard admits everybody.
+func (a *API) guard() rest.Guard[visitor] {
+	return rest.Guard[visitor]{Admit: func(r *http.Request) (visitor, error) {
+		client := caller.Desk{ClientIP: a.ClientIP, Country: a.Country}.Client(r)
+		client.Language = a.accepted(r)
+		cookies := a.sessionCookies()
+		return visitor{
+			Client: client, cookies: cookies.Of(r), twins: cookies.ClearTwins(r),
+			device: rest.Cookie(r, signin.DeviceCookie),
+		}, nil
+	}}
 }
 
 // sameSite admits everybody but a browser that was sent by a page of another site: for
 // endpoints that open or end sessions (FX-13). It asks for no cookie first: browsers keep ours
 // from such requests, and a page that signs its visitor in to its own author's account steals
 // the visitor's next deposit.
-func sameSite[I, O any](a *API, f func(context.Context, visitor, I) (O, error)) rest.Handler[I, O] {
-	return rest.Guarded(rest.Guard[visitor]{
-		Admit: func(r *http.Request) (visitor, error) {
-			if rest.CrossSite(r, a.Origins) {
-				return visitor{}, errCrossSite
-			}
-			return a.visitor(r), nil
-		},
-		Failures: []rest.Failure{
-			rest.On(errCrossSite, http.StatusForbidden, "identity.cross_site_request"),
-		},
-	}, f)
+func (a *API) sameSite(g rest.Group[visitor]) rest.Group[visitor] {
+	return g.Narrow(func(r *http.Request, who visitor) (visitor, error) {
+		if rest.CrossSite(r, a.Origins) {
+			return who, errCrossSite
+		}
+		return who, nil
+	}, rest.On(errCrossSite, 403, "identity.cross_site_request"))
 }
 
-func (a *API) visitor(r *http.Request) visitor {
-	client := caller.Desk{ClientIP: a.ClientIP, Country: a.Country}.Client(r)
-	client.Language = a.accepted(r)
-	who := visitor{
-		Client:  client,
-		cookies: rest.Cookies(r, a.cookieName()), device: rest.Cookie(r, signin.DeviceCookie),
-	}
-	if len(r.CookiesNamed(a.cookieName())) > 1 {
-		who.twins = session.ClearTwins(a.cookieName(), !a.InsecureCookie, r.Host, r.URL.Path)
-	}
-	return who
-}
-
-func (a *API) cookieName() string {
-	if a.SessionName == "" {
-		return "_barong_session"
-	}
-	return a.SessionName
+func (a *API) sessionCookies() session.Cookies {
+	return session.Cookies{Name: a.SessionName, Insecure: a.InsecureCookie}
 }
 
 // setDevice is the Set-Cookie value that makes the device known; "" for a value of "". It
@@ -158,14 +142,4 @@ func (a *API) setDevice(value string) string {
 		Name: signin.DeviceCookie, Value: value, Path: "/api/v2", MaxAge: int(signin.DeviceLife / time.Second),
 		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: !a.InsecureCookie,
 	}).String()
-}
-
-// setCookie is the Set-Cookie value that hands out a session.
-func (a *API) setCookie(value string) string {
-	return session.Cookie(a.cookieName(), value, !a.InsecureCookie, session.CookieLife, a.Now())
-}
-
-// clearCookie is the one that takes it away.
-func (a *API) clearCookie() string {
-	return session.ClearCookie(a.cookieName(), !a.InsecureCookie)
 }

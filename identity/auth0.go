@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/subtle"
 	"errors"
-	"net/http"
 
 	"barong/internal/account"
 	"barong/internal/limit"
@@ -37,25 +36,25 @@ type auth0SignIn struct {
 	Lang    string `name:"lang" doc:"Language of mails, where the account says none: en or ru."`
 }
 
-func (a *API) auth0(g *rest.Group) {
+func (a *API) auth0(g rest.Group[visitor]) {
 	const refused = "identity.session.auth0.invalid_params"
-	rest.Add(g, rest.Op{
-		Method: http.MethodPost, Path: "/auth0", Status: http.StatusOK, Reference: http.StatusCreated,
+	rest.Add(a.sameSite(g), rest.Op{
+		Method: "POST", Path: "/auth0", Status: 200, Reference: 201,
 		Cost:    limit.Write | limit.Hash | limit.Notice | called(a.Auth0 != nil),
 		Summary: "Sign in, or up, with an ID token of Auth0; the answer sets the session cookie and holds the CSRF token.",
-		Errors: append([]rest.Failure{
-			rest.On(errNoAuth0, http.StatusUnprocessableEntity, refused),
-			rest.On(token.ErrIDToken, http.StatusUnprocessableEntity, refused),
-			rest.On(errOtherNonce, http.StatusUnprocessableEntity, refused),
-			rest.On(errBadEmail, http.StatusUnprocessableEntity, refused),
-			// The account changed while it was signed in to.
-			rest.On(signin.ErrBadCredentials, http.StatusUnprocessableEntity, refused),
-			rest.On(errNoEmail, http.StatusUnauthorized, refused),
-			rest.On(signin.ErrTokenUsed, http.StatusUnprocessableEntity, refused),
-			rest.On(signin.ErrUnverifiedEmail, http.StatusUnauthorized, refused),
-			rest.On(signin.ErrVerificationAbsent, http.StatusUnprocessableEntity, refused),
-		}, signInFailures()...),
-	}, sameSite(a, a.signInAuth0))
+		Errors: rest.All(
+			rest.On(errNoAuth0, 422, refused),
+			rest.On(token.ErrIDToken, 422, refused),
+			rest.On(errOtherNonce, 422, refused),
+			rest.On(errBadEmail, 422, refused),
+			rest.On(signin.ErrBadCredentials, 422, refused), // the account changed while it was signed in to
+			rest.On(errNoEmail, 401, refused),
+			rest.On(signin.ErrTokenUsed, 422, refused),
+			rest.On(signin.ErrUnverifiedEmail, 401, refused),
+			rest.On(signin.ErrVerificationAbsent, 422, refused),
+			signInErrors,
+		),
+	}, a.signInAuth0)
 }
 
 func (a *API) signInAuth0(ctx context.Context, who visitor, in auth0SignIn) (out welcome, err error) {

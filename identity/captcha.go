@@ -2,7 +2,6 @@ package identity
 
 import (
 	"context"
-	"net/http"
 	"slices"
 
 	"barong/internal/captcha"
@@ -55,11 +54,8 @@ func (a *API) humanOrUnproved(ctx context.Context, in rest.TextOrObject) (unprov
 	return false, a.Captcha.Verify(ctx, captcha.ResponseOf(in.Text, in.Object))
 }
 
-// captchaFailures are the refusals of human.
-func captchaFailures() []rest.Failure {
-	return []rest.Failure{
-		rest.On(captcha.ErrRequired, http.StatusBadRequest, "identity.captcha.required"),
-		rest.On(captcha.ErrFields, http.StatusBadRequest, "identity.captcha.mandatory_fields"),
-		rest.On(captcha.ErrFailed, http.StatusUnprocessableEntity, "identity.captcha.verification_failed"),
-	}
-}
+// captchaErrors are the refusals of human.
+var captchaErrors = rest.All(
+	rest.On(captcha.ErrRequired, 400, "identity.captcha.required"),
+	rest.On(captcha.ErrFields, 400, "identity.captcha.mandatory_fields"),
+	rest.On(captcha.ErrFailed, 422, "identity.captcha.verification_failed"))

@@ -3,7 +3,6 @@ package identity
 import (
 	"context"
 	"errors"
-	"net/http"
 	"time"
 	"unicode/utf8"
 
@@ -55,20 +54,14 @@ const maxValidated = 256
 var errPasswordTooLong = errors.New("identity: password too long")
 
 // configs adds the endpoints that both namespaces have.
-func (a *API) configs(g *rest.Group) {
+func (a *API) configs(g rest.Group[visitor]) {
 	rest.Add(g, rest.Op{
-		Method: http.MethodGet, Path: "/configs", Status: http.StatusOK,
-		Cost:    limit.Answer,
-		Summary: "Read the settings of sign-up and sign-in pages.",
-	}, anyone(a, a.readConfigs))
+		Method: "GET", Path: "/configs", Cost: limit.Answer, Summary: "Read the settings of sign-up and sign-in pages.",
+	}, a.readConfigs)
 	rest.Add(g, rest.Op{
-		Method: http.MethodPost, Path: "/password/validate", Status: http.StatusCreated,
-		Cost:    limit.Judge,
-		Summary: "Ask how strong a password is.",
-		Errors: []rest.Failure{
-			rest.On(errPasswordTooLong, http.StatusUnprocessableEntity, "password.too_long"),
-		},
-	}, anyone(a, a.validatePassword))
+		Method: "POST", Path: "/password/validate", Cost: limit.Judge, Summary: "Ask how strong a password is.",
+		Errors: rest.On(errPasswordTooLong, 422, "password.too_long"),
+	}, a.validatePassword)
 }
 
 func (a *API) readConfigs(context.Context, visitor, rest.None) (configs, error) {
@@ -88,12 +81,11 @@ func (a *API) validatePassword(_ context.Context, _ visitor, in validate) (stren
 	return strength{a.Accounts.Entropy(in.Password)}, nil
 }
 
-func (a *API) auth0Configs(g *rest.Group) {
+func (a *API) auth0Configs(g rest.Group[visitor]) {
 	rest.Add(g, rest.Op{
-		Method: http.MethodGet, Path: "/configs/auth0", Status: http.StatusOK,
-		Cost:    limit.Answer,
+		Method: "GET", Path: "/configs/auth0", Cost: limit.Answer,
 		Summary: "Read the settings of the Auth0 sign-in page; empty when it is off.",
-	}, anyone(a, func(context.Context, visitor, rest.None) (auth0Configs, error) {
+	}, func(context.Context, visitor, rest.None) (auth0Configs, error) {
 		return auth0Configs{a.Published.Auth0Domain, a.Published.Auth0ClientID}, nil
-	}))
+	})
 }

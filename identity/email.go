@@ -2,8 +2,6 @@ package identity
 
 import (
 	"context"
-	"errors"
-	"net/http"
 
 	"barong/internal/limit"
 	"barong/internal/rest"
@@ -23,22 +21,21 @@ type confirmEmail struct {
 	Lang     string `name:"lang" doc:"Language of mails, where the account says none: en or ru."`
 }
 
-func (a *API) email(g *rest.Group) {
+func (a *API) email(g rest.Group[visitor]) {
 	rest.Add(g, rest.Op{
-		Method: http.MethodPost, Path: "/generate_code", Status: http.StatusCreated,
-		Cost:    limit.Write | limit.Mail | called(a.protects(CaptchaConfirmation)),
+		Method: "POST", Path: "/generate_code", Cost: limit.Write | limit.Mail | called(a.protects(CaptchaConfirmation)),
 		Summary: "Ask for another confirmation mail; the answer is the same whether there is such an account or not.",
-		Errors:  captchaFailures(),
-	}, anyone(a, a.sendConfirmation))
-	rest.Add(g, rest.Op{
-		Method: http.MethodPost, Path: "/confirm_code", Status: http.StatusCreated,
-		Cost:    limit.Write | limit.Hash | limit.Notice,
+		Errors:  captchaErrors,
+	}, a.sendConfirmation)
+	rest.Add(a.sameSite(g), rest.Op{
+		Method: "POST", Path: "/confirm_code", Cost: limit.Write | limit.Hash | limit.Notice,
 		Summary: "Confirm your e-mail address. Where the second factor is on, no session is opened and csrf_token is absent.",
-		Errors: append([]rest.Failure{
-			rest.On(signin.ErrActiveOrUnknown, http.StatusUnprocessableEntity, "identity.user.active_or_doesnt_exist"),
-			rest.On(signin.ErrUtilizedToken, http.StatusUnprocessableEntity, "identity.user.utilized_token"),
-		}, linkFailures()...),
-	}, sameSite(a, a.confirmEmail))
+		Errors: rest.All(
+			rest.On(signin.ErrActiveOrUnknown, 422, ".active_or_doesnt_exist"),
+			rest.On(signin.ErrUtilizedToken, 422, ".utilized_token"),
+			linkErrors,
+		),
+	}, a.confirmEmail)
 }
 
 func (a *API) sendConfirmation(ctx context.Context, who visitor, in mailRequest) (rest.None, error) {
@@ -56,32 +53,12 @@ func (a *API) confirmEmail(ctx context.Context, who visitor, in confirmEmail) (o
 	})
 	switch {
 	case err != nil:
-		return out, badLink(err)
+		return out, err
 	case !session:
 		return a.show(ctx, u)
 	}
 	return a.openHere(ctx, who, u)
 }
 
-// A linkError is a mailed token that does not verify, under its own token on the wire.
-type linkError struct{ *token.MailError }
-
-// Tokens implements rest.Tokens.
-func (e linkError) Tokens() []string { return []string{"jwt.decode_and_verify." + e.Word} }
-
-// badLink gives a token.MailError its token on the wire; other errors pass.
-func badLink(err error) error {
-	if bad, ok := errors.AsType[*token.MailError](err); ok {
-		return linkError{bad}
-	}
-	return err
-}
-
-// linkFailures are the answers of badLink (identity 6.9).
-func linkFailures() []rest.Failure {
-	var all []string
-	for _, word := range token.MailErrorWords() {
-		all = append(all, "jwt.decode_and_verify."+word)
-	}
-	return []rest.Failure{rest.Rules(all...)}
-}
+// linkErrors are the refusals of a mailed token that does not verify (identity 6.9).
+var linkErrors = rest.Rules(token.MailRefusals()...)

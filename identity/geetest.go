@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
-	"net/http"
 
 	"barong/internal/limit"
 	"barong/internal/rest"
@@ -15,12 +14,11 @@ type challenge struct {
 	Challenge string `json:"challenge"`
 }
 
-func (a *API) geetest(g *rest.Group) {
+func (a *API) geetest(g rest.Group[visitor]) {
 	rest.Add(g, rest.Op{
-		Method: http.MethodGet, Path: "/register_geetest", Status: http.StatusOK,
-		Cost:    limit.Answer | called(a.Geetest != nil),
+		Method: "GET", Path: "/register_geetest", Cost: limit.Answer | called(a.Geetest != nil),
 		Summary: `Start a GeeTest challenge {"gt", "challenge"}; "" when GeeTest is off or does not answer.`,
-	}, anyone(a, a.registerGeetest))
+	}, a.registerGeetest)
 }
 
 func (a *API) registerGeetest(ctx context.Context, _ visitor, _ rest.None) (json.RawMessage, error) {

@@ -2,7 +2,6 @@ package identity
 
 import (
 	"context"
-	"net/http"
 	"time"
 
 	"barong/internal/limit"
@@ -41,22 +40,16 @@ func (d buildDate) MarshalText() ([]byte, error) {
 // DescribeJSON is for the document.
 func (buildDate) DescribeJSON() (typ, format string) { return "string", "date-time" }
 
-func (a *API) general(g *rest.Group) {
+func (a *API) general(g rest.Group[visitor]) {
 	rest.Add(g, rest.Op{
-		Method: http.MethodGet, Path: "/ping", Status: http.StatusOK,
-		Cost:    limit.Answer,
-		Summary: "Ask whether the service answers.",
-	}, anyone(a, a.ping))
+		Method: "GET", Path: "/ping", Cost: limit.Answer, Summary: "Ask whether the service answers.",
+	}, a.ping)
 	rest.Add(g, rest.Op{
-		Method: http.MethodGet, Path: "/time", Status: http.StatusOK,
-		Cost:    limit.Answer,
-		Summary: "Read the server's clock.",
-	}, anyone(a, a.time))
+		Method: "GET", Path: "/time", Cost: limit.Answer, Summary: "Read the server's clock.",
+	}, a.time)
 	rest.Add(g, rest.Op{
-		Method: http.MethodGet, Path: "/version", Status: http.StatusOK,
-		Cost:    limit.Answer,
-		Summary: "Read which build answers.",
-	}, anyone(a, a.version))
+		Method: "GET", Path: "/version", Cost: limit.Answer, Summary: "Read which build answers.",
+	}, a.version)
 }
 
 func (a *API) ping(context.Context, visitor, rest.None) (ping, error) {

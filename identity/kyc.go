@@ -3,7 +3,6 @@ package identity
 import (
 	"context"
 	"errors"
-	"net/http"
 
 	"barong/internal/limit"
 	"barong/internal/rest"
@@ -26,15 +25,11 @@ type kycCallback struct {
 	Verification rest.Lenient `name:"verification_id"`
 }
 
-func (a *API) kyc(g *rest.Group) {
+func (a *API) kyc(g rest.Group[visitor]) {
 	rest.Add(g, rest.Op{
-		Method: http.MethodPost, Path: "/kyc", Status: http.StatusOK,
-		Cost:    limit.Callback,
-		Summary: "Where the KYC provider calls back.",
-		Errors: []rest.Failure{
-			rest.OnStatus(ErrCallback, http.StatusUnprocessableEntity),
-		},
-	}, anyone(a, a.kycCalled))
+		Method: "POST", Path: "/kyc", Status: 200, Cost: limit.Callback, Summary: "Where the KYC provider calls back.",
+		Errors: rest.OnStatus(ErrCallback, 422),
+	}, a.kycCalled)
 }
 
 func (a *API) kycCalled(ctx context.Context, _ visitor, in kycCallback) (rest.None, error) {

@@ -14,7 +14,7 @@ import (
 
 // welcome is the answer that opens a session: whose account it is, with the CSRF token, and
 // the session cookie (identity 5.2).
-type welcome = rest.With[view.UserWithFullInfo]
+type welcome = rest.Reply[view.UserWithFullInfo, rest.Cookies]
 
 // open starts a session of u, in place of the one that the browser came with.
 func (a *API) open(ctx context.Context, who visitor, u signin.SignedIn) (welcome, error) {
@@ -30,7 +30,7 @@ func (a *API) open(ctx context.Context, who visitor, u signin.SignedIn) (welcome
 	}
 	out.Body.CSRFToken = s.CSRFToken
 	// The twins first: to RFC 6265 one of them and the new cookie may be the same.
-	out.SetCookies = append(slices.Clone(who.twins), a.setCookie(cookie), a.setDevice(u.Device))
+	out.Header.Set = append(slices.Clone(who.twins), a.sessionCookies().Set(cookie, a.Now()), a.setDevice(u.Device))
 	return out, nil
 }
 

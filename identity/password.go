@@ -3,7 +3,6 @@ package identity
 import (
 	"context"
 	"errors"
-	"net/http"
 
 	"barong/internal/limit"
 	"barong/internal/rest"
@@ -14,29 +13,28 @@ import (
 var errPasswordsDiffer = errors.New("identity: the passwords differ")
 
 type resetPassword struct {
-	Token    string `name:"reset_password_token" rule:"required,nonblank" in:"body" missing:"identity.user.missing_pass_token" doc:"From the mail."`
+	Token    string `name:"reset_password_token" rule:"required,nonblank" in:"body" missing:".missing_pass_token" doc:"From the mail."`
 	Password string `name:"password" rule:"required,nonblank" in:"body"`
 	Confirm  string `name:"confirm_password" rule:"required,nonblank" in:"body" doc:"The same again."`
 	Lang     string `name:"lang" doc:"Language of mails, where the account says none: en or ru."`
 }
 
-func (a *API) password(g *rest.Group) {
+func (a *API) password(g rest.Group[visitor]) {
 	rest.Add(g, rest.Op{
-		Method: http.MethodPost, Path: "/generate_code", Status: http.StatusCreated,
-		Cost:    limit.Write | limit.Mail | called(a.protects(CaptchaReset)),
+		Method: "POST", Path: "/generate_code", Cost: limit.Write | limit.Mail | called(a.protects(CaptchaReset)),
 		Summary: "Ask for a mail that lets you set a new password; the answer is the same whether there is such an account or not.",
-		Errors:  captchaFailures(),
-	}, anyone(a, a.sendReset))
+		Errors:  captchaErrors,
+	}, a.sendReset)
 	rest.Add(g, rest.Op{
-		Method: http.MethodPost, Path: "/confirm_code", Status: http.StatusCreated,
-		Cost:    limit.Write | limit.Hash | limit.Notice,
+		Method: "POST", Path: "/confirm_code", Cost: limit.Write | limit.Hash | limit.Notice,
 		Summary: "Set a new password by a mailed link; ends every session.",
-		Errors: append([]rest.Failure{
-			rest.On(errPasswordsDiffer, http.StatusUnprocessableEntity, "identity.user.passwords_doesnt_match"),
-			rest.On(signin.ErrUtilizedToken, http.StatusUnprocessableEntity, "identity.user.utilized_token"),
+		Errors: rest.All(
+			rest.On(errPasswordsDiffer, 422, ".passwords_doesnt_match"),
+			rest.On(signin.ErrUtilizedToken, 422, ".utilized_token"),
 			rest.Rules("password.too_long", "password.requirements", "password.weak"),
-		}, linkFailures()...),
-	}, anyone(a, a.resetPassword))
+			linkErrors,
+		),
+	}, a.resetPassword)
 }
 
 func (a *API) sendReset(ctx context.Context, who visitor, in mailRequest) (rest.None, error) {
@@ -52,7 +50,7 @@ func (a *API) resetPassword(ctx context.Context, who visitor, in resetPassword) 
 	if in.Password != in.Confirm {
 		return rest.None{}, errPasswordsDiffer
 	}
-	return rest.None{}, badLink(a.Accounts.ResetPassword(ctx, signin.Reset{
+	return rest.None{}, a.Accounts.ResetPassword(ctx, signin.Reset{
 		Token: in.Token, Password: in.Password, Language: a.language(in.Lang), Client: who.Client,
-	}))
+	})
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"strings"
 	"time"
 
@@ -70,41 +69,36 @@ type Sessions interface {
 type signIn struct {
 	Email    rest.Lenient      `name:"email" rule:"required"`
 	Password rest.Lenient      `name:"password" rule:"required" in:"body"`
-	Captcha  rest.TextOrObject `name:"captcha_response" in:"body" invalid:"identity.session.invalid_captcha_format"`
+	Captcha  rest.TextOrObject `name:"captcha_response" in:"body" invalid:".invalid_captcha_format"`
 	OTPCode  string            `name:"otp_code" in:"body" doc:"Code from the authenticator app, when the second factor is on."`
 }
 
-func (a *API) sessions(g *rest.Group) {
+func (a *API) sessions(g rest.Group[visitor]) {
+	g = a.sameSite(g)
 	rest.Add(g, rest.Op{
-		Method: http.MethodPost, Status: http.StatusCreated, Reference: http.StatusOK,
+		Method: "POST", Reference: 200,
 		Cost:    limit.Write | limit.Hash | limit.Notice | called(a.protects(CaptchaSignIn)),
 		Summary: "Sign in; the answer sets the session cookie and holds the CSRF token.",
-		Errors: append(append([]rest.Failure{
-			rest.On(signin.ErrBadCredentials, http.StatusUnauthorized, "identity.session.invalid_params"),
-		}, signInFailures()...), captchaFailures()...),
-	}, sameSite(a, a.signIn))
+		Errors: rest.All(
+			rest.On(signin.ErrBadCredentials, 401, ".invalid_params"),
+			signInErrors, captchaErrors,
+		),
+	}, a.signIn)
 	rest.Add(g, rest.Op{
-		Method: http.MethodDelete, Status: http.StatusNoContent, Reference: http.StatusOK,
-		Cost:    limit.Write,
-		Summary: "Sign out.",
-		Errors: []rest.Failure{
-			rest.On(errNoSession, http.StatusNotFound, "identity.session.not_found").SetCookie(a.clearCookie()),
-		},
-	}, sameSite(a, a.signOut))
+		Method: "DELETE", Reference: 200, Cost: limit.Write, Summary: "Sign out.",
+		Errors: rest.On(errNoSession, 404, ".not_found").SetCookie(a.sessionCookies().Clear()),
+	}, a.signOut)
 }
 
-// signInFailures are the refusals after the first factor was proved.
-func signInFailures() []rest.Failure {
-	return []rest.Failure{
-		rest.On(signin.ErrBanned, http.StatusUnauthorized, "identity.session.banned"),
-		rest.On(signin.ErrDeleted, http.StatusUnauthorized, "identity.session.deleted"),
-		rest.On(signin.ErrNotActive, http.StatusUnauthorized, "identity.session.not_active"),
-		rest.On(factor.ErrMissingOTP, http.StatusUnauthorized, "identity.session.missing_otp"),
-		rest.On(factor.ErrInvalidOTP, http.StatusForbidden, "identity.session.invalid_otp"),
-		rest.On(factor.ErrOTPReplay, http.StatusUnprocessableEntity, "totp.error"),
-		rest.On(account.ErrSeal, http.StatusUnprocessableEntity, "totp.error"),
-	}
-}
+// signInErrors are the refusals after the first factor was proved.
+var signInErrors = rest.All(
+	rest.On(signin.ErrBanned, 401, ".banned"),
+	rest.On(signin.ErrDeleted, 401, ".deleted"),
+	rest.On(signin.ErrNotActive, 401, ".not_active"),
+	rest.On(factor.ErrMissingOTP, 401, ".missing_otp"),
+	rest.On(factor.ErrInvalidOTP, 403, ".invalid_otp"),
+	rest.On(factor.ErrOTPReplay, 422, "totp.error"),
+	rest.On(account.ErrSeal, 422, "totp.error"))
 
 // errNoSession says that the request came with no session, not even one that is over.
 var errNoSession = errors.New("identity: no session")
@@ -137,7 +131,7 @@ func (a *API) signIn(ctx context.Context, who visitor, in signIn) (out welcome, 
 // over from another path or domain, and then none of them is wanted any more. One that ran out,
 // or ended with all others of its user, is over already: a page that signs its visitor out then
 // must not fail.
-func (a *API) signOut(ctx context.Context, who visitor, _ rest.None) (out rest.With[rest.None], err error) {
+func (a *API) signOut(ctx context.Context, who visitor, _ rest.None) (out rest.Reply[rest.None, rest.Cookies], err error) {
 	known := false
 	for _, cookie := range who.cookies {
 		found, err := a.signOutOf(ctx, who, cookie)
@@ -149,7 +143,7 @@ func (a *API) signOut(ctx context.Context, who visitor, _ rest.None) (out rest.W
 	if !known {
 		return out, errNoSession
 	}
-	out.SetCookie, out.SetCookies = a.clearCookie(), who.twins
+	out.Header.Set = append([]string{a.sessionCookies().Clear()}, who.twins...)
 	return out, nil
 }
 

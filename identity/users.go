@@ -2,7 +2,6 @@ package identity
 
 import (
 	"context"
-	"net/http"
 
 	"barong/internal/limit"
 	"barong/internal/rest"
@@ -19,19 +18,19 @@ type signUp struct {
 	Lang     string            `name:"lang" doc:"Language of mails, where data says none: en or ru."`
 }
 
-func (a *API) users(g *rest.Group) {
-	rest.Add(g, rest.Op{
-		Method: http.MethodPost, Status: http.StatusCreated,
-		Cost:    limit.Write | limit.Hash | limit.Mail | called(a.Captcha != nil),
+func (a *API) users(g rest.Group[visitor]) {
+	rest.Add(a.sameSite(g), rest.Op{
+		Method: "POST", Cost: limit.Write | limit.Hash | limit.Mail | called(a.Captcha != nil),
 		Summary: "Sign up; the answer sets the session cookie and holds the CSRF token.",
-		Errors: append([]rest.Failure{
-			rest.On(signin.ErrReferralFormat, http.StatusUnprocessableEntity, "identity.user.invalid_referral_format"),
-			rest.On(signin.ErrReferralUnknown, http.StatusUnprocessableEntity, "identity.user.referral_doesnt_exist"),
+		Errors: rest.All(
+			rest.On(signin.ErrReferralFormat, 422, ".invalid_referral_format"),
+			rest.On(signin.ErrReferralUnknown, 422, ".referral_doesnt_exist"),
 			rest.Rules("data.too_long", "data.invalid_format", "role.doesnt_exist", "email.invalid", "email.taken",
 				"username.too_short", "username.too_long", "username.invalid", "username.taken",
 				"password.too_long", "password.requirements", "password.weak"),
-		}, captchaFailures()...),
-	}, sameSite(a, a.signUp))
+			captchaErrors,
+		),
+	}, a.signUp)
 }
 
 func (a *API) signUp(ctx context.Context, who visitor, in signUp) (out welcome, err error) {

@@ -16,6 +16,9 @@ const (
 	Disabled = "disabled"
 )
 
+// States lists the states of restrictions.
+func States() []string { return []string{Enabled, Disabled} }
+
 // longestValue is the width of the value column.
 const longestValue = 64
 
@@ -46,12 +49,12 @@ func signsIn(method, bare string) bool {
 // Categories lists the categories in the order in which they are looked at (AZ-40).
 func Categories() []string { return []string{Whitelist, Maintenance, Blacklist, Blocklogin} }
 
-// scopes lists the scopes in the order in which they are looked at (design D6).
-func scopes() []string {
+// Scopes lists the scopes in the order in which they are looked at (design D6).
+func Scopes() []string {
 	return []string{ScopeAll, ScopeIP, ScopeSubnet, ScopeCountry, ScopeContinent}
 }
 
-// scopeRank is the place of a scope in scopes, -1 when it is none.
+// scopeRank is the place of a scope in Scopes, -1 when it is none.
 func scopeRank(scope string) int {
 	switch scope {
 	case ScopeAll:
@@ -106,7 +109,7 @@ func (r *Restriction) Normalize() error {
 		bad.Add("scope", invalid.Blank)
 	case scopeRank(r.Scope) < 0:
 		bad.Explain("scope", invalid.Malformed,
-			fmt.Sprintf("%q is none of %s", r.Scope, strings.Join(scopes(), " ")))
+			fmt.Sprintf("%q is none of %s", r.Scope, strings.Join(Scopes(), " ")))
 	}
 	switch {
 	case r.Value == "":

@@ -55,8 +55,9 @@ type Accounts interface {
 
 // Mount adds the endpoints to s.
 func (a *API) Mount(s *rest.Server) {
-	g := s.Group("resource")
-	a.users(g.At("/users", "user"))
+	anyone := rest.NewGroup(s, "resource", a.guard())
+	g := anyone.Narrow(proved, rest.On(caller.ErrUnproved, 403, "authz.email_not_verified"))
+	a.users(anyone.At("/users", "user"))
 	a.otp(g.At("/otp", "otp"))
 	a.keys(g.At("/api_keys", "apikey"))
 	a.sessions(g.At("/sessions", "session"))
@@ -71,59 +72,45 @@ type me struct {
 	cookies []string // the session cookie's different values
 }
 
-// signedIn admits users with a bearer token whose account may act (resource 1) and whose address
-// does not await its proof (design D27). Whatever then is not found is 404: a service account
-// has no user row, and a record of somebody else's is none.
-func signedIn[I, O any](a *API, f func(context.Context, me, I) (O, error)) rest.Handler[I, O] {
-	return guarded(a, caller.Desk.SignedIn, f,
-		rest.On(caller.ErrUnproved, http.StatusForbidden, "authz.email_not_verified"))
-}
-
-// unproved is signedIn that also admits whose address awaits its proof.
-func unproved[I, O any](a *API, f func(context.Context, me, I) (O, error)) rest.Handler[I, O] {
-	return guarded(a, caller.Desk.Unproved, f)
-}
-
-// ask is how a desk looks at callers.
-type ask func(caller.Desk, *http.Request) (account.User, account.Actor, error)
-
-func guarded[I, O any](
-	a *API, who ask, f func(context.Context, me, I) (O, error), more ...rest.Failure,
-) rest.Handler[I, O] {
-	return rest.Guarded(rest.Guard[me]{
-		Admit:     func(r *http.Request) (me, error) { return a.admit(r, who) },
+// guard admits users with a bearer token whose account may act (resource 1), also those whose address
+// awaits its proof. Whatever then is not found is 404: a service account has no user row, and a
+// record of somebody else's is none.
+func (a *API) guard() rest.Guard[me] {
+	return rest.Guard[me]{
+		Admit: func(r *http.Request) (me, error) {
+			u, actor, err := caller.Desk{
+				Users: a.Users, Tokens: a.Tokens, ClientIP: a.ClientIP, Country: a.Country, Now: a.Now,
+			}.Unproved(r)
+			return me{User: u, Actor: actor, cookies: a.sessionCookies().Of(r)}, err
+		},
 		Principal: func(who me) string { return who.Actor.UID },
-		Failures: append([]rest.Failure{
-			rest.On(caller.ErrNoToken, http.StatusUnauthorized, "jwt.decode_and_verify"),
-			rest.On(caller.ErrNotActive, http.StatusUnauthorized, "authz.user_not_active"),
-			rest.On(account.ErrNotFound, http.StatusNotFound, "record.not_found"),
-		}, more...),
+		Refusals: rest.All(
+			rest.On(caller.ErrNoToken, 401, "jwt.decode_and_verify"),
+			rest.On(caller.ErrNotActive, 401, "authz.user_not_active"),
+			rest.On(caller.ErrNoUser, 404, "record.not_found"),
+			rest.On(account.ErrNotFound, 404, "record.not_found"),
+		),
 		Schemes: []rest.Scheme{
 			{Name: "bearer", Type: "http", Scheme: "bearer",
 				Description: "What the gateway makes of the other two."},
-			{Name: "session", Type: "apiKey", In: "cookie", Key: a.cookieName(),
+			{Name: "session", Type: "apiKey", In: "cookie", Key: a.sessionCookies().CookieName(),
 				Description: "Through the gateway; with X-CSRF-Token for POST, PUT, PATCH and DELETE."},
 			{Name: "apikey", Type: "apiKey", In: "header", Key: "X-Auth-Apikey",
 				Description: "Through the gateway; with X-Auth-Nonce and X-Auth-Signature."},
 		},
-	}, f)
+	}
 }
 
-func (a *API) admit(r *http.Request, who ask) (me, error) {
-	u, actor, err := who(caller.Desk{
-		Users: a.Users, Tokens: a.Tokens, ClientIP: a.ClientIP, Country: a.Country, Now: a.Now,
-	}, r)
-	if err != nil {
-		return me{}, err
+// proved admits users whose address does not await its proof (design D27).
+func proved(_ *http.Request, who me) (me, error) {
+	if who.AwaitsProof() {
+		return who, caller.ErrUnproved
 	}
-	return me{User: u, Actor: actor, cookies: rest.Cookies(r, a.cookieName())}, nil
+	return who, nil
 }
 
-func (a *API) cookieName() string {
-	if a.SessionName == "" {
-		return "_barong_session"
-	}
-	return a.SessionName
+func (a *API) sessionCookies() session.Cookies {
+	return session.Cookies{Name: a.SessionName, Insecure: a.InsecureCookie}
 }
 
 // Sessions is this package's part of session.Manager.
@@ -174,12 +161,15 @@ func (who me) renewing(e *session.Entry, next string) account.Actor {
 	return by
 }
 
-// keep carries the current session over to generation and returns the Set-Cookie value of
-// its new id (design D8, D11), next; "" when there is none. The change that ended the others is
+// done is an answer without a body that may set the session cookie.
+type done = rest.Reply[rest.None, rest.Cookies]
+
+// keep carries the current session over to generation and answers with the cookie of its new id
+// (design D8, D11), next; with none when there is no session. The change that ended the others is
 // committed by now, so a failure only signs this session out too.
-func (a *API) keep(ctx context.Context, e *session.Entry, next string, generation int64) string {
+func (a *API) keep(ctx context.Context, e *session.Entry, next string, generation int64) (out done) {
 	if e == nil {
-		return ""
+		return out
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepTimeout)
 	defer cancel()
@@ -187,7 +177,8 @@ func (a *API) keep(ctx context.Context, e *session.Entry, next string, generatio
 		if !errors.Is(err, session.ErrNotFound) {
 			a.Log.WarnContext(ctx, "session not kept", "request_id", rest.RequestID(ctx), "error", err)
 		}
-		return ""
+		return out
 	}
-	return session.Cookie(a.cookieName(), next, !a.InsecureCookie, session.CookieLife, a.Now())
+	out.Header.Set = []string{a.sessionCookies().Set(next, a.Now())}
+	return out
 }

@@ -2,14 +2,11 @@ package resource
 
 import (
 	"context"
-	"net/http"
-	"slices"
 	"strings"
 
 	"barong/internal/account"
 	"barong/internal/apikey"
 	"barong/internal/factor"
-	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/internal/view"
 )
@@ -28,15 +25,25 @@ type keys interface {
 	DeleteKey(ctx context.Context, by account.Actor, holder, kid string) error
 }
 
-// keyPage is a page of keys, in some order.
+// The words of lists of keys; their tokens differ by list.
+type (
+	ordering string
+	orderBy  string
+)
+
+func (ordering) Values() ([]string, string) { return []string{"asc", "desc"}, ".invalid_ordering" }
+func (orderBy) Values() ([]string, string) {
+	return []string{"id", "kid", "algorithm", "scope", "state", "created_at", "updated_at"}, ".invalid_attribute"
+}
+
 type keyPage struct {
-	Ordering string `name:"ordering" enum:"asc,desc" default:"asc" value:"resource.api_key.invalid_ordering"`
-	OrderBy  string `name:"order_by" enum:"id,kid,algorithm,scope,state,created_at,updated_at" default:"id" value:"resource.api_key.invalid_attribute"`
+	Ordering ordering `name:"ordering" default:"asc" value:"resource.api_key.invalid_ordering"`
+	OrderBy  orderBy  `name:"order_by" default:"id" value:"resource.api_key.invalid_attribute"`
 	rest.Paging
 	TOTP string `name:"totp_code" in:"query" doc:"Checked when it is sent."`
 }
 
-type newKey struct {
+type keyInput struct {
 	Algorithm string  `name:"algorithm" rule:"required,nonblank" doc:"HS256."`
 	Scope     *string `name:"scope" rule:"nonblank" doc:"Comma-separated."`
 	TOTP      string  `name:"totp_code" rule:"required,nonblank" in:"query" missing:"resource.api_key.missing_totp"`
@@ -55,58 +62,35 @@ type keyRef struct {
 	TOTP string `name:"totp_code" rule:"required,nonblank" in:"query"`
 }
 
-// gateFailures are those of RequireOTP under a prefix of tokens.
-func gateFailures(prefix string) []rest.Failure {
-	return []rest.Failure{
-		rest.On(factor.ErrOTPNotEnabled, http.StatusBadRequest, prefix+".2fa_disabled"),
-		rest.On(factor.ErrMissingOTP, http.StatusBadRequest, prefix+".missing_totp"),
-		rest.On(factor.ErrInvalidOTP, http.StatusUnprocessableEntity, prefix+".invalid_totp"),
-		rest.On(factor.ErrOTPReplay, http.StatusUnprocessableEntity, "totp.error"),
-		rest.On(account.ErrSeal, http.StatusUnprocessableEntity, "totp.error"),
-		rest.TooMany(prefix),
-	}
-}
-
-// newKeyFailures and keyChangeFailures go before those of the gate: a secret that cannot
-// be saved is an ErrSeal, too.
-func newKeyFailures() []rest.Failure {
-	return []rest.Failure{
-		rest.On(apikey.ErrCouldNotSaveSecret, http.StatusUnprocessableEntity, "api_key.could_not_save_secret"),
+// gateErrors are those of RequireOTP. Those of a new key go before them: a secret that cannot be saved
+// is an ErrSeal, too.
+var (
+	gateErrors = rest.All(
+		rest.On(factor.ErrOTPNotEnabled, 400, ".2fa_disabled"),
+		rest.On(factor.ErrMissingOTP, 400, ".missing_totp"),
+		rest.On(factor.ErrInvalidOTP, 422, ".invalid_totp"),
+		rest.On(factor.ErrOTPReplay, 422, "totp.error"),
+		sealErrors,
+		rest.TooMany())
+	keyErrors = rest.All(
+		rest.On(apikey.ErrCouldNotSaveSecret, 422, "api_key.could_not_save_secret"),
 		rest.Rules("kid.blank", "kid.invalid", "kid.taken", "algorithm.inclusion", "scope.too_long",
-			"key_holder_account.invalid", "api_key.limit_reached"),
-	}
-}
+			"key_holder_account.invalid", "api_key.limit_reached"))
+	keyChangeErrors = rest.Rules("scope.too_long", "state.inclusion", "state.invalid")
+)
 
-func keyChangeFailures() []rest.Failure {
-	return []rest.Failure{rest.Rules("scope.too_long", "state.inclusion", "state.invalid")}
-}
-
-func (a *API) keys(g *rest.Group) {
-	gate := gateFailures("resource.api_key")
+func (a *API) keys(g rest.Group[me]) {
+	g = g.Failing(gateErrors.Under("resource.api_key"))
+	rest.Add(g, rest.Op{Method: "GET", Summary: "List your API keys."}, a.listKeys)
 	rest.Add(g, rest.Op{
-		Method: http.MethodGet, Status: http.StatusOK,
-		Cost:    limit.List,
-		Summary: "List your API keys.", Errors: gate,
-	}, signedIn(a, a.listKeys))
-	rest.Add(g, rest.Op{
-		Method: http.MethodPost, Status: http.StatusCreated,
-		Cost:    limit.Write,
-		Summary: "Create an API key; the only time its secret is shown.",
-		Errors:  slices.Concat(newKeyFailures(), gate),
-	}, signedIn(a, a.createKey))
-	for _, method := range []string{http.MethodPatch, http.MethodPut} { // R23
+		Method: "POST", Summary: "Create an API key; the only time its secret is shown.", Errors: keyErrors,
+	}, a.createKey)
+	for _, method := range []string{"PATCH", "PUT"} { // R23
 		rest.Add(g, rest.Op{
-			Method: method, Path: "/{kid}", Status: http.StatusOK,
-			Cost:    limit.Write,
-			Summary: "Change scope or state of an API key.",
-			Errors:  slices.Concat(keyChangeFailures(), gate),
-		}, signedIn(a, a.updateKey))
+			Method: method, Path: "/{kid}", Summary: "Change scope or state of an API key.", Errors: keyChangeErrors,
+		}, a.updateKey)
 	}
-	rest.Add(g, rest.Op{
-		Method: http.MethodDelete, Path: "/{kid}", Status: http.StatusNoContent,
-		Cost:    limit.Write,
-		Summary: "Delete an API key.", Errors: gate,
-	}, signedIn(a, a.deleteKey))
+	rest.Add(g, rest.Op{Method: "DELETE", Path: "/{kid}", Summary: "Delete an API key."}, a.deleteKey)
 }
 
 func (a *API) listKeys(ctx context.Context, who me, in keyPage) (out rest.Page[view.APIKey], err error) {
@@ -118,13 +102,14 @@ func (a *API) listKeys(ctx context.Context, who me, in keyPage) (out rest.Page[v
 	return a.pageOfKeys(ctx, who, "", in.Ordering, in.OrderBy, in.Paging)
 }
 
-func (a *API) createKey(ctx context.Context, who me, in newKey) (view.APIKey, error) {
+func (a *API) createKey(ctx context.Context, who me, in keyInput) (view.APIKey, error) {
 	if err := a.Accounts.RequireOTP(ctx, who.Actor, in.TOTP); err != nil {
 		return view.APIKey{}, err
 	}
-	return a.addKey(ctx, who, apikey.Input{
+	k, err := a.Accounts.CreateKey(ctx, who.Actor, apikey.Input{
 		Kid: in.Kid, Algorithm: in.Algorithm, Scope: scopes(in.Scope),
 	})
+	return view.NewAPIKeyOf(k), err
 }
 
 func (a *API) updateKey(ctx context.Context, who me, in keyChange) (view.APIKey, error) {
@@ -141,29 +126,14 @@ func (a *API) deleteKey(ctx context.Context, who me, in keyRef) (rest.None, erro
 	return rest.None{}, a.Accounts.DeleteKey(ctx, who.Actor, "", in.Kid)
 }
 
-// pageOfKeys, addKey and changeKey are the same for users and service accounts.
+// pageOfKeys and changeKey are the same for users and service accounts.
 func (a *API) pageOfKeys(
-	ctx context.Context, who me, holder, ordering, orderBy string, p rest.Paging,
-) (out rest.Page[view.APIKey], err error) {
+	ctx context.Context, who me, holder string, order ordering, by orderBy, p rest.Paging,
+) (rest.Page[view.APIKey], error) {
 	list, total, err := a.Accounts.ListKeys(ctx, who.Actor, apikey.Query{
-		HolderUID: holder, OrderBy: orderBy, Desc: ordering == "desc", Limit: p.Limit, Offset: p.Offset(),
+		HolderUID: holder, OrderBy: string(by), Desc: order == "desc", Limit: p.Limit, Offset: p.Offset(),
 	})
-	if err != nil {
-		return out, err
-	}
-	out = rest.Page[view.APIKey]{Items: make([]view.APIKey, 0, len(list)), Total: total, Paging: p}
-	for _, k := range list {
-		out.Items = append(out.Items, view.APIKeyOf(k))
-	}
-	return out, nil
-}
-
-func (a *API) addKey(ctx context.Context, who me, in apikey.Input) (view.APIKey, error) {
-	k, err := a.Accounts.CreateKey(ctx, who.Actor, in)
-	if err != nil {
-		return view.APIKey{}, err
-	}
-	return view.NewAPIKeyOf(k), nil
+	return rest.PageOf(list, total, p, view.APIKeyOf), err
 }
 
 func (a *API) changeKey(ctx context.Context, who me, holder string, in keyChange) (view.APIKey, error) {
@@ -173,10 +143,7 @@ func (a *API) changeKey(ctx context.Context, who me, holder string, in keyChange
 		patch.Scope = &list
 	}
 	k, err := a.Accounts.UpdateKey(ctx, who.Actor, holder, in.Kid, patch)
-	if err != nil {
-		return view.APIKey{}, err
-	}
-	return view.APIKeyOf(k), nil
+	return view.APIKeyOf(k), err
 }
 
 // scopes takes the comma-separated form apart, untrimmed (resource 2.6).

@@ -3,12 +3,9 @@ package resource
 import (
 	"context"
 	"encoding/base64"
-	"net/http"
-	"slices"
 
 	"barong/internal/account"
 	"barong/internal/factor"
-	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/internal/session"
 )
@@ -51,60 +48,52 @@ type oneTimeCode struct {
 	Code string `name:"code" rule:"required,nonblank" in:"body" doc:"Code from the authenticator app."`
 }
 
-func (a *API) otp(g *rest.Group) {
-	alreadyOn := rest.On(factor.ErrOTPEnabled, http.StatusBadRequest, "resource.otp.already_enabled")
-	secret := []rest.Failure{
-		rest.On(account.ErrSeal, http.StatusUnprocessableEntity, "totp.error"),
-	}
-	code := append([]rest.Failure{
-		rest.On(factor.ErrInvalidOTP, http.StatusUnprocessableEntity, "resource.otp.invalid"),
-		rest.On(factor.ErrOTPReplay, http.StatusUnprocessableEntity, "totp.error"),
-	}, secret...)
+// sealErrors are those of every use of a secret, codeErrors those about a code.
+var (
+	sealErrors = rest.On(account.ErrSeal, 422, "totp.error")
+	codeErrors = rest.All(
+		rest.On(factor.ErrInvalidOTP, 422, ".invalid"),
+		rest.On(factor.ErrOTPReplay, 422, "totp.error"),
+		sealErrors)
+)
+
+func (a *API) otp(g rest.Group[me]) {
+	alreadyOn := rest.On(factor.ErrOTPEnabled, 400, ".already_enabled")
 	rest.Add(g, rest.Op{
-		Method: http.MethodPost, Path: "/generate_qrcode", Status: http.StatusOK, Reference: http.StatusCreated,
-		Cost:    limit.Write,
+		Method: "POST", Path: "/generate_qrcode", Status: 200, Reference: 201,
 		Summary: "Make a secret for an authenticator app, in place of a pending one.",
-		Errors:  slices.Concat(secret, []rest.Failure{alreadyOn}),
-	}, signedIn(a, a.makeQRCode))
+		Errors:  rest.All(sealErrors, alreadyOn),
+	}, a.makeQRCode)
 	rest.Add(g, rest.Op{
-		Method: http.MethodPost, Path: "/enable", Status: http.StatusOK, Reference: http.StatusCreated,
-		Cost:    limit.Write,
+		Method: "POST", Path: "/enable", Status: 200, Reference: 201,
 		Summary: "Switch the second factor on; every other session ends.",
-		Errors:  slices.Concat(code, []rest.Failure{alreadyOn}),
-	}, signedIn(a, a.enableOTP))
+		Errors:  rest.All(codeErrors, alreadyOn),
+	}, a.enableOTP)
 	rest.Add(g, rest.Op{
-		Method: http.MethodPost, Path: "/disable", Status: http.StatusOK,
-		Cost:    limit.Write,
+		Method: "POST", Path: "/disable", Status: 200,
 		Summary: "Switch the second factor off; API keys become inactive, every other session ends.",
-		Errors: slices.Concat(code, []rest.Failure{
-			rest.On(factor.ErrOTPNotEnabled, http.StatusBadRequest, "resource.otp.not_enabled"),
-		}),
-	}, signedIn(a, a.disableOTP))
+		Errors:  rest.All(codeErrors, rest.On(factor.ErrOTPNotEnabled, 400, ".not_enabled")),
+	}, a.disableOTP)
 	rest.Add(g, rest.Op{
-		Method: http.MethodPost, Path: "/verify", Status: http.StatusOK, Reference: http.StatusCreated,
-		Cost:    limit.Write,
+		Method: "POST", Path: "/verify", Status: 200, Reference: 201,
 		Summary: "Check a code, which uses it up.",
-		Errors: slices.Concat(code, []rest.Failure{ // the token is the reference's, whatever it says
-			rest.On(factor.ErrOTPNotEnabled, http.StatusBadRequest, "resource.otp.already_enabled"),
-		}),
-	}, signedIn(a, a.verifyOTP))
+		// The token is the reference's, whatever it says.
+		Errors: rest.All(codeErrors, rest.On(factor.ErrOTPNotEnabled, 400, ".already_enabled")),
+	}, a.verifyOTP)
 }
 
 func (a *API) makeQRCode(ctx context.Context, who me, _ rest.None) (qrCode, error) {
 	setup, err := a.Accounts.OTPSecret(ctx, who.Actor)
-	if err != nil {
-		return qrCode{}, err
-	}
 	return qrCode{Data: qrCodeData{
 		Barcode: base64.StdEncoding.EncodeToString(setup.PNG), URL: setup.URL,
-	}}, nil
+	}}, err
 }
 
-func (a *API) enableOTP(ctx context.Context, who me, in oneTimeCode) (rest.With[rest.None], error) {
+func (a *API) enableOTP(ctx context.Context, who me, in oneTimeCode) (done, error) {
 	return a.switchOTP(ctx, who, in, a.Accounts.EnableOTP)
 }
 
-func (a *API) disableOTP(ctx context.Context, who me, in oneTimeCode) (rest.With[rest.None], error) {
+func (a *API) disableOTP(ctx context.Context, who me, in oneTimeCode) (done, error) {
 	return a.switchOTP(ctx, who, in, a.Accounts.DisableOTP)
 }
 
@@ -112,7 +101,7 @@ func (a *API) disableOTP(ctx context.Context, who me, in oneTimeCode) (rest.With
 func (a *API) switchOTP(
 	ctx context.Context, who me, in oneTimeCode,
 	change func(context.Context, account.Actor, string) (int64, error),
-) (out rest.With[rest.None], err error) {
+) (out done, err error) {
 	current, err := a.current(ctx, who)
 	if err != nil {
 		return out, err
@@ -122,8 +111,7 @@ func (a *API) switchOTP(
 	if err != nil {
 		return out, err
 	}
-	out.SetCookie = a.keep(ctx, current, next, generation)
-	return out, nil
+	return a.keep(ctx, current, next, generation), nil
 }
 
 func (a *API) verifyOTP(ctx context.Context, who me, in oneTimeCode) (rest.None, error) {

@@ -3,12 +3,9 @@ package resource
 import (
 	"context"
 	"errors"
-	"net/http"
-	"slices"
 
 	"barong/internal/account"
 	"barong/internal/apikey"
-	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/internal/view"
 )
@@ -23,12 +20,12 @@ type serviceAccount struct {
 
 type serviceAccountKeyPage struct {
 	serviceAccount
-	Ordering string `name:"ordering" enum:"asc,desc" default:"asc" value:"resource.service_accounts.invalid_ordering"`
-	OrderBy  string `name:"order_by" enum:"id,kid,algorithm,scope,state,created_at,updated_at" default:"id" value:"resource.service_accounts.invalid_attribute"`
+	Ordering ordering `name:"ordering" default:"asc" value:"resource.service_accounts.invalid_ordering"`
+	OrderBy  orderBy  `name:"order_by" default:"id" value:"resource.service_accounts.invalid_attribute"`
 	rest.Paging
 }
 
-type newServiceAccountKey struct {
+type serviceAccountKeyInput struct {
 	serviceAccount
 	Algorithm string  `name:"algorithm" rule:"required,nonblank" doc:"HS256."`
 	Scope     *string `name:"scope" rule:"nonblank" doc:"Comma-separated."`
@@ -45,35 +42,25 @@ type serviceAccountKeyRef struct {
 	keyRef
 }
 
-func (a *API) serviceAccountKeys(g *rest.Group) {
-	none := rest.On(errNoServiceAccount, http.StatusNotFound, "resource.service_account.doesnt_exist")
-	gate := append(gateFailures("resource.service_accounts"), none)
+func (a *API) serviceAccountKeys(g rest.Group[me]) {
+	g = g.Failing(rest.On(errNoServiceAccount, 404, "resource.service_account.doesnt_exist"))
+	changes := g.Failing(gateErrors.Under("resource.service_accounts"))
 	rest.Add(g, rest.Op{
-		Method: http.MethodGet, Status: http.StatusOK,
-		Cost:    limit.List,
-		Summary: "List the API keys of one of your service accounts.",
-		Errors:  []rest.Failure{none},
-	}, signedIn(a, a.listServiceAccountKeys))
-	rest.Add(g, rest.Op{
-		Method: http.MethodPost, Status: http.StatusCreated,
-		Cost:    limit.Write,
-		Summary: "Create an API key for one of your service accounts; the only time its secret is shown.",
-		Errors:  slices.Concat(newKeyFailures(), gate),
-	}, signedIn(a, a.createServiceAccountKey))
-	for _, method := range []string{http.MethodPut, http.MethodPatch} { // R23
-		rest.Add(g, rest.Op{
-			Method: method, Path: "/{kid}", Status: http.StatusOK,
-			Cost:    limit.Write,
-			Summary: "Change scope or state of an API key of one of your service accounts.",
-			Errors:  slices.Concat(keyChangeFailures(), gate),
-		}, signedIn(a, a.updateServiceAccountKey))
+		Method: "GET", Summary: "List the API keys of one of your service accounts.",
+	}, a.listServiceAccountKeys)
+	rest.Add(changes, rest.Op{
+		Method: "POST", Summary: "Create an API key for one of your service accounts; the only time its secret is shown.",
+		Errors: keyErrors,
+	}, a.createServiceAccountKey)
+	for _, method := range []string{"PUT", "PATCH"} { // R23
+		rest.Add(changes, rest.Op{
+			Method: method, Path: "/{kid}", Summary: "Change scope or state of an API key of one of your service accounts.",
+			Errors: keyChangeErrors,
+		}, a.updateServiceAccountKey)
 	}
-	rest.Add(g, rest.Op{
-		Method: http.MethodDelete, Path: "/{kid}", Status: http.StatusNoContent,
-		Cost:    limit.Write,
-		Summary: "Delete an API key of one of your service accounts.",
-		Errors:  gate,
-	}, signedIn(a, a.deleteServiceAccountKey))
+	rest.Add(changes, rest.Op{
+		Method: "DELETE", Path: "/{kid}", Summary: "Delete an API key of one of your service accounts.",
+	}, a.deleteServiceAccountKey)
 }
 
 // owned passes when the service account is the caller's own.
@@ -104,14 +91,15 @@ func (a *API) listServiceAccountKeys(
 }
 
 func (a *API) createServiceAccountKey(
-	ctx context.Context, who me, in newServiceAccountKey,
+	ctx context.Context, who me, in serviceAccountKeyInput,
 ) (view.APIKey, error) {
 	if err := a.opened(ctx, who, in.serviceAccount, in.TOTP); err != nil {
 		return view.APIKey{}, err
 	}
-	return a.addKey(ctx, who, apikey.Input{
+	k, err := a.Accounts.CreateKey(ctx, who.Actor, apikey.Input{
 		HolderUID: in.UID, Algorithm: in.Algorithm, Scope: scopes(in.Scope),
 	})
+	return view.NewAPIKeyOf(k), err
 }
 
 func (a *API) updateServiceAccountKey(

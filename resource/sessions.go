@@ -3,11 +3,10 @@ package resource
 import (
 	"context"
 	"log/slog"
-	"net/http"
 	"net/netip"
+	"slices"
 
 	"barong/internal/account"
-	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/internal/session"
 	"barong/internal/view"
@@ -26,22 +25,16 @@ type sessionRef struct {
 	Handle string `name:"handle"`
 }
 
-func (a *API) sessions(g *rest.Group) {
+func (a *API) sessions(g rest.Group[me]) {
 	rest.Add(g, rest.Op{
-		Method: http.MethodGet, Status: http.StatusOK,
-		Cost:    limit.List,
-		Summary: "List the sessions in which you are signed in, newest first.",
-	}, signedIn(a, a.listSessions))
+		Method: "GET", Summary: "List the sessions in which you are signed in, newest first.",
+	}, a.listSessions)
 	rest.Add(g, rest.Op{
-		Method: http.MethodDelete, Path: "/{handle}", Status: http.StatusNoContent,
-		Cost:    limit.Write,
-		Summary: "End one of your sessions; ending the current one is signing out.",
-	}, signedIn(a, a.endSession))
+		Method: "DELETE", Path: "/{handle}", Summary: "End one of your sessions; ending the current one is signing out.",
+	}, a.endSession)
 	rest.Add(g, rest.Op{
-		Method: http.MethodDelete, Status: http.StatusNoContent,
-		Cost:    limit.Write,
-		Summary: "Sign out everywhere else; without a session of your own, everywhere.",
-	}, signedIn(a, a.endOtherSessions))
+		Method: "DELETE", Summary: "Sign out everywhere else; without a session of your own, everywhere.",
+	}, a.endOtherSessions)
 }
 
 func (a *API) listSessions(ctx context.Context, who me, in rest.Paging) (out rest.Page[view.Session], err error) {
@@ -49,44 +42,40 @@ func (a *API) listSessions(ctx context.Context, who me, in rest.Paging) (out res
 	if err != nil {
 		return out, err
 	}
-	out = rest.Page[view.Session]{Total: len(live), Paging: in}
 	from := min(in.Offset(), len(live))
-	for _, s := range live[from:min(from+in.Limit, len(live))] {
+	return rest.PageOf(live[from:min(from+in.Limit, len(live))], len(live), in, func(s session.Live) view.Session {
 		isCurrent := current != nil && s.ID == current.ID
 		if isCurrent {
 			s.Seen = a.Now()
 		}
-		out.Items = append(out.Items, view.SessionOf(s, a.country(s.IP), isCurrent))
-	}
-	return out, nil
+		return view.SessionOf(s, a.country(s.IP), isCurrent)
+	}), nil
 }
 
-func (a *API) endSession(ctx context.Context, who me, in sessionRef) (out rest.With[rest.None], err error) {
+func (a *API) endSession(ctx context.Context, who me, in sessionRef) (out done, err error) {
 	current, live, err := a.ownSessions(ctx, who)
 	if err != nil {
 		return out, err
 	}
-	for _, s := range live {
-		if s.ID.Handle() != in.Handle {
-			continue
-		}
-		if err := a.Sessions.End(ctx, s.ID); err != nil {
-			return out, err
-		}
-		// The session has ended, as asked; a lost activity is the log's matter.
-		if err := a.Accounts.SessionRevoked(ctx, who.Actor); err != nil {
-			a.Log.ErrorContext(ctx, "end of a session not recorded",
-				slog.String("request_id", rest.RequestID(ctx)), slog.Any("error", err))
-		}
-		if current != nil && s.ID == current.ID {
-			out.SetCookie = session.ClearCookie(a.cookieName(), !a.InsecureCookie)
-		}
-		return out, nil
+	i := slices.IndexFunc(live, func(s session.Live) bool { return s.ID.Handle() == in.Handle })
+	if i < 0 {
+		return out, account.ErrNotFound
 	}
-	return out, account.ErrNotFound
+	if err := a.Sessions.End(ctx, live[i].ID); err != nil {
+		return out, err
+	}
+	// The session has ended, as asked; a lost activity is the log's matter.
+	if err := a.Accounts.SessionRevoked(ctx, who.Actor); err != nil {
+		a.Log.ErrorContext(ctx, "end of a session not recorded",
+			slog.String("request_id", rest.RequestID(ctx)), slog.Any("error", err))
+	}
+	if current != nil && live[i].ID == current.ID {
+		out.Header.Set = []string{a.sessionCookies().Clear()}
+	}
+	return out, nil
 }
 
-func (a *API) endOtherSessions(ctx context.Context, who me, _ rest.None) (out rest.With[rest.None], err error) {
+func (a *API) endOtherSessions(ctx context.Context, who me, _ rest.None) (out done, err error) {
 	current, err := a.current(ctx, who)
 	if err != nil {
 		return out, err
@@ -96,8 +85,7 @@ func (a *API) endOtherSessions(ctx context.Context, who me, _ rest.None) (out re
 		return out, err
 	}
 	// The old id reads no more: somebody else may have it, and must be out now.
-	out.SetCookie = a.keep(ctx, current, session.NewCookie(), generation)
-	return out, nil
+	return a.keep(ctx, current, session.NewCookie(), generation), nil
 }
 
 // ownSessions finds the session that the request came with, nil for none, and lists all of

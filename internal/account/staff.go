@@ -36,6 +36,9 @@ type NoChange struct{ Field string }
 
 func (e NoChange) Error() string { return "account: no change of " + e.Field }
 
+// Tokens is the problem as the wire names it, below the name of the endpoint's noun.
+func (e NoChange) Tokens() []string { return []string{"." + e.Field + "_no_change"} }
+
 // topicUsers and actionUpdate mark the activities of staff changes to users.
 const (
 	topicUsers   = "users"

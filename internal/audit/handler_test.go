@@ -27,10 +27,11 @@ func handler(t testing.TB) http.Handler {
 		UID  string `name:"uid" json:"uid"`
 		User string `name:"user_uid" json:"user_uid"`
 	}
-	rest.Add(server.Group("x"), rest.Op{Cost: limit.Read, Method: http.MethodPut, Status: http.StatusOK, Summary: "Show it."},
-		rest.Guarded(rest.Guard[rest.None]{
-			Admit: func(*http.Request) (rest.None, error) { return rest.None{}, nil },
-		}, func(_ context.Context, _ rest.None, in who) (who, error) { return in, nil }))
+	g := rest.NewGroup(server, "x", rest.Guard[rest.None]{
+		Admit: func(*http.Request) (rest.None, error) { return rest.None{}, nil },
+	})
+	rest.Add(g, rest.Op{Cost: limit.Read, Method: http.MethodPut, Status: http.StatusOK, Summary: "Show it."},
+		func(_ context.Context, _ rest.None, in who) (who, error) { return in, nil })
 	return server
 }
 

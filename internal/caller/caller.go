@@ -20,10 +20,11 @@ import (
 	"barong/internal/session"
 )
 
-// Refusals of SignedIn. A uid without a user row, as a service account's, is
-// account.ErrNotFound.
+// Refusals of SignedIn.
 var (
-	ErrNoToken   = errors.New("caller: no valid bearer token")
+	ErrNoToken = errors.New("caller: no valid bearer token")
+	// ErrNoUser says that the token's uid is no user's, as a service account's.
+	ErrNoUser    = errors.New("caller: no such user")
 	ErrNotActive = errors.New("caller: the user may not act")
 	// ErrUnproved says that nobody has proved the user's address yet (design D27).
 	ErrUnproved = errors.New("caller: the user's address is not proved")
@@ -63,7 +64,7 @@ func (d Desk) Client(r *http.Request) account.Client {
 }
 
 // SignedIn returns the user of r's bearer token as it is in the database now: role, level
-// and state are never the token's. ErrNoToken, ErrNotActive, ErrUnproved, account.ErrNotFound;
+// and state are never the token's. ErrNoToken, ErrNoUser, ErrNotActive, ErrUnproved;
 // any other error is an outage.
 func (d Desk) SignedIn(r *http.Request) (account.User, account.Actor, error) {
 	u, actor, err := d.Unproved(r)
@@ -89,6 +90,9 @@ func (d Desk) Unproved(r *http.Request) (account.User, account.Actor, error) {
 		return account.User{}, account.Actor{}, ErrNoToken
 	}
 	u, err := d.Users.User(r.Context(), uid)
+	if errors.Is(err, account.ErrNotFound) {
+		return account.User{}, account.Actor{}, ErrNoUser
+	}
 	if err != nil {
 		return account.User{}, account.Actor{}, fmt.Errorf("load the caller: %w", err)
 	}

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -110,23 +111,23 @@ func fieldOf(sf reflect.StructField, index []int, base string) (*field, error) {
 	if name == "" || !sf.IsExported() {
 		return nil, errors.New("is not exported or has no name tag")
 	}
+	k, err := kindOf(sf.Type)
+	if err != nil {
+		return nil, err
+	}
 	f := &field{
-		name: name, index: index, in: tag("in", ""), doc: tag("doc", ""),
-		missing: tag("missing", base+".missing_"+name),
-		empty:   tag("empty", base+".empty_"+name),
-		invalid: tag("invalid", "invalid"),
-		value:   tag("value", "value"),
-		oneOf:   tag("oneof", ""),
+		name: name, index: index, in: tag("in", ""), doc: tag("doc", ""), kind: k, enum: k.enum,
+		missing: under(base, tag("missing", ".missing_"+name)),
+		empty:   under(base, tag("empty", ".empty_"+name)),
+		invalid: under(base, tag("invalid", "invalid")),
+		value:   under(base, tag("value", cmp.Or(k.value, "value"))),
+		oneOf:   under(base, tag("oneof", "")),
 	}
 	if !slices.Contains([]string{"", "body", "query", "header"}, f.in) {
 		return nil, fmt.Errorf("in:%q is none of body, query and header", f.in)
 	}
 	if sf.Type == reflect.TypeFor[Raw]() {
 		f.in = inRaw
-	}
-	var err error
-	if f.kind, err = kindOf(sf.Type); err != nil {
-		return nil, err
 	}
 	for r := range strings.SplitSeq(tag("rule", ""), ",") {
 		switch r {

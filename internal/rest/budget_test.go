@@ -50,14 +50,14 @@ func TestRequestsAreCountedBeforeTheyCost(t *testing.T) {
 		Admit:     func(*http.Request) (string, error) { admitted++; return "ID1", nil },
 		Principal: func(uid string) string { return uid },
 	}
-	handler := rest.Guarded(guard, func(context.Context, string, rest.None) (rest.None, error) { return rest.None{}, nil })
-	g := s.Group("resource")
+	handler := func(context.Context, string, rest.None) (rest.None, error) { return rest.None{}, nil }
+	g := rest.NewGroup(s, "resource", guard)
 	rest.Add(g.At("/things", "thing"), rest.Op{
 		Method: "POST", Status: 201, Summary: "Make.", Cost: limit.Write,
 	}, handler)
 	rest.Add(g.At("/others", "other"), rest.Op{
 		Method: "POST", Status: 201, Summary: "Make.", Cost: limit.Write,
-		Errors: []rest.Failure{rest.TooMany("resource.old_name")},
+		Errors: rest.TooMany().Under("resource.old_name"),
 	}, handler)
 	s.Handle("/keys", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }))
 	c := resttest.New(t, s)

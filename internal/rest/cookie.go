@@ -1,9 +1,6 @@
 package rest
 
-import (
-	"net/http"
-	"slices"
-)
+import "net/http"
 
 // Cookie returns the value of the request's cookie called name: "" when there is none, or
 // when two of that name differ, as one of them may be planted (FX-45).
@@ -16,35 +13,6 @@ func Cookie(r *http.Request, name string) string {
 		value = c.Value
 	}
 	return value
-}
-
-// Cookies reads at most so many different values of one cookie, in a Cookie header of so many
-// bytes: as the decision does.
-const (
-	maxValues = 4
-	maxCookie = 16 << 10
-)
-
-// Cookies returns the different values of the request's cookie called name that are not empty,
-// in order; none when there are more than four or when the header is longer than 16 KiB, as
-// then none of them can be known.
-func Cookies(r *http.Request, name string) (values []string) {
-	length := 0
-	for _, line := range r.Header["Cookie"] {
-		length += len(line)
-	}
-	if length > maxCookie {
-		return nil
-	}
-	for _, c := range r.CookiesNamed(name) {
-		if c.Value != "" && !slices.Contains(values, c.Value) {
-			values = append(values, c.Value)
-		}
-	}
-	if len(values) > maxValues {
-		return nil
-	}
-	return values
 }
 
 // CrossSite reports whether a browser sent r on behalf of a page of another site: by

@@ -2,8 +2,6 @@ package rest_test
 
 import (
 	"net/http/httptest"
-	"slices"
-	"strings"
 	"testing"
 
 	"barong/internal/rest"
@@ -53,30 +51,6 @@ func TestCrossSite(t *testing.T) {
 		}
 		if got := rest.CrossSite(r, []string{"https://app.example"}); got != test.want {
 			t.Errorf("FX-13: %s: got %v, want %v", name, got, test.want)
-		}
-	}
-}
-
-func TestCookies(t *testing.T) {
-	for name, test := range map[string]struct {
-		header string
-		want   []string
-	}{
-		"none":                            {"a=1", nil},
-		"one":                             {"a=1; s=x", []string{"x"}},
-		"the same twice":                  {"s=x; s=x", []string{"x"}},
-		"two that differ":                 {"s=x; a=1; s=y", []string{"x", "y"}},
-		"an empty one is none":            {"s=; s=y", []string{"y"}},
-		"four":                            {"s=1; s=2; s=3; s=4; s=1", []string{"1", "2", "3", "4"}},
-		"five":                            {"s=1; s=2; s=3; s=4; s=5", nil},
-		"in a header as long as may be":   {"s=x; a=" + strings.Repeat("a", 16<<10-7), []string{"x"}},
-		"in a header that is longer":      {"s=x; a=" + strings.Repeat("a", 16<<10-6), nil},
-		"a name that ends like the other": {"as=x", nil},
-	} {
-		r := httptest.NewRequest("GET", "/", nil)
-		r.Header.Set("Cookie", test.header)
-		if got := rest.Cookies(r, "s"); !slices.Equal(got, test.want) {
-			t.Errorf("%s: got %q, want %q", name, got, test.want)
 		}
 	}
 }

@@ -30,61 +30,66 @@ func diff(t testing.TB, got, want any) {
 // A declaration that contradicts itself must not reach production.
 func TestAddPanics(t *testing.T) {
 	op := rest.Op{Cost: limit.Read, Method: "GET", Path: "/{kid}", Status: 200, Summary: "x"}
-	for name, add := range map[string]func(*rest.Group){
-		"a path parameter without a field": func(g *rest.Group) { rest.Add(g, op, call[rest.None]()) },
-		"a field without a name": func(g *rest.Group) {
+	for name, add := range map[string]func(rest.Group[struct{}]){
+		"a path parameter without a field": func(g rest.Group[struct{}]) { rest.Add(g, op, call[rest.None]()) },
+		"a field without a name": func(g rest.Group[struct{}]) {
 			rest.Add(g, op, call[struct{ Kid string }]())
 		},
-		"one name twice": func(g *rest.Group) {
+		"one name twice": func(g rest.Group[struct{}]) {
 			rest.Add(g, op, call[struct {
 				A string `name:"kid"`
 				B string `name:"kid"`
 			}]())
 		},
-		"a secret that does not say where it may be (D19)": func(g *rest.Group) {
+		"a secret that does not say where it may be (D19)": func(g rest.Group[struct{}]) {
 			rest.Add(g, op, call[struct {
 				A string `name:"kid"`
 				B string `name:"totp_code"`
 			}]())
 		},
-		"a GET parameter from the body only": func(g *rest.Group) {
+		"a GET parameter from the body only": func(g rest.Group[struct{}]) {
 			rest.Add(g, op, call[struct {
 				A string `name:"kid"`
 				B string `name:"password" in:"body"`
 			}]())
 		},
-		"a type that no parameter has": func(g *rest.Group) {
+		"a type that no parameter has": func(g rest.Group[struct{}]) {
 			rest.Add(g, op, call[struct {
 				A float32 `name:"kid"`
 			}]())
 		},
-		"an unknown rule": func(g *rest.Group) {
+		"an unknown rule": func(g rest.Group[struct{}]) {
 			rest.Add(g, op, call[struct {
 				A string `name:"kid" rule:"require"`
 			}]())
 		},
-		"a default that does not fit": func(g *rest.Group) {
+		"a default that does not fit": func(g rest.Group[struct{}]) {
 			rest.Add(g, op, call[struct {
 				A int `name:"kid" default:"x"`
 			}]())
 		},
-		"a failure without a token": func(g *rest.Group) {
+		"a failure without a token": func(g rest.Group[struct{}]) {
 			bad := op
-			bad.Path, bad.Errors = "", []rest.Failure{rest.On(errGone, 404)}
+			bad.Path, bad.Errors = "", rest.On(errGone, 404)
 			rest.Add(g, bad, call[rest.None]())
 		},
-		"an endpoint that does not say what it costs": func(g *rest.Group) {
+		"an endpoint that does not say what it costs": func(g rest.Group[struct{}]) {
 			free := rest.Op{Method: "GET", Status: 200, Summary: "x"}
 			rest.Add(g, free, call[rest.None]())
 		},
-		"a cost that is none": func(g *rest.Group) {
+		"a cost that is none": func(g rest.Group[struct{}]) {
 			odd := rest.Op{Method: "GET", Status: 200, Summary: "x", Cost: 1 << 15}
 			rest.Add(g, odd, call[rest.None]())
 		},
-		"a handler that no guard made": func(g *rest.Group) {
-			rest.Add(g, op, rest.Handler[struct {
-				A string `name:"kid"`
-			}, rest.None]{})
+		"a group that no guard made": func(rest.Group[struct{}]) {
+			rest.Add(rest.Group[struct{}]{}, rest.Op{Cost: limit.Read, Method: "GET", Summary: "x"}, call[rest.None]())
+		},
+		"a guard that admits nobody": func(rest.Group[struct{}]) {
+			rest.NewGroup(new(rest.Server), "x", rest.Guard[struct{}]{})
+		},
+		"no handler": func(g rest.Group[struct{}]) {
+			var none func(context.Context, struct{}, rest.None) (rest.None, error)
+			rest.Add(g, rest.Op{Cost: limit.Read, Method: "GET", Summary: "x"}, none)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -97,13 +102,13 @@ func TestAddPanics(t *testing.T) {
 					t.Error("Add accepted it")
 				}
 			}()
-			add(s.Group("x"))
+			add(rest.NewGroup(s, "x", nobody))
 		})
 	}
 }
 
-func call[I any]() rest.Handler[I, rest.None] {
-	return rest.Guarded(nobody, func(context.Context, struct{}, I) (rest.None, error) { return rest.None{}, nil })
+func call[I any]() func(context.Context, struct{}, I) (rest.None, error) {
+	return func(context.Context, struct{}, I) (rest.None, error) { return rest.None{}, nil }
 }
 
 func TestDocument(t *testing.T) {
@@ -146,9 +151,9 @@ func TestDocument(t *testing.T) {
 // Where an endpoint has a 503 of its own, its document still says that any endpoint may be out of order.
 func TestDocumentOfAnOwnOutage(t *testing.T) {
 	s := newServer(t, io.Discard, nil)
-	rest.Add(s.Group("own").At("", "own"), rest.Op{
+	rest.Add(rest.NewGroup(s, "own", nobody).At("", "own"), rest.Op{
 		Cost: limit.Read, Method: "GET", Path: "/late", Status: 200, Summary: "x",
-		Errors: []rest.Failure{rest.On(context.Canceled, 503, "own.late")},
+		Errors: rest.On(context.Canceled, 503, "own.late"),
 	}, call[rest.None]())
 	doc, err := s.Document("T", "1", "own")
 	if err != nil {

@@ -2,8 +2,9 @@
 // paging, error bodies, CORS and the OpenAPI document. gin appears nowhere else.
 //
 // Of our other packages it knows param, which reads parameters, and limit, in whose words an
-// endpoint names its cost. An endpoint brings its types, its guard, its cost and the
-// failures it can answer, and Add does the rest.
+// endpoint names its cost. A group of endpoints brings its guard and the failures that all of them
+// can answer; an endpoint brings its types, its own failures and, where the method does not imply
+// them, its status and its cost; Add does the rest.
 //
 //	request ──► Server   id, recovery, one path spelling, CORS, one access line
 //	        ──► Budget   counts the cost for the caller's network
@@ -22,15 +23,16 @@
 //	rule:"required"       it must be present ("required,nonblank": and not blank;
 //	                      "nonblank": not blank when present; "value" before it: a broken
 //	                      rule on values is reported first)
-//	enum:"asc,desc"       allowed values
+//	enum:"asc,desc"       allowed values; a type that is Valued names its own
 //	min:"1" max:"100"     allowed range of an integer
 //	default:"asc"         its value when absent, or empty for an integer
 //	in:"body"             not looked for in the query string; "query" says that it may be
 //	                      there. A name that looks like a secret must say one of the two
 //	                      (design D19). "header": taken from the header of that name alone
 //	missing:"…" empty:"…" invalid:"…" value:"…"
-//	                      tokens in place of <namespace>.<resource>.missing_<name>,
-//	                      <namespace>.<resource>.empty_<name>, "invalid" and "value"
+//	                      tokens in place of ".missing_<name>", ".empty_<name>", "invalid" and
+//	                      "value"; one that begins with a dot continues the group's name,
+//	                      "<namespace>.<resource>"
 //	oneof:"…"             exactly one of the parameters with this token is sent, even if blank
 //	doc:"…"               a sentence for the document
 //

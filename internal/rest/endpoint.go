@@ -23,150 +23,113 @@ type Op struct {
 	Method string
 	// Path continues the group's; "{name}" segments fill the input field of that name.
 	Path string
-	// Status is the one of success. 204 has no body; rest.None under another status is
-	// answered with the status number as JSON (design D1).
+	// Status is the one of success; 0 means that of the method: 201 for POST, 204 for DELETE, else
+	// 200. 204 has no body; rest.None under another status is answered with the status number as
+	// JSON (design D1).
 	Status int
 	// Reference is the status of success under Config.ReferenceStatus (design D28); 0 where the
 	// reference answers Status.
 	Reference int
 	Summary   string
 	// Cost bounds the use of one request, counted by the caller's network before the guard looks
-	// and by principal before any parameter is read. Every endpoint has one.
+	// and by principal before any parameter is read. Where the guard knows principals, 0 means
+	// limit.List for a GET of a Page, limit.Read for any other, and else the guard's Changes;
+	// endpoints for anybody must say.
 	Cost limit.Cost
-	// Resource replaces the group's in default tokens.
-	Resource string
 	// MaxBody replaces the server's bound on the body, in bytes.
 	MaxBody int64
-	// Errors are the failures of this endpoint beside its guard's and its parameters'.
-	Errors []Failure
+	// Errors are the failures of this endpoint beside its group's, its guard's and its parameters'.
+	Errors Failure
 }
 
-// A Scheme is how a guard's callers prove their identity, for the document.
-type Scheme struct {
-	// Name is the key in the document; Type is "http" or "apiKey".
-	Name, Type string
-	// Scheme is for http ("bearer"); In ("header", "cookie") and Key are for apiKey.
-	Scheme, In, Key string
-	Description     string
-}
-
-// A Guard admits callers, and makes W of the request: all that a handler knows of its caller.
-// It runs before any parameter is looked at.
-type Guard[W any] struct {
-	Admit func(*http.Request) (W, error)
-	// Principal is the account that calls, whose requests are counted; nil when nobody proves
-	// to be one. It is "" when Admit refused before it knew.
-	Principal func(W) (uid string)
-	// Done, when set, gets the outcome of each call of a principal, before the answer: the input,
-	// as far as it could be read, and the error, also one of the input's. It gets Admit's, too,
-	// with a nil input; not that of a call that is one too many.
-	Done func(ctx context.Context, who W, in any, err error)
-	// Failures are those of Admit.
-	Failures []Failure
-	// Schemes are alternatives; none means that nothing has to be proved.
-	Schemes []Scheme
-}
-
-// A Handler is an endpoint's guard and call. Only Guarded makes one.
-type Handler[I, O any] struct {
-	failures []Failure
-	schemes  []Scheme
-	call     func(r *http.Request, count func(principal string) error, bind func() (I, error)) (O, error)
-}
-
-// Guarded puts g before f. I is a struct of parameters, by the tags of the package comment;
-// O is the type shown as JSON, or None, Page, With or Also.
-func Guarded[W, I, O any](g Guard[W], f func(context.Context, W, I) (O, error)) Handler[I, O] {
-	return Handler[I, O]{
-		failures: g.Failures, schemes: g.Schemes,
-		call: func(r *http.Request, count func(string) error, bind func() (I, error)) (O, error) {
-			var nothing O
-			who, refused := g.Admit(r)
-			known := g.Principal != nil && g.Principal(who) != ""
-			if known {
-				if err := count(g.Principal(who)); err != nil {
-					return nothing, err
-				}
-			}
-			if refused != nil {
-				if known && g.Done != nil {
-					g.Done(r.Context(), who, nil, refused)
-				}
-				return nothing, refused
-			}
-			out := nothing
-			in, err := bind()
-			if err == nil {
-				out, err = f(r.Context(), who, in)
-			}
-			if known && g.Done != nil {
-				g.Done(r.Context(), who, in, err)
-			}
-			return out, err
-		},
+// withDefaults fills in the status and the cost that the method implies.
+func (op Op) withDefaults(out reflect.Type, principals bool, changes limit.Cost) Op {
+	if op.Status == 0 {
+		op.Status = http.StatusOK
+		switch op.Method {
+		case http.MethodPost:
+			op.Status = http.StatusCreated
+		case http.MethodDelete:
+			op.Status = http.StatusNoContent
+		}
 	}
+	if op.Cost != 0 || !principals {
+		return op
+	}
+	_, page := reflect.Zero(out).Interface().(interface{ links(*http.Request) string })
+	switch {
+	case op.Method != http.MethodGet && changes != 0:
+		op.Cost = changes
+	case op.Method != http.MethodGet:
+		op.Cost = limit.Write
+	case page:
+		op.Cost = limit.List
+	default:
+		op.Cost = limit.Read
+	}
+	return op
 }
 
 // None is the input of an endpoint without parameters and the output of one without a body.
 type None struct{}
-
-// With is an output that comes with cookies.
-type With[T any] struct {
-	Body T
-	// SetCookie is the value of a Set-Cookie header; "" sends none.
-	SetCookie string
-	// SetCookies are those of further ones, in order; "" sends none.
-	SetCookies []string
-}
-
-// reply is implemented by outputs that say more than their JSON.
-type reply interface {
-	// write adds headers and returns the body.
-	write(r *http.Request, h http.Header) any
-	// body is the type of the body and the headers that come with it, for the document.
-	body() (reflect.Type, map[string]string)
-}
-
-func (w With[T]) write(r *http.Request, h http.Header) any {
-	for _, c := range append([]string{w.SetCookie}, w.SetCookies...) {
-		if c != "" {
-			h.Add("Set-Cookie", c)
-		}
-	}
-	if inner, ok := any(w.Body).(reply); ok {
-		return inner.write(r, h)
-	}
-	return w.Body
-}
-
-func (With[T]) body() (reflect.Type, map[string]string) {
-	return reflect.TypeFor[T](), map[string]string{"Set-Cookie": "The session cookie."}
-}
 
 // endpoint is a mounted Op, as the document needs it.
 type endpoint struct {
 	op        Op
 	namespace string
 	path      string // without the prefix: "/resource/api_keys/{kid}"
+	prefix    string // of tokens
 	in        *plan
 	out       reflect.Type
-	failures  []Failure
+	failures  []Failure // tokens in full
+	renamed   map[string]string
 	schemes   []Scheme
 }
 
-// Add mounts an endpoint under every prefix and puts it into the document. It panics when
-// the declaration contradicts itself, as it can only be wrong at start-up.
-func Add[I, O any](g *Group, op Op, h Handler[I, O]) {
+// Add mounts an endpoint under every prefix and puts it into the document. I is a struct of
+// parameters, by the tags of the package comment; O is the type shown as JSON, or None, Page or
+// Reply. Add panics when the declaration contradicts itself, as it can only be wrong at start-up.
+func Add[W, I, O any](g Group[W], op Op, f func(context.Context, W, I) (O, error)) {
+	if g.server == nil || f == nil {
+		panic("rest: " + op.Method + " " + g.path + op.Path + " has no group or no handler")
+	}
+	guard := g.guard
+	op = op.withDefaults(reflect.TypeFor[O](), guard.Principal != nil, guard.Changes)
+	e := g.endpoint(op, reflect.TypeFor[I](), reflect.TypeFor[O]())
+	g.server.mount(e, func(r *http.Request, x exchange) (any, error) {
+		who, refused := guard.Admit(r)
+		known := guard.Principal != nil && guard.Principal(who) != ""
+		if known {
+			if err := x.count(guard.Principal(who)); err != nil {
+				return nil, err
+			}
+		}
+		done := func(in any, err error) {
+			if known && guard.Done != nil {
+				guard.Done(r.Context(), who, in, err)
+			}
+		}
+		if refused != nil {
+			done(nil, refused)
+			return nil, refused
+		}
+		var in I
+		var out O
+		err := x.bind(reflect.ValueOf(&in).Elem())
+		if err == nil {
+			out, err = f(r.Context(), who, in)
+		}
+		done(in, err)
+		return out, err
+	})
+}
+
+// endpoint is op as one of g.
+func (g Group[W]) endpoint(op Op, in, out reflect.Type) *endpoint {
 	s := g.server
-	path := g.path + op.Path
-	if op.Resource == "" {
-		op.Resource = g.resource
-	}
-	if h.call == nil || op.Status == 0 || op.Summary == "" {
-		panic(fmt.Sprintf("rest: %s %s lacks a guarded handler, a status or a summary", op.Method, path))
-	}
-	if !op.Cost.Known() {
-		panic(fmt.Sprintf("rest: %s %s does not say what it costs", op.Method, path))
+	e := &endpoint{
+		namespace: g.namespace, path: g.path + op.Path, prefix: g.prefix(), out: out,
+		renamed: map[string]string{}, schemes: g.guard.Schemes,
 	}
 	if s.config.ReferenceStatus && op.Reference != 0 {
 		op.Status, op.Reference = op.Reference, op.Status
@@ -174,27 +137,49 @@ func Add[I, O any](g *Group, op Op, h Handler[I, O]) {
 	if op.MaxBody == 0 {
 		op.MaxBody = s.config.MaxBody
 	}
-	in, err := planOf(reflect.TypeFor[I](), op.Method, path, g.namespace+"."+op.Resource)
-	if err != nil {
-		panic(fmt.Sprintf("rest: %s %s: %v", op.Method, path, err))
+	e.op = op
+	if op.Summary == "" {
+		panic(fmt.Sprintf("rest: %s lacks a summary", e))
 	}
-	e := &endpoint{
-		op: op, namespace: g.namespace, path: path, in: in, out: reflect.TypeFor[O](),
-		failures: append(append([]Failure(nil), op.Errors...), h.failures...), schemes: h.schemes,
+	if !op.Cost.Known() {
+		panic(fmt.Sprintf("rest: %s does not say what it costs", e))
 	}
-	if !slices.ContainsFunc(e.failures, func(f Failure) bool { return errors.Is(f.err, limit.ErrTooMany) }) {
-		e.failures = append(e.failures, TooMany(strings.TrimSuffix(g.namespace+"."+op.Resource, ".")))
+	var err error
+	if e.in, err = planOf(in, op.Method, e.path, e.prefix); err != nil {
+		panic(fmt.Sprintf("rest: %s: %v", e, err))
 	}
+	all := All(op.Errors, g.failures, g.guard.Refusals)
+	if !slices.ContainsFunc(all.list(), func(f Failure) bool { return errors.Is(f.err, limit.ErrTooMany) }) {
+		all = All(all, TooMany())
+	}
+	e.failures = all.Under(e.prefix).list()
 	for _, f := range e.failures {
 		if f.text == "" && len(f.tokens) == 0 && !f.bare {
-			panic(fmt.Sprintf("rest: %s %s: a failure without a token", op.Method, path))
+			panic(fmt.Sprintf("rest: %s: a failure without a token", e))
+		}
+		if f.from != "" {
+			e.renamed[f.from] = f.tokens[0]
 		}
 	}
-	s.endpoints = append(s.endpoints, e)
+	return e
+}
 
+// String names e: "GET /resource/api_keys".
+func (e *endpoint) String() string { return e.op.Method + " " + e.path }
+
+// exchange is one request of an endpoint, as its typed part sees it.
+type exchange struct {
+	// count counts the request by its principal; bind fills the input.
+	count func(principal string) error
+	bind  func(dst reflect.Value) error
+}
+
+// mount serves e under every prefix by call, which returns the output or an error.
+func (s *Server) mount(e *endpoint, call func(*http.Request, exchange) (any, error)) {
+	s.endpoints = append(s.endpoints, e)
 	serve := func(c *gin.Context) {
 		r := c.Request
-		passageOf(r.Context()).route = path
+		passageOf(r.Context()).route = e.path
 		settle := func() {}
 		if s.config.Track != nil {
 			var ctx context.Context
@@ -202,24 +187,27 @@ func Add[I, O any](g *Group, op Op, h Handler[I, O]) {
 			r = r.WithContext(ctx)
 		}
 		var done func()
-		if err := s.count(r, op.Cost); err != nil {
+		if err := s.count(r, e.op.Cost); err != nil {
 			s.fail(c.Writer, r, e, err)
 			return
 		}
-		out, err := h.call(r, func(principal string) error {
-			passageOf(r.Context()).uid = principal
-			return s.config.Budget.Principal(r.Context(), op.Cost, principal)
-		}, func() (in I, err error) {
-			var p params
-			p, done, err = read(c.Writer, r, op.MaxBody, e.in.raw)
-			if err != nil {
-				return in, err
-			}
-			p.header = r.Header
-			if p.path, err = pathValues(c); err != nil {
-				return in, err
-			}
-			return in, e.in.bind(reflect.ValueOf(&in).Elem(), p)
+		out, err := call(r, exchange{
+			count: func(principal string) error {
+				passageOf(r.Context()).uid = principal
+				return s.config.Budget.Principal(r.Context(), e.op.Cost, principal)
+			},
+			bind: func(dst reflect.Value) (err error) {
+				var p params
+				p, done, err = read(c.Writer, r, e.op.MaxBody, e.in.raw)
+				if err != nil {
+					return err
+				}
+				p.header = r.Header
+				if p.path, err = pathValues(c); err != nil {
+					return err
+				}
+				return e.in.bind(dst, p)
+			},
 		})
 		if done != nil {
 			defer done()
@@ -229,12 +217,12 @@ func Add[I, O any](g *Group, op Op, h Handler[I, O]) {
 			s.fail(c.Writer, r, e, err)
 			return
 		}
-		answer(c.Writer, r, op.Status, out)
+		answer(c.Writer, r, e.op.Status, out)
 	}
-	route := ginPath(path)
+	route := ginPath(e.path)
 	for _, prefix := range s.config.Prefixes {
-		s.engine.Handle(op.Method, prefix+route, serve)
-		if op.Method == http.MethodGet {
+		s.engine.Handle(e.op.Method, prefix+route, serve)
+		if e.op.Method == http.MethodGet {
 			s.engine.HEAD(prefix+route, serve)
 		}
 	}

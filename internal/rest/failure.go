@@ -8,22 +8,29 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"time"
+	"strings"
 
 	"barong/internal/limit"
 	"barong/internal/logfold"
 )
 
-// A Failure ties an error of a handler or guard to the answer that the client gets.
+// A Failure ties an error of a handler or guard to the answer that the client gets, or is a set of
+// such; the zero value is the empty set. A token that begins with a dot continues the group's:
+// ".doesnt_exist" below admin's permissions is "admin.permission.doesnt_exist".
 type Failure struct {
 	err    error
 	status int
 	tokens []string
 	text   string
 	bare   bool
-	wait   func(error) time.Duration
+	waits  bool
 	cookie string
+	from   string // the token of a Tokens error that tokens[0] stands for
+	set    []Failure
 }
+
+// All is the set of failures; of several for one error the first counts.
+func All(failures ...Failure) Failure { return Failure{set: failures} }
 
 // On answers err (by errors.Is) with a status and its tokens.
 func On(err error, status int, tokens ...string) Failure {
@@ -40,22 +47,63 @@ func OnStatus(err error, status int) Failure {
 	return Failure{err: err, status: status, bare: true}
 }
 
-// After adds Retry-After: wait says how long the client should.
-func (f Failure) After(wait func(error) time.Duration) Failure {
-	f.wait = wait
-	return f
+// After adds Retry-After: the wait that limit.RetryAfter finds in the error, at least a second.
+func (f Failure) After() Failure {
+	return f.each(func(f Failure) Failure { f.waits = true; return f })
 }
 
 // SetCookie adds a Set-Cookie header with the value.
 func (f Failure) SetCookie(value string) Failure {
-	f.cookie = value
-	return f
+	return f.each(func(f Failure) Failure { f.cookie = value; return f })
 }
 
-// TooMany is the answer to callers that must wait (limit.ErrTooMany), with Retry-After; prefix
-// begins its token. Add declares it where an endpoint does not: its own is for another token.
-func TooMany(prefix string) Failure {
-	return On(limit.ErrTooMany, http.StatusTooManyRequests, prefix+".too_many_requests").After(limit.RetryAfter)
+// Under is f with its tokens in full: prefix goes before those that begin with a dot.
+func (f Failure) Under(prefix string) Failure {
+	return f.each(func(f Failure) Failure {
+		tokens := make([]string, len(f.tokens))
+		for i, t := range f.tokens {
+			tokens[i] = under(prefix, t)
+		}
+		f.tokens = tokens
+		return f
+	})
+}
+
+func under(prefix, token string) string {
+	if strings.HasPrefix(token, ".") {
+		return prefix + token
+	}
+	return token
+}
+
+// each is the set of the changed failures of f.
+func (f Failure) each(change func(Failure) Failure) Failure {
+	list := f.list()
+	out := make([]Failure, len(list))
+	for i, one := range list {
+		out[i] = change(one)
+	}
+	return All(out...)
+}
+
+// list is every single failure of f, in order.
+func (f Failure) list() (all []Failure) {
+	if f.set == nil && f.status == 0 {
+		return nil
+	}
+	if f.set == nil {
+		return []Failure{f}
+	}
+	for _, one := range f.set {
+		all = append(all, one.list()...)
+	}
+	return all
+}
+
+// TooMany is the answer to callers that must wait (limit.ErrTooMany), with Retry-After. Add declares
+// it where an endpoint does not: its own is for another token.
+func TooMany() Failure {
+	return On(limit.ErrTooMany, http.StatusTooManyRequests, ".too_many_requests").After()
 }
 
 // Rules declares the tokens that a Tokens error of this endpoint can hold, for the document:
@@ -64,8 +112,14 @@ func Rules(tokens ...string) Failure {
 	return Failure{status: http.StatusUnprocessableEntity, tokens: tokens}
 }
 
+// Rule declares a token that a Tokens error of this endpoint can hold, and another that clients
+// get in its place.
+func Rule(token, shown string) Failure {
+	return Failure{status: http.StatusUnprocessableEntity, tokens: []string{shown}, from: token}
+}
+
 // Tokens is the error that carries its own tokens, one per broken rule of the domain;
-// answered 422 with all of them.
+// answered 422 with all of them. One that begins with a dot continues the group's.
 type Tokens interface {
 	error
 	Tokens() []string
@@ -124,8 +178,8 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, e *endpoint, err e
 	}
 	for _, f := range e.failures {
 		if f.err != nil && errors.Is(err, f.err) {
-			if f.wait != nil {
-				seconds := max(1, math.Ceil(f.wait(err).Seconds()))
+			if f.waits {
+				seconds := max(1, math.Ceil(limit.RetryAfter(err).Seconds()))
 				w.Header().Set("Retry-After", strconv.FormatFloat(seconds, 'f', 0, 64))
 			}
 			if f.cookie != "" {
@@ -148,8 +202,9 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, e *endpoint, err e
 		}
 	}
 	if many, ok := errors.AsType[Tokens](err); ok {
-		on.answered(many.Tokens()...)
-		refuse(w, http.StatusUnprocessableEntity, many.Tokens(), "")
+		tokens := e.words(many.Tokens())
+		on.answered(tokens...)
+		refuse(w, http.StatusUnprocessableEntity, tokens, "")
 		return
 	}
 	status := http.StatusInternalServerError
@@ -160,6 +215,18 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, e *endpoint, err e
 	writeJSON(w, status, internalError)
 }
 
+// words are the tokens of a broken rule as this endpoint's clients get them.
+func (e *endpoint) words(tokens []string) []string {
+	out := make([]string, len(tokens))
+	for i, t := range tokens {
+		out[i] = under(e.prefix, t)
+		if shown, ok := e.renamed[t]; ok {
+			out[i] = shown
+		}
+	}
+	return out
+}
+
 func (s *Server) outage(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) ||
 		slices.ContainsFunc(s.config.Outages, func(o error) bool { return errors.Is(err, o) }) ||
@@ -167,7 +234,7 @@ func (s *Server) outage(err error) bool {
 }
 
 func (s *Server) logFailure(r *http.Request, e *endpoint, status int, err error) {
-	kind, level := lineKind{message: "request failed", status: status, error: e.op.Method + " " + e.path}, slog.LevelError
+	kind, level := lineKind{message: "request failed", status: status, error: e.String()}, slog.LevelError
 	on := passageOf(r.Context())
 	on.failed()
 	if r.Context().Err() == context.Canceled {
@@ -176,7 +243,7 @@ func (s *Server) logFailure(r *http.Request, e *endpoint, status int, err error)
 	}
 	s.lines.write(kind, logfold.Outages, level,
 		slog.String("request_id", RequestID(r.Context())),
-		slog.String("endpoint", e.op.Method+" "+e.path),
+		slog.String("endpoint", e.String()),
 		slog.Int("status", status), slog.Any("error", err))
 }
 

@@ -26,15 +26,15 @@ func flooded(t *testing.T, set func(*rest.Config)) (*rest.Server, *bytes.Buffer)
 	})
 	refused := errors.New("refused")
 	guard := rest.Guard[rest.None]{Admit: func(*http.Request) (rest.None, error) { return rest.None{}, nil }}
-	g := s.Group("floods")
+	g := rest.NewGroup(s, "floods", guard)
 	for path, f := range map[string]func() error{
 		"/refuse": func() error { return refused },
 		"/fail":   func() error { return errors.New("the disk is full") },
 		"/panic":  func() error { panic("a fault of ours") },
 	} {
 		rest.Add(g, rest.Op{Method: "GET", Path: path, Status: 200, Summary: "x", Cost: limit.Answer,
-			Errors: []rest.Failure{rest.On(refused, 422, "floods.refused")}},
-			rest.Guarded(guard, func(context.Context, rest.None, rest.None) (rest.None, error) { return rest.None{}, f() }))
+			Errors: rest.On(refused, 422, "floods.refused")},
+			func(context.Context, rest.None, rest.None) (rest.None, error) { return rest.None{}, f() })
 	}
 	return s, &log
 }

@@ -41,9 +41,18 @@ type kind struct {
 	array       bool
 	emptyIsNull bool // "" reads as null
 	anything    bool // no value has the wrong type
+	// enum are the only values, nil for any, and value is the token of a refusal of others.
+	enum  []string
+	value string
 	// set stores raw, which is not nil: string, json.Number, bool, []any, map[string]any
 	// or *multipart.FileHeader. It reports whether raw has the type.
 	set func(dst reflect.Value, raw any) bool
+}
+
+// Valued is implemented by string types of parameters that take a few values only: the values, and
+// the token that refuses any other.
+type Valued interface {
+	Values() (allowed []string, token string)
 }
 
 // kindOf is the closed list of types that input fields may have. A pointer is nil for absent
@@ -86,11 +95,15 @@ func kindOf(t reflect.Type) (kind, error) {
 	}
 	switch t.Kind() {
 	case reflect.String:
-		return kind{typ: "string", set: func(dst reflect.Value, raw any) bool {
+		k := kind{typ: "string", set: func(dst reflect.Value, raw any) bool {
 			s, ok := param.Text(raw)
 			dst.SetString(s)
 			return ok
-		}}, nil
+		}}
+		if v, ok := reflect.Zero(t).Interface().(Valued); ok {
+			k.enum, k.value = v.Values()
+		}
+		return k, nil
 	case reflect.Int, reflect.Int64:
 		return kind{typ: "integer", format: "int64", emptyIsNull: true, set: setInt}, nil
 	case reflect.Bool:

@@ -40,7 +40,7 @@ func (s *Server) Document(title, version string, namespaces ...string) (*openapi
 		}
 		o, err := e.operation(types)
 		if err != nil {
-			return nil, fmt.Errorf("describe %s %s: %w", e.op.Method, e.path, err)
+			return nil, fmt.Errorf("describe %s: %w", e, err)
 		}
 		for _, x := range shared {
 			if o.Responses.Value(x.status) == nil {
@@ -214,7 +214,7 @@ func (e *endpoint) refusals(o *openapi3.Operation) {
 		add(http.StatusUnprocessableEntity, p.token)
 	}
 	for _, f := range e.failures {
-		waits[f.status] = waits[f.status] || f.wait != nil
+		waits[f.status] = waits[f.status] || f.waits
 		switch {
 		case f.bare:
 			bare[f.status] = []string{}

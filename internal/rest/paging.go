@@ -64,6 +64,15 @@ func (Page[T]) body() (reflect.Type, map[string]string) {
 	}
 }
 
+// PageOf is the page of a list of which there are total rows, each shown by show.
+func PageOf[S, T any](list []S, total int, at Paging, show func(S) T) Page[T] {
+	p := Page[T]{Items: make([]T, len(list)), Total: total, Paging: at}
+	for i, one := range list {
+		p.Items[i] = show(one)
+	}
+	return p
+}
+
 // links is the Link header: first and prev after page 1; last and next before the last one.
 func (p Page[T]) links(r *http.Request) string {
 	last := 0

@@ -31,14 +31,13 @@ func callbacks(t *testing.T, got *callback, answer *error) *rest.Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rest.Add(s.Group("test").At("", "thing"), rest.Op{Cost: limit.Read,
+	rest.Add(rest.NewGroup(s, "test", nobody).At("", "thing"), rest.Op{Cost: limit.Read,
 		Method: http.MethodPost, Path: "/callback", Status: 200, Summary: "Called back.",
-		Errors: []rest.Failure{rest.OnStatus(errForged, 422)},
-	}, rest.Guarded(rest.Guard[struct{}]{Admit: func(*http.Request) (struct{}, error) { return struct{}{}, nil }},
-		func(_ context.Context, _ struct{}, in callback) (rest.None, error) {
-			*got = in
-			return rest.None{}, *answer
-		}))
+		Errors: rest.OnStatus(errForged, 422),
+	}, func(_ context.Context, _ struct{}, in callback) (rest.None, error) {
+		*got = in
+		return rest.None{}, *answer
+	})
 	return s
 }
 

@@ -101,7 +101,7 @@ var nobody = rest.Guard[struct{}]{
 		}
 		return struct{}{}, nil
 	},
-	Failures: []rest.Failure{rest.On(errGuarded, http.StatusUnauthorized, "jwt.decode_and_verify")},
+	Refusals: rest.On(errGuarded, http.StatusUnauthorized, "jwt.decode_and_verify"),
 	Schemes:  []rest.Scheme{{Name: "bearer", Type: "http", Scheme: "bearer"}},
 }
 
@@ -112,7 +112,7 @@ type failing struct {
 func fail(_ context.Context, _ struct{}, in failing) (rest.None, error) {
 	switch in.How {
 	case "locked":
-		return rest.None{}, errors.Join(errors.New("put label"), errLocked)
+		return rest.None{}, errors.Join(errors.New("put label"), errLocked, limit.TooMany{RetryAfter: 1500 * time.Millisecond})
 	case "gone":
 		return rest.None{}, errGone
 	case "rules":
@@ -151,24 +151,23 @@ func newServer(t testing.TB, log io.Writer, change func(*rest.Config)) *rest.Ser
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := s.Group("resource").At("/things", "thing")
+	g := rest.NewGroup(s, "resource", nobody).At("/things", "thing")
 	for _, method := range []string{"POST", "PUT", "DELETE"} {
 		rest.Add(g, rest.Op{Cost: limit.Read,
 			Method: method, Path: "/{key}", Status: 200, Summary: "Echo.",
-		}, rest.Guarded(nobody, echo))
+		}, echo)
 	}
 	rest.Add(g, rest.Op{Cost: limit.Read,
 		Method: "POST", Status: 201, Summary: "Fail in many ways.",
-		Errors: []rest.Failure{
-			rest.On(errLocked, 429, "resource.thing.too_many_requests").
-				After(func(error) time.Duration { return 1500 * time.Millisecond }),
+		Errors: rest.All(
+			rest.On(errLocked, 429, "resource.thing.too_many_requests").After(),
 			rest.OnText(errGone, 422, "Connection error"),
 			rest.Rules("kid.blank", "algorithm.inclusion"),
-		},
-	}, rest.Guarded(nobody, fail))
-	rest.Add(g, rest.Op{Cost: limit.Read, Method: "DELETE", Status: 204, Summary: "Nothing."}, rest.Guarded(nobody,
-		func(context.Context, struct{}, rest.None) (rest.None, error) { return rest.None{}, nil }))
-	rest.Add(g, rest.Op{Cost: limit.Read, Method: "GET", Status: 200, Summary: "List."}, rest.Guarded(nobody, list))
+		),
+	}, fail)
+	rest.Add(g, rest.Op{Cost: limit.Read, Method: "DELETE", Status: 204, Summary: "Nothing."},
+		func(context.Context, struct{}, rest.None) (rest.None, error) { return rest.None{}, nil })
+	rest.Add(g, rest.Op{Cost: limit.Read, Method: "GET", Status: 200, Summary: "List."}, list)
 	s.Handle("/.well-known/jwks.json", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Cache-Control", "public, max-age=60")
 		io.WriteString(w, `{"keys":[]}`)

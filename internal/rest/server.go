@@ -110,28 +110,6 @@ func New(c Config) (*Server, error) {
 	return s, nil
 }
 
-// A Group is one namespace, or a part of one that shares a path and a token name.
-type Group struct {
-	server    *Server
-	namespace string
-	path      string // "/resource/api_keys"
-	resource  string // "apikey"
-}
-
-// Group starts a namespace: its endpoints live under every prefix + "/" + namespace, and
-// its default tokens start with it.
-func (s *Server) Group(namespace string) *Group {
-	return &Group{server: s, namespace: namespace, path: "/" + namespace}
-}
-
-// At is the part of g below path, whose default tokens are
-// "<namespace>.<resource>.<problem>".
-func (g *Group) At(path, resource string) *Group {
-	sub := *g
-	sub.path, sub.resource = g.path+path, resource
-	return &sub
-}
-
 // Handle mounts a plain handler for GET and HEAD at exactly path, outside the prefixes and
 // the document, with the request id, recovery and access line of everything else. It answers
 // from memory: its cost is limit.Answer.
@@ -203,7 +181,7 @@ func (s *Server) count(r *http.Request, cost limit.Cost) error {
 func (s *Server) admitted(w http.ResponseWriter, r *http.Request) bool {
 	err := s.count(r, limit.Answer)
 	if err != nil {
-		s.fail(w, r, &endpoint{op: Op{Method: r.Method}, failures: []Failure{TooMany("server")}}, err)
+		s.fail(w, r, &endpoint{op: Op{Method: r.Method}, failures: TooMany().Under("server").list()}, err)
 	}
 	return err == nil
 }

@@ -185,16 +185,16 @@ func TestReferenceStatus(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		g := s.Group("x")
+		g := rest.NewGroup(s, "x", nobody)
 		op := func(path string, status, reference int) rest.Op {
 			return rest.Op{Method: "POST", Path: path, Status: status, Reference: reference, Summary: "x", Cost: limit.Answer}
 		}
 		none := func(context.Context, struct{}, rest.None) (rest.None, error) { return rest.None{}, nil }
 		some := func(context.Context, struct{}, rest.None) (text, error) { return text{"x"}, nil }
-		rest.Add(g, op("/bare", 204, 200), rest.Guarded(nobody, none))
-		rest.Add(g, op("/number", 201, 200), rest.Guarded(nobody, none))
-		rest.Add(g, op("/text", 200, 201), rest.Guarded(nobody, some))
-		rest.Add(g, op("/same", 200, 0), rest.Guarded(nobody, some))
+		rest.Add(g, op("/bare", 204, 200), none)
+		rest.Add(g, op("/number", 201, 200), none)
+		rest.Add(g, op("/text", 200, 201), some)
+		rest.Add(g, op("/same", 200, 0), some)
 		resttest.New(t, s).JSON(t, "POST", "/api/v2/x"+c.path, nil).Want(t, c.status, c.body)
 	}
 }

@@ -1,10 +1,12 @@
 package session
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -38,24 +40,71 @@ func IDOf(cookie string) (ID, bool) {
 	return sha256.Sum256(text[:]), true
 }
 
-// Cookie is the Set-Cookie value that hands out a session (AZ-241, FX-47): for the whole
-// site, hidden from scripts, not sent along by other sites' forms; secure unless the
-// browser comes over plain http. maxAge is CookieLife in production.
-func Cookie(name, value string, secure bool, maxAge time.Duration, now time.Time) string {
-	return attributes(name+"="+value+"; path=/; expires="+now.Add(maxAge).UTC().Format(http.TimeFormat)+
-		"; Max-Age="+strconv.Itoa(int(maxAge/time.Second)), secure)
+// DefaultCookie is the name of the session cookie where none is configured.
+const DefaultCookie = "_barong_session"
+
+// Cookies reads and makes the session cookies of one deployment.
+type Cookies struct {
+	// Name of the cookie; "" means DefaultCookie.
+	Name string
+	// Insecure leaves the attribute Secure out: for plain http on loopback only.
+	Insecure bool
 }
 
-// ClearCookie is the Set-Cookie value that deletes the session cookie (FX-16).
-func ClearCookie(name string, secure bool) string {
-	return attributes(name+"=; path=/; expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0", secure)
+// CookieName is the name of the cookie that c reads and makes.
+func (c Cookies) CookieName() string { return cmp.Or(c.Name, DefaultCookie) }
+
+// A request has at most so many different values of one cookie, in Cookie headers of so many
+// bytes: as the decision reads them.
+const (
+	maxValues = 4
+	maxCookie = 16 << 10
+)
+
+// Of returns the different values of r's session cookie that are not empty, in order; none when
+// there are more than four or when the header is longer than 16 KiB, as then none of them can be
+// known.
+func (c Cookies) Of(r *http.Request) (values []string) {
+	length := 0
+	for _, line := range r.Header["Cookie"] {
+		length += len(line)
+	}
+	if length > maxCookie {
+		return nil
+	}
+	for _, one := range r.CookiesNamed(c.CookieName()) {
+		if one.Value != "" && !slices.Contains(values, one.Value) {
+			values = append(values, one.Value)
+		}
+	}
+	if len(values) > maxValues {
+		return nil
+	}
+	return values
 }
 
-// ClearTwins are the Set-Cookie values that delete cookies called name of other paths and
-// domains than that of Cookie, as an older deployment or a page of a sister site may have left
-// them: below which the request's path lies, for its host and for the domains above it. They
-// go before the cookie itself: by RFC 6265 §5.3 one of the host's domain is the same.
-func ClearTwins(name string, secure bool, host, path string) (all []string) {
+// Set is the Set-Cookie value that hands out a session (AZ-241, FX-47): for the whole site, for
+// CookieLife, hidden from scripts, not sent along by other sites' forms.
+func (c Cookies) Set(value string, now time.Time) string {
+	return c.line(value + "; path=/; expires=" + now.Add(CookieLife).UTC().Format(http.TimeFormat) +
+		"; Max-Age=" + strconv.Itoa(int(CookieLife/time.Second)))
+}
+
+// gone are the attributes that delete a cookie.
+const gone = "; expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0"
+
+// Clear is the Set-Cookie value that deletes the session cookie (FX-16).
+func (c Cookies) Clear() string { return c.line("; path=/" + gone) }
+
+// ClearTwins returns the Set-Cookie values that delete the other session cookies of r, where it
+// came with more than one: those of other paths and domains, as an older deployment or a page of a
+// sister site may have left them. They are for the paths above r's, for its host and for the domains
+// above it. They go before the cookie itself: by RFC 6265 §5.3 one of the host's domain is the same.
+func (c Cookies) ClearTwins(r *http.Request) (all []string) {
+	if len(r.CookiesNamed(c.CookieName())) < 2 {
+		return nil
+	}
+	host, path := r.Host, r.URL.Path
 	paths := []string{"/"}
 	for i := 1; i < len(path) && len(paths) <= maxTwins; i++ {
 		if path[i] == '/' {
@@ -74,13 +123,13 @@ func ClearTwins(name string, secure bool, host, path string) (all []string) {
 	for _, d := range domains {
 		for _, p := range paths {
 			if d == "" && p == "/" {
-				continue // the one of Cookie
+				continue // the one of Set
 			}
-			c := name + "=; path=" + p
+			text := "; path=" + p
 			if d != "" {
-				c += "; domain=" + d
+				text += "; domain=" + d
 			}
-			all = append(all, attributes(c+"; expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0", secure))
+			all = append(all, c.line(text+gone))
 		}
 	}
 	return all
@@ -89,10 +138,11 @@ func ClearTwins(name string, secure bool, host, path string) (all []string) {
 // maxTwins is how many paths and how many domains ClearTwins goes up.
 const maxTwins = 4
 
-func attributes(cookie string, secure bool) string {
-	cookie += "; HttpOnly; SameSite=Lax"
-	if secure {
-		cookie += "; Secure"
+// line is a Set-Cookie value: text is the cookie's value and the attributes of its own.
+func (c Cookies) line(text string) string {
+	text = c.CookieName() + "=" + text + "; HttpOnly; SameSite=Lax"
+	if !c.Insecure {
+		text += "; Secure"
 	}
-	return cookie
+	return text
 }

@@ -3,6 +3,7 @@ package session_test
 import (
 	"encoding/hex"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -48,7 +49,7 @@ func FuzzIDOf(f *testing.F) {
 // AZ-241, FX-47.
 func TestCookieIsReadByBrowsersAsMeant(t *testing.T) {
 	now := time.Date(2020, 12, 2, 7, 50, 30, 0, time.UTC)
-	line := session.Cookie("_barong_session", "4cff598ee40d3d2ec38875ddc904fc46", true, session.CookieLife, now)
+	line := session.Cookies{}.Set("4cff598ee40d3d2ec38875ddc904fc46", now)
 	c, err := http.ParseSetCookie(line)
 	if err != nil {
 		t.Fatal(err)
@@ -61,13 +62,21 @@ func TestCookieIsReadByBrowsersAsMeant(t *testing.T) {
 	if !strings.Contains(line, "; path=/; expires=Thu, 03 Dec 2020 07:50:30 GMT") {
 		t.Errorf("%s lacks the expiry as the reference writes it", line)
 	}
-	if plain := session.Cookie("s", "v", false, time.Hour, now); strings.Contains(plain, "Secure") {
+	if plain := (session.Cookies{Name: "s", Insecure: true}).Set("v", now); strings.Contains(plain, "Secure") {
 		t.Errorf("%s is secure, want not", plain)
 	}
-	gone, err := http.ParseSetCookie(session.ClearCookie("_barong_session", true))
+	gone, err := http.ParseSetCookie(session.Cookies{}.Clear())
 	if err != nil || gone.Value != "" || gone.MaxAge >= 0 || gone.Path != "/" || !gone.Secure {
 		t.Errorf("the deletion cookie reads as %+v (%v)", gone, err)
 	}
+}
+
+// twice is a request that came with two session cookies called s.
+func twice(host, path string) *http.Request {
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Host, r.URL.Path = host, path
+	r.Header.Set("Cookie", "s=a; s=a")
+	return r
 }
 
 // D8b: cookies of an older deployment under another path or domain go, ours stays.
@@ -87,7 +96,7 @@ func TestClearTwinsClearsAllButOurOwn(t *testing.T) {
 		"a host that is none":      {"a.b; path=/x", "/api/x", []string{"/api "}},
 	} {
 		var got []string
-		for _, line := range session.ClearTwins("s", true, test.host, test.path) {
+		for _, line := range (session.Cookies{Name: "s"}).ClearTwins(twice(test.host, test.path)) {
 			c, err := http.ParseSetCookie(line)
 			if err != nil || c.Name != "s" || c.Value != "" || c.MaxAge >= 0 || !c.HttpOnly || !c.Secure {
 				t.Fatalf("%s: %q (%v) deletes nothing", name, line, err)
@@ -98,9 +107,42 @@ func TestClearTwinsClearsAllButOurOwn(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", name, got, test.want)
 		}
 	}
-	long := session.ClearTwins("s", false, strings.Repeat("a.", 120)+"com", strings.Repeat("/x", 1000))
+	long := session.Cookies{Name: "s", Insecure: true}.ClearTwins(twice(strings.Repeat("a.", 120)+"com", strings.Repeat("/x", 1000)))
 	if len(long) > 25 {
 		t.Errorf("%d lines for a long host and path, want few", len(long))
+	}
+}
+
+// One session cookie has no twins.
+func TestOneCookieHasNoTwins(t *testing.T) {
+	r := twice("www.example.com", "/api/v2/identity/sessions")
+	r.Header.Set("Cookie", "s=a; t=b")
+	if lines := (session.Cookies{Name: "s"}).ClearTwins(r); lines != nil {
+		t.Errorf("got %q, want none", lines)
+	}
+}
+
+func TestCookiesOfARequest(t *testing.T) {
+	for name, test := range map[string]struct {
+		header string
+		want   []string
+	}{
+		"none":                            {"a=1", nil},
+		"one":                             {"a=1; s=x", []string{"x"}},
+		"the same twice":                  {"s=x; s=x", []string{"x"}},
+		"two that differ":                 {"s=x; a=1; s=y", []string{"x", "y"}},
+		"an empty one is none":            {"s=; s=y", []string{"y"}},
+		"four":                            {"s=1; s=2; s=3; s=4; s=1", []string{"1", "2", "3", "4"}},
+		"five":                            {"s=1; s=2; s=3; s=4; s=5", nil},
+		"in a header as long as may be":   {"s=x; a=" + strings.Repeat("a", 16<<10-7), []string{"x"}},
+		"in a header that is longer":      {"s=x; a=" + strings.Repeat("a", 16<<10-6), nil},
+		"a name that ends like the other": {"as=x", nil},
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header.Set("Cookie", test.header)
+		if got := (session.Cookies{Name: "s"}).Of(r); !slices.Equal(got, test.want) {
+			t.Errorf("%s: got %q, want %q", name, got, test.want)
+		}
 	}
 }
 

@@ -36,6 +36,11 @@ type MailError struct{ Word string }
 
 func (e *MailError) Error() string { return "token: mail token refused: " + e.Word }
 
+// Tokens is the refusal as the wire names it.
+func (e *MailError) Tokens() []string { return []string{mailRefused + e.Word} }
+
+const mailRefused = "jwt.decode_and_verify."
+
 // mailClaims is the payload, in the order in which it is written.
 type mailClaims struct {
 	IssuedAt  int64  `json:"iat"`
@@ -125,6 +130,15 @@ func readMail(payload map[string]json.RawMessage, purpose string, now time.Time)
 		return c, notVerified // never the received text (W-I28)
 	}
 	return c, ""
+}
+
+// MailRefusals are all tokens that a MailError can have.
+func MailRefusals() []string {
+	words := MailErrorWords()
+	for i, word := range words {
+		words[i] = mailRefused + word
+	}
+	return words
 }
 
 // MailErrorWords are all words that a MailError can have.

@@ -31,19 +31,20 @@ func client(t *testing.T) *resttest.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rest.Add(s.Group("test").At("", "thing"), rest.Op{Cost: limit.Read,
-		Method: http.MethodPost, Path: "/things", Status: 201, Summary: "Make one.",
-		Errors: []rest.Failure{rest.On(errGone, 410, "test.thing.gone")},
-	}, rest.Guarded(rest.Guard[struct{}]{Admit: func(*http.Request) (struct{}, error) { return struct{}{}, nil }},
-		func(_ context.Context, _ struct{}, i in) (rest.None, error) {
-			switch i.Name {
-			case "gone":
-				return rest.None{}, errGone
-			case "many":
-				return rest.None{}, limit.TooMany{RetryAfter: time.Second}
-			}
-			return rest.None{}, nil
-		}))
+	g := rest.NewGroup(s, "test", rest.Guard[struct{}]{
+		Admit: func(*http.Request) (struct{}, error) { return struct{}{}, nil },
+	}).At("", "thing")
+	rest.Add(g, rest.Op{Cost: limit.Read,
+		Method: http.MethodPost, Path: "/things", Summary: "Make one.", Errors: rest.On(errGone, 410, ".gone"),
+	}, func(_ context.Context, _ struct{}, i in) (rest.None, error) {
+		switch i.Name {
+		case "gone":
+			return rest.None{}, errGone
+		case "many":
+			return rest.None{}, limit.TooMany{RetryAfter: time.Second}
+		}
+		return rest.None{}, nil
+	})
 	return resttest.New(t, s)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"slices"
 	"testing"
 
 	"barong/internal/limit"
@@ -22,6 +23,13 @@ type conditional struct {
 	IfMatch *string `name:"If-Match" in:"header" doc:"The version that is meant."`
 }
 
+// anyone is a group that admits everybody.
+func anyone(s *rest.Server) rest.Group[string] {
+	return rest.NewGroup(s, "test", rest.Guard[string]{
+		Admit: func(*http.Request) (string, error) { return "", nil },
+	}).At("/things", "thing")
+}
+
 // Headers of outputs and inputs are sent, read from nowhere else, and in the document.
 func TestDeclaredHeaders(t *testing.T) {
 	s, err := rest.New(rest.Config{Log: slog.New(slog.DiscardHandler)})
@@ -29,16 +37,15 @@ func TestDeclaredHeaders(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got *string
-	anyone := rest.Guard[string]{Admit: func(*http.Request) (string, error) { return "", nil }}
-	g := s.Group("test").At("/things", "thing")
+	g := anyone(s)
 	for _, status := range []int{http.StatusOK, http.StatusNoContent} {
 		method := map[int]string{200: "PUT", 204: "DELETE"}[status]
-		rest.Add(g, rest.Op{Cost: limit.Read, Method: method, Status: status, Summary: "Change."}, rest.Guarded(anyone,
-			func(_ context.Context, _ string, in conditional) (out rest.Also[rest.None, stamped], err error) {
+		rest.Add(g, rest.Op{Cost: limit.Read, Method: method, Status: status, Summary: "Change."},
+			func(_ context.Context, _ string, in conditional) (out rest.Reply[rest.None, stamped], err error) {
 				got = in.IfMatch
-				out.Headers.Version = 7
+				out.Header.Version = 7
 				return out, nil
-			}))
+			})
 	}
 	c := resttest.New(t, s)
 	good := map[string]any{"kind": "a", "color": "red", "If-Match": "from the body"}
@@ -78,9 +85,8 @@ func TestValueFirst(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	anyone := rest.Guard[string]{Admit: func(*http.Request) (string, error) { return "", nil }}
-	rest.Add(s.Group("test").At("/things", "thing"), rest.Op{Cost: limit.Read, Method: "POST", Status: 200, Summary: "Make."},
-		rest.Guarded(anyone, func(context.Context, string, conditional) (rest.None, error) { return rest.None{}, nil }))
+	rest.Add(anyone(s), rest.Op{Cost: limit.Read, Method: "POST", Status: 200, Summary: "Make."},
+		func(context.Context, string, conditional) (rest.None, error) { return rest.None{}, nil })
 	c := resttest.New(t, s)
 	c.JSON(t, "POST", "/api/v2/test/things", nil).WantTokens(t, 400,
 		"test.thing.missing_kind", "bad_kind", "test.thing.empty_kind",
@@ -99,9 +105,8 @@ func TestOneOf(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	anyone := rest.Guard[string]{Admit: func(*http.Request) (string, error) { return "", nil }}
-	rest.Add(s.Group("test").At("/things", "thing"), rest.Op{Cost: limit.Read, Method: "POST", Status: 200, Summary: "Choose."},
-		rest.Guarded(anyone, func(context.Context, string, choice) (rest.None, error) { return rest.None{}, nil }))
+	rest.Add(anyone(s), rest.Op{Cost: limit.Read, Method: "POST", Status: 200, Summary: "Choose."},
+		func(context.Context, string, choice) (rest.None, error) { return rest.None{}, nil })
 	c := resttest.New(t, s)
 	for name, test := range map[string]struct {
 		target, body string
@@ -126,5 +131,29 @@ func TestOneOf(t *testing.T) {
 			}
 			a.WantTokens(t, test.status, test.tokens...)
 		})
+	}
+}
+
+func TestReplySetsEveryCookie(t *testing.T) {
+	s, err := rest.New(rest.Config{Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	type jar struct {
+		Set []string `name:"set"`
+	}
+	rest.Add(anyone(s), rest.Op{Cost: limit.Read, Method: "GET", Summary: "Cookies."},
+		func(_ context.Context, _ string, in jar) (rest.Reply[string, rest.Cookies], error) {
+			return rest.Reply[string, rest.Cookies]{Body: "b", Header: rest.Cookies(in)}, nil
+		})
+	for query, want := range map[string][]string{
+		"":                                   nil,
+		"set=a%3D1":                          {"a=1"},
+		"set[]=a%3D1&set[]=b%3D2&set[]=c%3D": {"a=1", "b=2", "c="},
+		"set[]=&set[]=b%3D2":                 {"b=2"},
+	} {
+		if got := resttest.New(t, s).Get(t, "/api/v2/test/things?"+query).Header.Values("Set-Cookie"); !slices.Equal(got, want) {
+			t.Errorf("%q: set %q, want %q", query, got, want)
+		}
 	}
 }
