@@ -14,36 +14,13 @@ import (
 
 	"barong/identity"
 	"barong/internal/account"
+	"barong/internal/apitest"
 	"barong/internal/captcha"
-	"barong/internal/limit"
 	"barong/internal/rest/resttest"
 	"barong/internal/secret"
 )
 
-// exhausted is a store whose buckets are all empty.
-type exhausted struct{ limit.Memory }
-
-func (*exhausted) Take(context.Context, string, limit.Rule, time.Time) (time.Duration, error) {
-	return 90 * time.Second, nil
-}
-
-// Every endpoint asks for its caller's budget before anything else.
-func TestEveryEndpointIsCounted(t *testing.T) {
-	w := newWorld(t)
-	w.Spent = new(exhausted)
-	seen := 0
-	w.Browser().Everywhere(t, func(t testing.TB, endpoint string, a resttest.Answer) {
-		t.Helper()
-		seen++
-		if a.Status != http.StatusTooManyRequests || !strings.HasSuffix(a.Body, `.too_many_requests"]}`) ||
-			a.Header.Get("Retry-After") != "90" {
-			t.Errorf("%s: %d %s, Retry-After %q; want 429", endpoint, a.Status, a.Body, a.Header.Get("Retry-After"))
-		}
-	})
-	if seen < 20 {
-		t.Errorf("%d endpoints were asked, want all", seen)
-	}
-}
+func TestEveryEndpointIsCounted(t *testing.T) { apitest.TestBudgets(t, "identity", "public") }
 
 // costly is a provider that counts its calls and believes nothing.
 type costly struct{ n int }

@@ -1,36 +1,41 @@
 package resource_test
 
 import (
-	"errors"
-	"fmt"
+	"cmp"
+	"encoding/json"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
 	"barong/internal/account"
 	"barong/internal/apikey"
+	"barong/internal/apitest"
+	"barong/internal/expect"
 	"barong/internal/factor"
 	"barong/internal/limit"
+	"barong/internal/rest/resttest"
 )
 
 const (
-	own   = "/api/v2/resource/api_keys"
-	robot = "/api/v2/resource/service_accounts/api_keys"
+	own    = base + "/api_keys"
+	robots = base + "/service_accounts/api_keys"
+	kid    = "61d025b8573501c2"
 )
 
 // keyBase is one of the two families of endpoints: the same rules, other tokens.
 type keyBase struct {
 	path   string
-	holder string // the holder in the question to the service
+	holder string
 	bound  string // prefix of default tokens
-	told   string // prefix of the others
+	said   string // prefix of the others
 	extra  map[string]string
 }
 
 var families = map[string]keyBase{
-	"own keys": {own, "", "resource.apikey", "resource.api_key", nil},
-	"a service account's keys": {robot, robotUID, "resource.serviceaccount", "resource.service_accounts",
-		map[string]string{"service_account_uid": robotUID}},
+	"own keys": {own, me, "resource.apikey", "resource.api_key", nil},
+	"a service account's keys": {robots, robot, "resource.serviceaccount", "resource.service_accounts",
+		map[string]string{"service_account_uid": robot}},
 }
 
 // form joins pairs with the parameters of every request of the family.
@@ -52,44 +57,69 @@ func eachFamily(t *testing.T, f func(t *testing.T, b keyBase)) {
 	}
 }
 
-var aKey = apikey.Key{
-	Kid: "61d025b8573501c2", Algorithm: "HS256", Scope: []string{"trade"}, State: "active",
-	Secret: "s3cr3t", CreatedAt: now, UpdatedAt: now,
+// key adds one of the family's holder.
+func (w *world) key(b keyBase, kid string) apikey.Key {
+	w.T.Helper()
+	k := apikey.Key{
+		Kid: kid, Algorithm: apikey.HS256, Scope: []string{"trade"}, State: apikey.Active,
+		HolderUID: b.holder, HolderKind: account.KindUser, Secret: "s3cr3t-0123456789",
+	}
+	if b.holder == robot {
+		k.HolderKind = account.KindServiceAccount
+	}
+	w.Secret(k.Secret)
+	expect.OK(w.T, w.DB.AddAPIKey(w.T.Context(), &k))
+	return k
 }
 
-const shown = `"kid":"61d025b8573501c2","algorithm":"HS256","scope":["trade"],"state":"active",` +
-	`"created_at":"2026-11-21T08:00:00Z","updated_at":"2026-11-21T08:00:00Z"`
+// rowOf is a key as the database has it.
+func (w *world) rowOf(b keyBase, kid string) apikey.Key {
+	w.T.Helper()
+	return expect.Must(w.DB.APIKey(w.T.Context(), b.holder, kid))(w.T)
+}
+
+// keyJSON is a key as it is shown, with its secret where one is given.
+func keyJSON(t testing.TB, k apikey.Key, secret string) string {
+	t.Helper()
+	v := map[string]any{
+		"kid": k.Kid, "algorithm": k.Algorithm, "scope": k.Scope, "state": k.State,
+		"created_at": k.CreatedAt.Format(time.RFC3339), "updated_at": k.UpdatedAt.Format(time.RFC3339),
+	}
+	if secret != "" {
+		v["secret"] = secret
+	}
+	return string(expect.Must(json.Marshal(v))(t))
+}
 
 // 9.2 #1, 5.8, 5.9: no code needed, no secret shown.
 func TestListKeys(t *testing.T) {
 	eachFamily(t, func(t *testing.T, b keyBase) {
-		var asked apikey.Query
-		w := newWorld()
-		w.require = func(account.Actor, string) error { return factor.ErrInvalidOTP }
-		w.list = func(by account.Actor, q apikey.Query) ([]apikey.Key, int, error) {
-			diff(t, by.UID, meUID)
-			asked = q
-			return []apikey.Key{aKey}, 3, nil
-		}
-		c := signedIn(t, w)
+		w := newWorld(t)
+		w.SecondFactor(me)
+		first, third, second := w.key(b, kid), w.key(b, "c"), w.key(b, "b")
+		other := b
+		other.holder = map[string]string{me: robot, robot: me}[b.holder]
+		w.key(other, "of-another-holder")
+		c := w.mine()
 		a := c.Get(t, b.path+"?"+b.form("ordering", "desc", "order_by", "kid", "page", "2", "limit", "1").Encode())
-		a.Want(t, 200, `[{`+shown+`}]`)
-		diff(t, asked, apikey.Query{HolderUID: b.holder, OrderBy: "kid", Desc: true, Limit: 1, Offset: 1})
-		diff(t, []string{a.Header.Get("Total"), a.Header.Get("Per-Page"), a.Header.Get("Page")}, []string{"3", "1", "2"})
-		c.Get(t, b.path+"?"+b.form().Encode())
-		diff(t, asked, apikey.Query{HolderUID: b.holder, OrderBy: "id", Limit: 100})
+		a.Want(t, 200, "["+keyJSON(t, second, "")+"]")
+		expect.Equal(t, []string{a.Header.Get("Total"), a.Header.Get("Per-Page"), a.Header.Get("Page")}, []string{"3", "1", "2"})
+		a = c.Get(t, b.path+"?"+b.form().Encode())
+		a.Want(t, 200, "["+keyJSON(t, first, "")+","+keyJSON(t, third, "")+","+keyJSON(t, second, "")+"]")
+		expect.Equal(t, a.Header.Get("Per-Page"), "100")
 
 		for name, test := range map[string]struct {
 			form   url.Values
 			tokens []string
 		}{
-			"ordering (9.2 #3)":         {b.form("ordering", "resc"), []string{b.told + ".invalid_ordering"}},
-			"order_by secret (W-R12)":   {b.form("order_by", "secret"), []string{b.told + ".invalid_attribute"}},
-			"order_by secret_encrypted": {b.form("order_by", "secret_encrypted"), []string{b.told + ".invalid_attribute"}},
+			"ordering (9.2 #3)":         {b.form("ordering", "resc"), []string{b.said + ".invalid_ordering"}},
+			"order_by secret (W-R12)":   {b.form("order_by", "secret"), []string{b.said + ".invalid_attribute"}},
+			"order_by secret_encrypted": {b.form("order_by", "secret_encrypted"), []string{b.said + ".invalid_attribute"}},
 			"page":                      {b.form("page", "x"), []string{"non_integer_page", "non_positive_page"}},
 			"limit (R11)":               {b.form("limit", "101"), []string{"invalid_limit"}},
+			"a list as ordering":        {b.form("ordering[]", "asc"), []string{"invalid", b.said + ".invalid_ordering"}},
 			"all of them": {b.form("ordering", "x", "order_by", "x", "page", "0", "limit", "x"), []string{
-				b.told + ".invalid_ordering", b.told + ".invalid_attribute", "non_positive_page", "non_integer_limit", "invalid_limit"}},
+				b.said + ".invalid_ordering", b.said + ".invalid_attribute", "non_positive_page", "non_integer_limit", "invalid_limit"}},
 		} {
 			t.Run(name, func(t *testing.T) { c.Get(t, b.path+"?"+test.form.Encode()).WantTokens(t, 422, test.tokens...) })
 		}
@@ -98,164 +128,238 @@ func TestListKeys(t *testing.T) {
 
 // R8: a code that is sent is checked.
 func TestListKeysWithACode(t *testing.T) {
-	w := newWorld()
-	w.list = func(account.Actor, apikey.Query) ([]apikey.Key, int, error) { return nil, 0, nil }
-	w.require = func(_ account.Actor, code string) error {
-		if code != "1357" {
-			return factor.ErrInvalidOTP
-		}
-		return nil
-	}
-	c := signedIn(t, w)
-	c.Get(t, own+"?totp_code=1357").Want(t, 200, `[]`)
+	w := newWorld(t)
+	c := w.mine()
+	c.Get(t, own+"?totp_code=123456").WantTokens(t, 400, "resource.api_key.2fa_disabled")
+	next := w.SecondFactor(me)
+	code := next()
+	c.Get(t, own+"?totp_code="+code).Want(t, 200, `[]`)
+	c.Get(t, own+"?totp_code="+code).WantTokens(t, 422, "totp.error")
 	c.Get(t, own+"?totp_code=").Want(t, 200, `[]`)
-	c.Get(t, own+"?totp_code=1234").WantTokens(t, 422, "resource.api_key.invalid_totp")
+	for range 5 {
+		c.Get(t, own+"?totp_code=000000x").WantTokens(t, 422, "resource.api_key.invalid_totp")
+	}
+	a := c.Get(t, own+"?totp_code=000000x")
+	a.WantTokens(t, 429, "resource.api_key.too_many_requests")
+	expect.Equal(t, a.Header.Get("Retry-After"), "180")
+	w.Faults.Fail(apitest.ErrBug, "Open")
+	w.Now = w.Now.Add(time.Hour)
+	c.Get(t, own+"?totp_code="+next()).WantTokens(t, 422, "totp.error")
+}
+
+// made is a key as its creation shows it.
+type made struct {
+	Kid, Secret, State, Algorithm string
+	Scope                         []string
 }
 
 // 9.2 #7: the one answer that shows the secret.
 func TestCreateKey(t *testing.T) {
 	eachFamily(t, func(t *testing.T, b keyBase) {
-		var asked apikey.Input
-		w := newWorld()
-		w.require = func(_ account.Actor, code string) error {
-			diff(t, code, "1357")
-			return nil
+		w := newWorld(t)
+		code := w.SecondFactor(me)
+		c := w.mine()
+		create := func(a resttest.Answer) (k made) {
+			t.Helper()
+			a.Into(t, &k)
+			row := w.rowOf(b, k.Kid)
+			a.Want(t, 201, keyJSON(t, row, k.Secret))
+			record := expect.Must(w.DB.KeyRecord(t.Context(), k.Kid))(t)
+			if string(record.Secret) != k.Secret || len(k.Secret) != 32 {
+				t.Error("the secret is another than the stored one, or no 32 letters")
+			}
+			return k
 		}
-		w.create = func(_ account.Actor, in apikey.Input) (apikey.Key, error) {
-			asked = in
-			return aKey, nil
-		}
-		c := signedIn(t, w)
-		full := b.form("algorithm", "HS256", "totp_code", "1357", "scope", "trade, sell")
-		c.Form(t, "POST", b.path, full).Want(t, 201, `{`+shown+`,"secret":"s3cr3t"}`)
-		want := apikey.Input{HolderUID: b.holder, Algorithm: "HS256", Scope: []string{"trade", " sell"}}
-		diff(t, asked, want)
+		full := b.form("algorithm", "HS256", "totp_code", code(), "scope", "trade, sell")
+		k := create(c.Form(t, "POST", b.path, full))
+		expect.Equal(t, []any{len(k.Kid), k.State, k.Algorithm, k.Scope}, []any{16, "active", "HS256", []string{"trade", " sell"}})
+		want := ""
 		if b.path == own { // R9: the old documents let the client choose
 			full.Set("kid", "my-own-kid")
-			want.Kid = "my-own-kid"
+			want = "my-own-kid"
 		}
 		full.Del("scope")
-		want.Scope = nil
-		c.Send(t, "POST", b.path+"?"+full.Encode(), "", "").Want(t, 201, `{`+shown+`,"secret":"s3cr3t"}`)
-		diff(t, asked, want)
+		full.Set("totp_code", code())
+		k = create(c.Send(t, "POST", b.path+"?"+full.Encode(), "", ""))
+		if want != "" {
+			expect.Equal(t, k.Kid, want)
+		}
+		expect.Equal(t, len(w.rowOf(b, k.Kid).Scope), 0)
 	})
 }
 
 // D2 over AZ-290, AZ-291.
 func TestCreateKeyParameters(t *testing.T) {
 	eachFamily(t, func(t *testing.T, b keyBase) {
-		c := signedIn(t, newWorld())
+		c := newWorld(t).mine()
 		for name, test := range map[string]struct {
 			form   url.Values
 			status int
 			tokens []string
 		}{
 			"nothing": {b.form(), 400, []string{b.bound + ".missing_algorithm", b.bound + ".empty_algorithm",
-				b.told + ".missing_totp", b.bound + ".empty_totp_code"}},
+				b.said + ".missing_totp", b.bound + ".empty_totp_code"}},
 			"blank":             {b.form("algorithm", " ", "totp_code", ""), 400, []string{b.bound + ".empty_algorithm", b.bound + ".empty_totp_code"}},
-			"no code":           {b.form("algorithm", "HS256"), 400, []string{b.told + ".missing_totp", b.bound + ".empty_totp_code"}},
+			"no code":           {b.form("algorithm", "HS256"), 400, []string{b.said + ".missing_totp", b.bound + ".empty_totp_code"}},
 			"blank scope":       {b.form("algorithm", "HS256", "totp_code", "1", "scope", ""), 422, []string{b.bound + ".empty_scope"}},
 			"blank and missing": {b.form("totp_code", "1", "scope", ""), 422, []string{b.bound + ".missing_algorithm", b.bound + ".empty_algorithm", b.bound + ".empty_scope"}},
+			"no code, and a blank scope": {b.form("algorithm", "HS256", "scope", ""), 422, []string{
+				b.bound + ".empty_scope", b.said + ".missing_totp", b.bound + ".empty_totp_code"}},
+			"a list as algorithm": {b.form("algorithm[]", "HS256", "totp_code", "1"), 422, []string{"invalid"}},
 		} {
 			t.Run(name, func(t *testing.T) {
 				c.Form(t, "POST", b.path, test.form).WantTokens(t, test.status, test.tokens...)
 			})
 		}
 	})
-	signedIn(t, newWorld()).Form(t, "POST", own, url.Values{"algorithm": {"HS256"}, "totp_code": {"1"}, "kid": {""}}).
+	newWorld(t).mine().Form(t, "POST", own, url.Values{"algorithm": {"HS256"}, "totp_code": {"1"}, "kid": {""}}).
 		WantTokens(t, 422, "resource.apikey.empty_kid")
 }
 
+// A refusal of a change of keys.
+type refusal struct {
+	// before makes the world, and the code to send; nil is one with a right code.
+	before func(w *world, b keyBase) (code string)
+	form   []string // beside algorithm and code
+	kid    string   // in the path; "" is one that there is
+	status int
+	tokens func(keyBase) []string
+	only   string // the methods that can be refused so, "" for all
+	family string // "" for both
+	after  string // Retry-After
+}
+
+// Refusals change nothing and, but for those of the code, use no code up.
 func TestKeyRefusals(t *testing.T) {
-	for name, test := range map[string]struct {
-		err    error
-		status int
-		tokens func(b keyBase) []string
-		only   string // the one method that can be refused so
-	}{
-		"2FA off (9.2 #5, 9.9 #15)":   {factor.ErrOTPNotEnabled, 400, told(".2fa_disabled"), ""},
-		"wrong code (9.2 #6, #15)":    {factor.ErrInvalidOTP, 422, told(".invalid_totp"), ""},
-		"used code":                   {factor.ErrOTPReplay, 422, plain("totp.error"), ""},
-		"too many codes":              {limit.TooMany{RetryAfter: time.Minute}, 429, told(".too_many_requests"), ""},
-		"the code's secret is sealed": {account.ErrSeal, 422, plain("totp.error"), ""},
-		"sealing fails (9.2 #8)":      {errors.Join(apikey.ErrCouldNotSaveSecret, account.ErrSeal), 422, plain("api_key.could_not_save_secret"), "POST"},
-		"algorithm kek (9.2 #11)":     {invalid("kid", "blank", "algorithm", "inclusion"), 422, plain("kid.blank", "algorithm.inclusion"), "POST"},
-		"holder not active (9.12)":    {invalid("key_holder_account", "invalid"), 422, plain("key_holder_account.invalid"), "POST"},
-		"too many keys (W-R10)":       {invalid("api_key", "limit_reached"), 422, plain("api_key.limit_reached"), "POST"},
-		"kid taken (R9)":              {invalid("kid", "taken"), 422, plain("kid.taken"), "POST"},
-		"unknown key, to change":      {account.ErrNotFound, 404, plain("record.not_found"), "PATCH"},
-		"unknown key, to replace":     {account.ErrNotFound, 404, plain("record.not_found"), "PUT"},
-		"unknown key, to delete":      {account.ErrNotFound, 404, plain("record.not_found"), "DELETE"},
-		"state of an inactive owner":  {invalid("state", "invalid"), 422, plain("state.invalid"), "PATCH"},
-		"any state (W-R10)":           {invalid("state", "inclusion"), 422, plain("state.inclusion"), "PUT"},
+	right := func(w *world, _ keyBase) string { return w.SecondFactor(me)() }
+	with := func(change func(*world, keyBase)) func(*world, keyBase) string {
+		return func(w *world, b keyBase) string {
+			code := right(w, b)
+			change(w, b)
+			return code
+		}
+	}
+	inactive := with(func(w *world, b keyBase) {
+		if b.holder == me {
+			w.PutUser(me, func(u *account.User) { u.State = account.StatePending })
+			return
+		}
+		a := expect.Must(w.DB.ServiceAccount(w.T.Context(), robot))(w.T)
+		a.State = "inactive"
+		expect.OK(w.T, w.DB.PutServiceAccount(w.T.Context(), &a))
+	})
+	long := strings.Repeat("x", 256)
+	for name, test := range map[string]refusal{
+		"2FA off (9.2 #5, 9.9 #15)": {before: func(*world, keyBase) string { return "123456" }, status: 400, tokens: said(".2fa_disabled")},
+		"wrong code (9.2 #6, #15)":  {before: func(w *world, b keyBase) string { right(w, b); return "000000x" }, status: 422, tokens: said(".invalid_totp")},
+		"used code": {before: func(w *world, b keyBase) string {
+			code := right(w, b)
+			expect.OK(w.T, w.Accounts.VerifyOTP(w.T.Context(), account.Actor{UID: me}, code))
+			return code
+		}, status: 422, tokens: plain("totp.error")},
+		"too many codes": {before: func(w *world, b keyBase) string {
+			code := right(w, b)
+			for range 5 {
+				expect.Error(w.T, w.Accounts.VerifyOTP(w.T.Context(), account.Actor{UID: me}, "000000x"), factor.ErrInvalidOTP)
+			}
+			expect.Error(w.T, w.Accounts.VerifyOTP(w.T.Context(), account.Actor{UID: me}, code), limit.ErrTooMany)
+			return code
+		}, status: 429, tokens: said(".too_many_requests"), after: "180"},
+		"the code's secret is sealed": {before: with(func(w *world, _ keyBase) { w.Faults.Fail(apitest.ErrBug, "Open") }), status: 422, tokens: plain("totp.error")},
+		"sealing fails (9.2 #8)": {before: with(func(w *world, _ keyBase) { w.Faults.Fail(apitest.ErrBug, "Seal") }), status: 422,
+			tokens: plain("api_key.could_not_save_secret"), only: "POST"},
+		"algorithm kek (9.2 #11)":  {form: []string{"algorithm", "kek"}, status: 422, tokens: plain("kid.blank", "algorithm.inclusion"), only: "POST"},
+		"a kid that cannot be":     {form: []string{"kid", "a b"}, status: 422, tokens: plain("kid.invalid"), only: "POST", family: own},
+		"kid taken (R9)":           {form: []string{"kid", kid}, status: 422, tokens: plain("kid.taken"), only: "POST", family: own},
+		"too long a scope":         {form: []string{"scope", long}, status: 422, tokens: plain("scope.too_long"), only: "POST PATCH PUT"},
+		"holder not active (9.12)": {before: inactive, status: 422, tokens: plain("key_holder_account.invalid"), only: "POST"},
+		"too many keys (W-R10)": {before: func(w *world, b keyBase) string {
+			w.Account.MaxKeys = 1
+			w.Restart()
+			return right(w, b)
+		}, status: 422, tokens: plain("api_key.limit_reached"), only: "POST"},
+		"unknown key":                {kid: "unknown", status: 404, tokens: plain("record.not_found"), only: "PATCH PUT DELETE"},
+		"somebody else's key":        {kid: "theirs00", status: 404, tokens: plain("record.not_found"), only: "PATCH PUT DELETE"},
+		"state of an inactive owner": {before: inactive, form: []string{"state", "active"}, status: 422, tokens: plain("state.invalid"), only: "PATCH PUT"},
+		"any state (W-R10)":          {form: []string{"state", "x"}, status: 422, tokens: plain("state.inclusion"), only: "PATCH PUT"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachFamily(t, func(t *testing.T, b keyBase) {
-				w := newWorld()
-				failed := fmt.Errorf("in the service: %w", test.err)
-				if test.only == "" {
-					w.require = func(account.Actor, string) error { return failed }
+				if test.family != "" && test.family != b.path {
+					t.Skip("not of this family")
 				}
-				w.create = func(account.Actor, apikey.Input) (apikey.Key, error) { return apikey.Key{}, failed }
-				w.update = func(string, string, apikey.Patch) (apikey.Key, error) { return apikey.Key{}, failed }
-				w.remove = func(string, string) error { return failed }
 				for _, method := range []string{"POST", "PATCH", "PUT", "DELETE"} {
-					if test.only != "" && test.only != method {
+					if test.only != "" && !strings.Contains(" "+test.only+" ", " "+method+" ") {
 						continue
 					}
+					w := newWorld(t)
+					key := w.key(b, kid)
+					theirs := b
+					theirs.holder = map[string]string{me: stranger, robot: foreign}[b.holder]
+					w.key(theirs, "theirs00")
+					if test.before == nil {
+						test.before = right
+					}
+					form := b.form(append([]string{"algorithm", "HS256", "totp_code", test.before(w, b)}, test.form...)...)
 					path := b.path
 					if method != "POST" {
-						path += "/61d025b8573501c2"
+						path += "/" + cmp.Or(test.kid, kid)
 					}
-					signedIn(t, w).Form(t, method, path, b.form("algorithm", "HS256", "totp_code", "1234")).
-						WantTokens(t, test.status, test.tokens(b)...)
+					a := w.mine().Form(t, method, path, form)
+					a.WantTokens(t, test.status, test.tokens(b)...)
+					expect.Equal(t, a.Header.Get("Retry-After"), test.after)
+					w.Faults.Fail(nil, "Open", "Seal")
+					key.Secret = ""
+					expect.Equal(t, w.rowOf(b, kid), key)
+					_, n, err := w.DB.APIKeys(t.Context(), apikey.Query{HolderUID: b.holder, OrderBy: "id", Limit: 1})
+					expect.OK(t, err)
+					expect.Equal(t, n, 1)
 				}
 			})
 		})
 	}
 }
 
-func told(suffix string) func(keyBase) []string {
-	return func(b keyBase) []string { return []string{b.told + suffix} }
+func said(suffix string) func(keyBase) []string {
+	return func(b keyBase) []string { return []string{b.said + suffix} }
 }
 
 func plain(tokens ...string) func(keyBase) []string {
 	return func(keyBase) []string { return tokens }
 }
 
-func invalid(pairs ...string) error {
-	var e account.Invalid
-	for i := 0; i < len(pairs); i += 2 {
-		e.Problems = append(e.Problems, account.Problem{Field: pairs[i], Reason: pairs[i+1]})
-	}
-	return e
-}
-
 // 9.2 #12, #13, 9.9 #13, #14; R23: both verbs; W-R10: only sent parameters change.
 func TestUpdateKey(t *testing.T) {
 	eachFamily(t, func(t *testing.T, b keyBase) {
 		for _, method := range []string{"PATCH", "PUT"} {
-			w := newWorld()
-			var asked apikey.Patch
-			w.update = func(holder, kid string, p apikey.Patch) (apikey.Key, error) {
-				diff(t, []string{holder, kid}, []string{b.holder, "k1"})
-				asked = p
-				return aKey, nil
+			w := newWorld(t)
+			code := w.SecondFactor(me)
+			c := w.mine()
+			want := w.key(b, kid)
+			want.Secret = ""
+			update := func(pairs ...string) {
+				t.Helper()
+				a := c.Form(t, method, b.path+"/"+kid, b.form(append(pairs, "totp_code", code())...))
+				want.UpdatedAt = w.Now
+				a.Want(t, 200, keyJSON(t, want, ""))
+				expect.Equal(t, w.rowOf(b, kid), want)
 			}
-			c := signedIn(t, w)
-			inactive, sell := "inactive", []string{"sell"}
-			c.Form(t, method, b.path+"/k1", b.form("state", "inactive", "totp_code", "1357")).Want(t, 200, `{`+shown+`}`)
-			diff(t, asked, apikey.Patch{State: &inactive})
-			c.Form(t, method, b.path+"/k1", b.form("scope", "sell", "totp_code", "1357")).Want(t, 200, `{`+shown+`}`)
-			diff(t, asked, apikey.Patch{Scope: &sell})
-			c.Form(t, method, b.path+"/k1", b.form("totp_code", "1357", "kid", "other")).Want(t, 200, `{`+shown+`}`)
-			diff(t, asked, apikey.Patch{})
+			want.State = "inactive"
+			update("state", "inactive")
+			want.Scope = []string{"sell"}
+			update("scope", "sell")
+			update("kid", "other")
+			want.State = "disabled" // D30
+			update("state", "disabled")
+			want.State, want.Scope = "active", []string{"a", "b"}
+			update("state", "active", "scope", "a,b")
 
 			c.Form(t, method, b.path+"/k1", b.form()).
 				WantTokens(t, 400, b.bound+".missing_totp_code", b.bound+".empty_totp_code")
 			c.Form(t, method, b.path+"/k1", b.form("totp_code", " ")).WantTokens(t, 400, b.bound+".empty_totp_code")
 			c.Form(t, method, b.path+"/k1", b.form("scope", "", "state", "")).
 				WantTokens(t, 422, b.bound+".empty_scope", b.bound+".empty_state", b.bound+".missing_totp_code", b.bound+".empty_totp_code")
+			c.Form(t, method, b.path+"/k1", b.form("totp_code", "1", "state[]", "active")).WantTokens(t, 422, "invalid")
 		}
 	})
 }
@@ -263,40 +367,41 @@ func TestUpdateKey(t *testing.T) {
 // 9.2 #16, 9.9 #17: the code may be in the query or the body.
 func TestDeleteKey(t *testing.T) {
 	eachFamily(t, func(t *testing.T, b keyBase) {
-		w := newWorld()
-		var gone []string
-		w.remove = func(holder, kid string) error {
-			gone = append(gone, holder+"/"+kid)
-			return nil
+		w := newWorld(t)
+		code := w.SecondFactor(me)
+		w.key(b, "k1")
+		w.key(b, "k2")
+		c := w.mine()
+		c.Send(t, "DELETE", b.path+"/k1?"+b.form("totp_code", code()).Encode(), "", "").Want(t, 204, "")
+		c.Form(t, "DELETE", b.path+"/k2", b.form("totp_code", code())).Want(t, 204, "")
+		for _, gone := range []string{"k1", "k2"} {
+			_, err := w.DB.APIKey(t.Context(), b.holder, gone)
+			expect.Error(t, err, account.ErrNotFound)
 		}
-		c := signedIn(t, w)
-		c.Send(t, "DELETE", b.path+"/k1?"+b.form("totp_code", "1357").Encode(), "", "").Want(t, 204, "")
-		c.Form(t, "DELETE", b.path+"/k2", b.form("totp_code", "1357")).Want(t, 204, "")
-		diff(t, gone, []string{b.holder + "/k1", b.holder + "/k2"})
 		c.Send(t, "DELETE", b.path+"/k1?"+b.form().Encode(), "", "").
 			WantTokens(t, 400, b.bound+".missing_totp_code", b.bound+".empty_totp_code")
+		c.Send(t, "DELETE", b.path+"/k1?"+b.form("totp_code[]", "1").Encode(), "", "").WantTokens(t, 422, "invalid")
 	})
 }
 
 // 5.9: whose service account it is comes before the code, and a stranger's is no account.
 func TestServiceAccountMustBeTheCallers(t *testing.T) {
-	w := newWorld()
-	w.require = func(account.Actor, string) error {
-		t.Error("the code was used up")
-		return nil
-	}
-	c := signedIn(t, w)
-	for _, e := range []struct{ method, path string }{
-		{"GET", robot}, {"POST", robot}, {"PUT", robot + "/k"}, {"PATCH", robot + "/k"}, {"DELETE", robot + "/k"},
+	w := newWorld(t)
+	code := w.SecondFactor(me)()
+	c := w.mine()
+	for _, e := range []resttest.Endpoint{
+		{Method: "GET", Path: robots}, {Method: "POST", Path: robots}, {Method: "PUT", Path: robots + "/k"},
+		{Method: "PATCH", Path: robots + "/k"}, {Method: "DELETE", Path: robots + "/k"},
 	} {
-		form := url.Values{"algorithm": {"HS256"}, "totp_code": {"1357"}}
-		c.Form(t, e.method, e.path, form).WantTokens(t, 400, "resource.serviceaccount.missing_service_account_uid")
-		for _, uid := range []string{"SI0000000009", meUID, ""} {
+		form := url.Values{"algorithm": {"HS256"}, "totp_code": {code}}
+		c.Form(t, e.Method, e.Path, form).WantTokens(t, 400, "resource.serviceaccount.missing_service_account_uid")
+		for _, uid := range []string{foreign, "SI0000000404", me, ""} {
 			form.Set("service_account_uid", uid)
-			c.Form(t, e.method, e.path, form).WantTokens(t, 404, "resource.service_account.doesnt_exist")
+			c.Form(t, e.Method, e.Path, form).WantTokens(t, 404, "resource.service_account.doesnt_exist")
 		}
-		c.JSON(t, e.method, e.path, map[string]any{
-			"algorithm": "HS256", "totp_code": "1357", "service_account_uid": []string{robotUID},
+		c.JSON(t, e.Method, e.Path, map[string]any{
+			"algorithm": "HS256", "totp_code": code, "service_account_uid": []string{robot},
 		}).WantTokens(t, 422, "resource.service_account.non_string_service_account_uid")
 	}
+	expect.OK(t, w.Accounts.VerifyOTP(t.Context(), account.Actor{UID: me}, code)) // it was not used up
 }

@@ -3,22 +3,31 @@ package resource_test
 import (
 	"net/http"
 	"testing"
+	"time"
+
+	"barong/internal/apitest"
+	"barong/internal/limit"
 )
+
+func TestEveryEndpointIsCounted(t *testing.T) { apitest.TestBudgets(t, "resource") }
 
 // One's own changes are bounded by account, whatever comes of them: codes that are off, an end
 // of sessions that there are none of, keys that nobody has. Reads go on.
 func TestOwnChangesAreBounded(t *testing.T) {
-	for _, e := range every {
-		if e.method == http.MethodGet {
+	w := newWorld(t)
+	for _, e := range w.mine().Endpoints("resource") {
+		if e.Method == http.MethodGet {
 			continue
 		}
-		t.Run(e.method+" "+e.path, func(t *testing.T) {
-			w := newWorld()
-			w.user.OTP = false
-			b := signedIn(t, w)
+		t.Run(e.Method+" "+e.Path, func(t *testing.T) {
+			w := newWorld(t)
+			often := limit.Rule{Burst: 1000, Period: time.Minute}
+			w.Account.Code, w.Account.QR = often, often
+			w.Restart()
+			b := w.mine()
 			passed := 0
 			for range 200 {
-				a := b.JSON(t, e.method, "/api/v2/resource"+e.path, map[string]any{"code": "123456", "totp_code": "123456"})
+				a := b.JSON(t, e.Method, "/api/v2"+e.Path, map[string]any{"code": "123456", "totp_code": "123456"})
 				if a.Status != http.StatusTooManyRequests {
 					passed++
 				} else if a.Header.Get("Retry-After") == "" {
@@ -28,7 +37,7 @@ func TestOwnChangesAreBounded(t *testing.T) {
 			if passed != 60 {
 				t.Errorf("%d of 200 passed, want 60", passed)
 			}
-			if a := b.Get(t, "/api/v2/resource/users/me"); a.Status != http.StatusOK {
+			if a := b.Get(t, base+"/users/me"); a.Status != http.StatusOK {
 				t.Errorf("reading one's own account: %d, want 200", a.Status)
 			}
 		})
@@ -37,9 +46,9 @@ func TestOwnChangesAreBounded(t *testing.T) {
 
 // A page that asks for its user's account every three seconds, in ten tabs, never waits.
 func TestPollingIsNotBounded(t *testing.T) {
-	b := signedIn(t, newWorld())
+	b := newWorld(t).mine()
 	for range 10 * 20 {
-		if a := b.Get(t, "/api/v2/resource/users/me"); a.Status != http.StatusOK {
+		if a := b.Get(t, base+"/users/me"); a.Status != http.StatusOK {
 			t.Fatalf("%d %s", a.Status, a.Body)
 		}
 	}

@@ -5,6 +5,7 @@ package resttest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -117,15 +119,33 @@ func (c *Client) Stream(t testing.TB, method, target, media string, body io.Read
 	return c.send(t, method, target, media, body, "")
 }
 
-// Everywhere sends a request without parameters to every documented endpoint.
-func (c *Client) Everywhere(t testing.TB, check func(t testing.TB, endpoint string, a Answer)) {
-	t.Helper()
+// An Endpoint is a documented one: its path without a prefix, with x for each parameter.
+type Endpoint struct{ Method, Path string }
+
+// Endpoints lists those of some namespaces, in order.
+func (c *Client) Endpoints(namespaces ...string) (all []Endpoint) {
 	for path, item := range c.doc.Paths.Map() {
+		if !slices.Contains(namespaces, namespaceOf(path)) {
+			continue
+		}
 		for method := range item.Operations() {
-			a := c.Send(t, method, c.doc.Servers[0].URL+path, "", "")
-			check(t, method+" "+path, a)
+			all = append(all, Endpoint{method, pathParameter.ReplaceAllString(path, "x")})
 		}
 	}
+	slices.SortFunc(all, func(a, b Endpoint) int {
+		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.Method, b.Method))
+	})
+	return all
+}
+
+var pathParameter = regexp.MustCompile(`\{[^}]*\}`)
+
+// Prefixes are those under which the server mounts every path.
+func (c *Client) Prefixes() (all []string) {
+	for _, s := range c.doc.Servers {
+		all = append(all, s.URL)
+	}
+	return all
 }
 
 func (c *Client) send(t testing.TB, method, target, media string, content io.Reader, body string) Answer {
