@@ -7,16 +7,17 @@ import (
 	"time"
 
 	"barong/internal/audit"
+	"barong/internal/expect"
 )
 
 func (w *world) act(ref string, change func(*audit.Activity)) {
-	w.t.Helper()
+	w.T.Helper()
 	a := audit.Activity{
 		ActorUID: "MEMBER", ActorKind: "user", ActorRef: "MEMBER", Category: audit.CategoryUser, IP: "192.0.2.1",
-		IPCountry: "Panama", UserAgent: "curl/8", Topic: "session", Action: "login", Result: audit.Succeed, CreatedAt: w.now,
+		IPCountry: "Panama", UserAgent: "curl/8", Topic: "session", Action: "login", Result: audit.Succeed, CreatedAt: w.Now,
 	}
 	change(&a)
-	fine(w.t, w.db.AddActivities(w.t.Context(), []audit.Entry{{Ref: ref, Activity: a}}))
+	expect.OK(w.T, w.DB.AddActivities(w.T.Context(), []audit.Entry{{Ref: ref, Activity: a}}))
 }
 
 const member = `{"email":"member@barong.io","uid":"MEMBER","role":"member","level":0,"otp":false,"state":"active",
@@ -25,9 +26,9 @@ const member = `{"email":"member@barong.io","uid":"MEMBER","role":"member","leve
 // A3, A4, A11…A15, T-ACTL-1: users' own activities, newest first.
 func TestActivities(t *testing.T) {
 	w := newWorld(t)
-	start := w.now
+	start := w.Now
 	w.act("a", func(a *audit.Activity) { a.Data = `{"reason":"x"}` })
-	w.now = w.now.Add(time.Minute)
+	w.Now = w.Now.Add(time.Minute)
 	w.act("b", func(a *audit.Activity) { a.ActorUID, a.Topic, a.Action = "TRADER", "otp", "enable" })
 	w.act("c", func(a *audit.Activity) { a.Category, a.TargetUID = audit.CategoryAdmin, "TRADER" })
 	w.act("d", func(a *audit.Activity) { a.ActorUID = "GONE" })
@@ -40,8 +41,8 @@ func TestActivities(t *testing.T) {
 	var both []struct{ Topic string }
 	a := c.Get(t, list)
 	a.Into(t, &both)
-	diff(t, both, []struct{ Topic string }{{"otp"}, {"session"}})
-	diff(t, a.Header.Get("Total"), "2")
+	expect.Equal(t, both, []struct{ Topic string }{{"otp"}, {"session"}})
+	expect.Equal(t, a.Header.Get("Total"), "2")
 	for query, want := range map[string]int{
 		"?topic=otp": 1, "?topic=": 0, "?action=login": 1, "?uid=TRADER": 1, "?email=Trader@barong.io": 1,
 		"?email=": 0, "?topic=otp&action=enable&uid=TRADER": 1, "?topic=otp&uid=MEMBER": 0,
@@ -93,7 +94,7 @@ func TestAdminActivities(t *testing.T) {
 	c.JSON(t, "POST", permissions, newRow(nil)).Want(t, 201, `201`)
 	var got []struct{ Topic, Action string }
 	c.Get(t, list+"?topic=permissions").Into(t, &got)
-	diff(t, got, []struct{ Topic, Action string }{{"permissions", "create"}})
+	expect.Equal(t, got, []struct{ Topic, Action string }{{"permissions", "create"}})
 }
 
 // A change leaves one activity, with its outcome: the row of one that was made comes with
@@ -122,7 +123,7 @@ func TestChangesLeaveOneActivityOfTheirOutcome(t *testing.T) {
 		"a ban that was made":    {"superadmin", "PUT", users, m{"uid": "TRADER", "state": "banned"}, "", 200, "succeed", "TRADER", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w.refused = nil
+			w.Refused.Take()
 			before := len(w.journal())
 			as := w.as(x.as)
 			if x.header != "" {
@@ -132,16 +133,16 @@ func TestChangesLeaveOneActivityOfTheirOutcome(t *testing.T) {
 				t.Fatalf("got %d %s, want %d", a.Status, a.Body, x.status)
 			}
 			all := w.journal()
-			rows := append(all[:len(all)-before:len(all)-before], w.refused...)
+			rows := append(all[:len(all)-before:len(all)-before], w.Refused.Take()...)
 			if x.result == "" {
-				diff(t, len(rows), 0)
+				expect.Equal(t, len(rows), 0)
 				return
 			}
 			if len(rows) != 1 {
 				t.Fatalf("got %d rows, want one: %+v", len(rows), rows)
 			}
 			r := rows[0]
-			diff(t, []string{r.Result, r.TargetUID, r.ActorUID, r.Category}, []string{x.result, x.about, strings.ToUpper(x.as), "admin"})
+			expect.Equal(t, []string{r.Result, r.TargetUID, r.ActorUID, r.Category}, []string{x.result, x.about, strings.ToUpper(x.as), "admin"})
 			if !strings.Contains(r.Data, x.holds) || strings.Contains(r.Data, "hunter2") {
 				t.Errorf("data %s, want %s and no secret", r.Data, x.holds)
 			}

@@ -2,225 +2,84 @@ package admin_test
 
 import (
 	"context"
-	"errors"
-	"log/slog"
-	"net/http"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
-	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"barong/admin"
-	"barong/identity"
 	"barong/internal/account"
-	"barong/internal/account/worldtest"
-	"barong/internal/audit"
-	"barong/internal/caller"
+	"barong/internal/apitest"
+	"barong/internal/expect"
 	"barong/internal/feed"
-	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/internal/rest/resttest"
-	"barong/internal/store"
-	"barong/internal/store/storetest"
-	"barong/internal/token"
 	"barong/policy"
 	"barong/policy/ability"
-	"barong/policy/defaults"
-	"barong/policy/editor"
-	"barong/policy/seed"
-)
-
-// The parts of the wiring that the tests leave out must still fit.
-var (
-	_ caller.Verifier     = (*token.Minter)(nil)
-	_ admin.Accounts      = (*account.Service)(nil)
-	_ admin.Activities    = (*store.DB)(nil)
-	_ identity.Whitelinks = (*editor.Service)(nil)
 )
 
 const base = "/api/v2/admin"
 
 var home = netip.MustParseAddr("203.0.113.7")
 
-// world is the namespace over the real rules and a seeded SQLite database, without a
-// gateway in front of it.
+// world has the built-in permissions, restrictions and abilities and a user of every role that
+// they name, whose uid is the role in capitals.
 type world struct {
-	t      *testing.T
-	now    time.Time
-	ip     netip.Addr
-	db     *store.DB
-	holder *policy.Holder
-	rules  *editor.Service
-	client *resttest.Client
-	server *rest.Server
-	roles  ability.Set
+	*apitest.World
+	roles []string
 	// explain stands for the decision.
 	explain func(admin.Question) (admin.Explanation, error)
-	// accounts, when not nil, goes around the real ones.
-	accounts func(admin.Accounts) admin.Accounts
-	// refused are the activities of changes that were not made.
-	mu      sync.Mutex // guards refused
-	refused []audit.Activity
 }
 
-func must[T any](t testing.TB) func(T, error) T {
-	return func(v T, err error) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-}
-
-func fine(t testing.TB, err error) {
+func newWorld(t testing.TB) *world {
 	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func file(t testing.TB, name string) []byte {
-	t.Helper()
-	text, ok := defaults.File(name)
-	if !ok {
-		t.Fatalf("no built-in file %s", name)
-	}
-	return text
-}
-
-// newWorld has the built-in permissions and restrictions and a user of every role that they
-// name, whose uid is the role in capitals.
-func newWorld(t *testing.T) *world {
-	t.Helper()
-	w := &world{t: t, now: time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC), ip: home}
-	clock := func() time.Time { return w.now }
-	w.db = storetest.Open(t, store.WithClock(clock))
-	seeds := must[seed.File](t)(seed.Parse(file(t, "seeds")))
-	must[seed.Report](t)(seed.Apply(t.Context(), w.db, seeds))
-	w.roles = must[ability.Set](t)(ability.Parse(file(t, "abilities")))
-	for _, role := range w.allRoles(seeds) {
-		w.addUser(role)
-	}
-	rules := must[policy.RouteRules](t)(policy.ParseRules(file(t, "authz_rules")))
-	w.holder = policy.NewHolder(rules, policy.Options{}, nil, clock)
-	w.rules = editor.NewService(w.db, w.holder, 1, clock)
-	w.refresh()
-
-	w.mount(w.roles)
+	w := &world{World: apitest.New(t)}
+	w.IP = home
+	w.roles = w.Shipped()
+	w.Admin.Explain = func(_ context.Context, q admin.Question) (admin.Explanation, error) { return w.explain(q) }
 	return w
 }
 
-// mount serves the namespace with these abilities.
-func (w *world) mount(roles ability.Set) {
-	w.t.Helper()
-	clock := func() time.Time { return w.now }
-	log := slog.New(slog.DiscardHandler)
-	ip := func(*http.Request) netip.Addr { return w.ip }
-	w.server = must[*rest.Server](w.t)(rest.New(rest.Config{
-		Log: log, ClientIP: ip, Budget: limit.NewBudget(new(limit.Memory), new(limit.Memory), clock),
-	}))
-	services := worldtest.Open(worldtest.Config{StaffRoles: roles.Staff()}, w.db, nil, w.db, clock)
-	service := services.Accounts
-	var accounts admin.Accounts = service
-	if w.accounts != nil {
-		accounts = w.accounts(accounts)
-	}
-	(&admin.API{
-		Users: w.db, Tokens: w, Policy: w.rules, Activities: w.db, Abilities: roles, ClientIP: ip,
-		Accounts: accounts,
-		Record: func(row audit.Activity) bool {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			w.refused = append(w.refused, row)
-			return true
-		},
-		Explain: func(_ context.Context, q admin.Question) (admin.Explanation, error) { return w.explain(q) },
-		Country: func(netip.Addr) string { return "Malta" }, Now: clock, Patience: 50 * time.Millisecond,
-	}).Mount(w.server)
-	(&identity.API{Accounts: services.SignIns, Whitelinks: w.rules, ClientIP: ip, Now: clock, Log: log}).Mount(w.server)
-	w.client = resttest.New(w.t, w.server).With("User-Agent", "Firefox/1")
-}
-
-func (w *world) allRoles(seeds seed.File) []string {
-	roles := w.roles.Roles()
-	for _, p := range seeds.Permissions {
-		if !slices.Contains(roles, p.Role) {
-			roles = append(roles, p.Role)
-		}
-	}
-	return roles
-}
-
+// addUser adds an active user whose uid is the role in capitals.
 func (w *world) addUser(role string) {
-	w.t.Helper()
-	fine(w.t, w.db.AddUser(w.t.Context(), &account.User{
-		UID: uidOf(role), Email: role + "@barong.io", Role: role, State: account.StateActive,
-	}))
+	w.T.Helper()
+	w.AddUser(account.User{UID: uidOf(role), Email: role + "@barong.io", Role: role, State: account.StateActive})
 }
 
 func uidOf(role string) string { return strings.ToUpper(role) }
 
-// Verify takes "jwt of UID".
-func (w *world) Verify(jwt string, at time.Time) (string, error) {
-	uid, ok := strings.CutPrefix(jwt, "jwt of ")
-	if !ok || !at.Equal(w.now) {
-		return "", errors.New("forged")
-	}
-	return uid, nil
-}
+// as is a client of the role's user, behind the gateway.
+func (w *world) as(role string) *resttest.Client { return w.As(uidOf(role)) }
 
-// as is a client with the bearer token of the role's user.
-func (w *world) as(role string) *resttest.Client {
-	return w.client.With("Authorization", "Bearer jwt of "+uidOf(role))
-}
-
-// refresh makes the snapshot that of the rows.
-func (w *world) refresh() {
-	w.t.Helper()
-	fine(w.t, w.holder.Refresh(w.t.Context(), w.db))
-}
-
-func (w *world) head() feed.Cursor { return must[feed.Cursor](w.t)(w.db.Head(w.t.Context())) }
+func (w *world) head() feed.Cursor { return expect.Must(w.DB.Head(w.T.Context()))(w.T) }
 
 // permission finds a row.
 func (w *world) permission(role, verb, path, action string) policy.Permission {
-	w.t.Helper()
+	w.T.Helper()
 	for _, p := range w.permissions() {
 		if p.Role == role && p.Verb == verb && p.Path == path && p.Action == action {
 			return p
 		}
 	}
-	w.t.Fatalf("no permission %s %s %s %s", role, verb, path, action)
+	w.T.Fatalf("no permission %s %s %s %s", role, verb, path, action)
 	return policy.Permission{}
 }
 
 func (w *world) permissions() []policy.Permission {
-	return must[[]policy.Permission](w.t)(w.db.Permissions(w.t.Context()))
+	return expect.Must(w.DB.Permissions(w.T.Context()))(w.T)
 }
 
 func (w *world) restrictions() []policy.Restriction {
-	return must[[]policy.Restriction](w.t)(w.db.Restrictions(w.t.Context()))
+	return expect.Must(w.DB.Restrictions(w.T.Context()))(w.T)
 }
 
 func (w *world) addRestriction(r policy.Restriction) policy.Restriction {
-	w.t.Helper()
-	fine(w.t, r.Normalize())
-	fine(w.t, w.db.AddRestriction(w.t.Context(), &r))
-	w.refresh()
+	w.T.Helper()
+	expect.OK(w.T, r.Normalize())
+	expect.OK(w.T, w.DB.AddRestriction(w.T.Context(), &r))
+	w.Refresh()
 	return r
-}
-
-func diff(t testing.TB, got, want any) {
-	t.Helper()
-	if d := cmp.Diff(want, got); d != "" {
-		t.Errorf("want -, got +:\n%s", d)
-	}
 }
 
 // tokensOf is the list in a refusal's body.
@@ -270,23 +129,18 @@ var endpoints = []endpoint{
 func TestAbilityByRole(t *testing.T) {
 	w := newWorld(t)
 	mounted := map[string]bool{}
-	d, err := w.server.Document("test", "0", "admin")
-	fine(t, err)
-	for path, item := range d.Paths.Map() {
-		for method := range item.Operations() {
-			mounted[method+" "+path] = true
-		}
+	for _, e := range w.Client().Endpoints("admin") {
+		mounted[e.Method+" "+e.Path] = true
 	}
 	known := map[string]bool{}
 	for _, e := range endpoints {
 		known[e.method+" "+e.path] = true
 	}
-	diff(t, mounted, known)
+	expect.Equal(t, mounted, known)
 
-	seeds := must[seed.File](t)(seed.Parse(file(t, "seeds")))
-	snapshot := w.holder.Load()
+	snapshot := w.Holder.Load()
 	effective := map[string][]string{}
-	for _, role := range w.allRoles(seeds) {
+	for _, role := range w.roles {
 		for _, e := range endpoints {
 			target := "/api/v2" + e.path
 			if e.method == "DELETE" {
@@ -299,10 +153,10 @@ func TestAbilityByRole(t *testing.T) {
 			a := w.as(role).JSON(t, e.method, target, body)
 			refused := a.Status == 401
 			if refused {
-				diff(t, tokensOf(t, a), []string{"admin.ability.not_permitted"})
+				expect.Equal(t, tokensOf(t, a), []string{"admin.ability.not_permitted"})
 			}
-			may := e.action == "" || w.roles.Can(role, e.action, e.subject) &&
-				(e.also == "" || w.roles.Can(role, ability.Read, e.also))
+			may := e.action == "" || w.Admin.Abilities.Can(role, e.action, e.subject) &&
+				(e.also == "" || w.Admin.Abilities.Can(role, ability.Read, e.also))
 			if refused == may {
 				t.Errorf("%s %s as %s: got %d, want permitted %v", e.method, e.path, role, a.Status, may)
 			}
@@ -317,7 +171,7 @@ func TestAbilityByRole(t *testing.T) {
 	}
 	restrictions := []string{"GET restrictions", "POST restrictions", "PUT restrictions", "DELETE restrictions",
 		"POST restrictions/whitelink", "POST restrictions/preview"}
-	diff(t, effective, map[string][]string{ // admin 3.4
+	expect.Equal(t, effective, map[string][]string{ // admin 3.4
 		"superadmin": all,
 		"admin": slices.Concat([]string{"GET abilities"}, restrictions,
 			[]string{"GET activities", "POST explain", "PUT users", "POST users/update"}),
@@ -332,30 +186,37 @@ func TestAbilityByRole(t *testing.T) {
 func TestBearer(t *testing.T) {
 	w := newWorld(t)
 	banned := account.User{UID: "BANNED", Email: "b@barong.io", Role: "superadmin", State: account.StateBanned}
-	fine(t, w.db.AddUser(t.Context(), &banned))
+	expect.OK(t, w.DB.AddUser(t.Context(), &banned))
 	unproved := account.User{
 		UID: "UNPROVED", Email: "u@barong.io", Role: "superadmin", State: account.StatePending, Unproved: true,
 	}
-	fine(t, w.db.AddUser(t.Context(), &unproved))
+	expect.OK(t, w.DB.AddUser(t.Context(), &unproved))
 	for name, test := range map[string]struct {
 		header string
 		status int
 		token  string
 	}{
 		"no token":               {"", 401, "jwt.decode_and_verify"},
-		"another scheme":         {"bearer jwt of SUPERADMIN", 401, "jwt.decode_and_verify"},
+		"another scheme":         {"b" + w.Bearer("SUPERADMIN")[1:], 401, "jwt.decode_and_verify"},
 		"a forged one":           {"Bearer SUPERADMIN", 401, "jwt.decode_and_verify"},
-		"a user that is gone":    {"Bearer jwt of NOBODY", 404, "record.not_found"},
-		"a user who may not act": {"Bearer jwt of BANNED", 401, "authz.user_not_active"},
-		"an unproved address":    {"Bearer jwt of UNPROVED", 403, "authz.email_not_verified"},
+		"a user that is gone":    {w.Bearer("NOBODY"), 404, "record.not_found"},
+		"a user who may not act": {w.Bearer("BANNED"), 401, "authz.user_not_active"},
+		"an unproved address":    {w.Bearer("UNPROVED"), 403, "authz.email_not_verified"},
+		"while the store is out": {w.Bearer("SUPERADMIN"), 503, "server.internal_error"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if test.status == 503 {
+				w.Faults.Fail(apitest.ErrOutage, "User")
+				defer w.Faults.Fail(nil, "User")
+			}
+			c := w.Client()
+			if test.header != "" {
+				c = c.With("Authorization", test.header)
+			}
 			for _, e := range endpoints {
-				c := w.client
-				if test.header != "" {
-					c = c.With("Authorization", test.header)
+				for _, prefix := range c.Prefixes() {
+					c.JSON(t, e.method, prefix+e.path, nil).WantTokens(t, test.status, test.token)
 				}
-				c.JSON(t, e.method, "/api/v2"+e.path, nil).WantTokens(t, test.status, test.token)
 			}
 		})
 	}
@@ -376,11 +237,11 @@ func TestAbilities(t *testing.T) {
 // A request may ask to be answered by a version of the policy or later.
 func TestAwaitVersion(t *testing.T) {
 	w := newWorld(t)
-	now := w.holder.Load().At()
+	now := w.Holder.Load().At()
 	ask := func(version string) resttest.Answer {
 		return w.as("superadmin").With("X-Policy-Version", version).Get(t, base+"/permissions?limit=1")
 	}
-	_, earlier, err := w.db.Changes(t.Context(), feed.Cursor{}, 1)
+	_, earlier, err := w.DB.Changes(t.Context(), feed.Cursor{}, 1)
 	if err != nil || earlier.Seq >= now.Seq {
 		t.Fatalf("the first commit: %s, %v; want one before %s", earlier, err, now)
 	}
@@ -405,12 +266,12 @@ func TestAwaitVersion(t *testing.T) {
 	written := w.as("superadmin").JSON(t, "POST", base+"/permissions", m{
 		"role": "member", "verb": "get", "path": "api/v2/peatio/new", "action": "accept"})
 	written.Want(t, 201, `201`)
-	diff(t, written.Header.Get("X-Policy-Version"), w.head().String())
+	expect.Equal(t, written.Header.Get("X-Policy-Version"), w.head().String())
 	a := ask(written.Header.Get("X-Policy-Version"))
 	a.WantTokens(t, 503, "admin.policy_version.not_reached")
-	diff(t, a.Header.Get("Retry-After"), "1")
+	expect.Equal(t, a.Header.Get("Retry-After"), "1")
 	go func() {
-		if err := w.holder.Refresh(context.WithoutCancel(t.Context()), w.db); err != nil {
+		if err := w.Holder.Refresh(context.WithoutCancel(t.Context()), w.DB); err != nil {
 			t.Error(err)
 		}
 	}()
@@ -424,7 +285,7 @@ func TestAwaitVersion(t *testing.T) {
 	if a.Status != 200 {
 		t.Errorf("got %d %s, want the wait to end when the snapshot is there", a.Status, a.Body)
 	}
-	if got := w.holder.Load().Permission("member", "GET", "api/v2/peatio/new").Allows; !got {
+	if got := w.Holder.Load().Permission("member", "GET", "api/v2/peatio/new").Allows; !got {
 		t.Error("answered by an older snapshot")
 	}
 }

@@ -5,7 +5,11 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"barong/internal/apitest"
 )
+
+func TestEveryEndpointIsCounted(t *testing.T) { apitest.TestBudgets(t, "admin") }
 
 // Staff are bounded by account, each kind of work for itself; a minute later they go on.
 func TestStaffIsBounded(t *testing.T) {
@@ -32,11 +36,11 @@ func TestStaffIsBounded(t *testing.T) {
 			if passed != c.most {
 				t.Errorf("%d of 400 passed, want %d", passed, c.most)
 			}
-			w.ip = netip.MustParseAddr("203.0.113.8") // a desk away: its requests are counted by network, too
+			w.IP = netip.MustParseAddr("203.0.113.8") // a desk away: its requests are counted by network, too
 			if a := w.as("admin").JSON(t, c.method, c.path, c.body); a.Status == http.StatusTooManyRequests {
 				t.Error("another account must wait, too")
 			}
-			w.now = w.now.Add(time.Minute)
+			w.Now = w.Now.Add(time.Minute)
 			if a := boss.JSON(t, c.method, c.path, c.body); a.Status == http.StatusTooManyRequests {
 				t.Error("a minute later: 429")
 			}

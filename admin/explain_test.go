@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"barong/admin"
+	"barong/internal/expect"
 	"barong/policy/ability"
 )
 
@@ -34,15 +35,15 @@ func TestExplain(t *testing.T) {
 	}
 	var raw m
 	a.Into(t, &raw)
-	diff(t, []any{raw["allowed"], raw["status"], raw["reason"], raw["policy_version"]}, []any{false, 401.0, "authz.invalid_permission", 7.0})
+	expect.Equal(t, []any{raw["allowed"], raw["status"], raw["reason"], raw["policy_version"]}, []any{false, 401.0, "authz.invalid_permission", 7.0})
 	var rows []string
 	for _, p := range raw["permissions"].([]any) {
 		p := p.(map[string]any)
 		rows = append(rows, p["action"].(string)+" "+p["path"].(string))
 	}
-	diff(t, rows, []string{"ACCEPT api/v2/barong/admin", "DROP api/v2/barong/admin/permissions"})
-	diff(t, w.head(), head)
-	diff(t, len(w.journal()), 0)
+	expect.Equal(t, rows, []string{"ACCEPT api/v2/barong/admin", "DROP api/v2/barong/admin/permissions"})
+	expect.Equal(t, w.head(), head)
+	expect.Equal(t, len(w.journal()), 0)
 
 	answer.Role = ""
 	c.JSON(t, "POST", explain, m{"path": "/x", "method": "PUT", "kid": "k", "ip": "2001:db8::1"})
@@ -60,8 +61,7 @@ func TestExplain(t *testing.T) {
 func TestExplainNeedsBoth(t *testing.T) {
 	w := newWorld(t)
 	for _, one := range []string{"Permission", "User"} {
-		roles := must[ability.Set](t)(ability.Parse([]byte("admin_permissions:\n  admin:\n    read: [" + one + "]\n")))
-		w.mount(roles)
+		w.Admin.Abilities = expect.Must(ability.Parse([]byte("admin_permissions:\n  admin:\n    read: [" + one + "]\n")))(t)
 		w.as("admin").JSON(t, "POST", explain, m{"path": "/x"}).WantTokens(t, 401, "admin.ability.not_permitted")
 	}
 }

@@ -2,7 +2,6 @@ package admin_test
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -11,7 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"barong/internal/apitest"
 	"barong/internal/audit"
+	"barong/internal/expect"
 	"barong/policy"
 	"barong/policy/editor"
 )
@@ -33,9 +34,9 @@ func newRow(change m) m {
 
 // journal is the last activity of staff.
 func (w *world) journal() []audit.Activity {
-	w.t.Helper()
-	list, _, err := w.db.Activities(w.t.Context(), audit.Query{Category: audit.CategoryAdmin, Limit: 100})
-	fine(w.t, err)
+	w.T.Helper()
+	list, _, err := w.DB.Activities(w.T.Context(), audit.Query{Category: audit.CategoryAdmin, Limit: 100})
+	expect.OK(w.T, err)
 	return list
 }
 
@@ -44,7 +45,7 @@ func TestListPermissions(t *testing.T) {
 	w := newWorld(t)
 	rows := w.permissions()
 	a := w.as("superadmin").Get(t, permissions+"?limit=1&page=2")
-	diff(t, []string{a.Header.Get("Total"), a.Header.Get("Page"), a.Header.Get("Per-Page")},
+	expect.Equal(t, []string{a.Header.Get("Total"), a.Header.Get("Page"), a.Header.Get("Per-Page")},
 		[]string{fmt.Sprint(len(rows)), "2", "1"})
 	p := rows[1]
 	a.Want(t, 200, fmt.Sprintf(`[{"id":%d,"action":%q,"role":%q,"verb":%q,"path":%q,"topic":null,
@@ -52,7 +53,7 @@ func TestListPermissions(t *testing.T) {
 		p.ID, p.Action, p.Role, p.Verb, p.Path))
 	var all []m
 	w.as("admin").Get(t, permissions).Into(t, &all)
-	diff(t, len(all), 100)
+	expect.Equal(t, len(all), 100)
 	w.as("superadmin").Get(t, permissions+"?page=999").Want(t, 200, `[]`)
 	w.as("superadmin").Get(t, permissions+"?page=0&limit=101").
 		WantTokens(t, 422, "non_positive_page", "invalid_limit")
@@ -94,8 +95,8 @@ func TestAddPermission(t *testing.T) {
 			w.as("superadmin").JSON(t, "POST", permissions, test.body).WantTokens(t, test.status, test.tokens...)
 		})
 	}
-	diff(t, w.permissions(), before)
-	diff(t, len(w.journal()), 0)
+	expect.Equal(t, w.permissions(), before)
+	expect.Equal(t, len(w.journal()), 0)
 
 	// Verb and action in any case, outer slashes off; undeclared parameters reach no row.
 	a := w.as("superadmin").Form(t, "POST", permissions, url.Values{
@@ -103,19 +104,19 @@ func TestAddPermission(t *testing.T) {
 		"id": {"1"}, "lock_version": {"77"}, "created_at": {"2001-01-01"}, "updated_at": {"2001-01-01"},
 	})
 	a.Want(t, 201, `201`)
-	diff(t, a.Header.Get("X-Policy-Version"), w.head().String())
+	expect.Equal(t, a.Header.Get("X-Policy-Version"), w.head().String())
 	rows := w.permissions()
 	got := rows[len(rows)-1]
-	diff(t, got, policy.Permission{ID: before[len(before)-1].ID + 1, Role: "member", Verb: "PATCH", Path: "api/v2/peatio/new",
-		Action: "AUDIT", Topic: "news", LockVersion: 1, CreatedAt: w.now, UpdatedAt: w.now})
-	diff(t, len(rows), len(before)+1)
+	expect.Equal(t, got, policy.Permission{ID: before[len(before)-1].ID + 1, Role: "member", Verb: "PATCH", Path: "api/v2/peatio/new",
+		Action: "AUDIT", Topic: "news", LockVersion: 1, CreatedAt: w.Now, UpdatedAt: w.Now})
+	expect.Equal(t, len(rows), len(before)+1)
 
 	// The row before and after, in the same transaction.
 	list := w.journal()
-	diff(t, len(list), 1)
+	expect.Equal(t, len(list), 1)
 	x := list[0]
-	diff(t, []string{x.ActorUID, x.ActorKind, x.Topic, x.Action, x.Result, x.IP, x.IPCountry, x.UserAgent, x.Data},
-		[]string{"SUPERADMIN", "user", "permissions", "create", "succeed", "203.0.113.7", "Malta", "Firefox/1",
+	expect.Equal(t, []string{x.ActorUID, x.ActorKind, x.Topic, x.Action, x.Result, x.IP, x.IPCountry, x.UserAgent, x.Data},
+		[]string{"SUPERADMIN", "user", "permissions", "create", "succeed", "203.0.113.7", "Malta", apitest.Agent,
 			fmt.Sprintf(`{"id":%d,"before":null,"after":{"role":"member","verb":"PATCH","path":"api/v2/peatio/new","action":"AUDIT","topic":"news"}}`, got.ID)})
 }
 
@@ -143,15 +144,15 @@ func TestChangePermission(t *testing.T) {
 			a.WantTokens(t, status, tokens...)
 		}
 	}
-	w.now = w.now.Add(time.Hour)
+	w.Now = w.Now.Add(time.Hour)
 	put(m{"path": "/api/v2/peatio/ticker"})(200)
 	put(m{"verb": "put", "topic": "x"})(200)
 	put(m{})(200)
 	want := row
-	want.Path, want.Verb, want.Topic, want.LockVersion, want.UpdatedAt = "api/v2/peatio/ticker", "PUT", "x", 3, w.now
-	diff(t, w.permission("member", "PUT", "api/v2/peatio/ticker", policy.Accept), want)
-	diff(t, len(w.journal()), 2)
-	diff(t, w.journal()[0].Data, fmt.Sprintf(`{"id":%d,"before":{"role":"member","verb":"GET","path":"api/v2/peatio/ticker","action":"ACCEPT","topic":""},`+
+	want.Path, want.Verb, want.Topic, want.LockVersion, want.UpdatedAt = "api/v2/peatio/ticker", "PUT", "x", 3, w.Now
+	expect.Equal(t, w.permission("member", "PUT", "api/v2/peatio/ticker", policy.Accept), want)
+	expect.Equal(t, len(w.journal()), 2)
+	expect.Equal(t, w.journal()[0].Data, fmt.Sprintf(`{"id":%d,"before":{"role":"member","verb":"GET","path":"api/v2/peatio/ticker","action":"ACCEPT","topic":""},`+
 		`"after":{"role":"member","verb":"PUT","path":"api/v2/peatio/ticker","action":"ACCEPT","topic":"x"}}`, row.ID))
 
 	put(m{"verb": "foo"})(422, "admin.permissions.invalid_verb")
@@ -160,7 +161,7 @@ func TestChangePermission(t *testing.T) {
 	put(m{"path": ""})(422, "admin.permission.empty_path")
 	put(m{"topic": ""})(422, "admin.permission.empty_topic")
 	put(m{"verb": "ALL", "path": "api/v2/applogic"})(422, "path.taken")
-	diff(t, w.permission("member", "PUT", "api/v2/peatio/ticker", policy.Accept), want)
+	expect.Equal(t, w.permission("member", "PUT", "api/v2/peatio/ticker", policy.Accept), want)
 
 	c := w.as("superadmin")
 	c.JSON(t, "PUT", permissions, m{}).WantTokens(t, 400, "admin.permission.missing_id", "admin.permission.empty_id")
@@ -188,9 +189,9 @@ func TestRemovePermission(t *testing.T) {
 	}
 	a := c.JSON(t, "DELETE", permissions+"?id="+itoa(row.ID), nil)
 	a.Want(t, 204, "")
-	diff(t, a.Header.Get("X-Policy-Version"), w.head().String())
-	diff(t, slices.ContainsFunc(w.permissions(), func(p policy.Permission) bool { return p.ID == row.ID }), false)
-	diff(t, w.journal()[0].Action, "delete")
+	expect.Equal(t, a.Header.Get("X-Policy-Version"), w.head().String())
+	expect.Equal(t, slices.ContainsFunc(w.permissions(), func(p policy.Permission) bool { return p.ID == row.ID }), false)
+	expect.Equal(t, w.journal()[0].Action, "delete")
 	c.Form(t, "DELETE", permissions, url.Values{"id": {itoa(row.ID)}}). // in a body, too
 										WantTokens(t, 404, "admin.permission.doesnt_exist")
 }
@@ -240,8 +241,8 @@ func TestPermissionRace(t *testing.T) {
 	}
 	all.Wait()
 	slices.Sort(status)
-	diff(t, status, []int{200, 412, 412, 412, 412, 412, 412, 412})
-	diff(t, len(w.journal()), 1)
+	expect.Equal(t, status, []int{200, 412, 412, 412, 412, 412, 412, 412})
+	expect.Equal(t, len(w.journal()), 1)
 }
 
 // Nobody locks themself or the superadmins out unless they say so, and never the last way
@@ -295,21 +296,21 @@ func TestPermissionLockOut(t *testing.T) {
 			a = w.as("superadmin").JSON(t, test.method, permissions, row)
 			if test.evenWithForce != "" {
 				a.WantTokens(t, 422, test.evenWithForce)
-				diff(t, w.permissions(), before)
-				diff(t, len(w.journal()), 0)
+				expect.Equal(t, w.permissions(), before)
+				expect.Equal(t, len(w.journal()), 0)
 				return
 			}
 			if a.Status >= 300 {
 				t.Errorf("with force: got %d %s, want it made", a.Status, a.Body)
 			}
-			diff(t, jsonField(t, w.journal()[0].Data, "force"), true)
+			expect.Equal(t, jsonField(t, w.journal()[0].Data, "force"), true)
 		})
 	}
 }
 
 // wayIn is the one ACCEPT row by which superadmins reach the permissions.
 func (w *world) wayIn() policy.Permission {
-	w.t.Helper()
+	w.T.Helper()
 	var found []policy.Permission
 	for _, p := range w.permissions() {
 		if p.Role == "superadmin" && p.Action == policy.Accept && p.Path == "api/v2" {
@@ -317,7 +318,7 @@ func (w *world) wayIn() policy.Permission {
 		}
 	}
 	if len(found) != 1 {
-		w.t.Fatalf("got ways in %v, want one", found)
+		w.T.Fatalf("got ways in %v, want one", found)
 	}
 	return found[0]
 }
@@ -325,7 +326,7 @@ func (w *world) wayIn() policy.Permission {
 func jsonField(t testing.TB, text, name string) any {
 	t.Helper()
 	var object m
-	fine(t, json.Unmarshal([]byte(text), &object))
+	expect.OK(t, json.Unmarshal([]byte(text), &object))
 	return object[name]
 }
 
@@ -335,16 +336,16 @@ func TestLockOutOfAnotherRole(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
 	technical := policy.Permission{Role: "technical", Verb: "ALL", Path: "api/v2/barong/admin/permissions", Action: policy.Accept}
-	fine(t, w.db.AddPermission(ctx, &technical))
+	expect.OK(t, w.DB.AddPermission(ctx, &technical))
 	drop := w.permission("technical", "ALL", "api/v2/barong/admin/permissions", policy.Drop)
-	fine(t, w.db.DeletePermission(ctx, drop.ID))
+	expect.OK(t, w.DB.DeletePermission(ctx, drop.ID))
 	e := editor.Edit{}
 	e.By.UID, e.By.Role = "TECHNICAL", "technical"
-	_, err := w.rules.ChangePermission(ctx, e, editor.PermissionChange{ID: technical.ID, Remove: true})
-	wantErr(t, err, editor.ErrWouldLockOut)
+	_, err := w.Rules.ChangePermission(ctx, e, editor.PermissionChange{ID: technical.ID, Remove: true})
+	expect.Error(t, err, editor.ErrWouldLockOut)
 	role, verb, path, action := "superadmin", "ALL", "api/v2/barong/admin", "DROP"
-	_, err = w.rules.ChangePermission(ctx, e, editor.PermissionChange{Role: &role, Verb: &verb, Path: &path, Action: &action})
-	wantErr(t, err, editor.ErrWouldLockOut)
+	_, err = w.Rules.ChangePermission(ctx, e, editor.PermissionChange{Role: &role, Verb: &verb, Path: &path, Action: &action})
+	expect.Error(t, err, editor.ErrWouldLockOut)
 }
 
 // Two callers that each take away one of two ways in do not both succeed.
@@ -352,17 +353,18 @@ func TestLastWayInRace(t *testing.T) {
 	w := newWorld(t)
 	first := w.wayIn()
 	second := policy.Permission{Role: "superadmin", Verb: "ALL", Path: "api/v2/barong/admin/permissions", Action: policy.Accept}
-	fine(t, w.db.AddPermission(t.Context(), &second))
+	expect.OK(t, w.DB.AddPermission(t.Context(), &second))
 	var all sync.WaitGroup
 	status := make([]int, 2)
+	c := w.as("superadmin")
 	for i, id := range []int64{first.ID, second.ID} {
 		all.Go(func() {
-			status[i] = w.as("superadmin").JSON(t, "DELETE", permissions+"?force=true&id="+itoa(id), nil).Status
+			status[i] = c.JSON(t, "DELETE", permissions+"?force=true&id="+itoa(id), nil).Status
 		})
 	}
 	all.Wait()
 	slices.Sort(status)
-	diff(t, status, []int{http.StatusNoContent, http.StatusUnprocessableEntity})
+	expect.Equal(t, status, []int{http.StatusNoContent, http.StatusUnprocessableEntity})
 }
 
 // FX-44: the last row of a role that accounts have stays.
@@ -377,22 +379,15 @@ func TestRoleInUse(t *testing.T) {
 		}
 		return last
 	}
-	diff(t, remove("maker"), 422)
+	expect.Equal(t, remove("maker"), 422)
 	left := slices.DeleteFunc(w.permissions(), func(p policy.Permission) bool { return p.Role != "maker" })
-	diff(t, len(left), 1)
+	expect.Equal(t, len(left), 1)
 	c.JSON(t, "PUT", permissions, m{"id": left[0].ID, "role": "member", "path": "api/v2/peatio/m"}).
 		WantTokens(t, 422, "admin.permission.role_in_use")
 
 	for _, role := range []string{"sa", "free"} { // a role of nobody may go
 		p := policy.Permission{Role: role, Verb: "ALL", Path: "api/v2/x", Action: policy.Accept}
-		fine(t, w.db.AddPermission(t.Context(), &p))
+		expect.OK(t, w.DB.AddPermission(t.Context(), &p))
 	}
-	diff(t, remove("free"), 204)
-}
-
-func wantErr(t testing.TB, err, want error) {
-	t.Helper()
-	if !errors.Is(err, want) {
-		t.Errorf("got error %v, want %v", err, want)
-	}
+	expect.Equal(t, remove("free"), 204)
 }

@@ -3,6 +3,7 @@ package admin_test
 import (
 	"testing"
 
+	"barong/internal/expect"
 	"barong/policy"
 )
 
@@ -34,19 +35,19 @@ type verdict struct {
 
 // preview asks, and fails when anything was written.
 func (w *world) preview(of string, role string, body m) seen {
-	w.t.Helper()
+	w.T.Helper()
 	head, rows, rules := w.head(), w.permissions(), w.restrictions()
-	a := w.as(role).JSON(w.t, "POST", base+of+"/preview", body)
+	a := w.as(role).JSON(w.T, "POST", base+of+"/preview", body)
 	if a.Status != 200 {
-		w.t.Fatalf("got %d %s", a.Status, a.Body)
+		w.T.Fatalf("got %d %s", a.Status, a.Body)
 	}
-	diff(w.t, w.head(), head)
-	diff(w.t, w.permissions(), rows)
-	diff(w.t, w.restrictions(), rules)
-	diff(w.t, len(w.journal()), 0)
+	expect.Equal(w.T, w.head(), head)
+	expect.Equal(w.T, w.permissions(), rows)
+	expect.Equal(w.T, w.restrictions(), rules)
+	expect.Equal(w.T, len(w.journal()), 0)
 	var out seen
-	a.Into(w.t, &out)
-	diff(w.t, out.PolicyVersion, head.Seq)
+	a.Into(w.T, &out)
+	expect.Equal(w.T, out.PolicyVersion, head.Seq)
 	return out
 }
 
@@ -58,27 +59,27 @@ func TestPreviewPermission(t *testing.T) {
 		t.Fatalf("got %+v, want flips and no lock-out", p)
 	}
 	f := p.Flips[0]
-	diff(t, []any{f.Role, f.Path, f.Before, f.After, f.Client}, []any{"member", "api/v2/finex/market", verdict{Allows: true}, verdict{}, ""})
-	diff(t, f.Verbs, []string{"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
+	expect.Equal(t, []any{f.Role, f.Path, f.Before, f.After, f.Client}, []any{"member", "api/v2/finex/market", verdict{Allows: true}, verdict{}, ""})
+	expect.Equal(t, f.Verbs, []string{"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 
 	// An AUDIT row flips no verdict, only the activities.
 	p = w.preview("/permissions", "admin", m{"role": "member", "verb": "get", "path": "api/v2/finex/market", "action": "audit", "topic": "m"})
-	diff(t, p.Flips[0].After, verdict{Allows: true, Audit: true, Topic: "m"})
-	diff(t, p.Flips[0].Verbs, []string{"GET", "HEAD"})
+	expect.Equal(t, p.Flips[0].After, verdict{Allows: true, Audit: true, Topic: "m"})
+	expect.Equal(t, p.Flips[0].Verbs, []string{"GET", "HEAD"})
 
 	way := w.wayIn()
 	p = w.preview("/permissions", "admin", m{"id": way.ID, "operation": "delete"})
 	if !p.LocksOut || p.Refused == nil || *p.Refused != "admin.permission.would_lock_out" {
 		t.Errorf("got %+v, want a lock-out", p)
 	}
-	diff(t, p.LockedOut, []string{"superadmin"})
+	expect.Equal(t, p.LockedOut, []string{"superadmin"})
 	p = w.preview("/permissions", "superadmin", m{"id": way.ID, "operation": "delete", "force": true})
-	diff(t, *p.Refused, "admin.permission.last_superadmin")
+	expect.Equal(t, *p.Refused, "admin.permission.last_superadmin")
 	p = w.preview("/permissions", "superadmin", m{"id": way.ID, "topic": "x"})
-	diff(t, len(p.Flips), 0)
+	expect.Equal(t, len(p.Flips), 0)
 
 	p = w.preview("/permissions", "superadmin", m{"role": "member", "verb": "get", "path": "api/v2/nowhere", "action": "accept"})
-	diff(t, len(p.Flips), 0)
+	expect.Equal(t, len(p.Flips), 0)
 	if len(p.Warnings) != 1 {
 		t.Errorf("got warnings %q, want one of a component that is not there", p.Warnings)
 	}
@@ -97,24 +98,24 @@ func TestPreviewRestriction(t *testing.T) {
 	w := newWorld(t)
 	w.addRestriction(policy.Restriction{Category: "whitelist", Scope: "ip", Value: "203.0.113.9"})
 	p := w.preview("/restrictions", "technical", m{"category": "blacklist", "scope": "ip_subnet", "value": "203.0.113.9/24"})
-	diff(t, []any{p.LocksOut, p.LockedOut, *p.Refused, p.EndsSessions, len(p.Flips)},
+	expect.Equal(t, []any{p.LocksOut, p.LockedOut, *p.Refused, p.EndsSessions, len(p.Flips)},
 		[]any{true, []string{"*"}, "admin.restriction.would_lock_out", "none", 1})
 	f := p.Flips[0]
-	diff(t, []any{f.Role, f.Path, f.Client, f.Before, f.After}, []any{"*", "*", "203.0.113.0/24",
+	expect.Equal(t, []any{f.Role, f.Path, f.Client, f.Before, f.After}, []any{"*", "*", "203.0.113.0/24",
 		verdict{Allows: true}, verdict{Status: 403, Reason: "authz.restrict.blacklist"}})
 
 	p = w.preview("/restrictions", "technical", m{"category": "blocklogin", "scope": "ip", "value": "198.51.100.1"})
-	diff(t, []any{p.LocksOut, p.Refused == nil, p.EndsSessions, len(p.Flips)}, []any{false, true, "matching", 4})
-	diff(t, p.Flips[0].Path, "api/v2/barong/identity/sessions")
+	expect.Equal(t, []any{p.LocksOut, p.Refused == nil, p.EndsSessions, len(p.Flips)}, []any{false, true, "matching", 4})
+	expect.Equal(t, p.Flips[0].Path, "api/v2/barong/identity/sessions")
 
 	for role, may := range map[string]bool{"technical": false, "admin": false, "superadmin": true} {
 		p = w.preview("/restrictions", role, m{"category": "maintenance", "scope": "all", "value": "night", "force": true})
-		diff(t, []any{p.LocksOut, p.Refused == nil, len(p.Flips), p.Flips[0].Client}, []any{true, may, 1, "elsewhere"})
+		expect.Equal(t, []any{p.LocksOut, p.Refused == nil, len(p.Flips), p.Flips[0].Client}, []any{true, may, 1, "elsewhere"})
 	}
 
 	p = w.preview("/restrictions", "technical", m{"category": "blacklist", "scope": "country", "value": "PA"})
-	diff(t, len(p.Flips), 0)
-	diff(t, p.Warnings, []string{"never matches, there is no GeoIP database"})
+	expect.Equal(t, len(p.Flips), 0)
+	expect.Equal(t, p.Warnings, []string{"never matches, there is no GeoIP database"})
 
 	c, url := w.as("technical"), base+"/restrictions/preview"
 	c.JSON(t, "POST", url, m{"id": 404404}).WantTokens(t, 404, "admin.restriction.doesnt_exist")

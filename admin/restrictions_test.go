@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"barong/internal/account"
+	"barong/internal/expect"
 	"barong/internal/rest/resttest"
 	"barong/policy"
 	"barong/policy/editor"
@@ -38,11 +39,11 @@ func newRule(change m) m {
 func TestListRestrictions(t *testing.T) {
 	w := newWorld(t)
 	seeded := len(w.restrictions())
-	old := w.now
-	w.now = w.now.Add(48 * time.Hour)
+	old := w.Now
+	w.Now = w.Now.Add(48 * time.Hour)
 	row := w.addRestriction(policy.Restriction{Category: "blacklist", Scope: "ip", Value: "2001:db8::1", Code: 418})
 	c := w.as("technical")
-	c.Get(t, restrictions+"?scope=ip&category=blacklist&from="+itoa(w.now.Unix())).Want(t, 200, fmt.Sprintf(
+	c.Get(t, restrictions+"?scope=ip&category=blacklist&from="+itoa(w.Now.Unix())).Want(t, 200, fmt.Sprintf(
 		`[{"id":%d,"category":"blacklist","scope":"ip","value":"2001:db8::1","code":418,"state":"enabled",
 		"created_at":"2026-11-23T08:00:00Z","updated_at":"2026-11-23T08:00:00Z","lock_version":1}]`, row.ID))
 	for query, want := range map[string]int{
@@ -50,11 +51,11 @@ func TestListRestrictions(t *testing.T) {
 		"?scope=ip":                                 2,
 		"?scope=country":                            2,
 		"?category=blacklist&scope=continent":       1,
-		"?from=" + itoa(w.now.Unix()):               1,
-		"?from=" + itoa(w.now.Unix()+1):             0,
+		"?from=" + itoa(w.Now.Unix()):               1,
+		"?from=" + itoa(w.Now.Unix()+1):             0,
 		"?to=" + itoa(old.Unix()):                   seeded,
 		"?to=" + itoa(old.Unix()-1):                 0,
-		"?range=updated&from=" + itoa(w.now.Unix()): 1,
+		"?range=updated&from=" + itoa(w.Now.Unix()): 1,
 		"?from=9223372036854775807":                 0,
 		"?to=9223372036854775807":                   seeded + 1,
 		"?from=-9223372036854775808":                seeded + 1,
@@ -67,7 +68,7 @@ func TestListRestrictions(t *testing.T) {
 		}
 	}
 	a := c.Get(t, restrictions+"?limit=1")
-	diff(t, a.Header.Get("Total"), fmt.Sprint(seeded+1))
+	expect.Equal(t, a.Header.Get("Total"), fmt.Sprint(seeded+1))
 	for query, tokens := range map[string][]string{
 		"?scope=office":    {"admin.restriction.invalid_scope"},
 		"?scope=":          {"admin.restriction.empty_scope", "admin.restriction.invalid_scope"},
@@ -117,8 +118,8 @@ func TestAddRestriction(t *testing.T) {
 			w.as("superadmin").JSON(t, "POST", restrictions, test.body).WantTokens(t, test.status, test.tokens...)
 		})
 	}
-	diff(t, w.restrictions(), before)
-	diff(t, len(w.journal()), 0)
+	expect.Equal(t, w.restrictions(), before)
+	expect.Equal(t, len(w.journal()), 0)
 
 	for _, test := range []struct {
 		body  m
@@ -136,13 +137,13 @@ func TestAddRestriction(t *testing.T) {
 		test.body["id"], test.body["lock_version"], test.body["created_at"] = 1, 9, "2001-01-01"
 		a := w.as("superadmin").JSON(t, "POST", restrictions, test.body)
 		a.Want(t, 201, `201`)
-		diff(t, a.Header.Get("X-Policy-Version"), w.head().String())
+		expect.Equal(t, a.Header.Get("X-Policy-Version"), w.head().String())
 		rows := w.restrictions()
 		r := rows[len(rows)-1]
-		diff(t, []any{r.Value, r.Code, r.State, r.LockVersion, r.CreatedAt}, []any{test.value, test.code, test.state, int64(1), w.now})
+		expect.Equal(t, []any{r.Value, r.Code, r.State, r.LockVersion, r.CreatedAt}, []any{test.value, test.code, test.state, int64(1), w.Now})
 	}
 	rows := w.restrictions()
-	diff(t, w.journal()[0].Data, fmt.Sprintf(
+	expect.Equal(t, w.journal()[0].Data, fmt.Sprintf(
 		`{"id":%d,"before":null,"after":{"category":"whitelist","scope":"ip","value":"192.0.2.1","code":401,"state":"enabled"}}`, rows[len(rows)-1].ID))
 }
 
@@ -166,14 +167,14 @@ func TestChangeRestriction(t *testing.T) {
 		t.Fatal("gone")
 		return row
 	}
-	diff(t, put(m{"state": "disabled"}), 200)
-	diff(t, now().State, "disabled")
-	diff(t, put(m{"category": "maintenance"}), 200)
-	diff(t, now().Code, 418) // keeps the old code
-	diff(t, put(m{"category": "whitelist", "code": 499}), 200)
-	diff(t, now().Code, 401)
-	diff(t, put(m{"category": "blacklist", "scope": "country", "value": "CHL"}), 200)
-	diff(t, []any{now().Scope, now().Value, now().Code}, []any{"country", "CL", 401})
+	expect.Equal(t, put(m{"state": "disabled"}), 200)
+	expect.Equal(t, now().State, "disabled")
+	expect.Equal(t, put(m{"category": "maintenance"}), 200)
+	expect.Equal(t, now().Code, 418) // keeps the old code
+	expect.Equal(t, put(m{"category": "whitelist", "code": 499}), 200)
+	expect.Equal(t, now().Code, 401)
+	expect.Equal(t, put(m{"category": "blacklist", "scope": "country", "value": "CHL"}), 200)
+	expect.Equal(t, []any{now().Scope, now().Value, now().Code}, []any{"country", "CL", 401})
 	c.JSON(t, "PUT", restrictions, m{"id": row.ID, "scope": "ip"}).WantTokens(t, 422, "value.invalid")
 	c.JSON(t, "PUT", restrictions, m{"id": row.ID, "scope": "ip", "value": "192.0.2.2"}).WantTokens(t, 422, "value.taken")
 	c.JSON(t, "PUT", restrictions, m{"id": row.ID, "category": ""}).
@@ -183,11 +184,11 @@ func TestChangeRestriction(t *testing.T) {
 	c.JSON(t, "PUT", restrictions, m{"id": 0}).WantTokens(t, 404, "admin.restriction.doesnt_exist")
 	c.With("If-Match", "1").JSON(t, "PUT", restrictions, m{"id": row.ID, "state": "enabled"}).
 		WantTokens(t, 412, "admin.restriction.stale")
-	diff(t, now().LockVersion, int64(5))
+	expect.Equal(t, now().LockVersion, int64(5))
 	c.With("If-Match", `"5"`).JSON(t, "DELETE", restrictions+"?id="+itoa(row.ID), nil).Want(t, 204, "")
 	c.JSON(t, "DELETE", restrictions+"?id="+itoa(row.ID), nil).WantTokens(t, 404, "admin.restriction.doesnt_exist")
 	c.JSON(t, "DELETE", restrictions, nil).WantTokens(t, 400, "admin.restriction.missing_id", "admin.restriction.empty_id")
-	diff(t, w.journal()[0].Topic, "restrictions")
+	expect.Equal(t, w.journal()[0].Topic, "restrictions")
 }
 
 // W12: callers that would shut themselves out must say so.
@@ -218,14 +219,14 @@ func TestRestrictionLockOut(t *testing.T) {
 				return
 			}
 			a.WantTokens(t, 422, "admin.restriction.would_lock_out")
-			diff(t, len(w.restrictions()), before)
+			expect.Equal(t, len(w.restrictions()), before)
 			test.change["force"] = true
 			for _, role := range []string{"technical", "admin"} { // roles that cannot undo it may not force it
 				w.as(role).JSON(t, "POST", restrictions, test.change).WantTokens(t, 422, "admin.restriction.would_lock_out")
 			}
-			diff(t, len(w.restrictions()), before)
+			expect.Equal(t, len(w.restrictions()), before)
 			w.as("superadmin").JSON(t, "POST", restrictions, test.change).Want(t, 201, `201`)
-			diff(t, jsonField(t, w.journal()[0].Data, "force"), true)
+			expect.Equal(t, jsonField(t, w.journal()[0].Data, "force"), true)
 		})
 	}
 	w := newWorld(t)
@@ -234,7 +235,7 @@ func TestRestrictionLockOut(t *testing.T) {
 	c := w.as("superadmin")
 	c.JSON(t, "DELETE", restrictions+"?id="+itoa(row.ID), nil).WantTokens(t, 422, "admin.restriction.would_lock_out")
 	c.JSON(t, "PUT", restrictions, m{"id": row.ID, "state": "disabled"}).WantTokens(t, 422, "admin.restriction.would_lock_out")
-	w.ip = netip.MustParseAddr("198.51.100.1") // was shut out before: nothing gets worse
+	w.IP = netip.MustParseAddr("198.51.100.1") // was shut out before: nothing gets worse
 	c.JSON(t, "DELETE", restrictions+"?id="+itoa(row.ID), nil).Want(t, 204, "")
 }
 
@@ -262,7 +263,7 @@ func TestWhitelink(t *testing.T) {
 	}{
 		{nil, 24 * time.Hour}, {m{"expire_time": 30}, 30 * 24 * time.Hour}, {m{"expire_time": 2, "range": "hour"}, 2 * time.Hour},
 	} {
-		made := w.now
+		made := w.Now
 		token := w.whitelink(test.body)
 		if !regexp.MustCompile(`^[0-9a-f]{64}$`).MatchString(token) {
 			t.Errorf("got token %q, want 64 hex digits", token)
@@ -270,22 +271,22 @@ func TestWhitelink(t *testing.T) {
 		if data := w.journal()[0].Data; strings.Contains(data, token) || !strings.Contains(data, made.Add(test.life).Format(time.RFC3339Nano)) {
 			t.Errorf("activity says %s, want the end and no token", data)
 		}
-		w.now = made.Add(test.life)
+		w.Now = made.Add(test.life)
 		w.redeem(token, "198.51.100.9").WantTokens(t, 422, "identity.user.access.invalid_token")
-		w.now = made.Add(test.life - time.Microsecond)
-		w.ip = netip.AddrFrom4([4]byte{198, 51, 100, byte(len(w.restrictions()))})
-		w.redeem(token, w.ip.String()).Want(t, 200, `200`)
+		w.Now = made.Add(test.life - time.Microsecond)
+		w.IP = netip.AddrFrom4([4]byte{198, 51, 100, byte(len(w.restrictions()))})
+		w.redeem(token, w.IP.String()).Want(t, 200, `200`)
 	}
 }
 
 func (w *world) whitelink(body m) string {
-	w.t.Helper()
+	w.T.Helper()
 	var out struct {
 		Token string `json:"whitelink_token"`
 	}
-	a := w.as("superadmin").JSON(w.t, "POST", restrictions+"/whitelink", body)
-	diff(w.t, a.Status, 201)
-	a.Into(w.t, &out)
+	a := w.as("superadmin").JSON(w.T, "POST", restrictions+"/whitelink", body)
+	expect.Equal(w.T, a.Status, 201)
+	a.Into(w.T, &out)
 	return out.Token
 }
 
@@ -293,10 +294,10 @@ func (w *world) whitelink(body m) string {
 func TestRedeemWhitelink(t *testing.T) {
 	w := newWorld(t)
 	token := w.whitelink(nil)
-	w.client.JSON(t, "POST", access, m{}).
+	w.Client().JSON(t, "POST", access, m{}).
 		WantTokens(t, 400, "identity.user.missing_whitelink_token", "identity.user.empty_whitelink_token")
-	w.client.JSON(t, "POST", access, m{"whitelink_token": " "}).WantTokens(t, 400, "identity.user.empty_whitelink_token")
-	w.client.JSON(t, "POST", access+"?whitelink_token="+token, nil). // D19
+	w.Client().JSON(t, "POST", access, m{"whitelink_token": " "}).WantTokens(t, 400, "identity.user.empty_whitelink_token")
+	w.Client().JSON(t, "POST", access+"?whitelink_token="+token, nil). // D19
 										WantTokens(t, 400, "identity.user.missing_whitelink_token", "identity.user.empty_whitelink_token")
 	for _, wrong := range []string{strings.Repeat("0", 64), token[:63], strings.ToUpper(token), "policy"} {
 		w.redeem(wrong, "198.51.100.1").WantTokens(t, 422, "identity.user.access.invalid_token")
@@ -308,22 +309,22 @@ func TestRedeemWhitelink(t *testing.T) {
 
 	version := w.head()
 	w.redeem(token, "2001:db8::7").Want(t, 200, `200`)
-	diff(t, w.head().Seq, version.Seq+1)
+	expect.Equal(t, w.head().Seq, version.Seq+1)
 	rows := w.restrictions()
 	r := rows[len(rows)-1]
-	diff(t, []any{r.Category, r.Scope, r.Value, r.State, r.Code}, []any{"whitelist", "ip", "2001:db8::7", "enabled", 401})
+	expect.Equal(t, []any{r.Category, r.Scope, r.Value, r.State, r.Code}, []any{"whitelist", "ip", "2001:db8::7", "enabled", 401})
 	x := w.journal()[0]
-	diff(t, []string{x.ActorUID, x.Action, x.IP, x.Data}, []string{"SUPERADMIN", "whitelink::redeem", "2001:db8::7", fmt.Sprintf(
+	expect.Equal(t, []string{x.ActorUID, x.Action, x.IP, x.Data}, []string{"SUPERADMIN", "whitelink::redeem", "2001:db8::7", fmt.Sprintf(
 		`{"id":%d,"before":null,"after":{"category":"whitelist","scope":"ip","value":"2001:db8::7","code":401,"state":"enabled"}}`, r.ID)})
 	w.redeem(token, "198.51.100.2").WantTokens(t, 422, "identity.user.access.invalid_token")
 }
 
 func (w *world) redeem(token, ip string) resttest.Answer {
-	w.t.Helper()
-	if w.ip = (netip.Addr{}); ip != "" {
-		w.ip = netip.MustParseAddr(ip)
+	w.T.Helper()
+	if w.IP = (netip.Addr{}); ip != "" {
+		w.IP = netip.MustParseAddr(ip)
 	}
-	return w.client.Form(w.t, "POST", access, url.Values{"whitelink_token": {token}})
+	return w.Client().Form(w.T, "POST", access, url.Values{"whitelink_token": {token}})
 }
 
 // FX-25: of many redemptions at once one gets in.
@@ -335,20 +336,20 @@ func TestRedeemRace(t *testing.T) {
 	for i := range 8 {
 		all.Go(func() {
 			c := account.Client{IP: netip.AddrFrom4([4]byte{198, 51, 100, byte(i)})}
-			if _, err := w.rules.RedeemWhitelink(t.Context(), c, token); err != nil && !errors.Is(err, editor.ErrWhitelink) {
+			if _, err := w.Rules.RedeemWhitelink(t.Context(), c, token); err != nil && !errors.Is(err, editor.ErrWhitelink) {
 				t.Error(err)
 			}
 		})
 	}
 	all.Wait()
-	diff(t, len(w.restrictions()), before+1)
+	expect.Equal(t, len(w.restrictions()), before+1)
 }
 
 // Enabling blocklogin ends sessions (AZ-50, design D11); the store's suite has the details.
 func TestBlockloginEndsSessions(t *testing.T) {
 	w := newWorld(t)
-	epoch := must[int64](t)(w.db.Epoch(t.Context()))
+	epoch := expect.Must(w.DB.Epoch(t.Context()))(t)
 	w.as("superadmin").JSON(t, "POST", restrictions,
 		m{"category": "blocklogin", "scope": "all", "value": "everything", "force": true}).Want(t, 201, `201`)
-	diff(t, must[int64](t)(w.db.Epoch(t.Context())) > epoch, true)
+	expect.Equal(t, expect.Must(w.DB.Epoch(t.Context()))(t) > epoch, true)
 }

@@ -1,48 +1,35 @@
 package admin_test
 
 import (
-	"context"
 	"fmt"
 	"net/url"
 	"testing"
 
-	"barong/admin"
 	"barong/internal/account"
 	"barong/internal/apikey"
+	"barong/internal/expect"
 )
 
 const users = base + "/users"
 
-func (w *world) user(uid string) account.User {
-	w.t.Helper()
-	return must[account.User](w.t)(w.db.User(w.t.Context(), uid))
-}
-
-func (w *world) putUser(uid string, change func(*account.User)) {
-	w.t.Helper()
-	u := w.user(uid)
-	change(&u)
-	fine(w.t, w.db.PutUser(w.t.Context(), &u))
-}
-
 // key adds an active key of a user's.
 func (w *world) key(uid, kid string) {
-	w.t.Helper()
-	fine(w.t, w.db.AddAPIKey(w.t.Context(), &apikey.Key{
+	w.T.Helper()
+	expect.OK(w.T, w.DB.AddAPIKey(w.T.Context(), &apikey.Key{
 		Kid: kid, Algorithm: apikey.HS256, State: apikey.Active, HolderUID: uid,
 		HolderKind: account.KindUser, Secret: "0123456789abcdef0123456789abcdef",
 	}))
 }
 
 func (w *world) keyState(uid, kid string) string {
-	w.t.Helper()
-	return must[apikey.Key](w.t)(w.db.APIKey(w.t.Context(), uid, kid)).State
+	w.T.Helper()
+	return expect.Must(w.DB.APIKey(w.T.Context(), uid, kid))(w.T).State
 }
 
 // Admin 4.1 as design D2 has it, A105: every parameter of every route, with nothing changed.
 func TestUserParameters(t *testing.T) {
 	w := newWorld(t)
-	before := w.user("MEMBER")
+	before := w.User("MEMBER")
 	const (
 		three = "admin.user.one_of_state_otp_email"
 		two   = "admin.user.one_of_state_otp"
@@ -78,26 +65,26 @@ func TestUserParameters(t *testing.T) {
 			w.as("superadmin").JSON(t, test.method, users+test.path, test.body).WantTokens(t, test.status, test.tokens...)
 		})
 	}
-	diff(t, w.user("MEMBER"), before)
-	diff(t, len(w.journal()), 0)
+	expect.Equal(t, w.User("MEMBER"), before)
+	expect.Equal(t, len(w.journal()), 0)
 }
 
 // AZ-195, T-ADMU-4, D24, admin 3.5, 7.4 to 7.6, A100, A106, A108, W6: every refusal of every
 // route, with nothing changed.
 func TestUserRefusals(t *testing.T) {
 	w := newWorld(t)
-	w.putUser("TRADER", func(u *account.User) { u.OTP = true })
+	w.PutUser("TRADER", func(u *account.User) { u.OTP = true })
 	w.addUser("other")
-	w.putUser("OTHER", func(u *account.User) { u.Role = "superadmin" })
+	w.PutUser("OTHER", func(u *account.User) { u.Role = "superadmin" })
 	w.addUser("second")
-	w.putUser("SECOND", func(u *account.User) { u.Role = "admin" })
-	fine(t, w.db.AddServiceAccount(t.Context(), &account.ServiceAccount{
+	w.PutUser("SECOND", func(u *account.User) { u.Role = "admin" })
+	expect.OK(t, w.DB.AddServiceAccount(t.Context(), &account.ServiceAccount{
 		UID: "SI1", OwnerUID: "MEMBER", Email: "si@barong.io", Role: "service_account", State: "active",
 	}))
 	all := []string{"SUPERADMIN", "OTHER", "ADMIN", "SECOND", "COMPLIANCE", "SUPPORT", "MEMBER", "TRADER"}
 	before := map[string]account.User{}
 	for _, uid := range all {
-		before[uid] = w.user(uid)
+		before[uid] = w.User(uid)
 	}
 	type refusal struct {
 		as     string
@@ -164,17 +151,17 @@ func TestUserRefusals(t *testing.T) {
 		})
 	}
 	for _, uid := range all {
-		diff(t, w.user(uid), before[uid])
+		expect.Equal(t, w.User(uid), before[uid])
 	}
-	diff(t, len(w.journal()), 0)
+	expect.Equal(t, len(w.journal()), 0)
 }
 
 // D24: an inactive superadmin may act, but not remove the last active one.
 func TestLastSuperadminStays(t *testing.T) {
 	w := newWorld(t)
 	w.addUser("last")
-	w.putUser("LAST", func(u *account.User) { u.Role = "superadmin" })
-	w.putUser("SUPERADMIN", func(u *account.User) { u.State = account.StatePending })
+	w.PutUser("LAST", func(u *account.User) { u.Role = "superadmin" })
+	w.PutUser("SUPERADMIN", func(u *account.User) { u.State = account.StatePending })
 	for _, c := range []struct {
 		method, path string
 		body         m
@@ -185,8 +172,8 @@ func TestLastSuperadminStays(t *testing.T) {
 	} {
 		w.as("superadmin").JSON(t, c.method, users+c.path, c.body).WantTokens(t, 422, "admin.user.last_superadmin")
 	}
-	u := w.user("LAST")
-	diff(t, []string{u.Role, u.State}, []string{"superadmin", "active"})
+	u := w.User("LAST")
+	expect.Equal(t, []string{u.Role, u.State}, []string{"superadmin", "active"})
 }
 
 // D1, A97 to A99, A101 to A104, A107, T-ADMU-1 to 3: statuses, and stored rows.
@@ -239,30 +226,30 @@ func TestUserChanges(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			w.key("TRADER", "0123456789abcdef")
-			w.putUser("TRADER", func(u *account.User) { u.OTP = true })
-			fine(t, w.db.PutLabel(t.Context(), &account.Label{
+			w.PutUser("TRADER", func(u *account.User) { u.OTP = true })
+			expect.OK(t, w.DB.PutLabel(t.Context(), &account.Label{
 				UserUID: "TRADER", Key: "otp", Value: "enabled", Scope: account.ScopePrivate,
 			}))
-			want := w.user("TRADER")
+			want := w.User("TRADER")
 			test.want(&want)
 			before := want
 			want.LockVersion++
 
 			w.as(test.as).JSON(t, test.method, users+test.path, test.body).Want(t, test.status, itoa(int64(test.status)))
 
-			got := w.user("TRADER")
+			got := w.User("TRADER")
 			want.Version, want.SessionGeneration = got.Version, got.SessionGeneration
-			diff(t, got, want)
-			diff(t, []bool{got.Version > before.Version, got.SessionGeneration > before.SessionGeneration}, []bool{true, test.ends})
-			diff(t, w.keyState("TRADER", "0123456789abcdef"), test.key)
-			labels := must[[]account.Label](t)(w.db.Labels(t.Context(), "TRADER"))
-			diff(t, len(labels) == 1, want.OTP)
+			expect.Equal(t, got, want)
+			expect.Equal(t, []bool{got.Version > before.Version, got.SessionGeneration > before.SessionGeneration}, []bool{true, test.ends})
+			expect.Equal(t, w.keyState("TRADER", "0123456789abcdef"), test.key)
+			labels := expect.Must(w.DB.Labels(t.Context(), "TRADER"))(t)
+			expect.Equal(t, len(labels) == 1, want.OTP)
 			rows := w.journal()
 			if len(rows) != 1 {
 				t.Fatalf("got %d activities, want 1", len(rows))
 			}
 			x := rows[0]
-			diff(t, []string{x.ActorUID, x.TargetUID, x.Topic, x.Action, x.Result, x.IP, x.IPCountry, x.Data},
+			expect.Equal(t, []string{x.ActorUID, x.TargetUID, x.Topic, x.Action, x.Result, x.IP, x.IPCountry, x.Data},
 				[]string{uidOf(test.as), "TRADER", "users", "update", "succeed", "203.0.113.7", "Malta", test.data})
 		})
 	}
@@ -274,9 +261,9 @@ func TestUserActivated(t *testing.T) {
 	w.key("MEMBER", "0123456789abcdef")
 	w.as("admin").JSON(t, "PUT", users, m{"uid": "MEMBER", "state": "banned"}).Want(t, 200, `200`)
 	w.as("admin").JSON(t, "PUT", users, m{"uid": "MEMBER", "state": "active"}).Want(t, 200, `200`)
-	u := w.user("MEMBER")
-	diff(t, []string{u.State, w.keyState("MEMBER", "0123456789abcdef")}, []string{"active", "inactive"})
-	diff(t, u.SessionGeneration > 0, true)
+	u := w.User("MEMBER")
+	expect.Equal(t, []string{u.State, w.keyState("MEMBER", "0123456789abcdef")}, []string{"active", "inactive"})
+	expect.Equal(t, u.SessionGeneration > 0, true)
 }
 
 // Admin 11.1: only the declared field reaches the row, whatever else is sent and first.
@@ -296,7 +283,7 @@ func TestUserWritesNothingUndeclared(t *testing.T) {
 		}
 		return v
 	}
-	want := w.user("MEMBER")
+	want := w.User("MEMBER")
 	steps := []struct {
 		method, path string
 		form         url.Values
@@ -313,32 +300,21 @@ func TestUserWritesNothingUndeclared(t *testing.T) {
 		w.as("superadmin").Form(t, s.method, users+s.path, s.form).Want(t, s.status, itoa(int64(s.status)))
 		s.change()
 		want.LockVersion++
-		got := w.user("MEMBER")
-		diff(t, []bool{got.Version > want.Version, got.SessionGeneration > want.SessionGeneration}, []bool{true, ends[i]})
+		got := w.User("MEMBER")
+		expect.Equal(t, []bool{got.Version > want.Version, got.SessionGeneration > want.SessionGeneration}, []bool{true, ends[i]})
 		want.Version, want.SessionGeneration = got.Version, got.SessionGeneration
-		diff(t, got, want)
+		expect.Equal(t, got, want)
 	}
-}
-
-// demoting stands for the accounts while the caller loses the role between guard and write.
-type demoting struct {
-	admin.Accounts
-	before func()
-}
-
-func (d demoting) SetRole(ctx context.Context, by account.Actor, uid, role string) error {
-	d.before()
-	return d.Accounts.SetRole(ctx, by, uid, role)
 }
 
 // A caller whose role or state had changed by the time of the write is refused as such.
 func TestCallerDemotedMeanwhile(t *testing.T) {
 	w := newWorld(t)
-	w.accounts = func(a admin.Accounts) admin.Accounts {
-		return demoting{a, func() { w.putUser("ADMIN", func(u *account.User) { u.Role = "member" }) }}
-	}
-	w.mount(w.roles)
+	w.Faults.On("Update", func() error { // between guard and write
+		w.PutUser("ADMIN", func(u *account.User) { u.Role = "member" })
+		return nil
+	})
 	w.as("admin").JSON(t, "POST", users+"/role", m{"uid": "MEMBER", "role": "trader"}).
 		WantTokens(t, 401, "admin.ability.not_permitted")
-	diff(t, w.user("MEMBER").Role, "member")
+	expect.Equal(t, w.User("MEMBER").Role, "member")
 }
