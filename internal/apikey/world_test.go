@@ -14,13 +14,9 @@ func newWorld(t testing.TB, cfg worldtest.Config) *world {
 	return &world{worldtest.New(t, cfg)}
 }
 
-const password = worldtest.Password
-
 var (
-	browser = worldtest.Browser
-	actor   = worldtest.ActorOf
-	tokens  = worldtest.Tokens
-	start   = worldtest.Start
+	actor  = worldtest.ActorOf
+	tokens = worldtest.Tokens
 )
 
 func ptr[T any](v T) *T { return &v }

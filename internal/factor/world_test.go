@@ -19,8 +19,4 @@ const password = worldtest.Password
 var (
 	browser = worldtest.Browser
 	actor   = worldtest.ActorOf
-	tokens  = worldtest.Tokens
-	start   = worldtest.Start
 )
-
-func ptr[T any](v T) *T { return &v }

@@ -13,14 +13,3 @@ func newWorld(t testing.TB, cfg worldtest.Config) *world {
 	t.Helper()
 	return &world{worldtest.New(t, cfg)}
 }
-
-const password = worldtest.Password
-
-var (
-	browser = worldtest.Browser
-	actor   = worldtest.ActorOf
-	tokens  = worldtest.Tokens
-	start   = worldtest.Start
-)
-
-func ptr[T any](v T) *T { return &v }
