@@ -48,7 +48,7 @@ func (c sessionsRevokeCmd) Run(ctx context.Context, term *terminal) error {
 	} else {
 		done.Generation, err = accounts.RevokeSessions(ctx, c.User)
 	}
-	if errors.Is(err, account.ErrNotFound) {
+	if errors.Is(err, account.ErrNoUser) {
 		return fmt.Errorf("no user has the uid %q", c.User)
 	}
 	if err != nil {

@@ -65,7 +65,7 @@ func (a announcing) PutUser(ctx context.Context, u *User) error {
 // PutLabel implements LabelStore.
 func (a announcing) PutLabel(ctx context.Context, l *Label) error {
 	before, err := a.Label(ctx, l.UserUID, l.Key, l.Scope)
-	fresh := errors.Is(err, ErrNotFound)
+	fresh := errors.Is(err, ErrNoLabel)
 	if err != nil && !fresh {
 		return err
 	}

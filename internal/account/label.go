@@ -38,7 +38,7 @@ type Level struct {
 type labelReader interface {
 	// Labels lists a user's labels of both scopes, by row id.
 	Labels(ctx context.Context, uid string) ([]Label, error)
-	// Label loads one by (uid, key, scope); ErrNotFound.
+	// Label loads one by (uid, key, scope); ErrNoLabel.
 	Label(ctx context.Context, uid, key, scope string) (Label, error)
 	// Levels lists the ladder by id.
 	Levels(ctx context.Context) ([]Level, error)
@@ -47,9 +47,9 @@ type labelReader interface {
 // labelWriter is the part of Tx about labels and levels.
 type labelWriter interface {
 	// PutLabel inserts or updates by (UserUID, Key, Scope) and fills ID and times;
-	// ErrNotFound when there is no such user.
+	// ErrNoUser.
 	PutLabel(ctx context.Context, l *Label) error
-	// DeleteLabel removes one by (uid, key, scope); ErrNotFound.
+	// DeleteLabel removes one by (uid, key, scope); ErrNoLabel.
 	DeleteLabel(ctx context.Context, uid, key, scope string) error
 	// PutLevel inserts or replaces the rung l.ID; ErrTaken when another has its key and value.
 	PutLevel(ctx context.Context, l Level) error
@@ -57,7 +57,7 @@ type labelWriter interface {
 
 // SetLabel creates or changes the label (UserUID, Key, Scope) and, when it is private,
 // recomputes the user's level and state. Key and value are folded first. Errors: Invalid,
-// ErrNotFound when there is no such user. The edge judges whether the caller may set the label.
+// ErrNoUser. The edge judges whether the caller may set the label.
 func (s *Service) SetLabel(ctx context.Context, l Label) (Label, error) {
 	l.Key, l.Value = squish(l.Key), squish(l.Value)
 	if l.Scope == "" {
@@ -79,7 +79,7 @@ func (s *Service) SetLabel(ctx context.Context, l Label) (Label, error) {
 }
 
 // RemoveLabel deletes a label and, when it was private, recomputes the user's level and
-// state. ErrNotFound.
+// state. ErrNoLabel.
 func (s *Service) RemoveLabel(ctx context.Context, uid, key, scope string) error {
 	err := s.update(ctx, func(tx Writer) error {
 		if err := tx.DeleteLabel(ctx, uid, key, scope); err != nil {

@@ -2,13 +2,19 @@ package account
 
 import (
 	"errors"
+	"fmt"
 	"time"
 )
 
 // Errors that stores and services of this package return; compare with errors.Is.
 var (
-	// ErrNotFound says that there is no such row, or none that the actor may see.
-	ErrNotFound = errors.New("account: not found")
+	// ErrNotFound says that there is no such row, or none that the actor may see. Each noun has a
+	// sentinel of its own, which wraps this one.
+	ErrNotFound = errors.New("not found")
+	// ErrNoUser, ErrNoServiceAccount and ErrNoLabel are those of this package.
+	ErrNoUser           = fmt.Errorf("account: user: %w", ErrNotFound)
+	ErrNoServiceAccount = fmt.Errorf("account: service account: %w", ErrNotFound)
+	ErrNoLabel          = fmt.Errorf("account: label: %w", ErrNotFound)
 	// ErrTaken says that a unique value (e-mail, uid, kid, label key) is in use.
 	ErrTaken = errors.New("account: taken")
 )

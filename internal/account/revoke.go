@@ -12,7 +12,7 @@ import (
 const kindOperator = "operator"
 
 // RevokeSessions ends every session of a user for the operator, by one write however many
-// they are, and returns the user's new session generation. ErrNotFound: no user has uid;
+// they are, and returns the user's new session generation. ErrNoUser: nobody has uid;
 // service accounts have no sessions.
 func (s *Service) RevokeSessions(ctx context.Context, uid string) (generation int64, err error) {
 	err = s.update(ctx, func(tx Writer) error {

@@ -116,7 +116,7 @@ func (s *Service) seedUser(ctx context.Context, seed SeedUser) (Seeded, error) {
 		one.UID, one.Skipped = known.UID, true
 		return one, nil
 	}
-	if !errors.Is(err, ErrNotFound) {
+	if !errors.Is(err, ErrNoUser) {
 		return Seeded{}, fmt.Errorf("seed user %s: %w", email, err)
 	}
 	in := UserInput{

@@ -31,7 +31,7 @@ func (a ServiceAccount) Principal() Principal {
 
 // serviceAccountReader is the part of Reader about service accounts.
 type serviceAccountReader interface {
-	// ServiceAccount loads by uid; ErrNotFound.
+	// ServiceAccount loads by uid; ErrNoServiceAccount.
 	ServiceAccount(ctx context.Context, uid string) (ServiceAccount, error)
 	// ServiceAccountsOf lists those that a user owns, by row id.
 	ServiceAccountsOf(ctx context.Context, ownerUID string) ([]ServiceAccount, error)
@@ -41,20 +41,20 @@ type serviceAccountReader interface {
 // users do.
 type serviceAccountWriter interface {
 	// AddServiceAccount inserts a and fills ID, counters and times; ErrTaken also when a
-	// user has the uid or e-mail (AZ-295); ErrNotFound when there is no such owner.
+	// user has the uid or e-mail (AZ-295); ErrNoUser when there is no such owner.
 	AddServiceAccount(ctx context.Context, a *ServiceAccount) error
-	// PutServiceAccount writes role, level, state, e-mail and owner; ErrNotFound, ErrTaken.
+	// PutServiceAccount writes role, level, state, e-mail and owner; ErrNoServiceAccount, ErrTaken.
 	PutServiceAccount(ctx context.Context, a *ServiceAccount) error
 }
 
-// OwnServiceAccount loads a service account that the actor owns; ErrNotFound for any other.
+// OwnServiceAccount loads a service account that the actor owns; ErrNoServiceAccount for any other.
 func (s *Service) OwnServiceAccount(ctx context.Context, by Actor, uid string) (ServiceAccount, error) {
 	a, err := s.rows.ServiceAccount(ctx, uid)
 	if err != nil {
 		return ServiceAccount{}, fmt.Errorf("load service account: %w", err)
 	}
 	if a.OwnerUID != by.UID {
-		return ServiceAccount{}, ErrNotFound
+		return ServiceAccount{}, ErrNoServiceAccount
 	}
 	return a, nil
 }

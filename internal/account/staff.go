@@ -206,7 +206,7 @@ func (s *Service) SetRole(ctx context.Context, by Actor, uid, role string) error
 
 // byStaff changes one user for another, with the activity that records the change. change gets
 // both as they are in the transaction and returns the user as it is to be. Errors:
-// ErrActorChanged, ErrNotFound (no user has uid), ErrSuperadminOnly, ErrSelf, ErrRank, then
+// ErrActorChanged, ErrNoUser (nobody has uid), ErrSuperadminOnly, ErrSelf, ErrRank, then
 // change's, ErrLastSuperadmin, ErrTaken.
 func (s *Service) byStaff(
 	ctx context.Context, by Actor, uid string, change func(tx Writer, me, u User) (User, error),
@@ -219,7 +219,7 @@ func (s *Service) byStaff(
 			return err
 		}
 		me, err := tx.User(ctx, by.UID)
-		if errors.Is(err, ErrNotFound) || err == nil && (!MayAct(me.State) || me.Role != by.Role) {
+		if errors.Is(err, ErrNoUser) || err == nil && (!MayAct(me.State) || me.Role != by.Role) {
 			return ErrActorChanged
 		}
 		if err != nil {

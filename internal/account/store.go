@@ -33,10 +33,10 @@ type Tx interface {
 	serviceAccountWriter
 	labelWriter
 	// EndSessions raises a principal's session generation by one, which ends every session
-	// of it (design D11), and returns the new generation; ErrNotFound.
+	// of it (design D11), and returns the new generation; ErrNoUser.
 	EndSessions(ctx context.Context, uid string) (int64, error)
 	// RenewSession notes that a session goes on under another id in the user's generation as
-	// it is now, in place of any such note; ErrNotFound.
+	// it is now, in place of any such note; ErrNoUser.
 	RenewSession(ctx context.Context, uid string, r Renewal) error
 	// EndAll gives the global session epoch a new name, which ends every session of everybody,
 	// and returns the new epoch.

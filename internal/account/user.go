@@ -49,9 +49,9 @@ func (u User) Principal() Principal {
 
 // userReader is the part of Reader about users.
 type userReader interface {
-	// User loads by uid; ErrNotFound.
+	// User loads by uid; ErrNoUser.
 	User(ctx context.Context, uid string) (User, error)
-	// UserByEmail loads by the folded address; ErrNotFound.
+	// UserByEmail loads by the folded address; ErrNoUser.
 	UserByEmail(ctx context.Context, email string) (User, error)
 	// CountUsers counts users of a role in a state; "" matches any.
 	CountUsers(ctx context.Context, role, state string) (int, error)
@@ -65,6 +65,6 @@ type userWriter interface {
 	AddUser(ctx context.Context, u *User) error
 	// PutUser writes every field but ID, UID, CreatedAt and the counters, raises
 	// LockVersion by one, gives Version a new name when a field of Principal changed, and
-	// SessionGeneration when u's is higher. u has all of them as written. ErrNotFound, ErrTaken.
+	// SessionGeneration when u's is higher. u has all of them as written. ErrNoUser, ErrTaken.
 	PutUser(ctx context.Context, u *User) error
 }

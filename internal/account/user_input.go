@@ -174,7 +174,7 @@ func (s *Service) checkInput(ctx context.Context, u *User, in UserInput) error {
 		switch {
 		case err == nil:
 			u.ReferralID = &referrer.ID
-		case errors.Is(err, ErrNotFound):
+		case errors.Is(err, ErrNoUser):
 			rest.Add("referral_id", "doesnt_exist")
 		default:
 			return fmt.Errorf("look up referral: %w", err)
@@ -196,7 +196,7 @@ func (s *Service) checkInput(ctx context.Context, u *User, in UserInput) error {
 		switch _, err := s.rows.UserByEmail(ctx, u.Email); {
 		case err == nil:
 			wrong = []string{"taken"}
-		case !errors.Is(err, ErrNotFound):
+		case !errors.Is(err, ErrNoUser):
 			return fmt.Errorf("look up e-mail: %w", err)
 		}
 	}

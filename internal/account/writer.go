@@ -110,7 +110,7 @@ func EmailProved(labels []Label) bool {
 func (w Writer) ProveEmail(ctx context.Context, uid string) (User, error) {
 	l := Label{UserUID: uid, Key: emailLabel, Value: emailVerified, Scope: ScopePrivate}
 	held, err := w.Label(ctx, uid, l.Key, l.Scope)
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	if err != nil && !errors.Is(err, ErrNoLabel) {
 		return User{}, fmt.Errorf("load label: %w", err)
 	}
 	l.Description = held.Description
@@ -129,7 +129,7 @@ func (w Writer) ProveEmail(ctx context.Context, uid string) (User, error) {
 // ShowSecondFactor sets the private label by which staff see that one-time codes are on.
 func (w Writer) ShowSecondFactor(ctx context.Context, uid string) error {
 	_, err := w.Label(ctx, uid, otpLabel, ScopePrivate)
-	if !errors.Is(err, ErrNotFound) {
+	if !errors.Is(err, ErrNoLabel) {
 		return err
 	}
 	if err := w.PutLabel(ctx, &Label{UserUID: uid, Key: otpLabel, Value: otpEnabled, Scope: ScopePrivate}); err != nil {
@@ -144,7 +144,7 @@ func (w Writer) ShowSecondFactor(ctx context.Context, uid string) error {
 func (w Writer) ForgetSecondFactor(ctx context.Context, u *User) error {
 	u.OTP = false
 	err := w.DeleteLabel(ctx, u.UID, otpLabel, ScopePrivate)
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	if err != nil && !errors.Is(err, ErrNoLabel) {
 		return fmt.Errorf("remove label: %w", err)
 	}
 	return w.DeleteTOTPSecret(ctx, u.UID)

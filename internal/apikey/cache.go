@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"barong/internal/account"
 	"barong/internal/feed"
 	"barong/internal/secret"
 )
@@ -21,7 +20,7 @@ type CacheConfig struct {
 
 // Source is the store that a Cache loads from.
 type Source interface {
-	// KeyRecord loads an API key with its secret opened; ErrNotFound, ErrSeal.
+	// KeyRecord loads an API key with its secret opened; ErrNoKey, account.ErrSeal.
 	KeyRecord(ctx context.Context, kid string) (Record, error)
 }
 
@@ -43,7 +42,7 @@ func NewCache(cfg CacheConfig, source Source, now func() time.Time) *Cache {
 		now = time.Now
 	}
 	c := &Cache{now: now, dummy: newMACKey(secret.Bytes(32))}
-	c.keys = feed.NewCache(feed.CacheConfig{Size: cfg.Size, Loads: cfg.Loads}, account.ErrNotFound, now,
+	c.keys = feed.NewCache(feed.CacheConfig{Size: cfg.Size, Loads: cfg.Loads}, ErrNoKey, now,
 		func(ctx context.Context, kid string, old, into *Entry) (bool, error) {
 			r, err := source.KeyRecord(ctx, kid)
 			if err != nil {
@@ -58,14 +57,14 @@ func NewCache(cfg CacheConfig, source Source, now func() time.Time) *Cache {
 	return c
 }
 
-// Key returns the API key of kid: ErrNotFound when there is none (see DummyMAC), any other
+// Key returns the API key of kid: ErrNoKey when there is none (see DummyMAC), any other
 // error is an outage.
 func (c *Cache) Key(ctx context.Context, kid string) (*Entry, error) {
 	if k := c.keys.Hit(kid); k != nil {
 		return k, nil
 	}
 	if len(kid) > maxKid {
-		return nil, account.ErrNotFound
+		return nil, ErrNoKey
 	}
 	return c.keys.Get(ctx, strings.Clone(kid))
 }

@@ -18,6 +18,9 @@ import (
 // ErrCouldNotSaveSecret says that a new key's secret could not be sealed; nothing is stored.
 var ErrCouldNotSaveSecret = errors.New("apikey: secret cannot be saved")
 
+// ErrNoKey says that the holder has no such key.
+var ErrNoKey = fmt.Errorf("apikey: key: %w", account.ErrNotFound)
+
 // HS256 is the one algorithm of API keys version 1 (AZ-272).
 const HS256 = "HS256"
 
@@ -77,7 +80,7 @@ type Tx interface {
 type keyReader interface {
 	// APIKeys returns a page without secrets, and how many there are in all.
 	APIKeys(ctx context.Context, q Query) ([]Key, int, error)
-	// APIKey loads one of a holder's keys without its secret; ErrNotFound.
+	// APIKey loads one of a holder's keys without its secret; ErrNoKey.
 	APIKey(ctx context.Context, holderUID, kid string) (Key, error)
 }
 
@@ -85,11 +88,11 @@ type keyReader interface {
 // row (kind feed.Key, ref kid). account.Tx has the verbs that stop and remove all of a holder's.
 type keyWriter interface {
 	// AddAPIKey seals the secret, inserts k and fills ID and times; ErrTaken for the kid,
-	// ErrNotFound when there is no such holder, ErrSeal when the secret cannot be sealed.
+	// account.ErrNotFound when there is no such holder, ErrSeal when the secret cannot be sealed.
 	AddAPIKey(ctx context.Context, k *Key) error
-	// PutAPIKey writes scope and state by kid; ErrNotFound.
+	// PutAPIKey writes scope and state by kid; ErrNoKey.
 	PutAPIKey(ctx context.Context, k *Key) error
-	// DeleteAPIKey removes one of a holder's keys; ErrNotFound.
+	// DeleteAPIKey removes one of a holder's keys; ErrNoKey.
 	DeleteAPIKey(ctx context.Context, holderUID, kid string) error
 }
 
@@ -107,7 +110,7 @@ type keyHolder struct {
 }
 
 // holder resolves uid, "" for the actor, to the actor or a service account that the actor
-// owns; ErrNotFound otherwise.
+// owns; account.ErrNoServiceAccount otherwise.
 func holder(ctx context.Context, rows account.Reader, me account.Actor, uid string) (keyHolder, error) {
 	if uid == "" || uid == me.UID {
 		u, err := rows.User(ctx, me.UID)
@@ -121,13 +124,13 @@ func holder(ctx context.Context, rows account.Reader, me account.Actor, uid stri
 		return keyHolder{}, fmt.Errorf("load key holder: %w", err)
 	}
 	if a.OwnerUID != me.UID {
-		return keyHolder{}, account.ErrNotFound
+		return keyHolder{}, account.ErrNoServiceAccount
 	}
 	return keyHolder{a.UID, account.KindServiceAccount, a.State}, nil
 }
 
 // ListKeys returns a page of keys without secrets, and how many there are. q.HolderUID is
-// "" for the actor's own or the uid of a service account of the actor's; ErrNotFound.
+// "" for the actor's own or the uid of a service account of the actor's; account.ErrNoServiceAccount.
 func (s *Service) ListKeys(ctx context.Context, me account.Actor, q Query) ([]Key, int, error) {
 	h, err := holder(ctx, s.rows, me, q.HolderUID)
 	if err != nil {
@@ -150,7 +153,7 @@ type Input struct {
 }
 
 // CreateKey makes an active key and returns it with its secret, the only time that it shows. The
-// edge asks RequireOTP before. Errors: ErrNotFound (holder), Invalid, ErrCouldNotSaveSecret.
+// edge asks RequireOTP before. Errors: account.ErrNoServiceAccount (holder), account.Invalid, ErrCouldNotSaveSecret.
 func (s *Service) CreateKey(ctx context.Context, me account.Actor, in Input) (Key, error) {
 	var k Key
 	create := func(tx work) error {
@@ -227,7 +230,7 @@ type Patch struct {
 }
 
 // UpdateKey changes a key and returns it without its secret. holderUID is as in ListKeys.
-// Errors: ErrNotFound (holder or key), Invalid.
+// Errors: account.ErrNoServiceAccount (holder), ErrNoKey, account.Invalid.
 func (s *Service) UpdateKey(
 	ctx context.Context, me account.Actor, holderUID, kid string, patch Patch,
 ) (Key, error) {
@@ -269,7 +272,7 @@ func (s *Service) UpdateKey(
 	return k, nil
 }
 
-// DeleteKey removes a key. holderUID is as in ListKeys. ErrNotFound (holder or key).
+// DeleteKey removes a key. holderUID is as in ListKeys. Errors: account.ErrNoServiceAccount (holder), ErrNoKey.
 func (s *Service) DeleteKey(ctx context.Context, me account.Actor, holderUID, kid string) error {
 	err := s.update(ctx, func(tx work) error {
 		h, err := holder(ctx, tx, me, holderUID)

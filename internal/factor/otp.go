@@ -23,6 +23,9 @@ var (
 	ErrOTPReplay = errors.New("factor: one-time code used before")
 )
 
+// ErrNoSecret says that a user has no one-time-code secret.
+var ErrNoSecret = fmt.Errorf("factor: one-time-code secret: %w", account.ErrNotFound)
+
 const (
 	reasonWrongCode = "OTP code is invalid"
 	reasonEnabled   = "2FA has been already enabled for this account"
@@ -54,14 +57,14 @@ func (s TOTPSecret) GoString() string { return s.String() }
 
 // totpReader is the part of Reader about one-time-code secrets.
 type totpReader interface {
-	// TOTPSecret loads a user's; account.ErrNotFound.
+	// TOTPSecret loads a user's; ErrNoSecret.
 	TOTPSecret(ctx context.Context, uid string) (TOTPSecret, error)
 }
 
 // totpWriter is the part of Tx about one-time-code secrets, which are sealed; account.Tx has
 // DeleteTOTPSecret.
 type totpWriter interface {
-	// PutTOTPSecret seals and writes, replacing any other; account.ErrNotFound without the user.
+	// PutTOTPSecret seals and writes, replacing any other; account.account.ErrNoUser without the user.
 	PutTOTPSecret(ctx context.Context, s TOTPSecret) error
 	// AdvanceTOTP sets LastStep to step if it is lower and reports whether it was: of two
 	// requests with one code, one wins.
@@ -82,7 +85,7 @@ func (s *Service) Use(ctx context.Context, uid, code string) (err error) {
 		}
 	}()
 	held, err := s.rows.TOTPSecret(ctx, uid)
-	if errors.Is(err, account.ErrNotFound) {
+	if errors.Is(err, ErrNoSecret) {
 		return ErrInvalidOTP
 	}
 	if err != nil {
@@ -253,7 +256,7 @@ func (s *Service) switchOTP(ctx context.Context, me account.Actor, code string, 
 // has shown a code of it.
 func secretProved(ctx context.Context, tx work, uid string) error {
 	held, err := tx.TOTPSecret(ctx, uid)
-	if errors.Is(err, account.ErrNotFound) || err == nil && held.LastStep == 0 {
+	if errors.Is(err, ErrNoSecret) || err == nil && held.LastStep == 0 {
 		return ErrInvalidOTP
 	}
 	return err

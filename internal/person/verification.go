@@ -13,7 +13,7 @@ import (
 // ErrUnknownVerification says that an outside verification is not one that we asked for: its
 // id is unknown to us or to the provider, or it is about another applicant. Trying again
 // changes nothing.
-var ErrUnknownVerification = errors.New("person: verification is not one that was asked for")
+var ErrUnknownVerification = fmt.Errorf("person: verification that was asked for: %w", account.ErrNotFound)
 
 // Subjects of a verification; each is the key of the private label that the verification
 // decides.
@@ -47,7 +47,7 @@ type Verification struct {
 
 // verificationReader is the part of Reader about verifications.
 type verificationReader interface {
-	// Verification loads one by the provider's id; ErrNotFound. In a transaction it makes
+	// Verification loads one by the provider's id; ErrUnknownVerification. In a transaction it makes
 	// others that load it, or write rows of its user, wait.
 	Verification(ctx context.Context, id string) (Verification, error)
 }
@@ -55,12 +55,13 @@ type verificationReader interface {
 // verifications is the part of Tx about verifications.
 type verifications interface {
 	verificationReader
-	// AddVerification inserts v and fills its times. ErrNotFound without the user, ErrTaken
+	// AddVerification inserts v and fills its times. account.ErrNoUser without the user, ErrTaken
 	// for the verification's id.
 	AddVerification(ctx context.Context, v *Verification) error
-	// NewestVerification loads the one of a user and kind that was asked for last; ErrNotFound.
+	// NewestVerification loads the one of a user and kind that was asked for last;
+	// ErrUnknownVerification.
 	NewestVerification(ctx context.Context, uid, kind string) (Verification, error)
-	// FinishVerification sets the final status; ErrNotFound.
+	// FinishVerification sets the final status; ErrUnknownVerification.
 	FinishVerification(ctx context.Context, id, status string) error
 }
 
@@ -88,7 +89,7 @@ func (s *Service) NoteVerification(ctx context.Context, id string) error {
 	err := s.update(ctx, func(tx work) error {
 		v, err := tx.Verification(ctx, id)
 		if err != nil {
-			return unknownVerification(err)
+			return err
 		}
 		return tx.Emit(ctx, event.KYCCalled(v.UserUID, id))
 	})
@@ -105,7 +106,7 @@ func (s *Service) NoteVerification(ctx context.Context, id string) error {
 // other error is worth another try.
 func (s *Service) CheckVerification(ctx context.Context, p KYCProvider, id string) error {
 	if _, err := s.rows.Verification(ctx, id); err != nil {
-		return fmt.Errorf("check verification: %w", unknownVerification(err))
+		return fmt.Errorf("check verification: %w", err)
 	}
 	r, err := p.Verification(ctx, id)
 	if err != nil {
@@ -130,7 +131,7 @@ func (s *Service) ApplyVerification(ctx context.Context, r KYCResult) error {
 	err := s.update(ctx, func(tx work) error {
 		v, err := tx.Verification(ctx, r.VerificationID)
 		if err != nil {
-			return unknownVerification(err)
+			return err
 		}
 		if r.ApplicantID != v.ApplicantID {
 			return ErrUnknownVerification
@@ -147,7 +148,7 @@ func (s *Service) ApplyVerification(ctx context.Context, r KYCResult) error {
 			return err
 		}
 		l, err := tx.Label(ctx, v.UserUID, v.Kind, account.ScopePrivate)
-		if errors.Is(err, account.ErrNotFound) || err == nil && l.Value == status {
+		if errors.Is(err, account.ErrNoLabel) || err == nil && l.Value == status {
 			return nil
 		}
 		if err != nil {
@@ -163,14 +164,6 @@ func (s *Service) ApplyVerification(ctx context.Context, r KYCResult) error {
 		return fmt.Errorf("apply verification: %w", err)
 	}
 	return nil
-}
-
-// unknownVerification is the service's word for a verification that is not there.
-func unknownVerification(err error) error {
-	if errors.Is(err, account.ErrNotFound) {
-		return ErrUnknownVerification
-	}
-	return err
 }
 
 // finalStatus is how the kind ended, "" when it has not or is not named.

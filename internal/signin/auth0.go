@@ -60,7 +60,7 @@ func (s *Service) SignInAuth0(ctx context.Context, in Auth0) (SignedIn, error) {
 		return SignedIn{}, ErrUnverifiedEmail
 	}
 	u, err := s.rows.UserByEmail(ctx, in.Email)
-	if errors.Is(err, account.ErrNotFound) {
+	if errors.Is(err, account.ErrNoUser) {
 		return s.signUpAuth0(ctx, in)
 	}
 	if err != nil {

@@ -32,7 +32,7 @@ func awaitsCode(err error) bool {
 // a caller that knows the password, and none that guesses it.
 func (s *Service) AwaitsCode(ctx context.Context, in SignIn) (awaited bool, err error) {
 	hash := codeHash(in)
-	if _, err := s.rows.MailToken(ctx, hash, s.now()); errors.Is(err, account.ErrNotFound) {
+	if _, err := s.rows.MailToken(ctx, hash, s.now()); errors.Is(err, ErrNoLink) {
 		return false, nil // strangers cause no write
 	} else if err != nil {
 		return false, fmt.Errorf("look for a sign-in that awaits its code: %w", err)

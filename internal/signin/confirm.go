@@ -111,7 +111,7 @@ func (s *Service) ConfirmEmail(ctx context.Context, in Confirmation) (u account.
 // confirmable loads the user whom a confirmation link is for; ErrActiveOrUnknown.
 func confirmable(ctx context.Context, rows account.Reader, c token.MailClaims) (account.User, error) {
 	u, err := rows.User(ctx, c.UID)
-	if errors.Is(err, account.ErrNotFound) || err == nil && (u.Email != c.Email || u.State != account.StatePending) {
+	if errors.Is(err, account.ErrNoUser) || err == nil && (u.Email != c.Email || u.State != account.StatePending) {
 		return account.User{}, ErrActiveOrUnknown
 	}
 	if err != nil {
@@ -132,7 +132,7 @@ func (s *Service) givenPassword(
 	if err != nil {
 		return "", err
 	}
-	if _, err := s.rows.MailToken(ctx, mailTokenHash(c), s.now()); errors.Is(err, account.ErrNotFound) {
+	if _, err := s.rows.MailToken(ctx, mailTokenHash(c), s.now()); errors.Is(err, ErrNoLink) {
 		return "", ErrUtilizedToken
 	} else if err != nil {
 		return "", err

@@ -14,6 +14,9 @@ import (
 	"barong/internal/token"
 )
 
+// ErrNoLink says that a mailed link is not kept any more.
+var ErrNoLink = fmt.Errorf("signin: mailed link: %w", account.ErrNotFound)
+
 // MailTokens signs and checks the tokens of mailed links; token.Keys is one.
 type MailTokens interface {
 	MintMail(c token.MailClaims, now time.Time) (jwt string, err error)
@@ -37,7 +40,7 @@ type MailToken struct {
 
 // mailTokenReader is the part of Reader about mail tokens.
 type mailTokenReader interface {
-	// MailToken loads one that has not expired at now; ErrNotFound.
+	// MailToken loads one that has not expired at now; ErrNoLink.
 	MailToken(ctx context.Context, hash [32]byte, now time.Time) (MailToken, error)
 }
 
@@ -45,7 +48,7 @@ type mailTokenReader interface {
 // expire; account.Tx has DeleteMailTokens.
 type mailTokenWriter interface {
 	// AddMailToken inserts m and, when keep is above 0, removes all but the newest keep of
-	// the same user and purpose. ErrNotFound without the user, ErrTaken for the hash.
+	// the same user and purpose. account.ErrNoUser without the user, ErrTaken for the hash.
 	AddMailToken(ctx context.Context, m MailToken, keep int) error
 	// UseMailToken removes one and reports whether it was there and had not expired at now:
 	// of two uses one wins.
@@ -108,7 +111,7 @@ func (s *Service) mailOnRequest(
 	}
 	err := s.withinMails(ctx, in, purpose, due, write)
 	switch {
-	case errors.Is(err, account.ErrNotFound), errors.Is(err, limit.ErrTooMany):
+	case errors.Is(err, account.ErrNoUser), errors.Is(err, limit.ErrTooMany):
 		return nil
 	case err != nil:
 		return fmt.Errorf("send %s mail: %w", purpose, err)
@@ -116,7 +119,7 @@ func (s *Service) mailOnRequest(
 	return nil
 }
 
-// withinMails is mailOnRequest within the limits of the signin: ErrNotFound when nobody has the
+// withinMails is mailOnRequest within the limits of the signin: account.ErrNoUser when nobody has the
 // address, limit.TooMany.
 func (s *Service) withinMails(
 	ctx context.Context, in MailRequest, purpose string, due func(state string) bool, write func(work, account.User) error,

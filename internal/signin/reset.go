@@ -60,7 +60,7 @@ func (s *Service) ResetPassword(ctx context.Context, in Reset) error {
 	if _, err := s.resettable(ctx, s.rows, c); err != nil {
 		return fmt.Errorf("reset password: %w", err)
 	}
-	if _, err := s.rows.MailToken(ctx, hash, s.now()); errors.Is(err, account.ErrNotFound) {
+	if _, err := s.rows.MailToken(ctx, hash, s.now()); errors.Is(err, ErrNoLink) {
 		return ErrUtilizedToken
 	} else if err != nil {
 		return fmt.Errorf("reset password: %w", err)
@@ -121,7 +121,7 @@ func (s *Service) ResetPassword(ctx context.Context, in Reset) error {
 // resettable loads the user whom a reset link is for; ErrUtilizedToken when it is void.
 func (s *Service) resettable(ctx context.Context, rows account.Reader, c token.MailClaims) (account.User, error) {
 	u, err := rows.User(ctx, c.UID)
-	if errors.Is(err, account.ErrNotFound) || err == nil && (u.Email != c.Email || !account.MayAct(u.State)) {
+	if errors.Is(err, account.ErrNoUser) || err == nil && (u.Email != c.Email || !account.MayAct(u.State)) {
 		return account.User{}, ErrUtilizedToken
 	}
 	if err != nil {

@@ -92,7 +92,7 @@ func (s *Service) signIn(ctx context.Context, in SignIn) (SignedIn, error) {
 		return SignedIn{}, err
 	}
 	u, err := s.rows.UserByEmail(ctx, account.FoldEmail(in.Email))
-	if err != nil && !errors.Is(err, account.ErrNotFound) {
+	if err != nil && !errors.Is(err, account.ErrNoUser) {
 		return SignedIn{}, errors.Join(fmt.Errorf("load user: %w", err), s.attempts.GiveBack(ctx, network))
 	}
 	if err != nil {

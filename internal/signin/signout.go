@@ -29,7 +29,7 @@ func (s *Service) SessionRevoked(ctx context.Context, me account.Actor) error {
 
 // SignOutEverywhere ends every session of me, by one write however many they are, and records
 // it in the same transaction: the caller restamps its own with the generation returned (design
-// D11). ErrNotFound without a user of the uid.
+// D11). account.ErrNoUser without a user of the uid.
 func (s *Service) SignOutEverywhere(ctx context.Context, me account.Actor) (generation int64, err error) {
 	err = s.update(ctx, func(tx work) error {
 		if generation, err = tx.EndSessions(ctx, me.UID); err != nil {

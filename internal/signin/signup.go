@@ -62,7 +62,7 @@ func (s *Service) SignUp(ctx context.Context, in SignUp) (account.User, error) {
 		tries = append(tries, more)
 	}
 	if in.RefID != nil {
-		if _, err := s.rows.User(ctx, *in.RefID); errors.Is(err, account.ErrNotFound) {
+		if _, err := s.rows.User(ctx, *in.RefID); errors.Is(err, account.ErrNoUser) {
 			return account.User{}, ErrReferralUnknown
 		} else if err != nil {
 			return account.User{}, fmt.Errorf("look up referral: %w", err)

@@ -30,7 +30,7 @@ var apiKeys = noun[apikey.Key]{
 			at(&k.CreatedAt), at(&k.UpdatedAt),
 		}
 	},
-	missing: account.ErrNotFound,
+	missing: apikey.ErrNoKey,
 }
 
 const selectKeyRecord = `
@@ -55,7 +55,7 @@ func (db *DB) KeyRecord(ctx context.Context, kid string) (apikey.Record, error) 
 	err := db.keyByKid.row(ctx, db, kid).Scan(&row, &k.Kid, &k.Algorithm, &sealed, &k.State,
 		&k.HolderUID, &k.HolderKind)
 	if err != nil {
-		return apikey.Record{}, fmt.Errorf("load api key: %w", found(err, account.ErrNotFound))
+		return apikey.Record{}, fmt.Errorf("load api key: %w", found(err, apikey.ErrNoKey))
 	}
 	k.Secret, err = db.open(sealed, apikeysTable, apikeysSecret, row)
 	if err != nil {
@@ -150,7 +150,7 @@ func (q queries) PutAPIKey(ctx context.Context, k *apikey.Key) error {
 		if err != nil {
 			return err
 		}
-		err = t.change(ctx, account.ErrNotFound,
+		err = t.change(ctx, apikey.ErrNoKey,
 			`UPDATE apikeys SET scope = $1, state = $2, updated_at = $3 WHERE kid = $4`,
 			scope, k.State, t.now.UnixMicro(), k.Kid)
 		if err != nil {
@@ -165,7 +165,7 @@ func (q queries) PutAPIKey(ctx context.Context, k *apikey.Key) error {
 // DeleteAPIKey implements apikey.Tx.
 func (q queries) DeleteAPIKey(ctx context.Context, holderUID, kid string) error {
 	return q.write(ctx, "delete api key", func(t *txn) error {
-		err := t.change(ctx, account.ErrNotFound, `
+		err := t.change(ctx, apikey.ErrNoKey, `
 			DELETE FROM apikeys
 			WHERE kid = $1 AND (user_id IN (SELECT id FROM users WHERE uid = $2)
 			                    OR service_account_id IN (SELECT id FROM service_accounts WHERE uid = $2))`,

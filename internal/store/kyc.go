@@ -15,7 +15,7 @@ var verifications = noun[person.Verification]{
 			&v.VerificationID, &v.ApplicantID, &v.UserUID, &v.Kind, &v.FinalStatus, at(&v.CreatedAt), at(&v.UpdatedAt),
 		}
 	},
-	missing: account.ErrNotFound,
+	missing: person.ErrUnknownVerification,
 }
 
 // AddVerification implements person.Tx.
@@ -59,7 +59,7 @@ func (q queries) NewestVerification(ctx context.Context, uid, kind string) (pers
 // FinishVerification implements person.Tx.
 func (q queries) FinishVerification(ctx context.Context, id, status string) error {
 	return q.writeLocked(ctx, "finish verification", lockVerification(id), func(t *txn) error {
-		return t.change(ctx, account.ErrNotFound, `
+		return t.change(ctx, person.ErrUnknownVerification, `
 			UPDATE kyc_verifications SET final_status = $1, updated_at = $2 WHERE verification_id = $3`,
 			textOrNull(status), t.now.UnixMicro(), id)
 	})

@@ -12,7 +12,7 @@ var labels = noun[account.Label]{
 	into: func(l *account.Label) []any {
 		return []any{&l.ID, &l.UserUID, &l.Key, &l.Value, &l.Scope, &l.Description, at(&l.CreatedAt), at(&l.UpdatedAt)}
 	},
-	missing: account.ErrNotFound,
+	missing: account.ErrNoLabel,
 }
 
 // Labels implements account.Tx.
@@ -48,7 +48,7 @@ func (q queries) PutLabel(ctx context.Context, l *account.Label) error {
 // DeleteLabel implements account.Tx.
 func (q queries) DeleteLabel(ctx context.Context, uid, key, scope string) error {
 	return q.writeLocked(ctx, "delete label", lockUser(uid), func(t *txn) error {
-		return t.change(ctx, account.ErrNotFound, `
+		return t.change(ctx, account.ErrNoLabel, `
 			DELETE FROM labels
 			WHERE user_id = (SELECT id FROM users WHERE uid = $1) AND key = $2 AND scope = $3`,
 			uid, key, scope)

@@ -10,7 +10,7 @@ import (
 
 // MailToken implements signin.Tx.
 func (q queries) MailToken(ctx context.Context, hash [32]byte, now time.Time) (signin.MailToken, error) {
-	return one(ctx, q, "load mail token", unlocked, account.ErrNotFound, func(row scanner) (signin.MailToken, error) {
+	return one(ctx, q, "load mail token", unlocked, signin.ErrNoLink, func(row scanner) (signin.MailToken, error) {
 		m := signin.MailToken{Hash: hash}
 		return m, row.Scan(&m.UserUID, &m.Purpose, at(&m.ExpiresAt), at(&m.CreatedAt))
 	}, `SELECT u.uid, m.purpose, m.expires_at, m.created_at

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 
-	"barong/internal/account"
 	"barong/internal/factor"
 )
 
@@ -11,7 +10,7 @@ const totpTable, totpSecret = "totp_secrets", "secret" // sealing binds to them
 
 // TOTPSecret implements factor.Tx.
 func (q queries) TOTPSecret(ctx context.Context, uid string) (factor.TOTPSecret, error) {
-	return one(ctx, q, "load totp secret", lockUser(uid), account.ErrNotFound, func(row scanner) (s factor.TOTPSecret, err error) {
+	return one(ctx, q, "load totp secret", lockUser(uid), factor.ErrNoSecret, func(row scanner) (s factor.TOTPSecret, err error) {
 		var uuid string
 		var sealed []byte
 		if err = row.Scan(&s.UserUID, &uuid, &sealed, &s.LastStep); err == nil {

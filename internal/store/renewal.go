@@ -10,7 +10,7 @@ import (
 // RenewSession implements account.Tx.
 func (q queries) RenewSession(ctx context.Context, uid string, r account.Renewal) error {
 	return q.write(ctx, "renew session", func(t *txn) error {
-		err := t.change(ctx, account.ErrNotFound, `
+		err := t.change(ctx, account.ErrNoUser, `
 			UPDATE users
 			SET renewed_from = $1, renewed_to = $2, renewed_until = $3, renewed_generation = session_generation
 			WHERE uid = $4`, r.From[:], r.To[:], r.Until.UnixMicro(), uid)

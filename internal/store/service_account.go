@@ -18,7 +18,7 @@ var serviceAccounts = noun[account.ServiceAccount]{
 			&a.LockVersion, at(&a.CreatedAt), at(&a.UpdatedAt),
 		}
 	},
-	missing: account.ErrNotFound,
+	missing: account.ErrNoServiceAccount,
 }
 
 func lockServiceAccount(uid string) lock { return lockRows("service_accounts", "uid = $1", uid) }

@@ -21,7 +21,7 @@ var users = noun[account.User]{
 			&u.LockVersion, at(&u.CreatedAt), at(&u.UpdatedAt),
 		}
 	},
-	missing: account.ErrNotFound,
+	missing: account.ErrNoUser,
 }
 
 // User implements account.Tx.
@@ -141,21 +141,21 @@ func (t *txn) referrerExists(ctx context.Context, id *int64) error {
 		return err
 	}
 	if !ok {
-		return fmt.Errorf("referrer: %w", account.ErrNotFound)
+		return fmt.Errorf("referrer: %w", account.ErrNoUser)
 	}
 	return nil
 }
 
-// userID is the row id behind a uid; account.ErrNotFound.
+// userID is the row id behind a uid; account.ErrNoUser.
 func userID(ctx context.Context, q querier, uid string) (id int64, err error) {
 	err = q.QueryRowContext(ctx, `SELECT id FROM users WHERE uid = $1`, uid).Scan(&id)
-	return id, found(err, account.ErrNotFound)
+	return id, found(err, account.ErrNoUser)
 }
 
 // lockedUserID is userID of a user that nobody else changes before the commit.
 func (t *txn) lockedUserID(ctx context.Context, uid string) (id int64, err error) {
 	err = t.QueryRowContext(ctx, `SELECT id FROM users WHERE uid = $1`+t.dialect.Lock, uid).Scan(&id)
-	return id, found(err, account.ErrNotFound)
+	return id, found(err, account.ErrNoUser)
 }
 
 // CountUsers implements account.Tx. Transactions that count wait for each other, so
@@ -179,7 +179,7 @@ func (q queries) EndSessions(ctx context.Context, uid string) (int64, error) {
 			WHERE uid = $3
 			RETURNING session_generation`, nameNoise(), t.now.UnixMicro(), uid).Scan(&generation)
 		if err != nil {
-			return found(err, account.ErrNotFound)
+			return found(err, account.ErrNoUser)
 		}
 		t.changed(feed.Principal, uid)
 		return nil

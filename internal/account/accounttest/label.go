@@ -55,10 +55,10 @@ func labelUpdate(t *testing.T, s Store) {
 func labelNotFound(t *testing.T, s Store) {
 	u := AddUser(t, s, "1")
 	_, err := s.Label(t.Context(), u.UID, "email", account.ScopePrivate)
-	WantErr(t, err, account.ErrNotFound)
-	WantErr(t, s.DeleteLabel(t.Context(), u.UID, "email", account.ScopePrivate), account.ErrNotFound)
+	WantErr(t, err, account.ErrNoLabel)
+	WantErr(t, s.DeleteLabel(t.Context(), u.UID, "email", account.ScopePrivate), account.ErrNoLabel)
 	l := newLabel("ID404", "email", account.ScopePrivate)
-	WantErr(t, s.PutLabel(t.Context(), &l), account.ErrNotFound)
+	WantErr(t, s.PutLabel(t.Context(), &l), account.ErrNoUser)
 }
 
 func labelList(t *testing.T, s Store) {

@@ -17,7 +17,7 @@ func serviceAccountRoundTrip(t *testing.T, s Store) {
 	Must(t, err)
 	Equal(t, got, want)
 	_, err = s.ServiceAccount(t.Context(), owner.UID)
-	WantErr(t, err, account.ErrNotFound)
+	WantErr(t, err, account.ErrNoServiceAccount)
 }
 
 func serviceAccountOrphan(t *testing.T, s Store) {
@@ -26,7 +26,7 @@ func serviceAccountOrphan(t *testing.T, s Store) {
 	Must(t, err)
 	Equal(t, got, want)
 	ghost := account.ServiceAccount{UID: "SI2", Email: "x@example.com", OwnerUID: "ID404", Role: "r", State: "active"}
-	WantErr(t, s.AddServiceAccount(t.Context(), &ghost), account.ErrNotFound)
+	WantErr(t, s.AddServiceAccount(t.Context(), &ghost), account.ErrNoUser)
 }
 
 func serviceAccountTaken(t *testing.T, s Store) {
@@ -79,7 +79,7 @@ func serviceAccountPut(t *testing.T, s Store) {
 		}
 	}
 	ghost := account.ServiceAccount{UID: "SI404", Email: "x@example.com", Role: "r", State: "active"}
-	WantErr(t, s.PutServiceAccount(t.Context(), &ghost), account.ErrNotFound)
+	WantErr(t, s.PutServiceAccount(t.Context(), &ghost), account.ErrNoServiceAccount)
 }
 
 func serviceAccountsOf(t *testing.T, s Store) {

@@ -25,7 +25,7 @@ func updateRollsBack(t *testing.T, s Store) {
 		t.Fatalf("got %v, want the very error of f", err)
 	}
 	_, err = s.User(t.Context(), "ID000000002")
-	WantErr(t, err, account.ErrNotFound)
+	WantErr(t, err, account.ErrNoUser)
 	got, err := s.User(t.Context(), kept.UID)
 	Must(t, err)
 	Equal(t, got, kept)
@@ -47,7 +47,7 @@ func updatePanics(t *testing.T, s Store) {
 		})
 	}()
 	_, err := s.User(t.Context(), NewUser("1").UID)
-	WantErr(t, err, account.ErrNotFound)
+	WantErr(t, err, account.ErrNoUser)
 	AddUser(t, s, "1") // the store still writes
 }
 
@@ -55,7 +55,7 @@ func updateIsolated(t *testing.T, s Store) {
 	Must(t, s.Update(t.Context(), func(tx account.Tx) error {
 		u := AddUser(t, tx, "1")
 		_, err := s.User(t.Context(), u.UID)
-		WantErr(t, err, account.ErrNotFound)
+		WantErr(t, err, account.ErrNoUser)
 		_, err = s.Principal(t.Context(), u.UID)
 		WantErr(t, err, account.ErrNotFound)
 		return nil
@@ -84,7 +84,7 @@ func updateGoesOn(t *testing.T, s Store) {
 	Must(t, s.Update(t.Context(), func(tx account.Tx) error {
 		again := NewUser("1")
 		WantErr(t, tx.AddUser(t.Context(), &again), account.ErrTaken)
-		WantErr(t, tx.DeleteLabel(t.Context(), again.UID, "none", "private"), account.ErrNotFound)
+		WantErr(t, tx.DeleteLabel(t.Context(), again.UID, "none", "private"), account.ErrNoLabel)
 		AddUser(t, tx, "2")
 		return nil
 	}))
@@ -160,5 +160,5 @@ func updateCancelled(t *testing.T, s Store) {
 		t.Fatal("got no error")
 	}
 	_, err = s.User(t.Context(), NewUser("1").UID)
-	WantErr(t, err, account.ErrNotFound)
+	WantErr(t, err, account.ErrNoUser)
 }

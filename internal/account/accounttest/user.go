@@ -40,13 +40,13 @@ func userAbsentFields(t *testing.T, s Store) {
 
 func userNotFound(t *testing.T, s Store) {
 	_, err := s.User(t.Context(), "ID404")
-	WantErr(t, err, account.ErrNotFound)
+	WantErr(t, err, account.ErrNoUser)
 	_, err = s.UserByEmail(t.Context(), "nobody@example.com")
-	WantErr(t, err, account.ErrNotFound)
+	WantErr(t, err, account.ErrNoUser)
 	ghost := NewUser("1")
-	WantErr(t, s.PutUser(t.Context(), &ghost), account.ErrNotFound)
+	WantErr(t, s.PutUser(t.Context(), &ghost), account.ErrNoUser)
 	_, err = s.EndSessions(t.Context(), "ID404")
-	WantErr(t, err, account.ErrNotFound)
+	WantErr(t, err, account.ErrNoUser)
 }
 
 func userTaken(t *testing.T, s Store) {
@@ -164,7 +164,7 @@ func userPutTaken(t *testing.T, s Store) {
 func userReferrer(t *testing.T, s Store) {
 	u := NewUser("1")
 	u.ReferralID = new(int64(404))
-	WantErr(t, s.AddUser(t.Context(), &u), account.ErrNotFound)
+	WantErr(t, s.AddUser(t.Context(), &u), account.ErrNoUser)
 }
 
 func userCount(t *testing.T, s Store) {
@@ -226,7 +226,7 @@ func renewSession(t *testing.T, s Store) {
 	_, err := s.EndSessions(t.Context(), u.UID)
 	Must(t, err)
 	Equal(t, renewal(u.UID), (*account.Renewal)(nil))
-	WantErr(t, s.RenewSession(t.Context(), "ID404", first), account.ErrNotFound)
+	WantErr(t, s.RenewSession(t.Context(), "ID404", first), account.ErrNoUser)
 }
 
 func principalOfUser(t *testing.T, s Store) {

@@ -77,7 +77,7 @@ func keyOfServiceAccount(t *testing.T, s Store) {
 	accounttest.Equal(t, record.HolderKind, account.KindServiceAccount)
 	accounttest.Must(t, s.DeleteAPIKey(t.Context(), a.UID, "aa"))
 	_, err = s.KeyRecord(t.Context(), "aa")
-	accounttest.WantErr(t, err, account.ErrNotFound)
+	accounttest.WantErr(t, err, apikey.ErrNoKey)
 }
 
 func keyTaken(t *testing.T, s Store) {
@@ -107,20 +107,20 @@ func keyPut(t *testing.T, s Store) {
 	accounttest.Must(t, err)
 	accounttest.Equal(t, string(record.Secret), k.Secret)
 	changed.Kid = "404"
-	accounttest.WantErr(t, s.PutAPIKey(t.Context(), &changed), account.ErrNotFound)
+	accounttest.WantErr(t, s.PutAPIKey(t.Context(), &changed), apikey.ErrNoKey)
 }
 
 func keyOfAnother(t *testing.T, s Store) {
 	one, two := accounttest.AddUser(t, s, "1"), accounttest.AddUser(t, s, "2")
 	addKey(t, s, "aa", one.UID)
 	_, err := s.APIKey(t.Context(), two.UID, "aa")
-	accounttest.WantErr(t, err, account.ErrNotFound)
-	accounttest.WantErr(t, s.DeleteAPIKey(t.Context(), two.UID, "aa"), account.ErrNotFound)
+	accounttest.WantErr(t, err, apikey.ErrNoKey)
+	accounttest.WantErr(t, s.DeleteAPIKey(t.Context(), two.UID, "aa"), apikey.ErrNoKey)
 	_, n, err := s.APIKeys(t.Context(), apikey.Query{HolderUID: two.UID, Limit: 10})
 	accounttest.Must(t, err)
 	accounttest.Equal(t, n, 0)
 	accounttest.Must(t, s.DeleteAPIKey(t.Context(), one.UID, "aa"))
-	accounttest.WantErr(t, s.DeleteAPIKey(t.Context(), one.UID, "aa"), account.ErrNotFound)
+	accounttest.WantErr(t, s.DeleteAPIKey(t.Context(), one.UID, "aa"), apikey.ErrNoKey)
 }
 
 func keyPages(t *testing.T, s Store) {

@@ -32,7 +32,7 @@ func TestStore(t *testing.T, open func(testing.TB) Store) {
 func totpRoundTrip(t *testing.T, s Store) {
 	u := accounttest.AddUser(t, s, "1")
 	_, err := s.TOTPSecret(t.Context(), u.UID)
-	accounttest.WantErr(t, err, account.ErrNotFound)
+	accounttest.WantErr(t, err, factor.ErrNoSecret)
 	want := factor.TOTPSecret{UserUID: u.UID, Secret: []byte("12345678901234567890"), LastStep: 55}
 	accounttest.Must(t, s.PutTOTPSecret(t.Context(), want))
 	got, err := s.TOTPSecret(t.Context(), u.UID)
@@ -46,8 +46,8 @@ func totpRoundTrip(t *testing.T, s Store) {
 	accounttest.Must(t, s.DeleteTOTPSecret(t.Context(), u.UID))
 	accounttest.Must(t, s.DeleteTOTPSecret(t.Context(), u.UID))
 	_, err = s.TOTPSecret(t.Context(), u.UID)
-	accounttest.WantErr(t, err, account.ErrNotFound)
-	accounttest.WantErr(t, s.PutTOTPSecret(t.Context(), factor.TOTPSecret{UserUID: "ID404", Secret: []byte("x")}), account.ErrNotFound)
+	accounttest.WantErr(t, err, factor.ErrNoSecret)
+	accounttest.WantErr(t, s.PutTOTPSecret(t.Context(), factor.TOTPSecret{UserUID: "ID404", Secret: []byte("x")}), account.ErrNoUser)
 }
 
 func totpRace(t *testing.T, s Store) {

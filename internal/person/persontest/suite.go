@@ -81,7 +81,7 @@ func kycFinish(t *testing.T, s Store) {
 func kycNewest(t *testing.T, s Store) {
 	u, other := accounttest.AddUser(t, s, "1"), accounttest.AddUser(t, s, "2")
 	_, err := s.NewestVerification(t.Context(), u.UID, person.KYCDocument)
-	accounttest.WantErr(t, err, account.ErrNotFound)
+	accounttest.WantErr(t, err, person.ErrUnknownVerification)
 	for _, n := range []string{"1", "2", "3"} {
 		v := newVerification(u.UID, n)
 		if n == "3" {
@@ -108,7 +108,7 @@ func kycTaken(t *testing.T, s Store) {
 	accounttest.Must(t, err)
 	accounttest.Equal(t, got, first)
 	nobody := newVerification("ID404", "2")
-	accounttest.WantErr(t, s.AddVerification(t.Context(), &nobody), account.ErrNotFound)
+	accounttest.WantErr(t, s.AddVerification(t.Context(), &nobody), account.ErrNoUser)
 	other := newVerification(one.UID, "3")
 	other.Kind = "passport"
 	if s.AddVerification(t.Context(), &other) == nil {
@@ -119,14 +119,14 @@ func kycTaken(t *testing.T, s Store) {
 func kycNotFound(t *testing.T, s Store) {
 	for _, id := range []string{"", "verification1", "a\x00b", "\xff"} {
 		_, err := s.Verification(t.Context(), id)
-		accounttest.WantErr(t, err, account.ErrNotFound)
+		accounttest.WantErr(t, err, person.ErrUnknownVerification)
 		accounttest.Must(t, s.Update(t.Context(), func(tx person.Tx) error {
 			_, err := tx.Verification(t.Context(), id)
-			accounttest.WantErr(t, err, account.ErrNotFound)
+			accounttest.WantErr(t, err, person.ErrUnknownVerification)
 			return nil
 		}))
 	}
-	accounttest.WantErr(t, s.FinishVerification(t.Context(), "verification1", "verified"), account.ErrNotFound)
+	accounttest.WantErr(t, s.FinishVerification(t.Context(), "verification1", "verified"), person.ErrUnknownVerification)
 }
 
 // kycRace has transactions that finish a verification unless another did.

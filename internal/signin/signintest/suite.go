@@ -51,7 +51,7 @@ func live(t testing.TB, s signin.Tx, n byte) (all []byte) {
 		_, err := s.MailToken(t.Context(), mailToken(i, "", "").Hash, mailNow)
 		if err == nil {
 			all = append(all, i)
-		} else if !errors.Is(err, account.ErrNotFound) {
+		} else if !errors.Is(err, signin.ErrNoLink) {
 			t.Fatal(err)
 		}
 	}
@@ -69,8 +69,8 @@ func mailTokenRoundTrip(t *testing.T, s Store) {
 	accounttest.Equal(t, got, want)
 
 	_, err = s.MailToken(t.Context(), [32]byte{9}, mailNow)
-	accounttest.WantErr(t, err, account.ErrNotFound)
-	accounttest.WantErr(t, s.AddMailToken(t.Context(), mailToken(2, "ID404", "reset"), 0), account.ErrNotFound)
+	accounttest.WantErr(t, err, signin.ErrNoLink)
+	accounttest.WantErr(t, s.AddMailToken(t.Context(), mailToken(2, "ID404", "reset"), 0), account.ErrNoUser)
 	accounttest.Must(t, s.Update(t.Context(), func(tx signin.Tx) error {
 		accounttest.WantErr(t, tx.AddMailToken(t.Context(), want, 1), account.ErrTaken)
 		return tx.AddMailToken(t.Context(), mailToken(3, u.UID, "reset"), 0) // goes on after ErrTaken
@@ -88,7 +88,7 @@ func mailTokenUse(t *testing.T, s Store) {
 		accounttest.Equal(t, ok, false) // expired, and not used up by it
 	}
 	_, err := s.MailToken(t.Context(), m.Hash, m.ExpiresAt)
-	accounttest.WantErr(t, err, account.ErrNotFound)
+	accounttest.WantErr(t, err, signin.ErrNoLink)
 
 	oops := errors.New("oops")
 	err = s.Update(t.Context(), func(tx signin.Tx) error {
