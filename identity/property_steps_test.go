@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"barong/internal/account"
+	"barong/internal/account/worldtest"
 	"barong/internal/expect"
 	"barong/internal/session"
 	"barong/internal/token"
@@ -294,10 +295,10 @@ func (m *model) label(t *rapid.T) {
 	_, had := p.labels[key]
 	switch {
 	case value != "":
-		_, err := m.Accounts.SetLabel(m.T.Context(), account.Label{UserUID: p.uid, Key: key, Value: value, Scope: account.ScopePrivate})
+		_, err := m.Accounts.SetLabel(m.T.Context(), worldtest.Peer, account.LabelInput{UserUID: p.uid, Key: key, Value: value, Scope: account.ScopePrivate})
 		expect.OK(m.T, err)
 	case had:
-		expect.OK(m.T, m.Accounts.RemoveLabel(m.T.Context(), p.uid, key, account.ScopePrivate))
+		expect.OK(m.T, m.Accounts.RemoveLabel(m.T.Context(), worldtest.Peer, p.uid, key, account.ScopePrivate))
 	}
 	m.change(p, func() {
 		if p.labels[key] = value; value == "" {

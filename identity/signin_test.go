@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"barong/internal/account"
+	"barong/internal/account/worldtest"
 	"barong/internal/apitest"
 	"barong/internal/audit"
 	"barong/internal/expect"
@@ -73,7 +74,7 @@ func TestSignInWithoutUserAgent(t *testing.T) {
 func TestSignInShowsLabelsAndTellsOfNewDevices(t *testing.T) {
 	w := newWorld(t)
 	made := w.user(email, 1)
-	_, err := w.Accounts.SetLabel(t.Context(), account.Label{UserUID: made.UID, Key: "vip", Value: "gold", Scope: account.ScopePublic})
+	_, err := w.Accounts.SetLabel(t.Context(), worldtest.Peer, account.LabelInput{UserUID: made.UID, Key: "vip", Value: "gold", Scope: account.ScopePublic})
 	expect.OK(w.T, err)
 	c := w.Browser()
 	first := c.JSON(t, "POST", sessions, credentials())

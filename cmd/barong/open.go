@@ -228,6 +228,7 @@ func newAccounts(s config.Settings, f files, db *store.DB, hasher account.Hasher
 		StaffRoles:      f.abilities.Staff(),
 		MemberRoles:     s.Account.MemberRoles,
 		Passwords:       passwordRules(s),
+		ReservedLabels:  f.accounts.StorageTitles,
 		DefaultLanguage: s.Account.Language,
 	}, account.Parts{Rows: db, Update: store.Update[account.Tx](db), Hasher: hasher})
 }

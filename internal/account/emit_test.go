@@ -49,7 +49,7 @@ func TestWritesAnnounceThemselves(t *testing.T) {
 		},
 		"a label's description, from none": {
 			act: func(w *world, u account.User) {
-				_, err := w.Accounts.SetLabel(w.T.Context(), account.Label{
+				_, err := w.Accounts.SetLabel(w.T.Context(), worldtest.Peer, account.LabelInput{
 					UserUID: u.UID, Key: "email", Value: "verified", Scope: "private", Description: ptr("by hand"),
 				})
 				w.Must(err)
@@ -58,7 +58,7 @@ func TestWritesAnnounceThemselves(t *testing.T) {
 		},
 		"a removed label": {
 			act: func(w *world, u account.User) {
-				w.Must(w.Accounts.RemoveLabel(w.T.Context(), u.UID, "email", "private"))
+				w.Must(w.Accounts.RemoveLabel(w.T.Context(), worldtest.Peer, u.UID, "email", "private"))
 			},
 			want: []string{`model.user.updated {"level":1,"state":"active"}`},
 		},
@@ -78,7 +78,7 @@ func TestWritesAnnounceThemselves(t *testing.T) {
 		"a removed verified document": {
 			before: func(w *world, u account.User) { w.Label(u.UID, document, "verified", "private") },
 			act: func(w *world, u account.User) {
-				w.Must(w.Accounts.RemoveLabel(w.T.Context(), u.UID, document, "private"))
+				w.Must(w.Accounts.RemoveLabel(w.T.Context(), worldtest.Peer, u.UID, document, "private"))
 			},
 			want: []string{"system.document.verified"},
 		},
@@ -187,7 +187,7 @@ func TestAFailedWriteTellsNothing(t *testing.T) {
 	w.News()
 	oops := errors.New("oops")
 	w.Serve(worldtest.Config{Commit: func() error { return oops }}, w.Hasher, nil)
-	_, err := w.Accounts.SetLabel(t.Context(), account.Label{UserUID: u.UID, Key: "phone", Value: "verified", Scope: "private"})
+	_, err := w.Accounts.SetLabel(t.Context(), worldtest.Peer, account.LabelInput{UserUID: u.UID, Key: "phone", Value: "verified", Scope: "private"})
 	if !errors.Is(err, oops) || len(w.News()) != 0 {
 		t.Errorf("%v; want the error of the transaction and no event", err)
 	}

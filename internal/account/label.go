@@ -2,10 +2,15 @@ package account
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"barong/internal/audit"
 )
 
 // Scopes of labels.
@@ -55,22 +60,76 @@ type labelWriter interface {
 	PutLevel(ctx context.Context, l Level) error
 }
 
-// SetLabel creates or changes the label (UserUID, Key, Scope) and, when it is private,
-// recomputes the user's level and state. Key and value are folded first. Errors: Invalid,
-// ErrNoUser. The edge judges whether the caller may set the label.
-func (s *Service) SetLabel(ctx context.Context, l Label) (Label, error) {
-	l.Key, l.Value = squish(l.Key), squish(l.Value)
+// ErrPrivateLabel says that a private label is not its user's to change; it is an ErrSelf.
+var ErrPrivateLabel = fmt.Errorf("account: private label: %w", ErrSelf)
+
+// Presence is a condition of SetLabel on the label as it was.
+type Presence int
+
+// The conditions: none; there is no such label yet; there is one.
+const (
+	PresentOrNot Presence = iota
+	Absent
+	Present
+)
+
+// A LabelInput is the input of SetLabel.
+type LabelInput struct {
+	UserUID, Key, Value string
+	Scope               string // "" is public
+	Description         *string
+	// KeepDescription leaves the description as it was when Description is nil.
+	KeepDescription bool
+	// If is what must be the case: else Invalid (key.taken) or ErrNoLabel.
+	If Presence
+}
+
+// SetLabel creates or changes the label (UserUID, Key, Scope) and, when it is private, recomputes
+// the user's level and state. Key and value are folded first.
+//
+// Users set public labels of their own, except under keys that this service gives a meaning to
+// (W-R7). Staff set any of users of a lower rank, and of themselves no private one (design D24);
+// services set any. Errors, in order: ErrActorChanged, ErrNoUser, ErrSuperadminOnly, ErrRank,
+// ErrPrivateLabel, ErrNoLabel, Invalid.
+func (s *Service) SetLabel(ctx context.Context, by Actor, in LabelInput) (Label, error) {
+	l := Label{UserUID: in.UserUID, Key: squish(in.Key), Value: squish(in.Value), Scope: in.Scope, Description: in.Description}
 	if l.Scope == "" {
 		l.Scope = ScopePublic
 	}
-	if err := labelProblems(l).Err(); err != nil {
-		return Label{}, err
-	}
 	err := s.update(ctx, func(tx Writer) error {
+		if err := tx.mayLabel(ctx, by, in.UserUID, l.Scope); err != nil {
+			return err
+		}
+		before, err := tx.labelOf(ctx, by, l.UserUID, l.Key, l.Scope)
+		fresh := errors.Is(err, ErrNoLabel) || errors.Is(err, ErrPrivateLabel)
+		if err != nil && (!fresh || in.If == Present) {
+			return err
+		}
+		wrong := labelProblems(l)
+		if fresh {
+			if err := tx.reserved(ctx, by, l, &wrong); err != nil {
+				return err
+			}
+		} else if in.If == Absent {
+			wrong.Add("key", "taken")
+		}
+		if err := wrong.Err(); err != nil {
+			return err
+		}
+		if in.KeepDescription && in.Description == nil {
+			l.Description = before.Description
+		}
 		if err := tx.PutLabel(ctx, &l); err != nil {
 			return err
 		}
-		return tx.LabelChanged(ctx, l.UserUID, l.Scope)
+		if err := tx.LabelChanged(ctx, l.UserUID, l.Scope); err != nil {
+			return err
+		}
+		action := "update"
+		if fresh {
+			action = "create"
+		}
+		return tx.AddActivity(ctx, s.labelActivity(by, action, before, l))
 	})
 	if err != nil {
 		return Label{}, fmt.Errorf("set label: %w", err)
@@ -78,19 +137,122 @@ func (s *Service) SetLabel(ctx context.Context, l Label) (Label, error) {
 	return l, nil
 }
 
-// RemoveLabel deletes a label and, when it was private, recomputes the user's level and
-// state. ErrNoLabel.
-func (s *Service) RemoveLabel(ctx context.Context, uid, key, scope string) error {
+// RemoveLabel deletes a label and, when it was private, recomputes the user's level and state. The
+// rules are those of SetLabel. Errors, in order: ErrActorChanged, ErrNoUser, ErrSuperadminOnly,
+// ErrRank, ErrPrivateLabel, ErrNoLabel.
+func (s *Service) RemoveLabel(ctx context.Context, by Actor, uid, key, scope string) error {
 	err := s.update(ctx, func(tx Writer) error {
+		if err := tx.mayLabel(ctx, by, uid, scope); err != nil {
+			return err
+		}
+		before, err := tx.labelOf(ctx, by, uid, key, scope)
+		if err != nil {
+			return err
+		}
 		if err := tx.DeleteLabel(ctx, uid, key, scope); err != nil {
 			return err
 		}
-		return tx.LabelChanged(ctx, uid, scope)
+		if err := tx.LabelChanged(ctx, uid, scope); err != nil {
+			return err
+		}
+		return tx.AddActivity(ctx, s.labelActivity(by, "delete", before, Label{UserUID: uid}))
 	})
 	if err != nil {
 		return fmt.Errorf("remove label: %w", err)
 	}
 	return nil
+}
+
+// mayLabel returns why the actor may not change labels of the scope of the user uid, nil when it
+// may.
+func (w Writer) mayLabel(ctx context.Context, by Actor, uid, scope string) error {
+	if by.Service != "" {
+		_, err := w.User(ctx, uid)
+		return err
+	}
+	me, u, err := w.pair(ctx, by, uid)
+	switch {
+	case err != nil:
+		return err
+	case by.UID == uid && scope == ScopePrivate:
+		return ErrPrivateLabel
+	case by.UID == uid:
+		return nil
+	}
+	return w.service.mayChange(me, u)
+}
+
+// labelOf loads a label that the actor is about to change; ErrNoLabel, and ErrPrivateLabel for a
+// key of which the user has a private one alone.
+func (w Writer) labelOf(ctx context.Context, by Actor, uid, key, scope string) (Label, error) {
+	l, err := w.Label(ctx, uid, key, scope)
+	if !errors.Is(err, ErrNoLabel) || by.UID != uid {
+		return l, err
+	}
+	if _, private := w.Label(ctx, uid, key, ScopePrivate); private == nil {
+		return Label{}, ErrPrivateLabel
+	} else if !errors.Is(private, ErrNoLabel) {
+		return Label{}, private
+	}
+	return Label{}, err
+}
+
+// reserved adds a problem when a user is about to take a key that this service gives a meaning to:
+// one that it sets itself, or that decides about state and level (W-R7).
+func (w Writer) reserved(ctx context.Context, by Actor, l Label, wrong *Invalid) error {
+	if by.UID != l.UserUID {
+		return nil
+	}
+	levels, err := w.Levels(ctx)
+	if err != nil {
+		return fmt.Errorf("list levels: %w", err)
+	}
+	cfg := w.service.cfg
+	_, activates := cfg.Activation[l.Key]
+	if activates || slices.Contains(systemLabels, l.Key) || slices.Contains(cfg.ReservedLabels, l.Key) ||
+		slices.ContainsFunc(cfg.Triggers, func(t Trigger) bool { return slices.Contains(t.Keys, l.Key) }) ||
+		slices.ContainsFunc(levels, func(rung Level) bool { return rung.Key == l.Key }) {
+		wrong.Add("key", "exclusion")
+	}
+	return nil
+}
+
+// systemLabels are the keys of the private labels that this service sets (identity §6.3).
+var systemLabels = []string{emailLabel, "phone", otpLabel, "profile", "document", "address", "delete"}
+
+// labelNote is the record of a label in activities.
+type labelNote struct {
+	Key   string `json:"key,omitempty"`
+	Value string `json:"value,omitempty"`
+	Scope string `json:"scope,omitempty"`
+}
+
+// labelActivity records a change of a label of after's user: one of the user's own under the topic
+// account (W-R24), one by staff under labels, one by a service under management.
+func (s *Service) labelActivity(by Actor, action string, before, after Label) audit.Activity {
+	topic := "labels"
+	switch by.UID {
+	case after.UserUID:
+		topic, action = "account", "label "+action
+	case "":
+		topic, action = "management", "label "+action
+	}
+	a := by.Activity(s.now(), topic, action, audit.Succeed, "")
+	if by.UID != after.UserUID {
+		a.Category, a.TargetUID = audit.CategoryAdmin, after.UserUID
+	}
+	note := func(l Label) *labelNote {
+		if l.Key == "" {
+			return nil
+		}
+		return &labelNote{l.Key, l.Value, l.Scope}
+	}
+	data, _ := json.Marshal(struct { // text always marshals
+		Before *labelNote `json:"before,omitempty"`
+		After  *labelNote `json:"after,omitempty"`
+	}{note(before), note(after)})
+	a.Data = string(data)
+	return a
 }
 
 // LabelChanged recomputes when the scope is one that counts (W-I16).

@@ -17,30 +17,30 @@ func TestSetLabelChecksFoldedText(t *testing.T) {
 	w := newWorld(t, worldtest.Config{})
 	u := w.User("a@example.com", 0)
 	for name, c := range map[string]struct {
-		label account.Label
+		label account.LabelInput
 		want  []string
 	}{
-		"blanks first, then scope":     {account.Label{Scope: "secret"}, []string{"key.blank", "value.blank", "scope.inclusion"}},
-		"short and foreign characters": {account.Label{Key: "a", Value: "b c"}, []string{"key.too_short", "value.invalid"}},
-		"long":                         {account.Label{Key: strings.Repeat("k", 256), Value: "abc"}, []string{"key.too_long"}},
-		"long description":             {account.Label{Key: "abc", Value: "abc", Description: ptr(strings.Repeat("d", 256))}, []string{"description.too_long"}},
+		"blanks first, then scope":     {account.LabelInput{Scope: "secret"}, []string{"key.blank", "value.blank", "scope.inclusion"}},
+		"short and foreign characters": {account.LabelInput{Key: "a", Value: "b c"}, []string{"key.too_short", "value.invalid"}},
+		"long":                         {account.LabelInput{Key: strings.Repeat("k", 256), Value: "abc"}, []string{"key.too_long"}},
+		"long description":             {account.LabelInput{Key: "abc", Value: "abc", Description: ptr(strings.Repeat("d", 256))}, []string{"description.too_long"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.label.UserUID = u.UID
-			_, err := w.Accounts.SetLabel(t.Context(), c.label)
+			_, err := w.Accounts.SetLabel(t.Context(), worldtest.Peer, c.label)
 			if d := cmp.Diff(c.want, tokens(err)); d != "" {
 				t.Errorf("(-want +got):\n%s", d)
 			}
 		})
 	}
-	l, err := w.Accounts.SetLabel(t.Context(), account.Label{UserUID: u.UID, Key: " EMAIL ", Value: "Verified"})
+	l, err := w.Accounts.SetLabel(t.Context(), worldtest.Peer, account.LabelInput{UserUID: u.UID, Key: " EMAIL ", Value: "Verified"})
 	if err != nil || l.Key != "email" || l.Value != "verified" || l.Scope != account.ScopePublic || l.ID == 0 {
 		t.Errorf("got %+v (%v), want it folded and public", l, err)
 	}
-	if _, err := w.Accounts.SetLabel(t.Context(), account.Label{UserUID: "ID0", Key: "abc", Value: "abc"}); !errors.Is(err, account.ErrNotFound) {
+	if _, err := w.Accounts.SetLabel(t.Context(), worldtest.Peer, account.LabelInput{UserUID: "ID0", Key: "abc", Value: "abc"}); !errors.Is(err, account.ErrNotFound) {
 		t.Errorf("label of nobody: %v, want ErrNotFound", err)
 	}
-	if err := w.Accounts.RemoveLabel(t.Context(), u.UID, "none", account.ScopePublic); !errors.Is(err, account.ErrNotFound) {
+	if err := w.Accounts.RemoveLabel(t.Context(), worldtest.Peer, u.UID, "none", account.ScopePublic); !errors.Is(err, account.ErrNotFound) {
 		t.Errorf("remove what is not there: %v, want ErrNotFound", err)
 	}
 }
@@ -56,7 +56,9 @@ func TestStateFollowsPrivateLabels(t *testing.T) {
 	})
 	u := w.User("a@example.com", 0)
 	set := func(key string) { w.Label(u.UID, key, "verified", account.ScopePrivate) }
-	remove := func(key string) { w.Must(w.Accounts.RemoveLabel(t.Context(), u.UID, key, account.ScopePrivate)) }
+	remove := func(key string) {
+		w.Must(w.Accounts.RemoveLabel(t.Context(), worldtest.Peer, u.UID, key, account.ScopePrivate))
+	}
 	for i, step := range []struct {
 		do   func(string)
 		key  string
@@ -127,7 +129,7 @@ func TestLevelAndStateAreAFunctionOfTheLabels(t *testing.T) {
 		for range rapid.IntRange(1, 12).Draw(t, "steps") {
 			k := key{rapid.SampledFrom(keys).Draw(t, "key"), rapid.SampledFrom([]string{"public", "private"}).Draw(t, "scope")}
 			if _, there := have[k]; there && rapid.Bool().Draw(t, "remove") {
-				w.Must(w.Accounts.RemoveLabel(w.T.Context(), u.UID, k.key, k.scope))
+				w.Must(w.Accounts.RemoveLabel(w.T.Context(), worldtest.Peer, u.UID, k.key, k.scope))
 				delete(have, k)
 				continue
 			}
@@ -189,7 +191,7 @@ func TestAStateChangeReachesSessionsKeysAndServiceAccounts(t *testing.T) {
 		t.Errorf("service account is %s, want banned", got)
 	}
 
-	w.Must(w.Accounts.RemoveLabel(t.Context(), u.UID, "ban", account.ScopePrivate))
+	w.Must(w.Accounts.RemoveLabel(t.Context(), worldtest.Peer, u.UID, "ban", account.ScopePrivate))
 	back := w.Reload(u.UID)
 	if back.State != "active" || back.SessionGeneration != banned.SessionGeneration {
 		t.Errorf("%s of generation %d, want active and no further end", back.State, back.SessionGeneration)

@@ -143,7 +143,7 @@ func stateSteps(t *testing.T, cfg worldtest.Config, steps ...[2]string) {
 		if key, ok := strings.CutPrefix(s[0], "+"); ok {
 			w.Label(u.UID, key, "verified", account.ScopePrivate)
 		} else {
-			w.Must(w.Accounts.RemoveLabel(t.Context(), u.UID, s[0][1:], account.ScopePrivate))
+			w.Must(w.Accounts.RemoveLabel(t.Context(), worldtest.Peer, u.UID, s[0][1:], account.ScopePrivate))
 		}
 		if got := w.Reload(u.UID).State; got != s[1] {
 			t.Errorf("step %d (%s): %s, want %s", i+1, s[0], got, s[1])
@@ -201,7 +201,9 @@ func TestReferenceLevels(t *testing.T) {
 			w.Label(uid, key, "verified", private)
 		}
 	}
-	remove := func(w *world, uid, key string) { w.Must(w.Accounts.RemoveLabel(w.T.Context(), uid, key, private)) }
+	remove := func(w *world, uid, key string) {
+		w.Must(w.Accounts.RemoveLabel(w.T.Context(), worldtest.Peer, uid, key, private))
+	}
 	for name, c := range map[string]struct {
 		play func(w *world, uid string)
 		want int
@@ -227,7 +229,7 @@ func TestReferenceLevels(t *testing.T) {
 			all(w, uid)
 			remove(w, uid, "document")
 			w.Label(uid, "document", "verified", public)
-			w.Must(w.Accounts.RemoveLabel(w.T.Context(), uid, "document", public))
+			w.Must(w.Accounts.RemoveLabel(w.T.Context(), worldtest.Peer, uid, "document", public))
 			w.Label(uid, "document", "verified", private)
 		}, 4},
 		"#13, #14: a key in both scopes": {func(w *world, uid string) {
@@ -278,7 +280,7 @@ func TestReferenceLabel(t *testing.T) {
 	w := newWorld(t, worldtest.Config{})
 	u := w.User("a@example.com", 0)
 	w.News()
-	l, err := w.Accounts.SetLabel(t.Context(), account.Label{UserUID: u.UID, Key: "KEY", Value: "VALUE", Scope: account.ScopePublic})
+	l, err := w.Accounts.SetLabel(t.Context(), worldtest.Peer, account.LabelInput{UserUID: u.UID, Key: "KEY", Value: "VALUE", Scope: account.ScopePublic})
 	w.Must(err)
 	if l.Key != "key" || l.Value != "value" { // #19
 		t.Errorf("saved as %s:%s, want lower case", l.Key, l.Value)
@@ -292,7 +294,7 @@ func TestReferenceLabel(t *testing.T) {
 			t.Errorf("record %s lacks %s", news[0].Record, want)
 		}
 	}
-	_, err = w.Accounts.SetLabel(t.Context(), account.Label{UserUID: "ID0000000000", Key: "key", Value: "value"}) // #1
+	_, err = w.Accounts.SetLabel(t.Context(), worldtest.Peer, account.LabelInput{UserUID: "ID0000000000", Key: "key", Value: "value"}) // #1
 	if !errors.Is(err, account.ErrNotFound) {
 		t.Errorf("a label of nobody: %v, want ErrNotFound", err)
 	}

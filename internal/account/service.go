@@ -37,6 +37,8 @@ type Config struct {
 	StaffRoles, MemberRoles []string
 	// Passwords are the rules for new passwords.
 	Passwords password.Rules
+	// ReservedLabels are further keys under which users set no labels of their own.
+	ReservedLabels []string
 	// DefaultLanguage of mails, two lower-case letters: "en".
 	DefaultLanguage string
 }
@@ -138,6 +140,8 @@ type Client struct {
 type Actor struct {
 	UID  string
 	Role string
+	// Service names a peer service that acts, or a command of an operator; then UID is "".
+	Service string
 	// SessionID is the session it acts in (session.ID), zero for none.
 	SessionID [32]byte
 	// NextSessionID is the id under which that session goes on when the actor's change ends all
@@ -146,12 +150,20 @@ type Actor struct {
 	Client
 }
 
+// kindService is the kind of actor in activities of peer services and commands.
+const kindService = "service"
+
 // Activity is an activity of the actor's own; reason goes into its data, "" for none.
 func (by Actor) Activity(at time.Time, topic, action, result, reason string) audit.Activity {
 	a := audit.Activity{
 		ActorUID: by.UID, ActorKind: string(KindUser), ActorRef: by.UID, Category: audit.CategoryUser,
 		IPCountry: by.Country, UserAgent: by.UserAgent,
 		Topic: topic, Action: action, Result: result, CreatedAt: at,
+	}
+	if by.Service != "" {
+		a.ActorKind, a.ActorRef, a.Category = kindService, by.Service, audit.CategoryAdmin
+		a.UserAgent = ""
+		return a
 	}
 	if by.IP.IsValid() {
 		a.IP = by.IP.Unmap().String()

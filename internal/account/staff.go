@@ -218,14 +218,7 @@ func (s *Service) byStaff(
 		if err != nil {
 			return err
 		}
-		me, err := tx.User(ctx, by.UID)
-		if errors.Is(err, ErrNoUser) || err == nil && (!MayAct(me.State) || me.Role != by.Role) {
-			return ErrActorChanged
-		}
-		if err != nil {
-			return err
-		}
-		before, err := tx.User(ctx, uid)
+		me, before, err := tx.pair(ctx, by, uid)
 		if err != nil {
 			return err
 		}
@@ -244,6 +237,20 @@ func (s *Service) byStaff(
 		}
 		return tx.AddActivity(ctx, s.staffActivity(by, before, u))
 	})
+}
+
+// pair loads the actor and the user uid as they are in the transaction. Errors: ErrActorChanged,
+// ErrNoUser (nobody has uid).
+func (w Writer) pair(ctx context.Context, by Actor, uid string) (me, u User, err error) {
+	me, err = w.User(ctx, by.UID)
+	if errors.Is(err, ErrNoUser) || err == nil && (!MayAct(me.State) || me.Role != by.Role) {
+		return User{}, User{}, ErrActorChanged
+	}
+	if err != nil || uid == by.UID {
+		return me, me, err
+	}
+	u, err = w.User(ctx, uid)
+	return me, u, err
 }
 
 // mayChange is the rule of ranks, its refusals in the order of admin 7.4.

@@ -169,7 +169,7 @@ func TestAReplayedVerificationChangesNothing(t *testing.T) {
 // W-R7: a public label of the same key is the user's own affair.
 func TestOnlyAPrivateLabelIsDecided(t *testing.T) {
 	w, u := kycUser(t)
-	w.Must(w.Accounts.RemoveLabel(t.Context(), u.UID, "document", account.ScopePrivate))
+	w.Must(w.Accounts.RemoveLabel(t.Context(), worldtest.Peer, u.UID, "document", account.ScopePrivate))
 	w.Label(u.UID, "document", "mine", account.ScopePublic)
 	r := person.KYCResult{VerificationID: "doc", ApplicantID: "app", Status: "completed", Verified: results{"document": true, "facial": true}}
 	w.Must(w.Persons.ApplyVerification(t.Context(), r))

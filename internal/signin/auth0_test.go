@@ -196,7 +196,7 @@ func TestAuth0AsksForTheSecondFactorOfWhoeverIsKnown(t *testing.T) {
 	w := newWorld(t, worldtest.Config{})
 	u := w.User("a@example.com", 2)
 	code := w.SecondFactor(u)
-	w.Must(w.Accounts.RemoveLabel(t.Context(), u.UID, "email", "private"))
+	w.Must(w.Accounts.RemoveLabel(t.Context(), worldtest.Peer, u.UID, "email", "private"))
 	if got := w.Reload(u.UID); got.State != "pending" {
 		t.Fatalf("state %s without the proof, want pending", got.State)
 	}

@@ -248,7 +248,7 @@ func TestAwaitsProof(t *testing.T) {
 	if got := w.Reload(u.UID); got.Unproved || got.State != "active" {
 		t.Errorf("verified by staff: %+v; want it proved and active", got)
 	}
-	w.Must(w.Accounts.RemoveLabel(t.Context(), u.UID, "email", "private"))
+	w.Must(w.Accounts.RemoveLabel(t.Context(), worldtest.Peer, u.UID, "email", "private"))
 	if got := w.Reload(u.UID); got.AwaitsProof() || got.State != "pending" {
 		t.Errorf("taken back: %+v; want pending, of somebody who is known", got)
 	}

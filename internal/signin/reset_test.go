@@ -164,7 +164,7 @@ func TestResetLinksGoVoid(t *testing.T) {
 		},
 		"banned, and let in again": func(w *world, u account.User, link string) string {
 			w.Label(u.UID, "ban", "staff", "private")
-			w.Must(w.Accounts.RemoveLabel(w.T.Context(), u.UID, "ban", "private"))
+			w.Must(w.Accounts.RemoveLabel(w.T.Context(), worldtest.Peer, u.UID, "ban", "private"))
 			return link
 		},
 		"deleted": func(w *world, u account.User, link string) string {

@@ -132,7 +132,7 @@ func (w *World) Put(uid string, change func(*account.User)) {
 // Label sets a label.
 func (w *World) Label(uid, key, value, scope string) {
 	w.T.Helper()
-	_, err := w.Accounts.SetLabel(w.T.Context(), account.Label{UserUID: uid, Key: key, Value: value, Scope: scope})
+	_, err := w.Accounts.SetLabel(w.T.Context(), Peer, account.LabelInput{UserUID: uid, Key: key, Value: value, Scope: scope})
 	w.Must(err)
 }
 
@@ -212,6 +212,9 @@ func (w *World) News() (all []event.Event) {
 var Browser = account.Client{
 	IP: netip.MustParseAddr("::ffff:10.1.2.3"), UserAgent: "Mozilla/5.0 Firefox/140.0", Country: "Ukraine",
 }
+
+// Peer is a service, which may set any label.
+var Peer = account.Actor{Service: "test"}
 
 // ActorOf is u at Browser.
 func ActorOf(u account.User) account.Actor {
