@@ -32,10 +32,20 @@ type field struct {
 	fallback           any // nil for none
 	in                 string
 	secret             bool // by its name
-	missing, empty     string
-	invalid, value     string
+	tokens             map[Breach]word
 	oneOf              string // token of the group that it is in, "" for none
 	doc                string
+}
+
+// word is a token, and whether the declaration names it.
+type word struct {
+	token string
+	named bool
+}
+
+// problem is a breach of f.
+func (f *field) problem(b Breach, absence bool) Problem {
+	return Problem{b, []string{f.name}, f.tokens[b].token, f.tokens[b].named, absence}
 }
 
 // secretNames are parts of names that must not slip into a query string unnoticed.
@@ -117,11 +127,18 @@ func fieldOf(sf reflect.StructField, index []int, base string) (*field, error) {
 	}
 	f := &field{
 		name: name, index: index, in: tag("in", ""), doc: tag("doc", ""), kind: k, enum: k.enum,
-		missing: under(base, tag("missing", ".missing_"+name)),
-		empty:   under(base, tag("empty", ".empty_"+name)),
-		invalid: under(base, tag("invalid", "invalid")),
-		value:   under(base, tag("value", cmp.Or(k.value, "value"))),
-		oneOf:   under(base, tag("oneof", "")),
+		oneOf: under(base, tag("oneof", "")),
+	}
+	token := func(key, otherwise string) word {
+		text, named := sf.Tag.Lookup(key)
+		if !named {
+			text = otherwise
+		}
+		return word{under(base, text), named}
+	}
+	f.tokens = map[Breach]word{
+		Missing: token("missing", ".missing_"+name), Blank: token("empty", ".empty_"+name),
+		Mistyped: token("invalid", "invalid"), Unlisted: token("value", cmp.Or(k.value, "value")),
 	}
 	if !slices.Contains([]string{"", "body", "query", "header"}, f.in) {
 		return nil, fmt.Errorf("in:%q is none of body, query and header", f.in)
@@ -195,45 +212,84 @@ func (p params) get(f *field) (any, bool) {
 	return v, ok
 }
 
-// problem is one broken rule. absence is set when all that is wrong is that a required
-// parameter is absent or blank (design D2).
-type problem struct {
-	token   string
+// A Breach is a way in which a parameter breaks a rule.
+type Breach int
+
+// The breaches.
+const (
+	Missing   Breach = iota + 1 // a required one is absent
+	Blank                       // one that must not be blank is
+	Mistyped                    // of another type
+	Unlisted                    // none of its values, or out of its range
+	NoneOf                      // of several, of which exactly one must be sent, there is none
+	SeveralOf                   // of such there are more than one
+)
+
+// A Problem is one broken rule.
+type Problem struct {
+	Breach Breach
+	// Params names the parameter, or all of NoneOf, or those of SeveralOf that were sent.
+	Params []string
+	// Token refuses it; Named says that the declaration of the parameter names the token.
+	Token string
+	Named bool
+	// absence is set when all that is wrong is that a required parameter is absent or blank
+	// (design D2).
 	absence bool
 }
 
+// broken is the error of parameters that break their rules.
+type broken []Problem
+
+func (b broken) Error() string { return "rest: broken parameters: " + strings.Join(b.tokens(), ", ") }
+
+// tokens are those of the problems, each once.
+func (b broken) tokens() (tokens []string) {
+	for _, p := range b {
+		if !slices.Contains(tokens, p.Token) {
+			tokens = append(tokens, p.Token)
+		}
+	}
+	return tokens
+}
+
+// status is 400 when required parameters are absent or blank and nothing else is wrong, else 422.
+func (b broken) status() int {
+	if slices.ContainsFunc(b, func(p Problem) bool { return !p.absence }) {
+		return http.StatusUnprocessableEntity
+	}
+	return http.StatusBadRequest
+}
+
 // bind fills dst from p. Every problem of every parameter is reported, in the order of
-// declaration and without duplicates: 400 when required parameters are absent or blank and
-// nothing else is wrong, else 422.
+// declaration, as a broken.
 func (pl *plan) bind(dst reflect.Value, p params) error {
-	var bad []problem
+	var bad broken
 	for _, f := range pl.fields {
 		bad = append(bad, f.bind(dst.FieldByIndex(f.index), p)...)
 	}
 	for _, token := range pl.groups() {
-		sent := 0
+		var all, sent []string
 		for _, f := range pl.fields {
-			if _, present := p.get(f); present && f.oneOf == token {
-				sent++
+			if f.oneOf != token {
+				continue
+			}
+			all = append(all, f.name)
+			if _, present := p.get(f); present {
+				sent = append(sent, f.name)
 			}
 		}
-		if sent != 1 {
-			bad = append(bad, problem{token, false})
+		switch {
+		case len(sent) == 0:
+			bad = append(bad, Problem{Breach: NoneOf, Params: all, Token: token, Named: true})
+		case len(sent) > 1:
+			bad = append(bad, Problem{Breach: SeveralOf, Params: sent, Token: token, Named: true})
 		}
 	}
 	if len(bad) == 0 {
 		return nil
 	}
-	r := refusal{status: http.StatusBadRequest}
-	for _, b := range bad {
-		if !b.absence {
-			r.status = http.StatusUnprocessableEntity
-		}
-		if !slices.Contains(r.tokens, b.token) {
-			r.tokens = append(r.tokens, b.token)
-		}
-	}
-	return r
+	return bad
 }
 
 // groups are the tokens of parameters of which exactly one must be sent, in order.
@@ -249,7 +305,7 @@ func (pl *plan) groups() (tokens []string) {
 // bind runs the rules of identity 2.3 for one parameter: presence, type, then the others;
 // one that fails does not stop the next. An absent required parameter breaks them all, an
 // absent optional one none.
-func (f *field) bind(dst reflect.Value, p params) (bad []problem) {
+func (f *field) bind(dst reflect.Value, p params) (bad []Problem) {
 	raw, present := p.get(f)
 	if !present && !f.required {
 		if f.fallback != nil {
@@ -260,25 +316,25 @@ func (f *field) bind(dst reflect.Value, p params) (bad []problem) {
 	blank := isBlank(raw)
 	absence := f.required && (!present || blank)
 	if !present {
-		bad = append(bad, problem{f.missing, true})
+		bad = append(bad, f.problem(Missing, true))
 	}
 	null := raw == nil || (f.kind.emptyIsNull && raw == "")
 	typed := null || f.kind.set(dst, raw)
 	if !typed {
-		bad = append(bad, problem{f.invalid, absence && isBlankText(raw)})
+		bad = append(bad, f.problem(Mistyped, absence && isBlankText(raw)))
 	}
 	if null && f.fallback != nil {
 		f.kind.set(dst, f.fallback)
 	}
 	allowed := f.allows(dst, raw, typed, null)
 	if f.valueFirst && !allowed {
-		bad = append(bad, problem{f.value, absence})
+		bad = append(bad, f.problem(Unlisted, absence))
 	}
 	if f.nonblank && blank {
-		bad = append(bad, problem{f.empty, absence})
+		bad = append(bad, f.problem(Blank, absence))
 	}
 	if !f.valueFirst && !allowed {
-		bad = append(bad, problem{f.value, absence})
+		bad = append(bad, f.problem(Unlisted, absence))
 	}
 	return bad
 }

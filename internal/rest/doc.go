@@ -10,9 +10,11 @@
 //	        ──► Budget   counts the cost for the caller's network
 //	        ──► Guard    finds the caller; refused before any parameter is looked at
 //	        ──► Budget   counts the cost for the account
-//	        ──► binding  query < body < path into the input struct, all bad fields at once
+//	        ──► binding  query < body < path into the input struct, all bad fields at once;
+//	                     or the guard's Source, such as the claims of a signed body
 //	        ──► handler  func(ctx, caller, in) (out, error)
-//	        ──► answer   JSON of out, or the declared status and tokens of the error
+//	        ──► answer   JSON of out, or a file, or the declared status and tokens of the error,
+//	                     in the group's Wording
 //
 //	Server.Document ──► OpenAPI 3.0.3 of the same declarations
 //

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -83,12 +84,15 @@ type endpoint struct {
 	out       reflect.Type
 	failures  []Failure // tokens in full
 	renamed   map[string]string
+	wording   Wording
+	sourced   bool // parameters come from the guard
+	sourceDoc string
 	schemes   []Scheme
 }
 
 // Add mounts an endpoint under every prefix and puts it into the document. I is a struct of
-// parameters, by the tags of the package comment; O is the type shown as JSON, or None, Page or
-// Reply. Add panics when the declaration contradicts itself, as it can only be wrong at start-up.
+// parameters, by the tags of the package comment; O is the type shown as JSON, or None, Page, Reply or
+// Attachment. Add panics when the declaration contradicts itself, as it can only be wrong at start-up.
 func Add[W, I, O any](g Group[W], op Op, f func(context.Context, W, I) (O, error)) {
 	if g.server == nil || f == nil {
 		panic("rest: " + op.Method + " " + g.path + op.Path + " has no group or no handler")
@@ -115,7 +119,11 @@ func Add[W, I, O any](g Group[W], op Op, f func(context.Context, W, I) (O, error
 		}
 		var in I
 		var out O
-		err := x.bind(reflect.ValueOf(&in).Elem())
+		var source []byte
+		if e.sourced {
+			source = guard.Source.JSON(who)
+		}
+		err := x.bind(reflect.ValueOf(&in).Elem(), source)
 		if err == nil {
 			out, err = f(r.Context(), who, in)
 		}
@@ -129,7 +137,8 @@ func (g Group[W]) endpoint(op Op, in, out reflect.Type) *endpoint {
 	s := g.server
 	e := &endpoint{
 		namespace: g.namespace, path: g.path + op.Path, prefix: g.prefix(), out: out,
-		renamed: map[string]string{}, schemes: g.guard.Schemes,
+		renamed: map[string]string{}, schemes: g.guard.Schemes, wording: g.wording,
+		sourced: g.guard.Source.JSON != nil, sourceDoc: g.guard.Source.Doc,
 	}
 	if s.config.ReferenceStatus && op.Reference != 0 {
 		op.Status, op.Reference = op.Reference, op.Status
@@ -147,6 +156,9 @@ func (g Group[W]) endpoint(op Op, in, out reflect.Type) *endpoint {
 	var err error
 	if e.in, err = planOf(in, op.Method, e.path, e.prefix); err != nil {
 		panic(fmt.Sprintf("rest: %s: %v", e, err))
+	}
+	if e.sourced && e.in.raw {
+		panic(fmt.Sprintf("rest: %s wants the raw body, which its guard reads", e))
 	}
 	all := All(op.Errors, g.failures, g.guard.Refusals)
 	if !slices.ContainsFunc(all.list(), func(f Failure) bool { return errors.Is(f.err, limit.ErrTooMany) }) {
@@ -169,9 +181,10 @@ func (e *endpoint) String() string { return e.op.Method + " " + e.path }
 
 // exchange is one request of an endpoint, as its typed part sees it.
 type exchange struct {
-	// count counts the request by its principal; bind fills the input.
+	// count counts the request by its principal; bind fills the input, from source where the guard
+	// brings the parameters.
 	count func(principal string) error
-	bind  func(dst reflect.Value) error
+	bind  func(dst reflect.Value, source []byte) error
 }
 
 // mount serves e under every prefix by call, which returns the output or an error.
@@ -186,6 +199,7 @@ func (s *Server) mount(e *endpoint, call func(*http.Request, exchange) (any, err
 			ctx, settle = s.config.Track(r.Context())
 			r = r.WithContext(ctx)
 		}
+		r.Body = http.MaxBytesReader(c.Writer, r.Body, e.op.MaxBody)
 		var done func()
 		if err := s.count(r, e.op.Cost); err != nil {
 			s.fail(c.Writer, r, e, err)
@@ -196,9 +210,13 @@ func (s *Server) mount(e *endpoint, call func(*http.Request, exchange) (any, err
 				passageOf(r.Context()).uid = principal
 				return s.config.Budget.Principal(r.Context(), e.op.Cost, principal)
 			},
-			bind: func(dst reflect.Value) (err error) {
+			bind: func(dst reflect.Value, source []byte) (err error) {
 				var p params
-				p, done, err = read(c.Writer, r, e.op.MaxBody, e.in.raw)
+				if e.sourced {
+					p.body, err = readJSON(bytes.NewReader(source))
+				} else {
+					p, done, err = read(r, e.in.raw)
+				}
 				if err != nil {
 					return err
 				}
@@ -217,7 +235,7 @@ func (s *Server) mount(e *endpoint, call func(*http.Request, exchange) (any, err
 			s.fail(c.Writer, r, e, err)
 			return
 		}
-		answer(c.Writer, r, e.op.Status, out)
+		s.answer(c.Writer, r, e, out)
 	}
 	route := ginPath(e.path)
 	for _, prefix := range s.config.Prefixes {
@@ -229,8 +247,12 @@ func (s *Server) mount(e *endpoint, call func(*http.Request, exchange) (any, err
 }
 
 // answer writes a success.
-func answer(w http.ResponseWriter, r *http.Request, status int, out any) {
-	body := out
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, e *endpoint, out any) {
+	if file, ok := out.(Attachment); ok {
+		s.send(w, r, e, file)
+		return
+	}
+	status, body := e.op.Status, out
 	if o, ok := out.(reply); ok {
 		body = o.write(r, w.Header())
 	}

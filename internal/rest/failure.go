@@ -149,6 +149,29 @@ const (
 	tokenTooLarge = "server.body_too_large"
 )
 
+// A Wording makes the bodies of refusals of clients that expect others than the tokens. The document
+// shows the types of these bodies, with an example for each problem and token.
+type Wording struct {
+	// Params answers parameters that break their rules, in the order of declaration; nil as usual.
+	Params func(problems []Problem) (status int, body any)
+	// Rules answers a Tokens error; nil as usual.
+	Rules func(tokens []string) (status int, body any)
+}
+
+func (w Wording) params(bad broken) (status int, body any) {
+	if w.Params != nil {
+		return w.Params(bad)
+	}
+	return bad.status(), Errors{bad.tokens()}
+}
+
+func (w Wording) rules(tokens []string) (status int, body any) {
+	if w.Rules != nil {
+		return w.Rules(tokens)
+	}
+	return http.StatusUnprocessableEntity, Errors{tokens}
+}
+
 // refusal is an error of this package: a request that never reached its handler.
 type refusal struct {
 	status int
@@ -167,6 +190,12 @@ func (r refusal) Error() string {
 // never see its text.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, e *endpoint, err error) {
 	on := passageOf(r.Context())
+	if bad, ok := errors.AsType[broken](err); ok {
+		on.answered(bad.tokens()...)
+		status, body := e.wording.params(bad)
+		writeJSON(w, status, body)
+		return
+	}
 	if bad, ok := errors.AsType[refusal](err); ok {
 		if bad.text != "" {
 			on.answered(bad.text)
@@ -204,7 +233,13 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, e *endpoint, err e
 	if many, ok := errors.AsType[Tokens](err); ok {
 		tokens := e.words(many.Tokens())
 		on.answered(tokens...)
-		refuse(w, http.StatusUnprocessableEntity, tokens, "")
+		status, body := e.wording.rules(tokens)
+		writeJSON(w, status, body)
+		return
+	}
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok { // read by a guard
+		on.answered(tooLarge.tokens...)
+		refuse(w, tooLarge.status, tooLarge.tokens, "")
 		return
 	}
 	status := http.StatusInternalServerError

@@ -30,10 +30,22 @@ type Guard[W any] struct {
 	// as far as it could be read, and the error, also one of the input's. It gets Admit's, too,
 	// with a nil input; not that of a call that is one too many.
 	Done func(ctx context.Context, who W, in any, err error)
+	// Source, when it is set, brings the parameters in place of query and body.
+	Source Source[W]
 	// Refusals are the failures of Admit.
 	Refusals Failure
 	// Schemes are alternatives; none means that nothing has to be proved.
 	Schemes []Scheme
+}
+
+// A Source is where a guard's callers send their parameters when not in query and body, as in the
+// claims of a signed body that Admit has verified. Parameters of the path and of headers stay where
+// they are.
+type Source[W any] struct {
+	// JSON returns the object of the parameters; anything but an object has none.
+	JSON func(W) []byte
+	// Doc describes the place for the document.
+	Doc string
 }
 
 // A Group is a namespace, or a part of one: endpoints that share a path, a name in tokens, a guard
@@ -46,6 +58,7 @@ type Group[W any] struct {
 	resource  string // "apikey"
 	guard     Guard[W]
 	failures  Failure
+	wording   Wording
 }
 
 // NewGroup starts a namespace of s behind a guard: its endpoints live under every prefix + "/" +
@@ -66,6 +79,17 @@ func (g Group[W]) At(path, resource string) Group[W] {
 // Failing returns g with more failures of all its endpoints. An endpoint's own come before them.
 func (g Group[W]) Failing(failures ...Failure) Group[W] {
 	g.failures = All(append(slices.Clone(failures), g.failures)...)
+	return g
+}
+
+// Worded returns g with other bodies of refusals; what w leaves nil stays.
+func (g Group[W]) Worded(w Wording) Group[W] {
+	if w.Params != nil {
+		g.wording.Params = w.Params
+	}
+	if w.Rules != nil {
+		g.wording.Rules = w.Rules
+	}
 	return g
 }
 

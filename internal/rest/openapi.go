@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -43,7 +44,7 @@ func (s *Server) Document(title, version string, namespaces ...string) (*openapi
 			return nil, fmt.Errorf("describe %s: %w", e, err)
 		}
 		for _, x := range shared {
-			if o.Responses.Value(x.status) == nil {
+			if o.Responses.Value(x.status) == nil && !(e.sourced && x.name == mediaResponse) {
 				o.Responses.Set(x.status, &openapi3.ResponseRef{
 					Ref: "#/components/responses/" + x.name, Value: x.response,
 				})
@@ -62,6 +63,10 @@ func (s *Server) Document(title, version string, namespaces ...string) (*openapi
 	return doc, nil
 }
 
+// mediaResponse is the shared response to a body of another type, which endpoints do not give whose
+// guard reads the body.
+const mediaResponse = "UnsupportedMediaType"
+
 type sharedResponse struct {
 	status, name string
 	response     *openapi3.Response
@@ -77,7 +82,7 @@ func sharedResponses() []sharedResponse {
 	media := response("The body's media type is not supported.", textSchema("The provided content-type 'text/plain' is not supported."))
 	broken := response("Something failed on our side; try again later when it is 503.", errorsSchema([]string{tokenInternal}))
 	return []sharedResponse{
-		{"413", "BodyTooLarge", large}, {"415", "UnsupportedMediaType", media},
+		{"413", "BodyTooLarge", large}, {"415", mediaResponse, media},
 		{"500", "ServerError", broken}, {"503", "ServerError", broken},
 	}
 }
@@ -109,7 +114,7 @@ func (e *endpoint) id() string {
 // parameters describes fields where the old documents have them: in the query for GET and
 // DELETE, else in the body. The other place works too where a field's tag allows it.
 func (e *endpoint) parameters(o *openapi3.Operation, types *schemas) {
-	inQuery := e.op.Method == http.MethodGet || e.op.Method == http.MethodDelete
+	inQuery := !e.sourced && (e.op.Method == http.MethodGet || e.op.Method == http.MethodDelete)
 	body := openapi3.NewObjectSchema()
 	files := false
 	for _, f := range e.in.fields {
@@ -140,11 +145,14 @@ func (e *endpoint) parameters(o *openapi3.Operation, types *schemas) {
 	types.doc[name] = &openapi3.SchemaRef{Value: body}
 	ref := &openapi3.SchemaRef{Ref: "#/components/schemas/" + name, Value: body}
 	media := []string{"application/json", "application/x-www-form-urlencoded", "multipart/form-data"}
-	if files {
+	switch {
+	case e.sourced:
+		media = media[:1]
+	case files:
 		media = media[2:]
 	}
 	o.RequestBody = &openapi3.RequestBodyRef{Value: openapi3.NewRequestBody().
-		WithRequired(len(body.Required) > 0).
+		WithRequired(len(body.Required) > 0 || e.sourced).WithDescription(e.sourceDoc).
 		WithContent(openapi3.NewContentWithSchemaRef(ref, media))}
 }
 
@@ -166,6 +174,9 @@ func (e *endpoint) responses(o *openapi3.Operation, types *schemas) error {
 	}
 	switch {
 	case e.op.Status == http.StatusNoContent:
+	case t == reflect.TypeFor[Attachment]():
+		ok.Content = attachmentContent()
+		more = attachmentHeaders
 	case t == reflect.TypeFor[None]():
 		number := openapi3.NewIntegerSchema().WithEnum(e.op.Status)
 		ok.WithContent(openapi3.NewContentWithJSONSchema(number))
@@ -178,8 +189,7 @@ func (e *endpoint) responses(o *openapi3.Operation, types *schemas) error {
 	}
 	ok.Headers = headers(more)
 	o.Responses.Set(strconv.Itoa(e.op.Status), &openapi3.ResponseRef{Value: ok})
-	e.refusals(o)
-	return nil
+	return e.refusals(o, types)
 }
 
 // headers describes answer headers by name.
@@ -193,33 +203,55 @@ func headers(docs map[string]string) openapi3.Headers {
 	return out
 }
 
+// A shape is all that is known of the refusals with one status.
+type shape struct {
+	tokens, texts []string
+	bare, waits   bool
+	worded        []any // bodies of a Wording
+}
+
 // refusals describes every failure, by status: the bodies that the client may read.
-func (e *endpoint) refusals(o *openapi3.Operation) {
-	tokens, texts, waits := map[int][]string{}, map[int][]string{}, map[int]bool{}
-	bare := map[int][]string{}
-	add := func(status int, more ...string) {
-		for _, t := range more {
-			if !slices.Contains(tokens[status], t) {
-				tokens[status] = append(tokens[status], t)
+func (e *endpoint) refusals(o *openapi3.Operation, types *schemas) error {
+	shapes := map[int]*shape{}
+	at := func(status int) *shape {
+		if shapes[status] == nil {
+			shapes[status] = &shape{}
+		}
+		return shapes[status]
+	}
+	add := func(status int, tokens ...string) {
+		for _, t := range tokens {
+			if s := at(status); !slices.Contains(s.tokens, t) {
+				s.tokens = append(s.tokens, t)
 			}
 		}
 	}
-	add(http.StatusBadRequest, tokenJSON, tokenForm, tokenQuery)
-	for _, p := range e.in.problems() {
-		if p.absence {
-			add(http.StatusBadRequest, p.token)
-		}
+	say := func(status int, body any) { at(status).worded = append(at(status).worded, body) }
+	if add(http.StatusBadRequest, tokenJSON); !e.sourced {
+		add(http.StatusBadRequest, tokenForm, tokenQuery)
 	}
 	for _, p := range e.in.problems() {
-		add(http.StatusUnprocessableEntity, p.token)
+		if e.wording.Params != nil {
+			say(e.wording.Params([]Problem{p}))
+			continue
+		}
+		if p.absence {
+			add(http.StatusBadRequest, p.Token)
+		}
+		add(http.StatusUnprocessableEntity, p.Token)
 	}
 	for _, f := range e.failures {
-		waits[f.status] = waits[f.status] || f.waits
+		s := at(f.status)
+		s.waits = s.waits || f.waits
 		switch {
 		case f.bare:
-			bare[f.status] = []string{}
+			s.bare = true
 		case f.text != "":
-			texts[f.status] = append(texts[f.status], f.text)
+			s.texts = append(s.texts, f.text)
+		case f.err == nil && e.wording.Rules != nil:
+			for _, t := range f.tokens {
+				say(e.wording.Rules([]string{t}))
+			}
 		default:
 			add(f.status, f.tokens...)
 		}
@@ -228,53 +260,101 @@ func (e *endpoint) refusals(o *openapi3.Operation) {
 		http.StatusRequestEntityTooLarge: tokenTooLarge,
 		http.StatusInternalServerError:   tokenInternal, http.StatusServiceUnavailable: tokenInternal,
 	} {
-		if tokens[status] != nil { // the endpoint's own response stands in for the shared one
+		if shapes[status] != nil { // the endpoint's own response stands in for the shared one
 			add(status, token)
 		}
 	}
-	for status := range merged(merged(tokens, texts), bare) {
-		r := openapi3.NewResponse().WithDescription(http.StatusText(status))
-		var bodies openapi3.SchemaRefs
-		if t := tokens[status]; t != nil {
-			bodies = append(bodies, &openapi3.SchemaRef{Value: errorsSchema(t)})
+	for status, s := range shapes {
+		if len(s.tokens)+len(s.texts)+len(s.worded) == 0 && !s.bare {
+			continue // all that has it is worded with another
 		}
-		if t := texts[status]; t != nil {
-			bodies = append(bodies, &openapi3.SchemaRef{Value: textSchema(t[0])})
-		}
-		if bare[status] != nil {
-			bodies = append(bodies, &openapi3.SchemaRef{Value: openapi3.NewIntegerSchema().WithEnum(status)})
-		}
-		body := bodies[0]
-		if len(bodies) > 1 {
-			body = &openapi3.SchemaRef{Value: &openapi3.Schema{OneOf: bodies}}
-		}
-		r.WithContent(openapi3.NewContentWithJSONSchemaRef(body))
-		if waits[status] {
-			r.Headers = headers(map[string]string{"Retry-After": "Seconds to wait."})
+		r, err := s.response(status, types)
+		if err != nil {
+			return err
 		}
 		o.Responses.Set(strconv.Itoa(status), &openapi3.ResponseRef{Value: r})
 	}
+	return nil
+}
+
+// response describes the refusals with a status.
+func (s *shape) response(status int, types *schemas) (*openapi3.Response, error) {
+	var bodies openapi3.SchemaRefs
+	if s.tokens != nil {
+		bodies = append(bodies, &openapi3.SchemaRef{Value: errorsSchema(s.tokens)})
+	}
+	if s.texts != nil {
+		bodies = append(bodies, &openapi3.SchemaRef{Value: textSchema(s.texts[0])})
+	}
+	if s.bare {
+		bodies = append(bodies, &openapi3.SchemaRef{Value: openapi3.NewIntegerSchema().WithEnum(status)})
+	}
+	examples := openapi3.Examples{}
+	var seen []reflect.Type
+	for i, body := range s.worded {
+		text, err := json.Marshal(body)
+		if err != nil {
+			return nil, err
+		}
+		var example any
+		if err := json.Unmarshal(text, &example); err != nil {
+			return nil, err
+		}
+		examples[strconv.Itoa(i+1)] = &openapi3.ExampleRef{Value: openapi3.NewExample(example)}
+		t := reflect.TypeOf(body)
+		if slices.Contains(seen, t) {
+			continue
+		}
+		seen = append(seen, t)
+		ref, err := types.of(t)
+		if err != nil {
+			return nil, err
+		}
+		bodies = append(bodies, ref)
+	}
+	body := bodies[0]
+	if len(bodies) > 1 {
+		body = &openapi3.SchemaRef{Value: &openapi3.Schema{AnyOf: bodies}}
+		if len(seen) == 0 { // no two of ours fit one body
+			body.Value = &openapi3.Schema{OneOf: bodies}
+		}
+	}
+	r := openapi3.NewResponse().WithDescription(http.StatusText(status)).
+		WithContent(openapi3.NewContentWithJSONSchemaRef(body))
+	if len(examples) > 0 {
+		r.Content.Get("application/json").Examples = examples
+	}
+	if s.waits {
+		r.Headers = headers(map[string]string{"Retry-After": "Seconds to wait."})
+	}
+	return r, nil
 }
 
 // problems lists the problems that bind can report, in order.
-func (pl *plan) problems() []problem {
-	var out []problem
+func (pl *plan) problems() (out []Problem) {
 	for _, f := range pl.fields {
 		if f.required && f.in != "path" {
-			out = append(out, problem{f.missing, true})
+			out = append(out, f.problem(Missing, true))
 		}
 		if !f.kind.anything {
-			out = append(out, problem{f.invalid, false})
+			out = append(out, f.problem(Mistyped, false))
 		}
 		if f.nonblank {
-			out = append(out, problem{f.empty, f.required})
+			out = append(out, f.problem(Blank, f.required))
 		}
 		if f.enum != nil || f.min != nil || f.max != nil {
-			out = append(out, problem{f.value, f.required})
+			out = append(out, f.problem(Unlisted, f.required))
 		}
 	}
 	for _, token := range pl.groups() {
-		out = append(out, problem{token, false})
+		var all []string
+		for _, f := range pl.fields {
+			if f.oneOf == token {
+				all = append(all, f.name)
+			}
+		}
+		out = append(out, Problem{Breach: NoneOf, Params: all, Token: token, Named: true},
+			Problem{Breach: SeveralOf, Params: all, Token: token, Named: true})
 	}
 	return out
 }

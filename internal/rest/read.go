@@ -19,11 +19,11 @@ const maxInMemory = 4 << 20
 // read takes the query and the body of r apart, whatever the verb; raw keeps the body as it
 // was sent, too. done removes spooled uploads; it is nil when there are none. Errors are
 // refusals.
-func read(w http.ResponseWriter, r *http.Request, limit int64, raw bool) (p params, done func(), err error) {
+func read(r *http.Request, raw bool) (p params, done func(), err error) {
 	if p.query, err = param.Form(r.URL.RawQuery); err != nil {
 		return p, nil, refusal{status: http.StatusBadRequest, tokens: []string{tokenQuery}}
 	}
-	var sent io.Reader = http.MaxBytesReader(w, r.Body, limit)
+	var sent io.Reader = r.Body
 	if raw {
 		if p.raw, err = io.ReadAll(sent); err != nil {
 			return p, nil, unreadable(err, tokenForm)
@@ -90,10 +90,12 @@ func readMultipart(r io.Reader, boundary string) (map[string]any, func(), error)
 	return param.Multipart(form), func() { _ = form.RemoveAll() }, nil
 }
 
+var tooLarge = refusal{status: http.StatusRequestEntityTooLarge, tokens: []string{tokenTooLarge}}
+
 // unreadable is the refusal of a body that breaks off, is too large or is malformed.
 func unreadable(err error, token string) error {
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok || errors.Is(err, multipart.ErrMessageTooLarge) {
-		return refusal{status: http.StatusRequestEntityTooLarge, tokens: []string{tokenTooLarge}}
+		return tooLarge
 	}
 	return refusal{status: http.StatusBadRequest, tokens: []string{token}}
 }

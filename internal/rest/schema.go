@@ -161,8 +161,13 @@ func (f *field) schema() *openapi3.Schema {
 	s.Min, s.Max = bound(f.min), bound(f.max)
 	if f.fallback != nil {
 		s.Default = f.fallback
-		if f.kind.typ == "integer" {
+		switch f.kind.typ {
+		case "integer":
 			s.Default = json.Number(f.fallback.(string))
+		case "boolean":
+			on := reflect.New(reflect.TypeFor[bool]()).Elem()
+			setBool(on, f.fallback)
+			s.Default = on.Bool()
 		}
 	}
 	if f.nonblank && f.kind.typ == "string" {
