@@ -11,18 +11,15 @@ import (
 	"barong/internal/view"
 )
 
-// keys is the part of account.Service about API keys. A holder is "" for the actor or the uid
-// of a service account of the actor's; account.ErrNotFound for any other.
+// keys is the part of apikey.Service.
 type keys interface {
-	// OwnServiceAccount loads one that the actor owns; ErrNotFound for any other.
-	OwnServiceAccount(ctx context.Context, by account.Actor, uid string) (account.ServiceAccount, error)
 	// ListKeys returns a page without secrets, and how many keys there are.
-	ListKeys(ctx context.Context, by account.Actor, q apikey.Query) ([]apikey.Key, int, error)
+	ListKeys(ctx context.Context, by account.Actor, of apikey.Holder, q apikey.Query) ([]apikey.Key, int, error)
 	// CreateKey returns the key with its secret. Invalid, ErrCouldNotSaveSecret.
-	CreateKey(ctx context.Context, by account.Actor, in apikey.Input) (apikey.Key, error)
-	// UpdateKey and DeleteKey: also ErrNotFound for the key; Invalid.
-	UpdateKey(ctx context.Context, by account.Actor, holder, kid string, p apikey.Patch) (apikey.Key, error)
-	DeleteKey(ctx context.Context, by account.Actor, holder, kid string) error
+	CreateKey(ctx context.Context, by account.Actor, code string, of apikey.Holder, in apikey.Input) (apikey.Key, error)
+	// UpdateKey and DeleteKey: also ErrNoKey; Invalid.
+	UpdateKey(ctx context.Context, by account.Actor, code string, of apikey.Holder, kid string, p apikey.Patch) (apikey.Key, error)
+	DeleteKey(ctx context.Context, by account.Actor, code string, of apikey.Holder, kid string) error
 }
 
 // The words of lists of keys; their tokens differ by list.
@@ -99,50 +96,41 @@ func (a *API) listKeys(ctx context.Context, who me, in keyPage) (out rest.Page[v
 			return out, err
 		}
 	}
-	return a.pageOfKeys(ctx, who, "", in.Ordering, in.OrderBy, in.Paging)
+	return a.pageOfKeys(ctx, who, apikey.Holder{}, in.Ordering, in.OrderBy, in.Paging)
 }
 
 func (a *API) createKey(ctx context.Context, who me, in keyInput) (view.APIKey, error) {
-	if err := a.Accounts.RequireOTP(ctx, who.Actor, in.TOTP); err != nil {
-		return view.APIKey{}, err
-	}
-	k, err := a.Accounts.CreateKey(ctx, who.Actor, apikey.Input{
+	k, err := a.Accounts.CreateKey(ctx, who.Actor, in.TOTP, apikey.Holder{}, apikey.Input{
 		Kid: in.Kid, Algorithm: in.Algorithm, Scope: scopes(in.Scope),
 	})
 	return view.NewAPIKeyOf(k), err
 }
 
 func (a *API) updateKey(ctx context.Context, who me, in keyChange) (view.APIKey, error) {
-	if err := a.Accounts.RequireOTP(ctx, who.Actor, in.TOTP); err != nil {
-		return view.APIKey{}, err
-	}
-	return a.changeKey(ctx, who, "", in)
+	return a.changeKey(ctx, who, apikey.Holder{}, in)
 }
 
 func (a *API) deleteKey(ctx context.Context, who me, in keyRef) (rest.None, error) {
-	if err := a.Accounts.RequireOTP(ctx, who.Actor, in.TOTP); err != nil {
-		return rest.None{}, err
-	}
-	return rest.None{}, a.Accounts.DeleteKey(ctx, who.Actor, "", in.Kid)
+	return rest.None{}, a.Accounts.DeleteKey(ctx, who.Actor, in.TOTP, apikey.Holder{}, in.Kid)
 }
 
 // pageOfKeys and changeKey are the same for users and service accounts.
 func (a *API) pageOfKeys(
-	ctx context.Context, who me, holder string, order ordering, by orderBy, p rest.Paging,
+	ctx context.Context, who me, of apikey.Holder, order ordering, by orderBy, p rest.Paging,
 ) (rest.Page[view.APIKey], error) {
-	list, total, err := a.Accounts.ListKeys(ctx, who.Actor, apikey.Query{
-		HolderUID: holder, OrderBy: string(by), Desc: order == "desc", Limit: p.Limit, Offset: p.Offset(),
+	list, total, err := a.Accounts.ListKeys(ctx, who.Actor, of, apikey.Query{
+		OrderBy: string(by), Desc: order == "desc", Limit: p.Limit, Offset: p.Offset(),
 	})
 	return rest.PageOf(list, total, p, view.APIKeyOf), err
 }
 
-func (a *API) changeKey(ctx context.Context, who me, holder string, in keyChange) (view.APIKey, error) {
+func (a *API) changeKey(ctx context.Context, who me, of apikey.Holder, in keyChange) (view.APIKey, error) {
 	patch := apikey.Patch{State: in.State}
 	if in.Scope != nil {
 		list := scopes(in.Scope)
 		patch.Scope = &list
 	}
-	k, err := a.Accounts.UpdateKey(ctx, who.Actor, holder, in.Kid, patch)
+	k, err := a.Accounts.UpdateKey(ctx, who.Actor, in.TOTP, of, in.Kid, patch)
 	return view.APIKeyOf(k), err
 }
 

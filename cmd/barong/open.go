@@ -269,7 +269,9 @@ func (sv *service) openAccounts(f files) error {
 			Accounts: accounts, Codes: codes, Rows: db, Update: store.Update[signin.Tx](db),
 			Attempts: attempts, Mail: sv.keys, Devices: devices,
 		}),
-		apiKeys: apikey.NewService(apikey.Config{}, apikey.Parts{Accounts: accounts, Rows: db, Update: store.Update[apikey.Tx](db)}),
+		apiKeys: apikey.NewService(apikey.Config{}, apikey.Parts{
+			Accounts: accounts, Codes: codes, Rows: db, Update: store.Update[apikey.Tx](db),
+		}),
 		persons: person.NewService(person.Parts{Accounts: accounts, Rows: db, Update: store.Update[person.Tx](db)}),
 	}
 	return nil

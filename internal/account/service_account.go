@@ -2,7 +2,6 @@ package account
 
 import (
 	"context"
-	"fmt"
 	"time"
 )
 
@@ -45,16 +44,4 @@ type serviceAccountWriter interface {
 	AddServiceAccount(ctx context.Context, a *ServiceAccount) error
 	// PutServiceAccount writes role, level, state, e-mail and owner; ErrNoServiceAccount, ErrTaken.
 	PutServiceAccount(ctx context.Context, a *ServiceAccount) error
-}
-
-// OwnServiceAccount loads a service account that the actor owns; ErrNoServiceAccount for any other.
-func (s *Service) OwnServiceAccount(ctx context.Context, by Actor, uid string) (ServiceAccount, error) {
-	a, err := s.rows.ServiceAccount(ctx, uid)
-	if err != nil {
-		return ServiceAccount{}, fmt.Errorf("load service account: %w", err)
-	}
-	if a.OwnerUID != by.UID {
-		return ServiceAccount{}, ErrNoServiceAccount
-	}
-	return a, nil
 }

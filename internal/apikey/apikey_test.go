@@ -4,14 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"barong/internal/account"
 	"barong/internal/account/worldtest"
 	"barong/internal/apikey"
+	"barong/internal/factor"
+	"barong/internal/limit"
 	"barong/internal/store"
 )
 
@@ -37,18 +41,28 @@ func TestCreateKey(t *testing.T) {
 		"a long scope":         {u, apikey.Input{Algorithm: "HS256", Scope: []string{strings.Repeat("s", 256)}}, []string{"scope.too_long"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := w.Keys.CreateKey(t.Context(), actor(c.actor), c.key)
+			_, err := w.Keys.CreateKey(t.Context(), actor(c.actor), w.code(c.actor), apikey.Holder{}, c.key)
 			if d := cmp.Diff(c.want, tokens(err)); d != "" {
 				t.Errorf("(-want +got):\n%s", d)
 			}
 		})
 	}
-	for holder, want := range map[string]error{"": nil, mine.UID: nil, theirs.UID: account.ErrNotFound, "SI9": account.ErrNotFound} {
-		k, err := w.Keys.CreateKey(t.Context(), actor(u), apikey.Input{
-			HolderUID: holder, Algorithm: "HS256", Scope: []string{"trade", " sell"},
+	for name, c := range map[string]struct {
+		holder apikey.Holder
+		want   error
+	}{
+		"the own account":                 {apikey.Holder{}, nil},
+		"a service account of one's own":  {apikey.OfServiceAccount(mine.UID), nil},
+		"somebody else's service account": {apikey.OfServiceAccount(theirs.UID), account.ErrNoServiceAccount},
+		"a service account that is not":   {apikey.OfServiceAccount("SI9"), account.ErrNoServiceAccount},
+		"a service account without a uid": {apikey.OfServiceAccount(""), account.ErrNoServiceAccount},
+		"a user as a service account":     {apikey.OfServiceAccount(u.UID), account.ErrNoServiceAccount},
+	} {
+		k, err := w.Keys.CreateKey(t.Context(), actor(u), w.code(u), c.holder, apikey.Input{
+			Algorithm: "HS256", Scope: []string{"trade", " sell"},
 		})
-		if !errors.Is(err, want) {
-			t.Errorf("holder %q: %v, want %v", holder, err, want)
+		if !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
 		if err != nil {
 			continue
@@ -61,7 +75,7 @@ func TestCreateKey(t *testing.T) {
 			t.Errorf("stored %v (%v), want the secret told", r, err)
 		}
 	}
-	k, err := w.Keys.CreateKey(t.Context(), actor(u), apikey.Input{Algorithm: "HS256", Kid: "my-own_KID"})
+	k, err := w.Keys.CreateKey(t.Context(), actor(u), w.code(u), apikey.Holder{}, apikey.Input{Algorithm: "HS256", Kid: "my-own_KID"})
 	if err != nil || k.Kid != "my-own_KID" {
 		t.Errorf("own kid: %q (%v)", k.Kid, err)
 	}
@@ -73,11 +87,11 @@ func TestKeysPerHolderAreBounded(t *testing.T) {
 	for range 20 {
 		w.Key(u.UID, account.KindUser)
 	}
-	_, err := w.Keys.CreateKey(t.Context(), actor(u), apikey.Input{Algorithm: "HS256"})
+	_, err := w.Keys.CreateKey(t.Context(), actor(u), w.code(u), apikey.Holder{}, apikey.Input{Algorithm: "HS256"})
 	if d := cmp.Diff([]string{"api_key.limit_reached"}, tokens(err)); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
-	keys, total, err := w.Keys.ListKeys(t.Context(), actor(u), apikey.Query{OrderBy: "id", Limit: 5})
+	keys, total, err := w.Keys.ListKeys(t.Context(), actor(u), apikey.Holder{}, apikey.Query{OrderBy: "id", Limit: 5})
 	if err != nil || len(keys) != 5 || total != 20 {
 		t.Errorf("listed %d of %d (%v), want 5 of 20", len(keys), total, err)
 	}
@@ -90,7 +104,7 @@ func TestUpdateAndDeleteKey(t *testing.T) {
 	u, other := w.User("a@example.com", 1), w.User("o@example.com", 1)
 	kid := w.Key(u.UID, account.KindUser)
 	update := func(u account.User, p apikey.Patch) (apikey.Key, error) {
-		return w.Keys.UpdateKey(ctx, actor(u), "", kid, p)
+		return w.Keys.UpdateKey(ctx, actor(u), w.code(u), apikey.Holder{}, kid, p)
 	}
 	k, err := update(u, apikey.Patch{State: ptr("inactive")})
 	if err != nil || k.State != "inactive" || !cmp.Equal(k.Scope, []string{"trade"}) || k.Secret != "" {
@@ -123,11 +137,11 @@ func TestUpdateAndDeleteKey(t *testing.T) {
 	if _, err = update(u, apikey.Patch{Scope: &[]string{"buy"}}); err != nil {
 		t.Errorf("scope of an inactive key of a banned holder: %v", err)
 	}
-	if err := w.Keys.DeleteKey(ctx, actor(other), "", kid); !errors.Is(err, account.ErrNotFound) {
+	if err := w.Keys.DeleteKey(ctx, actor(other), w.code(other), apikey.Holder{}, kid); !errors.Is(err, account.ErrNotFound) {
 		t.Errorf("delete somebody else's key: %v, want ErrNotFound", err)
 	}
-	w.Must(w.Keys.DeleteKey(ctx, actor(u), "", kid))
-	if err := w.Keys.DeleteKey(ctx, actor(u), "", kid); !errors.Is(err, account.ErrNotFound) {
+	w.Must(w.Keys.DeleteKey(ctx, actor(u), w.code(u), apikey.Holder{}, kid))
+	if err := w.Keys.DeleteKey(ctx, actor(u), w.code(u), apikey.Holder{}, kid); !errors.Is(err, account.ErrNotFound) {
 		t.Errorf("delete twice: %v, want ErrNotFound", err)
 	}
 	if d := cmp.Diff([]string{
@@ -135,7 +149,7 @@ func TestUpdateAndDeleteKey(t *testing.T) {
 		`account api key update succeed {"kid":"` + kid + `"}`, `account api key update succeed {"kid":"` + kid + `"}`,
 		`account api key update succeed {"kid":"` + kid + `"}`, `account api key update succeed {"kid":"` + kid + `"}`,
 		`account api key delete succeed {"kid":"` + kid + `"}`,
-	}, w.Activities(u.UID)); d != "" {
+	}, aboutKeys(w.Activities(u.UID))); d != "" {
 		t.Errorf("activities (-want +got):\n%s", d)
 	}
 }
@@ -150,29 +164,58 @@ func TestCreateKeyWithoutASealStoresNothing(t *testing.T) {
 	w := newWorld(t, worldtest.Config{})
 	u := w.User("a@example.com", 1)
 	w.Keys = apikey.NewService(apikey.Config{}, apikey.Parts{
-		Accounts: w.Accounts, Rows: w.DB,
+		Accounts: w.Accounts, Codes: w.Codes, Rows: w.DB, Now: func() time.Time { return w.Now },
 		Update: func(ctx context.Context, f func(apikey.Tx) error) error {
 			return store.Update[apikey.Tx](w.DB)(ctx, func(tx apikey.Tx) error { return f(sealless{tx}) })
 		},
 	})
-	if _, err := w.Keys.CreateKey(t.Context(), actor(u), apikey.Input{Algorithm: "HS256"}); !errors.Is(err, apikey.ErrCouldNotSaveSecret) {
+	if _, err := w.Keys.CreateKey(t.Context(), actor(u), w.code(u), apikey.Holder{}, apikey.Input{Algorithm: "HS256"}); !errors.Is(err, apikey.ErrCouldNotSaveSecret) {
 		t.Errorf("err = %v, want ErrCouldNotSaveSecret", err)
 	}
-	if len(w.Activities(u.UID)) != 0 {
+	if len(aboutKeys(w.Activities(u.UID))) != 0 {
 		t.Errorf("activities %v, want none", w.Activities(u.UID))
 	}
 }
 
-func TestOwnServiceAccount(t *testing.T) {
+// aboutKeys leaves out what else was done.
+func aboutKeys(all []string) []string {
+	return slices.DeleteFunc(all, func(a string) bool { return !strings.HasPrefix(a, "account api key") })
+}
+
+// No change of keys goes without a code, and none of a stranger's key with one (resource §2.8).
+func TestKeysNeedACode(t *testing.T) {
 	w := newWorld(t, worldtest.Config{})
-	u, other := w.User("a@example.com", 1), w.User("o@example.com", 1)
+	ctx := t.Context()
+	u := w.User("a@example.com", 1)
 	a := w.ServiceAccount(u, "SI0000000001")
-	if got, err := w.Accounts.OwnServiceAccount(t.Context(), actor(u), a.UID); err != nil || got.UID != a.UID {
-		t.Errorf("own: %v (%v)", got.UID, err)
-	}
-	for _, uid := range []string{a.UID, "SI9", ""} {
-		if _, err := w.Accounts.OwnServiceAccount(t.Context(), actor(other), uid); !errors.Is(err, account.ErrNotFound) {
-			t.Errorf("%q of another: %v, want ErrNotFound", uid, err)
+	kid := w.Key(u.UID, account.KindUser)
+	robot := w.Key(a.UID, account.KindServiceAccount)
+	writes := func(code string) map[string]error {
+		_, created := w.Keys.CreateKey(ctx, actor(u), code, apikey.Holder{}, apikey.Input{Algorithm: "HS256"})
+		_, updated := w.Keys.UpdateKey(ctx, actor(u), code, apikey.Holder{}, kid, apikey.Patch{State: ptr("inactive")})
+		of := apikey.OfServiceAccount(a.UID)
+		_, theirs := w.Keys.UpdateKey(ctx, actor(u), code, of, robot, apikey.Patch{State: ptr("inactive")})
+		return map[string]error{
+			"create": created, "update": updated, "delete": w.Keys.DeleteKey(ctx, actor(u), code, apikey.Holder{}, kid),
+			"update a service account's": theirs, "delete a service account's": w.Keys.DeleteKey(ctx, actor(u), code, of, robot),
 		}
+	}
+	refused := func(code string, want error) {
+		t.Helper()
+		for name, err := range writes(code) {
+			if !errors.Is(err, want) {
+				t.Errorf("%s with the code %q: %v, want %v", name, code, err, want)
+			}
+		}
+	}
+	refused("123456", factor.ErrOTPNotEnabled)
+	used := w.code(u)
+	w.Must(w.Codes.VerifyOTP(ctx, actor(u), used))
+	refused(" ", factor.ErrMissingOTP)
+	refused(used, factor.ErrOTPReplay)
+	refused("12345x", factor.ErrInvalidOTP) // five wrong ones
+	refused("12345x", limit.ErrTooMany)
+	if w.KeyState(u.UID, kid) != "active" || w.KeyState(a.UID, robot) != "active" {
+		t.Error("a key was changed without a code")
 	}
 }

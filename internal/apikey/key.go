@@ -102,6 +102,13 @@ var kidShape = regexp.MustCompile(`^[A-Za-z0-9_-]{8,64}$`)
 // scopeMax is the length of the scope column, entries joined by commas.
 const scopeMax = 255
 
+// A Holder names the account whose keys an actor means: the zero value the actor's own, else one of
+// the actor's service accounts.
+type Holder struct{ serviceAccount *string }
+
+// OfServiceAccount is the service account of the uid.
+func OfServiceAccount(uid string) Holder { return Holder{&uid} }
+
 // keyHolder is the user or service account that an actor's call is about.
 type keyHolder struct {
 	UID   string
@@ -109,30 +116,39 @@ type keyHolder struct {
 	State string
 }
 
-// holder resolves uid, "" for the actor, to the actor or a service account that the actor
-// owns; account.ErrNoServiceAccount otherwise.
-func holder(ctx context.Context, rows account.Reader, me account.Actor, uid string) (keyHolder, error) {
-	if uid == "" || uid == me.UID {
-		u, err := rows.User(ctx, me.UID)
+// resolve loads the holder that the actor means: account.ErrNoServiceAccount for one that the actor
+// does not own.
+func resolve(ctx context.Context, rows account.Reader, by account.Actor, of Holder) (keyHolder, error) {
+	if of.serviceAccount == nil {
+		u, err := rows.User(ctx, by.UID)
 		if err != nil {
 			return keyHolder{}, fmt.Errorf("load key holder: %w", err)
 		}
 		return keyHolder{u.UID, account.KindUser, u.State}, nil
 	}
-	a, err := rows.ServiceAccount(ctx, uid)
+	a, err := rows.ServiceAccount(ctx, *of.serviceAccount)
 	if err != nil {
 		return keyHolder{}, fmt.Errorf("load key holder: %w", err)
 	}
-	if a.OwnerUID != me.UID {
+	if a.OwnerUID != by.UID {
 		return keyHolder{}, account.ErrNoServiceAccount
 	}
 	return keyHolder{a.UID, account.KindServiceAccount, a.State}, nil
 }
 
-// ListKeys returns a page of keys without secrets, and how many there are. q.HolderUID is
-// "" for the actor's own or the uid of a service account of the actor's; account.ErrNoServiceAccount.
-func (s *Service) ListKeys(ctx context.Context, me account.Actor, q Query) ([]Key, int, error) {
-	h, err := holder(ctx, s.rows, me, q.HolderUID)
+// open passes when the actor owns the holder and then gives a code of its own second factor, which
+// is the one that counts for service accounts, too (AZ-291). It uses the code up.
+func (s *Service) open(ctx context.Context, by account.Actor, code string, of Holder) error {
+	if _, err := resolve(ctx, s.rows, by, of); err != nil {
+		return err
+	}
+	return s.codes.RequireOTP(ctx, by, code)
+}
+
+// ListKeys returns a page of a holder's keys without secrets, and how many there are; the holder
+// of q is set here. Errors: account.ErrNoServiceAccount.
+func (s *Service) ListKeys(ctx context.Context, by account.Actor, of Holder, q Query) ([]Key, int, error) {
+	h, err := resolve(ctx, s.rows, by, of)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -146,18 +162,21 @@ func (s *Service) ListKeys(ctx context.Context, me account.Actor, q Query) ([]Ke
 
 // An Input is the input of CreateKey.
 type Input struct {
-	HolderUID string // as in ListKeys
 	Kid       string // "" generates one
 	Algorithm string
 	Scope     []string
 }
 
-// CreateKey makes an active key and returns it with its secret, the only time that it shows. The
-// edge asks RequireOTP before. Errors: account.ErrNoServiceAccount (holder), account.Invalid, ErrCouldNotSaveSecret.
-func (s *Service) CreateKey(ctx context.Context, me account.Actor, in Input) (Key, error) {
+// CreateKey makes an active key and returns it with its secret, the only time that it shows. code is
+// a one-time code of the actor's. Errors, in order: account.ErrNoServiceAccount, those of
+// factor.Service.RequireOTP, account.Invalid, ErrCouldNotSaveSecret.
+func (s *Service) CreateKey(ctx context.Context, by account.Actor, code string, of Holder, in Input) (Key, error) {
+	if err := s.open(ctx, by, code, of); err != nil {
+		return Key{}, fmt.Errorf("create api key: %w", err)
+	}
 	var k Key
 	create := func(tx work) error {
-		h, err := holder(ctx, tx, me, in.HolderUID)
+		h, err := resolve(ctx, tx, by, of)
 		if err != nil {
 			return err
 		}
@@ -174,7 +193,7 @@ func (s *Service) CreateKey(ctx context.Context, me account.Actor, in Input) (Ke
 		if err := tx.AddAPIKey(ctx, &k); err != nil {
 			return err
 		}
-		return tx.AddActivity(ctx, s.keyActivity(me, "api key create", k.Kid))
+		return tx.AddActivity(ctx, s.keyActivity(by, "api key create", k.Kid))
 	}
 	err := s.update(ctx, create)
 	if errors.Is(err, account.ErrTaken) && in.Kid == "" {
@@ -229,14 +248,17 @@ type Patch struct {
 	State *string
 }
 
-// UpdateKey changes a key and returns it without its secret. holderUID is as in ListKeys.
-// Errors: account.ErrNoServiceAccount (holder), ErrNoKey, account.Invalid.
+// UpdateKey changes a key and returns it without its secret. code is as in CreateKey. Errors, in
+// order: account.ErrNoServiceAccount, those of factor.Service.RequireOTP, ErrNoKey, account.Invalid.
 func (s *Service) UpdateKey(
-	ctx context.Context, me account.Actor, holderUID, kid string, patch Patch,
+	ctx context.Context, by account.Actor, code string, of Holder, kid string, patch Patch,
 ) (Key, error) {
+	if err := s.open(ctx, by, code, of); err != nil {
+		return Key{}, fmt.Errorf("update api key: %w", err)
+	}
 	var k Key
 	err := s.update(ctx, func(tx work) error {
-		h, err := holder(ctx, tx, me, holderUID)
+		h, err := resolve(ctx, tx, by, of)
 		if err != nil {
 			return err
 		}
@@ -263,7 +285,7 @@ func (s *Service) UpdateKey(
 		if err := tx.PutAPIKey(ctx, &k); err != nil {
 			return err
 		}
-		return tx.AddActivity(ctx, s.keyActivity(me, "api key update", kid))
+		return tx.AddActivity(ctx, s.keyActivity(by, "api key update", kid))
 	})
 	if err != nil {
 		return Key{}, fmt.Errorf("update api key: %w", err)
@@ -272,17 +294,21 @@ func (s *Service) UpdateKey(
 	return k, nil
 }
 
-// DeleteKey removes a key. holderUID is as in ListKeys. Errors: account.ErrNoServiceAccount (holder), ErrNoKey.
-func (s *Service) DeleteKey(ctx context.Context, me account.Actor, holderUID, kid string) error {
+// DeleteKey removes a key. code is as in CreateKey. Errors, in order: account.ErrNoServiceAccount,
+// those of factor.Service.RequireOTP, ErrNoKey.
+func (s *Service) DeleteKey(ctx context.Context, by account.Actor, code string, of Holder, kid string) error {
+	if err := s.open(ctx, by, code, of); err != nil {
+		return fmt.Errorf("delete api key: %w", err)
+	}
 	err := s.update(ctx, func(tx work) error {
-		h, err := holder(ctx, tx, me, holderUID)
+		h, err := resolve(ctx, tx, by, of)
 		if err != nil {
 			return err
 		}
 		if err := tx.DeleteAPIKey(ctx, h.UID, kid); err != nil {
 			return err
 		}
-		return tx.AddActivity(ctx, s.keyActivity(me, "api key delete", kid))
+		return tx.AddActivity(ctx, s.keyActivity(by, "api key delete", kid))
 	})
 	if err != nil {
 		return fmt.Errorf("delete api key: %w", err)
@@ -291,8 +317,8 @@ func (s *Service) DeleteKey(ctx context.Context, me account.Actor, holderUID, ki
 }
 
 // keyActivity records an action on a key (W-R24).
-func (s *Service) keyActivity(me account.Actor, action, kid string) audit.Activity {
-	a := me.Activity(s.now(), "account", action, audit.Succeed, "")
+func (s *Service) keyActivity(by account.Actor, action, kid string) audit.Activity {
+	a := by.Activity(s.now(), "account", action, audit.Succeed, "")
 	data, _ := json.Marshal(map[string]string{"kid": kid}) // a string always marshals
 	a.Data = string(data)
 	return a

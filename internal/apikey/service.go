@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"barong/internal/account"
+	"barong/internal/factor"
 )
 
 // Config holds the rules that operators set; zero values mean the defaults.
@@ -16,6 +17,7 @@ type Config struct {
 // Parts are the parts that a Service works with.
 type Parts struct {
 	Accounts *account.Service
+	Codes    *factor.Service
 	Rows     Reader
 	Update   func(ctx context.Context, f func(Tx) error) error // as account.Parts has it
 	Now      func() time.Time                                  // nil for time.Now
@@ -26,6 +28,7 @@ type Parts struct {
 type Service struct {
 	cfg      Config
 	accounts *account.Service
+	codes    *factor.Service
 	rows     Reader
 	commit   func(ctx context.Context, f func(Tx) error) error
 	now      func() time.Time
@@ -39,7 +42,7 @@ func NewService(cfg Config, p Parts) *Service {
 	if p.Now == nil {
 		p.Now = time.Now
 	}
-	return &Service{cfg: cfg, accounts: p.Accounts, rows: p.Rows, commit: p.Update, now: p.Now}
+	return &Service{cfg: cfg, accounts: p.Accounts, codes: p.Codes, rows: p.Rows, commit: p.Update, now: p.Now}
 }
 
 // work is one transaction: its writes of users and labels announce themselves.

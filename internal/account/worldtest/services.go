@@ -106,7 +106,7 @@ func Open(cfg Config, db *store.DB, hasher account.Hasher, limits limit.Store, n
 			Mail: cfg.Mail, Devices: cfg.Devices, Now: now, Sleep: cfg.Sleep,
 		}),
 		Keys: apikey.NewService(apikey.Config{MaxKeys: cfg.MaxKeys}, apikey.Parts{
-			Accounts: accounts, Rows: cfg.Rows, Update: update[apikey.Tx](cfg, db), Now: now,
+			Accounts: accounts, Codes: codes, Rows: cfg.Rows, Update: update[apikey.Tx](cfg, db), Now: now,
 		}),
 		Persons: person.NewService(person.Parts{Accounts: accounts, Rows: cfg.Rows, Update: update[person.Tx](cfg, db)}),
 	}
