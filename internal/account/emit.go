@@ -28,19 +28,82 @@ func (a announcing) Emit(ctx context.Context, e event.Event) error {
 	return a.Tx.Emit(ctx, e)
 }
 
-// AddUser implements UserStore.
+// A kind says how writes of rows of T become events.
+type kind[T any] struct {
+	owner   func(T) string // uid of the user that the events are about
+	same    func(before, after T) bool
+	created func(u User, after T) event.Event
+	updated func(u User, after, before T) event.Event
+	// also is another event of the row as it is or was; nil when there is none.
+	also func(u User, row T) (event.Event, bool)
+}
+
+// The kinds whose writes are announced. A new one is one entry here and one method below.
+var (
+	users = kind[User]{
+		owner:   func(u User) string { return u.UID },
+		same:    sameColumns,
+		created: func(u, _ User) event.Event { return event.UserCreated(u.Event()) },
+		updated: func(u, _, before User) event.Event { return event.UserUpdated(u.Event(), before.Event()) },
+	}
+	labels = kind[Label]{
+		owner: func(l Label) string { return l.UserUID },
+		same: func(before, after Label) bool {
+			return before.Value == after.Value && same(before.Description, after.Description)
+		},
+		created: func(u User, l Label) event.Event { return event.LabelCreated(eventLabel(l, u)) },
+		updated: func(u User, l, before Label) event.Event {
+			return event.LabelUpdated(eventLabel(l, u), eventLabel(before, u))
+		},
+		also: func(u User, l Label) (event.Event, bool) { // a document that was verified or rejected
+			e, ok := event.DocumentReviewed(eventLabel(l, u))
+			return e, ok && l.Scope == ScopePrivate
+		},
+	}
+)
+
+// announce emits the events of a written row; before is nil for a new one.
+func announce[T any](ctx context.Context, a announcing, k kind[T], before *T, after T) error {
+	if before != nil && k.same(*before, after) {
+		return nil
+	}
+	u, err := a.User(ctx, k.owner(after)) // as it was written, with its referrer
+	if err != nil {
+		return err
+	}
+	var e event.Event
+	if before == nil {
+		e = k.created(u, after)
+	} else {
+		e = k.updated(u, after, *before)
+	}
+	if err := a.emit(ctx, u, e); err != nil {
+		return err
+	}
+	return alsoAnnounce(ctx, a, k, u, after)
+}
+
+// alsoAnnounce emits the other event of a row, if it has one.
+func alsoAnnounce[T any](ctx context.Context, a announcing, k kind[T], u User, row T) error {
+	if k.also == nil {
+		return nil
+	}
+	e, ok := k.also(u, row)
+	if !ok {
+		return nil
+	}
+	return a.emit(ctx, u, e)
+}
+
+// AddUser implements Tx.
 func (a announcing) AddUser(ctx context.Context, u *User) error {
 	if err := a.Tx.AddUser(ctx, u); err != nil {
 		return err
 	}
-	shown, err := a.withReferrer(ctx, *u)
-	if err != nil {
-		return err
-	}
-	return a.emit(ctx, *u, event.UserCreated(shown))
+	return announce(ctx, a, users, nil, *u)
 }
 
-// PutUser implements UserStore.
+// PutUser implements Tx.
 func (a announcing) PutUser(ctx context.Context, u *User) error {
 	before, err := a.User(ctx, u.UID)
 	if err != nil {
@@ -52,44 +115,26 @@ func (a announcing) PutUser(ctx context.Context, u *User) error {
 	if err := a.voidLinks(ctx, before, *u); err != nil {
 		return err
 	}
-	if sameColumns(before, *u) {
-		return nil
-	}
-	shown, err := a.withReferrer(ctx, *u)
-	if err != nil {
-		return err
-	}
-	return a.emit(ctx, *u, event.UserUpdated(shown, before.Event()))
+	return announce(ctx, a, users, &before, *u)
 }
 
-// PutLabel implements LabelStore.
+// PutLabel implements Tx.
 func (a announcing) PutLabel(ctx context.Context, l *Label) error {
-	before, err := a.Label(ctx, l.UserUID, l.Key, l.Scope)
-	fresh := errors.Is(err, ErrNoLabel)
-	if err != nil && !fresh {
+	held, err := a.Label(ctx, l.UserUID, l.Key, l.Scope)
+	before := &held
+	if errors.Is(err, ErrNoLabel) {
+		before, err = nil, nil
+	}
+	if err != nil {
 		return err
 	}
 	if err := a.Tx.PutLabel(ctx, l); err != nil {
 		return err
 	}
-	if !fresh && before.Value == l.Value && same(before.Description, l.Description) {
-		return nil
-	}
-	u, err := a.User(ctx, l.UserUID)
-	if err != nil {
-		return err
-	}
-	e := event.LabelCreated(eventLabel(*l, u))
-	if !fresh {
-		e = event.LabelUpdated(eventLabel(*l, u), eventLabel(before, u))
-	}
-	if err := a.emit(ctx, u, e); err != nil {
-		return err
-	}
-	return a.reviewed(ctx, *l, u)
+	return announce(ctx, a, labels, before, *l)
 }
 
-// DeleteLabel implements LabelStore.
+// DeleteLabel implements Tx.
 func (a announcing) DeleteLabel(ctx context.Context, uid, key, scope string) error {
 	l, err := a.Label(ctx, uid, key, scope)
 	if err != nil {
@@ -102,16 +147,7 @@ func (a announcing) DeleteLabel(ctx context.Context, uid, key, scope string) err
 	if err != nil {
 		return err
 	}
-	return a.reviewed(ctx, l, u)
-}
-
-// reviewed announces a document that was verified or rejected.
-func (a announcing) reviewed(ctx context.Context, l Label, u User) error {
-	e, ok := event.DocumentReviewed(eventLabel(l, u))
-	if !ok || l.Scope != ScopePrivate {
-		return nil
-	}
-	return a.emit(ctx, u, e)
+	return alsoAnnounce(ctx, a, labels, u, l)
 }
 
 // emit puts an event about u into the outbox, in the language of u.
@@ -134,18 +170,6 @@ func (a announcing) voidLinks(ctx context.Context, before, u User) error {
 		return a.DeleteMailTokens(ctx, u.UID, token.Reset)
 	}
 	return nil
-}
-
-// withReferrer is u for events; the store resolves a referral that is not read yet.
-func (a announcing) withReferrer(ctx context.Context, u User) (event.User, error) {
-	if u.ReferralID != nil {
-		read, err := a.User(ctx, u.UID)
-		if err != nil {
-			return event.User{}, err
-		}
-		u.ReferralUID = read.ReferralUID
-	}
-	return u.Event(), nil
 }
 
 // sameColumns reports whether two versions of a user differ in counters at most.
