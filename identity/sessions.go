@@ -27,8 +27,8 @@ type Accounts interface {
 	// SignInAuth0 signs in, or up, whom a provider vouches for. SignIn's refusals after the
 	// password, ErrUnverifiedEmail, ErrVerificationAbsent.
 	SignInAuth0(ctx context.Context, in signin.Auth0) (signin.SignedIn, error)
-	// SignedOut records that somebody has signed out.
-	SignedOut(ctx context.Context, by account.Actor) error
+	// RecordSignOut records that somebody has signed out.
+	RecordSignOut(ctx context.Context, by account.Actor) error
 	// SignUp makes a pending user and mails the confirmation link. Invalid,
 	// ErrReferralFormat, ErrReferralUnknown, TooManyAttempts.
 	SignUp(ctx context.Context, in signin.SignUp) (account.User, error)
@@ -171,7 +171,7 @@ func (a *API) signOutOf(ctx context.Context, who visitor, cookie string) (known 
 		return true, nil
 	}
 	// The session has ended, as asked; a lost activity is the log's matter.
-	err = a.Accounts.SignedOut(ctx, account.Actor{
+	err = a.Accounts.RecordSignOut(ctx, account.Actor{
 		UID: u.UID, Role: u.Role, SessionID: e.ID, Client: who.Client,
 	})
 	if err != nil {

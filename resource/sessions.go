@@ -15,7 +15,7 @@ import (
 // signOuts is the part of account.Service about the end of sessions.
 type signOuts interface {
 	// SessionRevoked records that somebody has ended one session.
-	SessionRevoked(ctx context.Context, by account.Actor) error
+	RecordSessionEnd(ctx context.Context, by account.Actor) error
 	// SignOutEverywhere ends every session of an older generation than the one that it
 	// returns.
 	SignOutEverywhere(ctx context.Context, by account.Actor) (generation int64, err error)
@@ -65,7 +65,7 @@ func (a *API) endSession(ctx context.Context, who me, in sessionRef) (out done, 
 		return out, err
 	}
 	// The session has ended, as asked; a lost activity is the log's matter.
-	if err := a.Accounts.SessionRevoked(ctx, who.Actor); err != nil {
+	if err := a.Accounts.RecordSessionEnd(ctx, who.Actor); err != nil {
 		a.Log.ErrorContext(ctx, "end of a session not recorded",
 			slog.String("request_id", rest.RequestID(ctx)), slog.Any("error", err))
 	}

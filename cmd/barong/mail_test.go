@@ -89,7 +89,7 @@ func TestAResetArrivesBesideAStormOfNotices(t *testing.T) {
 	}
 	user := func(email string) event.User { return event.User{UID: uids[email], Email: email} }
 	for range 264 {
-		if err := db.Emit(t.Context(), event.NewDevice(user("storm@barong.example"), "192.0.2.1", "x", "", time.Now())); err != nil {
+		if err := db.Emit(t.Context(), event.DeviceAdded(user("storm@barong.example"), "192.0.2.1", "x", "", time.Now())); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -45,7 +45,7 @@ func destinations(s config.Settings, f files) func(event.Event) []string {
 		}
 		var to []string
 		// Consumers of the wire know session.create, and other services' events from them.
-		if broker && e.Name != event.NewDeviceName && e.Category() != notify.Category {
+		if broker && e.Name != event.DeviceAddedName && e.Category() != notify.Category {
 			to = append(to, toBroker)
 		}
 		if mail && !e.Quiet && f.mails.Wants(e) {

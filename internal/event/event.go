@@ -147,13 +147,13 @@ func SessionCreated(u User, ip, userAgent string) Event {
 	}{u, ip, userAgent})}
 }
 
-// NewDeviceName names the event of NewDevice.
-const NewDeviceName = "system.session.new_device"
+// DeviceAddedName names the event of DeviceAdded.
+const DeviceAddedName = "system.session.new_device"
 
-// NewDevice announces a sign-in from a device that the account had not been used from. It is not
+// DeviceAdded announces a sign-in from a device that the account had not been used from. It is not
 // among the reference's events: a mail is made of it.
-func NewDevice(u User, ip, userAgent, country string, at time.Time) Event {
-	return Event{Name: NewDeviceName, UID: u.UID, Record: marshal(struct {
+func DeviceAdded(u User, ip, userAgent, country string, at time.Time) Event {
+	return Event{Name: DeviceAddedName, UID: u.UID, Record: marshal(struct {
 		User      User   `json:"user"`
 		IP        string `json:"user_ip"`
 		UserAgent string `json:"user_agent"`

@@ -61,7 +61,7 @@ func TestGolden(t *testing.T) {
 		"document_verified":                   reviewed("verified"),
 		"document_rejected":                   reviewed("rejected"),
 		"session_create":                      SessionCreated(bare(1), "192.0.2.1", "curl/8"),
-		"session_new_device":                  NewDevice(bare(1), "192.0.2.1", "curl/8", "DE", time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)),
+		"session_new_device":                  DeviceAdded(bare(1), "192.0.2.1", "curl/8", "DE", time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)),
 		"user_email_confirmation_token":       ConfirmationToken(known, "a.b.c"),
 		"user_email_confirmation_no_language": ConfirmationToken(unknown, "a.b.c"), // AZ-390
 		"user_email_confirmed":                EmailConfirmed(unknown),

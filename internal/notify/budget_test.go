@@ -37,7 +37,7 @@ func limited(t *testing.T, users Users) (m *Mailer, out *sent, log *bytes.Buffer
 func signIn(id int64, uid, email string, at time.Time) event.Item {
 	u := user()
 	u.UID, u.Email = uid, email
-	return event.Item{ID: id, Event: event.NewDevice(u, "192.0.2.1", "x", "", at), CreatedAt: at}
+	return event.Item{ID: id, Event: event.DeviceAdded(u, "192.0.2.1", "x", "", at), CreatedAt: at}
 }
 
 func reset(id int64, uid, email string, at time.Time) event.Item {
@@ -179,7 +179,7 @@ func TestWhatWasNotSentIsNotCounted(t *testing.T) {
 
 func TestLanes(t *testing.T) {
 	for name, want := range map[string]Lane{
-		event.ConfirmationTokenName: Links, event.ResetTokenName: Links, event.NewDeviceName: Notices,
+		event.ConfirmationTokenName: Links, event.ResetTokenName: Links, event.DeviceAddedName: Notices,
 		"system.user.password.reset": Notices, "model.label.created": Notices, "mail.peatio.events.model.deposit.updated": Components,
 	} {
 		if got := LaneOf(event.Event{Name: name}); got != want {

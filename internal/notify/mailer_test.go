@@ -62,7 +62,7 @@ func TestGoldenMails(t *testing.T) {
 		"email_confirmation": event.ConfirmationToken(notice, "head.pay+load.sig"),
 		"password_reset":     event.ResetToken(notice, "head.payload.sig"),
 		"password_changed":   event.PasswordReset(notice),
-		"new_login":          event.NewDevice(user(), "192.0.2.7", "Mozilla/5.0 <script>", "Germany", at),
+		"new_login":          event.DeviceAdded(user(), "192.0.2.7", "Mozilla/5.0 <script>", "Germany", at),
 		"phone":              event.LabelCreated(label),
 		"document":           event.LabelUpdated(document, label),
 	} {
@@ -206,7 +206,7 @@ func TestOwnTemplatesReplaceBuiltInOnes(t *testing.T) {
 // A client's text is not ours to repeat in a mail, where a link in it would be made one.
 func TestMailsHoldNothingOfAUserAgent(t *testing.T) {
 	m, out := newMailer(t, Config{}, DefaultRules())
-	e := event.NewDevice(user(), "192.0.2.7", "Firefox/1 (Linux) locked: go to https://evil.example", "", time.Unix(0, 0))
+	e := event.DeviceAdded(user(), "192.0.2.7", "Firefox/1 (Linux) locked: go to https://evil.example", "", time.Unix(0, 0))
 	if err := m.Send(t.Context(), event.Item{Event: e}); err != nil {
 		t.Fatal(err)
 	}

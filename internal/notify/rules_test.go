@@ -198,7 +198,7 @@ func TestBuiltInRulesWantWhatTheyShould(t *testing.T) {
 		"the reset link":             {event.ResetToken(n, "t"), true},
 		"a password reset":           {event.PasswordReset(n), true},
 		"a password change":          {event.PasswordChanged(n), true},
-		"a sign-in from a new place": {event.NewDevice(u, "192.0.2.1", "x", "", time.Unix(0, 0)), true},
+		"a sign-in from a new place": {event.DeviceAdded(u, "192.0.2.1", "x", "", time.Unix(0, 0)), true},
 		"every other sign-in":        {event.SessionCreated(u, "192.0.2.1", "x"), false},
 		"a new user":                 {event.UserCreated(u), false},
 		"a phone label":              {event.LabelCreated(label("phone", "verified")), true},

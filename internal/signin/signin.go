@@ -244,7 +244,7 @@ func (s *Service) signedIn(ctx context.Context, p proof, language, cookie string
 		}
 		told := []event.Event{event.SessionCreated(u.Event(), a.IP, a.UserAgent)}
 		if tell {
-			told = append(told, event.NewDevice(u.Event(), a.IP, a.UserAgent, a.IPCountry, a.CreatedAt))
+			told = append(told, event.DeviceAdded(u.Event(), a.IP, a.UserAgent, a.IPCountry, a.CreatedAt))
 		}
 		for _, e := range told {
 			e.Language = s.accounts.Language(u, language, c.Language)

@@ -126,7 +126,7 @@ func TestSignIn(t *testing.T) {
 func TestSignOutIsRecorded(t *testing.T) {
 	w := newWorld(t, worldtest.Config{})
 	u := w.User("a@example.com", 1)
-	w.Must(w.SignIns.SignedOut(t.Context(), actor(u)))
+	w.Must(w.SignIns.RecordSignOut(t.Context(), actor(u)))
 	if d := cmp.Diff([]string{"session logout succeed"}, w.Activities(u.UID)); d != "" {
 		t.Errorf("activities (-want +got):\n%s", d)
 	}

@@ -8,8 +8,8 @@ import (
 	"barong/internal/audit"
 )
 
-// SignedOut records that me has signed out; ending the session is package session's part.
-func (s *Service) SignedOut(ctx context.Context, me account.Actor) error {
+// RecordSignOut records that me has signed out; ending the session is package session's part.
+func (s *Service) RecordSignOut(ctx context.Context, me account.Actor) error {
 	a := s.activity(me.UID, me.Client, topicSession, "logout", audit.Succeed, "")
 	if err := s.record(ctx, a); err != nil {
 		return fmt.Errorf("record sign-out: %w", err)
@@ -17,9 +17,9 @@ func (s *Service) SignedOut(ctx context.Context, me account.Actor) error {
 	return nil
 }
 
-// SessionRevoked records that me has ended one session of its own by name; ending it is
+// RecordSessionEnd records that me has ended one session of its own by name; ending it is
 // package session's part.
-func (s *Service) SessionRevoked(ctx context.Context, me account.Actor) error {
+func (s *Service) RecordSessionEnd(ctx context.Context, me account.Actor) error {
 	a := s.activity(me.UID, me.Client, topicSession, "session revoke", audit.Succeed, "")
 	if err := s.record(ctx, a); err != nil {
 		return fmt.Errorf("record the end of a session: %w", err)

@@ -32,7 +32,7 @@ func TestSignOutEverywhere(t *testing.T) {
 	if len(changes) != 1 || changes[0] != want {
 		t.Errorf("feed: got %+v, want %+v alone", changes, want)
 	}
-	w.Must(w.SignIns.SessionRevoked(t.Context(), me))
+	w.Must(w.SignIns.RecordSessionEnd(t.Context(), me))
 	for _, action := range []string{"sign out everywhere", "session revoke"} {
 		rows, _, err := w.DB.Activities(t.Context(), audit.Query{Topic: "session", Action: action})
 		w.Must(err)
