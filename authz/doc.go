@@ -7,7 +7,7 @@
 //	REST listener ─ gate.go ─┘                       │                 ├─► HTTP answer
 //	                                                 │                 └─► metrics, log
 //	   policy.Snapshot ── restrictions, routes, permissions
-//	   session.Manager, account.Directory ── credential → principal
+//	   session.Manager, directory.Directory ── credential → principal
 //	   token.Minter ── bearer;   audit.Writer ── activities, off the path
 //
 // Start with decide.go: decide is the order of the rules, from top to bottom. credential.go

@@ -44,7 +44,7 @@ type Sessions interface {
 	Ended(id session.ID) bool
 }
 
-// Accounts finds principals; account.Directory does. A uid may alias a message: an implementation
+// Accounts finds principals; directory.Directory does. A uid may alias a message: an implementation
 // that keeps it must clone it.
 type Accounts interface {
 	Principal(ctx context.Context, uid string) (*account.Principal, error)

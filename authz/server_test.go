@@ -17,6 +17,7 @@ import (
 	"barong/internal/account"
 	"barong/internal/apikey"
 	"barong/internal/audit"
+	"barong/internal/directory"
 	"barong/internal/feed"
 	"barong/internal/session"
 	"barong/internal/token"
@@ -28,7 +29,7 @@ var (
 	_ Rules    = (*policy.Holder)(nil)
 	_ Feed     = (*feed.Follower)(nil)
 	_ Sessions = (*session.Manager)(nil)
-	_ Accounts = (*account.Directory)(nil)
+	_ Accounts = (*directory.Directory)(nil)
 	_ Keys     = (*apikey.Cache)(nil)
 	_ Tokens   = (*token.Minter)(nil)
 )

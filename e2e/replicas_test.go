@@ -14,6 +14,7 @@ import (
 	"barong/internal/account"
 	"barong/internal/apikey"
 	"barong/internal/audit"
+	"barong/internal/directory"
 	"barong/internal/feed"
 	"barong/internal/session"
 	"barong/internal/store"
@@ -45,7 +46,7 @@ func startReplica(t *testing.T, url string, r *redis.Store) *replica {
 	}
 	head, err := db.Head(ctx)
 	must(t, err)
-	accounts := account.NewDirectory(account.DirectoryConfig{}, db, nil)
+	accounts := directory.New(directory.Config{}, db, nil)
 	apiKeys := apikey.NewCache(apikey.CacheConfig{}, db, nil)
 	p.manager = session.NewManager(session.Config{}, p.sessions, db, nil, nil)
 	must(t, p.manager.Start(ctx))

@@ -15,6 +15,7 @@ import (
 	"barong/internal/account"
 	"barong/internal/apikey"
 	"barong/internal/audit"
+	"barong/internal/directory"
 	"barong/internal/feed"
 	"barong/internal/session"
 	"barong/internal/store"
@@ -64,7 +65,7 @@ type storedWorld struct {
 	file     *authztest.File
 	policy   authztest.Policy // in force
 	manager  *session.Manager
-	accounts *account.Directory
+	accounts *directory.Directory
 	apiKeys  *apikey.Cache
 	holder   *policy.Holder
 	follower *feed.Follower
@@ -120,7 +121,7 @@ func (w *storedWorld) start(t *testing.T) {
 	})
 	w.manager = session.NewManager(f.Settings.Sessions(), w.sessions, w.db, w.Now, nil)
 	must(t, w.manager.Start(ctx))
-	w.accounts = account.NewDirectory(account.DirectoryConfig{Size: 1000}, w.db, w.Now)
+	w.accounts = directory.New(directory.Config{Size: 1000}, w.db, w.Now)
 	w.apiKeys = apikey.NewCache(apikey.CacheConfig{Size: 1000}, w.db, w.Now)
 	w.minter, err = token.NewMinter(w.keys, f.Settings.Tokens())
 	must(t, err)

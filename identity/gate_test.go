@@ -17,6 +17,7 @@ import (
 	"barong/internal/account"
 	"barong/internal/apikey"
 	"barong/internal/audit"
+	"barong/internal/directory"
 	"barong/internal/expect"
 	"barong/internal/token"
 	"barong/policy"
@@ -58,7 +59,7 @@ func (a asks) ask(method, path string) (status int, text, bearer string) {
 	clock := func() time.Time { return a.Now }
 	s, err := authz.New(authz.Parts{
 		Rules: rules{Holder: a.Holder}, Feed: current{}, Sessions: a.Sessions, Tokens: minter, Activities: forgetful{},
-		Accounts: account.NewDirectory(account.DirectoryConfig{}, a.DB, clock), Keys: apikey.NewCache(apikey.CacheConfig{}, a.DB, clock), Now: clock,
+		Accounts: directory.New(directory.Config{}, a.DB, clock), Keys: apikey.NewCache(apikey.CacheConfig{}, a.DB, clock), Now: clock,
 	}, c)
 	expect.OK(a.T, err)
 	gate := s.Gate(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

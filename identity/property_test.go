@@ -18,6 +18,7 @@ import (
 	"barong/internal/account"
 	"barong/internal/apikey"
 	"barong/internal/audit"
+	"barong/internal/directory"
 	"barong/internal/expect"
 	"barong/internal/feed"
 	"barong/internal/token"
@@ -78,7 +79,7 @@ func newTown(t *testing.T) *town {
 	town := &town{world: w, rest: w.Mount(), staff: account.Actor{UID: boss.UID, Role: boss.Role}}
 	head, err := w.DB.Head(t.Context())
 	expect.OK(w.T, err)
-	directory := account.NewDirectory(account.DirectoryConfig{}, w.DB, clock)
+	directory := directory.New(directory.Config{}, w.DB, clock)
 	keyCache := apikey.NewCache(apikey.CacheConfig{}, w.DB, clock)
 	town.feed = feed.NewFollower(w.DB, feed.FollowerConfig{}, clock, nil)
 	town.feed.Subscribe(w.Sessions.Apply)

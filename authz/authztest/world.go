@@ -12,6 +12,7 @@ import (
 	"barong/internal/account"
 	"barong/internal/apikey"
 	"barong/internal/audit"
+	"barong/internal/directory"
 	"barong/internal/feed"
 	"barong/internal/session"
 	"barong/internal/token"
@@ -26,7 +27,7 @@ var ErrDown = errors.New("authztest: this part is down")
 type World struct {
 	File     *File
 	Sessions *session.Manager
-	Accounts *account.Directory
+	Accounts *directory.Directory
 	Keys     *apikey.Cache
 	Minter   *token.Minter
 
@@ -65,7 +66,7 @@ func NewWorld(f *File, keys *token.Keys) (*World, error) {
 		return nil, err
 	}
 	w.Sessions = session.NewManager(f.Settings.Sessions(), sessionStore{w}, ledger{w}, w.Now, nil)
-	w.Accounts = account.NewDirectory(account.DirectoryConfig{Size: 1000}, reader{w}, w.Now)
+	w.Accounts = directory.New(directory.Config{Size: 1000}, reader{w}, w.Now)
 	w.Keys = apikey.NewCache(apikey.CacheConfig{Size: 1000}, reader{w}, w.Now)
 	var err error
 	w.Minter, err = token.NewMinter(keys, f.Settings.Tokens())

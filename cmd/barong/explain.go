@@ -11,9 +11,9 @@ import (
 
 	"barong/admin"
 	"barong/authz"
-	"barong/internal/account"
 	"barong/internal/apikey"
 	"barong/internal/audit"
+	"barong/internal/directory"
 	"barong/internal/session"
 	"barong/internal/token"
 	"barong/policy/editor"
@@ -72,7 +72,7 @@ func (c explainCmd) Run(ctx context.Context, term *terminal) error {
 	}
 	decider, err := authz.New(authz.Parts{
 		Rules: sv.holder, Feed: always{}, Sessions: sv.sessions,
-		Accounts: account.NewDirectory(account.DirectoryConfig{}, db, nil), Keys: apikey.NewCache(apikey.CacheConfig{}, db, nil),
+		Accounts: directory.New(directory.Config{}, db, nil), Keys: apikey.NewCache(apikey.CacheConfig{}, db, nil),
 		Tokens: always{}, Nonces: db, Activities: always{},
 	}, decisionConfig(s))
 	if err != nil {

@@ -16,10 +16,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"barong/internal/account"
 	"barong/internal/apikey"
 	"barong/internal/audit"
 	"barong/internal/config"
+	"barong/internal/directory"
 	"barong/internal/feed"
 	"barong/internal/session"
 	"barong/internal/store"
@@ -155,7 +155,7 @@ func TestMissedPolicyIsInForceBeforeTheFeedIsFresh(t *testing.T) {
 			sv := &service{
 				db: db, truth: db, holder: policy.NewHolder(policy.RouteRules{}, policy.Options{}, nil, nil),
 				sessions:  session.NewManager(session.Config{}, db, db, nil, nil),
-				directory: account.NewDirectory(account.DirectoryConfig{}, db, nil), apiKeyOf: apikey.NewCache(apikey.CacheConfig{}, db, nil),
+				directory: directory.New(directory.Config{}, db, nil), apiKeyOf: apikey.NewCache(apikey.CacheConfig{}, db, nil),
 				follower: feed.NewFollower(feeding, feed.FollowerConfig{}, nil, nil),
 				refresh:  make(chan struct{}, 1), reload: make(chan struct{}, 1),
 			}

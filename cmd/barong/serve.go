@@ -20,6 +20,7 @@ import (
 	"barong/internal/apikey"
 	"barong/internal/audit"
 	"barong/internal/config"
+	"barong/internal/directory"
 	"barong/internal/event"
 	"barong/internal/feed"
 	"barong/internal/limit"
@@ -87,7 +88,7 @@ type service struct {
 	holder    *policy.Holder
 	geo       *policy.Geo // nil when there is none
 	sessions  *session.Manager
-	directory *account.Directory
+	directory *directory.Directory
 	apiKeyOf  *apikey.Cache
 	keys      *token.Keys
 	minter    *token.Minter
@@ -155,7 +156,7 @@ func newService(
 	if err := sv.sessions.Start(ctx); err != nil {
 		return nil, err
 	}
-	sv.directory = account.NewDirectory(account.DirectoryConfig{Size: s.Account.CacheSize, Loads: s.Account.LoadsAtOnce}, db, nil)
+	sv.directory = directory.New(directory.Config{Size: s.Account.CacheSize, Loads: s.Account.LoadsAtOnce}, db, nil)
 	sv.apiKeyOf = apikey.NewCache(apikey.CacheConfig{Size: s.APIKey.CacheSize, Loads: s.Account.LoadsAtOnce}, db, nil)
 	if sv.audit, err = audit.NewWriter(auditConfig(s), db, sv.log, nil); err != nil {
 		return nil, err

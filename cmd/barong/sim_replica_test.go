@@ -21,6 +21,7 @@ import (
 	"barong/internal/account"
 	"barong/internal/apikey"
 	"barong/internal/audit"
+	"barong/internal/directory"
 	"barong/internal/feed"
 	"barong/internal/session"
 	"barong/internal/token"
@@ -123,7 +124,7 @@ func (r *simReplica) start(ctx, starting context.Context) (*service, http.Handle
 	if err := sv.sessions.Start(starting); err != nil {
 		return nil, nil, err
 	}
-	sv.directory = account.NewDirectory(account.DirectoryConfig{Size: 100}, r.link, nil)
+	sv.directory = directory.New(directory.Config{Size: 100}, r.link, nil)
 	sv.apiKeyOf = apikey.NewCache(apikey.CacheConfig{Size: 100}, r.link, nil)
 	if f == faultHeadLast {
 		if head, err = source.Head(starting); err != nil {
@@ -478,7 +479,7 @@ func (s simStepped) Age(now time.Time) time.Duration {
 
 // simNaive is a cache as one would write it first.
 type simNaive struct {
-	reader account.Source
+	reader directory.Source
 	mu     sync.Mutex
 	held   map[string]*account.Principal
 	absent map[string]bool
@@ -496,7 +497,7 @@ func (n *simNaive) drop(ref string) {
 
 // simNaiveAccounts keeps a loaded row, although it was dropped meanwhile.
 type simNaiveAccounts struct {
-	*account.Directory
+	*directory.Directory
 	n *simNaive
 }
 

@@ -494,7 +494,7 @@ func (l *simLink) DeleteChanges(context.Context, time.Time) (int, error) { retur
 // Hint implements feed.Source.
 func (l *simLink) Hint() <-chan struct{} { return l.hint }
 
-// Principal implements account.Source.
+// Principal implements directory.Source.
 func (l *simLink) Principal(ctx context.Context, uid string) (account.Principal, error) {
 	return simRead(ctx, l, "principal", func(s *simState) (account.Principal, error) {
 		u, ok := s.users[uid]

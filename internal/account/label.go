@@ -63,16 +63,6 @@ type labelWriter interface {
 // ErrPrivateLabel says that a private label is not its user's to change; it is an ErrSelf.
 var ErrPrivateLabel = fmt.Errorf("account: private label: %w", ErrSelf)
 
-// Presence is a condition of SetLabel on the label as it was.
-type Presence int
-
-// The conditions: none; there is no such label yet; there is one.
-const (
-	PresentOrNot Presence = iota
-	Absent
-	Present
-)
-
 // A LabelInput is the input of SetLabel.
 type LabelInput struct {
 	UserUID, Key, Value string
@@ -80,8 +70,9 @@ type LabelInput struct {
 	Description         *string
 	// KeepDescription leaves the description as it was when Description is nil.
 	KeepDescription bool
-	// If is what must be the case: else Invalid (key.taken) or ErrNoLabel.
-	If Presence
+	// OnlyNew refuses a label that there is (Invalid, key.taken), OnlyOld one that there is not
+	// (ErrNoLabel).
+	OnlyNew, OnlyOld bool
 }
 
 // SetLabel creates or changes the label (UserUID, Key, Scope) and, when it is private, recomputes
@@ -102,7 +93,7 @@ func (s *Service) SetLabel(ctx context.Context, by Actor, in LabelInput) (Label,
 		}
 		before, err := tx.labelOf(ctx, by, l.UserUID, l.Key, l.Scope)
 		fresh := errors.Is(err, ErrNoLabel) || errors.Is(err, ErrPrivateLabel)
-		if err != nil && (!fresh || in.If == Present) {
+		if err != nil && (!fresh || in.OnlyOld) {
 			return err
 		}
 		wrong := labelProblems(l)
@@ -110,7 +101,7 @@ func (s *Service) SetLabel(ctx context.Context, by Actor, in LabelInput) (Label,
 			if err := tx.reserved(ctx, by, l, &wrong); err != nil {
 				return err
 			}
-		} else if in.If == Absent {
+		} else if in.OnlyNew {
 			wrong.Add("key", "taken")
 		}
 		if err := wrong.Err(); err != nil {

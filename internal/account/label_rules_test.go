@@ -27,19 +27,19 @@ func TestUsersLabelThemselves(t *testing.T) {
 			t.Errorf("the key %s: %v, want key.exclusion", key, got)
 		}
 	}
-	w.Must(set(account.LabelInput{Key: "Colour", Value: "red", If: account.Absent, Description: ptr("mine")}))
-	if got := tokens(set(account.LabelInput{Key: "colour", Value: "blue", If: account.Absent})); !cmp.Equal(got, []string{"key.taken"}) {
+	w.Must(set(account.LabelInput{Key: "Colour", Value: "red", OnlyNew: true, Description: ptr("mine")}))
+	if got := tokens(set(account.LabelInput{Key: "colour", Value: "blue", OnlyNew: true})); !cmp.Equal(got, []string{"key.taken"}) {
 		t.Errorf("again: %v, want key.taken", got)
 	}
-	w.Must(set(account.LabelInput{Key: "colour", Value: "blue", If: account.Present, KeepDescription: true}))
+	w.Must(set(account.LabelInput{Key: "colour", Value: "blue", OnlyOld: true, KeepDescription: true}))
 	if l, err := w.DB.Label(ctx, u.UID, "colour", account.ScopePublic); err != nil || l.Value != "blue" || l.Description == nil {
 		t.Errorf("changed to %+v, %v; want blue and the description kept", l, err)
 	}
 	w.Label(u.UID, "vip", "gold", account.ScopePrivate)
 	for name, c := range map[string]struct{ got, want error }{
 		"a private label":                   {set(account.LabelInput{Key: "vip", Value: "none", Scope: account.ScopePrivate}), account.ErrPrivateLabel},
-		"a change where only a private is":  {set(account.LabelInput{Key: "vip", Value: "none", If: account.Present}), account.ErrPrivateLabel},
-		"a change where none is":            {set(account.LabelInput{Key: "size", Value: "none", If: account.Present}), account.ErrNoLabel},
+		"a change where only a private is":  {set(account.LabelInput{Key: "vip", Value: "none", OnlyOld: true}), account.ErrPrivateLabel},
+		"a change where none is":            {set(account.LabelInput{Key: "size", Value: "none", OnlyOld: true}), account.ErrNoLabel},
 		"removal where only a private is":   {w.Accounts.RemoveLabel(ctx, me, u.UID, "vip", account.ScopePublic), account.ErrPrivateLabel},
 		"removal of a private label":        {w.Accounts.RemoveLabel(ctx, me, u.UID, "vip", account.ScopePrivate), account.ErrPrivateLabel},
 		"removal of none":                   {w.Accounts.RemoveLabel(ctx, me, u.UID, "size", account.ScopePublic), account.ErrNoLabel},

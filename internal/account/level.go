@@ -2,9 +2,9 @@ package account
 
 import "slices"
 
-// LevelOf is the id of the last rung of the longest unbroken run of levels (by id) whose
+// levelOf is the id of the last rung of the longest unbroken run of levels (by id) whose
 // private labels the user has; 0 when the first is missing (AZ-402).
-func LevelOf(levels []Level, labels []Label) int {
+func levelOf(levels []Level, labels []Label) int {
 	reached := 0
 	for _, rung := range levels {
 		if !slices.ContainsFunc(labels, func(l Label) bool {

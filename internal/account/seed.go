@@ -136,7 +136,7 @@ func (s *Service) seedUser(ctx context.Context, seed SeedUser) (Seeded, error) {
 		one.Err = fmt.Errorf("Can't create user '%s': %w", email, err)
 		return one, nil
 	}
-	if errors.Is(err, ErrLevels) {
+	if errors.Is(err, errLevels) {
 		return Seeded{}, fmt.Errorf("No enough levels found in database to grant the user to level %d", in.Level)
 	}
 	if err != nil {

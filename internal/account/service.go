@@ -52,7 +52,7 @@ func (c Config) withDefaults() Config {
 		c.Activation = map[string]string{"email": "verified"}
 	}
 	if c.StaffRoles == nil {
-		c.StaffRoles = DefaultStaffRoles()
+		c.StaffRoles = defaultStaffRoles()
 	}
 	if c.MemberRoles == nil {
 		c.MemberRoles = DefaultMemberRoles()

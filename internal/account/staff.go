@@ -56,8 +56,8 @@ const (
 	rankSuperadmin
 )
 
-// DefaultStaffRoles are those of the shipped abilities.
-func DefaultStaffRoles() []string {
+// defaultStaffRoles are those of the shipped abilities.
+func defaultStaffRoles() []string {
 	return []string{RoleSuperadmin, RoleAdmin, "technical", "accountant", "compliance", "support"}
 }
 

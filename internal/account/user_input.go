@@ -12,11 +12,8 @@ import (
 	"barong/internal/secret"
 )
 
-// ErrSuperadmin says that only the command line and the seeds make superadmins (D14).
-var ErrSuperadmin = errors.New("account: superadmins are not made this way")
-
-// ErrLevels says that the ladder is shorter than the level asked for.
-var ErrLevels = errors.New("account: no enough levels")
+// errLevels says that the ladder is shorter than the level asked for.
+var errLevels = errors.New("account: no enough levels")
 
 // A UserInput is the input of CreateUser.
 type UserInput struct {
@@ -50,7 +47,7 @@ func (in UserInput) GoString() string { return in.String() }
 
 // CreateUser makes a user under a new uid. Errors: Invalid with every broken rule (data,
 // role, referral_id, email, username, password; a blank or too long password first),
-// ErrSuperadmin, ErrLevels, the hasher's.
+// ErrSuperadminOnly, errLevels, the hasher's.
 func (s *Service) CreateUser(ctx context.Context, in UserInput) (User, error) {
 	run := s.update
 	if in.Operator {
@@ -75,7 +72,7 @@ func (s *Service) CreateUserIn(
 		in.Role = RoleMember
 	}
 	if in.Role == RoleSuperadmin && !in.Operator {
-		return ErrSuperadmin
+		return ErrSuperadminOnly
 	}
 	u := User{
 		Email: FoldEmail(in.Email), Username: fold(in.Username), Role: in.Role, Data: in.Data,
@@ -128,7 +125,7 @@ func (w Writer) insertUser(ctx context.Context, u *User, in UserInput) error {
 		return err
 	}
 	if len(levels) < in.Level {
-		return fmt.Errorf("%w found in database to grant the user to level %d", ErrLevels, in.Level)
+		return fmt.Errorf("%w found in database to grant the user to level %d", errLevels, in.Level)
 	}
 	for _, l := range levels[:max(in.Level, 0)] {
 		label := Label{UserUID: u.UID, Key: l.Key, Value: l.Value, Scope: ScopePrivate}

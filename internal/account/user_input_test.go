@@ -74,8 +74,8 @@ func TestCreateUser(t *testing.T) {
 	}
 	if _, err := w.Accounts.CreateUser(t.Context(), account.UserInput{
 		Email: "s@example.com", Password: password, Role: account.RoleSuperadmin,
-	}); !errors.Is(err, account.ErrSuperadmin) { // D14
-		t.Errorf("superadmin by sign-up: %v, want ErrSuperadmin", err)
+	}); !errors.Is(err, account.ErrSuperadminOnly) { // D14
+		t.Errorf("superadmin by sign-up: %v, want ErrSuperadminOnly", err)
 	}
 	w.Hasher.Fail = secret.ErrBusy
 	if _, err := w.Accounts.CreateUser(t.Context(), account.UserInput{Email: "b@example.com", Password: password}); !errors.Is(err, secret.ErrBusy) {

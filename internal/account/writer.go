@@ -80,8 +80,8 @@ func (w Writer) Recompute(ctx context.Context, uid string) (User, error) {
 		return User{}, fmt.Errorf("list levels: %w", err)
 	}
 	u := before
-	u.Level = LevelOf(levels, labels)
-	u.Unproved = before.Unproved && !EmailProved(labels)
+	u.Level = levelOf(levels, labels)
+	u.Unproved = before.Unproved && !emailProved(labels)
 	if u.State = before.AdminState; u.State == "" {
 		u.State = w.service.labelState(labels)
 	}
@@ -98,11 +98,20 @@ const (
 	otpLabel, otpEnabled      = "otp", "enabled"
 )
 
-// EmailProved reports whether we have proof of the address of the user with these labels.
-func EmailProved(labels []Label) bool {
+// emailProved reports whether we have proof of the address of the user with these labels.
+func emailProved(labels []Label) bool {
 	return slices.ContainsFunc(labels, func(l Label) bool {
 		return l.Scope == ScopePrivate && l.Key == emailLabel && l.Value == emailVerified
 	})
+}
+
+// EmailProved reports whether we have proof of the user's address.
+func (s *Service) EmailProved(ctx context.Context, uid string) (bool, error) {
+	labels, err := s.rows.Labels(ctx, uid)
+	if err != nil {
+		return false, fmt.Errorf("load labels: %w", err)
+	}
+	return emailProved(labels), nil
 }
 
 // ProveEmail records the proof of the user's address: it sets the private label, level and state

@@ -70,9 +70,9 @@ func (s *Service) SignInAuth0(ctx context.Context, in Auth0) (SignedIn, error) {
 		return SignedIn{}, err
 	}
 	ctx = queued(ctx, in.Client, "auth0 sign-in of "+u.UID)
-	labels, err := s.rows.Labels(ctx, u.UID)
+	proved, err := s.accounts.EmailProved(ctx, u.UID)
 	if err != nil {
-		return SignedIn{}, fmt.Errorf("load labels: %w", err)
+		return SignedIn{}, err
 	}
 	p := proof{user: u}
 	admitted := u
@@ -85,7 +85,7 @@ func (s *Service) SignInAuth0(ctx context.Context, in Auth0) (SignedIn, error) {
 	if err := s.spendToken(ctx, in); err != nil {
 		return SignedIn{}, err
 	}
-	if !account.EmailProved(labels) {
+	if !proved {
 		if p.user, err = s.provedByProvider(ctx, u, in.Client); err != nil {
 			return SignedIn{}, err
 		}

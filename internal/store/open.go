@@ -13,9 +13,9 @@ import (
 	"strings"
 	"time"
 
-	"barong/internal/account"
 	"barong/internal/apikey"
 	"barong/internal/audit"
+	"barong/internal/directory"
 	"barong/internal/event"
 	"barong/internal/feed"
 	"barong/internal/limit"
@@ -58,17 +58,17 @@ type DB struct {
 }
 
 var (
-	_ account.Source = (*DB)(nil)
-	_ apikey.Source  = (*DB)(nil)
-	_ session.Store  = (*DB)(nil)
-	_ session.Ledger = (*DB)(nil)
-	_ policy.Store   = (*DB)(nil)
-	_ token.KeyStore = (*DB)(nil)
-	_ audit.Store    = (*DB)(nil)
-	_ event.Outbox   = (*DB)(nil)
-	_ feed.Source    = (*DB)(nil)
-	_ limit.Store    = (*DB)(nil)
-	_ NonceStore     = (*DB)(nil)
+	_ directory.Source = (*DB)(nil)
+	_ apikey.Source    = (*DB)(nil)
+	_ session.Store    = (*DB)(nil)
+	_ session.Ledger   = (*DB)(nil)
+	_ policy.Store     = (*DB)(nil)
+	_ token.KeyStore   = (*DB)(nil)
+	_ audit.Store      = (*DB)(nil)
+	_ event.Outbox     = (*DB)(nil)
+	_ feed.Source      = (*DB)(nil)
+	_ limit.Store      = (*DB)(nil)
+	_ NonceStore       = (*DB)(nil)
 )
 
 // An Option changes how Open opens.

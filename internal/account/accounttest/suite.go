@@ -10,12 +10,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"barong/internal/account"
+	"barong/internal/directory"
 )
 
 // A Store is the store under test.
 type Store interface {
 	account.Tx
-	account.Source
+	directory.Source
 	Update(ctx context.Context, f func(account.Tx) error) error
 }
 

@@ -13,8 +13,8 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
-	"barong/internal/account"
 	"barong/internal/apikey"
+	"barong/internal/directory"
 	"barong/internal/factor"
 	"barong/internal/feed"
 	"barong/internal/limit"
@@ -37,7 +37,7 @@ type Tx interface {
 type Store interface {
 	feed.Source
 	Tx
-	account.Source
+	directory.Source
 	apikey.Source
 	Update(ctx context.Context, f func(Tx) error) error
 	policy.Store
@@ -176,7 +176,7 @@ func tableIsComplete(t *testing.T, _ Store) {
 		known[q] = true
 	}
 	for _, contract := range []reflect.Type{
-		reflect.TypeFor[Tx](), reflect.TypeFor[account.Source](), reflect.TypeFor[apikey.Source](), reflect.TypeFor[policy.Store](),
+		reflect.TypeFor[Tx](), reflect.TypeFor[directory.Source](), reflect.TypeFor[apikey.Source](), reflect.TypeFor[policy.Store](),
 		reflect.TypeFor[session.Ledger](), reflect.TypeFor[token.KeyStore](),
 		reflect.TypeFor[limit.Store](),
 	} {

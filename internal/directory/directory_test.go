@@ -1,4 +1,4 @@
-package account_test
+package directory_test
 
 import (
 	"context"
@@ -9,10 +9,11 @@ import (
 	"testing/synctest"
 
 	"barong/internal/account"
+	"barong/internal/directory"
 	"barong/internal/feed"
 )
 
-// reader is an account.Source over a map.
+// reader is an directory.Source over a map.
 type reader struct {
 	mu         sync.Mutex
 	principals map[string]account.Principal
@@ -46,7 +47,7 @@ func newReader() *reader {
 
 func TestDirectoryServesUntilTheFeedSaysOtherwise(t *testing.T) {
 	r := newReader()
-	d := account.NewDirectory(account.DirectoryConfig{}, r, nil)
+	d := directory.New(directory.Config{}, r, nil)
 	state := func() string {
 		t.Helper()
 		p, err := d.Principal(t.Context(), "ID1")
@@ -74,7 +75,7 @@ func TestDirectoryALoadThatBeganBeforeAChangeIsNotKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReader()
 		r.pause = make(chan struct{})
-		d := account.NewDirectory(account.DirectoryConfig{}, r, nil)
+		d := directory.New(directory.Config{}, r, nil)
 		go func() { _, _ = d.Principal(t.Context(), "ID1") }()
 		synctest.Wait() // "active" is read
 		r.mu.Lock()
@@ -94,14 +95,14 @@ func TestDirectoryALoadThatBeganBeforeAChangeIsNotKept(t *testing.T) {
 func TestDirectoryTellsAnOutage(t *testing.T) {
 	r := newReader()
 	r.fail = account.ErrSeal
-	d := account.NewDirectory(account.DirectoryConfig{}, r, nil)
+	d := directory.New(directory.Config{}, r, nil)
 	if _, err := d.Principal(t.Context(), "ID1"); !errors.Is(err, account.ErrSeal) {
 		t.Errorf("principal: %v, want the outage", err)
 	}
 }
 
 func TestDirectoryAllocatesNothingWhenWarm(t *testing.T) {
-	d := account.NewDirectory(account.DirectoryConfig{}, newReader(), nil)
+	d := directory.New(directory.Config{}, newReader(), nil)
 	ctx := t.Context()
 	use := func() {
 		if _, err := d.Principal(ctx, "ID1"); err != nil {

@@ -1,4 +1,4 @@
-package account
+package directory
 
 import (
 	"context"
@@ -6,11 +6,12 @@ import (
 	"strings"
 	"time"
 
+	"barong/internal/account"
 	"barong/internal/feed"
 )
 
-// DirectoryConfig tunes a Directory; zero values mean the defaults.
-type DirectoryConfig struct {
+// Config tunes a Directory; zero values mean the defaults.
+type Config struct {
 	// Size bounds the principals held: 1,000,000.
 	Size int
 	// Loads bounds the reads in flight: 64.
@@ -19,27 +20,27 @@ type DirectoryConfig struct {
 
 // Source is the store that a Directory loads from.
 type Source interface {
-	// Principal loads a user or service account by uid; ErrNotFound.
-	Principal(ctx context.Context, uid string) (Principal, error)
+	// Principal loads a user or service account by uid; account.ErrNotFound.
+	Principal(ctx context.Context, uid string) (account.Principal, error)
 }
 
 // A Directory answers decisions from memory: it finds a principal by uid. The change feed keeps it
 // true. It is safe for concurrent use; a warm answer takes no lock that requests share and
 // allocates nothing, a cold one costs one read per uid, however many ask.
 type Directory struct {
-	principals *feed.Cache[string, Principal]
+	principals *feed.Cache[string, account.Principal]
 }
 
-// NewDirectory makes an empty directory over source; now may be nil for time.Now.
-func NewDirectory(cfg DirectoryConfig, source Source, now func() time.Time) *Directory {
+// New makes an empty Directory over source; now may be nil for time.Now.
+func New(cfg Config, source Source, now func() time.Time) *Directory {
 	if cfg.Size <= 0 {
 		cfg.Size = 1_000_000
 	}
 	if now == nil {
 		now = time.Now
 	}
-	return &Directory{feed.NewCache(feed.CacheConfig{Size: cfg.Size, Loads: cfg.Loads}, ErrNotFound, now,
-		func(ctx context.Context, uid string, old, into *Principal) (bool, error) {
+	return &Directory{feed.NewCache(feed.CacheConfig{Size: cfg.Size, Loads: cfg.Loads}, account.ErrNotFound, now,
+		func(ctx context.Context, uid string, old, into *account.Principal) (bool, error) {
 			p, err := source.Principal(ctx, uid)
 			if err != nil {
 				return false, fmt.Errorf("load principal: %w", err)
@@ -49,9 +50,9 @@ func NewDirectory(cfg DirectoryConfig, source Source, now func() time.Time) *Dir
 		})}
 }
 
-// Principal returns the user or service account of uid: ErrNotFound when there is none,
+// Principal returns the user or service account of uid: account.ErrNotFound when there is none,
 // any other error is an outage. The result is shared and must not be changed.
-func (d *Directory) Principal(ctx context.Context, uid string) (*Principal, error) {
+func (d *Directory) Principal(ctx context.Context, uid string) (*account.Principal, error) {
 	if p := d.principals.Hit(uid); p != nil {
 		return p, nil
 	}
@@ -59,7 +60,7 @@ func (d *Directory) Principal(ctx context.Context, uid string) (*Principal, erro
 }
 
 // Reload is Principal as the database has it now.
-func (d *Directory) Reload(ctx context.Context, uid string) (*Principal, error) {
+func (d *Directory) Reload(ctx context.Context, uid string) (*account.Principal, error) {
 	return d.principals.Reload(ctx, strings.Clone(uid))
 }
 
