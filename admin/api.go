@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -23,22 +22,16 @@ import (
 
 // API is the admin namespace.
 type API struct {
-	Users      caller.Users
-	Tokens     caller.Verifier
+	caller.Resolver
 	Policy     *editor.Service
 	Activities Activities
-	Accounts   Accounts
+	Accounts   *account.Service
 	Explain    Explainer
 	// Record keeps the activity of a change that was refused; those of changes that were made
 	// are written with them. It never blocks; audit.Writer's does.
 	Record func(audit.Activity) bool
 	// Abilities are the rights of roles here.
 	Abilities ability.Set
-	// ClientIP is the caller's address, as decisions see it.
-	ClientIP func(*http.Request) netip.Addr
-	// Country names an address's country for activities; nil when nothing knows.
-	Country func(netip.Addr) string
-	Now     func() time.Time
 	// Patience bounds the wait for a policy version; 0 means 2 s.
 	Patience time.Duration
 }
@@ -83,9 +76,7 @@ var (
 func (a *API) guard() rest.Guard[staff] {
 	return rest.Guard[staff]{
 		Admit: func(r *http.Request) (staff, error) {
-			u, actor, err := caller.Desk{
-				Users: a.Users, Tokens: a.Tokens, ClientIP: a.ClientIP, Country: a.Country, Now: a.Now,
-			}.SignedIn(r)
+			u, actor, err := a.SignedIn(r)
 			return staff{User: u, Actor: actor, method: r.Method, path: "api/v2/barong" + ownPath(r)}, err
 		},
 		Principal: func(who staff) string { return who.Actor.UID },

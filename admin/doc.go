@@ -7,7 +7,7 @@
 // rows and against locking people out are package policy's; those for changes of accounts, package
 // account's.
 //
-//	Authorization: Bearer <jwt> ──► caller.Desk ──► user row ──► Abilities ──► editor.Service
+//	Authorization: Bearer <jwt> ──► caller.Resolver ──► user row ──► Abilities ──► editor.Service
 //	                                                                       ──► account.Service
 //
 // Writes of the policy answer X-Policy-Version, the policy version that includes them. A request that

@@ -8,19 +8,6 @@ import (
 	"barong/policy/ability"
 )
 
-// Accounts is this package's part of account.Service. Every method refuses with
-// account.ErrActorChanged, ErrNotFound, ErrSuperadminOnly, ErrSelf and ErrRank.
-type Accounts interface {
-	// SetState: NoChange, Invalid, ErrLastSuperadmin.
-	SetState(ctx context.Context, by account.Actor, uid, state string) error
-	// SetOTP: ErrEnableOTP, NoChange.
-	SetOTP(ctx context.Context, by account.Actor, uid string, on bool) error
-	// SetEmail: ErrEmailSuperadmin, NoChange, Invalid.
-	SetEmail(ctx context.Context, by account.Actor, uid, email string) error
-	// SetRole: NoChange, Invalid, ErrLastSuperadmin.
-	SetRole(ctx context.Context, by account.Actor, uid, role string) error
-}
-
 type userChange struct {
 	UID   string  `name:"uid" rule:"required,nonblank"`
 	State *string `name:"state" rule:"nonblank" oneof:".one_of_state_otp_email" doc:"pending, active, or a state of a trigger: banned, deleted, locked. It stands until it is changed here."`

@@ -3,20 +3,11 @@ package identity
 import (
 	"context"
 
-	"barong/internal/account"
-	"barong/internal/feed"
 	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/policy"
 	"barong/policy/editor"
 )
-
-// Whitelinks is this package's part of editor.Service.
-type Whitelinks interface {
-	// RedeemWhitelink puts the client's address on the whitelist: editor.ErrWhitelink,
-	// policy.ErrTaken, invalid.Fields.
-	RedeemWhitelink(ctx context.Context, c account.Client, token string) (version feed.Cursor, err error)
-}
 
 type access struct {
 	Token string `name:"whitelink_token" rule:"required,nonblank" in:"body" doc:"What staff handed out."`

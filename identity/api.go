@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -16,14 +15,13 @@ import (
 	"barong/internal/rest"
 	"barong/internal/session"
 	"barong/internal/signin"
+	"barong/policy/editor"
 )
 
 // Config of the identity endpoints.
 type Config struct {
-	// SessionName is the name of the session cookie; "" means _barong_session.
-	SessionName string
-	// InsecureCookie leaves the cookie's Secure attribute out: plain http on loopback only.
-	InsecureCookie bool
+	// Cookies are those of the sessions.
+	Cookies session.Cookies
 	// Origins are the origins of other sites ("scheme://host[:port]") whose pages may call
 	// endpoints that change state; "*" never counts.
 	Origins []string
@@ -51,21 +49,16 @@ func (c Config) Validate() error {
 // API is the identity and public namespaces.
 type API struct {
 	Config
-	Users    Users
-	Accounts Accounts
-	Sessions Sessions
+	caller.Resolver // without Tokens
+	SignIns         *signin.Service
+	Sessions        *session.Manager
 	// Whitelinks redeems the links of POST users/access.
-	Whitelinks Whitelinks
+	Whitelinks *editor.Service
 	// Captcha, Geetest, Auth0 and KYC are nil where they are off.
 	Captcha captcha.Verifier
 	Geetest captcha.Registrar
 	Auth0   IDVerifier
 	KYC     KYC
-	// ClientIP is the caller's address, as decisions see it.
-	ClientIP func(*http.Request) netip.Addr
-	// Country names an address's country for activities; nil when nothing knows.
-	Country func(netip.Addr) string
-	Now     func() time.Time
 	// Log gets failures after an answer was already owed.
 	Log *slog.Logger
 }
@@ -105,11 +98,10 @@ type visitor struct {
 // guard admits everybody.
 func (a *API) guard() rest.Guard[visitor] {
 	return rest.Guard[visitor]{Admit: func(r *http.Request) (visitor, error) {
-		client := caller.Desk{ClientIP: a.ClientIP, Country: a.Country}.Client(r)
+		client := a.Client(r)
 		client.Language = a.accepted(r)
-		cookies := a.sessionCookies()
 		return visitor{
-			Client: client, cookies: cookies.Of(r), twins: cookies.ClearTwins(r),
+			Client: client, cookies: a.Cookies.Of(r), twins: a.Cookies.ClearTwins(r),
 			device: rest.Cookie(r, signin.DeviceCookie),
 		}, nil
 	}}
@@ -128,10 +120,6 @@ func (a *API) sameSite(g rest.Group[visitor]) rest.Group[visitor] {
 	}, rest.On(errCrossSite, 403, "identity.cross_site_request"))
 }
 
-func (a *API) sessionCookies() session.Cookies {
-	return session.Cookies{Name: a.SessionName, Insecure: a.InsecureCookie}
-}
-
 // setDevice is the Set-Cookie value that makes the device known; "" for a value of "". It
 // proves nothing, so upstreams under the same path may see it.
 func (a *API) setDevice(value string) string {
@@ -140,6 +128,6 @@ func (a *API) setDevice(value string) string {
 	}
 	return (&http.Cookie{
 		Name: signin.DeviceCookie, Value: value, Path: "/api/v2", MaxAge: int(signin.DeviceLife / time.Second),
-		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: !a.InsecureCookie,
+		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: !a.Cookies.Insecure,
 	}).String()
 }

@@ -72,7 +72,7 @@ func (a *API) signInAuth0(ctx context.Context, who visitor, in auth0SignIn) (out
 	if claims.Email == "" {
 		return out, errNoEmail
 	}
-	u, err := a.Accounts.SignInAuth0(ctx, signin.Auth0{
+	u, err := a.SignIns.SignInAuth0(ctx, signin.Auth0{
 		Email: claims.Email, EmailVerified: claims.EmailVerified, OTPCode: in.OTPCode,
 		Token: claims.Fingerprint, ExpiresAt: claims.ExpiresAt,
 		Language: a.language(in.Lang), Device: who.device, Client: who.Client,

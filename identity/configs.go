@@ -78,7 +78,7 @@ func (a *API) validatePassword(_ context.Context, _ visitor, in validate) (stren
 	if utf8.RuneCountInString(in.Password) > maxValidated {
 		return strength{}, errPasswordTooLong
 	}
-	return strength{a.Accounts.Entropy(in.Password)}, nil
+	return strength{a.SignIns.Entropy(in.Password)}, nil
 }
 
 func (a *API) auth0Configs(g rest.Group[visitor]) {

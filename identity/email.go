@@ -42,13 +42,13 @@ func (a *API) sendConfirmation(ctx context.Context, who visitor, in mailRequest)
 	if err := a.human(ctx, CaptchaConfirmation, in.Captcha); err != nil {
 		return rest.None{}, err
 	}
-	return rest.None{}, a.Accounts.SendConfirmation(ctx, signin.MailRequest{
+	return rest.None{}, a.SignIns.SendConfirmation(ctx, signin.MailRequest{
 		Email: in.Email, Language: a.language(in.Lang), Client: who.Client,
 	})
 }
 
 func (a *API) confirmEmail(ctx context.Context, who visitor, in confirmEmail) (out welcome, err error) {
-	u, session, err := a.Accounts.ConfirmEmail(ctx, signin.Confirmation{
+	u, session, err := a.SignIns.ConfirmEmail(ctx, signin.Confirmation{
 		Token: in.Token, Password: in.Password, Language: a.language(in.Lang), Device: who.device, Client: who.Client,
 	})
 	switch {

@@ -30,13 +30,13 @@ func (a *API) open(ctx context.Context, who visitor, u signin.SignedIn) (welcome
 	}
 	out.Body.CSRFToken = s.CSRFToken
 	// The twins first: to RFC 6265 one of them and the new cookie may be the same.
-	out.Header.Set = append(slices.Clone(who.twins), a.sessionCookies().Set(cookie, a.Now()), a.setDevice(u.Device))
+	out.Header.Set = append(slices.Clone(who.twins), a.Cookies.Set(cookie, a.Now()), a.setDevice(u.Device))
 	return out, nil
 }
 
 // openHere is open for a person that needed no password to prove to be u: the device is known from now on.
 func (a *API) openHere(ctx context.Context, who visitor, u account.User) (welcome, error) {
-	return a.open(ctx, who, signin.SignedIn{User: u, Device: a.Accounts.RememberDevice(who.device, u)})
+	return a.open(ctx, who, signin.SignedIn{User: u, Device: a.SignIns.RememberDevice(who.device, u)})
 }
 
 // show is the answer that shows u and opens nothing.

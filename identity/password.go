@@ -41,7 +41,7 @@ func (a *API) sendReset(ctx context.Context, who visitor, in mailRequest) (rest.
 	if err := a.human(ctx, CaptchaReset, in.Captcha); err != nil {
 		return rest.None{}, err
 	}
-	return rest.None{}, a.Accounts.SendReset(ctx, signin.MailRequest{
+	return rest.None{}, a.SignIns.SendReset(ctx, signin.MailRequest{
 		Email: in.Email, Language: a.language(in.Lang), Client: who.Client,
 	})
 }
@@ -50,7 +50,7 @@ func (a *API) resetPassword(ctx context.Context, who visitor, in resetPassword) 
 	if in.Password != in.Confirm {
 		return rest.None{}, errPasswordsDiffer
 	}
-	return rest.None{}, a.Accounts.ResetPassword(ctx, signin.Reset{
+	return rest.None{}, a.SignIns.ResetPassword(ctx, signin.Reset{
 		Token: in.Token, Password: in.Password, Language: a.language(in.Lang), Client: who.Client,
 	})
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"time"
 
 	"barong/internal/account"
 	"barong/internal/factor"
@@ -15,56 +14,6 @@ import (
 	"barong/internal/session"
 	"barong/internal/signin"
 )
-
-// Accounts is this package's part of account.Service.
-type Accounts interface {
-	// SignIn proves an identity. ErrBadCredentials, ErrBanned, ErrDeleted,
-	// ErrNotActive, ErrMissingOTP, ErrInvalidOTP, ErrOTPReplay, TooManyAttempts.
-	SignIn(ctx context.Context, in signin.SignIn) (signin.SignedIn, error)
-	// AwaitsCode reports whether the client has just shown the password with a captcha; it is
-	// true once for each refusal about the code alone.
-	AwaitsCode(ctx context.Context, in signin.SignIn) (bool, error)
-	// SignInAuth0 signs in, or up, whom a provider vouches for. SignIn's refusals after the
-	// password, ErrUnverifiedEmail, ErrVerificationAbsent.
-	SignInAuth0(ctx context.Context, in signin.Auth0) (signin.SignedIn, error)
-	// RecordSignOut records that somebody has signed out.
-	RecordSignOut(ctx context.Context, by account.Actor) error
-	// SignUp makes a pending user and mails the confirmation link. Invalid,
-	// ErrReferralFormat, ErrReferralUnknown, TooManyAttempts.
-	SignUp(ctx context.Context, in signin.SignUp) (account.User, error)
-	// RememberDevice is the device cookie with an account added; "" to keep the one there is.
-	RememberDevice(cookie string, u account.User) string
-	// SendConfirmation and SendReset mail a link where there is somebody to mail it to, and
-	// tell nobody whether there was. TooManyAttempts.
-	SendConfirmation(ctx context.Context, in signin.MailRequest) error
-	SendReset(ctx context.Context, in signin.MailRequest) error
-	// ConfirmEmail proves an address; session says whether it may open one. A
-	// *token.MailError, ErrActiveOrUnknown, ErrUtilizedToken, TooManyAttempts.
-	ConfirmEmail(ctx context.Context, in signin.Confirmation) (u account.User, session bool, err error)
-	// ResetPassword sets a new password. A *token.MailError, ErrUtilizedToken, Invalid,
-	// TooManyAttempts.
-	ResetPassword(ctx context.Context, in signin.Reset) error
-	// Entropy scores a password.
-	Entropy(password string) float64
-}
-
-// Users reads accounts; account.Store is one.
-type Users interface {
-	// User loads by uid; account.ErrNotFound.
-	User(ctx context.Context, uid string) (account.User, error)
-	// Labels lists a user's labels of both scopes, in row order.
-	Labels(ctx context.Context, uid string) ([]account.Label, error)
-}
-
-// Sessions is this package's part of session.Manager.
-type Sessions interface {
-	// Open starts a session and ends the one that it replaces.
-	Open(ctx context.Context, o session.Opening, now time.Time) (cookie string, s session.Session, err error)
-	// Lookup finds the session of a cookie value; session.ErrNotFound.
-	Lookup(ctx context.Context, cookie string, now time.Time) (*session.Entry, error)
-	// End ends one; an error means that it may live on.
-	End(ctx context.Context, id session.ID) error
-}
 
 type signIn struct {
 	Email    rest.Lenient      `name:"email" rule:"required"`
@@ -86,7 +35,7 @@ func (a *API) sessions(g rest.Group[visitor]) {
 	}, a.signIn)
 	rest.Add(g, rest.Op{
 		Method: "DELETE", Reference: 200, Cost: limit.Write, Summary: "Sign out.",
-		Errors: rest.On(errNoSession, 404, ".not_found").SetCookie(a.sessionCookies().Clear()),
+		Errors: rest.On(errNoSession, 404, ".not_found").SetCookie(a.Cookies.Clear()),
 	}, a.signOut)
 }
 
@@ -110,7 +59,7 @@ func (a *API) signIn(ctx context.Context, who visitor, in signIn) (out welcome, 
 	}
 	// A client that comes back with the code has used the captcha up, and a page sends it again (D30).
 	if a.protects(CaptchaSignIn) && strings.TrimSpace(in.OTPCode) != "" {
-		if attempt.Human, err = a.Accounts.AwaitsCode(ctx, attempt); err != nil {
+		if attempt.Human, err = a.SignIns.AwaitsCode(ctx, attempt); err != nil {
 			return out, err
 		}
 	}
@@ -120,7 +69,7 @@ func (a *API) signIn(ctx context.Context, who visitor, in signIn) (out welcome, 
 		}
 		attempt.Human = a.protects(CaptchaSignIn)
 	}
-	u, err := a.Accounts.SignIn(ctx, attempt)
+	u, err := a.SignIns.SignIn(ctx, attempt)
 	if err != nil {
 		return out, err
 	}
@@ -143,7 +92,7 @@ func (a *API) signOut(ctx context.Context, who visitor, _ rest.None) (out rest.R
 	if !known {
 		return out, errNoSession
 	}
-	out.Header.Set = append([]string{a.sessionCookies().Clear()}, who.twins...)
+	out.Header.Set = append([]string{a.Cookies.Clear()}, who.twins...)
 	return out, nil
 }
 
@@ -171,7 +120,7 @@ func (a *API) signOutOf(ctx context.Context, who visitor, cookie string) (known 
 		return true, nil
 	}
 	// The session has ended, as asked; a lost activity is the log's matter.
-	err = a.Accounts.RecordSignOut(ctx, account.Actor{
+	err = a.SignIns.RecordSignOut(ctx, account.Actor{
 		UID: u.UID, Role: u.Role, SessionID: e.ID, Client: who.Client,
 	})
 	if err != nil {

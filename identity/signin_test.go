@@ -177,7 +177,7 @@ func TestSignInBodies(t *testing.T) {
 func TestSignInOverPlainHTTP(t *testing.T) {
 	w := newWorld(t)
 	w.user(email, 1)
-	w.Identity.InsecureCookie, w.Identity.SessionName = true, "sid"
+	w.Identity.Cookies = session.Cookies{Name: "sid", Insecure: true}
 	set := w.Browser().JSON(t, "POST", sessions, credentials()).Header.Values("Set-Cookie")
 	if len(set) != 2 || !strings.HasPrefix(set[0], "sid=") || strings.Contains(strings.Join(set, ""), "Secure") {
 		t.Errorf("got %q, want the cookie sid and the device's, both without Secure", set)

@@ -38,7 +38,7 @@ func (a *API) signUp(ctx context.Context, who visitor, in signUp) (out welcome, 
 	if err != nil {
 		return out, err
 	}
-	u, err := a.Accounts.SignUp(ctx, signin.SignUp{
+	u, err := a.SignIns.SignUp(ctx, signin.SignUp{
 		Email: in.Email, Password: in.Password, Username: in.Username, Data: in.Data, RefID: in.RefID,
 		Unproved: unproved, Language: a.language(in.Lang), Client: who.Client,
 	})

@@ -5,52 +5,29 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"time"
 
 	"barong/internal/account"
+	"barong/internal/apikey"
 	"barong/internal/caller"
+	"barong/internal/factor"
 	"barong/internal/rest"
 	"barong/internal/session"
+	"barong/internal/signin"
 )
-
-// Config of the resource endpoints.
-type Config struct {
-	// SessionName is the name of the session cookie; "" means _barong_session.
-	SessionName string
-	// InsecureCookie leaves the cookie's Secure attribute out: plain http on loopback only.
-	InsecureCookie bool
-}
 
 // API is the resource namespace.
 type API struct {
-	Config
-	Users    Users
-	Accounts Accounts
-	Sessions Sessions
-	Tokens   caller.Verifier
-	// ClientIP is the caller's address, as decisions see it.
-	ClientIP func(*http.Request) netip.Addr
-	// Country names an address's country for activities; nil when nothing knows.
-	Country func(netip.Addr) string
-	Now     func() time.Time
+	caller.Resolver
+	Accounts *account.Service
+	Codes    *factor.Service
+	SignIns  *signin.Service
+	Keys     *apikey.Service
+	Sessions *session.Manager
+	// Cookies are those of the sessions.
+	Cookies session.Cookies
 	// Log gets failures after an answer was already owed.
 	Log *slog.Logger
-}
-
-// Users reads accounts; account.Store is one.
-type Users interface {
-	// User loads by uid; account.ErrNotFound.
-	User(ctx context.Context, uid string) (account.User, error)
-	// Labels lists a user's labels of both scopes, in row order.
-	Labels(ctx context.Context, uid string) ([]account.Label, error)
-}
-
-// Accounts is this package's part of account.Service.
-type Accounts interface {
-	codes
-	keys
-	signOuts
 }
 
 // Mount adds the endpoints to s.
@@ -78,10 +55,8 @@ type me struct {
 func (a *API) guard() rest.Guard[me] {
 	return rest.Guard[me]{
 		Admit: func(r *http.Request) (me, error) {
-			u, actor, err := caller.Desk{
-				Users: a.Users, Tokens: a.Tokens, ClientIP: a.ClientIP, Country: a.Country, Now: a.Now,
-			}.Unproved(r)
-			return me{User: u, Actor: actor, cookies: a.sessionCookies().Of(r)}, err
+			u, actor, err := a.Unproved(r)
+			return me{User: u, Actor: actor, cookies: a.Cookies.Of(r)}, err
 		},
 		Principal: func(who me) string { return who.Actor.UID },
 		Refusals: rest.All(
@@ -93,7 +68,7 @@ func (a *API) guard() rest.Guard[me] {
 		Schemes: []rest.Scheme{
 			{Name: "bearer", Type: "http", Scheme: "bearer",
 				Description: "What the gateway makes of the other two."},
-			{Name: "session", Type: "apiKey", In: "cookie", Key: a.sessionCookies().CookieName(),
+			{Name: "session", Type: "apiKey", In: "cookie", Key: a.Cookies.CookieName(),
 				Description: "Through the gateway; with X-CSRF-Token for POST, PUT, PATCH and DELETE."},
 			{Name: "apikey", Type: "apiKey", In: "header", Key: "X-Auth-Apikey",
 				Description: "Through the gateway; with X-Auth-Nonce and X-Auth-Signature."},
@@ -107,23 +82,6 @@ func proved(_ *http.Request, who me) (me, error) {
 		return who, caller.ErrUnproved
 	}
 	return who, nil
-}
-
-func (a *API) sessionCookies() session.Cookies {
-	return session.Cookies{Name: a.SessionName, Insecure: a.InsecureCookie}
-}
-
-// Sessions is this package's part of session.Manager.
-type Sessions interface {
-	// Lookup finds the session of a cookie value; session.ErrNotFound.
-	Lookup(ctx context.Context, cookie string, now time.Time) (*session.Entry, error)
-	// Restamp moves a session to another generation under a new cookie value.
-	Restamp(ctx context.Context, id session.ID, cookie string, generation int64, now time.Time) (session.Session, error)
-	// List returns the valid sessions of a user and its generation, newest first; current, if
-	// not nil, is looked at even when the store does not know of it.
-	List(ctx context.Context, uid string, generation int64, current *session.Entry, now time.Time) ([]session.Live, error)
-	// End ends one; an error means that it may live on.
-	End(ctx context.Context, id session.ID) error
 }
 
 // current finds the session that the request came with, if it is one of the caller's own
@@ -179,6 +137,6 @@ func (a *API) keep(ctx context.Context, e *session.Entry, next string, generatio
 		}
 		return out
 	}
-	out.Header.Set = []string{a.sessionCookies().Set(next, a.Now())}
+	out.Header.Set = []string{a.Cookies.Set(next, a.Now())}
 	return out
 }

@@ -4,23 +4,11 @@ import (
 	"context"
 	"strings"
 
-	"barong/internal/account"
 	"barong/internal/apikey"
 	"barong/internal/factor"
 	"barong/internal/rest"
 	"barong/internal/view"
 )
-
-// keys is the part of apikey.Service.
-type keys interface {
-	// ListKeys returns a page without secrets, and how many keys there are.
-	ListKeys(ctx context.Context, by account.Actor, of apikey.Holder, q apikey.Query) ([]apikey.Key, int, error)
-	// CreateKey returns the key with its secret. Invalid, ErrCouldNotSaveSecret.
-	CreateKey(ctx context.Context, by account.Actor, code string, of apikey.Holder, in apikey.Input) (apikey.Key, error)
-	// UpdateKey and DeleteKey: also ErrNoKey; Invalid.
-	UpdateKey(ctx context.Context, by account.Actor, code string, of apikey.Holder, kid string, p apikey.Patch) (apikey.Key, error)
-	DeleteKey(ctx context.Context, by account.Actor, code string, of apikey.Holder, kid string) error
-}
 
 // The words of lists of keys; their tokens differ by list.
 type (
@@ -92,7 +80,7 @@ func (a *API) keys(g rest.Group[me]) {
 
 func (a *API) listKeys(ctx context.Context, who me, in keyPage) (out rest.Page[view.APIKey], err error) {
 	if in.TOTP != "" { // R8: one old document demands it
-		if err := a.Accounts.RequireOTP(ctx, who.Actor, in.TOTP); err != nil {
+		if err := a.Codes.RequireOTP(ctx, who.Actor, in.TOTP); err != nil {
 			return out, err
 		}
 	}
@@ -100,7 +88,7 @@ func (a *API) listKeys(ctx context.Context, who me, in keyPage) (out rest.Page[v
 }
 
 func (a *API) createKey(ctx context.Context, who me, in keyInput) (view.APIKey, error) {
-	k, err := a.Accounts.CreateKey(ctx, who.Actor, in.TOTP, apikey.Holder{}, apikey.Input{
+	k, err := a.Keys.CreateKey(ctx, who.Actor, in.TOTP, apikey.Holder{}, apikey.Input{
 		Kid: in.Kid, Algorithm: in.Algorithm, Scope: scopes(in.Scope),
 	})
 	return view.NewAPIKeyOf(k), err
@@ -111,14 +99,14 @@ func (a *API) updateKey(ctx context.Context, who me, in keyChange) (view.APIKey,
 }
 
 func (a *API) deleteKey(ctx context.Context, who me, in keyRef) (rest.None, error) {
-	return rest.None{}, a.Accounts.DeleteKey(ctx, who.Actor, in.TOTP, apikey.Holder{}, in.Kid)
+	return rest.None{}, a.Keys.DeleteKey(ctx, who.Actor, in.TOTP, apikey.Holder{}, in.Kid)
 }
 
 // pageOfKeys and changeKey are the same for users and service accounts.
 func (a *API) pageOfKeys(
 	ctx context.Context, who me, of apikey.Holder, order ordering, by orderBy, p rest.Paging,
 ) (rest.Page[view.APIKey], error) {
-	list, total, err := a.Accounts.ListKeys(ctx, who.Actor, of, apikey.Query{
+	list, total, err := a.Keys.ListKeys(ctx, who.Actor, of, apikey.Query{
 		OrderBy: string(by), Desc: order == "desc", Limit: p.Limit, Offset: p.Offset(),
 	})
 	return rest.PageOf(list, total, p, view.APIKeyOf), err
@@ -130,7 +118,7 @@ func (a *API) changeKey(ctx context.Context, who me, of apikey.Holder, in keyCha
 		list := scopes(in.Scope)
 		patch.Scope = &list
 	}
-	k, err := a.Accounts.UpdateKey(ctx, who.Actor, in.TOTP, of, in.Kid, patch)
+	k, err := a.Keys.UpdateKey(ctx, who.Actor, in.TOTP, of, in.Kid, patch)
 	return view.APIKeyOf(k), err
 }
 

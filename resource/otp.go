@@ -10,23 +10,6 @@ import (
 	"barong/internal/session"
 )
 
-// codes is the part of account.Service about one-time codes. Beside the errors named here
-// those about a code: factor.ErrInvalidOTP, ErrOTPReplay, TooManyAttempts.
-type codes interface {
-	// OTPSecret makes a new pending secret, in place of any other. ErrOTPEnabled,
-	// TooManyAttempts.
-	OTPSecret(ctx context.Context, by account.Actor) (factor.Setup, error)
-	// EnableOTP and DisableOTP switch the second factor and end every session of an older
-	// generation than the one that they return. ErrOTPEnabled, ErrOTPNotEnabled.
-	EnableOTP(ctx context.Context, by account.Actor, code string) (generation int64, err error)
-	DisableOTP(ctx context.Context, by account.Actor, code string) (generation int64, err error)
-	// VerifyOTP uses a code up. ErrOTPNotEnabled.
-	VerifyOTP(ctx context.Context, by account.Actor, code string) error
-	// RequireOTP is the gate before changes to API keys; it uses the code up.
-	// ErrOTPNotEnabled, ErrMissingOTP.
-	RequireOTP(ctx context.Context, by account.Actor, code string) error
-}
-
 // qrCode has the shape of the secret engine that the reference uses; clients read data.
 type qrCode struct {
 	Auth          *string    `json:"auth"`
@@ -83,18 +66,18 @@ func (a *API) otp(g rest.Group[me]) {
 }
 
 func (a *API) makeQRCode(ctx context.Context, who me, _ rest.None) (qrCode, error) {
-	setup, err := a.Accounts.OTPSecret(ctx, who.Actor)
+	setup, err := a.Codes.OTPSecret(ctx, who.Actor)
 	return qrCode{Data: qrCodeData{
 		Barcode: base64.StdEncoding.EncodeToString(setup.PNG), URL: setup.URL,
 	}}, err
 }
 
 func (a *API) enableOTP(ctx context.Context, who me, in oneTimeCode) (done, error) {
-	return a.switchOTP(ctx, who, in, a.Accounts.EnableOTP)
+	return a.switchOTP(ctx, who, in, a.Codes.EnableOTP)
 }
 
 func (a *API) disableOTP(ctx context.Context, who me, in oneTimeCode) (done, error) {
-	return a.switchOTP(ctx, who, in, a.Accounts.DisableOTP)
+	return a.switchOTP(ctx, who, in, a.Codes.DisableOTP)
 }
 
 // switchOTP ends all sessions of the caller but the one it acts in.
@@ -115,5 +98,5 @@ func (a *API) switchOTP(
 }
 
 func (a *API) verifyOTP(ctx context.Context, who me, in oneTimeCode) (rest.None, error) {
-	return rest.None{}, a.Accounts.VerifyOTP(ctx, who.Actor, in.Code)
+	return rest.None{}, a.Codes.VerifyOTP(ctx, who.Actor, in.Code)
 }

@@ -68,7 +68,7 @@ func (a *API) listServiceAccountKeys(
 func (a *API) createServiceAccountKey(
 	ctx context.Context, who me, in serviceAccountKeyInput,
 ) (view.APIKey, error) {
-	k, err := a.Accounts.CreateKey(ctx, who.Actor, in.TOTP, apikey.OfServiceAccount(in.UID), apikey.Input{
+	k, err := a.Keys.CreateKey(ctx, who.Actor, in.TOTP, apikey.OfServiceAccount(in.UID), apikey.Input{
 		Algorithm: in.Algorithm, Scope: scopes(in.Scope),
 	})
 	return view.NewAPIKeyOf(k), err
@@ -83,5 +83,5 @@ func (a *API) updateServiceAccountKey(
 func (a *API) deleteServiceAccountKey(
 	ctx context.Context, who me, in serviceAccountKeyRef,
 ) (rest.None, error) {
-	return rest.None{}, a.Accounts.DeleteKey(ctx, who.Actor, in.TOTP, apikey.OfServiceAccount(in.UID), in.Kid)
+	return rest.None{}, a.Keys.DeleteKey(ctx, who.Actor, in.TOTP, apikey.OfServiceAccount(in.UID), in.Kid)
 }

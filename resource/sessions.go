@@ -3,7 +3,6 @@ package resource
 import (
 	"context"
 	"log/slog"
-	"net/netip"
 	"slices"
 
 	"barong/internal/account"
@@ -11,15 +10,6 @@ import (
 	"barong/internal/session"
 	"barong/internal/view"
 )
-
-// signOuts is the part of account.Service about the end of sessions.
-type signOuts interface {
-	// SessionRevoked records that somebody has ended one session.
-	RecordSessionEnd(ctx context.Context, by account.Actor) error
-	// SignOutEverywhere ends every session of an older generation than the one that it
-	// returns.
-	SignOutEverywhere(ctx context.Context, by account.Actor) (generation int64, err error)
-}
 
 type sessionRef struct {
 	Handle string `name:"handle"`
@@ -48,7 +38,7 @@ func (a *API) listSessions(ctx context.Context, who me, in rest.Paging) (out res
 		if isCurrent {
 			s.Seen = a.Now()
 		}
-		return view.SessionOf(s, a.country(s.IP), isCurrent)
+		return view.SessionOf(s, a.CountryOf(s.IP), isCurrent)
 	}), nil
 }
 
@@ -65,12 +55,12 @@ func (a *API) endSession(ctx context.Context, who me, in sessionRef) (out done, 
 		return out, err
 	}
 	// The session has ended, as asked; a lost activity is the log's matter.
-	if err := a.Accounts.RecordSessionEnd(ctx, who.Actor); err != nil {
+	if err := a.SignIns.RecordSessionEnd(ctx, who.Actor); err != nil {
 		a.Log.ErrorContext(ctx, "end of a session not recorded",
 			slog.String("request_id", rest.RequestID(ctx)), slog.Any("error", err))
 	}
 	if current != nil && live[i].ID == current.ID {
-		out.Header.Set = []string{a.sessionCookies().Clear()}
+		out.Header.Set = []string{a.Cookies.Clear()}
 	}
 	return out, nil
 }
@@ -80,7 +70,7 @@ func (a *API) endOtherSessions(ctx context.Context, who me, _ rest.None) (out do
 	if err != nil {
 		return out, err
 	}
-	generation, err := a.Accounts.SignOutEverywhere(ctx, who.Actor)
+	generation, err := a.SignIns.SignOutEverywhere(ctx, who.Actor)
 	if err != nil {
 		return out, err
 	}
@@ -96,12 +86,4 @@ func (a *API) ownSessions(ctx context.Context, who me) (current *session.Entry, 
 	}
 	live, err = a.Sessions.List(ctx, who.User.UID, who.SessionGeneration, current, a.Now())
 	return current, live, err
-}
-
-// country names where ip is; "" when nothing knows.
-func (a *API) country(ip netip.Addr) string {
-	if a.Country == nil || !ip.IsValid() {
-		return ""
-	}
-	return a.Country(ip)
 }

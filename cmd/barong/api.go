@@ -10,18 +10,15 @@ import (
 
 	"barong/admin"
 	"barong/identity"
-	"barong/internal/account"
-	"barong/internal/apikey"
 	"barong/internal/audit"
+	callers "barong/internal/caller"
 	"barong/internal/captcha"
 	"barong/internal/config"
-	"barong/internal/factor"
 	"barong/internal/limit"
 	"barong/internal/provider/auth0"
 	"barong/internal/rest"
 	"barong/internal/secret"
 	"barong/internal/session"
-	"barong/internal/signin"
 	"barong/internal/store"
 	"barong/internal/token"
 	"barong/policy/ability"
@@ -70,27 +67,26 @@ func newAPI(p apiParts) (*rest.Server, error) {
 	}
 	b := thisBuild()
 	built, _ := time.Parse(time.RFC3339, b.Time) // zero when the toolchain recorded none
+	resolver := callers.Resolver{
+		Users: p.store, Tokens: p.verifier, ClientIP: p.clientIP, Country: p.country, Now: time.Now,
+	}
+	cookies := session.Cookies{Name: s.Session.Name, Insecure: !s.SecureCookie()}
 	(&identity.API{
 		Config: identity.Config{
-			SessionName: s.Session.Name, InsecureCookie: !s.SecureCookie(), Origins: s.REST.CORSOrigins,
+			Cookies: cookies, Origins: s.REST.CORSOrigins,
 			Build:     identity.Build{Tag: b.Version, SHA: b.Commit, BuiltAt: built},
 			Published: published(s), CaptchaProtected: p.people.protected, Languages: p.people.languages,
 		},
 		Captcha: p.people.captcha, Geetest: p.people.geetest, Auth0: p.people.auth0, KYC: p.kyc,
-		Users: p.store, Accounts: p.services.signIns, Sessions: p.sessions, Whitelinks: p.rules,
-		ClientIP: p.clientIP, Country: p.country,
-		Now: time.Now, Log: p.log,
+		Resolver: resolver, SignIns: p.services.signIns, Sessions: p.sessions, Whitelinks: p.rules, Log: p.log,
 	}).Mount(server)
 	(&resource.API{
-		Config: resource.Config{SessionName: s.Session.Name, InsecureCookie: !s.SecureCookie()},
-		Users:  p.store, Accounts: ownAccount{p.services.accounts, p.services.codes, p.services.signIns, p.services.apiKeys}, Sessions: p.sessions, Tokens: p.verifier,
-		ClientIP: p.clientIP, Country: p.country,
-		Now: time.Now, Log: p.log,
+		Resolver: resolver, Accounts: p.services.accounts, Codes: p.services.codes, SignIns: p.services.signIns,
+		Keys: p.services.apiKeys, Sessions: p.sessions, Cookies: cookies, Log: p.log,
 	}).Mount(server)
 	(&admin.API{
-		Users: p.store, Tokens: p.verifier, Policy: p.rules, Activities: p.store, Abilities: p.abilities, Explain: p.explain,
+		Resolver: resolver, Policy: p.rules, Activities: p.store, Abilities: p.abilities, Explain: p.explain,
 		Accounts: p.services.accounts, Record: p.record,
-		ClientIP: p.clientIP, Country: p.country, Now: time.Now,
 	}).Mount(server)
 	maxAge := s.Token.JWKSMaxAge
 	if p.keys != nil {
@@ -98,20 +94,6 @@ func newAPI(p apiParts) (*rest.Server, error) {
 	}
 	return server, nil
 }
-
-// ownAccount is everything that the resource API does with accounts.
-type ownAccount struct {
-	*account.Service
-	*codes
-	*signIns
-	*apiKeys
-}
-
-type (
-	codes   = factor.Service
-	signIns = signin.Service
-	apiKeys = apikey.Service
-)
 
 // describedAPI is the API for documents: every endpoint, and nothing behind them but p.
 func describedAPI(p people) (*rest.Server, error) {

@@ -25,6 +25,7 @@ import (
 	"barong/internal/account"
 	"barong/internal/account/worldtest"
 	"barong/internal/audit"
+	"barong/internal/caller"
 	"barong/internal/captcha"
 	"barong/internal/event"
 	"barong/internal/expect"
@@ -89,9 +90,10 @@ type World struct {
 	// Refused are the activities of changes that staff could not make.
 	Refused Journal
 
-	server  *rest.Server
-	client  *resttest.Client
-	secrets secrets
+	services worldtest.Services
+	server   *rest.Server
+	client   *resttest.Client
+	secrets  secrets
 }
 
 // New makes a world on an empty SQLite database. Its log is searched for secrets when the test
@@ -152,7 +154,8 @@ func (w *World) Restart() {
 	w.T.Helper()
 	db := faulty{w.DB, &w.Faults}
 	w.Account.Rows, w.Account.Begin = db, func() error { return w.Faults.at("Update") }
-	w.Accounts = worldtest.Open(w.Account, w.DB, w.Hasher, new(limit.Memory), w.clock).Own()
+	w.services = worldtest.Open(w.Account, w.DB, w.Hasher, new(limit.Memory), w.clock)
+	w.Accounts = w.services.Own()
 	w.Sessions = session.NewManager(session.Config{}, db, db, w.clock, nil)
 	w.Rules = editor.NewService(db, w.Holder, 1, w.clock)
 	w.server, w.client = nil, nil
@@ -162,23 +165,25 @@ func (w *World) Restart() {
 func (w *World) namespaces() {
 	malta := func(netip.Addr) string { return "Malta" }
 	log := slog.New(slog.NewJSONHandler(&w.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	ip := func(r *http.Request) netip.Addr { return w.ClientIP(r) }
-	w.REST.Log, w.REST.ClientIP = log, ip
-	w.Identity = &identity.API{ClientIP: ip, Country: malta, Now: w.clock, Log: log}
-	w.Resource = &resource.API{ClientIP: ip, Country: malta, Now: w.clock, Log: log}
-	w.Admin = &admin.API{
-		Record: w.Refused.add, Patience: 50 * time.Millisecond,
-		ClientIP: ip, Country: malta, Now: w.clock,
-	}
+	resolver := caller.Resolver{ClientIP: func(r *http.Request) netip.Addr { return w.ClientIP(r) }, Country: malta, Now: w.clock}
+	w.REST.Log, w.REST.ClientIP = log, resolver.ClientIP
+	w.Identity = &identity.API{Resolver: resolver, Log: log}
+	w.Resource = &resource.API{Resolver: resolver, Log: log}
+	w.Admin = &admin.API{Resolver: resolver, Record: w.Refused.add, Patience: 50 * time.Millisecond}
 }
 
 // Mount serves every namespace, as cmd/barong does, over the services as they are now.
 func (w *World) Mount() *rest.Server {
 	w.T.Helper()
 	db := faulty{w.DB, &w.Faults}
-	w.Identity.Users, w.Identity.Accounts, w.Identity.Sessions, w.Identity.Whitelinks = db, w.Accounts, w.Sessions, w.Rules
-	w.Resource.Users, w.Resource.Accounts, w.Resource.Sessions, w.Resource.Tokens = db, w.Accounts, w.Sessions, w.Minter
-	w.Admin.Users, w.Admin.Accounts, w.Admin.Tokens, w.Admin.Policy, w.Admin.Activities = db, w.Accounts, w.Minter, w.Rules, db
+	for _, r := range []*caller.Resolver{&w.Identity.Resolver, &w.Resource.Resolver, &w.Admin.Resolver} {
+		r.Users, r.Tokens = db, w.Minter
+	}
+	of := w.services
+	w.Identity.SignIns, w.Identity.Sessions, w.Identity.Whitelinks = of.SignIns, w.Sessions, w.Rules
+	w.Resource.Accounts, w.Resource.Codes, w.Resource.SignIns, w.Resource.Keys = of.Accounts, of.Codes, of.SignIns, of.Keys
+	w.Resource.Sessions = w.Sessions
+	w.Admin.Accounts, w.Admin.Policy, w.Admin.Activities = of.Accounts, w.Rules, db
 	c := w.REST
 	if !w.Account.Unlimited {
 		c.Budget = limit.NewBudget(w.Spent, new(limit.Memory), w.clock)

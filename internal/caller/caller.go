@@ -36,37 +36,45 @@ type Verifier interface {
 	Verify(jwt string, now time.Time) (uid string, err error)
 }
 
-// Users loads accounts; account.Store is one.
+// Users reads accounts from a database; store.DB is one.
 type Users interface {
 	// User loads by uid; account.ErrNotFound.
 	User(ctx context.Context, uid string) (account.User, error)
+	// Labels lists a user's labels of both scopes, in row order.
+	Labels(ctx context.Context, uid string) ([]account.Label, error)
 }
 
-// A Desk is where callers are looked at.
-type Desk struct {
+// A Resolver finds out the callers of requests. The APIs embed one. An API for clients that prove
+// nothing needs neither Users nor Tokens.
+type Resolver struct {
 	Users  Users
 	Tokens Verifier
 	// ClientIP is the caller's address, as decisions see it.
 	ClientIP func(*http.Request) netip.Addr
-	// Country names an address's country for activities; nil when nothing knows.
+	// Country names an address's country; nil when nothing knows.
 	Country func(netip.Addr) string
 	Now     func() time.Time
 }
 
 // Client is where r comes from. Of the user agent it keeps the part that counts, for it goes into
 // activities, events and mails, where a header of any length would.
-func (d Desk) Client(r *http.Request) account.Client {
-	c := account.Client{IP: d.ClientIP(r), UserAgent: session.Agent(r.UserAgent())}
-	if d.Country != nil {
-		c.Country = d.Country(c.IP)
+func (d Resolver) Client(r *http.Request) account.Client {
+	ip := d.ClientIP(r)
+	return account.Client{IP: ip, UserAgent: session.Agent(r.UserAgent()), Country: d.CountryOf(ip)}
+}
+
+// CountryOf names the country of ip; "" when nothing knows.
+func (d Resolver) CountryOf(ip netip.Addr) string {
+	if d.Country == nil || !ip.IsValid() {
+		return ""
 	}
-	return c
+	return d.Country(ip)
 }
 
 // SignedIn returns the user of r's bearer token as it is in the database now: role, level
 // and state are never the token's. ErrNoToken, ErrNoUser, ErrNotActive, ErrUnproved;
 // any other error is an outage.
-func (d Desk) SignedIn(r *http.Request) (account.User, account.Actor, error) {
+func (d Resolver) SignedIn(r *http.Request) (account.User, account.Actor, error) {
 	u, actor, err := d.Unproved(r)
 	if err == nil && u.AwaitsProof() {
 		return account.User{}, account.Actor{}, ErrUnproved
@@ -76,7 +84,7 @@ func (d Desk) SignedIn(r *http.Request) (account.User, account.Actor, error) {
 
 // Unproved is SignedIn that also lets in whose address awaits its proof: for reading one's own
 // account.
-func (d Desk) Unproved(r *http.Request) (account.User, account.Actor, error) {
+func (d Resolver) Unproved(r *http.Request) (account.User, account.Actor, error) {
 	sent := r.Header.Values("Authorization")
 	if len(sent) != 1 {
 		return account.User{}, account.Actor{}, ErrNoToken
