@@ -124,7 +124,6 @@ func serverOptions(c GRPCConfig) []grpc.ServerOption {
 			MaxConnectionAge: c.MaxConnectionAge, MaxConnectionAgeGrace: c.Grace,
 			Time: 30 * time.Second, Timeout: 10 * time.Second,
 		}),
-		grpc.ForceServerCodecV2(newCodec(c.Generated)),
 	}
 	return append(options, c.Options...)
 }

@@ -5,7 +5,7 @@ import (
 	"crypto/subtle"
 	"errors"
 
-	"barong/internal/account"
+	"barong/internal/invalid"
 	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/internal/signin"
@@ -77,7 +77,7 @@ func (a *API) signInAuth0(ctx context.Context, who visitor, in auth0SignIn) (out
 		Token: claims.Fingerprint, ExpiresAt: claims.ExpiresAt,
 		Language: a.language(in.Lang), Device: who.device, Client: who.Client,
 	})
-	if _, bad := errors.AsType[account.Invalid](err); bad {
+	if _, bad := errors.AsType[invalid.Fields](err); bad {
 		return out, errBadEmail
 	}
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"barong/internal/audit"
+	"barong/internal/invalid"
 )
 
 // Scopes of labels.
@@ -190,7 +191,7 @@ func (w Writer) labelOf(ctx context.Context, by Actor, uid, key, scope string) (
 
 // reserved adds a problem when a user is about to take a key that this service gives a meaning to:
 // one that it sets itself, or that decides about state and level (W-R7).
-func (w Writer) reserved(ctx context.Context, by Actor, l Label, wrong *Invalid) error {
+func (w Writer) reserved(ctx context.Context, by Actor, l Label, wrong *invalid.Fields) error {
 	if by.UID != l.UserUID {
 		return nil
 	}
@@ -259,7 +260,7 @@ func (w Writer) LabelChanged(ctx context.Context, uid, scope string) error {
 func squish(text string) string { return strings.Join(strings.Fields(strings.ToLower(text)), " ") }
 
 // labelProblems checks a folded label; blanks come first, then scope, key, value.
-func labelProblems(l Label) (p Invalid) {
+func labelProblems(l Label) (p invalid.Fields) {
 	if l.Key == "" {
 		p.Add("key", "blank")
 	}

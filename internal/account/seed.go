@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"barong/internal/invalid"
 	"barong/internal/password"
 )
 
@@ -131,7 +132,7 @@ func (s *Service) seedUser(ctx context.Context, seed SeedUser) (Seeded, error) {
 		one.Password = in.Password
 	}
 	u, err := s.CreateUser(ctx, in)
-	if _, broken := errors.AsType[Invalid](err); broken {
+	if _, broken := errors.AsType[invalid.Fields](err); broken {
 		one.Password = ""
 		one.Err = fmt.Errorf("Can't create user '%s': %w", email, err)
 		return one, nil

@@ -153,29 +153,35 @@ type Actor struct {
 // kindService is the kind of actor in activities of peer services and commands.
 const kindService = "service"
 
-// Activity is an activity of the actor's own; reason goes into its data, "" for none.
-func (by Actor) Activity(at time.Time, topic, action, result, reason string) audit.Activity {
+// Activity is the beginning of an activity that a user with this uid makes from here. The caller
+// adds the category, topic, action and result.
+func (c Client) Activity(uid string, at time.Time) audit.Activity {
 	a := audit.Activity{
-		ActorUID: by.UID, ActorKind: string(KindUser), ActorRef: by.UID, Category: audit.CategoryUser,
-		IPCountry: by.Country, UserAgent: by.UserAgent,
-		Topic: topic, Action: action, Result: result, CreatedAt: at,
+		ActorUID: uid, ActorKind: string(KindUser), ActorRef: uid,
+		IPCountry: c.Country, UserAgent: c.UserAgent, CreatedAt: at,
 	}
-	if by.Service != "" {
-		a.ActorKind, a.ActorRef, a.Category = kindService, by.Service, audit.CategoryAdmin
-		a.UserAgent = ""
-		return a
-	}
-	if by.IP.IsValid() {
-		a.IP = by.IP.Unmap().String()
+	if c.IP.IsValid() {
+		a.IP = c.IP.Unmap().String()
 	}
 	if a.UserAgent == "" {
-		a.UserAgent = "unknown" // W-I20
+		a.UserAgent = "unknown" // so that no activity lacks one (W-I20)
+	}
+	return a
+}
+
+// Activity is an activity of the actor's own; reason goes into its data, "" for none.
+func (by Actor) Activity(at time.Time, topic, action, result, reason string) audit.Activity {
+	a := by.Client.Activity(by.UID, at)
+	a.Category, a.Topic, a.Action, a.Result = audit.CategoryUser, topic, action, result
+	if by.Service != "" {
+		a.ActorKind, a.ActorRef, a.Category, a.UserAgent = kindService, by.Service, audit.CategoryAdmin, ""
+		return a
 	}
 	data := struct {
 		Reason string `json:"reason,omitempty"`
 		Note   string `json:"note,omitempty"`
 	}{Reason: reason}
-	if !knownBrowser(by.UserAgent) {
+	if !audit.KnownBrowser(by.UserAgent) {
 		data.Note = "Detected suspicious browser"
 	}
 	if data.Reason != "" || data.Note != "" {
@@ -183,17 +189,4 @@ func (by Actor) Activity(at time.Time, topic, action, result, reason string) aud
 		a.Data = string(text)
 	}
 	return a
-}
-
-// knownBrowser reports whether a user agent names a browser that people use (T-ACT-4).
-func knownBrowser(agent string) bool {
-	for _, product := range []string{
-		"Chrome/", "Chromium/", "CriOS/", "Firefox/", "FxiOS/", "Safari/", "Edg/", "Edge/", "OPR/",
-		"Opera/", "MSIE ", "Trident/",
-	} {
-		if strings.Contains(agent, product) {
-			return true
-		}
-	}
-	return false
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"barong/internal/audit"
+	"barong/internal/invalid"
 )
 
 // Refusals of staff changes to accounts (AZ-195, design D24).
@@ -101,7 +102,7 @@ func (s *Service) SetState(ctx context.Context, by Actor, uid, state string) err
 			return u, NoChange{"state"}
 		}
 		if !s.knownState(state) {
-			return u, invalid("state", "inclusion")
+			return u, invalid.Field("state", "inclusion")
 		}
 		u.State, u.AdminState = state, state
 		if !MayAct(state) { // a ban by staff outlives a label that happens to ban, too
@@ -158,13 +159,13 @@ func (s *Service) SetEmail(ctx context.Context, by Actor, uid, email string) err
 		if u.Email == email {
 			return u, NoChange{"email"}
 		}
-		var p Invalid
+		var p invalid.Fields
 		p.Add("email", emailProblems(email)...)
 		u.Email = email
 		return u, p.Err()
 	})
 	if errors.Is(err, ErrTaken) {
-		err = invalid("email", "taken")
+		err = invalid.Field("email", "taken")
 	}
 	if err != nil {
 		return fmt.Errorf("set e-mail of %s: %w", uid, err)
@@ -183,7 +184,7 @@ func (s *Service) SetRole(ctx context.Context, by Actor, uid, role string) error
 			return u, err
 		}
 		if !known {
-			return u, invalid("role", "doesnt_exist")
+			return u, invalid.Field("role", "doesnt_exist")
 		}
 		switch mine, given := s.power(me.Role), s.rank(role); {
 		case mine == rankSuperadmin:

@@ -19,6 +19,7 @@ import (
 	"barong/internal/audit"
 	"barong/internal/factor"
 	"barong/internal/feed"
+	"barong/internal/invalid"
 	"barong/internal/store"
 	"barong/internal/store/storetest"
 	"barong/policy"
@@ -546,7 +547,7 @@ func TestEmailRace(t *testing.T) {
 		wg.Wait()
 		won := 0
 		for i, err := range errs {
-			bad, broken := errors.AsType[account.Invalid](err)
+			bad, broken := errors.AsType[invalid.Fields](err)
 			switch {
 			case err == nil:
 				won++

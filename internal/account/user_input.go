@@ -9,6 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"barong/internal/invalid"
 	"barong/internal/secret"
 )
 
@@ -102,10 +103,10 @@ func (s *Service) CreateUserIn(
 		}
 		// A random uid is taken once in a lifetime; else somebody was faster.
 		if _, mailed := s.rows.UserByEmail(ctx, u.Email); mailed == nil {
-			return invalid("email", "taken")
+			return invalid.Field("email", "taken")
 		}
 		if try > 0 {
-			return invalid("username", "taken")
+			return invalid.Field("username", "taken")
 		}
 	}
 	if err != nil {
@@ -152,7 +153,7 @@ func (w Writer) insertUser(ctx context.Context, u *User, in UserInput) error {
 // checkInput reports every broken rule, in the order of identity §6.1, and resolves the
 // referral.
 func (s *Service) checkInput(ctx context.Context, u *User, in UserInput) error {
-	var first, rest Invalid
+	var first, rest invalid.Fields
 	if u.Data != nil {
 		rest.Add("data", dataProblems(*u.Data)...)
 	}
@@ -177,7 +178,7 @@ func (s *Service) checkInput(ctx context.Context, u *User, in UserInput) error {
 			return fmt.Errorf("look up referral: %w", err)
 		}
 	}
-	var after Invalid
+	var after invalid.Fields
 	if u.Username != nil {
 		after.Add("username", usernameProblems(*u.Username)...)
 	}
@@ -189,7 +190,7 @@ func (s *Service) checkInput(ctx context.Context, u *User, in UserInput) error {
 		}
 	}
 	wrong := emailProblems(u.Email)
-	if wrong == nil && !(in.Stranger && len(first.Problems)+len(rest.Problems)+len(after.Problems) > 0) {
+	if wrong == nil && !(in.Stranger && len(first)+len(rest)+len(after) > 0) {
 		switch _, err := s.rows.UserByEmail(ctx, u.Email); {
 		case err == nil:
 			wrong = []string{"taken"}
@@ -198,7 +199,7 @@ func (s *Service) checkInput(ctx context.Context, u *User, in UserInput) error {
 		}
 	}
 	rest.Add("email", wrong...)
-	return Invalid{slices.Concat(first.Problems, rest.Problems, after.Problems)}.Err()
+	return slices.Concat(first, rest, after).Err()
 }
 
 func fold(text *string) *string {

@@ -12,6 +12,7 @@ import (
 
 	"barong/internal/account"
 	"barong/internal/audit"
+	"barong/internal/invalid"
 	"barong/internal/secret"
 )
 
@@ -169,7 +170,7 @@ type Input struct {
 
 // CreateKey makes an active key and returns it with its secret, the only time that it shows. code is
 // a one-time code of the actor's. Errors, in order: account.ErrNoServiceAccount, those of
-// factor.Service.RequireOTP, account.Invalid, ErrCouldNotSaveSecret.
+// factor.Service.RequireOTP, invalid.Fields, ErrCouldNotSaveSecret.
 func (s *Service) CreateKey(ctx context.Context, by account.Actor, code string, of Holder, in Input) (Key, error) {
 	if err := s.open(ctx, by, code, of); err != nil {
 		return Key{}, fmt.Errorf("create api key: %w", err)
@@ -201,7 +202,7 @@ func (s *Service) CreateKey(ctx context.Context, by account.Actor, code string, 
 	}
 	switch {
 	case errors.Is(err, account.ErrTaken):
-		return Key{}, account.Invalid{Problems: []account.Problem{{Field: "kid", Reason: "taken"}}}
+		return Key{}, invalid.Field("kid", "taken")
 	case errors.Is(err, account.ErrSeal):
 		return Key{}, fmt.Errorf("%w: %w", ErrCouldNotSaveSecret, err)
 	case err != nil:
@@ -211,7 +212,7 @@ func (s *Service) CreateKey(ctx context.Context, by account.Actor, code string, 
 }
 
 func (s *Service) checkNewKey(ctx context.Context, rows Reader, h keyHolder, in Input) error {
-	var p account.Invalid
+	var p invalid.Fields
 	if in.Kid != "" && !kidShape.MatchString(in.Kid) {
 		p.Add("kid", "invalid")
 	}
@@ -249,7 +250,7 @@ type Patch struct {
 }
 
 // UpdateKey changes a key and returns it without its secret. code is as in CreateKey. Errors, in
-// order: account.ErrNoServiceAccount, those of factor.Service.RequireOTP, ErrNoKey, account.Invalid.
+// order: account.ErrNoServiceAccount, those of factor.Service.RequireOTP, ErrNoKey, invalid.Fields.
 func (s *Service) UpdateKey(
 	ctx context.Context, by account.Actor, code string, of Holder, kid string, patch Patch,
 ) (Key, error) {
@@ -265,7 +266,7 @@ func (s *Service) UpdateKey(
 		if k, err = tx.APIKey(ctx, h.UID, kid); err != nil {
 			return err
 		}
-		var p account.Invalid
+		var p invalid.Fields
 		if patch.Scope != nil {
 			k.Scope = *patch.Scope
 			p.Add("scope", scopeProblems(k.Scope)...)

@@ -61,12 +61,13 @@ func CategoryOf(path string) string {
 	return CategoryUser
 }
 
-// knownBrowser is generous: whatever carries the product name of a browser engine that
-// people use. Scripts, libraries and empty names do not.
-func knownBrowser(userAgent string) bool {
+// KnownBrowser reports whether a user agent names a browser that people use (T-ACT-4). It is
+// generous: any product name of a browser engine will do. Scripts, libraries and empty names have
+// none.
+func KnownBrowser(userAgent string) bool {
 	for _, product := range []string{
-		"Chrome/", "CriOS/", "Firefox/", "FxiOS/", "Safari/", "Edg/", "EdgA/", "EdgiOS/", "OPR/",
-		"Opera/", "AppleWebKit/", "Gecko/", "MSIE ", "Trident/",
+		"Chrome/", "Chromium/", "CriOS/", "Firefox/", "FxiOS/", "Safari/", "Edg/", "Edge/", "EdgA/", "EdgiOS/",
+		"OPR/", "Opera/", "AppleWebKit/", "Gecko/", "MSIE ", "Trident/",
 	} {
 		if strings.Contains(userAgent, product) {
 			return true

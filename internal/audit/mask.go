@@ -73,7 +73,7 @@ func Mask(p Params, path string, extra ...string) (data, targetUID string) {
 			o.text(extra[i], extra[i+1], maxText)
 		}
 	}
-	if !knownBrowser(p.UserAgent) {
+	if !KnownBrowser(p.UserAgent) {
 		o.text("note", "Detected suspicious browser", maxText)
 	}
 	for _, flag := range []struct {

@@ -8,6 +8,7 @@ import (
 	"barong/internal/account"
 	"barong/internal/audit"
 	"barong/internal/event"
+	"barong/internal/invalid"
 	"barong/internal/token"
 )
 
@@ -65,10 +66,10 @@ func (s *Service) ResetPassword(ctx context.Context, in Reset) error {
 	} else if err != nil {
 		return fmt.Errorf("reset password: %w", err)
 	}
-	var wrong account.Invalid
+	var wrong invalid.Fields
 	wrong.Add("password", s.accounts.Passwords().Check(in.Password)...)
 	if err := wrong.Err(); err != nil {
-		a := s.activity(c.UID, in.Client, topicPassword, actionReset, audit.Failed, wrong.Problems[0].String())
+		a := s.activity(c.UID, in.Client, topicPassword, actionReset, audit.Failed, wrong[0].Token())
 		if failed := s.record(ctx, a); failed != nil {
 			return fmt.Errorf("record refused password: %w", failed)
 		}

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"barong/internal/account"
 	"barong/internal/audit"
 	"barong/internal/captcha"
+	"barong/internal/invalid"
 	"barong/internal/limit"
 )
 
@@ -83,7 +83,7 @@ func (s *Service) SignUp(ctx context.Context, in SignUp) (account.User, error) {
 		}
 		return s.mailLink(ctx, tx, u, purposeConfirmation, wish{in.Language, in.Client.Language})
 	})
-	if bad, ok := errors.AsType[account.Invalid](err); ok && in.RefID == nil && !revealing(bad) {
+	if bad, ok := errors.AsType[invalid.Fields](err); ok && in.RefID == nil && !revealing(bad) {
 		return account.User{}, errors.Join(err, s.attempts.GiveBack(ctx, tries...))
 	}
 	return u, err
@@ -103,6 +103,6 @@ func (s *Service) createUser(ctx context.Context, in account.UserInput, then fun
 }
 
 // revealing reports whether a problem of e reveals data of other users (W-I4).
-func revealing(e account.Invalid) bool {
-	return slices.ContainsFunc(e.Problems, func(p account.Problem) bool { return p.Reason == "taken" })
+func revealing(e invalid.Fields) bool {
+	return e.Breaks("taken")
 }

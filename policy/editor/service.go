@@ -176,14 +176,8 @@ func (s *Service) compile(rows policy.Rows) *policy.Snapshot {
 
 // activity is that of a change; data is shown as JSON.
 func (s *Service) activity(by account.Actor, topic, action string, data any) audit.Activity {
-	a := audit.Activity{
-		ActorUID: by.UID, ActorKind: string(account.KindUser), ActorRef: by.UID,
-		Category: audit.CategoryAdmin, IPCountry: by.Country, UserAgent: by.UserAgent,
-		Topic: topic, Action: action, Result: audit.Succeed, CreatedAt: s.now(),
-	}
-	if by.IP.IsValid() {
-		a.IP = by.IP.Unmap().String()
-	}
+	a := by.Client.Activity(by.UID, s.now())
+	a.Category, a.Topic, a.Action, a.Result = audit.CategoryAdmin, topic, action, audit.Succeed
 	text, err := json.Marshal(data)
 	if err != nil { // our own types, of text and numbers
 		panic(fmt.Errorf("encode activity: %w", err))

@@ -15,6 +15,7 @@ import (
 	"barong/internal/apikey"
 	"barong/internal/audit"
 	"barong/internal/event"
+	"barong/internal/invalid"
 	"barong/internal/limit"
 	"barong/internal/password"
 	"barong/internal/secret"
@@ -221,9 +222,9 @@ func ActorOf(u account.User) account.Actor {
 	return account.Actor{UID: u.UID, Role: u.Role, Client: Browser}
 }
 
-// Tokens are the wire tokens of an account.Invalid, else the error's text.
+// Tokens are the wire tokens of an invalid.Fields, else the error's text.
 func Tokens(err error) []string {
-	if bad, ok := errors.AsType[account.Invalid](err); ok {
+	if bad, ok := errors.AsType[invalid.Fields](err); ok {
 		return bad.Tokens()
 	}
 	if err != nil {
