@@ -16,7 +16,7 @@ import (
 // are written after the outbox.
 func TestClosingTheRelayLeavesTime(t *testing.T) {
 	db := storetest.Open(t, store.WithDestinations(func(event.Event) []string { return []string{"slow"} }))
-	err := db.Update(t.Context(), func(tx account.Tx) error {
+	err := store.Update[account.Tx](db)(t.Context(), func(tx account.Tx) error {
 		return tx.Emit(t.Context(), event.KYCCalled("ID1", "v1"))
 	})
 	if err != nil {

@@ -182,7 +182,7 @@ func addRules(ctx context.Context, db *store.DB, n int) error {
 
 func addUsers(ctx context.Context, db *store.DB, n int) ([]string, error) {
 	uids := make([]string, n)
-	return uids, db.Update(ctx, func(tx account.Tx) error {
+	return uids, store.Update[account.Tx](db)(ctx, func(tx account.Tx) error {
 		for i := range n {
 			u := account.User{
 				UID: fmt.Sprintf("IDBE%08X", i), Email: "user" + strconv.Itoa(i) + "@bench.example",
@@ -219,7 +219,7 @@ func addSessions(ctx context.Context, db *store.DB, redisURL string, uids []stri
 		})
 	}
 	if redisURL == "" {
-		return cookies, db.Update(ctx, func(tx account.Tx) error {
+		return cookies, store.Update[account.Tx](db)(ctx, func(tx account.Tx) error {
 			for i := range n {
 				if err := add(tx.(adder), i); err != nil { // the store's transactions are one type
 					return err

@@ -47,7 +47,7 @@ func scopeText(scope []string) (string, error) {
 	return string(b), err
 }
 
-// KeyRecord implements account.Reader.
+// KeyRecord implements apikey.Source.
 func (db *DB) KeyRecord(ctx context.Context, kid string) (apikey.Record, error) {
 	var k apikey.Record
 	var row string

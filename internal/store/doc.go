@@ -1,6 +1,7 @@
 // Package store keeps everything that Barong remembers in one SQL database and implements
-// the stores that the domain packages declare: account.Store, session.Store,
-// session.Ledger, policy.Store, token.KeyStore, audit.Store, limit.Store and feed.Source.
+// the stores that the domain packages declare: the Tx and Source of each room of accounts,
+// session.Store, session.Ledger, policy.Store, token.KeyStore, audit.Store, limit.Store and
+// feed.Source. Update gives a service the part of a transaction that it uses.
 //
 // It knows no rules: services decide, stores write. It owns the schema, the sealing of
 // secret columns, and the change feed, whose row every verdict-changing transaction leaves.
@@ -16,7 +17,10 @@
 // transaction, reads of a user, a service account or a part of one lock that account first,
 // rules on other rows take a named lock, and the feed's row is locked last, so that commits
 // that change a verdict become visible in the order of their numbers. Several reads that
-// must agree share a snapshot.
+// must agree are made together.
+//
+// A noun says once which columns of which tables one kind of row is, and what a missing one is
+// called; one, many and page read by it. A read under a lock is for rows that are written back.
 //
 // Times are UTC microseconds in BIGINT columns, JSON is text, and letter case is
 // folded in Go before a value is stored or looked up.

@@ -29,7 +29,7 @@ var ErrInUse = errors.New("store: database in use")
 
 // A DB is an open database. It is safe for concurrent use. Its methods are those of the
 // interfaces asserted below; called on the DB each is a transaction of its own, called on
-// the Tx of Update or UpdatePolicy it is part of that one.
+// the T of Update it is part of that transaction.
 //
 // Transactions are as if one ran after the other where it matters: inside Update, reading
 // a user, a service account or a part of one keeps everyone else from changing it until the

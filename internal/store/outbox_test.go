@@ -17,7 +17,7 @@ import (
 func TestOutbox(t *testing.T) {
 	storetest.Engines(t, func(t *testing.T, open storetest.Opener) {
 		eventtest.TestOutbox(t, func(t testing.TB) eventtest.Store {
-			return open(t, store.WithDestinations(eventtest.Destinations))
+			return part[account.Tx]{open(t, store.WithDestinations(eventtest.Destinations))}
 		})
 	})
 }

@@ -158,7 +158,7 @@ func TestPostgresRestart(t *testing.T) {
 	var wg sync.WaitGroup // fills the pool
 	for range 4 {
 		wg.Go(func() {
-			_ = db.Update(t.Context(), func(tx account.Tx) error { _, err := tx.Levels(t.Context()); return err })
+			_ = store.Update[account.Tx](db)(t.Context(), func(tx account.Tx) error { _, err := tx.Levels(t.Context()); return err })
 		})
 	}
 	wg.Wait()
@@ -380,7 +380,7 @@ func TestPostgresText(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, bad := range []string{"a\x00", "\xff"} {
-		err := db.Update(t.Context(), func(tx account.Tx) error {
+		err := store.Update[account.Tx](db)(t.Context(), func(tx account.Tx) error {
 			_, err := tx.User(t.Context(), bad)
 			wantErr(t, err, account.ErrNotFound)
 			_, err = tx.UserByEmail(t.Context(), bad)

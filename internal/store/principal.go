@@ -17,7 +17,7 @@ const (
 		FROM service_accounts a LEFT JOIN users o ON o.id = a.owner_id WHERE a.uid = $1`
 )
 
-// Principal implements account.Reader: one statement for a user, two for a service account.
+// Principal implements account.Source: one statement for a user, two for a service account.
 func (db *DB) Principal(ctx context.Context, uid string) (account.Principal, error) {
 	p := account.Principal{Kind: account.KindUser}
 	var renewed renewalRow

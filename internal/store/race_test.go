@@ -41,7 +41,7 @@ func TestRaces(t *testing.T) {
 		"a user read and written back loses no other's write": func(t *testing.T, db *store.DB) {
 			addUsers(t, db, 1)
 			together(t, 8, func(i int) error {
-				return db.Update(ctx, func(tx account.Tx) error {
+				return store.Update[account.Tx](db)(ctx, func(tx account.Tx) error {
 					read := tx.User
 					if i%2 == 0 {
 						read = func(ctx context.Context, _ string) (account.User, error) {
@@ -65,7 +65,7 @@ func TestRaces(t *testing.T) {
 			must(t, db.AddServiceAccount(ctx, &a))
 			must(t, db.AddAPIKey(ctx, &apikey.Key{Kid: "k", Algorithm: "HS256", State: "active", HolderUID: "SI1", Secret: "s"}))
 			together(t, 8, func(i int) error {
-				return db.Update(ctx, func(tx account.Tx) error {
+				return store.Update[account.Tx](db)(ctx, func(tx account.Tx) error {
 					a, err := tx.ServiceAccount(ctx, "SI1")
 					if err != nil {
 						return err
@@ -92,7 +92,7 @@ func TestRaces(t *testing.T) {
 		"a level counts every label": func(t *testing.T, db *store.DB) {
 			addUsers(t, db, 1)
 			together(t, 8, func(i int) error {
-				return db.Update(ctx, func(tx account.Tx) error {
+				return store.Update[account.Tx](db)(ctx, func(tx account.Tx) error {
 					l := account.Label{UserUID: "ID0", Key: fmt.Sprint("key", i), Value: "v", Scope: "private"}
 					if err := tx.PutLabel(ctx, &l); err != nil {
 						return err
@@ -132,7 +132,7 @@ func TestRaces(t *testing.T) {
 			for round := range 5 {
 				addSuperadmins(t, db, round*4, 4)
 				together(t, 4, func(i int) error {
-					return db.Update(ctx, func(tx account.Tx) error {
+					return store.Update[account.Tx](db)(ctx, func(tx account.Tx) error {
 						u, err := tx.User(ctx, fmt.Sprint("ID", round*4+i))
 						if err != nil {
 							return err
@@ -241,7 +241,7 @@ func TestRaces(t *testing.T) {
 		"two that want each other's user both get done": func(t *testing.T, db *store.DB) {
 			addUsers(t, db, 2)
 			if won := together(t, 2, func(i int) error {
-				return db.Update(ctx, func(tx account.Tx) error {
+				return store.Update[account.Tx](db)(ctx, func(tx account.Tx) error {
 					for _, n := range []int{i, 1 - i} {
 						if _, err := tx.EndSessions(ctx, fmt.Sprint("ID", n)); err != nil {
 							return err

@@ -161,11 +161,6 @@ func Update[T any](db *DB) func(ctx context.Context, f func(T) error) error {
 	}
 }
 
-// Update runs f in one transaction; see account.Store.
-func (db *DB) Update(ctx context.Context, f func(account.Tx) error) error {
-	return Update[account.Tx](db)(ctx, f)
-}
-
 // UpdatePolicy runs f in one transaction; see policy.Store.
 func (db *DB) UpdatePolicy(ctx context.Context, f func(policy.Tx) error) error {
 	return Update[editor.Tx](db)(ctx, func(tx editor.Tx) error {
