@@ -23,7 +23,7 @@ func (w *world) act(ref string, change func(*audit.Activity)) {
 const member = `{"email":"member@barong.io","uid":"MEMBER","role":"member","level":0,"otp":false,"state":"active",
 	"referral_uid":null,"data":null,"username":null}`
 
-// A3, A4, A11…A15, T-ACTL-1: users' own activities, newest first.
+// Users' own activities, newest first (T-ACTL-1).
 func TestActivities(t *testing.T) {
 	w := newWorld(t)
 	start := w.Now
@@ -49,7 +49,7 @@ func TestActivities(t *testing.T) {
 		"?from=" + itoa(start.Unix()) + "&to=" + itoa(start.Unix()): 1,
 		"?from=" + itoa(start.Unix()+1):                             1,
 		"?to=" + itoa(start.Unix()-1):                               0,
-		"?target_uid=nobody":                                        2, // W3: not declared here
+		"?target_uid=nobody":                                        2, // not declared here
 		"?limit=1&page=2":                                           1, "?page=3&limit=1": 0,
 	} {
 		var got []m
@@ -68,7 +68,7 @@ func TestActivities(t *testing.T) {
 	}
 }
 
-// A16, T-ACTL-1: activities of staff, with the person each is about.
+// Activities of staff, with the person each is about (T-ACTL-1).
 func TestAdminActivities(t *testing.T) {
 	w := newWorld(t)
 	admin := func(target string) func(*audit.Activity) {

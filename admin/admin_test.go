@@ -94,7 +94,7 @@ type m map[string]any
 
 func itoa(n int64) string { return strconv.FormatInt(n, 10) }
 
-// endpoint is an entry of admin 3.3.
+// endpoint is an admin endpoint with the ability that it asks for.
 type endpoint struct {
 	method, path string
 	action       ability.Action // "" for none
@@ -102,7 +102,7 @@ type endpoint struct {
 	also         string // a second subject to read, "" for none
 }
 
-// endpoints is the part of the table of admin 3.3 that this package has, and the previews.
+// endpoints is every endpoint of this package.
 var endpoints = []endpoint{
 	{"GET", "/admin/abilities", "", "", ""},
 	{"GET", "/admin/permissions", ability.Read, ability.SubjectPermission, ""},
@@ -124,8 +124,8 @@ var endpoints = []endpoint{
 	{"POST", "/admin/users/role", ability.Update, ability.SubjectUser, ""},
 }
 
-// Every endpoint that is mounted, as every role there is: AZ-191, AZ-194, admin 3.3; and
-// together with the permission rows admin 3.4.
+// Every endpoint that is mounted, as every role there is (AZ-191, AZ-194), alone and
+// together with the permission rows.
 func TestAbilityByRole(t *testing.T) {
 	w := newWorld(t)
 	mounted := map[string]bool{}
@@ -171,7 +171,7 @@ func TestAbilityByRole(t *testing.T) {
 	}
 	restrictions := []string{"GET restrictions", "POST restrictions", "PUT restrictions", "DELETE restrictions",
 		"POST restrictions/whitelink", "POST restrictions/preview"}
-	expect.Equal(t, effective, map[string][]string{ // admin 3.4
+	expect.Equal(t, effective, map[string][]string{
 		"superadmin": all,
 		"admin": slices.Concat([]string{"GET abilities"}, restrictions,
 			[]string{"GET activities", "POST explain", "PUT users", "POST users/update"}),
@@ -182,7 +182,7 @@ func TestAbilityByRole(t *testing.T) {
 	})
 }
 
-// admin 2, as 2.1 and weakness 20 amend it.
+// Only a good bearer token of an account that may act is let in.
 func TestBearer(t *testing.T) {
 	w := newWorld(t)
 	banned := account.User{UID: "BANNED", Email: "b@barong.io", Role: "superadmin", State: account.StateBanned}
@@ -222,7 +222,7 @@ func TestBearer(t *testing.T) {
 	}
 }
 
-// A1, A2, AZ-192.
+// Staff read their own abilities and need none for it (AZ-192).
 func TestAbilities(t *testing.T) {
 	w := newWorld(t)
 	w.as("admin").Get(t, base+"/abilities").Want(t, 200, `{"read":["Activity","Permission"],

@@ -72,7 +72,7 @@ var (
 	errBadVersion   = errors.New("admin: not a policy version")
 )
 
-// guard admits users with a bearer token, before the parameters are looked at (admin 2.1).
+// guard admits users with a bearer token, before the parameters are looked at.
 func (a *API) guard() rest.Guard[staff] {
 	return rest.Guard[staff]{
 		Admit: func(r *http.Request) (staff, error) {

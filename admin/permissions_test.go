@@ -40,7 +40,7 @@ func (w *world) journal() []audit.Activity {
 	return list
 }
 
-// A27, A28: all rows in pages, by id; exact members (admin 5).
+// All rows in pages, by id; exact members.
 func TestListPermissions(t *testing.T) {
 	w := newWorld(t)
 	rows := w.permissions()
@@ -61,7 +61,7 @@ func TestListPermissions(t *testing.T) {
 		WantTokens(t, 422, "non_integer_page", "non_positive_page")
 }
 
-// admin 8.2 as design D2 has it, AZ-141, FX-51, FX-55.
+// Refusals of new permissions (D2, AZ-141, FX-51, FX-55).
 func TestAddPermission(t *testing.T) {
 	w := newWorld(t)
 	before := w.permissions()
@@ -88,7 +88,7 @@ func TestAddPermission(t *testing.T) {
 		"a path not canonical":  {newRow(m{"path": "api//v2"}), 422, []string{"path.invalid"}},
 		"a path too long":       {newRow(m{"path": "api/v2/" + string(make256())}), 422, []string{"path.too_long"}},
 		"all at once":           {newRow(m{"verb": "x", "action": "y", "role": "z"}), 422, []string{"admin.permissions.invalid_verb", "admin.permissions.invalid_action", "admin.permission.role_doesnt_exist"}},
-		"an equal row (W10)":    {m{"role": "member", "verb": "ALL", "path": "/api/v2/applogic/", "action": "Accept"}, 422, []string{"path.taken"}},
+		"an equal row":          {m{"role": "member", "verb": "ALL", "path": "/api/v2/applogic/", "action": "Accept"}, 422, []string{"path.taken"}},
 		"force that is no word": {newRow(m{"force": "perhaps"}), 422, []string{"invalid"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -128,7 +128,7 @@ func make256() []byte {
 	return b
 }
 
-// A36…A39, FX-55: the rules of creation hold for changes.
+// The rules of creation hold for changes (FX-55).
 func TestChangePermission(t *testing.T) {
 	w := newWorld(t)
 	row := w.permission("member", "GET", "api/v2/ranger", policy.Accept)
@@ -168,7 +168,7 @@ func TestChangePermission(t *testing.T) {
 	c.JSON(t, "PUT", permissions, m{"id": ""}).WantTokens(t, 400, "admin.permission.empty_id")
 	c.JSON(t, "PUT", permissions, m{"id": "x"}).WantTokens(t, 422, "invalid")
 	c.JSON(t, "PUT", permissions, m{"id": 0, "role": "member", "verb": "get", "path": "x", "action": "drop"}).
-		WantTokens(t, 404, "admin.permission.doesnt_exist") // A39
+		WantTokens(t, 404, "admin.permission.doesnt_exist")
 	c.JSON(t, "PUT", permissions, m{"id": 404404}).WantTokens(t, 404, "admin.permission.doesnt_exist")
 }
 
@@ -246,7 +246,7 @@ func TestPermissionRace(t *testing.T) {
 }
 
 // Nobody locks themself or the superadmins out unless they say so, and never the last way
-// in goes (W10).
+// in goes.
 func TestPermissionLockOut(t *testing.T) {
 	const lockOut, last = "admin.permission.would_lock_out", "admin.permission.last_superadmin"
 	for name, test := range map[string]struct {

@@ -35,7 +35,7 @@ func newRule(change m) m {
 	return row
 }
 
-// A51…A55: filters, the time range, exact members (admin 5).
+// Filters, the time range, exact members.
 func TestListRestrictions(t *testing.T) {
 	w := newWorld(t)
 	seeded := len(w.restrictions())
@@ -75,14 +75,14 @@ func TestListRestrictions(t *testing.T) {
 		"?category=allow":  {"admin.restriction.invalid_category"},
 		"?category=":       {"admin.restriction.empty_category", "admin.restriction.invalid_category"},
 		"?range=deleted":   {"admin.restriction.invalid_range"},
-		"?from=12abc&to=x": {"invalid"}, // W3: read strictly
+		"?from=12abc&to=x": {"invalid"}, // read strictly
 		"?limit=0":         {"invalid_limit"},
 	} {
 		c.Get(t, restrictions+query).WantTokens(t, 422, tokens...)
 	}
 }
 
-// A59…A65 with design D2, D6, FX-22, FX-23, FX-57, AZ-49.
+// Refusals and defaults of new restrictions (D2, D6, FX-22, FX-23, FX-57, AZ-49).
 func TestAddRestriction(t *testing.T) {
 	w := newWorld(t)
 	before := w.restrictions()
@@ -99,9 +99,9 @@ func TestAddRestriction(t *testing.T) {
 		"blanks": {newRule(m{"scope": "", "value": " ", "category": ""}), 400, []string{
 			prefix + "empty_scope", prefix + "invalid_scope", prefix + "empty_value",
 			prefix + "invalid_category", prefix + "empty_category"}},
-		"A63":                        {newRule(m{"scope": "office", "state": "running"}), 422, []string{prefix + "invalid_scope", prefix + "invalid_state"}},
-		"A65":                        {newRule(m{"category": "allow"}), 422, []string{prefix + "invalid_category"}},
-		"A64":                        {newRule(m{"value": "127.a.b.c"}), 422, []string{"value.invalid"}},
+		"an unknown scope and state": {newRule(m{"scope": "office", "state": "running"}), 422, []string{prefix + "invalid_scope", prefix + "invalid_state"}},
+		"an unknown category":        {newRule(m{"category": "allow"}), 422, []string{prefix + "invalid_category"}},
+		"no address":                 {newRule(m{"value": "127.a.b.c"}), 422, []string{"value.invalid"}},
 		"FX-22":                      {newRule(m{"scope": "ip_subnet", "value": "300.1.1.0/24"}), 422, []string{"value.invalid"}},
 		"no country":                 {newRule(m{"scope": "country", "value": "Atlantis"}), 422, []string{"value.invalid"}},
 		"a value too long":           {newRule(m{"scope": "all", "value": strings.Repeat("a", 65)}), 422, []string{"value.too_long"}},
@@ -110,7 +110,7 @@ func TestAddRestriction(t *testing.T) {
 		"a code that is no number":   {newRule(m{"code": "x"}), 422, []string{"invalid"}},
 		"a code that allows (FX-23)": {newRule(m{"code": 200}), 422, []string{"code.invalid"}},
 		"code 0":                     {newRule(m{"code": 0}), 422, []string{"code.invalid"}},
-		"A60 as FX-23 has it":        {newRule(m{"code": 522}), 422, []string{"code.invalid"}},
+		"a code above 499 (FX-23)":   {newRule(m{"code": 522}), 422, []string{"code.invalid"}},
 		"an equal row":               {newRule(m{"value": "164.116.47.255"}), 422, []string{"value.taken"}},
 		"an equal row, in IPv6":      {newRule(m{"value": "::ffff:164.116.47.255"}), 422, []string{"value.taken"}},
 	} {
@@ -147,7 +147,7 @@ func TestAddRestriction(t *testing.T) {
 		`{"id":%d,"before":null,"after":{"category":"whitelist","scope":"ip","value":"192.0.2.1","code":401,"state":"enabled"}}`, rows[len(rows)-1].ID))
 }
 
-// T-ADMR-5, admin 8.5.
+// Changes field by field (T-ADMR-5).
 func TestChangeRestriction(t *testing.T) {
 	w := newWorld(t)
 	row := w.addRestriction(policy.Restriction{Category: "blacklist", Scope: "ip", Value: "192.0.2.1", Code: 418})
@@ -191,7 +191,7 @@ func TestChangeRestriction(t *testing.T) {
 	expect.Equal(t, w.journal()[0].Topic, "restrictions")
 }
 
-// W12: callers that would shut themselves out must say so.
+// Callers that would shut themselves out must say so.
 func TestRestrictionLockOut(t *testing.T) {
 	white := policy.Restriction{Category: "whitelist", Scope: "ip", Value: home.String()}
 	for name, test := range map[string]struct {
@@ -239,7 +239,7 @@ func TestRestrictionLockOut(t *testing.T) {
 	c.JSON(t, "DELETE", restrictions+"?id="+itoa(row.ID), nil).Want(t, 204, "")
 }
 
-// A56…A58, AZ-60, FX-25: the token is shown once and kept as a hash.
+// The token is shown once and kept as a hash (AZ-60, FX-25).
 func TestWhitelink(t *testing.T) {
 	w := newWorld(t)
 	c := w.as("superadmin")
@@ -247,11 +247,11 @@ func TestWhitelink(t *testing.T) {
 		body   m
 		tokens []string
 	}{
-		"A58":           {m{"expire_time": 31}, []string{"invalid_expire"}},
-		"too short":     {m{"expire_time": 0}, []string{"invalid_expire"}},
-		"no number":     {m{"expire_time": "x"}, []string{"invalid", "invalid_expire"}},
-		"blank":         {m{"expire_time": "", "range": ""}, []string{"admin.restriction.empty_expire_time", "admin.restriction.empty_range", "invalid_range"}},
-		"another range": {m{"range": "week"}, []string{"invalid_range"}},
+		"a month and a day": {m{"expire_time": 31}, []string{"invalid_expire"}},
+		"too short":         {m{"expire_time": 0}, []string{"invalid_expire"}},
+		"no number":         {m{"expire_time": "x"}, []string{"invalid", "invalid_expire"}},
+		"blank":             {m{"expire_time": "", "range": ""}, []string{"admin.restriction.empty_expire_time", "admin.restriction.empty_range", "invalid_range"}},
+		"another range":     {m{"range": "week"}, []string{"invalid_range"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.JSON(t, "POST", restrictions+"/whitelink", test.body).WantTokens(t, 422, test.tokens...)

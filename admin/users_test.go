@@ -26,7 +26,7 @@ func (w *world) keyState(uid, kid string) string {
 	return expect.Must(w.DB.APIKey(w.T.Context(), uid, kid))(w.T).State
 }
 
-// Admin 4.1 as design D2 has it, A105: every parameter of every route, with nothing changed.
+// Every parameter of every route refused, with nothing changed (D2).
 func TestUserParameters(t *testing.T) {
 	w := newWorld(t)
 	before := w.User("MEMBER")
@@ -50,7 +50,7 @@ func TestUserParameters(t *testing.T) {
 		"PUT: a blank state":           {"PUT", "", m{"uid": "MEMBER", "state": " "}, 422, []string{"admin.user.empty_state"}},
 		"PUT: a blank flag":            {"PUT", "", m{"uid": "MEMBER", "otp": ""}, 422, []string{"admin.user.empty_otp"}},
 		"PUT: no flag":                 {"PUT", "", m{"uid": "MEMBER", "otp": "perhaps"}, 422, []string{"invalid"}},
-		"PUT: a blank address (A105)":  {"PUT", "", m{"uid": "MEMBER", "email": ""}, 422, []string{"admin.user.empty_email"}},
+		"PUT: a blank address":         {"PUT", "", m{"uid": "MEMBER", "email": ""}, 422, []string{"admin.user.empty_email"}},
 		"PUT: a role is no field here": {"PUT", "", m{"uid": "MEMBER", "role": "admin"}, 422, []string{three}},
 		"update: nothing":              {"POST", "/update", m{}, 422, []string{"admin.user.missing_uid", "admin.user.empty_uid", two}},
 		"update: none of two":          {"POST", "/update", m{"uid": "MEMBER"}, 422, []string{two}},
@@ -69,7 +69,7 @@ func TestUserParameters(t *testing.T) {
 	expect.Equal(t, len(w.journal()), 0)
 }
 
-// AZ-195, T-ADMU-4, D24, admin 3.5, 7.4 to 7.6, A100, A106, A108, W6: every refusal of every
+// AZ-195, T-ADMU-4, D24: every refusal of every
 // route, with nothing changed.
 func TestUserRefusals(t *testing.T) {
 	w := newWorld(t)
@@ -106,7 +106,7 @@ func TestUserRefusals(t *testing.T) {
 		"switching on":                     {"superadmin", m{"uid": "MEMBER", "otp": true}, 422, "admin.user.enable_2fa"},
 		"switching on what is on":          {"admin", m{"uid": "TRADER", "otp": "true"}, 422, "admin.user.enable_2fa"},
 		"switching off what is off":        {"support", m{"uid": "MEMBER", "otp": false}, 422, "admin.user.otp_no_change"},
-		"the same state (A100)":            {"admin", m{"uid": "MEMBER", "state": "active"}, 422, "admin.user.state_no_change"},
+		"the same state":                   {"admin", m{"uid": "MEMBER", "state": "active"}, 422, "admin.user.state_no_change"},
 		"a state that nothing knows":       {"admin", m{"uid": "MEMBER", "state": "whatever"}, 422, "state.inclusion"},
 		"without the ability":              {"technical", m{"uid": "MEMBER", "state": "banned"}, 401, "admin.ability.not_permitted"},
 		"a member":                         {"member", m{"uid": "TRADER", "state": "banned"}, 401, "admin.ability.not_permitted"},
@@ -119,12 +119,12 @@ func TestUserRefusals(t *testing.T) {
 		}
 	}
 	for name, test := range map[string]refusal{
-		"an address by an admin (A108)":     {"admin", m{"uid": "MEMBER", "email": "a@b.io"}, 422, "superadmin.user.update_email"},
+		"an address by an admin":            {"admin", m{"uid": "MEMBER", "email": "a@b.io"}, 422, "superadmin.user.update_email"},
 		"a bad address by an admin":         {"admin", m{"uid": "MEMBER", "email": "bad"}, 422, "superadmin.user.update_email"},
 		"a superadmin's address":            {"admin", m{"uid": "OTHER", "email": "a@b.io"}, 422, "admin.user.superadmin_change"},
 		"one's own address":                 {"superadmin", m{"uid": "SUPERADMIN", "email": "a@b.io"}, 422, "admin.user.update_himself"},
 		"the same address":                  {"superadmin", m{"uid": "MEMBER", "email": " MEMBER@barong.io"}, 422, "admin.user.email_no_change"},
-		"an address without shape (A106)":   {"superadmin", m{"uid": "MEMBER", "email": "bad_format"}, 422, "email.invalid"},
+		"an address without shape":          {"superadmin", m{"uid": "MEMBER", "email": "bad_format"}, 422, "email.invalid"},
 		"an address too long":               {"superadmin", m{"uid": "MEMBER", "email": fmt.Sprintf("%0251d@x.io", 0)}, 422, "email.too_long"},
 		"an address that somebody else has": {"superadmin", m{"uid": "MEMBER", "email": "Trader@barong.io"}, 422, "email.taken"},
 	} {
@@ -176,7 +176,7 @@ func TestLastSuperadminStays(t *testing.T) {
 	expect.Equal(t, []string{u.Role, u.State}, []string{"superadmin", "active"})
 }
 
-// D1, A97 to A99, A101 to A104, A107, T-ADMU-1 to 3: statuses, and stored rows.
+// D1, T-ADMU-1 to 3: statuses, and stored rows.
 func TestUserChanges(t *testing.T) {
 	for name, test := range map[string]struct {
 		as, method, path string
@@ -187,17 +187,17 @@ func TestUserChanges(t *testing.T) {
 		ends             bool
 		data             string
 	}{
-		"PUT a state (A103)": {
+		"PUT a state": {
 			"admin", "PUT", "", m{"uid": "TRADER", "state": "banned"}, 200,
 			func(u *account.User) { u.State, u.AdminState = "banned", "banned" }, "inactive", true,
 			`{"before":{"state":"active"},"after":{"state":"banned"}}`,
 		},
-		"PUT no second factor (A98, A104)": {
+		"PUT no second factor": {
 			"compliance", "PUT", "", m{"uid": "TRADER", "otp": "f"}, 200,
 			func(u *account.User) { u.OTP = false }, "inactive", true,
 			`{"before":{"otp":true},"after":{"otp":false}}`,
 		},
-		"PUT an address (A107)": {
+		"PUT an address": {
 			"superadmin", "PUT", "", m{"uid": "TRADER", "email": "Valid@Email.com "}, 200,
 			func(u *account.User) { u.Email = "valid@email.com" }, "active", true,
 			`{"before":{"email":"trader@barong.io"},"after":{"email":"valid@email.com"}}`,
@@ -212,7 +212,7 @@ func TestUserChanges(t *testing.T) {
 			func(u *account.User) { u.OTP = false }, "inactive", true,
 			`{"before":{"otp":true},"after":{"otp":false}}`,
 		},
-		"a role (A99)": {
+		"a role": {
 			"admin", "POST", "/role", m{"uid": "TRADER", "role": "admin"}, 201,
 			func(u *account.User) { u.Role = "admin" }, "active", true,
 			`{"before":{"role":"trader"},"after":{"role":"admin"}}`,
@@ -255,7 +255,7 @@ func TestUserChanges(t *testing.T) {
 	}
 }
 
-// A97: a state of no label's making can be given and taken; keys stay as they are.
+// A state of no label's making can be given and taken; keys stay as they are.
 func TestUserActivated(t *testing.T) {
 	w := newWorld(t)
 	w.key("MEMBER", "0123456789abcdef")
@@ -266,7 +266,7 @@ func TestUserActivated(t *testing.T) {
 	expect.Equal(t, u.SessionGeneration > 0, true)
 }
 
-// Admin 11.1: only the declared field reaches the row, whatever else is sent and first.
+// Only the declared field reaches the row, whatever else is sent and first.
 func TestUserWritesNothingUndeclared(t *testing.T) {
 	w := newWorld(t)
 	extra := url.Values{

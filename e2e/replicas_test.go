@@ -150,7 +150,7 @@ const (
 )
 
 // Sessions that end on one replica end on another that has them warm, when it has read the feed;
-// other users' go on unless everybody's end (D11, §4).
+// other users' go on unless everybody's end (D11).
 func TestSessionsEndOnAllReplicas(t *testing.T) {
 	replicated(t, func(t *testing.T, start func() *replica) {
 		a, b := start(), start()
@@ -242,7 +242,7 @@ func TestRestampedSessionOutlivesTheOthersOnAllReplicas(t *testing.T) {
 }
 
 // The feed and the database are the truth. A session store that brings back deleted sessions
-// revives nothing, neither on a running replica nor on one that starts (D11, §4).
+// revives nothing, neither on a running replica nor on one that starts (D11).
 func TestARestoredSessionStoreRevivesNothing(t *testing.T) {
 	replicated(t, func(t *testing.T, start func() *replica) {
 		a, b := start(), start()
@@ -273,7 +273,7 @@ func TestARestoredSessionStoreRevivesNothing(t *testing.T) {
 	})
 }
 
-// §4: nobody has to ask for it: the database's hint, or the next look at the feed, is enough.
+// Nobody has to ask for it: the database's hint, or the next look at the feed, is enough.
 func TestSignOutIsHeardByItself(t *testing.T) {
 	replicated(t, func(t *testing.T, start func() *replica) {
 		a, b := start(), start()

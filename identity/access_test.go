@@ -36,7 +36,7 @@ func (w *world) whitelisted() []string {
 	return out
 }
 
-// 9.10, D1: 200, not 201; W-I13, ID7.
+// The documented status is 200, and the link works once (D1, W-I13).
 func TestAccess(t *testing.T) {
 	w := newWorld(t)
 	c := w.Browser()
@@ -65,7 +65,7 @@ func TestAccess(t *testing.T) {
 	redeem().WantTokens(t, 422, "identity.user.access.invalid_token") // too old
 }
 
-// 14.3 #3 under D2 (400, not 422), #4; W-I13: ten tries a minute; D20.
+// A missing token is 400 (D2), tries are ten a minute (W-I13), an outage is 503 (D20).
 func TestAccessRefusals(t *testing.T) {
 	w := newWorld(t)
 	c := w.Browser()

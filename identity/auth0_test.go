@@ -30,7 +30,7 @@ func signInAuth0(t *testing.T, c *resttest.Client) resttest.Answer {
 	return c.JSON(t, "POST", auth0, body{"id_token": "good"})
 }
 
-// 14.2 #16; D1: 200, not 201.
+// An unknown address signs up; the documented status is 200 (D1).
 func TestAuth0SignsUp(t *testing.T) {
 	w := newWorld(t)
 	w.vouch("New@Barong.io", ptr(true))
@@ -49,7 +49,7 @@ func TestAuth0SignsUp(t *testing.T) {
 	expect.Equal(t, slices.ContainsFunc(got, func(n string) bool { return strings.HasSuffix(n, ".token") }), false)
 }
 
-// 14.2 #17: a known address, as it is.
+// A known address signs in as it is.
 func TestAuth0SignsIn(t *testing.T) {
 	w := newWorld(t)
 	made := w.user(email, 1)
@@ -69,7 +69,7 @@ func TestAuth0SignsIn(t *testing.T) {
 	}
 }
 
-// 14.2 #18, #19 under D2 (400, not 422), #21; 9.8.
+// Refused ID tokens; a missing one is 400 (D2).
 func TestAuth0Refusals(t *testing.T) {
 	const refused = "identity.session.auth0.invalid_params"
 	for name, c := range map[string]struct {
@@ -78,11 +78,11 @@ func TestAuth0Refusals(t *testing.T) {
 		status int
 		tokens []string
 	}{
-		"no token (14.2 #18, D2)":        {body{}, nil, 400, []string{"identity.session.missing_id_token", "identity.session.empty_id_token"}},
-		"an empty token (14.2 #19, D2)":  {body{"id_token": ""}, nil, 400, []string{"identity.session.empty_id_token"}},
+		"no token (D2)":                  {body{}, nil, 400, []string{"identity.session.missing_id_token", "identity.session.empty_id_token"}},
+		"an empty token (D2)":            {body{"id_token": ""}, nil, 400, []string{"identity.session.empty_id_token"}},
 		"a token that is no text":        {body{"id_token": body{}}, nil, 422, []string{"invalid", "identity.session.empty_id_token"}},
 		"a token that does not verify":   {body{"id_token": "bad"}, nil, 422, []string{refused}},
-		"unverified, unknown (14.2 #21)": {nil, func(w *world) { w.vouch("new@barong.io", ptr(false)) }, 401, []string{refused}},
+		"unverified, unknown":            {nil, func(w *world) { w.vouch("new@barong.io", ptr(false)) }, 401, []string{refused}},
 		"unverified, known (W-I5)":       {nil, func(w *world) { w.vouch(email, ptr(false)) }, 401, []string{refused}},
 		"it does not say, unknown":       {nil, func(w *world) { w.vouch("new@barong.io", nil) }, 422, []string{refused}},
 		"it does not say, known (W-I5)":  {nil, func(w *world) { w.vouch(email, nil) }, 422, []string{refused}},

@@ -9,7 +9,7 @@ import (
 	"barong/internal/rest"
 )
 
-// Endpoints that captchas may protect, as the setting names them (identity 6.6).
+// Endpoints that captchas may protect, as the setting names them.
 const (
 	CaptchaSignUp       = "user_create"
 	CaptchaSignIn       = "session_create"

@@ -15,7 +15,7 @@ import (
 	"barong/internal/rest/resttest"
 )
 
-// protected are the endpoints that a captcha can protect, by the setting's names (6.6), with
+// protected are the endpoints that a captcha can protect, by the setting's names, with
 // their other parameters and their answers.
 func protected() map[string]struct {
 	path   string
@@ -35,7 +35,7 @@ func protected() map[string]struct {
 	}
 }
 
-// 6.6, ID2, ID13; 14.3 #21, #25 to #28, #30, #38.
+// Each kind of captcha response at each protected endpoint.
 func TestCaptcha(t *testing.T) {
 	seccode := body{"geetest_challenge": "a", "geetest_validate": "b", "geetest_seccode": "human"}
 	for name, e := range protected() {
@@ -44,14 +44,14 @@ func TestCaptcha(t *testing.T) {
 			status   int
 			token    string
 		}{
-			"solved (14.3 #21)":                      {"human", e.status, ""},
-			"solved, in three fields (14.3 #27)":     {seccode, e.status, ""},
-			"none (14.3 #26, #38)":                   {nil, 400, "identity.captcha.required"},
+			"solved":                                 {"human", e.status, ""},
+			"solved, in three fields":                {seccode, e.status, ""},
+			"none":                                   {nil, 400, "identity.captcha.required"},
 			"a blank one":                            {" ", 400, "identity.captcha.required"},
 			"an empty object":                        {body{}, 400, "identity.captcha.required"},
-			"wrong (14.3 #25)":                       {"robot", 422, "identity.captcha.verification_failed"},
-			"wrong, in three fields (14.3 #28)":      {with(seccode, "geetest_seccode", "x"), 422, "identity.captcha.verification_failed"},
-			"a field short (14.3 #30)":               {body{"geetest_challenge": "a"}, 400, "identity.captcha.mandatory_fields"},
+			"wrong":                                  {"robot", 422, "identity.captcha.verification_failed"},
+			"wrong, in three fields":                 {with(seccode, "geetest_seccode", "x"), 422, "identity.captcha.verification_failed"},
+			"a field short":                          {body{"geetest_challenge": "a"}, 400, "identity.captcha.mandatory_fields"},
 			"a field that is no text":                {with(seccode, "geetest_validate", 1), 400, "identity.captcha.mandatory_fields"},
 			"wrong parameters are told first":        {"unsent", 400, ""},
 			"a captcha service that is away (D20)":   {"away", 503, "server.internal_error"},
@@ -178,8 +178,8 @@ func TestTheCodeNeedsNoSecondCaptcha(t *testing.T) {
 	}
 }
 
-// 14.2 #1, 14.3 #50: an endpoint outside the list asks for none; nor is anything when the
-// captcha is off, as 14.3 #45 to #49 play it.
+// An endpoint outside the list asks for none; nor does any when the
+// captcha is off.
 func TestCaptchaOfOthers(t *testing.T) {
 	for name, e := range protected() {
 		w := newWorld(t)

@@ -10,7 +10,7 @@ import (
 	"barong/internal/rest"
 )
 
-// Published is the part of the configuration that anybody may read (identity 9.4).
+// Published is the part of the configuration that anybody may read.
 type Published struct {
 	SessionExpire time.Duration
 	// CaptchaType is none, recaptcha, geetest, hcaptcha or turnstile; CaptchaID is the site

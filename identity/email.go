@@ -60,5 +60,5 @@ func (a *API) confirmEmail(ctx context.Context, who visitor, in confirmEmail) (o
 	return a.openHere(ctx, who, u)
 }
 
-// linkErrors are the refusals of a mailed token that does not verify (identity 6.9).
+// linkErrors are the refusals of a mailed token that does not verify.
 var linkErrors = rest.Rules(token.MailRefusals()...)

@@ -16,7 +16,7 @@ import (
 
 const emails = "/api/v2/identity/users/email/"
 
-// 14.3 #34; 9.12: the answer is the same for everybody; a pending user is mailed.
+// The answer is the same for everybody; a pending user is mailed.
 func TestSendConfirmation(t *testing.T) {
 	w := newWorld(t)
 	pending := w.user(email, 0)
@@ -33,7 +33,7 @@ func TestSendConfirmation(t *testing.T) {
 			t.Errorf("%q: events %q, want %d", address, names(news), mailed)
 		}
 	}
-	expect.Equal(t, w.Deeds(pending.UID), []string(nil)) // 6.7: not recorded
+	expect.Equal(t, w.Deeds(pending.UID), []string(nil)) // not recorded
 
 	c.JSON(t, "POST", emails+"generate_code", body{}).WantTokens(t, 400, "identity.user.missing_email", "identity.user.empty_email")
 	c.JSON(t, "POST", emails+"generate_code", body{"email": ""}).WantTokens(t, 400, "identity.user.empty_email")
@@ -80,7 +80,7 @@ func (w *world) signedUp() (uid, jwt, device string) {
 	return uid, jwt, device
 }
 
-// 9.13, 6.8, ID8: active, level 1, a session.
+// A confirmed user is active, has level 1 and a session.
 func TestConfirmEmail(t *testing.T) {
 	w := newWorld(t)
 	uid, jwt, device := w.signedUp()
@@ -96,7 +96,7 @@ func TestConfirmEmail(t *testing.T) {
 	news := w.News()
 	expect.Equal(t, names(news), []string{"model.label.created", "model.user.updated", "system.user.email.confirmed"}) // no session.create
 	expect.Equal(t, []string{news[2].Language, member(t, news[2], "domain")}, []string{"ru", "exchange.example"})
-	expect.Equal(t, w.Deeds(uid), append(before, "session login succeed")) // 6.7: not recorded
+	expect.Equal(t, w.Deeds(uid), append(before, "session login succeed")) // not recorded
 	if !w.ended(old) || w.ended(cookie) {
 		t.Error("want who signed up out of it, and this session standing")
 	}
@@ -160,20 +160,20 @@ func TestTheOwnerOfAnAddressGetsTheAccount(t *testing.T) {
 	}
 }
 
-// 14.3 #40 under D2 (400, not 422), #41, #43, #44; 9.13, W-I12.
+// Refused confirmations; a missing token is 400 (D2, W-I12).
 func TestConfirmEmailRefusals(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(w *world, uid, jwt string) (sent any)
 		status int
 		tokens []string
 	}{
-		"no token (14.3 #40, D2)": {func(*world, string, string) any { return nil }, 400,
+		"no token (D2)": {func(*world, string, string) any { return nil }, 400,
 			[]string{"identity.user.missing_token", "identity.user.empty_token"}},
 		"a blank one": {func(*world, string, string) any { return " " }, 400, []string{"identity.user.empty_token"}},
 		"no text":     {func(*world, string, string) any { return []int{1} }, 422, []string{"invalid"}},
-		"no token at all (14.3 #41)": {func(*world, string, string) any { return "invalid token" }, 422,
+		"no token at all": {func(*world, string, string) any { return "invalid token" }, 422,
 			[]string{"jwt.decode_and_verify.segments"}},
-		"used, and set back to pending (14.3 #43)": {func(w *world, uid, jwt string) any {
+		"used, and set back to pending": {func(w *world, uid, jwt string) any {
 			w.opened(w.Browser().JSON(w.T, "POST", emails+"confirm_code", body{"token": jwt}), 201)
 			w.state(uid, "pending")
 			return jwt
@@ -182,7 +182,7 @@ func TestConfirmEmailRefusals(t *testing.T) {
 			w.opened(w.Browser().JSON(w.T, "POST", emails+"confirm_code", body{"token": jwt}), 201)
 			return jwt
 		}, 422, []string{"identity.user.active_or_doesnt_exist"}},
-		"after its life and ten seconds (14.3 #44)": {func(w *world, _, jwt string) any {
+		"after its life and ten seconds": {func(w *world, _, jwt string) any {
 			w.Now = w.Now.Add(time.Hour + 10*time.Second)
 			return jwt
 		}, 422, []string{"jwt.decode_and_verify.expired"}},
@@ -210,7 +210,7 @@ func TestConfirmEmailRefusals(t *testing.T) {
 	}
 }
 
-// 9.12: another link leaves the earlier ones working.
+// Another link leaves the earlier ones working.
 func TestEarlierConfirmationsWork(t *testing.T) {
 	w := newWorld(t)
 	_, first := w.confirmation()
@@ -232,7 +232,7 @@ func linkFrom() map[string]func(jwt string) body {
 	}
 }
 
-// 6.9, W-I28: one word for each problem, which never echoes the token.
+// One word for each problem, which never echoes the token (W-I28).
 func TestMailTokenWords(t *testing.T) {
 	w := newWorld(t)
 	_, confirmation := w.confirmation()

@@ -19,7 +19,7 @@ import (
 	"barong/internal/secret"
 )
 
-// Design D3, identity 9.12, 9.14: neither answer nor time shows whether anyone has an address.
+// Neither answer nor time shows whether anyone has an address (D3).
 //
 // A real server, real hashing, the shipped floor. Known and unknown addresses are asked about
 // in turns, in random order within each turn, so that other work of the machine hits both

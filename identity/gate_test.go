@@ -104,27 +104,27 @@ func (w *world) signedIn() (asks, account.User) {
 	return w.behindGate(cookie, csrf), made
 }
 
-// 14.9, sessions #1 to #7.
+// Sessions end by another browser or network, by time and by sign-out.
 func TestSessionsAtTheGate(t *testing.T) {
 	const mismatch, invalid = "authz.client_session_mismatch", "authz.invalid_session"
-	t.Run("the same browser (#1)", func(t *testing.T) {
+	t.Run("the same browser", func(t *testing.T) {
 		b, _ := newWorld(t).signedIn()
 		b.want("GET", me, 200, "")
 	})
 	for name, change := range map[string]func(*asks){
-		"another browser (#2)": func(b *asks) { b.agent = "curl/8" },
-		"another network (#3)": func(b *asks) { b.ip = "10.1.0.1" },
-		"both (#4)":            func(b *asks) { b.agent, b.ip = "curl/8", "10.1.0.1" },
+		"another browser": func(b *asks) { b.agent = "curl/8" },
+		"another network": func(b *asks) { b.ip = "10.1.0.1" },
+		"both":            func(b *asks) { b.agent, b.ip = "curl/8", "10.1.0.1" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, _ := newWorld(t).signedIn()
 			other := b
 			change(&other)
 			other.want("GET", me, 401, mismatch)
-			b.want("GET", me, 401, invalid) // #7: it has ended
+			b.want("GET", me, 401, invalid) // it has ended
 		})
 	}
-	t.Run("calls keep it alive, a gap ends it (#5, 14.2 #4)", func(t *testing.T) {
+	t.Run("calls keep it alive, a gap ends it", func(t *testing.T) {
 		w := newWorld(t)
 		b, _ := w.signedIn()
 		for range 30 {
@@ -133,15 +133,15 @@ func TestSessionsAtTheGate(t *testing.T) {
 		}
 		expect.OK(w.T, w.Sessions.Flush(t.Context()))
 		w.Now = w.Now.Add(40 * time.Minute)
-		b.want("GET", me, 401, mismatch) // 5.4: by the table, expiry is a mismatch
+		b.want("GET", me, 401, mismatch) // expiry is a mismatch
 	})
-	t.Run("half an hour after its life (14.2 #4)", func(t *testing.T) {
+	t.Run("half an hour after its life", func(t *testing.T) {
 		w := newWorld(t)
 		b, _ := w.signedIn()
 		w.Now = w.Now.Add(time.Hour)
 		b.want("GET", me, 401, mismatch)
 	})
-	t.Run("after signing out (#6)", func(t *testing.T) {
+	t.Run("after signing out", func(t *testing.T) {
 		w := newWorld(t)
 		b, _ := w.signedIn()
 		w.Browser().With("Cookie", "_barong_session="+b.cookie).JSON(t, "DELETE", sessions, nil).Want(t, 204, "")
@@ -149,25 +149,25 @@ func TestSessionsAtTheGate(t *testing.T) {
 	})
 }
 
-// 14.9, CSRF #1 to #6.
+// Requests by cookie that change something need the CSRF token.
 func TestCSRFAtTheGate(t *testing.T) {
 	w := newWorld(t)
 	with, made := w.signedIn()
 	without := with
 	without.csrf = ""
 	for _, method := range []string{"POST", "PUT", "DELETE", "PATCH"} {
-		without.want(method, me, 401, "authz.missing_csrf_token") // #1, #2
-		with.want(method, me, 200, "")                            // #5
+		without.want(method, me, 401, "authz.missing_csrf_token")
+		with.want(method, me, 200, "")
 	}
 	for _, method := range []string{"GET", "HEAD"} {
-		without.want(method, me, 200, "") // #3
-		with.want(method, me, 200, "")    // #4
+		without.want(method, me, 200, "")
+		with.want(method, me, 200, "")
 	}
 	wrong := with
 	wrong.csrf = strings.Repeat("0", 20)
 	wrong.want("POST", me, 401, "authz.csrf_token_mismatch")
 
-	// #6: API keys need none.
+	// API keys need none.
 	w.secondFactor(made)
 	k := apikey.Key{
 		Kid: "61d025b8573501c2", Algorithm: "HS256", State: apikey.Active, Scope: []string{"trade"},
@@ -184,14 +184,14 @@ func TestCSRFAtTheGate(t *testing.T) {
 	bot.want("POST", "/api/v2/peatio/market/orders", 200, "")
 }
 
-// Each way to a session opens one that the gate takes (14.3 #33), and one whose address is not proved looks at itself only.
+// Each way to a session opens one that the gate takes, and one whose address is not proved looks at itself only.
 func TestEverySessionIsTakenAtTheGate(t *testing.T) {
 	w := newWorld(t)
 	c := w.Browser()
 	u, cookie := w.opened(c.JSON(t, "POST", signUps, credentials()), 201)
 	csrf, _ := u["csrf_token"].(string)
 	signedUp := w.behindGate(cookie, csrf)
-	signedUp.want("GET", me, 200, "") // 14.3 #33
+	signedUp.want("GET", me, 200, "")
 	for _, path := range []string{me, "/api/v2/barong/resource/otp/enable", "/api/v2/peatio/market/orders"} {
 		signedUp.want("POST", path, 403, "authz.email_not_verified") // D27
 	}
@@ -206,7 +206,7 @@ func TestEverySessionIsTakenAtTheGate(t *testing.T) {
 	csrf, _ = u["csrf_token"].(string)
 	w.behindGate(cookie, csrf).want("POST", me, 200, "")
 
-	// 14.3 #54: a reset ends them all; W-I7: and so does a ban.
+	// A reset ends them all, and so does a ban (W-I7).
 	reset := w.resetLink()
 	c.JSON(t, "POST", resets+"confirm_code", newPassword(reset, fresh)).Want(t, 201, `201`)
 	confirmed.want("GET", me, 401, "authz.invalid_session")

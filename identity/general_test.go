@@ -13,7 +13,7 @@ import (
 	"barong/internal/expect"
 )
 
-// The prefixes under which the whole tree is mounted (design §2, ID10).
+// The prefixes under which the whole tree is mounted.
 func prefixes() []string { return []string{"/api/v2", "/api/v2/barong", "/api/v2/auth"} }
 
 // Every documented endpoint answers, for itself, under every prefix: GET as documented,
@@ -49,7 +49,7 @@ func TestEveryEndpointUnderEveryPrefix(t *testing.T) {
 	c.Send(t, "PUT", "/api/v2/identity/sessions", "", "").Want(t, 404, `{"error":"Route is not found"}`)
 }
 
-// 14.1 #1, #2 and 14.4 #1, #2; 9.1 to 9.3: the same facts in both namespaces.
+// The same facts in both namespaces.
 func TestGeneral(t *testing.T) {
 	c := newWorld(t).Browser()
 	for _, namespace := range []string{"identity", "public"} {
@@ -61,7 +61,7 @@ func TestGeneral(t *testing.T) {
 	}
 }
 
-// 14.1 #3, #4 and 14.4 #3, #4; 9.4.
+// The published configuration is the same in both namespaces.
 func TestConfigs(t *testing.T) {
 	w := newWorld(t)
 	c := w.Browser()
@@ -91,7 +91,7 @@ func TestAuth0Configs(t *testing.T) {
 		Want(t, 200, `{"auth0_domain":"barong.auth0.com","auth0_client_id":"client"}`)
 }
 
-// 9.5, 10, W-I26.
+// The public password check (W-I26).
 func TestValidatePassword(t *testing.T) {
 	for _, namespace := range []string{"identity", "public"} {
 		w := newWorld(t)
@@ -130,7 +130,7 @@ func TestValidatePassword(t *testing.T) {
 	}
 }
 
-// 9.11, W-I24.
+// The registration of a GeeTest challenge (W-I24).
 func TestRegisterGeetest(t *testing.T) {
 	const path = "/api/v2/identity/users/register_geetest"
 	w := newWorld(t)
@@ -175,7 +175,7 @@ func TestConfigNamesWhatIsWrong(t *testing.T) {
 	}
 }
 
-// A browser's Accept-Language chooses the language of mails where nobody else does (6.1, ID1).
+// A browser's Accept-Language chooses the language of mails where nobody else does.
 func TestLanguageOfMails(t *testing.T) {
 	for name, c := range map[string]struct {
 		accept, data, lang, want string
@@ -191,7 +191,7 @@ func TestLanguageOfMails(t *testing.T) {
 		"the user's own before the browser's":            {"en", `{"language":"RU"}`, "", "ru"},
 		"lang before the user's own":                     {"en", `{"language":"en"}`, "RU_ru", "ru"},
 		"a lang that mails do not have is nobody's":      {"ru", "", "xx", "ru"},
-		"a lang of nonsense never fails (ID1)":           {"", "", "\x01 '; drop", "en"},
+		"a lang of nonsense never fails":                 {"", "", "\x01 '; drop", "en"},
 		"the user's own that is no language is nobody's": {"ru", `{"language":7}`, "", "ru"},
 	} {
 		t.Run(name, func(t *testing.T) {

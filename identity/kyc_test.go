@@ -10,7 +10,7 @@ import (
 
 const kyc = "/api/v2/public/kyc"
 
-// 10.1, D1: 200 and 422 with the number, not 201; W-I14.
+// 200 and 422 with the number as body, not 201 (D1, W-I14).
 func TestKYCCallback(t *testing.T) {
 	w := newWorld(t)
 	c := w.Browser().With("X-Data-Integrity", "signed")

@@ -8,7 +8,7 @@ import (
 )
 
 // language is the mail language that a lang parameter asks for; "" when there is no such
-// one, which is never an error (ID1).
+// one, which is never an error.
 func (a *API) language(param string) string {
 	base, _, _ := strings.Cut(strings.ReplaceAll(strings.ToLower(strings.TrimSpace(param)), "_", "-"), "-")
 	for _, known := range a.Languages {

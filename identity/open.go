@@ -13,7 +13,7 @@ import (
 )
 
 // welcome is the answer that opens a session: whose account it is, with the CSRF token, and
-// the session cookie (identity 5.2).
+// the session cookie.
 type welcome = rest.Reply[view.UserWithFullInfo, rest.Cookies]
 
 // open starts a session of u, in place of the one that the browser came with.

@@ -10,7 +10,7 @@ import (
 
 const (
 	resets = "/api/v2/identity/users/password/"
-	fresh  = "Gol4aid1" // another strong one (6.5)
+	fresh  = "Gol4aid1" // another strong one
 )
 
 // resetLink asks for a mail and returns its token; time moves on, so that it may again.
@@ -27,7 +27,7 @@ func newPassword(jwt, password string) body {
 	return body{"reset_password_token": jwt, "password": password, "confirm_password": password}
 }
 
-// 14.3 #45, #46; 9.14, ID5: the answer is the same for everybody; W-I10: banned and deleted
+// The answer is the same for everybody; banned and deleted (W-I10)
 // users are mailed nothing.
 func TestSendReset(t *testing.T) {
 	w := newWorld(t)
@@ -55,7 +55,7 @@ func TestSendReset(t *testing.T) {
 	c.JSON(t, "POST", resets+"generate_code", body{"email": email, "captcha_response": []int{1}}).WantTokens(t, 422, "invalid")
 }
 
-// 14.3 #47, #54; 9.15, D11, W-I7: the password is new, and every session has ended.
+// The password is new, and every session has ended (D11, W-I7).
 func TestResetPassword(t *testing.T) {
 	w := newWorld(t)
 	u := w.user(email, 1)
@@ -63,7 +63,7 @@ func TestResetPassword(t *testing.T) {
 	_, one := w.opened(c.JSON(t, "POST", sessions, credentials()), 201)
 	_, two := w.opened(c.JSON(t, "POST", sessions, credentials()), 201)
 	w.resetLink()
-	jwt := w.resetLink() // 14.3 #47: the newest of two
+	jwt := w.resetLink() // the newest of two
 	before := w.Deeds(u.UID)
 	a := c.JSON(t, "POST", resets+"confirm_code", with(newPassword(jwt, fresh), "lang", "ru"))
 	a.Want(t, 201, `201`)
@@ -75,11 +75,11 @@ func TestResetPassword(t *testing.T) {
 	expect.Equal(t, []bool{w.ended(one), w.ended(two)}, []bool{true, true})
 	c.JSON(t, "POST", sessions, credentials()).WantTokens(t, 401, "identity.session.invalid_params")
 	w.opened(c.JSON(t, "POST", sessions, body{"email": email, "password": fresh}), 201)
-	// 9.15: the old password may be the new one.
+	// The old password may be the new one.
 	c.JSON(t, "POST", resets+"confirm_code", newPassword(w.resetLink(), fresh)).Want(t, 201, `201`)
 }
 
-// 14.3 #48 under a decision of package account: mail arrives late and out of order, so the
+// Mail arrives late and out of order, so the
 // newest three links of a user work, and all of them are void once one was used.
 func TestEarlierResetLinks(t *testing.T) {
 	w := newWorld(t)
@@ -96,7 +96,7 @@ func TestEarlierResetLinks(t *testing.T) {
 	}
 }
 
-// 14.3 #49, #52 under D2 (400, not 422), #53, #55, #56; 9.15, W-I10.
+// Refused resets; a missing parameter is 400 (D2, W-I10).
 func TestResetPasswordRefusals(t *testing.T) {
 	all := func(password string) func(*world, string) body {
 		return func(_ *world, jwt string) body { return newPassword(jwt, password) }
@@ -110,19 +110,19 @@ func TestResetPasswordRefusals(t *testing.T) {
 		tokens []string
 		note   string // of the activity
 	}{
-		"all blank (14.3 #52, D2)": {func(*world, string) body { return newPassword("", "") }, 400, []string{
+		"all blank (D2)": {func(*world, string) body { return newPassword("", "") }, 400, []string{
 			"identity.user.empty_reset_password_token", "identity.user.empty_password", "identity.user.empty_confirm_password"}, ""},
 		"nothing (D2)": {func(*world, string) body { return body{} }, 400, []string{
 			"identity.user.missing_pass_token", "identity.user.empty_reset_password_token",
 			"identity.user.missing_password", "identity.user.empty_password",
 			"identity.user.missing_confirm_password", "identity.user.empty_confirm_password"}, ""},
-		"no text":              {set("reset_password_token", []int{1}), 422, []string{"invalid"}, ""},
-		"no token (14.3 #53)":  {set("reset_password_token", "invalid"), 422, []string{"jwt.decode_and_verify.segments"}, ""},
-		"different (14.3 #56)": {set("confirm_password", "Gol4aid2"), 422, []string{"identity.user.passwords_doesnt_match"}, ""},
-		"no shape (14.3 #55)":  {all("Simple"), 422, []string{"password.requirements"}, "password.requirements"},
-		"weak":                 {all("Password1"), 422, []string{"password.weak"}, "password.weak"},
-		"too long (W-I18)":     {all("Tecohvi0" + strings.Repeat("xY3!z", 13)), 422, []string{"password.too_long"}, "password.too_long"},
-		"after its life (14.3 #49)": {func(w *world, jwt string) body {
+		"no text":          {set("reset_password_token", []int{1}), 422, []string{"invalid"}, ""},
+		"no token":         {set("reset_password_token", "invalid"), 422, []string{"jwt.decode_and_verify.segments"}, ""},
+		"different":        {set("confirm_password", "Gol4aid2"), 422, []string{"identity.user.passwords_doesnt_match"}, ""},
+		"no shape":         {all("Simple"), 422, []string{"password.requirements"}, "password.requirements"},
+		"weak":             {all("Password1"), 422, []string{"password.weak"}, "password.weak"},
+		"too long (W-I18)": {all("Tecohvi0" + strings.Repeat("xY3!z", 13)), 422, []string{"password.too_long"}, "password.too_long"},
+		"after its life": {func(w *world, jwt string) body {
 			w.Now = w.Now.Add(time.Hour + 10*time.Second)
 			return newPassword(jwt, fresh)
 		}, 422, []string{"jwt.decode_and_verify.expired"}, ""},

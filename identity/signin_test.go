@@ -32,19 +32,19 @@ func (w *world) secondFactor(u account.User) (code func() string) {
 	return code
 }
 
-// 14.2 #11, #12; 9.6 and D1: 201, the whole account, the CSRF token, the cookies of D8.
+// 201 (D1), the whole account, the CSRF token, the cookies (D8).
 func TestSignIn(t *testing.T) {
 	w := newWorld(t)
-	made := w.user(email, 0) // 14.2 #11: pending
+	made := w.user(email, 0) // pending
 	u, cookie := w.opened(w.Browser().JSON(t, "POST", sessions, body{"email": " Trader@Barong.IO ", "password": password}), 201)
 	expect.Equal(t, []any{u["email"], u["uid"], u["role"], u["level"], u["otp"], u["state"]},
 		[]any{email, made.UID, "member", 0.0, false, "pending"})
 	expect.Equal(t, []any{u["referral_uid"], u["data"], u["username"], u["profile"]}, []any{nil, nil, nil, nil})
-	// 14.2 #1: no captcha is asked for here; the masks of profiles are package view's.
+	// No captcha is asked for here; the masks of profiles are package view's.
 	expect.Equal(t, []any{u["labels"], u["phones"], u["profiles"], u["data_storages"]}, []any{[]any{}, []any{}, []any{}, []any{}})
 	expect.Equal(t, []any{u["created_at"], u["updated_at"]}, []any{"2026-11-21T08:00:00Z", "2026-11-21T08:00:00Z"})
 
-	// 14.2 #12: with the address and the program that asked.
+	// With the address and the program that asked.
 	news := w.News()
 	expect.Equal(t, names(news), []string{"system.session.create"})
 	expect.Equal(t, []string{member(t, news[0], "user_ip"), member(t, news[0], "user_agent")}, []string{"10.0.0.1", agent})
@@ -60,7 +60,7 @@ func TestSignIn(t *testing.T) {
 	}
 }
 
-// W-I20, 6.7: a program without a name is shown as such, and so is one that is no browser.
+// A program without a name is shown as such, and so is one that is no browser (W-I20).
 func TestSignInWithoutUserAgent(t *testing.T) {
 	w := newWorld(t)
 	u := w.user(email, 1)
@@ -158,7 +158,7 @@ func (w *world) ended(cookie string) bool {
 	return e.Generation != w.User(e.UID).SessionGeneration || !w.Now.Before(e.Expires())
 }
 
-// 2.1: form, multipart and text without a type are bodies, too; JSON numbers are texts (2.2).
+// Form, multipart and text without a type are bodies, too; JSON numbers are texts.
 func TestSignInBodies(t *testing.T) {
 	w := newWorld(t)
 	w.user(email, 1)
@@ -184,7 +184,7 @@ func TestSignInOverPlainHTTP(t *testing.T) {
 	}
 }
 
-// 14.2 #6, #7 under D2 (400, not 422), and the values of parameters.
+// Missing parameters are 400 (D2), bad values 422.
 func TestSignInParameters(t *testing.T) {
 	w := newWorld(t)
 	u := w.user(email, 1)
@@ -195,10 +195,10 @@ func TestSignInParameters(t *testing.T) {
 		status int
 		tokens []string
 	}{
-		"nothing (14.2 #6, D2)":     {body{}, "", 400, []string{"identity.session.missing_email", "identity.session.missing_password"}},
-		"no password (14.2 #7, D2)": {body{"email": email}, "", 400, []string{"identity.session.missing_password"}},
-		"no email":                  {body{"password": "x"}, "", 400, []string{"identity.session.missing_email"}},
-		"captcha array":             {body{"email": "a", "password": "x", "captcha_response": []int{1}}, "", 422, []string{"identity.session.invalid_captcha_format"}},
+		"nothing (D2)":     {body{}, "", 400, []string{"identity.session.missing_email", "identity.session.missing_password"}},
+		"no password (D2)": {body{"email": email}, "", 400, []string{"identity.session.missing_password"}},
+		"no email":         {body{"password": "x"}, "", 400, []string{"identity.session.missing_email"}},
+		"captcha array":    {body{"email": "a", "password": "x", "captcha_response": []int{1}}, "", 422, []string{"identity.session.invalid_captcha_format"}},
 		"captcha array and no password": {body{"email": "a", "captcha_response": []int{1}}, "", 422,
 			[]string{"identity.session.missing_password", "identity.session.invalid_captcha_format"}},
 		"otp_code object": {body{"email": "a", "password": "x", "otp_code": body{}}, "", 422, []string{"invalid"}},
@@ -217,17 +217,17 @@ func TestSignInParameters(t *testing.T) {
 	expect.Equal(t, w.Deeds(u.UID), []string(nil))
 }
 
-// 9.6, D3, W-I1: the state is shown after the right password only.
+// The state is shown after the right password only (D3, W-I1).
 func TestSignInRefusals(t *testing.T) {
 	const failed = "session login failed "
 	for name, c := range map[string]struct {
 		state, password string
 		token, activity string
 	}{
-		"wrong password (14.2 #8)":        {"active", "x", "invalid_params", failed + `{"reason":"Invalid Email or Password"}`},
-		"banned (14.2 #9)":                {"banned", password, "banned", failed + `{"reason":"Your account is banned"}`},
+		"wrong password":                  {"active", "x", "invalid_params", failed + `{"reason":"Invalid Email or Password"}`},
+		"banned":                          {"banned", password, "banned", failed + `{"reason":"Your account is banned"}`},
 		"deleted":                         {"deleted", password, "deleted", failed + `{"reason":"Your account is deleted"}`},
-		"not-active (14.2 #10)":           {"not-active", password, "not_active", failed + `{"reason":"Your account is not active"}`},
+		"not-active":                      {"not-active", password, "not_active", failed + `{"reason":"Your account is not active"}`},
 		"locked":                          {"locked", password, "not_active", failed + `{"reason":"Your account is not active"}`},
 		"banned, wrong password (W-I1)":   {"banned", "x", "invalid_params", failed + `{"reason":"Invalid Email or Password"}`},
 		"deleted, wrong password (W-I1)":  {"deleted", "x", "invalid_params", failed + `{"reason":"Invalid Email or Password"}`},
@@ -250,7 +250,7 @@ func TestSignInRefusals(t *testing.T) {
 	unknown.WantTokens(t, 401, "identity.session.invalid_params") // the answer of a wrong password
 }
 
-// 9.6 steps 9 to 12, D2.
+// The second factor at sign-in (D2).
 func TestSignInWithASecondFactor(t *testing.T) {
 	w := newWorld(t)
 	made := w.user(email, 1)
@@ -359,7 +359,7 @@ func TestSignInFailures(t *testing.T) {
 	closed(t, a)
 }
 
-// 14.2 #13; 9.7, D1: 204; FX-29.
+// Sign-out is 204 (D1), and fails loudly without the store (FX-29).
 func TestSignOut(t *testing.T) {
 	cookie := func(value string) string { return "_barong_session=" + value }
 	const unkept = "the activity cannot be kept"
@@ -372,7 +372,7 @@ func TestSignOut(t *testing.T) {
 		"a session":               {nil, cookie, 204, ""},
 		"of a banned user":        {func(w *world, uid string) { w.state(uid, "banned") }, cookie, 204, ""},
 		unkept:                    {func(w *world, _ string) { w.Faults.Fail(apitest.ErrOutage, "Update") }, cookie, 204, ""},
-		"no cookie (14.2 #13)":    {nil, nil, 404, "identity.session.not_found"},
+		"no cookie":               {nil, nil, 404, "identity.session.not_found"},
 		"an unknown cookie":       {nil, func(string) string { return cookie(strings.Repeat("0", 32)) }, 404, "identity.session.not_found"},
 		"with a stale twin (D8b)": {nil, func(v string) string { return cookie("x") + "; " + cookie(v) }, 204, ""},
 		"with four stale twins": {nil, func(v string) string {

@@ -13,7 +13,7 @@ import (
 
 const signUps = "/api/v2/identity/users"
 
-// 14.3 #11, #19, #32; 9.9, ID1, ID3, ID4, ID8.
+// A sign-up stores what was sent, opens a session and announces the user.
 func TestSignUp(t *testing.T) {
 	w := newWorld(t)
 	a := w.Browser().JSON(t, "POST", signUps, body{
@@ -46,7 +46,7 @@ func TestSignUp(t *testing.T) {
 	expect.Equal(t, language, "ru")
 }
 
-// 14.3 #12 under D14 and W-I15: the first user is a member like every other.
+// The first user is a member like every other (D14, W-I15).
 func TestNobodyBecomesSuperadminBySigningUp(t *testing.T) {
 	w := newWorld(t)
 	u, _ := w.opened(w.Browser().JSON(t, "POST", signUps, with(credentials(), "role", "superadmin", "state", "active", "level", 3)), 201)
@@ -54,7 +54,7 @@ func TestNobodyBecomesSuperadminBySigningUp(t *testing.T) {
 	expect.Equal(t, names(w.News()), []string{"model.user.created", "system.user.email.confirmation.token"})
 }
 
-// 14.3 #5 to #8, #14 to #16, #31; 9.9, 6.1; D2.
+// Refused sign-ups (D2).
 func TestSignUpRefusals(t *testing.T) {
 	good := body{"email": "new@barong.io", "password": password}
 	for name, c := range map[string]struct {
@@ -62,19 +62,19 @@ func TestSignUpRefusals(t *testing.T) {
 		status int
 		tokens []string
 	}{
-		"bad address, weak password (14.3 #5)": {body{"email": "bad_format", "password": "Password1"}, 422, []string{"email.invalid", "password.weak"}},
-		"unknown referrer (14.3 #6)":           {with(good, "refid", "ID1231231231"), 422, []string{"identity.user.referral_doesnt_exist"}},
-		"no referrer's form (14.3 #7)":         {with(good, "refid", "UID123"), 422, []string{"identity.user.invalid_referral_format"}},
-		"password without shape (14.3 #8)":     {with(good, "password", "password"), 422, []string{"password.requirements"}},
-		"username of 13 (14.3 #14)":            {with(good, "username", "qwertyuiopasd"), 422, []string{"username.too_long"}},
-		"username with signs (14.3 #15)":       {with(good, "username", "qwerty@="), 422, []string{"username.invalid"}},
-		"empty username (14.3 #16)":            {with(good, "username", ""), 422, []string{"username.too_short", "username.invalid"}},
-		"data that is no JSON (14.3 #31)":      {with(good, "data", "x"), 422, []string{"data.invalid_format"}},
-		"data that is no object (W-I23)":       {with(good, "data", "[1]"), 422, []string{"data.invalid_format"}},
-		"long data":                            {with(good, "data", `{"a":"`+strings.Repeat("x", 1024)+`"}`), 422, []string{"data.too_long"}},
-		"a password of 73 bytes (W-I18)":       {with(good, "password", "Tecohvi0"+strings.Repeat("xY3!z", 13)), 422, []string{"password.too_long"}},
-		"a taken address":                      {with(good, "email", "Trader@barong.io"), 422, []string{"email.taken"}},
-		"a taken username (14.3 #17)":          {with(good, "username", "nick"), 422, []string{"username.taken"}},
+		"bad address, weak password":     {body{"email": "bad_format", "password": "Password1"}, 422, []string{"email.invalid", "password.weak"}},
+		"unknown referrer":               {with(good, "refid", "ID1231231231"), 422, []string{"identity.user.referral_doesnt_exist"}},
+		"no referrer's form":             {with(good, "refid", "UID123"), 422, []string{"identity.user.invalid_referral_format"}},
+		"password without shape":         {with(good, "password", "password"), 422, []string{"password.requirements"}},
+		"username of 13":                 {with(good, "username", "qwertyuiopasd"), 422, []string{"username.too_long"}},
+		"username with signs":            {with(good, "username", "qwerty@="), 422, []string{"username.invalid"}},
+		"empty username":                 {with(good, "username", ""), 422, []string{"username.too_short", "username.invalid"}},
+		"data that is no JSON":           {with(good, "data", "x"), 422, []string{"data.invalid_format"}},
+		"data that is no object (W-I23)": {with(good, "data", "[1]"), 422, []string{"data.invalid_format"}},
+		"long data":                      {with(good, "data", `{"a":"`+strings.Repeat("x", 1024)+`"}`), 422, []string{"data.too_long"}},
+		"a password of 73 bytes (W-I18)": {with(good, "password", "Tecohvi0"+strings.Repeat("xY3!z", 13)), 422, []string{"password.too_long"}},
+		"a taken address":                {with(good, "email", "Trader@barong.io"), 422, []string{"email.taken"}},
+		"a taken username":               {with(good, "username", "nick"), 422, []string{"username.taken"}},
 		"several": {body{"email": "x", "password": "x", "username": "x", "data": "x"}, 422,
 			[]string{"data.invalid_format", "email.invalid", "username.too_short", "password.requirements"}},
 		"nothing (D2)": {body{}, 400, []string{"identity.user.missing_email", "identity.user.empty_email",

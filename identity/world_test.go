@@ -21,7 +21,7 @@ func TestMain(m *testing.M) { resttest.Main(m, "testdata/endpoints.tsv") }
 
 const (
 	email    = "trader@barong.io"
-	password = apitest.Password // identity §14
+	password = apitest.Password
 	agent    = apitest.Agent
 )
 
@@ -137,7 +137,7 @@ func cookies(t testing.TB, a resttest.Answer) (session, device string) {
 	return session, device
 }
 
-// userKeys are the members of UserWithFullInfo (identity 7.1, 14.2 #17, design D16: profile
+// userKeys are the members of UserWithFullInfo (D16: profile
 // beside profiles); with csrf_token where a session was opened.
 func userKeys(csrf bool) []string {
 	keys := []string{"email", "uid", "role", "level", "otp", "state", "referral_uid", "data", "username", "labels",

@@ -49,7 +49,7 @@ type me struct {
 	cookies []string // the session cookie's different values
 }
 
-// guard admits users with a bearer token whose account may act (resource 1), also those whose address
+// guard admits users with a bearer token whose account may act, also those whose address
 // awaits its proof. Whatever then is not found is 404: a service account has no user row, and a
 // record of somebody else's is none.
 func (a *API) guard() rest.Guard[me] {

@@ -70,7 +70,7 @@ func (a *API) keys(g rest.Group[me]) {
 	rest.Add(g, rest.Op{
 		Method: "POST", Summary: "Create an API key; the only time its secret is shown.", Errors: keyErrors,
 	}, a.createKey)
-	for _, method := range []string{"PATCH", "PUT"} { // R23
+	for _, method := range []string{"PATCH", "PUT"} { // both, as clients send either
 		rest.Add(g, rest.Op{
 			Method: method, Path: "/{kid}", Summary: "Change scope or state of an API key.", Errors: keyChangeErrors,
 		}, a.updateKey)
@@ -79,7 +79,7 @@ func (a *API) keys(g rest.Group[me]) {
 }
 
 func (a *API) listKeys(ctx context.Context, who me, in keyPage) (out rest.Page[view.APIKey], err error) {
-	if in.TOTP != "" { // R8: one old document demands it
+	if in.TOTP != "" { // one old document of the API demands it
 		if err := a.Codes.RequireOTP(ctx, who.Actor, in.TOTP); err != nil {
 			return out, err
 		}
@@ -122,7 +122,7 @@ func (a *API) changeKey(ctx context.Context, who me, of apikey.Holder, in keyCha
 	return view.APIKeyOf(k), err
 }
 
-// scopes takes the comma-separated form apart, untrimmed (resource 2.6).
+// scopes takes the comma-separated form apart, untrimmed.
 func scopes(text *string) []string {
 	if text == nil {
 		return nil

@@ -91,7 +91,7 @@ func keyJSON(t testing.TB, k apikey.Key, secret string) string {
 	return string(expect.Must(json.Marshal(v))(t))
 }
 
-// 9.2 #1, 5.8, 5.9: no code needed, no secret shown.
+// No code is needed, and no secret is shown.
 func TestListKeys(t *testing.T) {
 	eachFamily(t, func(t *testing.T, b keyBase) {
 		w := newWorld(t)
@@ -112,11 +112,11 @@ func TestListKeys(t *testing.T) {
 			form   url.Values
 			tokens []string
 		}{
-			"ordering (9.2 #3)":         {b.form("ordering", "resc"), []string{b.said + ".invalid_ordering"}},
+			"ordering":                  {b.form("ordering", "resc"), []string{b.said + ".invalid_ordering"}},
 			"order_by secret (W-R12)":   {b.form("order_by", "secret"), []string{b.said + ".invalid_attribute"}},
 			"order_by secret_encrypted": {b.form("order_by", "secret_encrypted"), []string{b.said + ".invalid_attribute"}},
 			"page":                      {b.form("page", "x"), []string{"non_integer_page", "non_positive_page"}},
-			"limit (R11)":               {b.form("limit", "101"), []string{"invalid_limit"}},
+			"limit":                     {b.form("limit", "101"), []string{"invalid_limit"}},
 			"a list as ordering":        {b.form("ordering[]", "asc"), []string{"invalid", b.said + ".invalid_ordering"}},
 			"all of them": {b.form("ordering", "x", "order_by", "x", "page", "0", "limit", "x"), []string{
 				b.said + ".invalid_ordering", b.said + ".invalid_attribute", "non_positive_page", "non_integer_limit", "invalid_limit"}},
@@ -126,7 +126,7 @@ func TestListKeys(t *testing.T) {
 	})
 }
 
-// R8: a code that is sent is checked.
+// A code that is sent is checked.
 func TestListKeysWithACode(t *testing.T) {
 	w := newWorld(t)
 	c := w.mine()
@@ -153,7 +153,7 @@ type made struct {
 	Scope                         []string
 }
 
-// 9.2 #7: the one answer that shows the secret.
+// The one answer that shows the secret.
 func TestCreateKey(t *testing.T) {
 	eachFamily(t, func(t *testing.T, b keyBase) {
 		w := newWorld(t)
@@ -174,7 +174,7 @@ func TestCreateKey(t *testing.T) {
 		k := create(c.Form(t, "POST", b.path, full))
 		expect.Equal(t, []any{len(k.Kid), k.State, k.Algorithm, k.Scope}, []any{16, "active", "HS256", []string{"trade", " sell"}})
 		want := ""
-		if b.path == own { // R9: the old documents let the client choose
+		if b.path == own { // the old documents let the client choose
 			full.Set("kid", "my-own-kid")
 			want = "my-own-kid"
 		}
@@ -251,7 +251,7 @@ func TestKeyRefusals(t *testing.T) {
 	long := strings.Repeat("x", 256)
 	for name, test := range map[string]refusal{
 		"2FA off (9.2 #5, 9.9 #15)": {before: func(*world, keyBase) string { return "123456" }, status: 400, tokens: said(".2fa_disabled")},
-		"wrong code (9.2 #6, #15)":  {before: func(w *world, b keyBase) string { right(w, b); return "000000x" }, status: 422, tokens: said(".invalid_totp")},
+		"wrong code":                {before: func(w *world, b keyBase) string { right(w, b); return "000000x" }, status: 422, tokens: said(".invalid_totp")},
 		"used code": {before: func(w *world, b keyBase) string {
 			code := right(w, b)
 			expect.OK(w.T, w.Accounts.VerifyOTP(w.T.Context(), account.Actor{UID: me}, code))
@@ -266,11 +266,11 @@ func TestKeyRefusals(t *testing.T) {
 			return code
 		}, status: 429, tokens: said(".too_many_requests"), after: "180"},
 		"the code's secret is sealed": {before: with(func(w *world, _ keyBase) { w.Faults.Fail(apitest.ErrBug, "Open") }), status: 422, tokens: plain("totp.error")},
-		"sealing fails (9.2 #8)": {before: with(func(w *world, _ keyBase) { w.Faults.Fail(apitest.ErrBug, "Seal") }), status: 422,
+		"sealing fails": {before: with(func(w *world, _ keyBase) { w.Faults.Fail(apitest.ErrBug, "Seal") }), status: 422,
 			tokens: plain("api_key.could_not_save_secret"), only: "POST"},
-		"algorithm kek (9.2 #11)":  {form: []string{"algorithm", "kek"}, status: 422, tokens: plain("kid.blank", "algorithm.inclusion"), only: "POST"},
+		"algorithm kek":            {form: []string{"algorithm", "kek"}, status: 422, tokens: plain("kid.blank", "algorithm.inclusion"), only: "POST"},
 		"a kid that cannot be":     {form: []string{"kid", "a b"}, status: 422, tokens: plain("kid.invalid"), only: "POST", family: own},
-		"kid taken (R9)":           {form: []string{"kid", kid}, status: 422, tokens: plain("kid.taken"), only: "POST", family: own},
+		"kid taken":                {form: []string{"kid", kid}, status: 422, tokens: plain("kid.taken"), only: "POST", family: own},
 		"too long a scope":         {form: []string{"scope", long}, status: 422, tokens: plain("scope.too_long"), only: "POST PATCH PUT"},
 		"holder not active (9.12)": {before: inactive, status: 422, tokens: plain("key_holder_account.invalid"), only: "POST"},
 		"too many keys (W-R10)": {before: func(w *world, b keyBase) string {
@@ -328,7 +328,7 @@ func plain(tokens ...string) func(keyBase) []string {
 	return func(keyBase) []string { return tokens }
 }
 
-// 9.2 #12, #13, 9.9 #13, #14; R23: both verbs; W-R10: only sent parameters change.
+// Both verbs; only sent parameters change (W-R10).
 func TestUpdateKey(t *testing.T) {
 	eachFamily(t, func(t *testing.T, b keyBase) {
 		for _, method := range []string{"PATCH", "PUT"} {
@@ -364,7 +364,7 @@ func TestUpdateKey(t *testing.T) {
 	})
 }
 
-// 9.2 #16, 9.9 #17: the code may be in the query or the body.
+// The code may be in the query or the body.
 func TestDeleteKey(t *testing.T) {
 	eachFamily(t, func(t *testing.T, b keyBase) {
 		w := newWorld(t)
@@ -384,7 +384,7 @@ func TestDeleteKey(t *testing.T) {
 	})
 }
 
-// 5.9: whose service account it is comes before the code, and a stranger's is no account.
+// The owner of the service account is checked before the code, and a stranger's is no account.
 func TestServiceAccountMustBeTheCallers(t *testing.T) {
 	w := newWorld(t)
 	code := w.SecondFactor(me)()

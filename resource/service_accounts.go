@@ -48,7 +48,7 @@ func (a *API) serviceAccountKeys(g rest.Group[me]) {
 		Method: "POST", Summary: "Create an API key for one of your service accounts; the only time its secret is shown.",
 		Errors: keyErrors,
 	}, a.createServiceAccountKey)
-	for _, method := range []string{"PUT", "PATCH"} { // R23
+	for _, method := range []string{"PUT", "PATCH"} { // both, as clients send either
 		rest.Add(changes, rest.Op{
 			Method: method, Path: "/{kid}", Summary: "Change scope or state of an API key of one of your service accounts.",
 			Errors: keyChangeErrors,

@@ -99,7 +99,7 @@ func send(t testing.TB, c *resttest.Client, e resttest.Endpoint, prefix string) 
 	return c.Send(t, e.Method, prefix+e.Path+"?limit=x", "text/plain", "junk")
 }
 
-// resource 1: authentication comes before parameters, on every endpoint and prefix.
+// Authentication comes before parameters, on every endpoint and prefix.
 func TestEveryEndpointNeedsABearerToken(t *testing.T) {
 	const refused = "jwt.decode_and_verify"
 	w := newWorld(t)

@@ -26,10 +26,20 @@ var (
 	longID = regexp.MustCompile(`\b(?:AZ|FX|W|T)-[A-Z]*-?\d`)
 	// entry is the line of a rule in its document.
 	entry = regexp.MustCompile(`(?m)^- (` + ruleID + `): (.*)$`)
+
+	// unexplained are references to texts that are not in this repository.
+	unexplained = []*regexp.Regexp{
+		regexp.MustCompile(`(?i)\b(identity|resource|admin|authz|management|data[ -]model|design|frontend)(\.md)?,? (§ ?)?\d+(\.\d+)?\b`),
+		regexp.MustCompile(`(^|[\s(])§ ?\d`),
+		regexp.MustCompile(`\b\d+\.\d+ #\d|#\d+[–…]|^ ?\d{1,2}\.\d+[,;:] `),
+		regexp.MustCompile(`(^|[\s(])(A|R|DM|W)\d{1,3}([\s,;:.)…–]|$)`),
+	}
+	// standards are references to published texts, whose sections anybody can read.
+	standards = regexp.MustCompile(`(RFC \d+|800-38D|Core( 1\.0)?|Fetch|FIPS [\d-]+|ISO \d+)[^;]*?§ ?[\d.]+( R\d)?(, (§ ?)?[\d.]+)*`)
 )
 
-// Every rule id that a comment, a test or a document cites has an entry in docs/rules.md, and
-// something cites each entry.
+// Every rule id that a comment, a test or a document cites has an entry in docs/rules.md,
+// something cites each entry, and no comment refers to a text that is not here.
 func TestEveryCitedRuleIsExplained(t *testing.T) {
 	entries := map[string]string{}
 	for _, m := range entry.FindAllStringSubmatch(document(t, rulesPage), -1) {
@@ -58,6 +68,15 @@ func TestEveryCitedRuleIsExplained(t *testing.T) {
 		for _, known := range between(text.line) {
 			used[known] = used[known] || entries[known] != ""
 		}
+		if text.isComment {
+			plain := standards.ReplaceAllString(text.line, "")
+			for _, r := range unexplained {
+				if m := r.FindString(plain); m != "" {
+					t.Errorf("%s refers to %q, which is no text of this repository: %s",
+						text.file, strings.TrimSpace(m), strings.TrimSpace(text.line))
+				}
+			}
+		}
 	}
 	for _, id := range slices.SortedFunc(maps.Keys(entries), compareIDs) {
 		if !used[id] {
@@ -79,8 +98,8 @@ func TestRulesAreInOrder(t *testing.T) {
 	}
 }
 
-// The test of rules finds ids and ranges in every form they have had.
-func TestRuleIDsAreFound(t *testing.T) {
+// The test of rules finds ids, ranges and references in every form they have had.
+func TestReferencesAreFound(t *testing.T) {
 	for line, want := range map[string][]string{
 		"ends it (AZ-30, D10b).":          {"AZ-30", "D10b"},
 		"AZ-385 to AZ-388, T-ADMU-1 to 3": {"AZ-385", "AZ-388", "T-ADMU-1", "T-ADMU-3"},
@@ -93,6 +112,21 @@ func TestRuleIDsAreFound(t *testing.T) {
 	}
 	if got := between("AZ-140…143"); !slices.Equal(got, []string{"AZ-141", "AZ-142"}) {
 		t.Errorf("between AZ-140 and AZ-143: got %q", got)
+	}
+	for line, want := range map[string]bool{
+		" Identity §6.7.": true, " as admin 7.4 has it": true, " (design §2)": true, " R8: one old": true,
+		" 14.3 #11 under W-I15": true, " 9.6, the state": true, " (§6.4)": true, " A97 to A99": true,
+		" good for 2³² values (NIST SP 800-38D §8.3)": false, " RFC 4226 §4 R6": false,
+		" (RFC 7515 §4, RFC 7519 §4).": false, " OpenID Connect Core §3.1.3.7, 11": false, " Go 1.26 has it": false,
+		" RFC 7517 §4.7, §5; RFC 7518 §3.3.": false,
+	} {
+		plain, got := standards.ReplaceAllString(line, ""), false
+		for _, r := range unexplained {
+			got = got || r.MatchString(plain)
+		}
+		if got != want {
+			t.Errorf("%q refers to a text elsewhere: got %t, want %t (%q)", line, got, want, plain)
+		}
 	}
 }
 

@@ -22,7 +22,7 @@ import (
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 )
 
-// Design §2, embedded run: nothing but the binary and an empty directory.
+// The embedded run needs nothing but the binary and an empty directory.
 func TestFirstStart(t *testing.T) {
 	dir := t.TempDir()
 	p := serving(t, dir)
@@ -114,7 +114,7 @@ func TestFirstStart(t *testing.T) {
 	}
 }
 
-// §7: ready within 300 ms with keys present. The bar here is lenient, as the machine is shared.
+// Ready within 300 ms with keys present. The bar here is lenient, as the machine is shared.
 func TestReadySoonAndObservable(t *testing.T) {
 	dir := t.TempDir()
 	serving(t, dir).stop()

@@ -71,7 +71,7 @@ func TestSessionsRevokeOnSQLite(t *testing.T) {
 	}
 }
 
-// D11, §4: a replica that runs hears of it by the change feed.
+// D11: a replica that runs hears of it by the change feed.
 func TestSessionsRevokeReachesRunningReplicas(t *testing.T) {
 	const password = "Correct-Horse-9-Battery"
 	env := []string{

@@ -9,7 +9,7 @@ import (
 )
 
 // TestRevocationLag measures how long after the commit of a revocation the other replica
-// still allows. The bar of design §7, p50 10 ms and p99 100 ms, is for a machine that does
+// still allows. The bar, p50 10 ms and p99 100 ms, is for a machine that does
 // nothing else; the test holds p99 to a second.
 func TestRevocationLag(t *testing.T) {
 	const samples = 50 // of each kind

@@ -35,7 +35,7 @@ func emailProblems(email string) []string {
 	return nil
 }
 
-// validEmail is the syntax of identity §6.1: single dots inside the local part, a domain of
+// validEmail is the reference's syntax: single dots inside the local part, a domain of
 // letters, digits and inner hyphens that ends in a label of letters; no dot is needed. A letter
 // that some folding turns into one of ASCII is refused: see FoldEmail.
 func validEmail(email string) bool {

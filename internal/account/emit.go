@@ -15,7 +15,7 @@ import (
 // neither does one of counters alone (session generation, versions, updated_at): they are
 // this service's own. Deletions emit nothing but the review of a document label.
 //
-// It also voids the mailed links of users whom a write makes others (identity §9.15).
+// It also voids the mailed links of users whom a write makes others.
 type announcing struct {
 	Tx
 	service *Service

@@ -22,7 +22,7 @@ func told(all []event.Event) (out []string) {
 	return out
 }
 
-// AZ-385 to AZ-388, identity §6.8, 14.6-56, 14.7-20, data model §7, admin 7.9.
+// Each write is announced by its event, or by none (AZ-385 to AZ-388).
 func TestWritesAnnounceThemselves(t *testing.T) {
 	const document = "document"
 	for name, c := range map[string]struct {

@@ -209,7 +209,7 @@ func (w Writer) reserved(ctx context.Context, by Actor, l Label, wrong *invalid.
 	return nil
 }
 
-// systemLabels are the keys of the private labels that this service sets (identity §6.3).
+// systemLabels are the keys of the private labels that this service sets.
 var systemLabels = []string{emailLabel, "phone", otpLabel, "profile", "document", "address", "delete"}
 
 // labelNote is the record of a label in activities.

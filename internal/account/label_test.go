@@ -12,7 +12,7 @@ import (
 	"barong/internal/account/worldtest"
 )
 
-// Data model §3.5, identity 14.7.
+// The rules of a label's key, value and scope.
 func TestSetLabelChecksFoldedText(t *testing.T) {
 	w := newWorld(t, worldtest.Config{})
 	u := w.User("a@example.com", 0)
@@ -45,7 +45,7 @@ func TestSetLabelChecksFoldedText(t *testing.T) {
 	}
 }
 
-// Identity 14.6 #43–53, data model DM206–212, T-USR-7.
+// The state follows the labels (T-USR-7).
 func TestStateFollowsPrivateLabels(t *testing.T) {
 	w := newWorld(t, worldtest.Config{
 		Activation: map[string]string{"phone": "verified", "documents": "verified"},
@@ -93,7 +93,7 @@ func TestStateFollowsPrivateLabels(t *testing.T) {
 	}
 }
 
-// T-LBL-1, identity 14.7.
+// T-LBL-1.
 func TestLevelFollowsPrivateLabelsInOrder(t *testing.T) {
 	w := newWorld(t, worldtest.Config{})
 	u := w.User("a@example.com", 0)
@@ -157,7 +157,7 @@ func TestLevelAndStateAreAFunctionOfTheLabels(t *testing.T) {
 	})
 }
 
-// Data model §4.3, AZ-286, AZ-287, D11, W-R21.
+// AZ-286, AZ-287, D11, W-R21.
 func TestAStateChangeReachesSessionsKeysAndServiceAccounts(t *testing.T) {
 	w := newWorld(t, worldtest.Config{})
 	u := w.User("a@example.com", 1)

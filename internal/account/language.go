@@ -6,7 +6,7 @@ import (
 )
 
 // Language is that of mails to u: the one that the request asks for, else the member language of
-// the user's own data (identity §6.1), else the browser's favourite, else the default. said and
+// the user's own data, else the browser's favourite, else the default. said and
 // browser may be "".
 func (s *Service) Language(u User, said, browser string) string {
 	if code := languageCode(said); code != "" {
@@ -22,7 +22,7 @@ func (s *Service) Language(u User, said, browser string) string {
 }
 
 // Language is the member language of the user's own data, as two lower-case letters; "" when
-// it has none (identity §6.1).
+// it has none.
 func (u User) Language() string {
 	if u.Data == nil {
 		return ""
@@ -33,8 +33,8 @@ func (u User) Language() string {
 	return languageCode(text)
 }
 
-// languageCode is the two letters, in lower case, that a language tag begins with (RFC 5646
-// §2.1); "" when it begins otherwise.
+// languageCode is the two letters, in lower case, that a language tag begins with; "" when it
+// begins otherwise (RFC 5646 §2.1).
 func languageCode(tag string) string {
 	tag = strings.ToLower(strings.TrimSpace(tag))
 	code, _, _ := strings.Cut(strings.ReplaceAll(tag, "_", "-"), "-")

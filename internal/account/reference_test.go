@@ -13,11 +13,9 @@ import (
 	passwords "barong/internal/password"
 )
 
-// These are the statements of identity 14.6 and 14.7 that are about accounts, by number. Left
-// out are those about data not kept here: of 14.6 3 to 5 (documents and profiles of a user that
-// is removed) and 17 to 21 (profiles); 9 is package token's. Of 14.7, a level's description may
-// be missing (its key and value may not, which package policy holds of the file of seeds), and
-// restrictions are package policy's.
+// These tests repeat the statements of the reference's own suite that are about accounts: users,
+// labels, levels and states. Its statements about documents and profiles need data that is not
+// kept yet; those about tokens and restrictions are held by packages token and policy.
 
 // ladder is a world with the four levels of the reference's suite.
 func ladder(t *testing.T, cfg worldtest.Config) *world {
@@ -29,7 +27,7 @@ func ladder(t *testing.T, cfg worldtest.Config) *world {
 	return w
 }
 
-// 14.6 #1, #2, #4, #10 to #13.
+// Data, address, username and referral of a new user.
 func TestReferenceUserFields(t *testing.T) {
 	w := newWorld(t, worldtest.Config{})
 	create := func(email string, change func(*account.UserInput)) (account.User, error) {
@@ -45,20 +43,20 @@ func TestReferenceUserFields(t *testing.T) {
 		change func(*account.UserInput)
 		want   []string
 	}{
-		"#1: data has a maximum":   {func(n *account.UserInput) { n.Data = ptr(`{"a":"` + strings.Repeat("x", 1017) + `"}`) }, []string{"data.too_long"}},
-		"#2: long text, no JSON":   {func(n *account.UserInput) { n.Data = ptr(strings.Repeat("x", 1025)) }, []string{"data.too_long", "data.invalid_format"}},
-		"#4: an e-mail is needed":  {func(n *account.UserInput) { n.Email = "" }, []string{"email.invalid", "email.blank"}},
-		"#10: a username, twice":   {func(n *account.UserInput) { n.Username = ptr("Nick") }, []string{"username.taken"}},
-		"#12: an unknown referral": {func(n *account.UserInput) { n.Referral = ptr("ID1231231231") }, []string{"referral_id.doesnt_exist"}},
+		"data has a maximum":  {func(n *account.UserInput) { n.Data = ptr(`{"a":"` + strings.Repeat("x", 1017) + `"}`) }, []string{"data.too_long"}},
+		"long text, no JSON":  {func(n *account.UserInput) { n.Data = ptr(strings.Repeat("x", 1025)) }, []string{"data.too_long", "data.invalid_format"}},
+		"an e-mail is needed": {func(n *account.UserInput) { n.Email = "" }, []string{"email.invalid", "email.blank"}},
+		"a username, twice":   {func(n *account.UserInput) { n.Username = ptr("Nick") }, []string{"username.taken"}},
+		"an unknown referral": {func(n *account.UserInput) { n.Referral = ptr("ID1231231231") }, []string{"referral_id.doesnt_exist"}},
 	} {
 		if _, err := create("b@example.com", c.change); !cmp.Equal(tokens(err), c.want) {
 			t.Errorf("%s: %q, want %q", name, tokens(err), c.want)
 		}
 	}
-	for _, email := range []string{"c@example.com", "d@example.com"} { // #11
+	for _, email := range []string{"c@example.com", "d@example.com"} {
 		u, err := create(email, func(n *account.UserInput) { n.Referral = &first.UID })
 		w.Must(err)
-		if u.Username != nil || u.ReferralUID == nil || *u.ReferralUID != first.UID { // #13
+		if u.Username != nil || u.ReferralUID == nil || *u.ReferralUID != first.UID {
 			t.Errorf("%s: username %v, referral %v; want none, %s", email, u.Username, u.ReferralUID, first.UID)
 		}
 	}
@@ -67,7 +65,7 @@ func TestReferenceUserFields(t *testing.T) {
 	}
 }
 
-// 14.6 #22 to #32.
+// Passwords that are refused.
 func TestReferencePasswords(t *testing.T) {
 	rules := passwords.Rules{Dictionary: common}
 	for _, refused := range []string{
@@ -84,16 +82,16 @@ func TestReferencePasswords(t *testing.T) {
 	}
 }
 
-// 14.6 #37 to #40: all requirements are met by private labels, or the user is pending.
+// All requirements are met by private labels, or the user is pending.
 func TestReferenceRequirements(t *testing.T) {
 	for name, c := range map[string]struct {
 		requirements, labels map[string]string
 		want                 string
 	}{
-		"#37: the one required label":     {map[string]string{"email": "verified"}, map[string]string{"email": "verified"}, "active"},
-		"#38: with another value":         {map[string]string{"email": "verified"}, map[string]string{"email": "pending"}, "pending"},
-		"#39: both required labels":       {map[string]string{"email": "verified", "phone": "verified"}, map[string]string{"email": "verified", "phone": "verified"}, "active"},
-		"#40: one with another value":     {map[string]string{"email": "verified", "phone": "verified"}, map[string]string{"email": "verified", "phone": "pending"}, "pending"},
+		"the one required label":          {map[string]string{"email": "verified"}, map[string]string{"email": "verified"}, "active"},
+		"with another value":              {map[string]string{"email": "verified"}, map[string]string{"email": "pending"}, "pending"},
+		"both required labels":            {map[string]string{"email": "verified", "phone": "verified"}, map[string]string{"email": "verified", "phone": "verified"}, "active"},
+		"one with another value":          {map[string]string{"email": "verified", "phone": "verified"}, map[string]string{"email": "verified", "phone": "pending"}, "pending"},
 		"a label beyond the requirements": {map[string]string{"email": "verified"}, map[string]string{"email": "verified", "phone": "pending"}, "active"},
 	} {
 		w := newWorld(t, worldtest.Config{Activation: c.requirements})
@@ -107,7 +105,7 @@ func TestReferenceRequirements(t *testing.T) {
 	}
 }
 
-// 14.6 #41, #42.
+// Private labels alone count.
 func TestReferencePrivateLabels(t *testing.T) {
 	w := newWorld(t, worldtest.Config{})
 	u := w.User("a@example.com", 0)
@@ -122,13 +120,13 @@ func TestReferencePrivateLabels(t *testing.T) {
 		}
 		return out
 	}
-	if got := private(); len(got) != 0 { // #42
+	if got := private(); len(got) != 0 {
 		t.Errorf("without labels: %v", got)
 	}
 	w.Label(u.UID, "email", "verified", account.ScopePrivate)
 	w.Label(u.UID, "phone", "rejected", account.ScopePrivate)
 	w.Label(u.UID, "vip", "gold", account.ScopePublic)
-	if got, want := private(), map[string]string{"email": "verified", "phone": "rejected"}; !maps.Equal(got, want) { // #41
+	if got, want := private(), map[string]string{"email": "verified", "phone": "rejected"}; !maps.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
@@ -151,7 +149,7 @@ func stateSteps(t *testing.T, cfg worldtest.Config, steps ...[2]string) {
 	}
 }
 
-// 14.6 #43 to #53.
+// Labels change the state as requirements and triggers have it.
 func TestReferenceStates(t *testing.T) {
 	both := map[string]string{"phone": "verified", "documents": "verified"}
 	type steps = [][2]string
@@ -159,24 +157,24 @@ func TestReferenceStates(t *testing.T) {
 		cfg   worldtest.Config
 		steps steps
 	}{
-		"#43: a trigger": {worldtest.Config{Triggers: []account.Trigger{{State: "custom", Keys: []string{"email"}}}},
+		"a trigger": {worldtest.Config{Triggers: []account.Trigger{{State: "custom", Keys: []string{"email"}}}},
 			steps{{"+email", "custom"}}},
-		"#44: requirements come and go": {worldtest.Config{Activation: both},
+		"requirements come and go": {worldtest.Config{Activation: both},
 			steps{{"+phone", "pending"}, {"+documents", "active"}, {"+random", "active"}, {"-random", "active"}, {"-phone", "pending"}}},
-		"#45: both at last": {worldtest.Config{Activation: both}, steps{{"+documents", "pending"}, {"+phone", "active"}}},
-		"#46: each of three trigger keys": {worldtest.Config{Triggers: []account.Trigger{{State: "custom", Keys: []string{"one", "two", "three"}}}},
+		"both at last": {worldtest.Config{Activation: both}, steps{{"+documents", "pending"}, {"+phone", "active"}}},
+		"each of three trigger keys": {worldtest.Config{Triggers: []account.Trigger{{State: "custom", Keys: []string{"one", "two", "three"}}}},
 			steps{{"+one", "custom"}, {"-one", "pending"}, {"+two", "custom"}, {"-two", "pending"}, {"+three", "custom"}, {"-three", "pending"}}},
-		"#48: both removed": {worldtest.Config{Activation: both},
+		"both removed": {worldtest.Config{Activation: both},
 			steps{{"+phone", "pending"}, {"+documents", "active"}, {"-phone", "pending"}, {"-documents", "pending"}}},
-		"#49: one removed":        {worldtest.Config{Activation: both}, steps{{"+phone", "pending"}, {"+documents", "active"}, {"-documents", "pending"}}},
-		"#52: keys match exactly": {worldtest.Config{}, steps{{"+bank_account", "pending"}, {"+ban", "banned"}}},
-		"#53: an unrelated label": {worldtest.Config{}, steps{{"+unrelated", "pending"}}},
+		"one removed":        {worldtest.Config{Activation: both}, steps{{"+phone", "pending"}, {"+documents", "active"}, {"-documents", "pending"}}},
+		"keys match exactly": {worldtest.Config{}, steps{{"+bank_account", "pending"}, {"+ban", "banned"}}},
+		"an unrelated label": {worldtest.Config{}, steps{{"+unrelated", "pending"}}},
 	} {
 		t.Run(name, func(t *testing.T) { stateSteps(t, c.cfg, c.steps...) })
 	}
 }
 
-// 14.6 #56.
+// A new user is announced.
 func TestReferenceLevelChangeIsTold(t *testing.T) {
 	w := newWorld(t, worldtest.Config{Activation: map[string]string{"none": "needed"}})
 	u := w.User("a@example.com", 0)
@@ -193,7 +191,7 @@ func TestReferenceLevelChangeIsTold(t *testing.T) {
 	}
 }
 
-// 14.7, label #1 to #18; 19 and 20 below.
+// The level by labels, as they come, change and go.
 func TestReferenceLevels(t *testing.T) {
 	const public, private = account.ScopePublic, account.ScopePrivate
 	all := func(w *world, uid string) {
@@ -208,24 +206,24 @@ func TestReferenceLevels(t *testing.T) {
 		play func(w *world, uid string)
 		want int
 	}{
-		"#2: a new user":     {func(*world, string) {}, 0},
-		"#3: a public label": {func(w *world, uid string) { w.Label(uid, "email", "verified", public) }, 0},
-		"#5: two labels": {func(w *world, uid string) {
+		"a new user":     {func(*world, string) {}, 0},
+		"a public label": {func(w *world, uid string) { w.Label(uid, "email", "verified", public) }, 0},
+		"two labels": {func(w *world, uid string) {
 			w.Label(uid, "email", "verified", private)
 			w.Label(uid, "phone", "verified", private)
 		}, 2},
-		"#6: and the third":                {func(w *world, uid string) { all(w, uid); remove(w, uid, "document") }, 3},
-		"#7: the second is rejected":       {func(w *world, uid string) { all(w, uid); w.Label(uid, "phone", "rejected", private) }, 1},
-		"#8: the third is missing":         {func(w *world, uid string) { all(w, uid); remove(w, uid, "identity") }, 2},
-		"#9: all four":                     {all, 4},
-		"#10: the first changes its value": {func(w *world, uid string) { all(w, uid); w.Label(uid, "email", "changed", private) }, 0},
-		"#11: the first is removed":        {func(w *world, uid string) { all(w, uid); remove(w, uid, "email") }, 0},
-		"#12: the last becomes public": {func(w *world, uid string) {
+		"and the third":               {func(w *world, uid string) { all(w, uid); remove(w, uid, "document") }, 3},
+		"the second is rejected":      {func(w *world, uid string) { all(w, uid); w.Label(uid, "phone", "rejected", private) }, 1},
+		"the third is missing":        {func(w *world, uid string) { all(w, uid); remove(w, uid, "identity") }, 2},
+		"all four":                    {all, 4},
+		"the first changes its value": {func(w *world, uid string) { all(w, uid); w.Label(uid, "email", "changed", private) }, 0},
+		"the first is removed":        {func(w *world, uid string) { all(w, uid); remove(w, uid, "email") }, 0},
+		"the last becomes public": {func(w *world, uid string) {
 			all(w, uid)
 			remove(w, uid, "document")
 			w.Label(uid, "document", "verified", public)
 		}, 3},
-		"#12: and private again": {func(w *world, uid string) {
+		"and private again": {func(w *world, uid string) {
 			all(w, uid)
 			remove(w, uid, "document")
 			w.Label(uid, "document", "verified", public)
@@ -236,23 +234,23 @@ func TestReferenceLevels(t *testing.T) {
 			w.Label(uid, "email", "verified", public)
 			w.Label(uid, "email", "verified", private)
 		}, 1},
-		"#15: its private value changes": {func(w *world, uid string) {
+		"its private value changes": {func(w *world, uid string) {
 			w.Label(uid, "email", "verified", public)
 			w.Label(uid, "email", "verified", private)
 			w.Label(uid, "email", "changed", private)
 		}, 0},
-		"#16: its private key changes": {func(w *world, uid string) {
+		"its private key changes": {func(w *world, uid string) {
 			w.Label(uid, "email", "verified", public)
 			w.Label(uid, "email", "verified", private)
 			remove(w, uid, "email")
 			w.Label(uid, "mail", "verified", private)
 		}, 0},
-		"#17: its public value changes": {func(w *world, uid string) {
+		"its public value changes": {func(w *world, uid string) {
 			w.Label(uid, "email", "verified", public)
 			w.Label(uid, "email", "verified", private)
 			w.Label(uid, "email", "changed", public)
 		}, 1},
-		"#18: all of them public": {func(w *world, uid string) {
+		"all of them public": {func(w *world, uid string) {
 			for _, key := range []string{"email", "phone", "identity", "document"} {
 				w.Label(uid, key, "verified", public)
 			}
@@ -265,7 +263,7 @@ func TestReferenceLevels(t *testing.T) {
 			t.Errorf("%s: level %d, want %d", name, got, c.want)
 		}
 	}
-	w := ladder(t, worldtest.Config{}) // #4
+	w := ladder(t, worldtest.Config{})
 	u := w.User("a@example.com", 0)
 	for i, key := range []string{"email", "phone", "identity", "document"} {
 		w.Label(u.UID, key, "verified", private)
@@ -275,18 +273,18 @@ func TestReferenceLevels(t *testing.T) {
 	}
 }
 
-// 14.7, label #1, #19, #20.
+// Labels are unique in their scope, and announced.
 func TestReferenceLabel(t *testing.T) {
 	w := newWorld(t, worldtest.Config{})
 	u := w.User("a@example.com", 0)
 	w.News()
 	l, err := w.Accounts.SetLabel(t.Context(), worldtest.Peer, account.LabelInput{UserUID: u.UID, Key: "KEY", Value: "VALUE", Scope: account.ScopePublic})
 	w.Must(err)
-	if l.Key != "key" || l.Value != "value" { // #19
+	if l.Key != "key" || l.Value != "value" {
 		t.Errorf("saved as %s:%s, want lower case", l.Key, l.Value)
 	}
 	news := w.News()
-	if len(news) != 1 || news[0].Name != "model.label.created" { // #20
+	if len(news) != 1 || news[0].Name != "model.label.created" {
 		t.Fatalf("events %v, want model.label.created", worldtest.Names(news))
 	}
 	for _, want := range []string{`"id":`, `"key":"key"`, `"value":"value"`, `"uid":"` + u.UID + `"`, `"level":0`, `"email":"a@example.com"`} {
@@ -294,7 +292,7 @@ func TestReferenceLabel(t *testing.T) {
 			t.Errorf("record %s lacks %s", news[0].Record, want)
 		}
 	}
-	_, err = w.Accounts.SetLabel(t.Context(), worldtest.Peer, account.LabelInput{UserUID: "ID0000000000", Key: "key", Value: "value"}) // #1
+	_, err = w.Accounts.SetLabel(t.Context(), worldtest.Peer, account.LabelInput{UserUID: "ID0000000000", Key: "key", Value: "value"})
 	if !errors.Is(err, account.ErrNotFound) {
 		t.Errorf("a label of nobody: %v, want ErrNotFound", err)
 	}

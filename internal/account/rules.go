@@ -6,8 +6,7 @@ import (
 	"barong/internal/strictyaml"
 )
 
-// Rules are the rules about accounts that an exchange sets in one file
-// (data-model 11.1).
+// Rules are the rules about accounts that an exchange sets in one file.
 type Rules struct {
 	// Activation are the private labels, key to value, that make a pending user active.
 	Activation map[string]string

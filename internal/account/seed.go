@@ -88,7 +88,7 @@ func (s Seeded) String() string { return "seeded user " + s.Email }
 // GoString keeps the password out of %#v.
 func (s Seeded) GoString() string { return s.String() }
 
-// SeedUsers makes the users that are not there yet (data model §12). A missing e-mail or level,
+// SeedUsers makes the users that are not there yet. A missing e-mail or level,
 // or a level above the ladder, ends the run with an error; the Seeded of a user that breaks a
 // rule reports it.
 func (s *Service) SeedUsers(ctx context.Context, seeds []SeedUser) ([]Seeded, error) {

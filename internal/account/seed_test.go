@@ -10,7 +10,7 @@ import (
 	"barong/internal/account/worldtest"
 )
 
-// AZ-420, DM223…231.
+// AZ-420.
 func TestSeedUsers(t *testing.T) {
 	w := newWorld(t, worldtest.Config{})
 	ctx := t.Context()

@@ -254,7 +254,7 @@ func (w Writer) pair(ctx context.Context, by Actor, uid string) (me, u User, err
 	return me, u, err
 }
 
-// mayChange is the rule of ranks, its refusals in the order of admin 7.4.
+// mayChange is the rule of ranks, its refusals in the reference's order.
 func (s *Service) mayChange(me, u User) error {
 	switch {
 	case u.Role == RoleSuperadmin && me.Role != RoleSuperadmin:

@@ -150,7 +150,7 @@ func TestRolesThatAreGiven(t *testing.T) {
 		"a superadmin gives admin":                 {"superadmin", "member", "admin", nil},
 		"an admin does not give superadmin":        {"admin", "member", "superadmin", account.ErrSuperadminOnly},
 		"an admin does not take superadmin":        {"admin", "superadmin", "member", account.ErrSuperadminOnly},
-		"an admin gives admin (A99)":               {"admin", "member", "admin", nil},
+		"an admin gives admin":                     {"admin", "member", "admin", nil},
 		"an admin gives support":                   {"admin", "member", "support", nil},
 		"an admin takes support":                   {"admin", "support", "member", nil},
 		"an admin does not take admin":             {"admin", "admin", "member", account.ErrRank},
@@ -186,7 +186,7 @@ func TestRolesThatAreGiven(t *testing.T) {
 	}
 }
 
-// Admin 7.4 to 7.6: the first refusal when several rules are broken.
+// The first refusal when several rules are broken.
 func TestStaffRefusalsInOrder(t *testing.T) {
 	w := newStaffWorld(t, storetest.Open, worldtest.Config{})
 	super, admin := w.add("superadmin"), w.add("admin")
@@ -227,10 +227,10 @@ func TestStaffRefusalsInOrder(t *testing.T) {
 		do   func() error
 		want []string
 	}{
-		"a state that nothing knows (W6)": {func() error { return w.Accounts.SetState(ctx, actor(admin), member.UID, "whatever") }, []string{"state.inclusion"}},
-		"a state in another case":         {func() error { return w.Accounts.SetState(ctx, actor(admin), member.UID, "Banned") }, []string{"state.inclusion"}},
-		"a role without permissions":      {func() error { return w.Accounts.SetRole(ctx, actor(admin), member.UID, "king") }, []string{"role.doesnt_exist"}},
-		"an address without shape":        {func() error { return w.Accounts.SetEmail(ctx, actor(super), member.UID, "bad_format") }, []string{"email.invalid"}},
+		"a state that nothing knows": {func() error { return w.Accounts.SetState(ctx, actor(admin), member.UID, "whatever") }, []string{"state.inclusion"}},
+		"a state in another case":    {func() error { return w.Accounts.SetState(ctx, actor(admin), member.UID, "Banned") }, []string{"state.inclusion"}},
+		"a role without permissions": {func() error { return w.Accounts.SetRole(ctx, actor(admin), member.UID, "king") }, []string{"role.doesnt_exist"}},
+		"an address without shape":   {func() error { return w.Accounts.SetEmail(ctx, actor(super), member.UID, "bad_format") }, []string{"email.invalid"}},
 		"an address too long": {func() error {
 			return w.Accounts.SetEmail(ctx, actor(super), member.UID, strings.Repeat("a", 251)+"@x.io")
 		}, []string{"email.too_long"}},
@@ -253,7 +253,7 @@ func TestStaffRefusalsInOrder(t *testing.T) {
 }
 
 // The traces of every write on every engine: row, sessions, keys, feed, activity (D11, AZ-286,
-// admin 7.4, 7.6, W8, W9).
+// D24).
 func TestWhatStaffWritesLeave(t *testing.T) {
 	storetest.Engines(t, func(t *testing.T, open storetest.Opener) {
 		for name, c := range map[string]struct {

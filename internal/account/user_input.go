@@ -150,7 +150,7 @@ func (w Writer) insertUser(ctx context.Context, u *User, in UserInput) error {
 	return err
 }
 
-// checkInput reports every broken rule, in the order of identity §6.1, and resolves the
+// checkInput reports every broken rule, in the reference's order, and resolves the
 // referral.
 func (s *Service) checkInput(ctx context.Context, u *User, in UserInput) error {
 	var first, rest invalid.Fields

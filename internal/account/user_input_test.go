@@ -13,7 +13,7 @@ import (
 	"barong/internal/secret"
 )
 
-// Identity 14.3 and §6.1, T-USR-3, T-USR-4, DM164, DM166.
+// The rules of new users (T-USR-3, T-USR-4).
 func TestCreateUserTellsEveryBrokenRuleInOrder(t *testing.T) {
 	w := newWorld(t, worldtest.Config{Passwords: passwords.Rules{Dictionary: common}})
 	taken := w.User("taken@example.com", 0)

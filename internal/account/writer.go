@@ -92,7 +92,7 @@ func (w Writer) Recompute(ctx context.Context, uid string) (User, error) {
 }
 
 // The labels that this service itself gives: the first shows that we have proof of the e-mail
-// address (identity §6.3), the second that one-time codes are on.
+// address, the second that one-time codes are on.
 const (
 	emailLabel, emailVerified = "email", "verified"
 	otpLabel, otpEnabled      = "otp", "enabled"

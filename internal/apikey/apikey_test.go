@@ -19,7 +19,7 @@ import (
 	"barong/internal/store"
 )
 
-// Resource 2.6 and 5.8, AZ-270…275, W-R10, DM43–52.
+// The rules of new keys (AZ-270…275, W-R10).
 func TestCreateKey(t *testing.T) {
 	w := newWorld(t, worldtest.Config{})
 	u, pending := w.User("a@example.com", 1), w.User("p@example.com", 0)
@@ -182,7 +182,7 @@ func aboutKeys(all []string) []string {
 	return slices.DeleteFunc(all, func(a string) bool { return !strings.HasPrefix(a, "account api key") })
 }
 
-// No change of keys goes without a code, and none of a stranger's key with one (resource §2.8).
+// No change of keys goes without a code, and none of a stranger's key with one.
 func TestKeysNeedACode(t *testing.T) {
 	w := newWorld(t, worldtest.Config{})
 	ctx := t.Context()

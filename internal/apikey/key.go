@@ -97,7 +97,7 @@ type keyWriter interface {
 	DeleteAPIKey(ctx context.Context, holderUID, kid string) error
 }
 
-// kidShape is the form of a kid that a client chooses (resource §5.8).
+// kidShape is the form of a kid that a client chooses.
 var kidShape = regexp.MustCompile(`^[A-Za-z0-9_-]{8,64}$`)
 
 // scopeMax is the length of the scope column, entries joined by commas.

@@ -5,7 +5,7 @@ import (
 	"errors"
 )
 
-// Faults of a response (identity §6.6). Any other error of a Verifier is an outage or
+// Faults of a response. Any other error of a Verifier is an outage or
 // a wrong setting: nobody can say whether the client is human, so the request must not go on
 // (design D20). It wraps ErrOutage.
 var (
@@ -67,6 +67,6 @@ type Challenge struct{ ID, Challenge string }
 // A Registrar starts challenges; it is safe for concurrent use.
 type Registrar interface {
 	// Register returns a new challenge. Every error is the service's; the endpoint then
-	// answers with the empty text (identity §9.11).
+	// answers with the empty text.
 	Register(ctx context.Context) (Challenge, error)
 }

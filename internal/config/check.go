@@ -12,7 +12,7 @@ import (
 // SQLite reports whether the database is one file for one process.
 func (s Settings) SQLite() bool { return strings.HasPrefix(s.Stores.DatabaseURL, "sqlite:") }
 
-// EmbeddedGate reports whether the REST listener decides in process (design §2).
+// EmbeddedGate reports whether the REST listener decides in process.
 func (s Settings) EmbeddedGate() bool {
 	return s.Listen.Gate == "embedded" || s.Listen.Gate == "auto" && s.SQLite() && s.loopbackOnly()
 }

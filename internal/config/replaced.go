@@ -1,6 +1,6 @@
 package config
 
-// replaced is every setting of the service that this replaces (data-model §10, AZ-310, AZ-311)
+// replaced is every setting of the service that this replaces (AZ-310, AZ-311)
 // that is none here, and the thing to do instead. Those of the same name and meaning are not in it.
 var replaced = []struct {
 	names string // variables, separated by blanks

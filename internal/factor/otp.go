@@ -109,7 +109,7 @@ func (s *Service) Use(ctx context.Context, uid, code string) (err error) {
 	return nil
 }
 
-// RequireOTP is the gate before changes to API keys (resource §2.8): the user must have
+// RequireOTP is the gate before changes to API keys: the user must have
 // one-time codes on and give one. Errors: ErrOTPNotEnabled, ErrMissingOTP, then Use's.
 func (s *Service) RequireOTP(ctx context.Context, me account.Actor, code string) error {
 	u, err := s.rows.User(ctx, me.UID)
@@ -273,7 +273,7 @@ func (s *Service) renew(ctx context.Context, tx work, me account.Actor) error {
 }
 
 // VerifyOTP checks and consumes a code of a user whose one-time codes are on. Errors:
-// ErrOTPNotEnabled, then Use's. Only refusals are recorded (identity §6.7).
+// ErrOTPNotEnabled, then Use's. Only refusals are recorded.
 func (s *Service) VerifyOTP(ctx context.Context, me account.Actor, code string) error {
 	u, err := s.rows.User(ctx, me.UID)
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 	"barong/internal/signin"
 )
 
-// Resource 5.7, W-R13, D11, AZ-286, T-OTP-1…3.
+// W-R13, D11, AZ-286, T-OTP-1…3.
 func TestOTPLifeCycle(t *testing.T) {
 	w := newWorld(t, worldtest.Config{})
 	ctx := t.Context()

@@ -112,7 +112,7 @@ func receiver(t *testing.T, users Users) (Receiver, *outbox) {
 	return Receiver{Rules: peatioRules(t), Users: users, Outbox: o, Now: func() time.Time { return now }}, o
 }
 
-// The mails of data-model 14.1, from the message to the text.
+// The mails about other services' events, from the message to the text.
 func TestGoldenMailsOfOtherServices(t *testing.T) {
 	for _, lang := range []string{"en", "ru"} {
 		users := ann()

@@ -340,7 +340,7 @@ func (m *Mailer) template(r Rule, lang string) (string, Template) {
 	return first, r.Templates[first]
 }
 
-// link is the link for the reader of an event's mail (identity 6.10).
+// link is the link for the reader of an event's mail.
 func link(name string, data letter, lang string) string {
 	page, param := "", ""
 	switch name {

@@ -48,7 +48,7 @@ func newMailer(t *testing.T, c Config, rules []byte) (*Mailer, *sent) {
 	return m, out
 }
 
-// TestGoldenMails holds every built-in mail in every language (identity 6.10, 14.10 mailer 1, 2).
+// TestGoldenMails holds every built-in mail in every language.
 func TestGoldenMails(t *testing.T) {
 	m, out := newMailer(t, Config{Logo: "https://cdn.example.com/logo.png"}, DefaultRules())
 	if d := cmp.Diff([]string{"en", "ru"}, m.Languages()); d != "" {

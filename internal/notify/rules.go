@@ -16,7 +16,7 @@ import (
 	"barong/internal/token"
 )
 
-// Rules say which events become mails; they are the file mailer.yml (data-model 14.1).
+// Rules say which events become mails; they are the file mailer.yml.
 type Rules struct {
 	rules   []Rule
 	foreign []ForeignRule

@@ -13,5 +13,5 @@ import (
 //go:embed common_passwords.txt
 var commonPasswords string
 
-// Common makes the Dictionary that is shipped (identity §6.5).
+// Common makes the Dictionary that is shipped.
 func Common() *Dictionary { return NewDictionary(strings.Fields(commonPasswords)) }

@@ -7,7 +7,7 @@ import (
 	"barong/internal/password"
 )
 
-// Identity §6.5: the verdicts of the specification's vectors hold with the shipped list.
+// The reference's verdicts on known passwords hold with the shipped list.
 func TestCommonPasswordsKeepEveryVerdict(t *testing.T) {
 	rules := password.Rules{Dictionary: password.Common()}
 	for password, verdict := range map[string]string{

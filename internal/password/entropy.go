@@ -38,7 +38,7 @@ func (d *Dictionary) mask(s string) string {
 	return s
 }
 
-// Entropy scores a password in bits (identity §6.5): the least of several estimates over
+// Entropy scores a password in bits: the least of several estimates over
 // its first 1000 characters. Scores below the minimum may be cut short, as clients show them.
 func (r Rules) Entropy(password string) float64 {
 	if runes := []rune(password); len(runes) > 1000 {

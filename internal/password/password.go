@@ -11,7 +11,7 @@ import (
 )
 
 // DefaultPattern describes the default tests of Rules, as clients know it (identity
-// §6.4); Go's expressions know no look-ahead, so it is for showing only.
+// Go's expressions know no look-ahead, so it is for showing only.
 const DefaultPattern = `^(?=.*[[:lower:]])(?=.*[[:upper:]])(?=.*[[:digit:]])(?=.*[[:graph:]]).{8,80}$`
 
 // Rules decide which new passwords are accepted; the zero value is the default.
@@ -37,7 +37,7 @@ func (r Rules) least() float64 {
 const passwordBytes = 72
 
 // Check returns the broken rules by reason, none for a good password: blank alone; too_long
-// above 72 bytes, and then the first of requirements and weak (identity §6.4).
+// above 72 bytes, and then the first of requirements and weak.
 func (r Rules) Check(password string) (reasons []string) {
 	if strings.TrimSpace(password) == "" {
 		return []string{"blank"}

@@ -16,7 +16,7 @@ var common = password.NewDictionary([]string{
 	"drowssap", "qweqwe",
 })
 
-// Identity §6.5, the specification's vectors.
+// The reference's scores of known passwords.
 func TestEntropyVectors(t *testing.T) {
 	rules := password.Rules{Dictionary: common}
 	for _, v := range []struct {
@@ -56,7 +56,7 @@ func TestEntropyVectors(t *testing.T) {
 	}
 }
 
-// Data model §3.1's anchors, and W-I18.
+// W-I18, and lines that match only in part.
 func TestPasswordCheck(t *testing.T) {
 	for name, c := range map[string]struct {
 		password string

@@ -45,7 +45,7 @@ func (w *world) values(uid string) (document, address string) {
 
 type results = map[string]bool
 
-// Resource §2.4, 9.13.
+// The verdicts of a KYC provider.
 func TestVerificationDecidesItsLabel(t *testing.T) {
 	for name, c := range map[string]struct {
 		result            person.KYCResult

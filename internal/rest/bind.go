@@ -302,7 +302,7 @@ func (pl *plan) groups() (tokens []string) {
 	return tokens
 }
 
-// bind runs the rules of identity 2.3 for one parameter: presence, type, then the others;
+// bind runs the rules of one parameter: presence, type, then the others;
 // one that fails does not stop the next. An absent required parameter breaks them all, an
 // absent optional one none.
 func (f *field) bind(dst reflect.Value, p params) (bad []Problem) {

@@ -35,7 +35,7 @@ type File struct {
 	Header *multipart.FileHeader
 }
 
-// kind holds the values that a parameter of one Go type accepts (identity 2.2).
+// kind holds the values that a parameter of one Go type accepts.
 type kind struct {
 	typ, format string // OpenAPI; "" typ is anything
 	array       bool

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Paging is embedded by inputs of lists (identity 3.3). Out of range is refused, never
+// Paging is embedded by inputs of lists. Out of range is refused, never
 // clamped; an empty value means the default.
 type Paging struct {
 	Page  int `name:"page" default:"1" min:"1" invalid:"non_integer_page" value:"non_positive_page" doc:"Which page, from 1."`

@@ -240,7 +240,7 @@ func (s *Server) finish(out *recorder, r *http.Request, on *passage) {
 }
 
 // canonical is the one spelling of u's path that routes are matched against: escaped, runs
-// of slashes squeezed, none at the end, no trailing ".json" (identity 1).
+// of slashes squeezed, none at the end, no trailing ".json".
 func (s *Server) canonical(u *url.URL) string {
 	path := squeeze(u.EscapedPath())
 	if s.exact[path] {

@@ -45,7 +45,7 @@ func TestSealNeverRepeats(t *testing.T) {
 	}
 }
 
-// Design §5: the associated data is table, column and row.
+// The associated data is table, column and row.
 func TestMovedCiphertextDoesNotOpen(t *testing.T) {
 	s := newTestSealer(t, testKey(1))
 	sealed, _ := s.Seal([]byte("value"), "phones", "number", "row-1")

@@ -19,7 +19,7 @@ import (
 	"github.com/boombuler/barcode/qr"
 )
 
-// Parameters of one-time codes (resource 2.8); authenticator apps know no others.
+// Parameters of one-time codes; authenticator apps know no others.
 const (
 	totpDigits     = 6
 	totpPeriod     = 30 // seconds
@@ -71,7 +71,7 @@ func totpCode(secret []byte, step int64) (code [totpDigits]byte) {
 	return code
 }
 
-// TOTPURL is the text that an authenticator app reads from the QR code (resource 5.7):
+// TOTPURL is the text that an authenticator app reads from the QR code:
 //
 //	otpauth://totp/<issuer>:<account>?algorithm=SHA1&digits=6&issuer=<issuer>&period=30&secret=<base32>
 //

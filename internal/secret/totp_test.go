@@ -76,7 +76,7 @@ func TestTOTPAgainstAnotherImplementation(t *testing.T) {
 	}
 }
 
-// Resource 5.7: the exact shape that clients read.
+// The exact shape that clients read.
 func TestTOTPURL(t *testing.T) {
 	key := []byte("12345678901234567890")
 	got := TOTPURL("Barong", "ann@example.com", key)

@@ -273,7 +273,7 @@ func TestEndReachesOtherReplicasByTheFeedAndTheLedger(t *testing.T) {
 		t.Fatal(err)
 	}
 	gone(t, here, cookie, "where it ended")
-	store.rows[s.ID] = s // the store brings it back, as Redis may (design §4)
+	store.rows[s.ID] = s // the store brings it back, as Redis may
 	there.Apply(sessionChange(s.ID))
 	gone(t, there, cookie, "after the feed's change")
 	gone(t, manager(store), cookie, "in a replica that starts later")
@@ -650,7 +650,7 @@ func TestLookupAllocatesNothingWhenWarm(t *testing.T) {
 	}
 }
 
-// Design §7: a million sessions beside 100,000 keys within 1.5 GiB of memory.
+// A million sessions beside 100,000 keys stay within 1.5 GiB of memory.
 func TestMemoryPerSession(t *testing.T) {
 	const n = 100_000
 	m := session.NewManager(session.Config{}, discard{newMemory()}, newMemory(), nil, nil)

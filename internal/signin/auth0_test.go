@@ -28,7 +28,7 @@ func (w *world) vouched(in signin.Auth0) signin.Auth0 {
 	return in
 }
 
-// Identity §9.8, 14.2-16.
+// A sign-in by Auth0.
 func TestAuth0MakesAUser(t *testing.T) {
 	w := newWorld(t, worldtest.Config{})
 	got, err := w.SignIns.SignInAuth0(t.Context(), w.vouched(signin.Auth0{Email: " A@Example.com", Language: "ru"}))
@@ -85,7 +85,7 @@ func TestAuth0WantsAVerifiedAddress(t *testing.T) {
 
 func second[T any](_ T, err error) error { return err }
 
-// W-I5: steps 4 to 6 and 9 to 12 of §9.6.
+// A sign-in by Auth0 checks state and second factor like one by password (W-I5).
 func TestAuth0KeepsStatesAndSecondFactor(t *testing.T) {
 	for state, want := range map[string]error{
 		"banned": signin.ErrBanned, "deleted": signin.ErrDeleted, "locked": signin.ErrNotActive,

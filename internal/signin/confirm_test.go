@@ -18,7 +18,7 @@ func (w *world) confirm(link string) (account.User, bool, error) {
 	return w.SignIns.ConfirmEmail(w.T.Context(), signin.Confirmation{Token: link, Password: password, Client: browser})
 }
 
-// Identity §9.13 under W-I12, §6.8.
+// Confirmation of an address (W-I12).
 func TestConfirmEmail(t *testing.T) {
 	w := newWorld(t, worldtest.Config{})
 	u, err := w.signUp("a@example.com")
@@ -157,7 +157,7 @@ func TestConfirmEmailRefuses(t *testing.T) {
 	}
 }
 
-// Identity §9.12: earlier links work until one is used.
+// Earlier links work until one is used.
 func TestConfirmationLinks(t *testing.T) {
 	w := newWorld(t, worldtest.Config{})
 	u, err := w.signUp("a@example.com")

@@ -8,7 +8,7 @@ import (
 	"barong/internal/signin"
 )
 
-// Identity §6.1, the request before it, and the browser after it.
+// The language of a mail: the request's, then the user's own, then the browser's.
 func TestLanguageOfMails(t *testing.T) {
 	for _, c := range []struct{ said, data, browser, want string }{
 		{"", ``, "", "fr"},

@@ -48,7 +48,7 @@ func forge(t testing.TB, link string, change func(*token.MailClaims)) string {
 	return text
 }
 
-// W-I11: an account's excess is silent, a network's is shown; identity §9.12, §9.14: nobody
+// W-I11: an account's excess is silent, a network's is shown; nobody
 // learns which addresses have users, not by time either.
 func TestMailRequests(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -38,7 +38,7 @@ func (w *world) reset(link, password string) error {
 	return w.SignIns.ResetPassword(w.T.Context(), signin.Reset{Token: link, Password: password, Client: browser})
 }
 
-// Identity §9.14, §9.15, §6.7, §6.8.
+// A reset from the request to the new password.
 func TestResetPassword(t *testing.T) {
 	w := newWorld(t, worldtest.Config{})
 	u := w.User("a@example.com", 1)
@@ -115,7 +115,7 @@ func TestResetLinks(t *testing.T) {
 	}
 }
 
-// Identity §9.15: the order of checks, and a refused password leaves the link.
+// The order of checks, and a refused password leaves the link.
 func TestResetPasswordRefusesPasswords(t *testing.T) {
 	w := newWorld(t, worldtest.Config{Passwords: passwords.Rules{Dictionary: common}})
 	u := w.User("a@example.com", 1)

@@ -127,7 +127,7 @@ func (s *Service) update(ctx context.Context, f func(work) error) error {
 	return s.commit(ctx, func(tx Tx) error { return f(work{s.accounts.In(tx), tx}) })
 }
 
-// Activity topics and their actions (identity §6.7).
+// Activity topics and their actions.
 const (
 	topicSession       = "session"
 	topicAccount       = "account"

@@ -21,7 +21,7 @@ func (w *world) signIn(email, password, code string) (signin.SignedIn, error) {
 	return w.SignIns.SignIn(w.T.Context(), signin.SignIn{Email: email, Password: password, OTPCode: code, Client: browser})
 }
 
-// Identity 9.6 under D3 and W-I1; §6.7.
+// A sign-in by password (D3, W-I1).
 func TestSignIn(t *testing.T) {
 	const login, login2 = "session login ", "session login::2fa "
 	for name, c := range map[string]struct {

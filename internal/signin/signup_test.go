@@ -20,7 +20,7 @@ func (w *world) signUp(email string) (account.User, error) {
 	return w.SignIns.SignUp(w.T.Context(), signin.SignUp{Email: email, Password: password, Client: browser})
 }
 
-// Identity §9.9, §6.7, §6.8; nobody becomes superadmin by signing up (D14, W-I15).
+// Nobody becomes superadmin by signing up (D14, W-I15).
 func TestSignUp(t *testing.T) {
 	w := newWorld(t, worldtest.Config{Domain: "exchange.example"})
 	u, err := w.SignIns.SignUp(t.Context(), signin.SignUp{
@@ -61,7 +61,7 @@ func TestSignUpWithoutRequirementsNeedsNoLink(t *testing.T) {
 	}
 }
 
-// Identity 14.3: 5 to 8, 14 to 17, 31.
+// Refused sign-ups.
 func TestSignUpRefuses(t *testing.T) {
 	w := newWorld(t, worldtest.Config{UIDPrefix: "id"})
 	for name, c := range map[string]struct {

@@ -89,7 +89,7 @@ func idToken(t testing.TB, header, claims map[string]any, m jwt.SigningMethod, k
 	return forge(t, h, c, m, key)
 }
 
-// Identity §9.8.
+// A good ID token gives the address and whether it is verified.
 func TestVerifyIDTokenAccepts(t *testing.T) {
 	yes, no := true, false
 	for name, c := range map[string]struct {
@@ -119,7 +119,7 @@ func TestVerifyIDTokenAccepts(t *testing.T) {
 	}
 }
 
-// Identity §9.8, OpenID Connect Core §3.1.3.7.
+// OpenID Connect Core §3.1.3.7.
 func TestVerifyIDTokenRefuses(t *testing.T) {
 	public := &providerKey().PublicKey
 	asPEM := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: must(x509.MarshalPKIXPublicKey(public))})

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Purposes of mail tokens, their claim sub (identity §6.9).
+// Purposes of mail tokens, their claim sub.
 const (
 	Confirmation = "confirmation"
 	Reset        = "reset"
@@ -31,7 +31,7 @@ type MailClaims struct {
 }
 
 // A MailError says that a mail token is refused, and the one word of it that clients
-// get: segments, encoding, raised, algorithm, expired, reached, jti or iat (identity §6.9).
+// get: segments, encoding, raised, algorithm, expired, reached, jti or iat.
 type MailError struct{ Word string }
 
 func (e *MailError) Error() string { return "token: mail token refused: " + e.Word }

@@ -89,7 +89,7 @@ func TestMintMail(t *testing.T) {
 	}
 }
 
-// Identity §6.9: each problem has its word; claim mismatch does not echo (W-I28).
+// Each problem has its word; claim mismatch does not echo (W-I28).
 func TestVerifyMailRefuses(t *testing.T) {
 	m, k, _, now := fixture(t, EdDSA)
 	unix := now.now().Unix()

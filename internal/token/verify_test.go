@@ -141,7 +141,7 @@ func TestVerifyRefusesBrokenText(t *testing.T) {
 	}
 }
 
-// T-NEW-22 and the table of authz 3.3.
+// Verifiers like those of Peatio and Rango accept the token (T-NEW-22).
 func TestConsumersAcceptTheToken(t *testing.T) {
 	m, keys, _, now := fixture(t, RS256)
 	public := keys.set.Load().bearer.public.(*rsa.PublicKey)

@@ -27,7 +27,7 @@ func activityOf(a audit.Activity) activity {
 	return v
 }
 
-// ActivityWithUser is an activity of a user, as staff see it (admin 5).
+// ActivityWithUser is an activity of a user, as staff see it.
 type ActivityWithUser struct {
 	activity
 	User      User `json:"user"`
@@ -39,7 +39,7 @@ func ActivityWithUserOf(a audit.Activity, u account.User) ActivityWithUser {
 	return ActivityWithUser{activity: activityOf(a), User: UserOf(u), CreatedAt: Time(a.CreatedAt)}
 }
 
-// AdminActivity is an activity of staff, as staff see it (admin 5).
+// AdminActivity is an activity of staff, as staff see it.
 type AdminActivity struct {
 	activity
 	Admin     User  `json:"admin"`

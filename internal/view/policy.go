@@ -2,7 +2,7 @@ package view
 
 import "barong/policy"
 
-// Permission is a permission row as staff see it (admin 5), with the version that If-Match
+// Permission is a permission row as staff see it, with the version that If-Match
 // takes.
 type Permission struct {
 	ID          int64   `json:"id"`
@@ -28,7 +28,7 @@ func PermissionOf(p policy.Permission) Permission {
 	return v
 }
 
-// Restriction is a restriction row as staff see it (admin 5), with the version that If-Match
+// Restriction is a restriction row as staff see it, with the version that If-Match
 // takes.
 type Restriction struct {
 	ID          int64  `json:"id"`

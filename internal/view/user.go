@@ -2,7 +2,7 @@ package view
 
 import "barong/internal/account"
 
-// User is an account without its belongings (identity 7.2).
+// User is an account without its belongings.
 type User struct {
 	Email       string  `json:"email"`
 	UID         string  `json:"uid"`
@@ -23,8 +23,8 @@ func UserOf(u account.User) User {
 	}
 }
 
-// UserWithFullInfo is an account with all that its owner may see of it (identity 7.1,
-// design D16).
+// UserWithFullInfo is an account with all that its owner may see of it
+// (D16).
 type UserWithFullInfo struct {
 	User
 	CSRFToken    string        `json:"csrf_token,omitempty" doc:"Only in answers that open a session."`

@@ -28,7 +28,7 @@ func TestTimes(t *testing.T) {
 	show(t, view.MilliTime(at), `"2020-06-01T07:01:20.987Z"`)
 }
 
-// identity 7.1 with D16: nulls present, lists never null, no documents, no csrf_token
+// Nulls present, lists never null, no documents, no csrf_token (D16)
 // outside of sign-in.
 func TestUserWithFullInfo(t *testing.T) {
 	u := account.User{
@@ -59,7 +59,7 @@ func TestAPIKey(t *testing.T) {
 		`"created_at":"2020-06-01T07:01:20Z","updated_at":"2020-06-01T07:01:20Z"}`)
 }
 
-// resource 3 with W-R18.
+// W-R18.
 func TestMasks(t *testing.T) {
 	for _, test := range []struct {
 		name string

@@ -44,7 +44,7 @@ func TestDefaultPermissions(t *testing.T) {
 	for _, p := range defaultSeeds(t).Permissions {
 		got[p.Role]++
 	}
-	// data-model 12.1, and PATCH for the six staff roles (FX-37), less the row that support had
+	// The reference's rows, and PATCH for the six staff roles (FX-37), less the row that support had
 	// twice; service_account is sa_maker (D15).
 	want := map[string]int{"superadmin": 5 + 1, "admin": 9 + 1, "accountant": 32 + 1, "compliance": 33 + 1,
 		"technical": 29 + 1, "support": 24 + 1 - 1, "trader": 7, "broker": 7, "member": 7, "maker": 7,

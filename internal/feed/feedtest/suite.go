@@ -1,5 +1,5 @@
 // Package feedtest tests the databases that implement feed.Source, and the promise that their
-// stores make: every verdict-changing write leaves a change-feed row (design §4).
+// stores make: every verdict-changing write leaves a change-feed row.
 package feedtest
 
 import (

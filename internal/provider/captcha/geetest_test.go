@@ -34,7 +34,7 @@ func proof(challenge, seccode string) domain.Response {
 	}}
 }
 
-// Identity §6.6.
+// A solved challenge is good, and each fault has its error.
 func TestGeeTestAnswers(t *testing.T) {
 	for name, c := range map[string]struct {
 		status int
@@ -113,7 +113,7 @@ func TestGeeTestRefusesWithoutAsking(t *testing.T) {
 	}
 }
 
-// Identity §9.11.
+// A registration answers the provider's text, or the empty one.
 func TestGeeTestRegister(t *testing.T) {
 	raw := digest("a raw challenge")
 	for name, c := range map[string]struct {

@@ -40,7 +40,7 @@ func newSiteVerify(t testing.TB, f *fake, c captcha.SiteVerifyConfig) *captcha.S
 	return s
 }
 
-// Identity §6.6, W-I24, design D20.
+// W-I24, D20.
 func TestSiteVerifyAnswers(t *testing.T) {
 	for name, c := range map[string]struct {
 		config captcha.SiteVerifyConfig
@@ -125,7 +125,7 @@ func TestSiteVerifyRefusesWithoutAsking(t *testing.T) {
 	}
 }
 
-// W-I24: the secret in a form, never in the address; §6.6: the client's address is not sent.
+// The secret goes in a form, never in the address (W-I24); the client's address is not sent.
 func TestSiteVerifySendsAForm(t *testing.T) {
 	f := newFake(t)
 	for service, want := range map[string]url.Values{
