@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
-	"github.com/google/go-cmp/cmp"
 
 	"barong/internal/limit"
 	"barong/internal/rest"
@@ -19,13 +18,6 @@ import (
 func ptr[T any](v T) *T { return &v }
 
 func itoa(n int) string { return strconv.Itoa(n) }
-
-func diff(t testing.TB, got, want any) {
-	t.Helper()
-	if d := cmp.Diff(want, got); d != "" {
-		t.Errorf("want -, got +:\n%s", d)
-	}
-}
 
 // A declaration that contradicts itself must not reach production.
 func TestAddPanics(t *testing.T) {

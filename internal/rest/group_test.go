@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"barong/internal/expect"
 	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/internal/rest/resttest"
@@ -75,7 +76,7 @@ func TestDefaultsOfAnOp(t *testing.T) {
 		a := c.JSON(t, e.Method, "/api/v2"+e.Path, nil)
 		got = append(got, fmt.Sprint(e.Method, " ", e.Path, " ", a.Status, " ", e.Cost))
 	}
-	diff(t, got, []string{
+	expect.Equal(t, got, []string{
 		"GET /staff/rows/page 200 list", "GET /staff/rows/one 200 read",
 		"POST /staff/rows/one 201 staff", "PUT /staff/rows/one 200 staff", "PATCH /staff/rows/one 200 staff",
 		"DELETE /staff/rows/one 204 staff", "POST /staff/rows/other 200 preview",
@@ -199,14 +200,14 @@ func TestValuedParameters(t *testing.T) {
 	}
 	body := doc.Paths.Find("/staff/rows").Post.RequestBody.Value.Content["application/json"].Schema.Value
 	for _, name := range []string{"one", "maybe"} {
-		diff(t, body.Properties[name].Value.Enum, []any{"dark", "light"})
+		expect.Equal(t, body.Properties[name].Value.Enum, []any{"dark", "light"})
 	}
 }
 
 func TestPageOf(t *testing.T) {
 	at := rest.Paging{Page: 2, Limit: 3}
 	got := rest.PageOf([]int{4, 5}, 5, at, itoa)
-	diff(t, got, rest.Page[string]{Items: []string{"4", "5"}, Total: 5, Paging: at})
+	expect.Equal(t, got, rest.Page[string]{Items: []string{"4", "5"}, Total: 5, Paging: at})
 	if none := rest.PageOf(nil, 0, at, itoa); none.Items == nil || len(none.Items) != 0 {
 		t.Errorf("of nothing: %#v", none.Items)
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"barong/internal/expect"
 	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/internal/rest/resttest"
@@ -248,7 +249,7 @@ func TestBinding(t *testing.T) {
 				}
 				var got seen
 				a.Into(t, &got)
-				diff(t, got, want)
+				expect.Equal(t, got, want)
 			}
 		})
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"barong/internal/expect"
 	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/internal/rest/resttest"
@@ -64,7 +65,7 @@ func TestAccessLine(t *testing.T) {
 	}
 	delete(line, "time")
 	delete(line, "took")
-	diff(t, line, map[string]any{
+	expect.Equal(t, line, map[string]any{
 		"level": "INFO", "msg": "request", "request_id": "req-1", "method": "GET",
 		"path": "/api/v2/barong/resource/things", "route": "/resource/things", "status": 200.0, "bytes": 2.0,
 		"ip": "10.0.0.9",
@@ -82,7 +83,7 @@ func TestObserve(t *testing.T) {
 	c.Send(t, "DELETE", "/api/v2/barong/resource/things/k1", "", "")
 	c.Get(t, "/api/v2/nothing")
 	c.JSON(t, "POST", "/api/v2/resource/things", map[string]any{"how": "panic"})
-	diff(t, got, []string{"DELETE /resource/things/{key} 400", "GET  404", "POST /resource/things 500"})
+	expect.Equal(t, got, []string{"DELETE /resource/things/{key} 400", "GET  404", "POST /resource/things 500"})
 }
 
 func TestHeaders(t *testing.T) {
@@ -122,7 +123,7 @@ func TestPaging(t *testing.T) {
 			var items []int
 			a.Into(t, &items)
 			got := []string{itoa(len(items)), a.Header.Get("Page"), a.Header.Get("Per-Page"), a.Header.Get("Link"), a.Header.Get("Total")}
-			diff(t, got, []string{test.items, test.page, test.perPage, test.link, "250"})
+			expect.Equal(t, got, []string{test.items, test.page, test.perPage, test.link, "250"})
 		})
 	}
 	secure := client(t).With("X-Forwarded-Proto", "https").Get(t, "/api/v2/resource/things?page=3")
@@ -137,11 +138,11 @@ func TestCORS(t *testing.T) {
 	}
 	c := resttest.New(t, newServer(t, io.Discard, listed)).With("Origin", "https://a.example")
 	a := c.Get(t, "/api/v2/resource/nothing")
-	diff(t, []string{a.Header.Get("Access-Control-Allow-Origin"), a.Header.Get("Access-Control-Allow-Credentials"), a.Header.Get("Vary")},
+	expect.Equal(t, []string{a.Header.Get("Access-Control-Allow-Origin"), a.Header.Get("Access-Control-Allow-Credentials"), a.Header.Get("Vary")},
 		[]string{"https://a.example", "true", "Origin"})
 	pre := c.With("Access-Control-Request-Method", "DELETE").With("Access-Control-Request-Headers", "x-csrf-token").
 		Send(t, "OPTIONS", "/api/v2/resource/things", "", "")
-	diff(t, []string{itoa(pre.Status), pre.Header.Get("Access-Control-Allow-Methods"), pre.Header.Get("Access-Control-Allow-Headers"), pre.Header.Get("Access-Control-Max-Age")},
+	expect.Equal(t, []string{itoa(pre.Status), pre.Header.Get("Access-Control-Allow-Methods"), pre.Header.Get("Access-Control-Allow-Headers"), pre.Header.Get("Access-Control-Max-Age")},
 		[]string{"204", "GET, POST, DELETE, PUT, PATCH, OPTIONS, HEAD", "x-csrf-token", "60"})
 	for _, other := range []string{"https://b.example", "null", "https://a.example.evil"} {
 		if got := c.With("Origin", other).Get(t, "/api/v2/resource/things").Header.Get("Access-Control-Allow-Origin"); got != "" {

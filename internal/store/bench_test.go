@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"barong/internal/apikey"
+	"barong/internal/expect"
 	"barong/internal/session"
 	"barong/internal/store"
 	"barong/internal/store/storetest"
@@ -24,11 +25,11 @@ func BenchmarkColdReads(b *testing.B) {
 
 func coldReads(b *testing.B, db *store.DB) {
 	u := newUser("1")
-	must(b, db.AddUser(b.Context(), &u))
-	must(b, db.AddSession(b.Context(), session.Session{ID: sessionID(1), UID: "ID1", ExpiresAt: time.Now().Add(time.Hour)}))
-	must(b, db.AddAPIKey(b.Context(), &apikey.Key{Kid: "k", Algorithm: "HS256", State: "active", HolderUID: "ID1", Secret: "s"}))
+	expect.OK(b, db.AddUser(b.Context(), &u))
+	expect.OK(b, db.AddSession(b.Context(), session.Session{ID: sessionID(1), UID: "ID1", ExpiresAt: time.Now().Add(time.Hour)}))
+	expect.OK(b, db.AddAPIKey(b.Context(), &apikey.Key{Kid: "k", Algorithm: "HS256", State: "active", HolderUID: "ID1", Secret: "s"}))
 	head, err := db.Head(b.Context())
-	must(b, err)
+	expect.OK(b, err)
 	for name, read := range map[string]func() error{
 		"session":   func() error { _, err := db.Session(b.Context(), sessionID(1), time.Now()); return err },
 		"principal": func() error { _, err := db.Principal(b.Context(), "ID1"); return err },
@@ -38,7 +39,7 @@ func coldReads(b *testing.B, db *store.DB) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				must(b, read())
+				expect.OK(b, read())
 			}
 		})
 		b.Run(name+" by 16", func(b *testing.B) {
@@ -76,13 +77,13 @@ func BenchmarkCommit(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			db, err := store.Open(b.Context(), c.url(b), storetest.Sealer(b), c.options...)
-			must(b, err)
+			expect.OK(b, err)
 			defer db.Close()
 			_, err = db.Migrate(b.Context())
-			must(b, err)
+			expect.OK(b, err)
 			b.Run("alone", func(b *testing.B) {
 				for b.Loop() {
-					must(b, db.EndSession(b.Context(), time.Hour, sessionID(1)))
+					expect.OK(b, db.EndSession(b.Context(), time.Hour, sessionID(1)))
 				}
 			})
 			b.Run("by 16", func(b *testing.B) {

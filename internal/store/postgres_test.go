@@ -17,6 +17,7 @@ import (
 
 	"barong/internal/account"
 	"barong/internal/apikey"
+	"barong/internal/expect"
 	"barong/internal/session"
 	"barong/internal/store"
 	"barong/internal/store/storetest"
@@ -88,7 +89,7 @@ func TestPostgresRefuses(t *testing.T) {
 // soon.
 func TestPostgresSilence(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
+	expect.OK(t, err)
 	defer l.Close()
 	_, err = openPostgres(t, "postgres://u:p@"+l.Addr().String()+"/d", store.WithPostgres(store.Postgres{ConnectTimeout: 100 * time.Millisecond}))
 	if err == nil || !store.Unavailable(err) {
@@ -382,14 +383,14 @@ func TestPostgresText(t *testing.T) {
 	for _, bad := range []string{"a\x00", "\xff"} {
 		err := store.Update[account.Tx](db)(t.Context(), func(tx account.Tx) error {
 			_, err := tx.User(t.Context(), bad)
-			wantErr(t, err, account.ErrNotFound)
+			expect.Error(t, err, account.ErrNotFound)
 			_, err = tx.UserByEmail(t.Context(), bad)
-			wantErr(t, err, account.ErrNotFound)
+			expect.Error(t, err, account.ErrNotFound)
 			_, err = tx.Label(t.Context(), "ID1", bad, "private")
-			wantErr(t, err, account.ErrNotFound)
+			expect.Error(t, err, account.ErrNotFound)
 			v := newUser("2")
 			v.Username = &bad
-			wantErr(t, tx.AddUser(t.Context(), &v), store.ErrText)
+			expect.Error(t, tx.AddUser(t.Context(), &v), store.ErrText)
 			_, err = tx.EndSessions(t.Context(), "ID1")
 			return err
 		})
@@ -397,9 +398,9 @@ func TestPostgresText(t *testing.T) {
 			t.Errorf("%q: %v", bad, err)
 		}
 		_, err = db.Principal(t.Context(), bad)
-		wantErr(t, err, account.ErrNotFound)
+		expect.Error(t, err, account.ErrNotFound)
 		_, err = db.KeyRecord(t.Context(), bad)
-		wantErr(t, err, account.ErrNotFound)
+		expect.Error(t, err, account.ErrNotFound)
 		if fresh, err := db.UseNonce(t.Context(), "k", bad, time.Now()); !fresh || err != nil {
 			t.Errorf("nonce %q: %v, %v; want fresh", bad, fresh, err)
 		}
@@ -409,22 +410,15 @@ func TestPostgresText(t *testing.T) {
 	}
 }
 
-func wantErr(t testing.TB, err, want error) {
-	t.Helper()
-	if !errors.Is(err, want) {
-		t.Errorf("got error %v, want %v", err, want)
-	}
-}
-
 func setReadOnly(t testing.TB, rawURL, to string) {
 	t.Helper()
 	u, err := url.Parse(rawURL)
-	must(t, err)
+	expect.OK(t, err)
 	name := strings.TrimPrefix(u.Path, "/")
 	u.Path = "/postgres"
 	conn, err := pgx.Connect(t.Context(), u.String())
-	must(t, err)
+	expect.OK(t, err)
 	defer conn.Close(t.Context())
 	_, err = conn.Exec(t.Context(), `ALTER DATABASE `+name+` SET default_transaction_read_only = `+to)
-	must(t, err)
+	expect.OK(t, err)
 }

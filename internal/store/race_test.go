@@ -9,6 +9,7 @@ import (
 
 	"barong/internal/account"
 	"barong/internal/apikey"
+	"barong/internal/expect"
 	"barong/internal/feed"
 	"barong/internal/store"
 	"barong/internal/store/storetest"
@@ -62,8 +63,8 @@ func TestRaces(t *testing.T) {
 		},
 		"so with service accounts and keys": func(t *testing.T, db *store.DB) {
 			a := account.ServiceAccount{UID: "SI1", Email: "s@example.com", Role: "r", State: "active"}
-			must(t, db.AddServiceAccount(ctx, &a))
-			must(t, db.AddAPIKey(ctx, &apikey.Key{Kid: "k", Algorithm: "HS256", State: "active", HolderUID: "SI1", Secret: "s"}))
+			expect.OK(t, db.AddServiceAccount(ctx, &a))
+			expect.OK(t, db.AddAPIKey(ctx, &apikey.Key{Kid: "k", Algorithm: "HS256", State: "active", HolderUID: "SI1", Secret: "s"}))
 			together(t, 8, func(i int) error {
 				return store.Update[account.Tx](db)(ctx, func(tx account.Tx) error {
 					a, err := tx.ServiceAccount(ctx, "SI1")
@@ -157,7 +158,7 @@ func TestRaces(t *testing.T) {
 		"who is banned gets no key": func(t *testing.T, db *store.DB) {
 			for round := range 8 {
 				uid := fmt.Sprint("ID", round)
-				must(t, db.AddUser(ctx, &account.User{UID: uid, Email: uid, Role: "member", State: "active"}))
+				expect.OK(t, db.AddUser(ctx, &account.User{UID: uid, Email: uid, Role: "member", State: "active"}))
 				together(t, 4, func(i int) error {
 					return store.Update[apikey.Tx](db)(ctx, func(tx apikey.Tx) error {
 						if i == 0 {
@@ -182,7 +183,7 @@ func TestRaces(t *testing.T) {
 					})
 				})
 				keys, _, err := db.APIKeys(ctx, apikey.Query{HolderUID: uid})
-				must(t, err)
+				expect.OK(t, err)
 				for _, k := range keys {
 					if k.State == "active" {
 						t.Fatalf("%s is banned and has the active key %s", uid, k.Kid)
@@ -222,7 +223,7 @@ func TestRaces(t *testing.T) {
 		},
 		"a rule enabled twice raises the epoch once": func(t *testing.T, db *store.DB) {
 			r := policy.Restriction{Category: policy.Blocklogin, Scope: policy.ScopeAll, Value: "all", State: "disabled"}
-			must(t, db.AddRestriction(ctx, &r))
+			expect.OK(t, db.AddRestriction(ctx, &r))
 			r.State = "enabled"
 			won := together(t, 6, func(int) error {
 				mine := r
@@ -257,11 +258,11 @@ func TestRaces(t *testing.T) {
 		"pruning keeps what is young under writers": func(t *testing.T, db *store.DB) {
 			addUsers(t, db, 1)
 			_, before, err := db.Changes(ctx, feed.Cursor{}, 1)
-			must(t, err)
+			expect.OK(t, err)
 			_, err = db.EndSessions(ctx, "ID0")
-			must(t, err)
+			expect.OK(t, err)
 			from, err := db.Head(ctx)
-			must(t, err)
+			expect.OK(t, err)
 			cut := time.Now()
 			together(t, 6, func(i int) error {
 				for range 5 {
@@ -291,18 +292,11 @@ func TestRaces(t *testing.T) {
 
 var errRule = errors.New("a rule of the test")
 
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 func addUsers(t testing.TB, db *store.DB, n int) {
 	t.Helper()
 	for i := range n {
 		u := newUser(fmt.Sprint(i))
-		must(t, db.AddUser(t.Context(), &u))
+		expect.OK(t, db.AddUser(t.Context(), &u))
 	}
 }
 
@@ -311,13 +305,13 @@ func addSuperadmins(t testing.TB, db *store.DB, from, n int) {
 	t.Helper()
 	for i := range from {
 		u, err := db.User(t.Context(), fmt.Sprint("ID", i))
-		must(t, err)
+		expect.OK(t, err)
 		u.Role = "member"
-		must(t, db.PutUser(t.Context(), &u))
+		expect.OK(t, db.PutUser(t.Context(), &u))
 	}
 	for i := from; i < from+n; i++ {
 		u := newUser(fmt.Sprint(i))
 		u.Role = "superadmin"
-		must(t, db.AddUser(t.Context(), &u))
+		expect.OK(t, db.AddUser(t.Context(), &u))
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"barong/internal/account"
 	"barong/internal/audit"
+	"barong/internal/expect"
 	"barong/internal/feed"
 	"barong/policy"
 	"barong/policy/editor"
@@ -45,14 +46,14 @@ func TestEditorStore(t *testing.T, open func(testing.TB) EditorStore) {
 
 func inTx(t testing.TB, s EditorStore, f func(tx editor.Tx) error) {
 	t.Helper()
-	must(t, s.ChangePolicy(context.Background(), f))
+	expect.OK(t, s.ChangePolicy(context.Background(), f))
 }
 
 func nextChange(t *testing.T, s EditorStore) {
 	ctx := t.Context()
 	for n := range 3 {
 		before, err := s.Head(ctx)
-		must(t, err)
+		expect.OK(t, err)
 		var promised feed.Cursor
 		inTx(t, s, func(tx editor.Tx) (err error) {
 			addPermission(t, tx, n)
@@ -60,35 +61,35 @@ func nextChange(t *testing.T, s EditorStore) {
 			return err
 		})
 		head, err := s.Head(ctx)
-		must(t, err)
-		equal(t, head.Same(promised), true)
+		expect.OK(t, err)
+		expect.Equal(t, head.Same(promised), true)
 		changes, _, err := s.Changes(ctx, before, 10)
-		must(t, err)
-		equal(t, changes, []feed.Change{{Seq: promised.Seq, Kind: feed.Policy}})
+		expect.OK(t, err)
+		expect.Equal(t, changes, []feed.Change{{Seq: promised.Seq, Kind: feed.Policy}})
 	}
 	// A change of no verdict takes no number.
 	before, err := s.Head(ctx)
-	must(t, err)
+	expect.OK(t, err)
 	inTx(t, s, func(tx editor.Tx) error { _, err := tx.NextChange(ctx); return err })
 	after, err := s.Head(ctx)
-	must(t, err)
-	equal(t, after, before)
+	expect.OK(t, err)
+	expect.Equal(t, after, before)
 }
 
 func editorRollBack(t *testing.T, s EditorStore) {
 	oops := errors.New("oops")
 	err := s.ChangePolicy(t.Context(), func(tx editor.Tx) error {
 		addPermission(t, tx, 1)
-		must(t, tx.AddActivity(t.Context(), audit.Activity{Category: audit.CategoryAdmin, Result: audit.Succeed}))
-		must(t, tx.AddWhitelink(t.Context(), link(1, time.Now())))
+		expect.OK(t, tx.AddActivity(t.Context(), audit.Activity{Category: audit.CategoryAdmin, Result: audit.Succeed}))
+		expect.OK(t, tx.AddWhitelink(t.Context(), link(1, time.Now())))
 		return oops
 	})
-	wantErr(t, err, oops)
+	expect.Error(t, err, oops)
 	rows, err := s.Permissions(t.Context())
-	must(t, err)
+	expect.OK(t, err)
 	_, n, err := s.Activities(t.Context(), audit.Query{})
-	must(t, err)
-	equal(t, []int{len(rows), n}, []int{0, 0})
+	expect.OK(t, err)
+	expect.Equal(t, []int{len(rows), n}, []int{0, 0})
 }
 
 // editorLock adds a row only where there is none yet: of many at once one may.
@@ -110,24 +111,24 @@ func editorLock(t *testing.T, s EditorStore) {
 		}()
 	}
 	for range cap(errs) {
-		must(t, <-errs)
+		expect.OK(t, <-errs)
 	}
 	rows, err := s.Permissions(t.Context())
-	must(t, err)
-	equal(t, len(rows), 1)
+	expect.OK(t, err)
+	expect.Equal(t, len(rows), 1)
 }
 
 func roleInUse(t *testing.T, s EditorStore) {
 	ctx := t.Context()
-	must(t, s.AddUser(ctx, &account.User{UID: "ID1", Email: "a@example.com", Role: "member", State: "deleted"}))
-	must(t, s.AddServiceAccount(ctx, &account.ServiceAccount{UID: "SI1", OwnerUID: "ID1", Email: "b@example.com", Role: "bot", State: "active"}))
+	expect.OK(t, s.AddUser(ctx, &account.User{UID: "ID1", Email: "a@example.com", Role: "member", State: "deleted"}))
+	expect.OK(t, s.AddServiceAccount(ctx, &account.ServiceAccount{UID: "SI1", OwnerUID: "ID1", Email: "b@example.com", Role: "bot", State: "active"}))
 	for role, want := range map[string]bool{"member": true, "bot": true, "Member": false, "": false} {
 		got, err := s.RoleInUse(ctx, role)
-		must(t, err)
-		equal(t, got, want)
+		expect.OK(t, err)
+		expect.Equal(t, got, want)
 		inTx(t, s, func(tx editor.Tx) error {
 			got, err := tx.RoleInUse(ctx, role)
-			equal(t, got, want)
+			expect.Equal(t, got, want)
 			return err
 		})
 	}
@@ -139,12 +140,12 @@ func permissionPages(t *testing.T, s EditorStore) {
 		want = append(want, addPermission(t, s, 9-n))
 	}
 	got, total, err := s.PermissionPage(t.Context(), 2, 1)
-	must(t, err)
-	equal(t, total, 5)
-	equal(t, got, want[1:3])
+	expect.OK(t, err)
+	expect.Equal(t, total, 5)
+	expect.Equal(t, got, want[1:3])
 	got, total, err = s.PermissionPage(t.Context(), 2, 9)
-	must(t, err)
-	equal(t, []int{len(got), total}, []int{0, 5})
+	expect.OK(t, err)
+	expect.Equal(t, []int{len(got), total}, []int{0, 5})
 }
 
 func restrictionPages(t *testing.T, s EditorStore) {
@@ -155,7 +156,7 @@ func restrictionPages(t *testing.T, s EditorStore) {
 	second := addRestriction(t, s, net)
 	changed := first
 	changed.Code = 499
-	must(t, s.PutRestriction(ctx, &changed))
+	expect.OK(t, s.PutRestriction(ctx, &changed))
 	both := []policy.Restriction{changed, second}
 	for _, c := range []struct {
 		q    editor.RestrictionQuery
@@ -173,12 +174,12 @@ func restrictionPages(t *testing.T, s EditorStore) {
 		{editor.RestrictionQuery{From: changed.UpdatedAt.Add(time.Microsecond), Updated: true, Scope: policy.ScopeIP}, nil},
 	} {
 		got, total, err := s.RestrictionPage(ctx, c.q)
-		must(t, err)
-		equal(t, got, c.want)
+		expect.OK(t, err)
+		expect.Equal(t, got, c.want)
 		if c.q.Limit == 0 {
-			equal(t, total, len(c.want))
+			expect.Equal(t, total, len(c.want))
 		} else {
-			equal(t, total, 2)
+			expect.Equal(t, total, 2)
 		}
 	}
 }
@@ -203,19 +204,19 @@ func whitelink(t *testing.T, s EditorStore) {
 	inTx(t, s, func(tx editor.Tx) error { return tx.AddWhitelink(t.Context(), link(1, future)) })
 	want := link(1, future)
 	_, err := use(t, s, 2, day)
-	wantErr(t, err, editor.ErrWhitelink)
+	expect.Error(t, err, editor.ErrWhitelink)
 	_, err = use(t, s, 1, want.ExpiresAt)
-	wantErr(t, err, editor.ErrWhitelink)
+	expect.Error(t, err, editor.ErrWhitelink)
 	for left := 1; left >= 0; left-- {
 		got, err := use(t, s, 1, want.ExpiresAt.Add(-time.Microsecond))
-		must(t, err)
+		expect.OK(t, err)
 		want.Uses = left
-		equal(t, got, want)
+		expect.Equal(t, got, want)
 	}
 	_, err = use(t, s, 1, time.Now())
-	wantErr(t, err, editor.ErrWhitelinkUsed)
+	expect.Error(t, err, editor.ErrWhitelinkUsed)
 	_, err = use(t, s, 1, want.ExpiresAt)
-	wantErr(t, err, editor.ErrWhitelink)
+	expect.Error(t, err, editor.ErrWhitelink)
 	if errors.Is(err, editor.ErrWhitelinkUsed) {
 		t.Error("a link that is too old counts as used up")
 	}
@@ -237,10 +238,10 @@ func whitelinkRace(t *testing.T, s EditorStore) {
 		if err := <-errs; err == nil {
 			in++
 		} else {
-			wantErr(t, err, editor.ErrWhitelink)
+			expect.Error(t, err, editor.ErrWhitelink)
 		}
 	}
-	equal(t, in, 2)
+	expect.Equal(t, in, 2)
 }
 
 func whitelinkForgotten(t *testing.T, s EditorStore) {
@@ -248,9 +249,9 @@ func whitelinkForgotten(t *testing.T, s EditorStore) {
 		inTx(t, s, func(tx editor.Tx) error { return tx.AddWhitelink(t.Context(), link(byte(n), ends)) })
 	}
 	_, err := use(t, s, 0, day.AddDate(-30, 0, 0)) // it would still be good then
-	wantErr(t, err, editor.ErrWhitelink)
+	expect.Error(t, err, editor.ErrWhitelink)
 	for n := byte(1); n < 3; n++ {
 		_, err := use(t, s, n, time.Now())
-		must(t, err)
+		expect.OK(t, err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"barong/internal/expect"
 	"barong/policy"
 )
 
@@ -19,7 +20,7 @@ func blocklogin(scope, value string) policy.Restriction {
 
 func addRestriction(t testing.TB, s policy.Tx, r policy.Restriction) policy.Restriction {
 	t.Helper()
-	must(t, s.AddRestriction(t.Context(), &r))
+	expect.OK(t, s.AddRestriction(t.Context(), &r))
 	return r
 }
 
@@ -31,15 +32,15 @@ func restrictionRoundTrip(t *testing.T, s Store) {
 		t.Errorf("got %+v, want ID, LockVersion and times filled", r)
 	}
 	got, err := s.Restrictions(t.Context())
-	must(t, err)
-	equal(t, got, want)
+	expect.OK(t, err)
+	expect.Equal(t, got, want)
 }
 
 func restrictionTaken(t *testing.T, s Store) {
 	addRestriction(t, s, newRestriction("a"))
 	again := newRestriction("a")
 	again.Code, again.State = 401, "enabled"
-	wantErr(t, s.AddRestriction(t.Context(), &again), policy.ErrTaken)
+	expect.Error(t, s.AddRestriction(t.Context(), &again), policy.ErrTaken)
 	for _, change := range []func(*policy.Restriction){
 		func(r *policy.Restriction) { r.Category = policy.Whitelist },
 		func(r *policy.Restriction) { r.Scope = policy.ScopeSubnet },
@@ -49,7 +50,7 @@ func restrictionTaken(t *testing.T, s Store) {
 		change(&r)
 		r = addRestriction(t, s, r)
 		r.Category, r.Scope, r.Value = again.Category, again.Scope, again.Value
-		wantErr(t, s.PutRestriction(t.Context(), &r), policy.ErrTaken)
+		expect.Error(t, s.PutRestriction(t.Context(), &r), policy.ErrTaken)
 	}
 }
 
@@ -57,59 +58,59 @@ func restrictionPut(t *testing.T, s Store) {
 	r := addRestriction(t, s, newRestriction("a"))
 	stale := r
 	r.Category, r.Scope, r.Value, r.Code, r.State = policy.Maintenance, policy.ScopeCountry, "PA", 503, "enabled"
-	must(t, s.PutRestriction(t.Context(), &r))
-	equal(t, r.LockVersion, stale.LockVersion+1)
-	wantErr(t, s.PutRestriction(t.Context(), &stale), policy.ErrNotFound)
+	expect.OK(t, s.PutRestriction(t.Context(), &r))
+	expect.Equal(t, r.LockVersion, stale.LockVersion+1)
+	expect.Error(t, s.PutRestriction(t.Context(), &stale), policy.ErrNotFound)
 	got, err := s.Restrictions(t.Context())
-	must(t, err)
-	equal(t, got, []policy.Restriction{r})
+	expect.OK(t, err)
+	expect.Equal(t, got, []policy.Restriction{r})
 }
 
 func restrictionNotFound(t *testing.T, s Store) {
 	ghost := newRestriction("a")
 	ghost.ID, ghost.LockVersion = 404, 1
-	wantErr(t, s.PutRestriction(t.Context(), &ghost), policy.ErrNotFound)
-	wantErr(t, s.DeleteRestriction(t.Context(), 404), policy.ErrNotFound)
+	expect.Error(t, s.PutRestriction(t.Context(), &ghost), policy.ErrNotFound)
+	expect.Error(t, s.DeleteRestriction(t.Context(), 404), policy.ErrNotFound)
 }
 
 // ended returns the cuts and the epoch.
 func ended(t testing.TB, s Store) ([]policy.Cut, int64) {
 	t.Helper()
 	rows, err := s.Rows(t.Context())
-	must(t, err)
+	expect.OK(t, err)
 	e, err := s.Epoch(t.Context())
-	must(t, err)
+	expect.OK(t, err)
 	return rows.Cuts, e
 }
 
 func cutOnEnable(t *testing.T, s Store) {
 	r := addRestriction(t, s, blocklogin(policy.ScopeCountry, "PA"))
 	cuts, e := ended(t, s)
-	equal(t, cuts, []policy.Cut{{Scope: policy.ScopeCountry, Value: "PA", At: r.CreatedAt}})
-	equal(t, e, int64(0))
+	expect.Equal(t, cuts, []policy.Cut{{Scope: policy.ScopeCountry, Value: "PA", At: r.CreatedAt}})
+	expect.Equal(t, e, int64(0))
 	r.State = "disabled"
-	must(t, s.PutRestriction(t.Context(), &r))
+	expect.OK(t, s.PutRestriction(t.Context(), &r))
 	again, _ := ended(t, s)
-	equal(t, again, cuts)
+	expect.Equal(t, again, cuts)
 	r.State = "enabled"
-	must(t, s.PutRestriction(t.Context(), &r))
+	expect.OK(t, s.PutRestriction(t.Context(), &r))
 	cuts, e = ended(t, s)
-	equal(t, cuts, []policy.Cut{{Scope: policy.ScopeCountry, Value: "PA", At: r.UpdatedAt}})
-	equal(t, e, int64(0))
+	expect.Equal(t, cuts, []policy.Cut{{Scope: policy.ScopeCountry, Value: "PA", At: r.UpdatedAt}})
+	expect.Equal(t, e, int64(0))
 }
 
 func epochOnEnable(t *testing.T, s Store) {
 	r := addRestriction(t, s, blocklogin(policy.ScopeAll, "all"))
 	cuts, e := ended(t, s)
-	equal(t, len(cuts), 0)
-	equal(t, e > 0, true)
+	expect.Equal(t, len(cuts), 0)
+	expect.Equal(t, e > 0, true)
 	first := e
 	for _, state := range []string{"disabled", "enabled"} {
 		r.State = state
-		must(t, s.PutRestriction(t.Context(), &r))
+		expect.OK(t, s.PutRestriction(t.Context(), &r))
 	}
 	_, e = ended(t, s)
-	equal(t, e > first, true)
+	expect.Equal(t, e > first, true)
 }
 
 func cutNever(t *testing.T, s Store) {
@@ -120,23 +121,23 @@ func cutNever(t *testing.T, s Store) {
 	black.State = "enabled"
 	addRestriction(t, s, black)
 	cuts, e := ended(t, s)
-	equal(t, len(cuts), 0)
-	equal(t, e, int64(0))
+	expect.Equal(t, len(cuts), 0)
+	expect.Equal(t, e, int64(0))
 	on := addRestriction(t, s, blocklogin(policy.ScopeIP, "192.0.2.3"))
 	before, _ := ended(t, s)
 	on.Code = 401 // stays enabled
-	must(t, s.PutRestriction(t.Context(), &on))
+	expect.OK(t, s.PutRestriction(t.Context(), &on))
 	after, _ := ended(t, s)
-	equal(t, after, before)
+	expect.Equal(t, after, before)
 }
 
 func cutOnMove(t *testing.T, s Store) {
 	r := addRestriction(t, s, blocklogin(policy.ScopeIP, "192.0.2.1"))
 	first := r.CreatedAt
 	r.Value = "192.0.2.2"
-	must(t, s.PutRestriction(t.Context(), &r))
+	expect.OK(t, s.PutRestriction(t.Context(), &r))
 	cuts, _ := ended(t, s)
-	equal(t, cuts, []policy.Cut{
+	expect.Equal(t, cuts, []policy.Cut{
 		{Scope: policy.ScopeIP, Value: "192.0.2.1", At: first},
 		{Scope: policy.ScopeIP, Value: "192.0.2.2", At: r.UpdatedAt},
 	})
@@ -144,7 +145,7 @@ func cutOnMove(t *testing.T, s Store) {
 
 func cutStays(t *testing.T, s Store) {
 	r := addRestriction(t, s, blocklogin(policy.ScopeIP, "192.0.2.1"))
-	must(t, s.DeleteRestriction(t.Context(), r.ID))
+	expect.OK(t, s.DeleteRestriction(t.Context(), r.ID))
 	cuts, _ := ended(t, s)
-	equal(t, len(cuts), 1)
+	expect.Equal(t, len(cuts), 1)
 }

@@ -9,8 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
+	"barong/internal/expect"
 	"barong/policy"
 )
 
@@ -48,27 +47,6 @@ func TestStore(t *testing.T, open func(testing.TB) Store) {
 	}
 }
 
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func wantErr(t testing.TB, err, want error) {
-	t.Helper()
-	if !errors.Is(err, want) {
-		t.Fatalf("got error %v, want %v", err, want)
-	}
-}
-
-func equal(t testing.TB, got, want any) {
-	t.Helper()
-	if d := cmp.Diff(want, got); d != "" {
-		t.Fatalf("want (-), got (+):\n%s", d)
-	}
-}
-
 func newPermission(n int) policy.Permission {
 	return policy.Permission{
 		Action: policy.Audit, Role: "admin", Verb: "POST", Path: fmt.Sprint("api/v2/admin/", n), Topic: "labels",
@@ -78,7 +56,7 @@ func newPermission(n int) policy.Permission {
 func addPermission(t testing.TB, s policy.Tx, n int) policy.Permission {
 	t.Helper()
 	p := newPermission(n)
-	must(t, s.AddPermission(t.Context(), &p))
+	expect.OK(t, s.AddPermission(t.Context(), &p))
 	return p
 }
 
@@ -88,24 +66,24 @@ func permissionRoundTrip(t *testing.T, s Store) {
 		t.Errorf("got %+v, want ID, LockVersion and times filled", p)
 	}
 	got, err := s.Permissions(t.Context())
-	must(t, err)
-	equal(t, got, want)
+	expect.OK(t, err)
+	expect.Equal(t, got, want)
 }
 
 func permissionTaken(t *testing.T, s Store) {
 	addPermission(t, s, 1)
 	again := newPermission(1)
 	again.Topic = "other"
-	wantErr(t, s.AddPermission(t.Context(), &again), policy.ErrTaken)
+	expect.Error(t, s.AddPermission(t.Context(), &again), policy.ErrTaken)
 	for _, change := range []func(*policy.Permission){
 		func(p *policy.Permission) { p.Action = policy.Drop }, func(p *policy.Permission) { p.Role = "x" },
 		func(p *policy.Permission) { p.Verb = "GET" }, func(p *policy.Permission) { p.Path = "x" },
 	} {
 		p := newPermission(1)
 		change(&p)
-		must(t, s.AddPermission(t.Context(), &p))
+		expect.OK(t, s.AddPermission(t.Context(), &p))
 		p.Action, p.Role, p.Verb, p.Path = again.Action, again.Role, again.Verb, again.Path
-		wantErr(t, s.PutPermission(t.Context(), &p), policy.ErrTaken)
+		expect.Error(t, s.PutPermission(t.Context(), &p), policy.ErrTaken)
 	}
 }
 
@@ -113,22 +91,22 @@ func permissionPut(t *testing.T, s Store) {
 	p := addPermission(t, s, 1)
 	stale := p
 	p.Action, p.Role, p.Verb, p.Path, p.Topic = policy.Drop, "support", "ALL", "api/v2/x", ""
-	must(t, s.PutPermission(t.Context(), &p))
-	equal(t, p.LockVersion, stale.LockVersion+1)
-	wantErr(t, s.PutPermission(t.Context(), &stale), policy.ErrNotFound)
+	expect.OK(t, s.PutPermission(t.Context(), &p))
+	expect.Equal(t, p.LockVersion, stale.LockVersion+1)
+	expect.Error(t, s.PutPermission(t.Context(), &stale), policy.ErrNotFound)
 	got, err := s.Permissions(t.Context())
-	must(t, err)
-	equal(t, got, []policy.Permission{p})
+	expect.OK(t, err)
+	expect.Equal(t, got, []policy.Permission{p})
 }
 
 func permissionNotFound(t *testing.T, s Store) {
 	ghost := newPermission(1)
 	ghost.ID, ghost.LockVersion = 404, 1
-	wantErr(t, s.PutPermission(t.Context(), &ghost), policy.ErrNotFound)
-	wantErr(t, s.DeletePermission(t.Context(), 404), policy.ErrNotFound)
+	expect.Error(t, s.PutPermission(t.Context(), &ghost), policy.ErrNotFound)
+	expect.Error(t, s.DeletePermission(t.Context(), 404), policy.ErrNotFound)
 	p := addPermission(t, s, 1)
-	must(t, s.DeletePermission(t.Context(), p.ID))
-	wantErr(t, s.DeletePermission(t.Context(), p.ID), policy.ErrNotFound)
+	expect.OK(t, s.DeletePermission(t.Context(), p.ID))
+	expect.Error(t, s.DeletePermission(t.Context(), p.ID), policy.ErrNotFound)
 }
 
 func rows(t *testing.T, s Store) {
@@ -137,18 +115,18 @@ func rows(t *testing.T, s Store) {
 	off.State = "disabled"
 	disabled := addRestriction(t, s, off)
 	got, err := s.Rows(t.Context())
-	must(t, err)
+	expect.OK(t, err)
 	if got.At.Seq < 2 || len(got.Cuts) != 1 {
 		t.Fatalf("sequence number %d, %d cuts; want one for every write, 1", got.At.Seq, len(got.Cuts))
 	}
-	equal(t, got, policy.Rows{
+	expect.Equal(t, got, policy.Rows{
 		At: got.At, Permissions: []policy.Permission{p}, Restrictions: []policy.Restriction{r, disabled},
 		Cuts: got.Cuts,
 	})
 	addPermission(t, s, 2)
 	later, err := s.Rows(t.Context())
-	must(t, err)
-	equal(t, later.At.Seq, got.At.Seq+1)
+	expect.OK(t, err)
+	expect.Equal(t, later.At.Seq, got.At.Seq+1)
 }
 
 func rollBack(t *testing.T, s Store) {
@@ -163,11 +141,11 @@ func rollBack(t *testing.T, s Store) {
 		t.Fatalf("got %v, want the very error of f", err)
 	}
 	got, err := s.Rows(t.Context())
-	must(t, err)
-	equal(t, got, policy.Rows{At: got.At})
+	expect.OK(t, err)
+	expect.Equal(t, got, policy.Rows{At: got.At})
 	e, err := s.Epoch(t.Context())
-	must(t, err)
-	equal(t, e, int64(0))
+	expect.OK(t, err)
+	expect.Equal(t, e, int64(0))
 }
 
 func race(t *testing.T, s Store) {
@@ -189,5 +167,5 @@ func race(t *testing.T, s Store) {
 			t.Errorf("got %v, want ErrNotFound", err)
 		}
 	}
-	equal(t, won, 1)
+	expect.Equal(t, won, 1)
 }

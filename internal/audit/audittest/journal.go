@@ -7,6 +7,7 @@ import (
 
 	"barong/internal/account"
 	"barong/internal/audit"
+	"barong/internal/expect"
 )
 
 // Journal is an audit.Journal with its reader.
@@ -26,7 +27,7 @@ func TestJournal(t *testing.T, open func(testing.TB) Journal) {
 func addUser(t testing.TB, s Journal, uid, email string) account.User {
 	t.Helper()
 	u := account.User{UID: uid, Email: email, Role: "member", State: "active"}
-	must(t, s.AddUser(t.Context(), &u))
+	expect.OK(t, s.AddUser(t.Context(), &u))
 	return u
 }
 
@@ -65,7 +66,7 @@ func journal(t *testing.T, s Journal) {
 		q := audit.JournalQuery{Category: audit.CategoryAdmin, Limit: 10}
 		c.change(&q)
 		rows, n, err := s.Journal(t.Context(), q)
-		must(t, err)
+		expect.OK(t, err)
 		want := map[byte]audit.Activity{'1': first.Activity, '2': second.Activity, '3': user.Activity}
 		if len(rows) != len(c.want) || q.Limit == 10 && n != len(rows) || q.Limit == 1 && n != 2 {
 			t.Errorf("%s: got %d rows of %d, want %d", name, len(rows), n, len(c.want))
@@ -80,7 +81,7 @@ func journal(t *testing.T, s Journal) {
 func usersByUID(t *testing.T, s Journal) {
 	one, two := addUser(t, s, "ID1", "one@example.com"), addUser(t, s, "ID2", "two@example.com")
 	got, err := s.UsersByUID(t.Context(), []string{"ID2", "ID404", "ID1", "ID1"})
-	must(t, err)
+	expect.OK(t, err)
 	if len(got) != 2 || got["ID1"].Email != one.Email || got["ID2"].ID != two.ID {
 		t.Errorf("got %v, want ID1 and ID2", got)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"barong/internal/audit"
+	"barong/internal/expect"
 )
 
 // Known is the uid of the one user that a store given to TestStore must have.
@@ -42,13 +43,6 @@ func TestStore(t *testing.T, open func(testing.TB) audit.Store) {
 	}
 }
 
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 var base = time.Date(2030, 5, 6, 7, 8, 9, 123456000, time.UTC)
 
 func entry(ref string) audit.Entry {
@@ -61,7 +55,7 @@ func entry(ref string) audit.Entry {
 
 func add(t testing.TB, s audit.Store, rows ...audit.Entry) {
 	t.Helper()
-	must(t, s.AddActivities(t.Context(), rows))
+	expect.OK(t, s.AddActivities(t.Context(), rows))
 }
 
 func all(t testing.TB, s audit.Store, q audit.Query) []audit.Activity {
@@ -70,7 +64,7 @@ func all(t testing.TB, s audit.Store, q audit.Query) []audit.Activity {
 		q.Limit = 1000
 	}
 	rows, n, err := s.Activities(t.Context(), q)
-	must(t, err)
+	expect.OK(t, err)
 	if q.Offset == 0 && len(rows) < q.Limit && n != len(rows) {
 		t.Fatalf("%d rows, but %d in all", len(rows), n)
 	}
@@ -220,7 +214,7 @@ func pages(t *testing.T, s audit.Store) {
 	var got []string
 	for offset := 0; offset < 6; offset += 2 {
 		rows, n, err := s.Activities(t.Context(), audit.Query{Limit: 2, Offset: offset})
-		must(t, err)
+		expect.OK(t, err)
 		if n != 5 {
 			t.Errorf("got %d in all, want 5", n)
 		}

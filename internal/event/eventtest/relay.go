@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"barong/internal/event"
+	"barong/internal/expect"
 )
 
 // A sink is a destination that remembers its items.
@@ -68,7 +69,7 @@ var quick = event.Config{
 func relay(t testing.TB, c event.Config, o event.Outbox, to event.Sender) (r *event.Relay, stop func()) {
 	t.Helper()
 	r, err := event.NewRelay(c, o, []event.Destination{{Name: "mail", Sender: to}}, nil, nil)
-	must(t, err)
+	expect.OK(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
@@ -234,9 +235,9 @@ func relayFlush(t *testing.T, s Store) {
 	emit(t, s, numbered("u0", 0))
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	must(t, awaitHolder(ctx, r))
+	expect.OK(t, awaitHolder(ctx, r))
 	emitNumbers(t, s, 3, 5)
-	must(t, r.Close(ctx))
+	expect.OK(t, r.Close(ctx))
 	wantDue(t, s, "mail", later, "")
 	if held, err := s.Lease(ctx, "events mail", "another", slow.Lease); err != nil || !held {
 		t.Errorf("got %v, %v; want the lease to be free", held, err)

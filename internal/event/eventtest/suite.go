@@ -16,6 +16,7 @@ import (
 
 	"barong/internal/account"
 	"barong/internal/event"
+	"barong/internal/expect"
 )
 
 // Store is a database with an outbox.
@@ -74,13 +75,6 @@ func TestOutbox(t *testing.T, open func(testing.TB) Store) {
 	})
 }
 
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // later is after all that a test emits.
 var later = time.Now().Add(24 * time.Hour).UTC().Truncate(time.Microsecond)
 
@@ -92,23 +86,23 @@ func numbered(uid string, n int) event.Event {
 func number(t testing.TB, e event.Event) int {
 	t.Helper()
 	var r struct{ N int }
-	must(t, json.Unmarshal(e.Record, &r))
+	expect.OK(t, json.Unmarshal(e.Record, &r))
 	return r.N
 }
 
 func emit(t testing.TB, s Store, events ...event.Event) {
 	t.Helper()
 	for _, e := range events {
-		must(t, s.Emit(context.Background(), e))
+		expect.OK(t, s.Emit(context.Background(), e))
 	}
 }
 
 func due(t testing.TB, s Store, destination string, now time.Time) []event.Item {
 	t.Helper()
 	items, err := s.DueEvents(context.Background(), destination, now, 1000, 1000)
-	must(t, err)
+	expect.OK(t, err)
 	for _, i := range items {
-		must(t, i.Err)
+		expect.OK(t, i.Err)
 	}
 	return items
 }
@@ -142,7 +136,7 @@ func roundTrip(t *testing.T, s Store) {
 		if len(items) == 1 && time.Since(items[0].CreatedAt).Abs() > time.Hour {
 			t.Errorf("%s: created at %v", destination, items[0].CreatedAt)
 		}
-		must(t, s.DeleteEvents(t.Context(), items[0].UUID, "unknown"))
+		expect.OK(t, s.DeleteEvents(t.Context(), items[0].UUID, "unknown"))
 		wantDue(t, s, destination, later, "")
 	}
 }
@@ -178,7 +172,7 @@ func hinted(s Store) bool {
 func rollBack(t *testing.T, s Store) {
 	oops := errors.New("oops")
 	err := s.Update(t.Context(), func(tx account.Tx) error {
-		must(t, tx.Emit(t.Context(), numbered("u1", 1)))
+		expect.OK(t, tx.Emit(t.Context(), numbered("u1", 1)))
 		return oops
 	})
 	if !errors.Is(err, oops) {
@@ -191,8 +185,8 @@ func rollBack(t *testing.T, s Store) {
 }
 
 func hint(t *testing.T, s Store) {
-	must(t, s.Update(t.Context(), func(tx account.Tx) error {
-		must(t, tx.Emit(t.Context(), numbered("u1", 1)))
+	expect.OK(t, s.Update(t.Context(), func(tx account.Tx) error {
+		expect.OK(t, tx.Emit(t.Context(), numbered("u1", 1)))
 		if hinted(s) {
 			t.Error("a hint came before the commit")
 		}
@@ -210,7 +204,7 @@ func commitOrder(t *testing.T, s Store) {
 		UID: "ID1", Email: "one@example.com", PasswordDigest: "x", Role: "member",
 		State: account.StateActive, SessionGeneration: 1,
 	}
-	must(t, s.AddUser(t.Context(), &u))
+	expect.OK(t, s.AddUser(t.Context(), &u))
 	const writers, each = 6, 15
 	var running sync.WaitGroup
 	for range writers {
@@ -262,15 +256,15 @@ func commitOrder(t *testing.T, s Store) {
 func heldBack(t *testing.T, s Store) {
 	emit(t, s, numbered("u1", 1), numbered("u1", 2), numbered("u2", 1), numbered("u1", 3))
 	items := wantDue(t, s, "mail", later, "u1 1, u1 2, u2 1, u1 3")
-	must(t, s.RetryEvent(t.Context(), items[1].UUID, later.Add(time.Minute), "refused"))
+	expect.OK(t, s.RetryEvent(t.Context(), items[1].UUID, later.Add(time.Minute), "refused"))
 	wantDue(t, s, "mail", later, "u1 1, u2 1")
 	items = wantDue(t, s, "mail", later.Add(time.Minute), "u1 1, u1 2, u2 1, u1 3")
 	if got := items[1].Attempts; got != 1 {
 		t.Errorf("%d attempts are counted, want 1", got)
 	}
-	must(t, s.RetryEvent(t.Context(), items[0].UUID, later.Add(2*time.Minute), ""))
+	expect.OK(t, s.RetryEvent(t.Context(), items[0].UUID, later.Add(2*time.Minute), ""))
 	wantDue(t, s, "mail", later.Add(time.Minute), "u2 1")
-	must(t, s.DeleteEvents(t.Context(), items[0].UUID))
+	expect.OK(t, s.DeleteEvents(t.Context(), items[0].UUID))
 	wantDue(t, s, "mail", later.Add(time.Minute), "u1 2, u2 1, u1 3")
 }
 
@@ -285,16 +279,16 @@ func otherHistory(t *testing.T, s, other Store) {
 	if own := wantDue(t, s, "mail", later, all); own[0].ID != items[0].ID {
 		t.Fatalf("ids %d and %d, want one for both", own[0].ID, items[0].ID)
 	}
-	must(t, s.DeleteEvents(t.Context(), items[0].UUID))
-	must(t, s.RetryEvent(t.Context(), items[1].UUID, later.Add(time.Hour), "refused"))
-	must(t, s.ParkEvent(t.Context(), items[2].UUID, later, "no"))
+	expect.OK(t, s.DeleteEvents(t.Context(), items[0].UUID))
+	expect.OK(t, s.RetryEvent(t.Context(), items[1].UUID, later.Add(time.Hour), "refused"))
+	expect.OK(t, s.ParkEvent(t.Context(), items[2].UUID, later, "no"))
 	wantDue(t, s, "mail", later, all)
 }
 
 func othersGoOn(t *testing.T, s Store) {
 	emit(t, s, numbered("u1", 1), numbered("u2", 1), numbered("u1", 2))
 	items := due(t, s, "mail", later)
-	must(t, s.RetryEvent(t.Context(), items[0].UUID, later.Add(time.Minute), "refused"))
+	expect.OK(t, s.RetryEvent(t.Context(), items[0].UUID, later.Add(time.Minute), "refused"))
 	wantDue(t, s, "mail", later, "u2 1")
 	wantDue(t, s, "broker", later, "u1 1, u2 1, u1 2")
 }
@@ -302,16 +296,16 @@ func othersGoOn(t *testing.T, s Store) {
 func parked(t *testing.T, s Store) {
 	emit(t, s, numbered("u1", 1), numbered("u1", 2))
 	items := due(t, s, "mail", later)
-	must(t, s.ParkEvent(t.Context(), items[0].UUID, later, strings.Repeat("long and ö\x00", 100)))
+	expect.OK(t, s.ParkEvent(t.Context(), items[0].UUID, later, strings.Repeat("long and ö\x00", 100)))
 	wantDue(t, s, "mail", later, "u1 2")
-	must(t, s.RetryEvent(t.Context(), items[0].UUID, later, "too late"))
+	expect.OK(t, s.RetryEvent(t.Context(), items[0].UUID, later, "too late"))
 	wantDue(t, s, "mail", later.Add(time.Hour), "u1 2")
 }
 
 func limited(t *testing.T, s Store) {
 	emit(t, s, numbered("u1", 1), numbered("u2", 2), numbered("u1", 3))
 	items, err := s.DueEvents(t.Context(), "mail", later, 2, 2)
-	must(t, err)
+	expect.OK(t, err)
 	if len(items) != 2 || number(t, items[0].Event) != 1 || number(t, items[1].Event) != 2 {
 		t.Errorf("got %v, want the first two", items)
 	}
@@ -324,7 +318,7 @@ func shared(t *testing.T, s Store) {
 	emit(t, s, numbered("u2", 40), numbered("u3", 41), numbered("u2", 42))
 	for share, want := range map[int]string{1: "[u1 0 u2 40 u3 41]", 2: "[u1 0 u1 1 u2 40 u3 41 u2 42]"} {
 		items, err := s.DueEvents(t.Context(), "mail", later, 10, share)
-		must(t, err)
+		expect.OK(t, err)
 		var got []string
 		for _, i := range items {
 			got = append(got, fmt.Sprint(i.UID, " ", number(t, i.Event)))
@@ -339,7 +333,7 @@ func backlog(t *testing.T, s Store) {
 	want := func(destination string, waiting, parked int) {
 		t.Helper()
 		b, err := s.EventBacklog(t.Context(), destination)
-		must(t, err)
+		expect.OK(t, err)
 		if b.Waiting != waiting || b.Parked != parked || b.Oldest.IsZero() != (waiting == 0) {
 			t.Errorf("%s: got %+v, want %d waiting and %d parked", destination, b, waiting, parked)
 		}
@@ -350,22 +344,22 @@ func backlog(t *testing.T, s Store) {
 	want("mail", 2, 0)
 	want("broker", 3, 0)
 	items := due(t, s, "mail", later)
-	must(t, s.ParkEvent(t.Context(), items[0].UUID, later, "no"))
+	expect.OK(t, s.ParkEvent(t.Context(), items[0].UUID, later, "no"))
 	want("mail", 1, 1)
 	want("broker", 3, 0)
-	must(t, s.DeleteEvents(t.Context(), items[1].UUID))
+	expect.OK(t, s.DeleteEvents(t.Context(), items[1].UUID))
 	want("mail", 0, 1)
 }
 
 func sweep(t *testing.T, s Store) {
 	emit(t, s, numbered("u1", 1), numbered("u1", 2), numbered("u1", 3))
 	items := due(t, s, "mail", later)
-	must(t, s.ParkEvent(t.Context(), items[0].UUID, later, "no"))
-	must(t, s.ParkEvent(t.Context(), items[1].UUID, later.Add(time.Second), "no"))
+	expect.OK(t, s.ParkEvent(t.Context(), items[0].UUID, later, "no"))
+	expect.OK(t, s.ParkEvent(t.Context(), items[1].UUID, later.Add(time.Second), "no"))
 	n, err := s.DeleteParkedEvents(t.Context(), later.Add(time.Second))
-	must(t, err)
+	expect.OK(t, err)
 	b, err := s.EventBacklog(t.Context(), "mail")
-	must(t, err)
+	expect.OK(t, err)
 	if n != 1 || b.Parked != 1 || b.Waiting != 1 {
 		t.Errorf("removed %d, left %+v; want one removed and one each left", n, b)
 	}
@@ -376,7 +370,7 @@ func leaseAlone(t *testing.T, s Store) {
 	take := func(name, holder string, d time.Duration, want bool) {
 		t.Helper()
 		got, err := s.Lease(t.Context(), name, holder, d)
-		must(t, err)
+		expect.OK(t, err)
 		if got != want {
 			t.Errorf("%s by %s for %s: got %v, want %v", name, holder, d, got, want)
 		}
@@ -389,9 +383,9 @@ func leaseAlone(t *testing.T, s Store) {
 	take("mail", "a", 0, true)    // extended, and run out
 	take("mail", "b", long, true) // so another gets it
 	take("mail", "a", long, false)
-	must(t, s.ReleaseLease(t.Context(), "mail", "a")) // not a's
+	expect.OK(t, s.ReleaseLease(t.Context(), "mail", "a")) // not a's
 	take("mail", "a", long, false)
-	must(t, s.ReleaseLease(t.Context(), "mail", "b"))
+	expect.OK(t, s.ReleaseLease(t.Context(), "mail", "b"))
 	take("mail", "a", long, true)
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"barong/internal/apikey"
+	"barong/internal/expect"
 	"barong/internal/session"
 )
 
@@ -93,7 +94,7 @@ func visibility(t *testing.T, s Store) {
 	for !t.Failed() {
 		n := head(t, s)
 		u, err := s.User(t.Context(), f.user.UID)
-		must(t, err)
+		expect.OK(t, err)
 		// Every number is one write to the user, whose row was read later.
 		if got, want := u.LockVersion, f.user.LockVersion+n.Seq-start.Seq; got < want {
 			t.Fatalf("number %s is visible, write %d is not yet: %d", n, want, got)

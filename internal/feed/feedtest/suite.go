@@ -15,6 +15,7 @@ import (
 
 	"barong/internal/apikey"
 	"barong/internal/directory"
+	"barong/internal/expect"
 	"barong/internal/factor"
 	"barong/internal/feed"
 	"barong/internal/limit"
@@ -84,17 +85,10 @@ func TestStore(t *testing.T, open func(testing.TB) Store) {
 	})
 }
 
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 func head(t testing.TB, s feed.Source) feed.Cursor {
 	t.Helper()
 	n, err := s.Head(context.Background())
-	must(t, err)
+	expect.OK(t, err)
 	return n
 }
 
@@ -102,7 +96,7 @@ func head(t testing.TB, s feed.Source) feed.Cursor {
 func since(t testing.TB, s feed.Source, after feed.Cursor) ([]feed.Change, feed.Cursor) {
 	t.Helper()
 	all, upTo, err := s.Changes(context.Background(), after, 1_000_000)
-	must(t, err)
+	expect.OK(t, err)
 	return sorted(all), upTo
 }
 
@@ -127,7 +121,7 @@ func leavesRow(t *testing.T, s Store, w write) {
 			return oops
 		})
 		rolledBack(t, s, before, err, oops)
-		must(t, w.account(t.Context(), s, newCopy(f)))
+		expect.OK(t, w.account(t.Context(), s, newCopy(f)))
 	case w.policy != nil:
 		err := s.UpdatePolicy(t.Context(), func(tx policy.Tx) error {
 			if err := w.policy(t.Context(), tx, newCopy(f)); err != nil {
@@ -136,9 +130,9 @@ func leavesRow(t *testing.T, s Store, w write) {
 			return oops
 		})
 		rolledBack(t, s, before, err, oops)
-		must(t, w.policy(t.Context(), s, newCopy(f)))
+		expect.OK(t, w.policy(t.Context(), s, newCopy(f)))
 	default:
-		must(t, w.other(t.Context(), s, newCopy(f)))
+		expect.OK(t, w.other(t.Context(), s, newCopy(f)))
 	}
 	if got := head(t, s); got.Seq != before.Seq+1 || got.Name == before.Name {
 		t.Fatalf("head rose from %s to %s, want by one and another name", before, got)
@@ -217,7 +211,7 @@ func failureLeavesNone(t *testing.T, s Store) {
 func oneNumber(t *testing.T, s Store) {
 	f := newFixture(t, s)
 	before := head(t, s)
-	must(t, s.Update(t.Context(), func(tx Tx) error {
+	expect.OK(t, s.Update(t.Context(), func(tx Tx) error {
 		for range 2 {
 			if _, err := tx.EndSessions(t.Context(), f.user.UID); err != nil {
 				return err
@@ -241,12 +235,12 @@ func rollBackLeavesNone(t *testing.T, s Store) {
 	for range 3 {
 		_ = s.Update(t.Context(), func(tx Tx) error {
 			u := newUser("1")
-			must(t, tx.AddUser(t.Context(), &u))
+			expect.OK(t, tx.AddUser(t.Context(), &u))
 			return errors.New("oops")
 		})
 	}
 	u := newUser("1")
-	must(t, s.AddUser(t.Context(), &u))
+	expect.OK(t, s.AddUser(t.Context(), &u))
 	if got := head(t, s); got.Seq != before.Seq+1 {
 		t.Errorf("head rose from %s to %s, want by one", before, got)
 	}
@@ -264,17 +258,17 @@ func pages(t *testing.T, s Store) {
 	start := head(t, s)
 	for range 3 { // three rows, then one
 		keys, _, err := s.APIKeys(t.Context(), apikey.Query{HolderUID: f.user.UID, Limit: 10})
-		must(t, err)
-		must(t, s.Update(t.Context(), func(tx Tx) error {
+		expect.OK(t, err)
+		expect.OK(t, s.Update(t.Context(), func(tx Tx) error {
 			for _, k := range keys {
-				must(t, tx.PutAPIKey(t.Context(), &k))
+				expect.OK(t, tx.PutAPIKey(t.Context(), &k))
 			}
-			must(t, tx.PutAPIKey(t.Context(), &apikey.Key{Kid: serviceKid, State: apikey.Active}))
+			expect.OK(t, tx.PutAPIKey(t.Context(), &apikey.Key{Kid: serviceKid, State: apikey.Active}))
 			_, err := tx.EndSessions(t.Context(), f.user.UID)
 			return err
 		}))
 		_, err = s.EndSessions(t.Context(), f.user.UID)
-		must(t, err)
+		expect.OK(t, err)
 	}
 	want, _ := since(t, s, start)
 	for size := range 9 {
@@ -282,7 +276,7 @@ func pages(t *testing.T, s Store) {
 		cursor, calls := start, 0
 		for cursor != head(t, s) {
 			page, upTo, err := s.Changes(t.Context(), cursor, size)
-			must(t, err)
+			expect.OK(t, err)
 			if upTo.Seq <= cursor.Seq || calls > 100 {
 				t.Fatalf("limit %d: stuck at %s", size, cursor)
 			}
@@ -305,10 +299,10 @@ func pages(t *testing.T, s Store) {
 func prune(t *testing.T, s Store) {
 	f := newFixture(t, s)
 	_, err := s.EndSessions(t.Context(), f.user.UID)
-	must(t, err)
+	expect.OK(t, err)
 	before := head(t, s)
 	n, err := s.DeleteChanges(t.Context(), time.Now().Add(-time.Hour))
-	must(t, err)
+	expect.OK(t, err)
 	if n != 0 {
 		t.Errorf("pruned %d young rows", n)
 	}
@@ -317,7 +311,7 @@ func prune(t *testing.T, s Store) {
 		t.Errorf("nothing was pruned, yet: %v, a page up to %s", err, early)
 	}
 	n, err = s.DeleteChanges(t.Context(), time.Now().Add(time.Hour))
-	must(t, err)
+	expect.OK(t, err)
 	if n == 0 || head(t, s) != before {
 		t.Errorf("pruned %d rows, head went from %s to %s", n, before, head(t, s))
 	}
@@ -328,7 +322,7 @@ func prune(t *testing.T, s Store) {
 		t.Errorf("got %v up to %s from the newest commit, whose rows are gone", got, upTo)
 	}
 	_, err = s.EndSessions(t.Context(), f.user.UID)
-	must(t, err)
+	expect.OK(t, err)
 	got, upTo := since(t, s, before) // a reader that had read everything goes on
 	if len(got) != 1 || upTo.Seq != before.Seq+1 {
 		t.Errorf("got %v up to %s, want one change after %s", got, upTo, before)
@@ -342,7 +336,7 @@ func otherHistory(t *testing.T, s, other Store) {
 	var lost []feed.Cursor // every place of the other history, ends of pages included
 	for cursor := (feed.Cursor{}); cursor != head(t, other); {
 		_, upTo, err := other.Changes(t.Context(), cursor, 1)
-		must(t, err)
+		expect.OK(t, err)
 		if upTo.Seq != cursor.Seq+1 {
 			t.Fatalf("a page of one commit led from %s to %s", cursor, upTo)
 		}
@@ -376,14 +370,14 @@ func otherHistory(t *testing.T, s, other Store) {
 	refused("the head has reached the cursor")
 	for range 3 {
 		_, err := s.EndSessions(t.Context(), f.user.UID)
-		must(t, err)
+		expect.OK(t, err)
 	}
 	refused("the head has grown past the cursor")
 	included("after", lost[len(lost)-1], feed.ErrHistory)
 	included("after", first, nil)
 	included("after", feed.Cursor{Seq: first.Seq, Name: first.Name, Server: 1}, nil)
 	_, err := s.DeleteChanges(t.Context(), time.Now().Add(time.Hour))
-	must(t, err)
+	expect.OK(t, err)
 	refused("all is pruned")
 	included("pruned", first, feed.ErrPruned)
 	included("pruned", head(t, s), nil)
@@ -403,18 +397,18 @@ func otherNames(t *testing.T, s, other Store) {
 		for n := range 3 {
 			f.user.Level++
 			f.user.SessionGeneration++
-			must(t, s.PutUser(t.Context(), &f.user))
+			expect.OK(t, s.PutUser(t.Context(), &f.user))
 			if n == 1 {
 				var err error
 				f.user.SessionGeneration, err = s.EndSessions(t.Context(), f.user.UID)
-				must(t, err)
+				expect.OK(t, err)
 			}
 			f.service.Level++
-			must(t, s.PutServiceAccount(t.Context(), &f.service))
+			expect.OK(t, s.PutServiceAccount(t.Context(), &f.service))
 			epoch, err := s.EndAll(t.Context())
-			must(t, err)
+			expect.OK(t, err)
 			p, err := s.Principal(t.Context(), f.user.UID)
-			must(t, err)
+			expect.OK(t, err)
 			seen[i] = append(seen[i], names{p.Version, p.SessionGeneration, epoch, f.service.Version})
 		}
 	}
@@ -470,11 +464,11 @@ func hint(t *testing.T, s Store) {
 	}
 	_ = s.Update(t.Context(), func(tx Tx) error {
 		_, err := tx.EndSessions(t.Context(), f.user.UID)
-		must(t, err)
+		expect.OK(t, err)
 		return errors.New("oops")
 	})
 	_, err := s.Labels(t.Context(), f.user.UID)
-	must(t, err)
+	expect.OK(t, err)
 	select {
 	case <-s.Hint():
 		t.Error("a hint without a change")

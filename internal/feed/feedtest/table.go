@@ -11,6 +11,7 @@ import (
 	"barong/internal/apikey"
 	"barong/internal/audit"
 	"barong/internal/event"
+	"barong/internal/expect"
 	"barong/internal/factor"
 	"barong/internal/feed"
 	"barong/internal/limit"
@@ -48,25 +49,25 @@ func newFixture(t testing.TB, s Store) *fixture {
 	t.Helper()
 	ctx := context.Background()
 	f := &fixture{user: newUser("1")}
-	must(t, s.AddUser(ctx, &f.user))
+	expect.OK(t, s.AddUser(ctx, &f.user))
 	f.service = account.ServiceAccount{
 		UID: "SI1", OwnerUID: f.user.UID, Email: "service@example.com", Role: "service_account", State: "active",
 	}
-	must(t, s.AddServiceAccount(ctx, &f.service))
+	expect.OK(t, s.AddServiceAccount(ctx, &f.service))
 	f.key = apikey.Key{Kid: userKid, Algorithm: "HS256", State: "active", HolderUID: f.user.UID, Secret: "s"}
-	must(t, s.AddAPIKey(ctx, &f.key))
+	expect.OK(t, s.AddAPIKey(ctx, &f.key))
 	other := apikey.Key{Kid: serviceKid, Algorithm: "HS256", State: "active", HolderUID: f.service.UID, Secret: "s"}
-	must(t, s.AddAPIKey(ctx, &other))
+	expect.OK(t, s.AddAPIKey(ctx, &other))
 	f.permission = policy.Permission{Action: policy.Accept, Role: "member", Verb: "GET", Path: "api"}
-	must(t, s.AddPermission(ctx, &f.permission))
+	expect.OK(t, s.AddPermission(ctx, &f.permission))
 	f.restriction = policy.Restriction{
 		Category: policy.Blocklogin, Scope: policy.ScopeIP, Value: "192.0.2.1", Code: 423, State: "disabled",
 	}
-	must(t, s.AddRestriction(ctx, &f.restriction))
-	must(t, s.UpdateSigningKeys(ctx, func([]token.SigningKey) ([]token.SigningKey, error) {
+	expect.OK(t, s.AddRestriction(ctx, &f.restriction))
+	expect.OK(t, s.UpdateSigningKeys(ctx, func([]token.SigningKey) ([]token.SigningKey, error) {
 		return []token.SigningKey{{Kid: "k", Use: token.UseMail, Algorithm: "RS256", State: token.Active, PrivatePEM: []byte("p")}}, nil
 	}))
-	must(t, s.PutTOTPSecret(ctx, factor.TOTPSecret{UserUID: f.user.UID, Secret: []byte("s")}))
+	expect.OK(t, s.PutTOTPSecret(ctx, factor.TOTPSecret{UserUID: f.user.UID, Secret: []byte("s")}))
 	return f
 }
 

@@ -12,13 +12,14 @@ import (
 	"time"
 
 	"barong/internal/event"
+	"barong/internal/expect"
 	"barong/internal/provider/amqp"
 	"barong/internal/token"
 )
 
 func TestConfigNamesItsProblemsWithoutSecrets(t *testing.T) {
 	noPEM := filepath.Join(t.TempDir(), "ca.pem")
-	must(t, os.WriteFile(noPEM, []byte("nothing"), 0o600))
+	expect.OK(t, os.WriteFile(noPEM, []byte("nothing"), 0o600))
 	for name, tt := range map[string]struct {
 		config amqp.Config
 		want   string // "" is fine
@@ -84,7 +85,7 @@ func (s signer) SignEvent(json.RawMessage, time.Time) ([]byte, error) { return [
 func send(t *testing.T, c amqp.Config, s signer) error {
 	t.Helper()
 	sender, err := amqp.New(c, s, nil)
-	must(t, err)
+	expect.OK(t, err)
 	defer sender.Close()
 	return sender.Send(t.Context(), event.Item{Event: event.AccountDeleted(event.User{UID: "u"})})
 }
@@ -101,7 +102,7 @@ func TestEventThatIsNeverSignedIsPermanent(t *testing.T) {
 
 func TestBrokerThatIsNotThereIsUnavailable(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
+	expect.OK(t, err)
 	url := "amqp://u:sw0rdfish@" + l.Addr().String()
 	// It listens and says nothing, until it does not even listen.
 	err = send(t, amqp.Config{URL: url, Timeout: 50 * time.Millisecond}, signer{})
@@ -118,9 +119,9 @@ func TestBrokerThatIsNotThereIsUnavailable(t *testing.T) {
 
 func TestClosedSenderConnectsNoMore(t *testing.T) {
 	s, err := amqp.New(amqp.Config{}, signer{}, nil)
-	must(t, err)
-	must(t, s.Close())
-	must(t, s.Close())
+	expect.OK(t, err)
+	expect.OK(t, s.Close())
+	expect.OK(t, s.Close())
 	if err := s.Send(t.Context(), event.Item{}); !errors.Is(err, event.ErrUnavailable) {
 		t.Errorf("got %v, want ErrUnavailable", err)
 	}

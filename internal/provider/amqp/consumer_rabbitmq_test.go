@@ -17,6 +17,7 @@ import (
 
 	"barong/internal/account"
 	"barong/internal/event"
+	"barong/internal/expect"
 	"barong/internal/notify"
 	"barong/internal/provider/amqp"
 	"barong/internal/store"
@@ -39,7 +40,7 @@ func newPeatio(seed byte) peatio {
 func (p peatio) rules(t testing.TB) notify.Rules {
 	t.Helper()
 	der, err := x509.MarshalPKIXPublicKey(p.key.Public())
-	must(t, err)
+	expect.OK(t, err)
 	key := base64.URLEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
 	rules, err := notify.ParseRules([]byte(`
 keychain: { peatio: { algorithm: EdDSA, value: ` + key + ` } }
@@ -51,7 +52,7 @@ events:
   expression: { and: { record.state: accepted } }
   templates: { en: { subject: Deposit Accepted, template_path: deposit } }
 `))
-	must(t, err)
+	expect.OK(t, err)
 	return rules
 }
 
@@ -70,19 +71,19 @@ func (p peatio) message(uid, jti, state string, exp time.Time) []byte {
 func publish(t testing.TB, broker *testenv.Rabbit, bodies ...[]byte) {
 	t.Helper()
 	conn, err := broker.Dial()
-	must(t, err)
+	expect.OK(t, err)
 	defer conn.Close()
 	ch, err := conn.Channel()
-	must(t, err)
-	must(t, ch.ExchangeDeclare(peatioExchange, "direct", false, false, false, false, nil))
-	must(t, ch.Confirm(false))
+	expect.OK(t, err)
+	expect.OK(t, ch.ExchangeDeclare(peatioExchange, "direct", false, false, false, false, nil))
+	expect.OK(t, ch.Confirm(false))
 	returns := ch.NotifyReturn(make(chan amqp091.Return, 1))
 	for _, body := range bodies {
 		for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 			sent, err := ch.PublishWithDeferredConfirm(peatioExchange, "deposit.updated", true, false, amqp091.Publishing{
 				ContentType: "application/octet-stream", DeliveryMode: amqp091.Persistent, Body: body,
 			})
-			must(t, err)
+			expect.OK(t, err)
 			sent.Wait()
 			if len(returns) == 0 {
 				break
@@ -99,13 +100,13 @@ func publish(t testing.TB, broker *testenv.Rabbit, bodies ...[]byte) {
 func waiting(t testing.TB, broker *testenv.Rabbit) (n int) {
 	t.Helper()
 	conn, err := broker.Dial()
-	must(t, err)
+	expect.OK(t, err)
 	defer conn.Close()
 	ch, err := conn.Channel()
-	must(t, err)
+	expect.OK(t, err)
 	for _, name := range []string{mainQueue, retryQueue} {
 		q, err := ch.QueueDeclarePassive(name, true, false, false, false, nil)
-		must(t, err)
+		expect.OK(t, err)
 		n += q.Messages
 	}
 	return n
@@ -141,7 +142,7 @@ type exchange struct {
 
 func addUser(t testing.TB, db *store.DB, uid string) {
 	t.Helper()
-	must(t, db.AddUser(t.Context(), &account.User{
+	expect.OK(t, db.AddUser(t.Context(), &account.User{
 		UID: uid, Email: strings.ToLower(uid) + "@example.com", PasswordDigest: "x", Role: "member", State: "active",
 	}))
 }
@@ -164,7 +165,7 @@ func consumes(t testing.TB, broker *testenv.Rabbit, c amqp.ConsumerConfig, r amq
 	}
 	consumer, err := amqp.NewConsumer(amqp.Config{URL: broker.URL(), Timeout: 5 * time.Second}, c, r,
 		slog.New(slog.NewTextHandler(log, nil)))
-	must(t, err)
+	expect.OK(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
@@ -188,7 +189,7 @@ func newExchange(t testing.TB, broker *testenv.Rabbit) exchange {
 	}))
 	addUser(t, x.db, "ID1")
 	mailer, err := notify.New(notify.Config{From: "noreply@barong.io"}, rules, x.mails, x.db)
-	must(t, err)
+	expect.OK(t, err)
 	relay(t, x.db, mailer)
 	x.stop = consumes(t, broker, amqp.ConsumerConfig{Rounds: 3}, notify.Receiver{Rules: rules, Users: x.db, Outbox: x.db}, x.log)
 	return x
@@ -351,12 +352,12 @@ func stopsCleanly(t *testing.T, broker *testenv.Rabbit) {
 
 func referenceQueues(t *testing.T, broker *testenv.Rabbit) {
 	conn, err := broker.Dial()
-	must(t, err)
+	expect.OK(t, err)
 	defer conn.Close()
 	ch, err := conn.Channel()
-	must(t, err)
+	expect.OK(t, err)
 	_, err = ch.QueueDeclare("barong.postmaster.event.mailer", true, false, false, false, nil)
-	must(t, err)
+	expect.OK(t, err)
 	received := make(chan bool, 1)
 	stop := consumes(t, broker, amqp.ConsumerConfig{RetryAfter: 2 * time.Minute}, receiverFunc(func(context.Context, string, string, []byte) error {
 		received <- true
@@ -367,15 +368,15 @@ func referenceQueues(t *testing.T, broker *testenv.Rabbit) {
 	stop()
 	// The declarations of the reference at its own start must not be refused.
 	for _, name := range []string{mainExchange, retryExchange} {
-		must(t, ch.ExchangeDeclare(name, "fanout", false, false, false, false, nil))
+		expect.OK(t, ch.ExchangeDeclare(name, "fanout", false, false, false, false, nil))
 	}
-	must(t, ch.ExchangeDeclare(peatioExchange, "direct", false, false, false, false, nil))
+	expect.OK(t, ch.ExchangeDeclare(peatioExchange, "direct", false, false, false, false, nil))
 	_, err = ch.QueueDeclare(mainQueue, true, false, false, false, amqp091.Table{"x-dead-letter-exchange": retryExchange})
-	must(t, err)
+	expect.OK(t, err)
 	_, err = ch.QueueDeclare(retryQueue, true, false, false, false, amqp091.Table{
 		"x-dead-letter-exchange": mainExchange, "x-message-ttl": int32(120000),
 	})
-	must(t, err)
+	expect.OK(t, err)
 	if _, err := ch.QueueDeclarePassive("barong.postmaster.event.mailer", true, false, false, false, nil); err == nil {
 		t.Error("the old queue is still there")
 	}
@@ -383,11 +384,11 @@ func referenceQueues(t *testing.T, broker *testenv.Rabbit) {
 
 func exchangeOfOtherFlags(t *testing.T, broker *testenv.Rabbit) {
 	conn, err := broker.Dial()
-	must(t, err)
+	expect.OK(t, err)
 	defer conn.Close()
 	ch, err := conn.Channel()
-	must(t, err)
-	must(t, ch.ExchangeDeclare("applogic.events", "topic", true, false, false, false, nil))
+	expect.OK(t, err)
+	expect.OK(t, ch.ExchangeDeclare("applogic.events", "topic", true, false, false, false, nil))
 	received := make(chan string, 1)
 	log := &testenv.Log{}
 	consumes(t, broker, amqp.ConsumerConfig{Bindings: []amqp.Binding{{Exchange: "applogic.events", Key: "a.b"}}},
@@ -396,7 +397,7 @@ func exchangeOfOtherFlags(t *testing.T, broker *testenv.Rabbit) {
 			return nil
 		}), log)
 	for done := false; !done; {
-		must(t, ch.Publish("applogic.events", "a.b", false, false, amqp091.Publishing{Body: []byte("x")}))
+		expect.OK(t, ch.Publish("applogic.events", "a.b", false, false, amqp091.Publishing{Body: []byte("x")}))
 		select {
 		case got := <-received:
 			done = true
@@ -409,7 +410,7 @@ func exchangeOfOtherFlags(t *testing.T, broker *testenv.Rabbit) {
 	if log.String() != "" {
 		t.Errorf("the log says\n%s", log)
 	}
-	must(t, ch.ExchangeDelete("applogic.events", false, false))
+	expect.OK(t, ch.ExchangeDelete("applogic.events", false, false))
 }
 
 func queueDeleted(t *testing.T, broker *testenv.Rabbit) {
@@ -417,12 +418,12 @@ func queueDeleted(t *testing.T, broker *testenv.Rabbit) {
 	publish(t, broker, x.message("ID1", "1", "accepted", time.Now().Add(time.Hour)))
 	x.mails.next(t)
 	conn, err := broker.Dial()
-	must(t, err)
+	expect.OK(t, err)
 	defer conn.Close()
 	ch, err := conn.Channel()
-	must(t, err)
+	expect.OK(t, err)
 	_, err = ch.QueueDelete(mainQueue, false, false, false)
-	must(t, err)
+	expect.OK(t, err)
 	publish(t, broker, x.message("ID1", "2", "accepted", time.Now().Add(time.Hour)))
 	if m := x.mails.next(t); !strings.Contains(m.Text, "TID-2") {
 		t.Errorf("got\n%s", m.Text)
@@ -465,7 +466,7 @@ func TestConsumerConfigTellsWhatIsWrong(t *testing.T) {
 func TestConsumerStopsWhileItConnects(t *testing.T) {
 	log := &testenv.Log{}
 	c, err := amqp.NewConsumer(amqp.Config{URL: "amqp://u:sw0rdfish@127.0.0.1:1"}, amqp.ConsumerConfig{}, nil, slog.New(slog.NewTextHandler(log, nil)))
-	must(t, err)
+	expect.OK(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() { c.Run(ctx); close(ended) }()

@@ -14,6 +14,7 @@ import (
 	"github.com/lestrrat-go/jwx/v2/jws"
 	"github.com/rabbitmq/amqp091-go"
 
+	"barong/internal/expect"
 	"barong/internal/testenv"
 )
 
@@ -54,7 +55,7 @@ func consume(t testing.TB, broker *testenv.Rabbit, pemKey []byte, events ...stri
 	t.Helper()
 	block, _ := pem.Decode(pemKey)
 	key, err := x509.ParsePKIXPublicKey(block.Bytes)
-	must(t, err)
+	expect.OK(t, err)
 	c := &consumer{
 		t: t, broker: broker, key: key, events: events, now: time.Now,
 		handle:  func(message) error { return nil },
@@ -230,12 +231,5 @@ func wantOrder(t testing.TB, got []message) {
 		case m.N > next[m.UID]:
 			t.Errorf("%s: event %d came before %d", m.UID, m.N, next[m.UID])
 		}
-	}
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/rabbitmq/amqp091-go"
 
 	"barong/internal/event"
+	"barong/internal/expect"
 	"barong/internal/provider/amqp"
 	"barong/internal/store"
 	"barong/internal/store/storetest"
@@ -42,7 +43,7 @@ func openWorld(t testing.TB, path string) world {
 	t.Helper()
 	db := storetest.OpenPath(t, path, store.WithDestinations(toBroker))
 	keys, err := token.OpenKeys(t.Context(), db, token.DefaultKeysConfig(), nil)
-	must(t, err)
+	expect.OK(t, err)
 	return world{db, keys}
 }
 
@@ -51,7 +52,7 @@ func newWorld(t testing.TB) world { return openWorld(t, filepath.Join(t.TempDir(
 func (w world) publicKey(t testing.TB) []byte {
 	t.Helper()
 	key, err := w.keys.Public(token.UseWire, token.FormPEM)
-	must(t, err)
+	expect.OK(t, err)
 	return key
 }
 
@@ -59,7 +60,7 @@ func (w world) emit(t testing.TB, users, from, to int) {
 	t.Helper()
 	for n := from; n < to; n++ {
 		for u := range users {
-			must(t, w.db.Emit(context.Background(), numbered(fmt.Sprint("u", u), n)))
+			expect.OK(t, w.db.Emit(context.Background(), numbered(fmt.Sprint("u", u), n)))
 		}
 	}
 }
@@ -67,7 +68,7 @@ func (w world) emit(t testing.TB, users, from, to int) {
 func (w world) sender(t testing.TB, url string) *amqp.Sender {
 	t.Helper()
 	s, err := amqp.New(amqp.Config{URL: url, Timeout: 2 * time.Second}, w.keys, nil)
-	must(t, err)
+	expect.OK(t, err)
 	t.Cleanup(func() { s.Close() })
 	return s
 }
@@ -78,7 +79,7 @@ func relay(t testing.TB, o event.Outbox, to event.Sender) (r *event.Relay, stop 
 	r, err := event.NewRelay(event.Config{
 		Poll: 10 * time.Millisecond, Lease: 500 * time.Millisecond, FirstRetry: 10 * time.Millisecond, LastRetry: time.Second,
 	}, o, []event.Destination{{Name: "broker", Sender: to}}, nil, nil)
-	must(t, err)
+	expect.OK(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
@@ -116,31 +117,31 @@ func clean(t testing.TB, broker *testenv.Rabbit) {
 	t.Helper()
 	t.Cleanup(func() {
 		conn, err := broker.Dial()
-		must(t, err)
+		expect.OK(t, err)
 		defer conn.Close()
 		ch, err := conn.Channel()
-		must(t, err)
+		expect.OK(t, err)
 		for _, q := range []string{mainQueue, retryQueue} {
 			_, err := ch.QueueDelete(q, false, false, false)
-			must(t, err)
+			expect.OK(t, err)
 		}
 	})
 }
 
 func wireForm(t *testing.T, broker *testenv.Rabbit) {
 	conn, err := broker.Dial()
-	must(t, err)
+	expect.OK(t, err)
 	defer conn.Close()
 	ch, err := conn.Channel()
-	must(t, err)
-	must(t, ch.ExchangeDeclare("barong.events.system", "direct", false, false, false, false, nil))
+	expect.OK(t, err)
+	expect.OK(t, ch.ExchangeDeclare("barong.events.system", "direct", false, false, false, false, nil))
 	q, err := ch.QueueDeclare("", false, false, true, false, nil)
-	must(t, err)
-	must(t, ch.QueueBind(q.Name, "user.password.reset.token", "barong.events.system", false, nil))
+	expect.OK(t, err)
+	expect.OK(t, ch.QueueBind(q.Name, "user.password.reset.token", "barong.events.system", false, nil))
 
 	w := newWorld(t)
 	e := event.ResetToken(event.Notice{User: event.User{UID: "ID1"}, Domain: "example.com"}, "token")
-	must(t, w.sender(t, broker.URL()).Send(t.Context(), event.Item{ID: 1, Event: e}))
+	expect.OK(t, w.sender(t, broker.URL()).Send(t.Context(), event.Item{ID: 1, Event: e}))
 	d, ok, err := ch.Get(q.Name, true)
 	if err != nil || !ok {
 		t.Fatalf("got %v, %v; want a message", ok, err)
@@ -150,9 +151,9 @@ func wireForm(t *testing.T, broker *testenv.Rabbit) {
 		t.Errorf("properties are %+v", d)
 	}
 	m, err := consume(t, broker, w.publicKey(t)).verify(d)
-	must(t, err)
+	expect.OK(t, err)
 	var claims struct{ Event json.RawMessage }
-	must(t, json.Unmarshal(m.Event, &claims))
+	expect.OK(t, json.Unmarshal(m.Event, &claims))
 	if got, want := string(claims.Event), string(e.Object()); got != want {
 		t.Errorf("event is %s, want %s", got, want)
 	}
@@ -167,11 +168,11 @@ func wireForm(t *testing.T, broker *testenv.Rabbit) {
 
 func foreignExchange(t *testing.T, broker *testenv.Rabbit) {
 	conn, err := broker.Dial()
-	must(t, err)
+	expect.OK(t, err)
 	defer conn.Close()
 	ch, err := conn.Channel()
-	must(t, err)
-	must(t, ch.ExchangeDeclare("barong.events.odd", "fanout", true, true, false, false, nil))
+	expect.OK(t, err)
+	expect.OK(t, ch.ExchangeDeclare("barong.events.odd", "fanout", true, true, false, false, nil))
 	s := newWorld(t).sender(t, broker.URL())
 	err = s.Send(t.Context(), event.Item{Event: event.Event{Name: "odd.one", UID: "u", Record: []byte(`{}`)}})
 	if !errors.Is(err, event.ErrUnavailable) || !strings.Contains(err.Error(), "barong.events.odd") {
@@ -180,7 +181,7 @@ func foreignExchange(t *testing.T, broker *testenv.Rabbit) {
 	if err := s.Send(t.Context(), event.Item{Event: numbered("u1", 1)}); err != nil {
 		t.Errorf("another event afterwards: got %v, want it sent", err)
 	}
-	must(t, ch.ExchangeDelete("barong.events.odd", false, false))
+	expect.OK(t, ch.ExchangeDelete("barong.events.odd", false, false))
 }
 
 func unrouted(t *testing.T, broker *testenv.Rabbit) {
@@ -194,28 +195,28 @@ func unrouted(t *testing.T, broker *testenv.Rabbit) {
 
 func rebound(t *testing.T, broker *testenv.Rabbit) {
 	conn, err := broker.Dial()
-	must(t, err)
+	expect.OK(t, err)
 	defer conn.Close()
 	ch, err := conn.Channel()
-	must(t, err)
+	expect.OK(t, err)
 	q, err := ch.QueueDeclare("", false, false, true, false, nil)
-	must(t, err)
+	expect.OK(t, err)
 	w := newWorld(t)
 	now := time.Now()
 	s, err := amqp.New(amqp.Config{URL: broker.URL()}, w.keys, func() time.Time { return now })
-	must(t, err)
+	expect.OK(t, err)
 	defer s.Close()
 	send := func() error { return s.Send(t.Context(), event.Item{Event: numbered("u1", 1)}) }
 
-	must(t, ch.QueueBind(q.Name, "test.number", "barong.events.system", false, nil))
-	must(t, send())
-	must(t, ch.QueueUnbind(q.Name, "test.number", "barong.events.system", nil))
+	expect.OK(t, ch.QueueBind(q.Name, "test.number", "barong.events.system", false, nil))
+	expect.OK(t, send())
+	expect.OK(t, ch.QueueUnbind(q.Name, "test.number", "barong.events.system", nil))
 	if err := send(); err == nil || errors.Is(err, event.ErrPermanent) {
 		t.Errorf("nobody listens any more: got %v, want an error", err)
 	}
-	must(t, ch.QueueBind(q.Name, "test.number", "barong.events.system", false, nil))
-	must(t, send())
-	must(t, ch.QueueUnbind(q.Name, "test.number", "barong.events.system", nil))
+	expect.OK(t, ch.QueueBind(q.Name, "test.number", "barong.events.system", false, nil))
+	expect.OK(t, send())
+	expect.OK(t, ch.QueueUnbind(q.Name, "test.number", "barong.events.system", nil))
 	now = now.Add(time.Minute)
 	if err := send(); err != nil {
 		t.Errorf("nobody listens for long: got %v, want it sent", err)
@@ -246,14 +247,14 @@ func referenceConsumer(t *testing.T, broker *testenv.Rabbit) {
 	s := w.sender(t, broker.URL())
 	send := func(s *amqp.Sender, n int) {
 		t.Helper()
-		must(t, s.Send(t.Context(), event.Item{Event: numbered("u0", n)}))
+		expect.OK(t, s.Send(t.Context(), event.Item{Event: numbered("u0", n)}))
 	}
 	send(s, 0)
 	send(s, 1) // rejected twice, and back from the retry queue
 	other := newWorld(t).sender(t, broker.URL())
 	send(other, 2) // signed by somebody else
 	old, err := amqp.New(amqp.Config{URL: broker.URL()}, w.keys, func() time.Time { return time.Now().Add(-2 * time.Hour) })
-	must(t, err)
+	expect.OK(t, err)
 	defer old.Close()
 	send(old, 3) // expired
 	got := c.await("two messages and two dropped", func(got []message, dropped int) bool {
@@ -324,7 +325,7 @@ func processKilled(t *testing.T, broker *testenv.Rabbit) {
 		defer w.db.Close()
 		var err error
 		w.keys, err = token.OpenKeys(t.Context(), w.db, token.DefaultKeysConfig(), nil)
-		must(t, err)
+		expect.OK(t, err)
 		return w.publicKey(t)
 	}()
 	c := consume(t, broker, key, "test.number").start()
@@ -332,15 +333,15 @@ func processKilled(t *testing.T, broker *testenv.Rabbit) {
 	cmd.Env = append(os.Environ(), childVar+"=1")
 	cmd.Stdin, cmd.Stderr = strings.NewReader(path+"\n"+broker.URL()+"\n"), os.Stderr
 	out, err := cmd.StdoutPipe()
-	must(t, err)
-	must(t, cmd.Start())
+	expect.OK(t, err)
+	expect.OK(t, cmd.Start())
 	defer cmd.Wait()
 	defer cmd.Process.Kill()
 	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "emitted\n" {
 		t.Fatalf("the child says %q, %v", line, err)
 	}
 	got := c.await("some deliveries", func(got []message, _ int) bool { return len(got) > 20 })
-	must(t, cmd.Process.Kill())
+	expect.OK(t, cmd.Process.Kill())
 	_ = cmd.Wait() // it was killed
 	t.Logf("killed after %d of 400 deliveries", len(got))
 	w := openWorld(t, path)
@@ -357,7 +358,7 @@ func brokerOutage(t *testing.T, broker *testenv.Rabbit) {
 	broker.Kill()
 	now := time.Now()
 	fresh, err := amqp.New(amqp.Config{URL: broker.URL()}, w.keys, func() time.Time { return now })
-	must(t, err)
+	expect.OK(t, err)
 	defer fresh.Close()
 	unheard := event.Event{Name: "system.test.unheard", UID: "u1", Record: []byte(`{}`)}
 	if err := fresh.Send(t.Context(), event.Item{Event: unheard}); !errors.Is(err, event.ErrUnavailable) {
@@ -389,7 +390,7 @@ func TestTLS(t *testing.T) {
 	w := newWorld(t)
 	send := func(caFile string) error {
 		s, err := amqp.New(amqp.Config{URL: broker.URL(), CAFile: caFile}, w.keys, nil)
-		must(t, err)
+		expect.OK(t, err)
 		defer s.Close()
 		return s.Send(t.Context(), event.Item{Event: numbered("u1", 1)})
 	}

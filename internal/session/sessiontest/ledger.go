@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"barong/internal/expect"
 	"barong/internal/session"
 )
 
@@ -32,51 +33,51 @@ func TestLedger(t *testing.T, open func(testing.TB) Ledger) {
 }
 
 func ended(t *testing.T, l Ledger) {
-	must(t, l.EndSession(t.Context(), 3*time.Hour, id(1)))
-	must(t, l.EndSession(t.Context(), time.Hour, id(2)))
+	expect.OK(t, l.EndSession(t.Context(), 3*time.Hour, id(1)))
+	expect.OK(t, l.EndSession(t.Context(), time.Hour, id(2)))
 	for n, want := range map[int]bool{1: true, 2: true, 3: false} {
 		got, err := l.Ended(t.Context(), id(n))
-		must(t, err)
+		expect.OK(t, err)
 		equal(t, got, want)
 	}
 	all, err := l.EndedSessions(t.Context())
-	must(t, err)
+	expect.OK(t, err)
 	if len(all) != 2 || !slices.Contains(all, id(1)) || !slices.Contains(all, id(2)) {
 		t.Errorf("got %v, want both", all)
 	}
 	n, err := l.DeleteEnded(t.Context(), base.Add(2*time.Hour))
-	must(t, err)
+	expect.OK(t, err)
 	equal(t, n, 1)
 	got, err := l.Ended(t.Context(), id(2))
-	must(t, err)
+	expect.OK(t, err)
 	equal(t, got, false)
 	all, err = l.EndedSessions(t.Context())
-	must(t, err)
+	expect.OK(t, err)
 	equal(t, all, []session.ID{id(1)})
 }
 
 func endedTwice(t *testing.T, l Ledger) {
 	for _, d := range []time.Duration{time.Hour, 3 * time.Hour, time.Second} {
-		must(t, l.EndSession(t.Context(), d, id(1)))
+		expect.OK(t, l.EndSession(t.Context(), d, id(1)))
 	}
 	n, err := l.DeleteEnded(t.Context(), base.Add(2*time.Hour))
-	must(t, err)
+	expect.OK(t, err)
 	equal(t, n, 0)
 }
 
 func forgetMany(t *testing.T, l Ledger) {
 	const many = 1001
 	for n := range many {
-		must(t, l.EndSession(t.Context(), time.Minute, id(n)))
+		expect.OK(t, l.EndSession(t.Context(), time.Minute, id(n)))
 	}
 	n, err := l.DeleteEnded(t.Context(), base.Add(time.Hour))
-	must(t, err)
+	expect.OK(t, err)
 	equal(t, n, many)
 }
 
 func epoch(t *testing.T, l Ledger) {
 	first, err := l.Epoch(t.Context())
-	must(t, err)
+	expect.OK(t, err)
 	const writers = 8
 	got := make(chan int64, writers)
 	for range writers {
@@ -93,7 +94,7 @@ func epoch(t *testing.T, l Ledger) {
 		seen[<-got] = true
 	}
 	last, err := l.Epoch(t.Context())
-	must(t, err)
+	expect.OK(t, err)
 	if len(seen) != writers || !seen[last] || seen[first] || last < first {
 		t.Errorf("%d different epochs, the last %d after %d; want %d and one of them", len(seen), last, first, writers)
 	}

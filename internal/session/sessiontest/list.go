@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"barong/internal/expect"
 	"barong/internal/session"
 )
 
@@ -17,7 +18,7 @@ func own(t testing.TB, s session.Store, n int) session.Session {
 	t.Helper()
 	x := newSession(n)
 	x.UID = someone
-	must(t, s.AddSession(t.Context(), x))
+	expect.OK(t, s.AddSession(t.Context(), x))
 	return x
 }
 
@@ -25,7 +26,7 @@ func own(t testing.TB, s session.Store, n int) session.Session {
 func wantList(t testing.TB, s session.Store, uid string, now time.Time, want ...session.Session) {
 	t.Helper()
 	got, err := s.SessionsOf(t.Context(), uid, now)
-	must(t, err)
+	expect.OK(t, err)
 	byID := func(a, b session.Session) int { return bytes.Compare(a.ID[:], b.ID[:]) }
 	slices.SortFunc(got, byID)
 	slices.SortFunc(want, byID)
@@ -38,10 +39,10 @@ func listOfOne(t *testing.T, s session.Store) {
 	wantList(t, s, someone, base)
 	one, two, odd := own(t, s, 1), own(t, s, 2), newSession(3)
 	odd.UID, odd.UserAgent = someone, "caf\xe9 \x00\xff"
-	must(t, s.AddSession(t.Context(), odd))
+	expect.OK(t, s.AddSession(t.Context(), odd))
 	other := newSession(4)
 	other.UID = someone + "0"
-	must(t, s.AddSession(t.Context(), other))
+	expect.OK(t, s.AddSession(t.Context(), other))
 	for range 2 { // reading changes nothing
 		wantList(t, s, someone, base, one, two, odd)
 		wantList(t, s, other.UID, base, other)
@@ -54,12 +55,12 @@ func listAfterwards(t *testing.T, s session.Store) {
 	slid, restamped, deleted, expired := own(t, s, 1), own(t, s, 2), own(t, s, 3), own(t, s, 4)
 	slid.ExpiresAt = slid.ExpiresAt.Add(time.Minute)
 	restamped.ExpiresAt = slid.ExpiresAt
-	must(t, s.SlideSessions(t.Context(), map[session.ID]time.Time{
+	expect.OK(t, s.SlideSessions(t.Context(), map[session.ID]time.Time{
 		slid.ID: slid.ExpiresAt, restamped.ID: restamped.ExpiresAt,
 	}))
 	restamped.Generation = 8
-	must(t, s.RestampSession(t.Context(), restamped.ID, restamped.Generation))
-	must(t, s.DeleteSession(t.Context(), deleted.ID))
+	expect.OK(t, s.RestampSession(t.Context(), restamped.ID, restamped.Generation))
+	expect.OK(t, s.DeleteSession(t.Context(), deleted.ID))
 	for range 2 { // the first may tidy up
 		wantList(t, s, someone, base, slid, restamped, expired)
 		wantList(t, s, someone, expired.ExpiresAt, slid, restamped)
@@ -95,9 +96,9 @@ func listMany(t *testing.T, s session.Store) {
 		all[n] = newSession(n)
 		all[n].UID = someone
 		all[n].CreatedAt = base.Add(-time.Duration(n) * time.Second)
-		must(t, s.AddSession(t.Context(), all[n]))
+		expect.OK(t, s.AddSession(t.Context(), all[n]))
 	}
 	wantList(t, s, someone, base, all[:session.MaxListed]...)
 	_, err := s.Session(t.Context(), all[len(all)-1].ID, base) // not listed is not ended
-	must(t, err)
+	expect.OK(t, err)
 }

@@ -4,7 +4,6 @@ package sessiontest
 
 import (
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"barong/internal/expect"
 	"barong/internal/session"
 )
 
@@ -50,20 +50,6 @@ func TestStore(t *testing.T, open func(testing.TB) session.Store) {
 	}
 }
 
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func wantErr(t testing.TB, err, want error) {
-	t.Helper()
-	if !errors.Is(err, want) {
-		t.Fatalf("got error %v, want %v", err, want)
-	}
-}
-
 func equal(t testing.TB, got, want any) {
 	t.Helper()
 	if d := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{})); d != "" {
@@ -84,7 +70,7 @@ func newSession(n int) session.Session {
 func add(t testing.TB, s session.Store, n int) session.Session {
 	t.Helper()
 	x := newSession(n)
-	must(t, s.AddSession(t.Context(), x))
+	expect.OK(t, s.AddSession(t.Context(), x))
 	return x
 }
 
@@ -92,9 +78,9 @@ func roundTrip(t *testing.T, s session.Store) {
 	six, four := newSession(1), newSession(2)
 	four.IP = netip.MustParseAddr("192.0.2.1")
 	for _, want := range []session.Session{six, four} {
-		must(t, s.AddSession(t.Context(), want))
+		expect.OK(t, s.AddSession(t.Context(), want))
 		got, err := s.Session(t.Context(), want.ID, base)
-		must(t, err)
+		expect.OK(t, err)
 		equal(t, got, want)
 	}
 }
@@ -103,9 +89,9 @@ func oddAgents(t *testing.T, s session.Store) {
 	for n, agent := range []string{"", "caf\xe9 \x00\xff", "☂", "'; DROP TABLE sessions", strings.Repeat("\xff", 512)} {
 		want := newSession(n)
 		want.UserAgent = agent
-		must(t, s.AddSession(t.Context(), want))
+		expect.OK(t, s.AddSession(t.Context(), want))
 		got, err := s.Session(t.Context(), want.ID, base)
-		must(t, err)
+		expect.OK(t, err)
 		equal(t, got, want)
 	}
 }
@@ -113,48 +99,48 @@ func oddAgents(t *testing.T, s session.Store) {
 func unknown(t *testing.T, s session.Store) {
 	add(t, s, 1)
 	_, err := s.Session(t.Context(), id(2), base)
-	wantErr(t, err, session.ErrNotFound)
+	expect.Error(t, err, session.ErrNotFound)
 }
 
 func expired(t *testing.T, s session.Store) {
 	x := add(t, s, 1)
 	_, err := s.Session(t.Context(), x.ID, x.ExpiresAt.Add(-time.Second))
-	must(t, err)
+	expect.OK(t, err)
 	for _, now := range []time.Time{x.ExpiresAt, x.ExpiresAt.Add(time.Second)} {
 		_, err = s.Session(t.Context(), x.ID, now)
-		wantErr(t, err, session.ErrNotFound)
+		expect.Error(t, err, session.ErrNotFound)
 	}
 }
 
 func slide(t *testing.T, s session.Store) {
 	want, other := add(t, s, 1), add(t, s, 2)
 	want.ExpiresAt = want.ExpiresAt.Add(time.Minute)
-	must(t, s.SlideSessions(t.Context(), map[session.ID]time.Time{want.ID: want.ExpiresAt}))
+	expect.OK(t, s.SlideSessions(t.Context(), map[session.ID]time.Time{want.ID: want.ExpiresAt}))
 	for _, want := range []session.Session{want, other} {
 		got, err := s.Session(t.Context(), want.ID, base)
-		must(t, err)
+		expect.OK(t, err)
 		equal(t, got, want)
 	}
 }
 
 func slideNeverShortens(t *testing.T, s session.Store) {
 	want := add(t, s, 1)
-	must(t, s.SlideSessions(t.Context(), map[session.ID]time.Time{want.ID: want.ExpiresAt.Add(-time.Minute)}))
+	expect.OK(t, s.SlideSessions(t.Context(), map[session.ID]time.Time{want.ID: want.ExpiresAt.Add(-time.Minute)}))
 	got, err := s.Session(t.Context(), want.ID, base)
-	must(t, err)
+	expect.OK(t, err)
 	equal(t, got, want)
 }
 
 func slideNeverCreates(t *testing.T, s session.Store) {
 	want := add(t, s, 1)
 	want.ExpiresAt = want.ExpiresAt.Add(time.Minute)
-	must(t, s.SlideSessions(t.Context(), map[session.ID]time.Time{
+	expect.OK(t, s.SlideSessions(t.Context(), map[session.ID]time.Time{
 		id(2): base.Add(2 * time.Hour), want.ID: want.ExpiresAt,
 	}))
 	_, err := s.Session(t.Context(), id(2), base)
-	wantErr(t, err, session.ErrNotFound)
+	expect.Error(t, err, session.ErrNotFound)
 	got, err := s.Session(t.Context(), want.ID, base) // the other in the batch still slid
-	must(t, err)
+	expect.OK(t, err)
 	equal(t, got, want)
 }
 
@@ -165,10 +151,10 @@ func slideMany(t *testing.T, s session.Store) {
 		x := add(t, s, n)
 		to[x.ID] = x.ExpiresAt.Add(time.Duration(n+1) * time.Second)
 	}
-	must(t, s.SlideSessions(t.Context(), to))
+	expect.OK(t, s.SlideSessions(t.Context(), to))
 	for id, want := range to {
 		got, err := s.Session(t.Context(), id, base)
-		must(t, err)
+		expect.OK(t, err)
 		if !got.ExpiresAt.Equal(want) {
 			t.Fatalf("%s: expires %v, want %v", got.UID, got.ExpiresAt, want)
 		}
@@ -176,7 +162,7 @@ func slideMany(t *testing.T, s session.Store) {
 }
 
 func slideNone(t *testing.T, s session.Store) {
-	must(t, s.SlideSessions(t.Context(), nil))
+	expect.OK(t, s.SlideSessions(t.Context(), nil))
 }
 
 func slideRace(t *testing.T, s session.Store) {
@@ -197,30 +183,30 @@ func slideRace(t *testing.T, s session.Store) {
 	})
 	wg.Wait()
 	_, err := s.Session(t.Context(), x.ID, base)
-	wantErr(t, err, session.ErrNotFound)
+	expect.Error(t, err, session.ErrNotFound)
 }
 
 func restamp(t *testing.T, s session.Store) {
 	want := add(t, s, 1)
 	want.Generation = 8
-	must(t, s.RestampSession(t.Context(), want.ID, 8))
+	expect.OK(t, s.RestampSession(t.Context(), want.ID, 8))
 	got, err := s.Session(t.Context(), want.ID, base)
-	must(t, err)
+	expect.OK(t, err)
 	equal(t, got, want)
 }
 
 func restampUnknown(t *testing.T, s session.Store) {
-	wantErr(t, s.RestampSession(t.Context(), id(1), 8), session.ErrNotFound)
+	expect.Error(t, s.RestampSession(t.Context(), id(1), 8), session.ErrNotFound)
 	_, err := s.Session(t.Context(), id(1), base)
-	wantErr(t, err, session.ErrNotFound)
+	expect.Error(t, err, session.ErrNotFound)
 }
 
 func deleteOne(t *testing.T, s session.Store) {
 	x, other := add(t, s, 1), add(t, s, 2)
-	must(t, s.DeleteSession(t.Context(), x.ID))
-	must(t, s.DeleteSession(t.Context(), x.ID))
+	expect.OK(t, s.DeleteSession(t.Context(), x.ID))
+	expect.OK(t, s.DeleteSession(t.Context(), x.ID))
 	_, err := s.Session(t.Context(), x.ID, base)
-	wantErr(t, err, session.ErrNotFound)
+	expect.Error(t, err, session.ErrNotFound)
 	_, err = s.Session(t.Context(), other.ID, base)
-	must(t, err)
+	expect.OK(t, err)
 }

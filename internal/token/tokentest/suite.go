@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"barong/internal/expect"
 	"barong/internal/token"
 )
 
@@ -29,17 +30,10 @@ func TestKeyStore(t *testing.T, open func(testing.TB) token.KeyStore) {
 	}
 }
 
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 func want(t testing.TB, s token.KeyStore, want ...token.SigningKey) {
 	t.Helper()
 	got, err := s.SigningKeys(t.Context())
-	must(t, err)
+	expect.OK(t, err)
 	if d := cmp.Diff(want, got); d != "" {
 		t.Fatalf("want (-), got (+):\n%s", d)
 	}
@@ -57,7 +51,7 @@ func newKey(kid string, age time.Duration) token.SigningKey {
 
 func set(t testing.TB, s token.KeyStore, keys ...token.SigningKey) {
 	t.Helper()
-	must(t, s.UpdateSigningKeys(t.Context(), func([]token.SigningKey) ([]token.SigningKey, error) { return keys, nil }))
+	expect.OK(t, s.UpdateSigningKeys(t.Context(), func([]token.SigningKey) ([]token.SigningKey, error) { return keys, nil }))
 }
 
 func roundTrip(t *testing.T, s token.KeyStore) {
@@ -74,7 +68,7 @@ func change(t *testing.T, s token.KeyStore) {
 	set(t, s, kept, moved, gone)
 	moved.State, moved.RetiredAt = token.Active, base.Add(3*time.Hour)
 	added := newKey("added", 0)
-	must(t, s.UpdateSigningKeys(t.Context(), func(all []token.SigningKey) ([]token.SigningKey, error) {
+	expect.OK(t, s.UpdateSigningKeys(t.Context(), func(all []token.SigningKey) ([]token.SigningKey, error) {
 		if len(all) != 3 {
 			t.Errorf("f got %d keys, want 3", len(all))
 		}
@@ -114,10 +108,10 @@ func race(t *testing.T, s token.KeyStore) {
 		}()
 	}
 	for range writers {
-		must(t, <-errs)
+		expect.OK(t, <-errs)
 	}
 	all, err := s.SigningKeys(t.Context())
-	must(t, err)
+	expect.OK(t, err)
 	if len(all) != writers {
 		t.Fatalf("got %d keys, want %d", len(all), writers)
 	}
