@@ -18,14 +18,10 @@ type Problem struct {
 	Field  string // the column's or parameter's name
 	Rule   string
 	Detail string // for people, "" for none; never on the wire
-	Name   string // the token on the wire where that is not "field.rule"
 }
 
 // Token is the problem as the wire names it: "email.taken".
 func (p Problem) Token() string {
-	if p.Name != "" {
-		return p.Name
-	}
 	return p.Field + "." + p.Rule
 }
 
@@ -97,14 +93,4 @@ func (f Fields) Err() error {
 		return nil
 	}
 	return f
-}
-
-// Named returns the problems under other tokens: names maps "field.rule" to the token.
-func (f Fields) Named(names map[string]string) Fields {
-	named := make(Fields, len(f))
-	for i, p := range f {
-		p.Name = names[p.Field+"."+p.Rule]
-		named[i] = p
-	}
-	return named
 }

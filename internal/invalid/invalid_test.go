@@ -30,13 +30,6 @@ func TestFields(t *testing.T) {
 	if !got.Has("path") || got.Has("role") || !got.Breaks(invalid.Blank) || got.Breaks("taken") {
 		t.Errorf("Has or Breaks is wrong about %v", got)
 	}
-	named := got.Named(map[string]string{"path.invalid": "admin.bad_path"})
-	if want := []string{"email.blank", "email.too_long", "admin.bad_path"}; !slices.Equal(named.Tokens(), want) {
-		t.Errorf("named: got %v, want %v", named.Tokens(), want)
-	}
-	if got.Tokens()[2] != "path.invalid" {
-		t.Error("Named changed its receiver")
-	}
 	if one, _ := errors.AsType[invalid.Fields](invalid.Field("otp", "missing")); !slices.Equal(one.Tokens(), []string{"otp.missing"}) {
 		t.Errorf("Field: got %v", one)
 	}
