@@ -136,6 +136,10 @@ func (f *Failover) Promote(grants []*Grant) (promoted time.Time) {
 	f.Standby.Replayed(f.t)
 	stands, err := f.read(f.t.Context(), f.Standby, grants)
 	must(f.t, err)
+	promoting := time.Now()
+	for g, allowed := range stands {
+		g.May(allowed, promoting) // it serves before Promote returns
+	}
 	f.Standby.Promote(f.t)
 	promoted = time.Now()
 	for g, allowed := range stands {

@@ -174,6 +174,7 @@ type change struct {
 	either     bool      // allowed or not: nobody knows
 	begin, end time.Time // end is zero while that is not known
 	over       time.Time // when it was answered or failed
+	expected   bool      // a state after a promotion: nobody's change
 }
 
 // verdicts that an answer may have.
@@ -220,6 +221,13 @@ func (g *Grant) change(allowed bool, commit func() error) error {
 	return err
 }
 
+// May records a state that the database may have from a time on.
+func (g *Grant) May(allowed bool, begin time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.changes = append(g.changes, change{allowed: allowed, begin: begin, expected: true})
+}
+
 // Stands records a database's state of the grant, as it was at the latest at the end: after the
 // database was lost between the times of lost, the zero span for none, the state that its
 // successor began with. Changes before count for nothing. The effect of a lost change on the
@@ -227,11 +235,11 @@ func (g *Grant) change(allowed bool, commit func() error) error {
 func (g *Grant) Stands(allowed bool, lost span, begin, end time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if len(g.changes) > 0 && g.gone.IsZero() {
+	before := slices.DeleteFunc(slices.Clone(g.changes), func(c change) bool { return c.expected })
+	if len(before) > 0 && g.gone.IsZero() {
 		g.gone = begin
 	}
-	before := g.changes
-	g.changes = append(slices.Clone(before), change{allowed: allowed, begin: begin, end: end})
+	g.changes = append(g.changes, change{allowed: allowed, begin: begin, end: end})
 	g.history++
 	if lost.to.IsZero() {
 		return

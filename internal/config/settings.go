@@ -265,7 +265,7 @@ type Process struct {
 	LogLevel        string        `key:"log_level" default:"info" enum:"debug,info,warn,error" doc:"Least level of log lines."`
 	LogFormat       string        `key:"log_format" default:"auto" enum:"auto,json,text" doc:"auto is text on a terminal and JSON elsewhere."`
 	ShutdownTimeout time.Duration `key:"shutdown_timeout" default:"20s" follows:"drain_delay" doc:"Longest time from SIGTERM to exit. More than drain_delay: unless it is set, at least ten seconds more."`
-	DrainDelay      time.Duration `key:"drain_delay" default:"0" doc:"How long health says NOT_SERVING before connections are asked to leave; give it the proxy's health check interval."`
+	DrainDelay      time.Duration `key:"drain_delay" default:"0" doc:"How long health says NOT_SERVING before connections are asked to leave; give it over twice the interval of the proxy's health checks (2500ms for the shipped Envoy files)."`
 }
 
 // A Secret is text that must not be printed.
