@@ -165,7 +165,7 @@ type codec struct {
 	generated bool // questions and answers too
 }
 
-// newCodec is the codec for serviceDesc: with wire.go and answer.go, or, where an operator
+// newCodec is the codec for serviceDesc: with wire.go and encode.go, or, where an operator
 // wants it, with the generated code. Both answer a message that they cannot read.
 func newCodec(generated bool) encoding.CodecV2 {
 	return codec{encoding.GetCodecV2(grpcproto.Name), generated}

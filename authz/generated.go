@@ -12,7 +12,7 @@ import (
 
 // The wire in terms of the generated code. BARONG_GRPC_CODEC=generated answers with it, for
 // operators that trust it more than wire.go and pay for it. The tests of wire.go and
-// answer.go take it for the truth.
+// encode.go take it for the truth.
 
 // fromProto is decode for a message that the generated code has read. The strings of the
 // request are those of m.

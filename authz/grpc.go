@@ -15,7 +15,7 @@ import (
 
 // GRPCConfig shapes the gRPC listener; the zero value works.
 type GRPCConfig struct {
-	// Generated reads and writes with protobuf-go instead of wire.go and answer.go.
+	// Generated reads and writes with protobuf-go instead of wire.go and encode.go.
 	Generated bool
 	// MaxConnectionAge asks connections to come again after this time, so that load spreads
 	// over replicas; 0 never does. Requests under way have Grace (default 10 s) to end.

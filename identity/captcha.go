@@ -27,9 +27,9 @@ func (a *API) protects(endpoint string) bool {
 	return a.Captcha != nil && slices.Contains(a.CaptchaProtected, endpoint)
 }
 
-// human checks the captcha of a protected endpoint: captcha.ErrRequired, ErrFields,
+// checkCaptcha checks the captcha of a protected endpoint: captcha.ErrRequired, ErrFields,
 // ErrFailed; any other error is an outage of the provider, never a pass (design D20).
-func (a *API) human(ctx context.Context, endpoint string, in rest.TextOrObject) error {
+func (a *API) checkCaptcha(ctx context.Context, endpoint string, in rest.TextOrObject) error {
 	if !a.protects(endpoint) {
 		return nil
 	}

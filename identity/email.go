@@ -39,7 +39,7 @@ func (a *API) email(g rest.Group[visitor]) {
 }
 
 func (a *API) sendConfirmation(ctx context.Context, who visitor, in mailRequest) (rest.None, error) {
-	if err := a.human(ctx, CaptchaConfirmation, in.Captcha); err != nil {
+	if err := a.checkCaptcha(ctx, CaptchaConfirmation, in.Captcha); err != nil {
 		return rest.None{}, err
 	}
 	return rest.None{}, a.SignIns.SendConfirmation(ctx, signin.MailRequest{

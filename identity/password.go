@@ -38,7 +38,7 @@ func (a *API) password(g rest.Group[visitor]) {
 }
 
 func (a *API) sendReset(ctx context.Context, who visitor, in mailRequest) (rest.None, error) {
-	if err := a.human(ctx, CaptchaReset, in.Captcha); err != nil {
+	if err := a.checkCaptcha(ctx, CaptchaReset, in.Captcha); err != nil {
 		return rest.None{}, err
 	}
 	return rest.None{}, a.SignIns.SendReset(ctx, signin.MailRequest{

@@ -64,7 +64,7 @@ func (a *API) signIn(ctx context.Context, who visitor, in signIn) (out welcome, 
 		}
 	}
 	if !attempt.Human {
-		if err := a.human(ctx, CaptchaSignIn, in.Captcha); err != nil {
+		if err := a.checkCaptcha(ctx, CaptchaSignIn, in.Captcha); err != nil {
 			return out, err
 		}
 		attempt.Human = a.protects(CaptchaSignIn)
