@@ -241,6 +241,43 @@ func TestCacheRemembersAbsenceBriefly(t *testing.T) {
 	})
 }
 
+// Reads prolong nothing: a key that is read in a tight loop is loaded again as often as one that is
+// read now and then, whether it was absent or its entry is stale.
+func TestReadsInALoopProlongNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &rows{}
+		c := NewCache(CacheConfig{Absent: 2 * time.Second}, errNone, nil, r.load)
+		const every = 10 * time.Millisecond
+		for range 10 * time.Second / every { // loads at 0, 2, 4, 6 and 8 s
+			if _, err := c.Get(t.Context(), "a"); !errors.Is(err, errNone) {
+				t.Fatalf("err = %v, want %v", err, errNone)
+			}
+			time.Sleep(every)
+		}
+		if n := r.loads.Load(); n != 5 {
+			t.Errorf("%d loads in 10 s of reads of an absent key, want 5", n)
+		}
+
+		r.set("a", 1) // without a word of the feed
+		time.Sleep(2 * time.Second)
+		before := r.loads.Load()
+		const gaps, reads = 20, 1000
+		for version := range gaps {
+			r.set("a", version+1)
+			c.Stale()
+			for range reads {
+				if v := get(t, c, "a"); v != version+1 {
+					t.Fatalf("got %d after gap %d, want %d", v, version, version+1)
+				}
+				time.Sleep(time.Millisecond)
+			}
+		}
+		if n := r.loads.Load() - before; n != gaps {
+			t.Errorf("%d loads in %d reads with %d gaps, want one for each gap", n, gaps*reads, gaps)
+		}
+	})
+}
+
 func TestCacheAPanicOfALoadIsAnError(t *testing.T) {
 	c := NewCache(CacheConfig{}, errNone, nil,
 		func(context.Context, string, *int, *int) (bool, error) { panic("boom") })
