@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -33,7 +32,7 @@ type Keys struct {
 	config  KeysConfig
 	now     func() time.Time
 	set     atomic.Pointer[keySet]
-	reading sync.Mutex // an older read must not replace a newer one
+	reading chan struct{} // held by a read: an older one must not replace a newer one
 }
 
 // keySet is one version of all keys; nothing in it changes.
@@ -68,7 +67,7 @@ func OpenKeys(ctx context.Context, store KeyStore, c KeysConfig, now func() time
 	if now == nil {
 		now = time.Now
 	}
-	k := &Keys{store: store, config: c, now: now}
+	k := &Keys{store: store, config: c, now: now, reading: make(chan struct{}, 1)}
 	rows, err := store.SigningKeys(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("load signing keys: %w", err)
@@ -175,8 +174,12 @@ func find(rows []SigningKey, use string, s State) int {
 // Reload reads the keys again; call it when the feed says that they changed. On an error the
 // keys known before stay in force.
 func (k *Keys) Reload(ctx context.Context) error {
-	k.reading.Lock()
-	defer k.reading.Unlock()
+	select {
+	case k.reading <- struct{}{}:
+		defer func() { <-k.reading }()
+	case <-ctx.Done():
+		return fmt.Errorf("load signing keys: %w", ctx.Err())
+	}
 	rows, err := k.store.SigningKeys(ctx)
 	if err != nil {
 		return fmt.Errorf("load signing keys: %w", err)
