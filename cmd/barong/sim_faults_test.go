@@ -8,6 +8,24 @@ var simFaults = []struct {
 	name simFault
 	what string
 }{
+	{faultEpochCounts, "the epoch of all sessions is a counter"},
+	{faultPolicyAgeless, "the age of the policy is not looked at"},
+	{faultKeysReadOnce, "signing keys that could not be read are not read again"},
+	{faultKeysBeforeHead, "signing keys are read before the head of the feed, and not again"},
+	{faultGapKeepsKeys, "a gap does not read the signing keys again"},
+	{faultNoRowForSigning, "a change of the signing keys leaves no feed row"},
+	{faultGraceless, "the old id of a renewed session reads for ever"},
+	{faultRenewalStays, "the grace of a renewed session outlives a later end of all sessions"},
+	{faultRenewedLivesOn, "the old id of a renewed session reads although the new one has ended"},
+	{faultNoRowForRenewal, "a renewal leaves no feed row"},
+	{faultOldRestrictions, "a rebuild of the policy does not read the restrictions"},
+	{faultNoRowForRestriction, "a restriction leaves no feed row"},
+	{faultNoRowForCut, "the cut of an address leaves no feed row"},
+	{faultExpiryIgnored, "the expiry of sessions is not looked at"},
+	{faultNoAbsolute, "sessions in use live for ever"},
+	{faultLooksAtNonce, "a nonce is looked at first and written later"},
+	{faultLooksAtLimit, "a limit is looked at first and written later"},
+	{faultOwnClock, "limits go by each caller's clock"},
 	{faultNumbers, "cursors are numbers: neither names nor servers are compared"},
 	{faultNamesAtHead, "names are compared at the head only, servers not at all"},
 	{faultAnyServer, "another server, or another start of it, is no gap"},
@@ -18,12 +36,12 @@ var simFaults = []struct {
 	{faultPageToHead, "a page that is full says that it reaches the head"},
 	{faultPruned, "pruned rows are no gap"},
 	{faultGapIgnored, "a gap moves the cursor and nothing else"},
-	{faultMarksFirst, "after a gap the head is read after what is held was marked"},
+	{faultMarksFirst, "after a gap the head is read after the held entries were marked"},
 	{faultGapKeepsAccounts, "a gap does not void principals and keys"},
 	{faultGapKeepsSessions, "a gap does not void sessions and the epoch"},
 	{faultGapKeepsPolicy, "a gap does not void the policy"},
-	{faultNoCatchUp, "a read counts before what was missed is caught up with"},
-	{faultToldLate, "the cursor moves on before subscribers are told"},
+	{faultNoCatchUp, "a read counts before the missed changes are caught up with"},
+	{faultToldLate, "the cursor moves on before subscribers have the change"},
 	{faultCountsOnKind, "the process does not listen to some kinds of change"},
 	{faultHeadLast, "the head is read after the first loads"},
 	{faultNeverPolls, "the feed is read on notices only"},
@@ -43,57 +61,73 @@ var simFaults = []struct {
 	{faultReadsStandby, "principals are loaded from a standby that is behind"},
 	{faultReadsFormer, "one connection stays with the former primary"},
 	{faultForgetsEnded, "ended sessions are not read again at the start and after a gap"},
-	{faultKeepsFlight, "a load in flight keeps what it brings although the row was dropped"},
+	{faultKeepsFlight, "a load in flight keeps its result although the row was dropped"},
 	{faultKeepsAbsent, "a key that was absent stays so"},
 	{faultSlotByUser, "tokens are reused whatever the version of the principal"},
 	{faultOldRows, "a rebuild of the policy shares the rows of one that began before"},
 	{faultNoWait, "REST answers before its own process obeys"},
-	{faultNoMark, "a commit does not say its number to those who wait for it"},
+	{faultNoMark, "a commit does not give its number to waiting callers"},
 }
 
 const (
-	faultNone             simFault = ""
-	faultNumbers          simFault = "numbers for names"
-	faultNamesAtHead      simFault = "names at the head only"
-	faultAnyServer        simFault = "any server"
-	faultSkipsRow         simFault = "skipped row"
-	faultSplitsNumber     simFault = "split number"
-	faultPageToHead       simFault = "page to head"
-	faultPruned           simFault = "pruned unseen"
-	faultGapIgnored       simFault = "gap ignored"
-	faultMarksFirst       simFault = "marked before head"
-	faultGapKeepsAccounts simFault = "gap keeps accounts"
-	faultGapKeepsSessions simFault = "gap keeps sessions"
-	faultGapKeepsPolicy   simFault = "gap keeps policy"
-	faultNoCatchUp        simFault = "no catching up"
-	faultToldLate         simFault = "cursor before delivery"
-	faultCountsOnKind     simFault = "deaf to kinds"
-	faultHeadLast         simFault = "head after loads"
-	faultNeverPolls       simFault = "no polling"
-	faultFailureCounts    simFault = "failure counts as read"
-	faultAgeless          simFault = "no age of caches"
-	faultPolicyAgeless    simFault = "no age of policy"
-	faultWallClock        simFault = "wall clock"
-	faultPublishFirst     simFault = "publish before commit"
-	faultOutOfOrder       simFault = "out of order"
-	faultNoRowForState    simFault = "no row: state"
-	faultNoRowForRole     simFault = "no row: role"
-	faultNoRowForEndUser  simFault = "no row: user's sessions"
-	faultNoRowForKey      simFault = "no row: key"
-	faultNoRowForPolicy   simFault = "no row: policy"
-	faultNoRowForEpoch    simFault = "no row: epoch"
-	faultNoRowForSession  simFault = "no row: session"
-	faultVersionStays     simFault = "version stays"
-	faultVersionCounts    simFault = "version counts"
-	faultGenerationCounts simFault = "generation counts"
-	faultEpochCounts      simFault = "epoch counts"
-	faultReadsStandby     simFault = "load from standby"
-	faultReadsFormer      simFault = "load from former primary"
-	faultForgetsEnded     simFault = "ended forgotten"
-	faultKeepsFlight      simFault = "flight not voided"
-	faultKeepsAbsent      simFault = "stale absence"
-	faultSlotByUser       simFault = "token slot by user"
-	faultOldRows          simFault = "rows of an older rebuild"
-	faultNoWait           simFault = "no wait in REST"
-	faultNoMark           simFault = "no mark"
+	faultNone                simFault = ""
+	faultKeysReadOnce        simFault = "keys read once"
+	faultKeysBeforeHead      simFault = "keys before head"
+	faultGapKeepsKeys        simFault = "gap keeps signing keys"
+	faultNoRowForSigning     simFault = "no row: signing keys"
+	faultGraceless           simFault = "grace without end"
+	faultRenewalStays        simFault = "grace outlives ends"
+	faultRenewedLivesOn      simFault = "grace outlives sign-out"
+	faultNoRowForRenewal     simFault = "no row: renewal"
+	faultOldRestrictions     simFault = "restrictions read once"
+	faultNoRowForRestriction simFault = "no row: restriction"
+	faultNoRowForCut         simFault = "no row: cut"
+	faultExpiryIgnored       simFault = "no expiry"
+	faultNoAbsolute          simFault = "no absolute lifetime"
+	faultLooksAtNonce        simFault = "nonce read, then written"
+	faultLooksAtLimit        simFault = "limit read, then written"
+	faultOwnClock            simFault = "limits by own clock"
+	faultNumbers             simFault = "numbers for names"
+	faultNamesAtHead         simFault = "names at the head only"
+	faultAnyServer           simFault = "any server"
+	faultSkipsRow            simFault = "skipped row"
+	faultSplitsNumber        simFault = "split number"
+	faultPageToHead          simFault = "page to head"
+	faultPruned              simFault = "pruned unseen"
+	faultGapIgnored          simFault = "gap ignored"
+	faultMarksFirst          simFault = "marked before head"
+	faultGapKeepsAccounts    simFault = "gap keeps accounts"
+	faultGapKeepsSessions    simFault = "gap keeps sessions"
+	faultGapKeepsPolicy      simFault = "gap keeps policy"
+	faultNoCatchUp           simFault = "no catching up"
+	faultToldLate            simFault = "cursor before delivery"
+	faultCountsOnKind        simFault = "deaf to kinds"
+	faultHeadLast            simFault = "head after loads"
+	faultNeverPolls          simFault = "no polling"
+	faultFailureCounts       simFault = "failure counts as read"
+	faultAgeless             simFault = "no age of caches"
+	faultPolicyAgeless       simFault = "no age of policy"
+	faultWallClock           simFault = "wall clock"
+	faultPublishFirst        simFault = "publish before commit"
+	faultOutOfOrder          simFault = "out of order"
+	faultNoRowForState       simFault = "no row: state"
+	faultNoRowForRole        simFault = "no row: role"
+	faultNoRowForEndUser     simFault = "no row: user's sessions"
+	faultNoRowForKey         simFault = "no row: key"
+	faultNoRowForPolicy      simFault = "no row: policy"
+	faultNoRowForEpoch       simFault = "no row: epoch"
+	faultNoRowForSession     simFault = "no row: session"
+	faultVersionStays        simFault = "version stays"
+	faultVersionCounts       simFault = "version counts"
+	faultGenerationCounts    simFault = "generation counts"
+	faultEpochCounts         simFault = "epoch counts"
+	faultReadsStandby        simFault = "load from standby"
+	faultReadsFormer         simFault = "load from former primary"
+	faultForgetsEnded        simFault = "ended forgotten"
+	faultKeepsFlight         simFault = "flight not voided"
+	faultKeepsAbsent         simFault = "stale absence"
+	faultSlotByUser          simFault = "token slot by user"
+	faultOldRows             simFault = "rows of an older rebuild"
+	faultNoWait              simFault = "no wait in REST"
+	faultNoMark              simFault = "no mark"
 )

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,6 +14,8 @@ import (
 	"barong/internal/account"
 	"barong/internal/apikey"
 	"barong/internal/session"
+	"barong/internal/token"
+	"barong/policy"
 )
 
 // simWrong is something that must not have happened.
@@ -23,24 +26,38 @@ type simWrong struct {
 
 // judge looks at every answer of a history that is over.
 func (w *simWorld) judge() *simWrong {
-	for _, a := range w.answers {
-		switch {
-		case a.last:
-			if x := w.judgeLast(a); x != nil {
-				return x
-			}
-		case a.allowed():
-			if text := w.neverTrue(a); text != "" {
-				return &simWrong{"allowed beyond its bound", text, a.uid}
-			}
+	w.renewed = map[session.ID]bool{}
+	for _, c := range w.commits {
+		if c.verb == renewUser {
+			w.renewed[c.ids[0]] = true
 		}
 	}
-	return w.judgeOrder()
+	for _, a := range w.answers {
+		var x *simWrong
+		switch {
+		case a.last:
+			x = w.judgeLast(a)
+		case a.allowed():
+			if text := w.neverTrue(a); text != "" {
+				x = &simWrong{"allowed beyond its bound", text, a.uid}
+			}
+		}
+		if x != nil {
+			return x
+		}
+	}
+	for _, look := range []func() *simWrong{w.judgeExpiry, w.judgeLimits, w.judgeNonces, w.judgeOrder} {
+		if x := look(); x != nil {
+			return x
+		}
+	}
+	return nil
 }
 
 // neverTrue says why nothing that was the truth as long ago as it may be explains an allow. A
-// decision reads account, credential and policy one after the other: each of them must have been
-// so at some time. States from before a commit that this process has acknowledged are past.
+// decision reads account, credential, policy and signing key one after the other: each of them
+// must have been so at some time. States from before a commit that this process has acknowledged
+// are past.
 func (w *simWorld) neverTrue(a *simAnswer) string {
 	obeyed := time.Duration(0)
 	for _, c := range w.commits {
@@ -54,12 +71,17 @@ func (w *simWorld) neverTrue(a *simAnswer) string {
 	}{
 		{simPolicyStale, func(s *simState) string { return s.closed(a) }},
 		{simCacheStale, func(s *simState) string { return s.inactive(a) }},
-		{simCacheStale, func(s *simState) string { return s.void(a) }},
+		{simCacheStale, func(s *simState) string { return w.void(s, a) }},
+		{simKeyStale, func(s *simState) string { return w.foreign(s, a) }},
 	} {
-		why, from := "", max(a.from-part.bound, obeyed)
-		for _, e := range w.eras {
-			if e.to < from || e.from > a.to {
-				continue
+		from := max(a.from-part.bound, obeyed)
+		if part.bound == simKeyStale {
+			from = a.from - part.bound // nobody waits for the keys
+		}
+		why := ""
+		for _, e := range w.eras[w.eraAt(from):] {
+			if e.from > a.to {
+				break
 			}
 			if why = part.refuses(e.state); why == "" {
 				break
@@ -72,13 +94,23 @@ func (w *simWorld) neverTrue(a *simAnswer) string {
 	return ""
 }
 
-// closed, inactive and void say why an allow is wrong in a state by its policy, its account and
-// its credential; "" when it is right.
+// closed, inactive, void and foreign say why an allow is wrong in a state by its policy, its
+// account, its credential and the key of its token; "" when it is right.
 func (s *simState) closed(a *simAnswer) string {
-	if !s.paths[a.path] {
+	switch {
+	case !s.paths[a.path]:
 		return a.path + " is closed"
+	case s.barred[a.address]:
+		return a.address + " is barred"
+	case a.session != nil && s.cutOff(a.session):
+		return fmt.Sprintf("session %d was cut off with %s", a.session.number, a.address)
 	}
 	return ""
+}
+
+// cutOff reports whether a session ended with all those that were opened from its address.
+func (s *simState) cutOff(x *simSession) bool {
+	return slices.ContainsFunc(s.cuts, func(c policy.Cut) bool { return c.Value == x.address && x.created.Before(c.At) })
 }
 
 func (s *simState) inactive(a *simAnswer) string {
@@ -92,25 +124,44 @@ func (s *simState) inactive(a *simAnswer) string {
 	return ""
 }
 
-func (s *simState) void(a *simAnswer) string {
+func (w *simWorld) void(s *simState, a *simAnswer) string {
 	switch {
 	case a.session != nil:
-		return s.endOf(a.session)
+		return s.endOf(a.session, w.born.Add(a.from))
 	case s.keys[a.kid].State != apikey.Active:
 		return fmt.Sprintf("%s is %q", a.kid, s.keys[a.kid].State)
 	}
 	return ""
 }
 
-// endOf returns the reason why a session has ended in a state, "" when it has not.
-func (s *simState) endOf(x *simSession) string {
+func (w *simWorld) foreign(s *simState, a *simAnswer) string {
+	if signer := s.signer(); a.signer != signer {
+		return fmt.Sprintf("the token is signed with key %d, the key is %d", w.keyNumber(a.signer), w.keyNumber(signer))
+	}
+	return ""
+}
+
+// keyNumber is the place of a signing key in the order of use.
+func (w *simWorld) keyNumber(kid string) int {
+	return slices.IndexFunc(slices.Concat(w.start.signing, w.pool), func(k token.SigningKey) bool { return k.Kid == kid })
+}
+
+// endOf returns the reason why a session has ended in a state, "" when it has not. The old id of
+// a renewed one may read until its grace is over, at is the time that counts.
+func (s *simState) endOf(x *simSession, at time.Time) string {
 	if s.ended[x.id] {
 		return fmt.Sprintf("session %d was signed out of", x.number)
 	}
+	u := s.users[x.uid]
 	for _, id := range s.endsOf(x.uid) {
-		if !x.knows[id] {
-			return fmt.Sprintf("session %d was ended by commit %d", x.number, id)
+		if x.knows[id] {
+			continue
 		}
+		p := u.Renewal
+		if id == u.renewed && p.From == x.id && at.Before(p.Until) && !s.ended[p.To] {
+			continue
+		}
+		return fmt.Sprintf("session %d was ended by commit %d", x.number, id)
 	}
 	return ""
 }
@@ -119,19 +170,20 @@ func (s *simState) endOf(x *simSession) string {
 // must be the truth's.
 func (w *simWorld) judgeLast(a *simAnswer) *simWrong {
 	final := w.eras[len(w.eras)-1].state
-	if a.reason == "" && !a.allowed() || a.status >= 500 {
+	if a.reason == "" && !a.allowed() || a.outage() {
 		return &simWrong{"unavailable when all was well again", fmt.Sprintf("r%d at %v: %d %s", a.replica, a.from, a.status, a.reason), a.uid}
 	}
-	must := final.paths[a.path] && final.users[a.uid].State == account.StateActive
+	must := final.paths[a.path] && !final.barred[a.address] && final.users[a.uid].State == account.StateActive
+	now := w.born.Add(a.from)
 	if a.session == nil {
 		must = must && final.keys[a.kid].State == apikey.Active
 	} else {
-		must = must && a.session.sure && final.endOf(a.session) == "" && w.stored(final, a.session) &&
-			len(a.session.knows) == len(final.endsOf(a.uid)) && !w.lostEnd(a.session.id)
+		must = must && w.life == 0 && a.session.sure && final.endOf(a.session, now) == "" && !final.cutOff(a.session) &&
+			w.stored(final, a.session) && len(a.session.knows) == len(final.endsOf(a.uid)) && !w.lostEnd(a.session.id)
 	}
 	why := ""
 	if a.allowed() {
-		why = cmp.Or(final.closed(a), final.inactive(a), final.void(a))
+		why = cmp.Or(final.closed(a), final.inactive(a), w.void(final, a), w.foreign(final, a))
 		switch {
 		case why != "":
 		case a.session != nil && !w.stored(final, a.session):
@@ -163,183 +215,13 @@ func (w *simWorld) lostEnd(id session.ID) bool {
 	return slices.ContainsFunc(w.commits, func(c *simCommit) bool { return c.lost && slices.Contains(c.ids, id) })
 }
 
-// A register is one fact that writes change and answers show.
-//
-//	state:UID role:UID key:KID path:PATH session:NUMBER
-
-// register is its value in a state.
-func (w *simWorld) register(s *simState, name string) string {
-	kind, ref, _ := strings.Cut(name, ":")
-	switch kind {
-	case "state":
-		return s.users[ref].State
-	case "role":
-		return s.users[ref].Role
-	case "key":
-		return s.keys[ref].State
-	case "path":
-		return strconv.FormatBool(s.paths[ref])
-	}
-	n, _ := strconv.Atoi(ref)
-	return strconv.FormatBool(s.endOf(w.sessions[n]) == "")
-}
-
-// shows are the registers that an answer shows, and their values.
-func (a *simAnswer) shows() map[string]string {
-	seen := map[string]string{}
-	switch {
-	case a.allowed():
-		seen["state:"+a.uid], seen["role:"+a.uid], seen["path:"+a.path] = account.StateActive, a.role, "true"
-		if a.session != nil {
-			seen["session:"+strconv.Itoa(a.session.number)] = "true"
-		} else {
-			seen["key:"+a.kid] = apikey.Active
-		}
-	case a.reason == "authz.invalid_permission":
-		seen["state:"+a.uid], seen["path:"+a.path] = account.StateActive, "false"
-	case a.reason == "authz.user_not_active", a.session == nil && a.reason == "authz.invalid_session":
-		seen["state:"+a.uid] = account.StateBanned
-	case a.reason == "authz.apikey_not_active":
-		seen["key:"+a.kid] = apikey.Disabled
-	case a.reason == "authz.unexistent_apikey":
-		seen["key:"+a.kid] = ""
-	}
-	return seen
-}
-
-// simOp is a read or a write of a register.
-type simOp struct {
-	write bool
-	value string
-}
-
-var simRegister = porcupine.Model{
-	Init: func() any { return nil },
-	Step: func(state, input, _ any) (bool, any) {
-		op := input.(simOp)
-		if op.write {
-			return true, op.value
-		}
-		return state == op.value, state
-	},
-	Equal: func(a, b any) bool { return a == b },
-}
-
-func simLinear(ops []porcupine.Operation) bool {
-	return porcupine.CheckOperationsTimeout(simRegister, ops, 2*time.Second) != porcupine.Illegal
-}
-
-// judgeOrder asks, for each replica and register, whether the answers follow the writes that
-// this replica acknowledged as those of one register (linearizability). The writes of others,
-// and the values that a takeover restored, may come at any moment until the bound on staleness.
-func (w *simWorld) judgeOrder() *simWrong {
-	var names []string
-	for _, uid := range slices.Concat(simUsers, simStrangers) {
-		names = append(names, "state:"+uid, "role:"+uid)
-	}
-	for _, kid := range simKids {
-		names = append(names, "key:"+kid)
-	}
-	for _, path := range simPaths {
-		names = append(names, "path:"+path)
-	}
-	for i := range w.sessions {
-		names = append(names, "session:"+strconv.Itoa(i))
-	}
-	shows := make([]map[string]string, len(w.answers))
-	for i, a := range w.answers {
-		shows[i] = a.shows()
-	}
-	for _, name := range names {
-		bound := simCacheStale + time.Second
-		if strings.HasPrefix(name, "path:") {
-			bound = simPolicyStale + time.Second
-		}
-		type write struct {
-			c     *simCommit
-			value string
-		}
-		var writes []write
-		for _, c := range w.commits {
-			if v := w.register(c.after, name); v != w.register(c.before, name) {
-				writes = append(writes, write{c, v})
-			}
-		}
-		for _, r := range w.replicas {
-			own := slices.ContainsFunc(writes, func(x write) bool { return x.c.replica == r.id && x.c.obeyed > 0 })
-			if !own {
-				continue
-			}
-			ops := []porcupine.Operation{{Input: simOp{true, w.register(w.eras[0].state, name)}, Call: -2, Return: -1}}
-			add := func(op simOp, from, to time.Duration) {
-				ops = append(ops, porcupine.Operation{Input: op, Call: int64(from), Return: int64(to), ClientId: len(ops)})
-			}
-			for _, x := range writes {
-				to := x.c.at + bound
-				if x.c.replica == r.id && x.c.obeyed > 0 {
-					to = x.c.obeyed
-				}
-				add(simOp{true, x.value}, x.c.at, to)
-			}
-			for _, t := range w.takeovers {
-				add(simOp{true, w.register(t.state, name)}, t.died, t.at+bound)
-			}
-			// A request that waits for a load may be given a row that is newer than the one held,
-			// until the feed brings the change; so each read beside a write is judged by itself.
-			n := len(ops)
-			var apart []porcupine.Operation
-			for i, a := range w.answers {
-				v, ok := shows[i][name]
-				if !ok || a.replica != r.id {
-					continue
-				}
-				add(simOp{false, v}, a.from, a.to)
-				for _, x := range ops[1:n] {
-					if int64(a.to) >= x.Call && int64(a.from) <= x.Return {
-						apart, ops = append(apart, ops[len(ops)-1]), ops[:len(ops)-1]
-						break
-					}
-				}
-			}
-			bad := !simLinear(ops)
-			for _, read := range apart {
-				if bad {
-					break
-				}
-				if ops = append(ops[:n:n], read); !simLinear(ops) {
-					bad = true
-				}
-			}
-			if bad {
-				slices.SortStableFunc(ops, func(a, b porcupine.Operation) int { return cmp.Compare(a.Call, b.Call) })
-				var text strings.Builder
-				fmt.Fprintf(&text, "r%d does not obey its own writes of %s:", r.id, name)
-				for _, o := range ops {
-					op := o.Input.(simOp)
-					verb := "read"
-					if op.write {
-						verb = "write"
-					}
-					fmt.Fprintf(&text, " %s %q [%v %v];", verb, op.value, time.Duration(o.Call), time.Duration(o.Return))
-				}
-				_, ref, _ := strings.Cut(name, ":")
-				if n, err := strconv.Atoi(ref); err == nil {
-					ref = w.sessions[n].uid
-				}
-				return &simWrong{"not linearizable", text.String(), ref}
-			}
-		}
-	}
-	return nil
-}
-
 // story returns the lines of the trace that concern a verdict.
 func (w *simWorld) story(x *simWrong) string {
 	var text strings.Builder
 	for _, e := range w.trace {
 		if e.about == "" || e.about == x.about || slices.Contains(simPaths, e.about) && strings.Contains(x.text, e.about) ||
 			simHeld(x.about, e.about) {
-			fmt.Fprintf(&text, "%12v  %s\n", e.at, fmt.Sprintf(e.text, e.args...))
+			fmt.Fprintf(&text, "%12v  %s\n", e.at, w.line(e))
 		}
 	}
 	return text.String()
@@ -348,4 +230,173 @@ func (w *simWorld) story(x *simWrong) string {
 // simHeld reports whether about is the key of a user or the other way round.
 func simHeld(a, b string) bool {
 	return strings.HasPrefix(b, "kid") && simHolder(b) == a || strings.HasPrefix(a, "kid") && simHolder(a) == b
+}
+
+// line is one line of the trace.
+func (w *simWorld) line(e simEvent) string {
+	a := e.answer
+	if a == nil {
+		return fmt.Sprintf(e.text, e.args...)
+	}
+	with := a.kid
+	if a.session != nil {
+		with = "session " + strconv.Itoa(a.session.number)
+	}
+	text := fmt.Sprintf("r%d answers %s of %s for %s from %s: %d %s", a.replica, with, a.uid, a.path, a.address, a.status, a.reason)
+	if a.allowed() {
+		text += fmt.Sprintf("%s by key %d", a.role, w.keyNumber(a.signer))
+	}
+	return text + fmt.Sprintf(" (asked at %v)", a.from)
+}
+
+// judgeExpiry finds sessions that were used after they had run out. A use makes a session
+// live for w.life longer, never beyond w.absolute.
+func (w *simWorld) judgeExpiry() *simWrong {
+	if w.life == 0 {
+		return nil
+	}
+	used := make([]time.Duration, len(w.sessions))
+	for i, s := range w.sessions {
+		used[i] = s.opened
+	}
+	for _, a := range w.answers { // in the order of their ends
+		if a.session == nil {
+			continue
+		}
+		n := a.session.number
+		if a.allowed() {
+			why := ""
+			switch age := a.from - a.session.created.Sub(w.born); {
+			case age >= w.absolute:
+				why = fmt.Sprintf("session %d is %v old", n, age)
+			case a.from >= used[n]+w.life && !w.usedWithin(a):
+				why = fmt.Sprintf("session %d was last used at %v", n, used[n])
+			}
+			if why != "" {
+				return &simWrong{"allowed a session that has run out", fmt.Sprintf("r%d at %v: %s", a.replica, a.from, why), a.uid}
+			}
+		}
+		if a.allowed() || a.outage() || a.reason == "authz.invalid_permission" {
+			used[n] = max(used[n], a.to)
+		}
+	}
+	return nil
+}
+
+// usedWithin reports whether another use of a's session, which began before and ended after it,
+// may have made it live longer.
+func (w *simWorld) usedWithin(a *simAnswer) bool {
+	return slices.ContainsFunc(w.answers, func(b *simAnswer) bool {
+		return b != a && b.session == a.session && b.from <= a.to && b.to >= a.from-w.life && b.to < a.to+time.Second
+	})
+}
+
+// judgeLimits finds sign-ins that came too early: of any that passed, no more than the rule gives
+// in the time between the first and the last. Those that were counted in a lost history, or in a
+// Redis that was taken back, count for nothing.
+func (w *simWorld) judgeLimits() *simWrong {
+	step, _ := simLimit.Micros()
+	of := map[string][]simAttempt{}
+	for _, x := range w.attempts {
+		if x.passed {
+			of[x.key] = append(of[x.key], x)
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(of)) {
+		all := of[key]
+		for _, first := range all {
+			for _, last := range all {
+				n := 0
+				for _, x := range all {
+					if x.from >= first.from && x.to <= last.to {
+						n++
+					}
+				}
+				if n <= simLimit.Burst {
+					continue
+				}
+				room := int((last.to-first.from).Microseconds()/step) + w.forgotten(key, first.from, last.to)
+				if n > simLimit.Burst+room {
+					return &simWrong{"more than its limit", fmt.Sprintf("%d of %q from %v to %v", n, key, first.from, last.to),
+						strings.TrimPrefix(key, "sign-in ")}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// forgotten is how many attempts the store has forgotten between two moments, at most.
+func (w *simWorld) forgotten(key string, from, to time.Duration) (n int) {
+	if w.redis != nil {
+		for _, r := range w.restores {
+			if from <= r.at && r.at <= to {
+				n += simLimit.Burst
+			}
+		}
+		return n
+	}
+	for _, c := range w.commits {
+		if c.lost && c.verb == takeLimit && c.ref == key && c.at >= from && c.at <= to {
+			n++
+		}
+	}
+	return n
+}
+
+// judgeNonces asks, for each nonce of a key that came more than once, whether the answers are
+// those of one memory (linearizability): the first use is served, no other is. A takeover and a
+// restored Redis put the memory back.
+func (w *simWorld) judgeNonces() *simWrong {
+	if !w.enforce {
+		return nil
+	}
+	type use struct{ nonce, kid string }
+	of := map[use][]*simAnswer{}
+	for _, a := range w.answers {
+		if a.session == nil {
+			k := use{a.nonce, a.kid}
+			of[k] = append(of[k], a)
+		}
+	}
+	order := func(a, b use) int { return cmp.Or(cmp.Compare(a.nonce, b.nonce), cmp.Compare(a.kid, b.kid)) }
+	for _, k := range slices.SortedFunc(maps.Keys(of), order) {
+		all := of[k]
+		if len(all) < 2 {
+			continue
+		}
+		ops := []porcupine.Operation{{Input: simOp{write: true, value: "unused"}, Call: -2, Return: -1}}
+		add := func(op simOp, from, to time.Duration) {
+			ops = append(ops, porcupine.Operation{Input: op, Call: int64(from), Return: int64(to), ClientId: len(ops)})
+		}
+		for _, a := range all {
+			switch {
+			case a.allowed():
+				add(simOp{use: true, value: "unused"}, a.from, a.to)
+			case a.reason == "authz.signature_blacklisted":
+				add(simOp{value: "used"}, a.from, a.to)
+			case a.outage():
+				add(simOp{write: true, value: "used"}, a.from, 1<<62) // maybe, and maybe later
+			}
+		}
+		value := func(n *simNonce) string {
+			if n.has(k.kid, k.nonce) {
+				return "used"
+			}
+			return "unused"
+		}
+		if w.redis != nil {
+			for _, r := range w.restores {
+				add(simOp{write: true, value: value(r.dump.nonces)}, r.at, r.at)
+			}
+		} else {
+			for _, t := range w.takeovers {
+				add(simOp{write: true, value: value(t.state.nonces)}, t.died, t.at)
+			}
+		}
+		if !simLinear(ops) {
+			return &simWrong{"served twice", k.kid + " with nonce " + k.nonce + ":" + simOps(ops), simHolder(k.kid)}
+		}
+	}
+	return nil
 }

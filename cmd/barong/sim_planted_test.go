@@ -6,19 +6,21 @@ package main
 // with it.
 
 import (
+	"runtime/debug"
 	"testing"
 	"time"
 )
 
 // Each planted fault is found, most of them soon; docs/reliability.md has the table.
 func TestSimFindsPlantedFaults(t *testing.T) {
-	const each = 15 * time.Second
+	defer debug.SetGCPercent(debug.SetGCPercent(simGCPercent))
+	const most, each = 3000, time.Minute // on a machine that is busy with other things, too
 	began := time.Now()
 	for _, f := range simFaults {
 		if *simPlant != "" && string(f.name) != *simPlant {
 			continue
 		}
-		seed, _, found := simSearch(t, f.name, 20_000, time.Now().Add(each))
+		seed, _, found := simSearch(t, f.name, most, time.Now().Add(each))
 		if !found {
 			t.Errorf("%s: not found (%s)", f.name, f.what)
 			continue

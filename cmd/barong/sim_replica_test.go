@@ -2,17 +2,9 @@ package main
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/netip"
-	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -23,6 +15,7 @@ import (
 	"barong/internal/audit"
 	"barong/internal/directory"
 	"barong/internal/feed"
+	"barong/internal/limit"
 	"barong/internal/session"
 	"barong/internal/token"
 	"barong/policy"
@@ -33,7 +26,6 @@ import (
 type simReplica struct {
 	w    *simWorld
 	id   int
-	keys *token.Keys
 	link *simLink
 
 	// Guarded by w.mu.
@@ -66,7 +58,7 @@ func (r *simReplica) kill() bool {
 	r.w.mu.Lock()
 	defer r.w.mu.Unlock()
 	if r.sv == nil {
-		return false
+		return false // being started
 	}
 	r.stop()
 	r.sv, r.decider = nil, nil
@@ -77,10 +69,18 @@ func (r *simReplica) kill() bool {
 func (r *simReplica) start(ctx, starting context.Context) (*service, http.Handler, error) {
 	w, f := r.w, r.w.fault
 	sv := &service{
-		log: slog.New(slog.DiscardHandler), truth: r.link,
+		log: simLog, truth: r.link,
 		refresh: make(chan struct{}, 1), reload: make(chan struct{}, 1),
 	}
 	source := &simSource{simLink: r.link, sv: sv}
+	var err error
+	if sv.keys, err = token.OpenKeys(starting, r.keyStore(), simKeysConfig(), nil); err != nil {
+		return nil, nil, err
+	}
+	// Meanwhile accounts are looked at and made.
+	if err := simSleep(starting, 4*w.delay(r.id, "first start")); err != nil {
+		return nil, nil, err
+	}
 	head, err := source.Head(starting)
 	if err != nil {
 		return nil, nil, err
@@ -116,11 +116,20 @@ func (r *simReplica) start(ctx, starting context.Context) (*service, http.Handle
 	if err := sv.holder.Refresh(starting, sv.truth); err != nil {
 		return nil, nil, err
 	}
-	var store session.Store = simTable{r.link}
-	if w.redis != nil {
-		store = simCache{w.redis, r.id}
+	if f != faultKeysBeforeHead {
+		poke(sv.reload)
 	}
-	sv.sessions = session.NewManager(session.Config{Size: 100}, store, r.link, nil, sv.log)
+	var store session.Store = simTable{r.link}
+	var nonces authz.Nonces = r.link
+	sv.stores.limits = r.link
+	if w.redis != nil {
+		cache := simCache{w.redis, r.id}
+		store, nonces, sv.stores.limits = cache, cache, cache
+	}
+	if f != faultOwnClock {
+		sv.stores.limits = limit.Shared{Store: sv.stores.limits, Ahead: func() time.Duration { return w.ahead[r.id] }}
+	}
+	sv.sessions = session.NewManager(r.sessionConfig(), store, r.link, nil, sv.log)
 	if err := sv.sessions.Start(starting); err != nil {
 		return nil, nil, err
 	}
@@ -135,12 +144,12 @@ func (r *simReplica) start(ctx, starting context.Context) (*service, http.Handle
 	if err := sv.follower.Sync(starting); err != nil {
 		return nil, nil, err
 	}
-	if sv.minter, err = token.NewMinter(r.keys, token.Config{Lifetime: 300 * time.Second, Reuse: time.Minute}); err != nil {
+	if sv.minter, err = token.NewMinter(sv.keys, token.Config{Lifetime: 300 * time.Second, Reuse: time.Minute}); err != nil {
 		return nil, nil, err
 	}
 	parts := authz.Parts{
 		Rules: sv.holder, Feed: sv.follower, Sessions: sv.sessions, Accounts: sv.directory, Keys: sv.apiKeyOf, Tokens: sv.minter,
-		Activities: simActivities{},
+		Nonces: nonces, Activities: simActivities{},
 	}
 	switch f {
 	case faultAgeless:
@@ -153,258 +162,57 @@ func (r *simReplica) start(ctx, starting context.Context) (*service, http.Handle
 		parts.Keys = simNaiveKeys{sv.apiKeyOf, naive}
 	case faultSlotByUser:
 		parts.Tokens = simOneVersion{sv.minter}
+	case faultPolicyAgeless:
+		parts.Rules = simAgelessRules{sv.holder}
+	case faultGraceless:
+		parts.Accounts = simEndlessGrace{sv.directory}
+	case faultRenewedLivesOn:
+		parts.Sessions = simNoneEnded{sv.sessions}
+	case faultExpiryIgnored:
+		parts.Sessions = simImmortal{sv.sessions}
 	}
 	c := authz.DefaultConfig()
-	c.PolicyMaxStale, c.CacheMaxStale = simPolicyStale, simCacheStale
+	c.PolicyMaxStale, c.CacheMaxStale, c.SessionAbsolute = simPolicyStale, simCacheStale, w.absolute
+	if w.enforce {
+		c.Replay = authz.ReplayEnforce
+	}
+	if f == faultNoAbsolute {
+		c.SessionAbsolute = 0
+	}
 	server, err := authz.New(parts, c)
 	if err != nil {
 		return nil, nil, err
 	}
 	go sv.follower.Run(ctx)
 	go sv.keepPolicy(ctx, nil)
+	go sv.keepKeys(ctx)
+	if w.life > 0 {
+		go sv.sessions.Run(ctx)
+	}
 	return sv, server.Forward(), nil
 }
 
-// simAnswer is the answer of one decision.
-type simAnswer struct {
-	replica  int
-	from, to time.Duration
-	session  *simSession // or
-	kid      string
-	uid      string
-	path     string
-	last     bool // asked when nothing had happened for long
+var simLog = slog.New(slog.DiscardHandler)
 
-	status       int
-	reason, role string
+// simKeysConfig makes no key by itself.
+func simKeysConfig() token.KeysConfig {
+	return token.KeysConfig{Algorithm: token.EdDSA, Lifetime: time.Hour, MailLifetime: time.Hour, JWKSMaxAge: time.Minute}
 }
 
-func (a *simAnswer) allowed() bool { return a.status == http.StatusOK }
-
-// simSession is a session that somebody has the cookie of.
-type simSession struct {
-	number  int
-	cookie  string
-	id      session.ID
-	uid     string
-	replica int
-	// knows are the ends of sessions that had been made when it was opened, sure whether there
-	// is no doubt about that.
-	knows map[int]bool
-	sure  bool
+func (r *simReplica) sessionConfig() session.Config {
+	c := session.Config{Size: 100, Lifetime: r.w.life, Absolute: r.w.absolute, FlushEvery: 300 * time.Millisecond}
+	if r.w.fault == faultNoAbsolute {
+		c.Absolute = time.Hour
+	}
+	return c
 }
 
-const (
-	simAgent   = "simulated browser"
-	simAddress = "198.51.100.7"
-)
-
-// ask has one request decided.
-func (r *simReplica) ask(s *simSession, kid, path string, last bool) {
-	r.w.mu.Lock()
-	decider := r.decider
-	r.w.mu.Unlock()
-	a := &simAnswer{replica: r.id, from: r.w.now(), session: s, kid: kid, path: path, last: last}
-	if decider == nil {
-		if last {
-			a.to, a.status, a.reason = a.from, http.StatusServiceUnavailable, "not started"
-			r.w.keep(a)
-		}
-		return
+// keyStore is where the signing keys are read from.
+func (r *simReplica) keyStore() token.KeyStore {
+	if r.w.fault == faultKeysReadOnce {
+		return &simOldKeys{simLink: r.link}
 	}
-	req := &http.Request{
-		Method: "GET", RequestURI: "/api/v2/auth/" + path, Host: "barong.example", RemoteAddr: "127.0.0.1:1",
-		Header: http.Header{"User-Agent": {simAgent}, "X-Forwarded-For": {simAddress}},
-	}
-	if s != nil {
-		a.uid = s.uid
-		req.Header.Set("Cookie", "_barong_session="+s.cookie)
-	} else {
-		a.uid = simHolder(kid)
-		nonce := strconv.FormatInt(time.Now().UnixMilli(), 10)
-		mac := hmac.New(sha256.New, []byte(simSecret))
-		mac.Write([]byte(nonce + kid))
-		req.Header.Set("X-Auth-Apikey", kid)
-		req.Header.Set("X-Auth-Nonce", nonce)
-		req.Header.Set("X-Auth-Signature", hex.EncodeToString(mac.Sum(nil)))
-	}
-	answer := &simWriter{header: http.Header{}}
-	decider.ServeHTTP(answer, req)
-	a.to, a.status = r.w.now(), answer.status
-	if a.allowed() {
-		a.role = simRole(answer.header.Get("Authorization"))
-	} else {
-		_, rest, _ := strings.Cut(string(answer.body), `["`)
-		a.reason, _, _ = strings.Cut(rest, `"`)
-	}
-	r.w.keep(a)
-}
-
-func (w *simWorld) keep(a *simAnswer) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.answers = append(w.answers, a)
-	who := a.kid
-	if a.session != nil {
-		who = "session " + strconv.Itoa(a.session.number)
-	}
-	w.note(a.uid, "r%d answers %s of %s for %s: %d %s %s (asked at %v)", a.replica, who, a.uid, a.path, a.status, a.reason, a.role, a.from)
-}
-
-// simRole is the role that a bearer token claims.
-func simRole(bearer string) string {
-	parts := strings.Split(bearer, ".")
-	if len(parts) != 3 {
-		return "no token"
-	}
-	var claims struct{ Role string }
-	text, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err == nil {
-		err = json.Unmarshal(text, &claims)
-	}
-	if err != nil {
-		return err.Error()
-	}
-	return claims.Role
-}
-
-type simWriter struct {
-	header http.Header
-	status int
-	body   []byte
-}
-
-func (w *simWriter) Header() http.Header    { return w.header }
-func (w *simWriter) WriteHeader(status int) { w.status = status }
-func (w *simWriter) Write(p []byte) (int, error) {
-	w.body = append(w.body, p...)
-	return len(p), nil
-}
-
-// call runs f as one call of REST, and waits as REST does until this process obeys it.
-func (r *simReplica) call(f func(ctx context.Context, sv *service) (*simCommit, error)) {
-	r.w.mu.Lock()
-	sv := r.sv
-	r.w.mu.Unlock()
-	if sv == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	ctx, obeyed := sv.track(ctx)
-	c, err := f(ctx, sv)
-	done := r.w.now()
-	if r.w.fault != faultNoWait {
-		obeyed()
-	}
-	r.w.mu.Lock()
-	defer r.w.mu.Unlock()
-	if now := r.w.now(); err == nil && c != nil && now < done+obeyedWithin && r.sv == sv {
-		c.obeyed = now
-	}
-}
-
-// change is a call that makes one commit.
-func (r *simReplica) change(verb simVerb, ref, value string) {
-	r.call(func(ctx context.Context, _ *service) (*simCommit, error) {
-		c := &simCommit{verb: verb, ref: ref, value: value}
-		return c, r.link.commit(ctx, c)
-	})
-}
-
-// signIn opens a session.
-func (r *simReplica) signIn(uid string) {
-	r.call(func(ctx context.Context, sv *service) (*simCommit, error) {
-		began := r.w.now()
-		p, err := r.link.Principal(ctx, uid)
-		if err != nil || !account.MayAct(p.State) {
-			return nil, err
-		}
-		cookie, s, err := sv.sessions.Open(ctx, session.Opening{
-			UID: uid, Generation: p.SessionGeneration, IP: netip.MustParseAddr(simAddress), UserAgent: simAgent,
-		}, time.Now())
-		if err == nil {
-			r.w.opened(r.id, cookie, s.ID, uid, began, nil)
-		}
-		return nil, err
-	})
-}
-
-// renew ends a user's sessions but for one, which gets another id.
-func (r *simReplica) renew(s *simSession) {
-	r.call(func(ctx context.Context, sv *service) (*simCommit, error) {
-		began := r.w.now()
-		c := &simCommit{verb: endUser, ref: s.uid}
-		if err := r.link.commit(ctx, c); err != nil {
-			return c, err
-		}
-		cookie := session.NewCookie()
-		n, err := sv.sessions.Restamp(ctx, s.id, cookie, c.principal.SessionGeneration, time.Now())
-		if err == nil {
-			r.w.opened(r.id, cookie, n.ID, s.uid, began, c)
-		}
-		return c, err
-	})
-}
-
-// signOut ends one session.
-func (r *simReplica) signOut(s *simSession) {
-	r.call(func(ctx context.Context, sv *service) (*simCommit, error) {
-		err := sv.sessions.End(ctx, s.id)
-		if err != nil {
-			return nil, err
-		}
-		r.w.mu.Lock()
-		defer r.w.mu.Unlock()
-		for i := len(r.w.commits) - 1; i >= 0; i-- {
-			if c := r.w.commits[i]; c.verb == endSession && c.ids[0] == s.id && c.replica == r.id {
-				return c, nil
-			}
-		}
-		return nil, nil
-	})
-}
-
-// signOutEverybody ends all sessions.
-func (r *simReplica) signOutEverybody() {
-	r.call(func(ctx context.Context, sv *service) (*simCommit, error) { return nil, sv.sessions.EndAll(ctx) })
-}
-
-// opened keeps a new session. by is the commit that made its generation, if it did not read one.
-func (w *simWorld) opened(replica int, cookie string, id session.ID, uid string, began time.Duration, by *simCommit) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	s := &simSession{
-		number: len(w.sessions), cookie: cookie, id: id, uid: uid, replica: replica,
-		knows: map[int]bool{}, sure: true,
-	}
-	// Its process's knowledge of everybody's ends may be as old as caches may be.
-	var first []int
-	for _, e := range w.eras {
-		if e.to < began-simCacheStale {
-			continue
-		}
-		ends := e.state.endsOf(uid)
-		if first == nil {
-			first = append([]int{}, ends...)
-		}
-		s.sure = s.sure && slices.Equal(first, ends)
-		if e.to >= began {
-			for _, id := range ends {
-				s.knows[id] = true
-			}
-		}
-	}
-	if by != nil {
-		s.sure = false
-	}
-	w.sessions = append(w.sessions, s)
-	w.note(uid, "r%d opens session %d of %s", replica, s.number, uid)
-}
-
-// endsOf are the commits that ended sessions of a user.
-func (s *simState) endsOf(uid string) []int {
-	return append(append([]int(nil), s.users[uid].ends...), s.ends...)
+	return r.link
 }
 
 // The parts of a replica that are not the real ones: those not needed, and the faulty ones.
@@ -454,6 +262,11 @@ func (r *simReplica) stale(sv *service) {
 		sv.directory.Stale()
 		sv.apiKeyOf.Stale()
 		sv.sessions.Stale()
+	case faultGapKeepsKeys:
+		sv.directory.Stale()
+		sv.apiKeyOf.Stale()
+		sv.sessions.Stale()
+		sv.holder.Changed()
 	default:
 		sv.stale()
 	}
@@ -571,6 +384,60 @@ func (o *simOldRows) Rows(ctx context.Context) (policy.Rows, error) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		o.rows, o.at = rows, time.Now()
+	}
+	return rows, err
+}
+
+// simAgelessRules does not look at the age of the policy.
+type simAgelessRules struct{ *policy.Holder }
+
+func (simAgelessRules) Age(time.Time) time.Duration { return 0 }
+
+// simEndlessGrace lets the old id of a renewed session read for ever.
+type simEndlessGrace struct{ *account.Directory }
+
+func (a simEndlessGrace) Principal(ctx context.Context, uid string) (*account.Principal, error) {
+	p, err := a.Directory.Principal(ctx, uid)
+	if err != nil || p.Renewal == nil {
+		return p, err
+	}
+	q, renewal := *p, *p.Renewal
+	renewal.Until = time.Now().Add(account.RenewalGrace / 2)
+	q.Renewal = &renewal
+	return &q, nil
+}
+
+// simNoneEnded does not know of the end of the session under a new id.
+type simNoneEnded struct{ *session.Manager }
+
+func (simNoneEnded) Ended(session.ID) bool { return false }
+
+// simImmortal gives sessions that have run out as if they had not.
+type simImmortal struct{ *session.Manager }
+
+func (m simImmortal) Lookup(ctx context.Context, cookie string, now time.Time) (*session.Entry, error) {
+	e, err := m.Manager.Lookup(ctx, cookie, now)
+	if err != nil || now.Before(e.Expires()) {
+		return e, err
+	}
+	s := e.Session
+	s.ExpiresAt = now.Add(time.Second)
+	return session.NewEntry(s), nil
+}
+
+// simOldKeys gives the keys that were read last when they cannot be read.
+type simOldKeys struct {
+	*simLink
+	last []token.SigningKey
+}
+
+func (o *simOldKeys) SigningKeys(ctx context.Context) ([]token.SigningKey, error) {
+	rows, err := o.simLink.SigningKeys(ctx)
+	if err != nil && o.last != nil {
+		return o.last, nil
+	}
+	if err == nil {
+		o.last = rows
 	}
 	return rows, err
 }

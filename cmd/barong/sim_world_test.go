@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"maps"
 	"slices"
+	"sort"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,7 +15,9 @@ import (
 	"barong/internal/account"
 	"barong/internal/apikey"
 	"barong/internal/feed"
+	"barong/internal/limit"
 	"barong/internal/session"
+	"barong/internal/token"
 	"barong/policy"
 )
 
@@ -23,10 +26,12 @@ import (
 const (
 	simCacheStale  = 1500 * time.Millisecond
 	simPolicyStale = 3 * time.Second
-	simActive      = 8 * time.Second
-	simSettle      = 4500 * time.Millisecond
+	simKeyStale    = simCacheStale + 2500*time.Millisecond // heard of, and read in the end
+	simActive      = 7 * time.Second
+	simSettle      = 4 * time.Second
 	simKept        = time.Second // how long feed rows are kept where they are pruned
 	simHang        = 600 * time.Millisecond
+	simGrace       = 800 * time.Millisecond // for the old id of a renewed session
 )
 
 var (
@@ -62,6 +67,18 @@ type simWorld struct {
 	fault simFault
 	born  time.Time
 
+	// What is special about this history.
+	pool     []token.SigningKey // to be imported one after the other
+	start    *simState
+	life     time.Duration // of an unused session; 0 is longer than the history
+	absolute time.Duration // of any session
+	enforce  bool          // no nonce of an API key counts twice
+	limited  bool          // sign-ins are
+	ahead    []time.Duration
+
+	work    chan func() // for idle workers
+	workers sync.WaitGroup
+
 	mu        sync.Mutex
 	primary   *simServer // that takes writes; nil while there is none
 	former    *simServer // that did before
@@ -74,40 +91,71 @@ type simWorld struct {
 	replicas  []*simReplica
 	sessions  []*simSession
 	answers   []*simAnswer
+	attempts  []simAttempt
+	restores  []simRestore
+	nonce     map[string]int64 // the last of each key
+
+	renewed map[session.ID]bool // set by the judge: those that got another id
 
 	over  atomic.Bool // nothing is slow any more
 	trace []simEvent
 }
 
-// simEvent is one line of the trace; about is "" for a line of interest to all.
+// simEvent is one line of the trace, of an answer or with text; about is "" for a line of interest
+// to all.
 type simEvent struct {
-	at    time.Duration
-	about string
-	text  string
-	args  []any
+	at     time.Duration
+	about  string
+	answer *simAnswer
+	text   string
+	args   []any
 }
 
 func (w *simWorld) now() time.Duration { return time.Since(w.born) }
 
+// do runs f beside the caller. Workers are kept: a new goroutine would have to grow its stack each
+// time.
+func (w *simWorld) do(f func()) {
+	select {
+	case w.work <- f:
+	default:
+		w.workers.Go(func() {
+			for f != nil {
+				f()
+				f = <-w.work
+			}
+		})
+	}
+}
+
+// record is all that happened, in text, in an order that goroutines of one moment cannot change.
+func (w *simWorld) record() string {
+	lines := make([]string, len(w.trace))
+	for i, e := range w.trace {
+		lines[i] = fmt.Sprintf("%16d %s\n", e.at, w.line(e))
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "")
+}
+
 // note writes a line of the trace. w.mu is held.
 func (w *simWorld) note(about, text string, args ...any) {
-	w.trace = append(w.trace, simEvent{w.now(), about, text, args})
+	w.trace = append(w.trace, simEvent{at: w.now(), about: about, text: text, args: args})
 }
 
 // draw is a number that follows from the seed, the moment and its purpose, so that it does not
 // matter which goroutine asks first.
 func (w *simWorld) draw(replica int, what string) uint64 {
-	h := fnv.New64a()
-	var b [24]byte
-	for i, n := range []uint64{w.seed, uint64(w.now()), uint64(replica)} {
-		for j := range 8 {
-			b[8*i+j] = byte(n >> (8 * j))
-		}
+	const prime = 1099511628211 // FNV-1a, over words first
+	n := uint64(14695981039346656037)
+	for _, part := range [...]uint64{w.seed, uint64(w.now()), uint64(replica)} {
+		n = (n ^ part) * prime
+		n ^= n >> 29
 	}
-	h.Write(b[:])
-	h.Write([]byte(what))
-	n := h.Sum64() // mixed, as the low bits of FNV follow each other
-	n ^= n >> 33
+	for i := range len(what) {
+		n = (n ^ uint64(what[i])) * prime
+	}
+	n ^= n >> 33 // mixed, as the low bits of FNV follow each other
 	n *= 0xff51afd7ed558ccd
 	n ^= n >> 33
 	n *= 0xc4ceb9fe1a85ec53
@@ -130,15 +178,14 @@ func (w *simWorld) delay(replica int, what string) time.Duration {
 	return 200*time.Microsecond + part*2
 }
 
+// simSleep waits for d, or until the deadline of ctx. A call that was cancelled ends after d: the
+// process that made it is dead then, or does not look.
 func simSleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+	if deadline, ok := ctx.Deadline(); ok {
+		d = min(d, time.Until(deadline))
 	}
+	time.Sleep(d)
+	return ctx.Err()
 }
 
 // simLink is how one replica reaches the database. It implements all that a replica asks of
@@ -155,6 +202,7 @@ type simLink struct {
 	cutUntil  time.Duration // nothing goes through before
 	deafUntil time.Duration // no notice arrives before
 	noRows    time.Duration // the policy cannot be read before
+	noKeys    time.Duration // the signing keys cannot be read before
 }
 
 // reach waits for the way there and returns the server that it leads to.
@@ -167,7 +215,7 @@ func (l *simLink) reach(ctx context.Context, what string) (*simServer, error) {
 	var hang time.Duration
 	srv, err := l.conn, error(nil)
 	switch {
-	case now < l.noRows && what == "rows":
+	case now < l.noRows && what == "rows", now < l.noKeys && what == "signing":
 		err = errSimDown
 	case now < l.cutUntil:
 		err = errSimDown
@@ -220,6 +268,12 @@ func simReadOf[T any](
 		if former := l.w.former; former != nil && (what == "principal" || what == "key") {
 			state = former.state
 		}
+	case faultOldRestrictions:
+		if what == "rows" {
+			old := *state
+			old.barred = l.w.start.barred
+			state = &old
+		}
 	}
 	l.w.mu.Unlock()
 	value, err := read(state, srv.id)
@@ -242,8 +296,13 @@ func (w *simWorld) ago(d time.Duration) *simState {
 
 // commit makes a transaction. When it fails the change may have been made all the same.
 func (l *simLink) commit(ctx context.Context, c *simCommit) error {
+	return l.commitIf(ctx, c, func(*simState) (bool, error) { return true, nil })
+}
+
+// commitIf is commit, unless look at the last state says that nothing is to be done.
+func (l *simLink) commitIf(ctx context.Context, c *simCommit, look func(*simState) (bool, error)) error {
 	w := l.w
-	srv, err := l.reach(ctx, "commit"+c.ref)
+	srv, err := l.reach(ctx, "commit"+c.ref+c.value)
 	if err != nil {
 		return err
 	}
@@ -253,17 +312,23 @@ func (l *simLink) commit(ctx context.Context, c *simCommit) error {
 		w.mu.Unlock()
 		return errSimDown
 	}
-	w.put(srv, c)
-	w.mu.Unlock()
-	if c.place == c.before.at {
-		return simSleep(ctx, w.delay(l.replica, "ack"))
+	wanted, err := look(srv.last())
+	if wanted && err == nil {
+		w.put(srv, c)
 	}
-	for _, r := range w.replicas {
-		if r.id != l.replica {
-			time.AfterFunc(w.delay(r.id, fmt.Sprint("notice", c.id)), r.link.notice)
+	w.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	written := wanted && c.place != c.before.at
+	if written {
+		for _, r := range w.replicas {
+			if r.id != l.replica {
+				time.AfterFunc(w.delay(r.id, "notice"+c.ref), r.link.notice)
+			}
 		}
 	}
-	if err := simSleep(ctx, w.delay(l.replica, fmt.Sprint("ack", c.id))); err != nil {
+	if err := simSleep(ctx, w.delay(l.replica, "ack"+c.ref+c.value)); err != nil {
 		return err
 	}
 	w.mu.Lock()
@@ -272,10 +337,12 @@ func (l *simLink) commit(ctx context.Context, c *simCommit) error {
 	if lost {
 		return errSimUnknown
 	}
-	if w.fault != faultNoMark {
-		feed.Committed(ctx, c.place)
+	if written {
+		if w.fault != faultNoMark {
+			feed.Committed(ctx, c.place)
+		}
+		poke(l.hint)
 	}
-	poke(l.hint)
 	return nil
 }
 
@@ -288,8 +355,9 @@ func (w *simWorld) put(srv *simServer, c *simCommit) {
 	switch {
 	case w.fault == faultPublishFirst && c.after.at != c.before.at:
 		// The rows of the feed are there before the rest is.
-		show = c.before.clone()
-		show.at, show.rows = c.after.at, c.after.rows
+		early := *c.before
+		early.at, early.rows = c.after.at, c.after.rows
+		show = &early
 		later := time.Duration(w.draw(0, "later") % uint64(80*time.Millisecond))
 		time.AfterFunc(later, func() {
 			w.mu.Lock()
@@ -309,10 +377,12 @@ func (w *simWorld) put(srv *simServer, c *simCommit) {
 	srv.state = show
 	srv.log = append(srv.log, c)
 	w.commits = append(w.commits, c)
-	w.era(c.after)
-	if c.verb != pruneRows && c.verb != addSession {
-		w.note(c.ref, "r%d commits %v %s %s as %d", c.replica, c.verb, c.ref, c.value, c.place.Seq)
+	if c.verb.quiet() {
+		w.eras[len(w.eras)-1].state = c.after
+		return
 	}
+	w.era(c.after)
+	w.note(c.ref, "r%d commits %v %s %s as %d", c.replica, c.verb, c.ref, c.value, c.place.Seq)
 }
 
 // era begins another truth. w.mu is held.
@@ -322,6 +392,11 @@ func (w *simWorld) era(s *simState) {
 		w.eras[n-1].to = now
 	}
 	w.eras = append(w.eras, simEra{from: now, to: 1 << 62, state: s})
+}
+
+// eraAt is the index of the first era that had not ended before a moment.
+func (w *simWorld) eraAt(t time.Duration) int {
+	return sort.Search(len(w.eras)-1, func(i int) bool { return w.eras[i].to >= t })
 }
 
 // notice is a notification of the database.
@@ -387,11 +462,9 @@ func (w *simWorld) promote(lag time.Duration, finds []time.Duration) {
 	for kept > 0 && old.log[kept-1].at > w.died-lag {
 		kept--
 	}
-	state := simStart()
+	state := w.start
 	if kept > 0 {
 		state = old.log[kept-1].after
-	} else if len(w.eras) > 0 {
-		state = w.eras[0].state
 	}
 	lost := old.log[kept:]
 	for _, c := range lost {
@@ -555,6 +628,70 @@ func (l *simLink) EndAll(ctx context.Context) (int64, error) {
 	return c.after.epoch, nil
 }
 
+// SigningKeys implements token.KeyStore.
+func (l *simLink) SigningKeys(ctx context.Context) ([]token.SigningKey, error) {
+	return simRead(ctx, l, "signing", func(s *simState) ([]token.SigningKey, error) { return s.signing, nil })
+}
+
+// UpdateSigningKeys implements token.KeyStore.
+func (l *simLink) UpdateSigningKeys(ctx context.Context, f func([]token.SigningKey) ([]token.SigningKey, error)) error {
+	c := &simCommit{verb: setSigning}
+	return l.commitIf(ctx, c, func(s *simState) (ok bool, err error) {
+		c.signing, err = f(slices.Clone(s.signing))
+		return err == nil, err
+	})
+}
+
+// UseNonce implements authz.Nonces.
+func (l *simLink) UseNonce(ctx context.Context, kid, nonce string, _ time.Time) (fresh bool, err error) {
+	if l.w.fault == faultLooksAtNonce { // and writes it later
+		used, err := simRead(ctx, l, "nonce", func(s *simState) (bool, error) { return s.nonces.has(kid, nonce), nil })
+		if err != nil || used {
+			return false, err
+		}
+	}
+	c := &simCommit{verb: useNonce, ref: kid, value: nonce}
+	err = l.commitIf(ctx, c, func(s *simState) (bool, error) {
+		fresh = !s.nonces.has(kid, nonce) || l.w.fault == faultLooksAtNonce
+		return fresh, nil
+	})
+	return fresh, err
+}
+
+// Take implements limit.Store.
+func (l *simLink) Take(ctx context.Context, key string, r limit.Rule, now time.Time) (time.Duration, error) {
+	c := &simCommit{verb: takeLimit, ref: key, rule: r, moment: now}
+	step, room := r.Micros()
+	look := func(s *simState) (wait int64) {
+		_, wait = limit.Spend(s.limits[key], now.UnixMicro(), 1, step, room)
+		return wait
+	}
+	var stale *simState
+	if l.w.fault == faultLooksAtLimit { // and writes it later
+		var err error
+		if stale, err = simRead(ctx, l, "limit", func(s *simState) (*simState, error) { return s, nil }); err != nil {
+			return 0, err
+		}
+	}
+	err := l.commitIf(ctx, c, func(s *simState) (bool, error) {
+		if stale != nil {
+			s = stale
+		}
+		c.wait = time.Duration(look(s)) * time.Microsecond
+		return c.wait == 0, nil
+	})
+	if stale != nil && look(stale) == 0 {
+		c.wait = 0
+	}
+	return c.wait, err
+}
+
+// Return implements limit.Store.
+func (l *simLink) Return(context.Context, string, limit.Rule, time.Time) error { return nil }
+
+// Clear implements limit.Store.
+func (l *simLink) Clear(context.Context, string) error { return nil }
+
 // simTable keeps sessions in the database.
 type simTable struct{ *simLink }
 
@@ -584,10 +721,12 @@ func simOf(all map[session.ID]session.Session, uid string) (of []session.Session
 }
 
 func (t simTable) AddSession(ctx context.Context, s session.Session) error {
-	return t.commit(ctx, &simCommit{verb: addSession, ref: s.UID, session: s})
+	return t.commit(ctx, &simCommit{verb: addSession, ref: s.UID, value: s.IP.String(), session: s})
 }
 
-func (t simTable) SlideSessions(context.Context, map[session.ID]time.Time) error { return nil }
+func (t simTable) SlideSessions(ctx context.Context, to map[session.ID]time.Time) error {
+	return t.commit(ctx, &simCommit{verb: slideSession, slides: maps.Clone(to)})
+}
 
 func (t simTable) RestampSession(context.Context, session.ID, int64) error {
 	return session.ErrNotFound // nobody calls it
@@ -601,9 +740,52 @@ func (t simTable) DeleteSession(ctx context.Context, id session.ID) error {
 type simRedis struct {
 	w     *simWorld
 	down  bool
-	all   map[session.ID]session.Session // replaced, never changed
-	dumps []map[session.ID]session.Session
+	dump  // what it holds now
+	dumps []dump
 }
+
+// dump is all that Redis holds; it never changes.
+type dump struct {
+	all    map[session.ID]session.Session
+	nonces *simNonce
+	limits map[string]int64
+}
+
+// simRestore is a return of Redis to what it held before.
+type simRestore struct {
+	at   time.Duration
+	dump dump
+}
+
+// UseNonce implements authz.Nonces.
+func (r simCache) UseNonce(ctx context.Context, kid, nonce string, _ time.Time) (fresh bool, err error) {
+	err = r.do(ctx, "nonce"+kid+nonce, func() error {
+		if fresh = !r.nonces.has(kid, nonce); fresh {
+			r.nonces = &simNonce{kid, nonce, r.nonces}
+		}
+		return nil
+	})
+	return fresh, err
+}
+
+// Take implements limit.Store.
+func (r simCache) Take(ctx context.Context, key string, rule limit.Rule, now time.Time) (wait time.Duration, err error) {
+	step, room := rule.Micros()
+	err = r.do(ctx, "limit"+key, func() error {
+		full, micros := limit.Spend(r.limits[key], now.UnixMicro(), 1, step, room)
+		if wait = time.Duration(micros) * time.Microsecond; wait == 0 {
+			r.limits = with(r.limits, key, full)
+		}
+		return nil
+	})
+	return wait, err
+}
+
+// Return implements limit.Store.
+func (r simCache) Return(context.Context, string, limit.Rule, time.Time) error { return nil }
+
+// Clear implements limit.Store.
+func (r simCache) Clear(context.Context, string) error { return nil }
 
 // simCache is one replica's connection to it.
 type simCache struct {
@@ -645,14 +827,18 @@ func (r simCache) SessionsOf(ctx context.Context, uid string, _ time.Time) (all 
 }
 
 func (r simCache) AddSession(ctx context.Context, s session.Session) error {
-	return r.do(ctx, "add", func() error {
-		r.all = maps.Clone(r.all)
-		r.all[s.ID] = s
+	return r.do(ctx, "add"+s.UID+s.IP.String(), func() error {
+		r.all = with(r.all, s.ID, s)
 		return nil
 	})
 }
 
-func (r simCache) SlideSessions(context.Context, map[session.ID]time.Time) error { return nil }
+func (r simCache) SlideSessions(ctx context.Context, to map[session.ID]time.Time) error {
+	return r.do(ctx, "slide", func() error {
+		r.all = slid(r.all, to)
+		return nil
+	})
+}
 
 func (r simCache) RestampSession(context.Context, session.ID, int64) error {
 	return session.ErrNotFound // nobody calls it
