@@ -394,7 +394,7 @@ type simAgelessRules struct{ *policy.Holder }
 func (simAgelessRules) Age(time.Time) time.Duration { return 0 }
 
 // simEndlessGrace lets the old id of a renewed session read for ever.
-type simEndlessGrace struct{ *account.Directory }
+type simEndlessGrace struct{ *directory.Directory }
 
 func (a simEndlessGrace) Principal(ctx context.Context, uid string) (*account.Principal, error) {
 	p, err := a.Directory.Principal(ctx, uid)
