@@ -234,9 +234,9 @@ func TestPermissionRace(t *testing.T) {
 	var all sync.WaitGroup
 	status := make([]int, 8)
 	for i := range status {
+		c := w.as("superadmin").With("If-Match", "1")
 		all.Go(func() {
-			status[i] = w.as("superadmin").With("If-Match", "1").
-				JSON(t, "PUT", permissions, m{"id": row.ID, "topic": fmt.Sprint("t", i)}).Status
+			status[i] = c.JSON(t, "PUT", permissions, m{"id": row.ID, "topic": fmt.Sprint("t", i)}).Status
 		})
 	}
 	all.Wait()

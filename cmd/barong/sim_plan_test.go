@@ -362,11 +362,12 @@ func (w *simWorld) someChange(rnd *rand.Rand, r *simReplica) func() {
 	own := func() *simSession { return w.sessionOf(func(s *simSession) bool { return s.uid == uid }, n) }
 	about := func(of *simSession) func() {
 		return func() {
-			if of == nil {
-				of = own()
+			asked := of
+			if asked == nil {
+				asked = own()
 			}
-			if of != nil && n%3 > 0 {
-				r.ask(of.of(path))
+			if asked != nil && n%3 > 0 {
+				r.ask(asked.of(path))
 				return
 			}
 			r.ask(w.by("kid"+uid[2:], path, n))
