@@ -10,7 +10,6 @@
 //	edges ────────────────► Service ──► Writer ──► Tx (internal/store): one transaction of
 //	signin, factor, ─► In ──────────────┘          rows + activity + change-feed row + events
 //	apikey, person
-//	authz ──► Directory ──► Source                 principals, cached, dropped by the change feed
-//	             ▲
-//	             └── feed.Follower
+//
+// Decisions read principals from package directory, which caches them.
 package account

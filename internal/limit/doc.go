@@ -1,7 +1,7 @@
 // Package limit bounds how often something may be done, per key. It owns the arithmetic, the
 // contract of the stores, and the classes of cost that every endpoint declares (Classes) with
 // the share of a network and an account in each (Budget). Narrower limits, of guesses
-// and mails, are account's.
+// and mails, are signin's and factor's.
 //
 //	Rule{5, 15 min}: a bucket that holds five, and gets one back every three minutes
 //
