@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"barong/identity"
 	"barong/internal/captcha"
+	persons "barong/internal/person"
 	"barong/internal/token"
 )
 
@@ -62,7 +62,7 @@ type callbacks struct {
 
 func (c *callbacks) Called(_ context.Context, body []byte, signature, id string) error {
 	if signature != "signed" || !bytes.Contains(body, []byte(id)) {
-		return identity.ErrCallback
+		return persons.ErrCallback
 	}
 	c.noted = append(c.noted, id)
 	return c.err

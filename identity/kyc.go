@@ -2,20 +2,17 @@ package identity
 
 import (
 	"context"
-	"errors"
 
 	"barong/internal/limit"
+	"barong/internal/person"
 	"barong/internal/rest"
 )
 
-// ErrCallback refuses a callback: no provider is configured, or the provider did not sign it.
-var ErrCallback = errors.New("identity: not a callback of the KYC provider")
-
-// KYC takes the callbacks of the provider of identity checks.
+// KYC takes the callbacks of the provider of identity checks; person.KYC is one.
 type KYC interface {
 	// Called notes, durably, that a verification is to be looked at: body as it was sent and
 	// the signature over it. It believes nothing else of the body than which verification is
-	// meant. ErrCallback.
+	// meant. person.ErrCallback.
 	Called(ctx context.Context, body []byte, signature, verificationID string) error
 }
 
@@ -28,13 +25,13 @@ type kycCallback struct {
 func (a *API) kyc(g rest.Group[visitor]) {
 	rest.Add(g, rest.Op{
 		Method: "POST", Path: "/kyc", Status: 200, Cost: limit.Callback, Summary: "Where the KYC provider calls back.",
-		Errors: rest.OnStatus(ErrCallback, 422),
+		Errors: rest.OnStatus(person.ErrCallback, 422),
 	}, a.kycCalled)
 }
 
 func (a *API) kycCalled(ctx context.Context, _ visitor, in kycCallback) (rest.None, error) {
 	if a.KYC == nil {
-		return rest.None{}, ErrCallback
+		return rest.None{}, person.ErrCallback
 	}
 	return rest.None{}, a.KYC.Called(ctx, in.Body, in.Signature, string(in.Verification))
 }

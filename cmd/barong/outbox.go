@@ -14,7 +14,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"barong/identity"
 	"barong/internal/account"
 	"barong/internal/config"
 	"barong/internal/event"
@@ -103,10 +102,9 @@ func (sv *service) openRelay(f files) error {
 		if err != nil {
 			return usageError{fmt.Errorf("BARONG_KYCAID_*: %w", err)}
 		}
-		sv.kyc = kycCallbacks{persons: sv.persons, provider: provider, log: sv.log}
-		to = append(to, event.Destination{
-			Name: toKYC, Sender: kycJob{persons: sv.persons, provider: provider, log: sv.log}, GiveUp: giveUpMail, Share: 1,
-		})
+		kyc := person.KYC{Persons: sv.persons, Provider: provider, Log: sv.log}
+		sv.kyc = kyc
+		to = append(to, event.Destination{Name: toKYC, Sender: kyc, GiveUp: giveUpMail, Share: 1})
 	}
 	relay, err := event.NewRelay(event.Config{}, sv.db, to, sv.log, nil)
 	sv.relay = relay
@@ -255,47 +253,6 @@ func (sv *service) announce(m notify.Message, file string) {
 // kycConfig is the part of the settings that KYCAID is used by.
 func kycConfig(s config.Settings) kycaid.Config {
 	return kycaid.Config{Token: s.External.KYCAIDToken.Reveal(), Address: s.External.KYCAIDURL}
-}
-
-// kycCallbacks believes a callback's signature and notes the verification that it names.
-type kycCallbacks struct {
-	persons  *person.Service
-	provider *kycaid.Client
-	log      *slog.Logger
-}
-
-// Called implements identity.KYC.
-func (k kycCallbacks) Called(ctx context.Context, body []byte, signature, verificationID string) error {
-	if err := k.provider.VerifySignature(body, signature); err != nil {
-		return errors.Join(identity.ErrCallback, err)
-	}
-	err := k.persons.NoteVerification(ctx, verificationID)
-	if errors.Is(err, person.ErrUnknownVerification) {
-		k.log.WarnContext(ctx, "KYC callback about a verification that was not asked for")
-		return nil
-	}
-	return err
-}
-
-// kycJob looks at verifications that callbacks have named.
-type kycJob struct {
-	persons  *person.Service
-	provider *kycaid.Client
-	log      *slog.Logger
-}
-
-// Send implements event.Sender.
-func (k kycJob) Send(ctx context.Context, i event.Item) error {
-	id, ok := event.KYCVerification(i.Event)
-	if !ok {
-		return fmt.Errorf("%w: it names no verification", event.ErrPermanent)
-	}
-	err := k.persons.CheckVerification(ctx, k.provider, id)
-	if errors.Is(err, person.ErrUnknownVerification) {
-		k.log.WarnContext(ctx, "KYC verification is not one that was asked for, or of another applicant")
-		return nil
-	}
-	return err
 }
 
 // measureRelay registers the figures of the outbox.

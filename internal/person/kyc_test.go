@@ -1,224 +1,131 @@
 package person_test
 
 import (
-	"context"
+	"bytes"
 	"errors"
+	"log/slog"
+	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
-	"barong/internal/account"
-	"barong/internal/account/worldtest"
+	"barong/internal/event"
 	"barong/internal/person"
 )
 
-// kycUser is a user of level 2 with pending document and address labels, and a verification of
-// each that was asked for: "doc" and "adr" of applicant "app".
-func kycUser(t *testing.T) (*world, account.User) {
-	t.Helper()
-	w := newWorld(t, worldtest.Config{})
-	u := w.User("a@example.com", 2)
-	for id, kind := range map[string]string{"doc": person.KYCDocument, "adr": person.KYCAddress} {
-		w.Label(u.UID, kind, "pending", account.ScopePrivate)
-		w.Must(w.DB.AddVerification(t.Context(), &person.Verification{
-			VerificationID: id, ApplicantID: "app", UserUID: u.UID, Kind: kind,
-		}))
+var errUnsigned = errors.New("unsigned")
+
+// signedKYC is a provider whose signature of everything is "signed".
+type signedKYC struct{ fakeKYC }
+
+func (signedKYC) VerifySignature(_ []byte, signature string) error {
+	if signature != "signed" {
+		return errUnsigned
 	}
-	return w, u
+	return nil
 }
 
-// values are those of the private labels document and address, "" for none.
-func (w *world) values(uid string) (document, address string) {
-	w.T.Helper()
-	labels, err := w.DB.Labels(w.T.Context(), uid)
-	w.Must(err)
-	for _, l := range labels {
-		switch {
-		case l.Scope == account.ScopePrivate && l.Key == "document":
-			document = l.Value
-		case l.Scope == account.ScopePrivate && l.Key == "address":
-			address = l.Value
-		}
-	}
-	return document, address
+// callbacks is the KYC of a world, with its log.
+func (w *world) callbacks(p fakeKYC) (k person.KYC, log *bytes.Buffer) {
+	log = new(bytes.Buffer)
+	return person.KYC{Persons: w.Persons, Provider: signedKYC{p}, Log: slog.New(slog.NewTextHandler(log, nil))}, log
 }
 
-type results = map[string]bool
-
-// The verdicts of a KYC provider.
-func TestVerificationDecidesItsLabel(t *testing.T) {
-	for name, c := range map[string]struct {
-		result            person.KYCResult
-		document, address string
-		level             int
-	}{
-		"document and face verified": {
-			person.KYCResult{VerificationID: "doc", ApplicantID: "app", Status: "completed", Verified: results{"document": true, "facial": true}},
-			"verified", "pending", 3,
-		},
-		"the face is not": {
-			person.KYCResult{VerificationID: "doc", ApplicantID: "app", Status: "completed", Verified: results{"document": true, "facial": false}},
-			"rejected", "pending", 2,
-		},
-		"the face is missing": {
-			person.KYCResult{VerificationID: "doc", ApplicantID: "app", Status: "completed", Verified: results{"document": true}},
-			"rejected", "pending", 2,
-		},
-		"the document is not": {
-			person.KYCResult{VerificationID: "doc", ApplicantID: "app", Status: "completed", Verified: results{"document": false, "facial": true}},
-			"rejected", "pending", 2,
-		},
-		"the document is not named": {
-			person.KYCResult{VerificationID: "doc", ApplicantID: "app", Status: "completed", Verified: results{"facial": true, "profile": true}},
-			"pending", "pending", 2,
-		},
-		"nothing is named": {
-			person.KYCResult{VerificationID: "doc", ApplicantID: "app", Status: "completed"},
-			"pending", "pending", 2,
-		},
-		"still pending": {
-			person.KYCResult{VerificationID: "doc", ApplicantID: "app", Status: "pending", Verified: results{"document": true, "facial": true}},
-			"pending", "pending", 2,
-		},
-		"a status in other letters": {
-			person.KYCResult{VerificationID: "doc", ApplicantID: "app", Status: "Completed", Verified: results{"document": true, "facial": true}},
-			"pending", "pending", 2,
-		},
-		"an address needs no face": {
-			person.KYCResult{VerificationID: "adr", ApplicantID: "app", Status: "completed", Verified: results{"address": true}},
-			"pending", "verified", 2,
-		},
-		"an address is rejected": {
-			person.KYCResult{VerificationID: "adr", ApplicantID: "app", Status: "completed", Verified: results{"address": false}},
-			"pending", "rejected", 2,
-		},
-		"one for an address does not decide the document": {
-			person.KYCResult{VerificationID: "adr", ApplicantID: "app", Status: "completed", Verified: results{"address": true, "document": true, "facial": true}},
-			"pending", "verified", 2,
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			w, u := kycUser(t)
-			w.Must(w.Persons.ApplyVerification(t.Context(), c.result))
-			document, address := w.values(u.UID)
-			if level := w.Reload(u.UID).Level; document != c.document || address != c.address || level != c.level {
-				t.Errorf("document %s, address %s, level %d; want %s, %s, %d", document, address, level, c.document, c.address, c.level)
-			}
-		})
+// unasked is a provider that nobody may ask.
+func unasked(t *testing.T) fakeKYC {
+	return func(id string) (person.KYCResult, error) {
+		t.Errorf("the provider is asked for %q", id)
+		return person.KYCResult{}, nil
 	}
 }
 
-// Only a requested verification counts, and only for its applicant (W-I14).
-func TestVerificationsOfOthersChangeNothing(t *testing.T) {
+func TestASignedCallbackIsNoted(t *testing.T) {
 	w, u := kycUser(t)
-	good := person.KYCResult{VerificationID: "doc", ApplicantID: "app", Status: "completed", Verified: results{"document": true, "facial": true}}
-	for name, change := range map[string]func(*person.KYCResult){
-		"an unknown id":     func(r *person.KYCResult) { r.VerificationID = "other" },
-		"no id":             func(r *person.KYCResult) { r.VerificationID = "" },
-		"another applicant": func(r *person.KYCResult) { r.ApplicantID = "app2" },
-		"no applicant":      func(r *person.KYCResult) { r.ApplicantID = "" },
-	} {
-		r := good
-		change(&r)
-		if err := w.Persons.ApplyVerification(t.Context(), r); !errors.Is(err, person.ErrUnknownVerification) {
-			t.Errorf("%s: %v, want ErrUnknownVerification", name, err)
-		}
-		if document, _ := w.values(u.UID); document != "pending" {
-			t.Errorf("%s: document is %s", name, document)
-		}
-	}
-	v, err := w.DB.Verification(t.Context(), "doc")
-	if err != nil || v.FinalStatus != "" {
-		t.Errorf("final status %q (%v), want none", v.FinalStatus, err)
-	}
-}
-
-func TestAReplayedVerificationChangesNothing(t *testing.T) {
-	w, u := kycUser(t)
-	r := person.KYCResult{VerificationID: "doc", ApplicantID: "app", Status: "completed", Verified: results{"document": true, "facial": true}}
+	k, log := w.callbacks(unasked(t))
 	w.News()
-	w.Must(w.Persons.ApplyVerification(t.Context(), r))
-	var got []string
-	for _, e := range w.News() {
-		got = append(got, e.Name)
+	w.Must(k.Called(t.Context(), []byte("body"), "signed", "doc"))
+	news := w.News()
+	if len(news) != 1 || news[0].Name != event.KYCCallback || news[0].UID != u.UID {
+		t.Fatalf("noted %v, want one callback about %s", news, u.UID)
 	}
-	want := []string{"model.label.updated", "system.document.verified", "model.user.updated"}
-	if d := cmp.Diff(want, got); d != "" {
-		t.Errorf("events (-want +got):\n%s", d)
+	if id, ok := event.KYCVerification(news[0]); !ok || id != "doc" {
+		t.Errorf("noted %q (%v), want doc", id, ok)
 	}
-	w.Label(u.UID, "document", "rejected", account.ScopePrivate) // staff see more
+	if document, _ := w.values(u.UID); document != "pending" || log.Len() != 0 {
+		t.Errorf("document is %s and the log %q; want pending and nothing", document, log)
+	}
+}
+
+func TestAForgedCallbackIsRefused(t *testing.T) {
+	w, _ := kycUser(t)
+	k, _ := w.callbacks(unasked(t))
 	w.News()
-	for range 2 {
-		w.Must(w.Persons.ApplyVerification(t.Context(), r))
-		if document, _ := w.values(u.UID); document != "rejected" {
-			t.Fatalf("replayed: document is %s, want it left as staff set it", document)
+	for _, signature := range []string{"", "forged"} {
+		err := k.Called(t.Context(), []byte("body"), signature, "doc")
+		if !errors.Is(err, person.ErrCallback) || !errors.Is(err, errUnsigned) {
+			t.Errorf("signature %q: %v, want ErrCallback and the reason", signature, err)
 		}
 	}
-	if again := w.News(); len(again) != 0 {
-		t.Errorf("replayed: told of %v, want nothing", again)
-	}
-	r.Verified = results{"document": false}
-	w.Must(w.Persons.ApplyVerification(t.Context(), r))
-	r.Verified = results{"document": true, "facial": true}
-	w.Must(w.Persons.ApplyVerification(t.Context(), r))
-	if document, _ := w.values(u.UID); document != "verified" || w.Reload(u.UID).Level != 3 {
-		t.Errorf("the provider thought better of it: document is %s, want verified", document)
+	if news := w.News(); len(news) != 0 {
+		t.Errorf("noted %v, want nothing", news)
 	}
 }
 
-// W-R7: a public label of the same key is the user's own affair.
-func TestOnlyAPrivateLabelIsDecided(t *testing.T) {
-	w, u := kycUser(t)
-	w.Must(w.Accounts.RemoveLabel(t.Context(), worldtest.Peer, u.UID, "document", account.ScopePrivate))
-	w.Label(u.UID, "document", "mine", account.ScopePublic)
-	r := person.KYCResult{VerificationID: "doc", ApplicantID: "app", Status: "completed", Verified: results{"document": true, "facial": true}}
-	w.Must(w.Persons.ApplyVerification(t.Context(), r))
-	labels, err := w.DB.Labels(t.Context(), u.UID)
-	w.Must(err)
-	for _, l := range labels {
-		if l.Key == "document" && (l.Scope != account.ScopePublic || l.Value != "mine") {
-			t.Errorf("label %+v, want the public one only, untouched", l)
+// The provider gets its 200 and does not call again.
+func TestACallbackAboutAnUnknownVerificationIsLoggedOnly(t *testing.T) {
+	w, _ := kycUser(t)
+	k, log := w.callbacks(unasked(t))
+	w.News()
+	for _, id := range []string{"other", ""} {
+		log.Reset()
+		if err := k.Called(t.Context(), []byte("body"), "signed", id); err != nil {
+			t.Errorf("%q: %v, want nil", id, err)
+		}
+		if !strings.Contains(log.String(), "not asked for") {
+			t.Errorf("%q: the log is %q", id, log)
 		}
 	}
-	v, err := w.DB.Verification(t.Context(), "doc")
-	if err != nil || v.FinalStatus != person.KYCVerified {
-		t.Errorf("final status %q (%v), want it kept for replays", v.FinalStatus, err)
+	if news := w.News(); len(news) != 0 {
+		t.Errorf("noted %v, want nothing", news)
 	}
 }
 
-// fakeKYC is a provider of funcs.
-type fakeKYC func(id string) (person.KYCResult, error)
-
-func (f fakeKYC) Verification(_ context.Context, id string) (person.KYCResult, error) { return f(id) }
-
-func TestCheckVerification(t *testing.T) {
+func TestTheOutboxLooksAtAVerification(t *testing.T) {
 	w, u := kycUser(t)
 	down := errors.New("down")
-	asked := 0
 	var answer person.KYCResult
 	var fail error
-	p := fakeKYC(func(string) (person.KYCResult, error) { asked++; return answer, fail })
+	k, log := w.callbacks(func(string) (person.KYCResult, error) { return answer, fail })
+	send := func(e event.Event) error { return k.Send(t.Context(), event.Item{Event: e}) }
 
-	if err := w.Persons.CheckVerification(t.Context(), p, "other"); !errors.Is(err, person.ErrUnknownVerification) || asked != 0 {
-		t.Errorf("one that is not ours: %v after %d calls, want ErrUnknownVerification after none", err, asked)
+	if err := send(event.AccountDeleted(event.User{UID: u.UID})); !errors.Is(err, event.ErrPermanent) {
+		t.Errorf("an event without a verification: %v, want ErrPermanent", err)
 	}
 	fail = down
-	if err := w.Persons.CheckVerification(t.Context(), p, "doc"); !errors.Is(err, down) || errors.Is(err, person.ErrUnknownVerification) {
-		t.Errorf("the provider is down: %v, want its error", err)
+	if err := send(event.KYCCalled(u.UID, "doc")); !errors.Is(err, down) || errors.Is(err, event.ErrPermanent) {
+		t.Errorf("the provider is down: %v, want its error, for another try", err)
+	}
+	if log.Len() != 0 {
+		t.Errorf("the log is %q, want nothing: the relay logs errors", log)
 	}
 	fail = person.ErrUnknownVerification
-	if err := w.Persons.CheckVerification(t.Context(), p, "doc"); !errors.Is(err, person.ErrUnknownVerification) {
-		t.Errorf("the provider knows none: %v, want ErrUnknownVerification", err)
+	if err := send(event.KYCCalled(u.UID, "doc")); err != nil || !strings.Contains(log.String(), "not one that was asked for") {
+		t.Errorf("the provider knows none: %v and the log %q; want nil and a warning", err, log)
 	}
-	fail, answer = nil, person.KYCResult{VerificationID: "adr", ApplicantID: "app", Status: "completed", Verified: results{"address": true}}
-	if err := w.Persons.CheckVerification(t.Context(), p, "doc"); !errors.Is(err, person.ErrUnknownVerification) {
-		t.Errorf("the provider answers with another: %v, want ErrUnknownVerification", err)
+	fail = nil
+	for name, r := range map[string]person.KYCResult{
+		"another verification": {VerificationID: "adr", ApplicantID: "app", Status: "completed", Verified: results{"address": true}},
+		"another applicant":    {VerificationID: "doc", ApplicantID: "app2", Status: "completed", Verified: results{"document": true, "facial": true}},
+	} {
+		log.Reset()
+		answer = r
+		if err := send(event.KYCCalled(u.UID, "doc")); err != nil || log.Len() == 0 {
+			t.Errorf("%s: %v and the log %q; want nil and a warning", name, err, log)
+		}
 	}
 	if document, address := w.values(u.UID); document != "pending" || address != "pending" {
 		t.Errorf("document %s, address %s; want both pending still", document, address)
 	}
 	answer = person.KYCResult{VerificationID: "doc", ApplicantID: "app", Status: "completed", Verified: results{"document": true, "facial": true}}
-	w.Must(w.Persons.CheckVerification(t.Context(), p, "doc"))
+	w.Must(send(event.KYCCalled(u.UID, "doc")))
 	if document, _ := w.values(u.UID); document != "verified" {
 		t.Errorf("document is %s, want verified", document)
 	}
