@@ -48,11 +48,6 @@ type apiParts struct {
 	lost      func(*http.Request)
 }
 
-// corsConfig is the part of the settings that pages of other origins go by.
-func corsConfig(s config.Settings) rest.CORS {
-	return rest.CORS{Origins: s.REST.CORSOrigins, MaxAge: s.REST.CORSMaxAge, Credentials: s.REST.CORSCredentials}
-}
-
 // newAPI mounts every endpoint. The OpenAPI document comes from the endpoints mounted here.
 func newAPI(p apiParts) (*rest.Server, error) {
 	s := p.settings

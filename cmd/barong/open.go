@@ -8,19 +8,13 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
-	"regexp"
 	"runtime"
 	"strings"
 
 	"barong/authz"
 	"barong/internal/account"
-	"barong/internal/apikey"
 	"barong/internal/config"
-	"barong/internal/factor"
 	"barong/internal/limit"
-	"barong/internal/password"
-	"barong/internal/person"
 	"barong/internal/secret"
 	"barong/internal/session"
 	"barong/internal/signin"
@@ -78,19 +72,6 @@ func openDatabase(ctx context.Context, s config.Settings, f files, log *slog.Log
 		MaxConns: s.Stores.MaxConns, StatementTimeout: s.Stores.StatementTimeout,
 	}), store.WithDestinations(destinations(s, f)))
 	return db, named("BARONG_DATABASE_URL", err)
-}
-
-// redisConfig is the part of the settings that Redis is used by.
-func redisConfig(s config.Settings) redis.Config {
-	r := s.Redis
-	return redis.Config{
-		URL: r.URL.Reveal(), Sentinels: r.Sentinels, Master: r.Master,
-		SentinelUsername: r.SentinelUsername, SentinelPassword: r.SentinelPassword.Reveal(),
-		Cluster: r.Cluster, Username: r.Username, Password: r.Password.Reveal(),
-		CA: r.CA, Cert: r.Cert, Key: r.Key, ServerName: r.ServerName,
-		DialTimeout: r.DialTimeout, Timeout: r.Timeout, PoolSize: r.Pool, Prefix: r.Prefix,
-		SessionLife: s.Session.Absolute,
-	}
 }
 
 // shared holds the stores that several replicas must see alike: in Redis, or in the database.
@@ -189,18 +170,6 @@ func masterKey(s config.Settings) ([]byte, error) {
 	return key, nil
 }
 
-// databasePath is the SQLite file, as store.Open reads the URL; with another engine it is
-// where that would be by default, so that data in files has its usual place.
-func databasePath(s config.Settings) string {
-	if !s.SQLite() {
-		return databasePath(config.Default())
-	}
-	return strings.TrimPrefix(strings.TrimPrefix(s.Stores.DatabaseURL, "sqlite:"), "//")
-}
-
-// dataDir is the folder of the SQLite file.
-func dataDir(s config.Settings) string { return filepath.Dir(databasePath(s)) }
-
 // newHasher makes the pool that passwords are hashed on.
 func newHasher(s config.Settings) *secret.Hasher {
 	workers := s.Account.HashWorkers
@@ -231,76 +200,6 @@ func newAccounts(s config.Settings, f files, db *store.DB, hasher account.Hasher
 		ReservedLabels:  f.accounts.StorageTitles,
 		DefaultLanguage: s.Account.Language,
 	}, account.Parts{Rows: db, Update: store.Update[account.Tx](db), Hasher: hasher})
-}
-
-// accountServices are the services about accounts and the ways into them.
-type accountServices struct {
-	accounts *account.Service
-	codes    *factor.Service
-	signIns  *signin.Service
-	apiKeys  *apikey.Service
-	persons  *person.Service
-}
-
-// openAccounts makes the services of the serving process.
-func (sv *service) openAccounts(f files) error {
-	s, db := sv.settings, sv.db
-	devices, err := openDevices(s)
-	if err != nil {
-		return err
-	}
-	attempts := limit.NewAttempts(sv.stores.limits, nil)
-	if !s.Abuse.Limits {
-		attempts = limit.Unlimited(sv.stores.limits, nil)
-	}
-	domain := s.Account.Domain
-	if domain == "" {
-		domain, _ = s.Site()
-	}
-	accounts := newAccounts(s, f, db, newHasher(s).GiveWay())
-	codes := factor.NewService(factor.Config{AppName: s.Account.AppName}, factor.Parts{
-		Accounts: accounts, Rows: db, Update: store.Update[factor.Tx](db), Attempts: attempts,
-	})
-	sv.accountServices = accountServices{
-		accounts: accounts, codes: codes,
-		signIns: signin.NewService(signin.Config{
-			UIDPrefix: s.Account.UIDPrefix, FailureFloor: s.Account.SigninFloor, Domain: domain,
-		}, signin.Parts{
-			Accounts: accounts, Codes: codes, Rows: db, Update: store.Update[signin.Tx](db),
-			Attempts: attempts, Mail: sv.keys, Devices: devices,
-		}),
-		apiKeys: apikey.NewService(apikey.Config{}, apikey.Parts{
-			Accounts: accounts, Codes: codes, Rows: db, Update: store.Update[apikey.Tx](db),
-		}),
-		persons: person.NewService(person.Parts{Accounts: accounts, Rows: db, Update: store.Update[person.Tx](db)}),
-	}
-	return nil
-}
-
-// passwordRules are the rules for new passwords.
-func passwordRules(s config.Settings) password.Rules {
-	r := password.Rules{MinEntropy: float64(s.Account.MinEntropy)}
-	if s.Account.Pattern != "" {
-		r.Pattern = regexp.MustCompile(s.Account.Pattern) // the settings were checked
-	}
-	if s.Account.Dictionary {
-		r.Dictionary = password.Common()
-	}
-	return r
-}
-
-// keysConfig is the part of the settings that signing keys go by.
-func keysConfig(s config.Settings) token.KeysConfig {
-	c := token.DefaultKeysConfig()
-	c.Algorithm, c.Lifetime = s.Token.Algorithm, s.Token.Expire
-	c.JWKSMaxAge, c.RotateEvery = s.Token.JWKSMaxAge, s.Token.RotateEvery
-	c.MailLifetime = s.Mail.TokenExpire
-	return c
-}
-
-// tokenConfig is the part of the settings that bearer tokens go by.
-func tokenConfig(s config.Settings) token.Config {
-	return token.Config{Lifetime: s.Token.Expire, Reuse: s.Token.Reuse, IatBackdate: s.Token.IatBackdate}
 }
 
 // openKeys loads the signing keys, making those that are missing.

@@ -3,12 +3,12 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/pprof"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
@@ -42,6 +42,22 @@ func opsHandler(metrics *prometheus.Registry, ready func(context.Context) error,
 	return mux
 }
 
+// ready reports why this process should not be asked, or nil. It does not ask the database:
+// while that is away, warm decisions go on until their data is too old (design D21), and the
+// change feed's age shows when.
+func (sv *service) ready(context.Context) error {
+	now := time.Now()
+	switch {
+	case sv.stopping.Load():
+		return errors.New("stopping")
+	case sv.holder.Age(now) > sv.settings.Policy.MaxStale:
+		return errors.New("the policy is too old")
+	case sv.follower.Age(now) > sv.settings.Decision.CacheMaxStale:
+		return errors.New("the change feed has not been read for too long")
+	}
+	return nil
+}
+
 func health(w http.ResponseWriter, status int, state, why string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
@@ -51,75 +67,4 @@ func health(w http.ResponseWriter, status int, state, why string) {
 		body["reason"] = why
 	}
 	_ = json.NewEncoder(w).Encode(body) // the client has gone
-}
-
-// newMetrics makes the registry with the metrics of every process.
-func newMetrics() *prometheus.Registry {
-	r := prometheus.NewRegistry()
-	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	b := thisBuild()
-	info := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "barong_build_info", Help: "1, with the version as labels.",
-		ConstLabels: prometheus.Labels{"version": b.Version, "commit": b.Commit, "go": b.Go},
-	})
-	info.Set(1)
-	r.MustRegister(info)
-	return r
-}
-
-// gauge registers a figure that is read when somebody asks.
-func gauge(r prometheus.Registerer, name, help string, read func() float64) {
-	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, read))
-}
-
-// counter registers a total that is read when somebody asks.
-func counter(r prometheus.Registerer, name, help string, read func() float64) {
-	r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, read))
-}
-
-// measure registers the figures that parts keep themselves.
-func (sv *service) measure(r prometheus.Registerer) {
-	gauge(r, "barong_feed_lag_seconds", "Time since the change feed was last read.",
-		func() float64 { return sv.follower.Age(time.Now()).Seconds() })
-	gauge(r, "barong_clock_offset_seconds", "By how much this machine's clock is ahead of the database's.",
-		func() float64 { return sv.db.ClockOffset().Seconds() })
-	for seen, total := range map[string]func() int64{"commits": sv.follower.Histories, "server": sv.follower.Servers} {
-		counter(prometheus.WrapRegistererWith(prometheus.Labels{"seen": seen}, r), "barong_history_changes_total",
-			"How often the database may have another history than before: commits were gone, or it is another server or start of it.",
-			func() float64 { return float64(total()) })
-	}
-	gauge(r, "barong_snapshot_age_seconds", "Time since the policy snapshot was last known to be the newest.",
-		func() float64 { return sv.holder.Age(time.Now()).Seconds() })
-	gauge(r, "barong_snapshot_version", "Change-feed number of the policy snapshot.",
-		func() float64 { return float64(sv.holder.Load().Version()) })
-	if redis := sv.stores.redis; redis != nil {
-		gauge(r, "barong_redis_up", "1 while Redis answers; it is asked every second.", func() float64 {
-			if redis.Stats().Up {
-				return 1
-			}
-			return 0
-		})
-		counter(r, "barong_redis_commands_total", "Commands sent to Redis.",
-			func() float64 { return float64(redis.Stats().Commands) })
-		counter(r, "barong_redis_exchanges_total", "Exchanges with Redis, each of one or more commands.",
-			func() float64 { return float64(redis.Stats().Pipelines) })
-		counter(r, "barong_redis_failures_total", "Exchanges that Redis did not answer.",
-			func() float64 { return float64(redis.Stats().Failures) })
-		counter(r, "barong_redis_refused_total", "Commands not sent because Redis had failed just before.",
-			func() float64 { return float64(redis.Stats().Refused) })
-	}
-	gauge(r, "barong_sessions_cached", "Sessions in memory.",
-		func() float64 { return float64(sv.sessions.Len()) })
-	counter(r, "barong_session_loads_total", "Sessions read from the store.",
-		func() float64 { return float64(sv.sessions.Loads()) })
-	gauge(r, "barong_audit_queue_depth", "Activities waiting in memory.",
-		func() float64 { return float64(sv.audit.QueueDepth()) })
-	gauge(r, "barong_audit_spill_bytes", "Size of the spill file.",
-		func() float64 { return float64(sv.audit.SpillBytes()) })
-	counter(r, "barong_audit_written_total", "Activities written to the database.",
-		func() float64 { return float64(sv.audit.Written()) })
-	counter(r, "barong_audit_folded_total", "Denials that were folded into a counted row.",
-		func() float64 { return float64(sv.audit.Folded()) })
-	counter(r, "barong_audit_lost_total", "Activities that could be kept nowhere.",
-		func() float64 { return float64(sv.audit.Lost()) })
 }

@@ -7,7 +7,6 @@ import (
 	"barong/identity"
 	"barong/internal/captcha"
 	"barong/internal/config"
-	"barong/internal/password"
 	"barong/internal/provider/auth0"
 	provider "barong/internal/provider/captcha"
 )
@@ -70,22 +69,4 @@ func (p *people) openCaptcha(s config.Settings) error {
 	}
 	p.captcha = v
 	return nil
-}
-
-// published returns the settings that anybody may read. GeeTest's id comes with its challenge.
-func published(s config.Settings) identity.Published {
-	site, _ := s.Captcha.Keys()
-	if s.Captcha.Kind == "geetest" {
-		site = ""
-	}
-	pattern := s.Account.Pattern
-	if pattern == "" {
-		pattern = password.DefaultPattern
-	}
-	return identity.Published{
-		SessionExpire: s.Session.Expire, CaptchaType: s.Captcha.Kind, CaptchaID: site,
-		PhoneVerification: s.External.PhoneKind,
-		PasswordPattern:   pattern, PasswordEntropy: float64(s.Account.MinEntropy),
-		Auth0Domain: s.External.Auth0Domain, Auth0ClientID: s.External.Auth0ClientID,
-	}
 }

@@ -174,9 +174,6 @@ func keyBelongs(s config.Settings) error {
 	return nil
 }
 
-// keyFile is where the key of an SQLite database lies.
-func keyFile(s config.Settings) string { return filepath.Join(dataDir(s), "secret.key") }
-
 // spillFolder looks whether the spill file that is named has a folder to be in.
 func spillFolder(s config.Settings) error {
 	if s.Audit.Spill == "" {
@@ -187,4 +184,16 @@ func spillFolder(s config.Settings) error {
 		err = errors.New("its folder is none")
 	}
 	return named("BARONG_AUDIT_SPILL", err)
+}
+
+// openGeo opens the GeoIP file of the settings; nil when there is none.
+func openGeo(s config.Settings) (*policy.Geo, error) {
+	if s.Policy.MaxMindDBPath == "" {
+		return nil, nil
+	}
+	geo, err := policy.OpenGeo(s.Policy.MaxMindDBPath)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("BARONG_MAXMINDDB_PATH: %w", err)}
+	}
+	return geo, nil
 }

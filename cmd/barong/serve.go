@@ -2,35 +2,29 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
-	"net/netip"
-	"path/filepath"
-	"strings"
-	"sync/atomic"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 
 	"barong/authz"
-	"barong/identity"
 	"barong/internal/account"
 	"barong/internal/apikey"
 	"barong/internal/audit"
-	"barong/internal/config"
 	"barong/internal/directory"
-	"barong/internal/event"
 	"barong/internal/feed"
-	"barong/internal/limit"
-	"barong/internal/notify"
-	"barong/internal/provider/amqp"
 	"barong/internal/session"
 	"barong/internal/store"
 	"barong/internal/token"
-	"barong/policy"
-	"barong/policy/editor"
 )
 
 type serveCmd struct{}
@@ -65,52 +59,6 @@ func (serveCmd) Run(ctx context.Context, term *terminal) error {
 		return err
 	}
 	return sv.run(ctx, at)
-}
-
-// truth is the database as keep.go asks it; simulations have another.
-type truth interface {
-	policy.Store
-	// Includes reports whether a commit is part of the database's history.
-	Includes(ctx context.Context, c feed.Cursor) error
-}
-
-// service is everything that runs, wired.
-type service struct {
-	settings config.Settings
-	term     *terminal
-	log      *slog.Logger
-	db       *store.DB
-	truth    truth // db, as far as keep.go asks it
-	stores   shared
-
-	accountServices
-	follower  *feed.Follower
-	holder    *policy.Holder
-	geo       *policy.Geo // nil when there is none
-	sessions  *session.Manager
-	directory *directory.Directory
-	apiKeyOf  *apikey.Cache
-	keys      *token.Keys
-	minter    *token.Minter
-	audit     *audit.Writer
-	decisions *authz.DecisionLog
-	decider   *authz.Server
-	tls       listenerTLS
-	grpc      *authz.GRPC
-	rest      http.Handler
-	ops       http.Handler
-
-	relay   *event.Relay
-	mailer  *notify.Mailer // nil when no mails are sent
-	inbox   *amqp.Consumer // nil when no events of other services are wanted
-	kyc     identity.KYC   // nil when no provider calls back
-	closers []func() error
-
-	password string // of the first superadmin, until it was shown
-
-	refresh  chan struct{} // asks for a new snapshot; capacity one
-	reload   chan struct{} // asks for the signing keys; capacity one
-	stopping atomic.Bool
 }
 
 // newService makes every part. It reads all that it needs of the database here, after the
@@ -202,7 +150,6 @@ func newService(
 		return nil, err
 	}
 	sv.measure(registry)
-	sv.measureRelay(registry)
 	sv.ops = opsHandler(registry, sv.ready, s.Listen.PProf)
 	if s.LoopbackOps() { // elsewhere collectors and probes ask by any name and address
 		sv.ops = authz.LoopbackHosts(sv.ops)
@@ -210,83 +157,139 @@ func newService(
 	return sv, nil
 }
 
-// decisionConfig is the part of the settings that decisions go by.
-func decisionConfig(s config.Settings) authz.Config {
-	return authz.Config{
-		RBACDeniedStatus: s.Decision.RBACDeniedStatus, OutageAnswer: s.Decision.OutageAnswer,
-		ForwardCredentials: s.Decision.ForwardCredentials, Metadata: s.Decision.DynamicMetadata,
-		CSRFProtection: s.Decision.CSRFProtection, Origins: s.Decision.Origins, WebsocketPaths: s.Decision.WebsocketPaths,
-		PolicyMaxStale: s.Policy.MaxStale, CacheMaxStale: s.Decision.CacheMaxStale, Deadline: s.Decision.Deadline,
-		AuditRequired: s.Audit.Required,
-		SessionName:   s.Session.Name, SecureCookie: s.SecureCookie(), SessionAbsolute: s.Session.Absolute,
-		SessionMaskV4: s.Session.MaskV4, SessionMaskV6: s.Session.MaskV6,
-		NonceLifetime: s.APIKey.NonceLifetime, Replay: authz.Replay(s.APIKey.Replay), APIKeyForbidden: s.APIKey.Forbidden,
-		PartyPerComponent: s.Token.Party == "component",
-		TrustedProxies:    s.Client.TrustedProxies, Gateway: s.Client.Gateway, GatewayNetworks: s.Client.GatewayNetworks,
-		TrustPipe: strings.HasPrefix(s.Listen.GRPC, "unix:"), DirectClients: s.DirectClients(),
+// run serves on the listeners until ctx ends or one of them fails, then stops in the order
+// in which nothing is lost.
+func (sv *service) run(ctx context.Context, at bound) error {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP) // before anybody knows that we serve: it would end us
+	defer signal.Stop(hangup)
+	var background, writers sync.WaitGroup
+	working, stopWorking := context.WithCancel(context.WithoutCancel(ctx))
+	writing, stopWriting := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWorking()
+	defer stopWriting()
+
+	writers.Go(func() { sv.audit.Run(writing) })
+	writers.Go(func() { _ = sv.decisions.Run(writing) }) // where would its error be written?
+	background.Go(func() { sv.follower.Run(working) })
+	background.Go(func() { sv.sessions.Run(working) })
+	background.Go(func() { sv.apiKeyOf.Run(working) })
+	background.Go(func() { sv.keepPolicy(working, hangup) })
+	background.Go(func() { sv.keepKeys(working) })
+	background.Go(func() { sv.sweep(working) })
+	background.Go(func() { sv.db.WatchClock(working) })
+	background.Go(func() { sv.relay.Run(working) })
+	if redis := sv.stores.redis; redis != nil {
+		background.Go(func() { redis.Watch(working, time.Second) })
+	}
+	receiving, stopReceiving := context.WithCancel(working)
+	defer stopReceiving()
+	if sv.inbox != nil {
+		background.Go(func() { sv.inbox.Run(receiving) })
+	}
+	background.Go(func() { tuneCollector(working) })
+	background.Go(func() { sv.grpc.WatchReady(working, time.Second, sv.ready) })
+
+	failed := make(chan error, 4)
+	serve := func(name string, f func() error) {
+		go func() {
+			if err := f(); err != nil && !errors.Is(err, http.ErrServerClosed) {
+				failed <- fmt.Errorf("%s listener: %w", name, err)
+			}
+		}()
+	}
+	restServer := newHTTPServer(sv.leaving(sv.rest), sv.log)
+	forwardServer := newHTTPServer(sv.leaving(sv.decider.Forward()), sv.log)
+	opsServer := newHTTPServer(sv.ops, sv.log)
+	serve("REST", func() error { return restServer.Serve(secured(at.http, sv.tls.http)) })
+	serve("forward-auth", func() error { return forwardServer.Serve(secured(at.forward, sv.tls.forward)) })
+	serve("ops", func() error { return opsServer.Serve(at.ops) })
+	serve("gRPC", func() error { return sv.grpc.Serve(at.grpc) })
+	sv.greet(at)
+
+	var cause error
+	select {
+	case <-ctx.Done():
+		sv.log.Info("stopping")
+	case cause = <-failed:
+		sv.log.Error("stopping", "error", cause)
+	}
+
+	stopReceiving() // mails of events that come now would wait for the next start
+	// Connections that do not end may take their time, but not that of the last writes.
+	total := sv.settings.Process.ShutdownTimeout
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), total)
+	defer cancel()
+	sv.drain(limit, total-min(total/4, 5*time.Second), restServer, forwardServer)
+	sv.closeRelay(limit)
+	errs := []error{cause}
+	for _, c := range sv.closers {
+		errs = append(errs, c())
+	}
+	stopWorking()
+	background.Wait()
+	errs = append(errs, sv.sessions.Flush(limit))
+	stopWriting()
+	writers.Wait()
+	errs = append(errs, sv.audit.Close(limit))
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	_ = opsServer.Close() // served until the very end, so that the end can be watched
+	sv.log.Info("stopped")
+	return nil
+}
+
+// closeRelay sends events that are due, in half of the time that ctx leaves: unsent events
+// stay in the outbox, but the data to be written after it is nowhere else.
+func (sv *service) closeRelay(ctx context.Context) {
+	if end, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(end)/2)
+		defer cancel()
+	}
+	if err := sv.relay.Close(ctx); err != nil {
+		sv.log.Warn("events wait for the next process", "error", err)
 	}
 }
 
-func (sv *service) openPolicy(ctx context.Context, f files) error {
-	sv.holder = policy.NewHolder(f.rules, policyOptions(sv.settings, sv.geo), sv.log, nil)
-	return sv.holder.Refresh(ctx, sv.truth)
-}
-
-// openGeo opens the GeoIP file of the settings; nil when there is none.
-func openGeo(s config.Settings) (*policy.Geo, error) {
-	if s.Policy.MaxMindDBPath == "" {
-		return nil, nil
-	}
-	geo, err := policy.OpenGeo(s.Policy.MaxMindDBPath)
-	if err != nil {
-		return nil, usageError{fmt.Errorf("BARONG_MAXMINDDB_PATH: %w", err)}
-	}
-	return geo, nil
-}
-
-func policyOptions(s config.Settings, geo *policy.Geo) policy.Options {
-	p := s.Policy
-	return policy.Options{Matching: p.PathMatching, Components: p.Components, Geo: geo, Lang: p.GeoIPLang}
-}
-
-// auditConfig is the part of the settings that activities go by.
-func auditConfig(s config.Settings) audit.Config {
-	c := audit.DefaultConfig()
-	c.Queue, c.Flush, c.Required = s.Audit.Queue, s.Audit.Flush, s.Audit.Required
-	c.SpillPath, c.SpillMax = s.Audit.Spill, int64(s.Audit.SpillMax)
-	if c.SpillPath == "" {
-		c.SpillPath = filepath.Join(dataDir(s), "audit.spill")
-	}
-	return c
-}
-
-// budget limits the use by REST callers; nil when limits are off.
-func (sv *service) budget() *limit.Budget {
-	if !sv.settings.Abuse.Limits {
-		return nil
-	}
-	return limit.NewBudget(new(limit.Memory), sv.stores.limits, nil)
-}
-
-// newREST mounts the REST APIs, behind the embedded gate if it is on.
-func (sv *service) newREST(f files, people people) (http.Handler, error) {
-	s := sv.settings
-	server, err := newAPI(apiParts{
-		settings: s, people: people, kyc: sv.kyc, log: sv.log, services: sv.accountServices, sessions: sv.sessions, store: sv.db,
-		verifier: sv.minter, keys: sv.keys, country: sv.country, clientIP: sv.decider.ClientIP, budget: sv.budget(),
-		rules: editor.NewService(sv.db, sv.holder, s.Policy.WhitelinkUses, nil), abilities: f.abilities,
-		explain: explainer(sv.decider), track: sv.track, record: sv.audit.Record,
-		lost: sv.misdirected(),
+// drain says NOT_SERVING, waits the drain delay, asks connections to leave and lets the
+// requests under way end, all within the time given. Connections that remain are cut off.
+func (sv *service) drain(ctx context.Context, within time.Duration, servers ...*http.Server) {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	sv.stopping.Store(true)
+	delay := sv.settings.Process.DrainDelay
+	var all sync.WaitGroup
+	all.Go(func() {
+		if err := sv.grpc.Shutdown(ctx, delay); err != nil {
+			sv.log.Warn("gRPC connections cut off", "error", err)
+		}
 	})
-	if err != nil {
-		return nil, err
+	for _, s := range servers {
+		all.Go(func() {
+			pause := time.NewTimer(delay)
+			defer pause.Stop()
+			select {
+			case <-pause.C:
+			case <-ctx.Done():
+			}
+			if err := s.Shutdown(ctx); err != nil {
+				sv.log.Warn("HTTP connections cut off", "error", err)
+				_ = s.Close()
+			}
+		})
 	}
-	sv.closers = append(sv.closers, func() error { server.Flush(); return nil })
-	if s.EmbeddedGate() {
-		return sv.decider.Gate(server), nil
-	}
-	return sv.decider.Addressed(server), nil
+	all.Wait()
 }
 
-// country names where an address is, for activities.
-func (sv *service) country(ip netip.Addr) string { return sv.holder.Load().Country(ip) }
+// leaving serves next, and while this process is stopping asks each connection with its answer to
+// go elsewhere: an idle one that is closed at the end may be one on which a request is under way.
+func (sv *service) leaving(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if sv.stopping.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
+}

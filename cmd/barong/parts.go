@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"sync/atomic"
+
+	"barong/authz"
+	"barong/identity"
+	"barong/internal/account"
+	"barong/internal/apikey"
+	"barong/internal/audit"
+	"barong/internal/config"
+	"barong/internal/directory"
+	"barong/internal/event"
+	"barong/internal/factor"
+	"barong/internal/feed"
+	"barong/internal/limit"
+	"barong/internal/notify"
+	"barong/internal/person"
+	"barong/internal/provider/amqp"
+	"barong/internal/session"
+	"barong/internal/signin"
+	"barong/internal/store"
+	"barong/internal/token"
+	"barong/policy"
+	"barong/policy/editor"
+)
+
+// truth is the database as keep.go asks it; simulations have another.
+type truth interface {
+	policy.Store
+	// Includes reports whether a commit is part of the database's history.
+	Includes(ctx context.Context, c feed.Cursor) error
+}
+
+// service is everything that runs, wired.
+type service struct {
+	settings config.Settings
+	term     *terminal
+	log      *slog.Logger
+	db       *store.DB
+	truth    truth // db, as far as keep.go asks it
+	stores   shared
+
+	accountServices
+	follower  *feed.Follower
+	holder    *policy.Holder
+	geo       *policy.Geo // nil when there is none
+	sessions  *session.Manager
+	directory *directory.Directory
+	apiKeyOf  *apikey.Cache
+	keys      *token.Keys
+	minter    *token.Minter
+	audit     *audit.Writer
+	decisions *authz.DecisionLog
+	decider   *authz.Server
+	tls       listenerTLS
+	grpc      *authz.GRPC
+	rest      http.Handler
+	ops       http.Handler
+
+	relay   *event.Relay
+	mailer  *notify.Mailer // nil when no mails are sent
+	inbox   *amqp.Consumer // nil when no events of other services are wanted
+	kyc     identity.KYC   // nil when no provider calls back
+	closers []func() error
+
+	password string // of the first superadmin, until it was shown
+
+	refresh  chan struct{} // asks for a new snapshot; capacity one
+	reload   chan struct{} // asks for the signing keys; capacity one
+	stopping atomic.Bool
+}
+
+// accountServices are the services about accounts and the ways into them.
+type accountServices struct {
+	accounts *account.Service
+	codes    *factor.Service
+	signIns  *signin.Service
+	apiKeys  *apikey.Service
+	persons  *person.Service
+}
+
+// openAccounts makes the services of the serving process.
+func (sv *service) openAccounts(f files) error {
+	s, db := sv.settings, sv.db
+	devices, err := openDevices(s)
+	if err != nil {
+		return err
+	}
+	attempts := limit.NewAttempts(sv.stores.limits, nil)
+	if !s.Abuse.Limits {
+		attempts = limit.Unlimited(sv.stores.limits, nil)
+	}
+	domain := s.Account.Domain
+	if domain == "" {
+		domain, _ = s.Site()
+	}
+	accounts := newAccounts(s, f, db, newHasher(s).GiveWay())
+	codes := factor.NewService(factor.Config{AppName: s.Account.AppName}, factor.Parts{
+		Accounts: accounts, Rows: db, Update: store.Update[factor.Tx](db), Attempts: attempts,
+	})
+	sv.accountServices = accountServices{
+		accounts: accounts, codes: codes,
+		signIns: signin.NewService(signin.Config{
+			UIDPrefix: s.Account.UIDPrefix, FailureFloor: s.Account.SigninFloor, Domain: domain,
+		}, signin.Parts{
+			Accounts: accounts, Codes: codes, Rows: db, Update: store.Update[signin.Tx](db),
+			Attempts: attempts, Mail: sv.keys, Devices: devices,
+		}),
+		apiKeys: apikey.NewService(apikey.Config{}, apikey.Parts{
+			Accounts: accounts, Codes: codes, Rows: db, Update: store.Update[apikey.Tx](db),
+		}),
+		persons: person.NewService(person.Parts{Accounts: accounts, Rows: db, Update: store.Update[person.Tx](db)}),
+	}
+	return nil
+}
+
+func (sv *service) openPolicy(ctx context.Context, f files) error {
+	sv.holder = policy.NewHolder(f.rules, policyOptions(sv.settings, sv.geo), sv.log, nil)
+	return sv.holder.Refresh(ctx, sv.truth)
+}
+
+// budget limits the use by REST callers; nil when limits are off.
+func (sv *service) budget() *limit.Budget {
+	if !sv.settings.Abuse.Limits {
+		return nil
+	}
+	return limit.NewBudget(new(limit.Memory), sv.stores.limits, nil)
+}
+
+// newREST mounts the REST APIs, behind the embedded gate if it is on.
+func (sv *service) newREST(f files, people people) (http.Handler, error) {
+	s := sv.settings
+	server, err := newAPI(apiParts{
+		settings: s, people: people, kyc: sv.kyc, log: sv.log, services: sv.accountServices, sessions: sv.sessions, store: sv.db,
+		verifier: sv.minter, keys: sv.keys, country: sv.country, clientIP: sv.decider.ClientIP, budget: sv.budget(),
+		rules: editor.NewService(sv.db, sv.holder, s.Policy.WhitelinkUses, nil), abilities: f.abilities,
+		explain: explainer(sv.decider), track: sv.track, record: sv.audit.Record,
+		lost: sv.misdirected(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	sv.closers = append(sv.closers, func() error { server.Flush(); return nil })
+	if s.EmbeddedGate() {
+		return sv.decider.Gate(server), nil
+	}
+	return sv.decider.Addressed(server), nil
+}
+
+// country names where an address is, for activities.
+func (sv *service) country(ip netip.Addr) string { return sv.holder.Load().Country(ip) }
