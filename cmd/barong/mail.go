@@ -94,15 +94,9 @@ func newMailer(s config.Settings, f files, sender notify.Sender, parts mailParts
 	if !s.Events.On() {
 		mails = mails.Own()
 	}
-	site := s.Account.Domain
-	if site == "" {
-		site, _ = s.Site()
-	}
-	m, err := notify.New(notify.Config{
-		From: s.Mail.SenderEmail, FromName: s.Mail.SenderName, DefaultLanguage: s.Account.Language,
-		Site: site, Logo: s.Mail.Logo, Templates: s.Mail.Templates, LinkLife: s.Mail.TokenExpire,
-		Limits: parts.limits, Log: parts.log,
-	}, mails, sender, parts.users)
+	c := mailConfig(s)
+	c.Limits, c.Log = parts.limits, parts.log
+	m, err := notify.New(c, mails, sender, parts.users)
 	var path *fs.PathError
 	if errors.As(err, &path) {
 		return nil, fmt.Errorf("BARONG_MAIL_TEMPLATES: %w", err)

@@ -68,9 +68,7 @@ func openDatabase(ctx context.Context, s config.Settings, f files, log *slog.Log
 	if err != nil {
 		return nil, fmt.Errorf("sealing key: %w", err)
 	}
-	db, err := store.Open(ctx, s.Stores.DatabaseURL, sealer, store.WithLog(log), store.WithPostgres(store.Postgres{
-		MaxConns: s.Stores.MaxConns, StatementTimeout: s.Stores.StatementTimeout,
-	}), store.WithDestinations(destinations(s, f)))
+	db, err := store.Open(ctx, s.Stores.DatabaseURL, sealer, store.WithLog(log), store.WithPostgres(postgresConfig(s)), store.WithDestinations(destinations(s, f)))
 	return db, named("BARONG_DATABASE_URL", err)
 }
 
@@ -190,16 +188,7 @@ func openDevices(s config.Settings) (*signin.Devices, error) {
 
 // newAccounts makes the account service; hasher may be nil where nobody gets a password.
 func newAccounts(s config.Settings, f files, db *store.DB, hasher account.Hasher) *account.Service {
-	return account.NewService(account.Config{
-		UIDPrefix:       s.Account.UIDPrefix,
-		Activation:      f.accounts.Activation,
-		Triggers:        f.accounts.Triggers,
-		StaffRoles:      f.abilities.Staff(),
-		MemberRoles:     s.Account.MemberRoles,
-		Passwords:       passwordRules(s),
-		ReservedLabels:  f.accounts.StorageTitles,
-		DefaultLanguage: s.Account.Language,
-	}, account.Parts{Rows: db, Update: store.Update[account.Tx](db), Hasher: hasher})
+	return account.NewService(accountConfig(s, f), account.Parts{Rows: db, Update: store.Update[account.Tx](db), Hasher: hasher})
 }
 
 // openKeys loads the signing keys, making those that are missing.

@@ -95,19 +95,13 @@ func (sv *service) openAccounts(f files) error {
 	if !s.Abuse.Limits {
 		attempts = limit.Unlimited(sv.stores.limits, nil)
 	}
-	domain := s.Account.Domain
-	if domain == "" {
-		domain, _ = s.Site()
-	}
 	accounts := newAccounts(s, f, db, newHasher(s).GiveWay())
 	codes := factor.NewService(factor.Config{AppName: s.Account.AppName}, factor.Parts{
 		Accounts: accounts, Rows: db, Update: store.Update[factor.Tx](db), Attempts: attempts,
 	})
 	sv.accountServices = accountServices{
 		accounts: accounts, codes: codes,
-		signIns: signin.NewService(signin.Config{
-			UIDPrefix: s.Account.UIDPrefix, FailureFloor: s.Account.SigninFloor, Domain: domain,
-		}, signin.Parts{
+		signIns: signin.NewService(signinConfig(s), signin.Parts{
 			Accounts: accounts, Codes: codes, Rows: db, Update: store.Update[signin.Tx](db),
 			Attempts: attempts, Mail: sv.keys, Devices: devices,
 		}),

@@ -32,7 +32,7 @@ func openPeople(s config.Settings, f files) (people, error) {
 		errs = append(errs, fmt.Errorf("BARONG_CAPTCHA: %w", err))
 	}
 	if s.External.Auth0Domain != "" {
-		v, err := auth0.New(auth0.Config{Domain: s.External.Auth0Domain, ClientID: s.External.Auth0ClientID}, nil, nil)
+		v, err := auth0.New(auth0Config(s), nil, nil)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("BARONG_AUTH0_*: %w", err))
 		} else {
@@ -49,21 +49,18 @@ func openPeople(s config.Settings, f files) (people, error) {
 }
 
 func (p *people) openCaptcha(s config.Settings) error {
-	site, key := s.Captcha.Keys()
 	switch s.Captcha.Kind {
 	case "none":
 		return nil
 	case "geetest":
-		g, err := provider.NewGeeTest(provider.GeeTestConfig{ID: site, Key: key.Reveal(), Address: s.Captcha.URL}, nil)
+		g, err := provider.NewGeeTest(geetestConfig(s), nil)
 		if err != nil {
 			return err
 		}
 		p.captcha, p.geetest = g, g
 		return nil
 	}
-	v, err := provider.NewSiteVerify(provider.SiteVerifyConfig{
-		Service: s.Captcha.Kind, Secret: key.Reveal(), SiteKey: site, Hosts: s.Captcha.Hosts, Address: s.Captcha.URL,
-	}, nil)
+	v, err := provider.NewSiteVerify(captchaConfig(s), nil)
 	if err != nil {
 		return err
 	}

@@ -98,14 +98,12 @@ func newService(
 	if sv.minter, err = token.NewMinter(sv.keys, tokenConfig(s)); err != nil {
 		return nil, err
 	}
-	sv.sessions = session.NewManager(session.Config{
-		Lifetime: s.Session.Expire, Absolute: s.Session.Absolute, Size: s.Session.CacheSize, Loads: stores.loads(s),
-	}, stores.sessions, db, nil, sv.log)
+	sv.sessions = session.NewManager(sessionConfig(s, stores), stores.sessions, db, nil, sv.log)
 	if err := sv.sessions.Start(ctx); err != nil {
 		return nil, err
 	}
-	sv.directory = directory.New(directory.Config{Size: s.Account.CacheSize, Loads: s.Account.LoadsAtOnce}, db, nil)
-	sv.apiKeyOf = apikey.NewCache(apikey.CacheConfig{Size: s.APIKey.CacheSize, Loads: s.Account.LoadsAtOnce}, db, nil)
+	sv.directory = directory.New(directoryConfig(s), db, nil)
+	sv.apiKeyOf = apikey.NewCache(apiKeysConfig(s), db, nil)
 	if sv.audit, err = audit.NewWriter(auditConfig(s), db, sv.log, nil); err != nil {
 		return nil, err
 	}
@@ -136,13 +134,11 @@ func newService(
 		sv.log.Warn("gRPC listens beyond this machine without TLS: whoever is on the way can answer for us",
 			"address", s.Listen.GRPC)
 	}
-	grpcConfig := authz.GRPCConfig{
-		Generated: s.Decision.GRPCCodec == "generated", MaxConnectionAge: s.Decision.MaxConnectionAge,
-	}
+	grpcParts := grpcConfig(s)
 	if sv.tls.grpc != nil {
-		grpcConfig.Options = []grpc.ServerOption{grpc.Creds(credentials.NewTLS(sv.tls.grpc))}
+		grpcParts.Options = []grpc.ServerOption{grpc.Creds(credentials.NewTLS(sv.tls.grpc))}
 	}
-	sv.grpc = authz.NewGRPC(sv.decider, grpcConfig)
+	sv.grpc = authz.NewGRPC(sv.decider, grpcParts)
 	if err := sv.openRelay(f); err != nil {
 		return nil, err
 	}

@@ -8,13 +8,22 @@ import (
 
 	"barong/authz"
 	"barong/identity"
+	"barong/internal/account"
+	"barong/internal/apikey"
 	"barong/internal/audit"
 	"barong/internal/config"
+	"barong/internal/directory"
+	"barong/internal/notify"
 	"barong/internal/password"
 	"barong/internal/provider/amqp"
+	"barong/internal/provider/auth0"
+	"barong/internal/provider/captcha"
 	"barong/internal/provider/kycaid"
 	"barong/internal/provider/smtp"
 	"barong/internal/rest"
+	"barong/internal/session"
+	"barong/internal/signin"
+	"barong/internal/store"
 	"barong/internal/store/redis"
 	"barong/internal/token"
 	"barong/policy"
@@ -34,6 +43,20 @@ func dataDir(s config.Settings) string { return filepath.Dir(databasePath(s)) }
 
 // keyFile is where the key of an SQLite database lies.
 func keyFile(s config.Settings) string { return filepath.Join(dataDir(s), "secret.key") }
+
+// site is the address that links in mails lead to.
+func site(s config.Settings) string {
+	if s.Account.Domain != "" {
+		return s.Account.Domain
+	}
+	local, _ := s.Site()
+	return local
+}
+
+// postgresConfig is the part of the settings that PostgreSQL is used by.
+func postgresConfig(s config.Settings) store.Postgres {
+	return store.Postgres{MaxConns: s.Stores.MaxConns, StatementTimeout: s.Stores.StatementTimeout}
+}
 
 // redisConfig is the part of the settings that Redis is used by.
 func redisConfig(s config.Settings) redis.Config {
@@ -95,6 +118,49 @@ func auditConfig(s config.Settings) audit.Config {
 	return c
 }
 
+// accountConfig is the part of the settings, and of their files, that accounts go by.
+func accountConfig(s config.Settings, f files) account.Config {
+	return account.Config{
+		UIDPrefix:       s.Account.UIDPrefix,
+		Activation:      f.accounts.Activation,
+		Triggers:        f.accounts.Triggers,
+		StaffRoles:      f.abilities.Staff(),
+		MemberRoles:     s.Account.MemberRoles,
+		Passwords:       passwordRules(s),
+		ReservedLabels:  f.accounts.StorageTitles,
+		DefaultLanguage: s.Account.Language,
+	}
+}
+
+// signinConfig is the part of the settings that sign-ins and mailed links go by.
+func signinConfig(s config.Settings) signin.Config {
+	return signin.Config{UIDPrefix: s.Account.UIDPrefix, FailureFloor: s.Account.SigninFloor, Domain: site(s)}
+}
+
+// sessionConfig is the part of the settings that sessions in these stores go by.
+func sessionConfig(s config.Settings, in shared) session.Config {
+	return session.Config{
+		Lifetime: s.Session.Expire, Absolute: s.Session.Absolute, Size: s.Session.CacheSize, Loads: in.loads(s),
+	}
+}
+
+// directoryConfig is the part of the settings that the cache of accounts goes by.
+func directoryConfig(s config.Settings) directory.Config {
+	return directory.Config{Size: s.Account.CacheSize, Loads: s.Account.LoadsAtOnce}
+}
+
+// apiKeysConfig is the part of the settings that the cache of API keys goes by.
+func apiKeysConfig(s config.Settings) apikey.CacheConfig {
+	return apikey.CacheConfig{Size: s.APIKey.CacheSize, Loads: s.Account.LoadsAtOnce}
+}
+
+// grpcConfig is the part of the settings that the gRPC listener goes by, without its TLS.
+func grpcConfig(s config.Settings) authz.GRPCConfig {
+	return authz.GRPCConfig{
+		Generated: s.Decision.GRPCCodec == "generated", MaxConnectionAge: s.Decision.MaxConnectionAge,
+	}
+}
+
 // passwordRules are the rules for new passwords.
 func passwordRules(s config.Settings) password.Rules {
 	r := password.Rules{MinEntropy: float64(s.Account.MinEntropy)}
@@ -139,6 +205,14 @@ func brokerConfig(s config.Settings) amqp.Config {
 	}
 }
 
+// mailConfig is the part of the settings that mails are written by.
+func mailConfig(s config.Settings) notify.Config {
+	return notify.Config{
+		From: s.Mail.SenderEmail, FromName: s.Mail.SenderName, DefaultLanguage: s.Account.Language,
+		Site: site(s), Logo: s.Mail.Logo, Templates: s.Mail.Templates, LinkLife: s.Mail.TokenExpire,
+	}
+}
+
 // smtpConfig is the part of the settings that the SMTP server is used by.
 func smtpConfig(s config.Settings) smtp.Config {
 	m := s.Mail
@@ -172,4 +246,23 @@ func helo(s config.Settings) string {
 // kycConfig is the part of the settings that KYCAID is used by.
 func kycConfig(s config.Settings) kycaid.Config {
 	return kycaid.Config{Token: s.External.KYCAIDToken.Reveal(), Address: s.External.KYCAIDURL}
+}
+
+// auth0Config is the part of the settings that Auth0 is used by.
+func auth0Config(s config.Settings) auth0.Config {
+	return auth0.Config{Domain: s.External.Auth0Domain, ClientID: s.External.Auth0ClientID}
+}
+
+// geetestConfig is the part of the settings that GeeTest is used by.
+func geetestConfig(s config.Settings) captcha.GeeTestConfig {
+	id, key := s.Captcha.Keys()
+	return captcha.GeeTestConfig{ID: id, Key: key.Reveal(), Address: s.Captcha.URL}
+}
+
+// captchaConfig is the part of the settings that the other captchas are checked by.
+func captchaConfig(s config.Settings) captcha.SiteVerifyConfig {
+	site, key := s.Captcha.Keys()
+	return captcha.SiteVerifyConfig{
+		Service: s.Captcha.Kind, Secret: key.Reveal(), SiteKey: site, Hosts: s.Captcha.Hosts, Address: s.Captcha.URL,
+	}
 }
