@@ -53,11 +53,7 @@ func (c explainCmd) Run(ctx context.Context, term *terminal) error {
 	if err != nil {
 		return usageError{fmt.Errorf("explain: --ip: %w", err)}
 	}
-	s, f, err := load(term)
-	if err != nil {
-		return err
-	}
-	db, err := openMigrated(ctx, s, f, newLog(s, term))
+	s, f, db, err := openForCommand(ctx, term)
 	if err != nil {
 		return err
 	}

@@ -21,11 +21,7 @@ type keysCmd struct {
 
 // withKeys opens the database and its keys for one command.
 func withKeys(ctx context.Context, term *terminal, f func(*token.Keys) error) error {
-	s, files, err := load(term)
-	if err != nil {
-		return err
-	}
-	db, err := openMigrated(ctx, s, files, newLog(s, term))
+	s, _, db, err := openForCommand(ctx, term)
 	if err != nil {
 		return err
 	}

@@ -28,11 +28,7 @@ func (migrateCmd) Run(ctx context.Context, term *terminal) error {
 type seedCmd struct{}
 
 func (seedCmd) Run(ctx context.Context, term *terminal) error {
-	s, f, err := load(term)
-	if err != nil {
-		return err
-	}
-	db, err := openMigrated(ctx, s, f, newLog(s, term))
+	s, f, db, err := openForCommand(ctx, term)
 	if err != nil {
 		return err
 	}

@@ -32,11 +32,7 @@ func (c sessionsRevokeCmd) Run(ctx context.Context, term *terminal) error {
 	if !c.All && c.User == "" { // --user "" or --all=false
 		return usageError{errors.New("whose sessions? give --user UID or --all")}
 	}
-	s, f, err := load(term)
-	if err != nil {
-		return err
-	}
-	db, err := openMigrated(ctx, s, f, newLog(s, term))
+	s, f, db, err := openForCommand(ctx, term)
 	if err != nil {
 		return err
 	}
