@@ -3,7 +3,6 @@ package authz
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"sync"
 
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
@@ -21,7 +20,7 @@ import (
 type question struct {
 	request request
 	// err is set when the message was no CheckRequest; request is then empty. Envoy would
-	// read an RPC error as an outage of ours, so the handler answers it instead (parse does).
+	// read an RPC error as an outage of ours, so Server.answer denies it instead.
 	err error
 
 	reply  answer
@@ -35,14 +34,6 @@ type answer struct {
 	decision decision
 	options  responseOptions
 	question *question
-}
-
-// parse is request.parse, or the refusal of a message that could not be read.
-func (q *question) parse(c *parseConfig) (status int, reason string) {
-	if q.err != nil {
-		return http.StatusBadRequest, reasonInvalidRequest
-	}
-	return q.request.parse(c)
 }
 
 // answer is the place for the answer. Its decision is empty but for the capacity of remove.

@@ -43,7 +43,7 @@ func echo(config *parseConfig) checker {
 	return func(_ context.Context, q *question) *answer {
 		a := q.answer(responseOptions{})
 		d := &a.decision
-		if d.status, d.reason = q.parse(config); d.status != 0 {
+		if d.status, d.reason = q.request.parse(config); d.status != 0 {
 			return a
 		}
 		r := &q.request
@@ -113,7 +113,7 @@ func TestCheckOverGRPC(t *testing.T) {
 
 // A message that cannot be read is denied: an RPC error would count as our outage.
 func TestUnreadableMessageIsDenied(t *testing.T) {
-	for name, serve := range variants(echo(testParseConfig(t, nil, "none"))) {
+	for name, serve := range variants(fakeServer(t, &fakes{w: small(t)}, nil).check) {
 		t.Run(name, func(t *testing.T) {
 			conn := serve(t)
 			got := new(authv3.CheckResponse)

@@ -164,7 +164,7 @@ func DefaultConfig() Config {
 		PolicyMaxStale:   300 * time.Second,
 		CacheMaxStale:    30 * time.Second,
 		Deadline:         800 * time.Millisecond,
-		SessionName:      "_barong_session",
+		SessionName:      session.DefaultCookie,
 		SecureCookie:     true,
 		SessionAbsolute:  24 * time.Hour,
 		SessionMaskV4:    session.DefaultIPv4Bits,
