@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 
 	"barong/internal/account"
 	"barong/internal/rest"
@@ -26,6 +27,9 @@ type userRole struct {
 	Role string `name:"role" rule:"required,nonblank" doc:"One that permissions name, below your own or the same. Superadmins alone give one that neither abilities nor the setting member_roles name."`
 }
 
+// errEnableOTP says that nobody switches one-time codes on for another.
+var errEnableOTP = errors.New("admin: one-time codes are not switched on for others")
+
 // userErrors are those of every change of a user, stateErrors those of its state and second factor.
 var (
 	userErrors = rest.All(
@@ -36,7 +40,7 @@ var (
 		rest.On(account.ErrRank, 422, ".insufficient_rank"),
 		rest.On(account.ErrLastSuperadmin, 422, ".last_superadmin"))
 	stateErrors = rest.All(
-		rest.On(account.ErrEnableOTP, 422, ".enable_2fa"),
+		rest.On(errEnableOTP, 422, ".enable_2fa"),
 		rest.Rules(".state_no_change", ".otp_no_change", "state.inclusion"))
 	emailErrors = rest.All(
 		rest.On(account.ErrEmailSuperadmin, 422, "superadmin.user.update_email"),
@@ -63,8 +67,13 @@ func (a *API) changeUser(ctx context.Context, who staff, in userChange) (none re
 	switch { // one of them was sent
 	case in.State != nil:
 		return none, a.Accounts.SetState(ctx, who.Actor, in.UID, *in.State)
+	case in.OTP != nil && *in.OTP:
+		if err := a.Accounts.MayChange(ctx, who.Actor, in.UID); err != nil {
+			return none, err
+		}
+		return none, errEnableOTP
 	case in.OTP != nil:
-		return none, a.Accounts.SetOTP(ctx, who.Actor, in.UID, *in.OTP)
+		return none, a.Accounts.SwitchOffOTP(ctx, who.Actor, in.UID)
 	}
 	return none, a.Accounts.SetEmail(ctx, who.Actor, in.UID, *in.Email)
 }

@@ -254,7 +254,7 @@ func (m *model) stateByStaff(t *rapid.T) {
 
 func (m *model) secondFactorOffByStaff(t *rapid.T) {
 	p := m.anyone(t)
-	if err := m.Accounts.SetOTP(m.T.Context(), m.staff, p.uid, false); (err == nil) != (p.secret != "") {
+	if err := m.Accounts.SwitchOffOTP(m.T.Context(), m.staff, p.uid); (err == nil) != (p.secret != "") {
 		t.Fatalf("switched off: %v", err)
 	}
 	if p.secret != "" {

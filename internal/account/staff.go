@@ -24,8 +24,6 @@ var (
 	ErrRank = errors.New("account: not of a lower rank")
 	// ErrEmailSuperadmin says that only superadmins change e-mail addresses.
 	ErrEmailSuperadmin = errors.New("account: only superadmins change e-mail addresses")
-	// ErrEnableOTP says that nobody switches one-time codes on for another.
-	ErrEnableOTP = errors.New("account: one-time codes are not switched on for others")
 	// ErrLastSuperadmin says that no active superadmin would be left.
 	ErrLastSuperadmin = errors.New("account: the last active superadmin")
 )
@@ -128,13 +126,10 @@ func (s *Service) knownState(state string) bool {
 		slices.ContainsFunc(s.cfg.Triggers, func(t Trigger) bool { return t.State == state })
 }
 
-// SetOTP switches the user's one-time codes off: the secret and its label are forgotten, API
-// keys stop, sessions end. Errors: those of byStaff, ErrEnableOTP when on is set, NoChange.
-func (s *Service) SetOTP(ctx context.Context, by Actor, uid string, on bool) error {
+// SwitchOffOTP switches the user's one-time codes off: the secret and its label are forgotten, API
+// keys stop, sessions end. Errors: those of byStaff, NoChange.
+func (s *Service) SwitchOffOTP(ctx context.Context, by Actor, uid string) error {
 	err := s.byStaff(ctx, by, uid, func(tx Writer, _, u User) (User, error) {
-		if on {
-			return u, ErrEnableOTP
-		}
 		if !u.OTP {
 			return u, NoChange{"otp"}
 		}
@@ -142,7 +137,7 @@ func (s *Service) SetOTP(ctx context.Context, by Actor, uid string, on bool) err
 		return u, tx.ForgetSecondFactor(ctx, &u)
 	})
 	if err != nil {
-		return fmt.Errorf("switch one-time codes of %s: %w", uid, err)
+		return fmt.Errorf("switch off one-time codes of %s: %w", uid, err)
 	}
 	return nil
 }
@@ -201,6 +196,22 @@ func (s *Service) SetRole(ctx context.Context, by Actor, uid, role string) error
 	})
 	if err != nil {
 		return fmt.Errorf("set role of %s: %w", uid, err)
+	}
+	return nil
+}
+
+// MayChange returns the refusal that every change of the user by the actor would meet, and nil if
+// the change alone decides. Errors: ErrActorChanged, ErrNoUser, ErrSuperadminOnly, ErrSelf, ErrRank.
+func (s *Service) MayChange(ctx context.Context, by Actor, uid string) error {
+	err := s.update(ctx, func(tx Writer) error {
+		me, u, err := tx.pair(ctx, by, uid)
+		if err != nil {
+			return err
+		}
+		return s.mayChange(me, u)
+	})
+	if err != nil {
+		return fmt.Errorf("may change %s: %w", uid, err)
 	}
 	return nil
 }

@@ -88,7 +88,7 @@ func (w *staffWorld) writes() map[string]func(by account.Actor, uid string) erro
 	ctx := w.T.Context()
 	return map[string]func(by account.Actor, uid string) error{
 		"state": func(by account.Actor, uid string) error { return w.Accounts.SetState(ctx, by, uid, "banned") },
-		"otp":   func(by account.Actor, uid string) error { return w.Accounts.SetOTP(ctx, by, uid, false) },
+		"otp":   func(by account.Actor, uid string) error { return w.Accounts.SwitchOffOTP(ctx, by, uid) },
 		"email": func(by account.Actor, uid string) error { return w.Accounts.SetEmail(ctx, by, uid, "to@example.com") },
 		"role":  func(by account.Actor, uid string) error { return w.Accounts.SetRole(ctx, by, uid, "trader") },
 	}
@@ -198,16 +198,23 @@ func TestStaffRefusalsInOrder(t *testing.T) {
 		do   func() error
 		want error
 	}{
-		"nobody before everything":        {func() error { return w.Accounts.SetOTP(ctx, actor(admin), "ID404", true) }, account.ErrNotFound},
+		"nobody before everything":        {func() error { return w.Accounts.SwitchOffOTP(ctx, actor(admin), "ID404") }, account.ErrNotFound},
 		"a service account is nobody":     {func() error { return w.Accounts.SetState(ctx, actor(admin), "SI1", "banned") }, account.ErrNotFound},
 		"a superadmin before the address": {func() error { return w.Accounts.SetEmail(ctx, actor(admin), super.UID, "x") }, account.ErrSuperadminOnly},
 		"oneself before the rank":         {func() error { return w.Accounts.SetState(ctx, actor(admin), admin.UID, "active") }, account.ErrSelf},
 		"a superadmin oneself":            {func() error { return w.Accounts.SetRole(ctx, actor(super), super.UID, "member") }, account.ErrSelf},
 		"the rank before the address":     {func() error { return w.Accounts.SetEmail(ctx, actor(admin), other.UID, "x") }, account.ErrRank},
 		"the address before its syntax":   {func() error { return w.Accounts.SetEmail(ctx, actor(admin), member.UID, "x") }, account.ErrEmailSuperadmin},
-		"switching on before no change":   {func() error { return w.Accounts.SetOTP(ctx, actor(super), w.withOTP(w.add("member")).UID, true) }, account.ErrEnableOTP},
-		"switching off what is off":       {func() error { return w.Accounts.SetOTP(ctx, actor(super), member.UID, false) }, account.NoChange{Field: "otp"}},
-		"the same state":                  {func() error { return w.Accounts.SetState(ctx, actor(admin), banned.UID, "banned") }, account.NoChange{Field: "state"}},
+		"asked about nobody":              {func() error { return w.Accounts.MayChange(ctx, actor(admin), "ID404") }, account.ErrNoUser},
+		"asked about a superadmin":        {func() error { return w.Accounts.MayChange(ctx, actor(admin), super.UID) }, account.ErrSuperadminOnly},
+		"asked about oneself":             {func() error { return w.Accounts.MayChange(ctx, actor(admin), admin.UID) }, account.ErrSelf},
+		"asked about an equal":            {func() error { return w.Accounts.MayChange(ctx, actor(admin), other.UID) }, account.ErrRank},
+		"asked by another role than now": {func() error {
+			return w.Accounts.MayChange(ctx, account.Actor{UID: admin.UID, Role: "superadmin"}, member.UID)
+		}, account.ErrActorChanged},
+		"asked about a member":      {func() error { return w.Accounts.MayChange(ctx, actor(admin), member.UID) }, nil},
+		"switching off what is off": {func() error { return w.Accounts.SwitchOffOTP(ctx, actor(super), member.UID) }, account.NoChange{Field: "otp"}},
+		"the same state":            {func() error { return w.Accounts.SetState(ctx, actor(admin), banned.UID, "banned") }, account.NoChange{Field: "state"}},
 		"the same state of no rule": {func() error {
 			return w.Accounts.SetState(ctx, actor(admin), w.state(w.add("member"), "odd").UID, "odd")
 		}, account.NoChange{Field: "state"}},
@@ -297,7 +304,7 @@ func TestWhatStaffWritesLeave(t *testing.T) {
 			"switching one-time codes off": {
 				prepare: func(w *staffWorld, u account.User) account.User { return w.withOTP(u) },
 				do: func(w *staffWorld, by account.Actor, uid string) error {
-					return w.Accounts.SetOTP(t.Context(), by, uid, false)
+					return w.Accounts.SwitchOffOTP(t.Context(), by, uid)
 				},
 				want:     func(u *account.User) { u.OTP = false },
 				sessions: true, keys: true, data: `{"before":{"otp":true},"after":{"otp":false}}`,
