@@ -122,3 +122,43 @@ func TestTheOldIDOfARenewedSessionReadsForAWhile(t *testing.T) {
 		})
 	}
 }
+
+// A process whose clock is wrong judges and slides sessions, and judges API keys, as all others
+// do: one behind prolongs nothing, one ahead shortens nothing.
+func TestCredentialsGoByTheClockThatAllShare(t *testing.T) {
+	for _, ahead := range []time.Duration{0, -3 * time.Hour, -20 * time.Minute, 20 * time.Minute, 3 * time.Hour} {
+		w := small(t)
+		s := worldServer(t, w)
+		s.Now = func() time.Time { return w.Now().Add(ahead) }
+		s.Ahead = func() time.Duration { return ahead }
+		answers := func(when, ask, want string) {
+			t.Helper()
+			r, d := asked(t, w, ask), decision{}
+			s.answer(t.Context(), &r, &d, nil)
+			if d.reason != want || d.allowed() != (want == "") {
+				t.Errorf("%s ahead, %s, %s: got %q, want %q", ahead, when, ask, d.reason, want)
+			}
+		}
+		passes := func(d time.Duration) {
+			t.Helper()
+			if err := w.Begin(authztest.Step{After: authztest.Duration(d)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		answers("at first", "by API key", "")
+		passes(10 * time.Minute)
+		answers("in use", "by session", "")
+		e, err := w.Sessions.Lookup(t.Context(), authztest.Cookie("home"), w.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if left := e.Expires().Sub(w.Now()); left != 30*time.Minute {
+			t.Errorf("%s ahead: slid to %s from now, want 30 minutes", ahead, left)
+		}
+		passes(31 * time.Minute)
+		answers("after its end", "by session", reasonClientMismatch)
+		if !e.Expires().Before(w.Now()) {
+			t.Errorf("%s ahead: it was prolonged after its end", ahead)
+		}
+	}
+}

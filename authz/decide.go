@@ -16,10 +16,10 @@ import (
 // decide answers one question. It reads from top to bottom in the order of the
 // specification (AZ-30 with design D5, D10b, D20…D23): the first rule that decides ends it.
 //
-// r has been read but not parsed, d is empty. now is the time that every rule goes by. One
-// policy snapshot is used throughout. Errors of dependencies and panics are the caller's
-// (answer) to turn into 503; every path that returns without having called d.allow is a
-// denial.
+// r has been read but not parsed, d is empty. now is this process's time, by which the age of data
+// is judged; what other replicas judge too goes by the time that all share (Ahead). One policy
+// snapshot is used throughout. Errors of dependencies and panics are the caller's (answer) to turn
+// into 503; every path that returns without having called d.allow is a denial.
 func (s *Server) decide(ctx context.Context, r *request, d *decision, now time.Time) {
 	// The request, in its one canonical spelling: anything else is refused, not guessed.
 	status, reason := r.parse(s.reading)
@@ -78,6 +78,9 @@ func (s *Server) decide(ctx context.Context, r *request, d *decision, now time.T
 	if age := s.Feed.Age(now); age > s.CacheMaxStale {
 		d.unavailable(fmt.Errorf("change feed was last read %v ago", age))
 		return
+	}
+	if s.Ahead != nil {
+		now = now.Add(-s.Ahead())
 	}
 	var who credential
 	if presented, complete := r.apiKeyHeaders(); presented {

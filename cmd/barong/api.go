@@ -63,7 +63,7 @@ func newAPI(p apiParts) (*rest.Server, error) {
 	b := thisBuild()
 	built, _ := time.Parse(time.RFC3339, b.Time) // zero when the toolchain recorded none
 	resolver := callers.Resolver{
-		Users: p.store, Tokens: p.verifier, ClientIP: p.clientIP, Country: p.country, Now: time.Now,
+		Users: p.store, Tokens: p.verifier, ClientIP: p.clientIP, Country: p.country, Now: p.store.Time,
 	}
 	cookies := session.Cookies{Name: s.Session.Name, Insecure: !s.SecureCookie()}
 	(&identity.API{

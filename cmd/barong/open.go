@@ -93,7 +93,7 @@ func openShared(ctx context.Context, s config.Settings, db *store.DB, log *slog.
 	}
 	redis.LogTo(log)
 	c := redisConfig(s)
-	c.Log = log
+	c.Log, c.Now = log, db.Time
 	r, err := redis.Open(ctx, c)
 	if err != nil {
 		return shared{}, fmt.Errorf("BARONG_REDIS_URL and the settings beside it: %w", err)
@@ -197,12 +197,12 @@ func openDevices(s config.Settings) (*signin.Devices, error) {
 
 // newAccounts makes the account service; hasher may be nil where nobody gets a password.
 func newAccounts(s config.Settings, f files, db *store.DB, hasher account.Hasher) *account.Service {
-	return account.NewService(accountConfig(s, f), account.Parts{Rows: db, Update: store.Update[account.Tx](db), Hasher: hasher})
+	return account.NewService(accountConfig(s, f), account.Parts{Rows: db, Update: store.Update[account.Tx](db), Hasher: hasher, Now: db.Time})
 }
 
 // openKeys loads the signing keys, making those that are missing.
 func openKeys(ctx context.Context, s config.Settings, db *store.DB) (*token.Keys, error) {
-	return token.OpenKeys(ctx, db, keysConfig(s), nil)
+	return token.OpenKeys(ctx, db, keysConfig(s), db.Time)
 }
 
 // seedAll adds the entries of the seeds file that the database lacks, in the order in which the

@@ -97,16 +97,16 @@ func (sv *service) openAccounts(f files) error {
 	}
 	accounts := newAccounts(s, f, db, newHasher(s).GiveWay())
 	codes := factor.NewService(factor.Config{AppName: s.Account.AppName}, factor.Parts{
-		Accounts: accounts, Rows: db, Update: store.Update[factor.Tx](db), Attempts: attempts,
+		Accounts: accounts, Rows: db, Update: store.Update[factor.Tx](db), Attempts: attempts, Now: db.Time,
 	})
 	sv.accountServices = accountServices{
 		accounts: accounts, codes: codes,
 		signIns: signin.NewService(signinConfig(s), signin.Parts{
 			Accounts: accounts, Codes: codes, Rows: db, Update: store.Update[signin.Tx](db),
-			Attempts: attempts, Mail: sv.keys, Devices: devices,
+			Attempts: attempts, Mail: sv.keys, Devices: devices, Now: db.Time,
 		}),
 		apiKeys: apikey.NewService(apikey.Config{}, apikey.Parts{
-			Accounts: accounts, Codes: codes, Rows: db, Update: store.Update[apikey.Tx](db),
+			Accounts: accounts, Codes: codes, Rows: db, Update: store.Update[apikey.Tx](db), Now: db.Time,
 		}),
 		persons: person.NewService(person.Parts{Accounts: accounts, Rows: db, Update: store.Update[person.Tx](db)}),
 	}
@@ -132,7 +132,7 @@ func (sv *service) newREST(f files, people people) (http.Handler, error) {
 	server, err := newAPI(apiParts{
 		settings: s, people: people, kyc: sv.kyc, log: sv.log, services: sv.accountServices, sessions: sv.sessions, store: sv.db,
 		verifier: sv.minter, keys: sv.keys, country: sv.country, clientIP: sv.decider.ClientIP, budget: sv.budget(),
-		rules: editor.NewService(sv.db, sv.holder, s.Policy.WhitelinkUses, nil), abilities: f.abilities,
+		rules: editor.NewService(sv.db, sv.holder, s.Policy.WhitelinkUses, sv.db.Time), abilities: f.abilities,
 		explain: explainer(sv.decider), track: sv.track, record: sv.audit.Record,
 		lost: sv.misdirected(),
 	})

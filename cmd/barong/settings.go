@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 
 	"barong/authz"
 	"barong/identity"
@@ -137,10 +138,12 @@ func signinConfig(s config.Settings) signin.Config {
 	return signin.Config{UIDPrefix: s.Account.UIDPrefix, FailureFloor: s.Account.SigninFloor, Domain: site(s)}
 }
 
-// sessionConfig is the part of the settings that sessions in these stores go by.
-func sessionConfig(s config.Settings, in shared) session.Config {
+// sessionConfig is the part of the settings that sessions in these stores go by; ahead is by how
+// much our clock is ahead of the one that all share.
+func sessionConfig(s config.Settings, in shared, ahead func() time.Duration) session.Config {
 	return session.Config{
 		Lifetime: s.Session.Expire, Absolute: s.Session.Absolute, Size: s.Session.CacheSize, Loads: in.loads(s),
+		Ahead: ahead,
 	}
 }
 

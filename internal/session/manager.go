@@ -29,6 +29,9 @@ type Config struct {
 	Loads int
 	// FlushEvery is the pause between two writes of slides: 1 s.
 	FlushEvery time.Duration
+	// Ahead is by how much the clock of this process is ahead of the one that all share, by which
+	// sessions expire: 0. Callers give the time of the shared one.
+	Ahead func() time.Duration
 }
 
 func (c Config) withDefaults() Config {
@@ -43,6 +46,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.FlushEvery <= 0 {
 		c.FlushEvery = time.Second
+	}
+	if c.Ahead == nil {
+		c.Ahead = func() time.Duration { return 0 }
 	}
 	return c
 }
@@ -167,7 +173,7 @@ func (m *Manager) load(ctx context.Context, id ID, old, into *Entry) (keep bool,
 	if m.ended.has(id) {
 		return false, ErrNotFound
 	}
-	s, err := m.store.Session(ctx, id, m.now().Add(-Afterlife))
+	s, err := m.store.Session(ctx, id, m.now().Add(-m.cfg.Ahead()).Add(-Afterlife))
 	if err != nil {
 		return false, fmt.Errorf("load session: %w", err)
 	}
@@ -447,6 +453,7 @@ func (m *Manager) Run(ctx context.Context) {
 func (m *Manager) sweep() {
 	now := m.now()
 	m.ended.sweep(now)
+	now = now.Add(-m.cfg.Ahead())
 	for e := range m.cache.All() {
 		if !now.Before(e.Expires()) {
 			m.cache.Drop(e.ID)

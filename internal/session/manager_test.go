@@ -311,6 +311,18 @@ func TestEndIsRememberedWhileTheClockIsAhead(t *testing.T) {
 	})
 }
 
+// A replica whose clock is ahead by more than sessions are kept beyond their end finds them.
+func TestSessionsAreFoundByTheClockThatAllShare(t *testing.T) {
+	const ahead = 30 * time.Hour
+	store := newMemory()
+	cookie, _ := open(t, manager(store))
+	m := session.NewManager(session.Config{Ahead: func() time.Duration { return ahead }}, store, store,
+		func() time.Time { return time.Now().Add(ahead) }, nil)
+	if _, err := m.Lookup(t.Context(), cookie, time.Now()); err != nil {
+		t.Error(err)
+	}
+}
+
 // A load that read the store before the end must not keep the session.
 func TestEndDuringALoadLeavesNothingHeld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -5,18 +5,22 @@ import (
 	"database/sql"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 )
 
 // Whose time counts: rows expire, are swept and are leased by the database's clock, which all
-// processes share (txn.after, queries.clock). This process's own writes the times that are shown,
-// such as created_at, and judges those of a request. This file measures how far it is off.
+// processes share (txn.after, queries.clock). Requests are judged by the same clock, as far as this
+// process knows it without asking (Time). Its own clock writes the times that are shown, such as
+// created_at. This file measures how far it is off.
 
 const (
 	clockOddFrom   = time.Second
 	clockWrongFrom = 5 * time.Second
 	compareEvery   = time.Minute
+	lookEvery      = time.Second // whether our clock was set
+	clockSetFrom   = 100 * time.Millisecond
 	compareTimeout = 5 * time.Second
 )
 
@@ -26,6 +30,9 @@ type clockState struct {
 	offset atomic.Int64 // nanoseconds that ours is ahead
 	level  atomic.Int32 // clockRight, clockOdd or clockWrong
 	again  chan struct{}
+
+	mu sync.Mutex
+	at time.Time // of our clock, when offset was right
 }
 
 const (
@@ -34,26 +41,35 @@ const (
 	clockWrong       // sweeps nothing and takes no lease
 )
 
-func newClockState(log *slog.Logger) clockState {
-	return clockState{log: log, again: make(chan struct{}, 1)}
+func newClockState(log *slog.Logger) *clockState {
+	return &clockState{log: log, again: make(chan struct{}, 1)}
 }
 
 // ClockOffset is by how much this process's clock was ahead of the database's when they were
 // last compared; 0 on SQLite, where they are one.
 func (db *DB) ClockOffset() time.Duration { return time.Duration(db.clocks.offset.Load()) }
 
-// WatchClock compares this process's clock with the database's each minute, and when a
-// connection was lost and made again, until ctx ends. A difference is logged when it begins
-// and ends. While it is above five seconds, Sweep removes and Lease takes nothing.
+// Time is the time of the database's clock, and so the same in all processes, as far as the last
+// comparison shows it. It takes no lock and asks nobody.
+func (db *DB) Time() time.Time { return db.now().Add(-db.ClockOffset()) }
+
+// WatchClock compares this process's clock with the database's each minute, when a connection
+// was lost and made again, and when the clock was set, until ctx ends. A difference is logged when
+// it begins and ends. While it is above five seconds, Sweep removes and Lease takes nothing.
 func (db *DB) WatchClock(ctx context.Context) {
-	tick := time.NewTicker(compareEvery)
+	tick, look := time.NewTicker(compareEvery), time.NewTicker(lookEvery)
 	defer tick.Stop()
+	defer look.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		case <-db.clocks.again:
+		case <-look.C:
+			if db.dialect.Now == "" || !db.clocks.wasSet(db.now()) {
+				continue
+			}
 		}
 		_ = db.compareClock(ctx) // an outage: the known offset stays
 	}
@@ -84,7 +100,10 @@ func (db *DB) compareClock(ctx context.Context) error {
 func (c *clockState) compared(asked, answered, theirs time.Time) {
 	half := answered.Sub(asked) / 2
 	offset := asked.Round(0).Add(half).Sub(theirs)
+	c.mu.Lock()
+	c.at = answered
 	c.offset.Store(int64(offset))
+	c.mu.Unlock()
 	// Theirs was read at any moment of the exchange: a slow one proves little.
 	level := clockRight
 	switch sure := max(offset, -offset) - half; {
@@ -106,6 +125,20 @@ func (c *clockState) compared(asked, answered, theirs time.Time) {
 		c.log.Error("this machine's clock and the database's differ by so much that this process "+
 			"removes no expired rows and sends no events", ahead)
 	}
+}
+
+// wasSet reports whether our clock, which says now, was set since its offset was measured; a
+// machine that slept looks the same. Set back, it would bring back what is over until the
+// database can be asked: Time goes on instead. Set ahead, it is believed until then.
+func (c *clockState) wasSet(now time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	moved := now.Round(0).Sub(c.at.Round(0)) - now.Sub(c.at)
+	if moved <= -clockSetFrom {
+		c.offset.Add(int64(moved))
+		c.at = now
+	}
+	return moved.Abs() >= clockSetFrom
 }
 
 // clockWrong reports whether sweeps and leases must be left to processes with a better clock.

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"testing"
 	"time"
+
+	"barong/internal/testenv"
 )
 
 // A slow exchange proves no difference that it could have caused itself.
@@ -26,6 +28,29 @@ func TestASlowAnswerIsNoWrongClock(t *testing.T) {
 		s.compared(base, base.Add(c.took), base.Add(c.theirs).Round(0))
 		if got := s.level.Load(); got != c.want || (log.Len() > 0) != (c.want != clockRight) {
 			t.Errorf("theirs is %s after the question, which took %s: level %d, want %d; log %q", c.theirs, c.took, got, c.want, &log)
+		}
+	}
+}
+
+// A clock that is set back brings back nothing that is over, also while the database is away; one
+// that is set ahead is asked about.
+func TestAClockThatIsSet(t *testing.T) {
+	base := time.Now()
+	for _, c := range []struct {
+		seconds, shared int64 // by which it is set, and by which the shared time seems to be
+	}{{0, 0}, {-1, 0}, {-7200, 0}, {1, 1}, {7200, 7200}} {
+		s := newClockState(slog.New(slog.DiscardHandler))
+		s.compared(base, base, base.Add(-time.Minute).Round(0))
+		for n := range 3 {
+			now := testenv.Stepped(base.Add(time.Duration(n)*time.Second), c.seconds)
+			want := c.seconds != 0 && (c.shared != 0 || n == 0) // set back it is dealt with
+			if got := s.wasSet(now); got != want {
+				t.Errorf("set by %d s, look %d: noticed %v, want %v", c.seconds, n, got, want)
+			}
+			shared := now.Round(0).Add(-time.Duration(s.offset.Load()))
+			if off := shared.Sub(base.Round(0)) - time.Duration(n)*time.Second + time.Minute; off != time.Duration(c.shared)*time.Second {
+				t.Errorf("set by %d s, look %d: the shared time is %s off, want %d s", c.seconds, n, off, c.shared)
+			}
 		}
 	}
 }

@@ -160,6 +160,9 @@ func TestClocksAreCompared(t *testing.T) {
 		if off := db.ClockOffset() - ahead; off > 500*time.Millisecond || off < -500*time.Millisecond {
 			t.Errorf("%s ahead: measured %s", ahead, db.ClockOffset())
 		}
+		if off := time.Until(db.Time()); off > 500*time.Millisecond || off < -500*time.Millisecond {
+			t.Errorf("%s ahead: its time is %s off the database's", ahead, off)
+		}
 		said := strings.TrimPrefix(log.String(), before)
 		if strings.Count(said, "\n") != 1 || !strings.Contains(said, "level="+level) || !strings.Contains(said, says) {
 			t.Errorf("%s ahead: it says %q, want one line %s %q", ahead, said, level, says)

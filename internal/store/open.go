@@ -51,7 +51,7 @@ type DB struct {
 
 	destinations func(event.Event) []string // nil: nobody wants events
 	leases       leases                     // SQLite only
-	clocks       clockState
+	clocks       *clockState
 	log          *slog.Logger
 
 	sessionByID, userByUID, serviceAccountByUID, keyByKid prepared
