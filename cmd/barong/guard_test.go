@@ -3,10 +3,13 @@ package main
 import (
 	"database/sql"
 	"encoding/base64"
+	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"barong/internal/store/storetest"
 )
@@ -44,6 +47,44 @@ func TestTheKeyOfAnotherDatabaseIsNamed(t *testing.T) {
 		sqlite.run("", command).want(t, 1, path+" is not the key of this database")
 		postgres.run("", command).want(t, 1, "BARONG_SECRET_KEY is not the key of this database")
 	}
+}
+
+// A replica that serves while the schema becomes one that does not admit it says so to probes, goes
+// on deciding, and recovers.
+func TestAReplicaThatTheSchemaAdmitsNoMore(t *testing.T) {
+	url := storetest.PostgresURL(t)
+	p := serving(t, t.TempDir(), "BARONG_DATABASE_URL="+url, "BARONG_JWT_ALGORITHM=EdDSA",
+		"BARONG_SECRET_KEY="+base64.StdEncoding.EncodeToString(make([]byte, 32)))
+	db, err := sql.Open("pgx", url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	change := func(text string, status int) {
+		t.Helper()
+		if _, err := db.ExecContext(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
+		p.eventually(fmt.Sprint("status ", status), func() bool {
+			// It looks when it connects: nobody waits a minute.
+			_, _ = db.ExecContext(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+				WHERE datname = current_database() AND application_name LIKE '% feed'`)
+			time.Sleep(200 * time.Millisecond)
+			return p.status("/readyz") == status
+		})
+	}
+	change(`INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, TRUE)`, 503)
+	if body := p.page("/readyz"); !strings.Contains(body, "newer than this program") {
+		t.Errorf("the reason is %s", body)
+	}
+	resp, err := http.Get("http://" + p.http + "/api/v2/barong/identity/ping")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.Body.Close(); resp.StatusCode != http.StatusOK {
+		t.Errorf("decides with %d", resp.StatusCode)
+	}
+	change(`INSERT INTO schema_versions (version, oldest) VALUES (999, 1)`, 200)
 }
 
 // No command works on a schema that is newer than this program, unless it admits it.

@@ -55,7 +55,7 @@ func (sv *service) ready(context.Context) error {
 	case sv.follower.Age(now) > sv.settings.Decision.CacheMaxStale:
 		return errors.New("the change feed has not been read for too long")
 	}
-	return nil
+	return sv.db.Admitted()
 }
 
 func health(w http.ResponseWriter, status int, state, why string) {

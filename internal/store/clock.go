@@ -21,7 +21,7 @@ const (
 	compareEvery   = time.Minute
 	lookEvery      = time.Second // whether our clock was set
 	clockSetFrom   = 100 * time.Millisecond
-	compareTimeout = 5 * time.Second
+	lookTimeout    = 5 * time.Second
 )
 
 // clockState is how this process's clock compares with the database's.
@@ -53,10 +53,11 @@ func (db *DB) ClockOffset() time.Duration { return time.Duration(db.clocks.offse
 // comparison shows it. It takes no lock and asks nobody.
 func (db *DB) Time() time.Time { return db.now().Add(-db.ClockOffset()) }
 
-// WatchClock compares this process's clock with the database's each minute, when a connection
+// Watch compares this process's clock with the database's each minute, when a connection
 // was lost and made again, and when the clock was set, until ctx ends. A difference is logged when
 // it begins and ends. While it is above five seconds, Sweep removes and Lease takes nothing.
-func (db *DB) WatchClock(ctx context.Context) {
+// Beside it, it looks whether the schema still admits this program (Admitted).
+func (db *DB) Watch(ctx context.Context) {
 	tick, look := time.NewTicker(compareEvery), time.NewTicker(lookEvery)
 	defer tick.Stop()
 	defer look.Stop()
@@ -72,6 +73,7 @@ func (db *DB) WatchClock(ctx context.Context) {
 			}
 		}
 		_ = db.compareClock(ctx) // an outage: the known offset stays
+		db.lookAtSchema(ctx)
 	}
 }
 
@@ -80,7 +82,7 @@ func (db *DB) compareClock(ctx context.Context) error {
 	if db.dialect.Now == "" {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, compareTimeout)
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	conn, err := db.r.Conn(ctx) // waiting for one is no part of the exchange
 	if err != nil {

@@ -195,7 +195,7 @@ func TestClocksAreComparedOnConnect(t *testing.T) {
 	if off := db.ClockOffset(); off < 59*time.Minute {
 		t.Fatalf("opened with a clock an hour ahead: measured %s", off)
 	}
-	go db.WatchClock(t.Context())
+	go db.Watch(t.Context())
 	db.Hint() // begins to listen
 	await := func(want time.Duration) {
 		t.Helper()

@@ -53,6 +53,9 @@ func (db *DB) ForgetKey(ctx context.Context) error {
 	return err
 }
 
+// LookAtSchema looks at the schema now.
+func (db *DB) LookAtSchema(ctx context.Context) { db.lookAtSchema(ctx) }
+
 // CompareClock compares the clocks now.
 func (db *DB) CompareClock(ctx context.Context) error { return db.compareClock(ctx) }
 

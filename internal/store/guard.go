@@ -29,6 +29,8 @@ func (db *DB) guard(ctx context.Context) (version int64, err error) {
 		if err := db.admit(ctx, version); err != nil {
 			return version, err
 		}
+		db.log.WarnContext(ctx, "the schema is newer than this program, and admits it",
+			"schema_version", version, "known_version", db.newest)
 	}
 	if version > 0 {
 		err = db.checkKey(ctx)
@@ -37,7 +39,7 @@ func (db *DB) guard(ctx context.Context) (version int64, err error) {
 }
 
 // admit refuses a schema of a version above all that this program knows, unless each step of it
-// declares that this program may serve beside it. That is a rolling upgrade, said once.
+// declares that this program may serve beside it, as in a rolling upgrade.
 func (db *DB) admit(ctx context.Context, version int64) error {
 	type step struct {
 		version int64
@@ -62,9 +64,34 @@ func (db *DB) admit(ctx context.Context, version int64) error {
 				"run the newer program, or go back to a backup of before", ErrNewerSchema, version, db.newest, s.version, s.oldest.Int64)
 		}
 	}
-	db.log.WarnContext(ctx, "the schema is newer than this program, and admits it",
-		"schema_version", version, "known_version", db.newest)
 	return nil
+}
+
+// Admitted returns an error of ErrNewerSchema while the schema, when Watch last looked, was one
+// beside which this program may not serve. It asks nobody.
+func (db *DB) Admitted() error {
+	if why := db.refused.Load(); why != nil {
+		return *why
+	}
+	return nil
+}
+
+// lookAtSchema notes whether the schema has become one that does not admit this program, or admits
+// it again. What a database that does not answer said before stays.
+func (db *DB) lookAtSchema(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	version, err := db.schemaVersion(ctx)
+	if err == nil && version > db.newest {
+		err = db.admit(ctx, version)
+	}
+	switch {
+	case errors.Is(err, ErrNewerSchema):
+		db.refused.Store(&err)
+		db.log.ErrorContext(ctx, "this program may not serve any more", "error", err)
+	case err == nil && db.refused.Swap(nil) != nil:
+		db.log.InfoContext(ctx, "the schema admits this program again", "schema_version", version, "known_version", db.newest)
+	}
 }
 
 const (

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"log/slog"
 	"strings"
@@ -63,6 +64,52 @@ func TestNewerSchema(t *testing.T) {
 		if err := db.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "barong migrate") {
 			t.Errorf("got %v, want an older schema to say what to do", err)
 		}
+	})
+}
+
+// A program that serves notices that the schema has become newer than it and does not admit it, and
+// that it is admitted again.
+func TestASchemaThatStopsAdmitting(t *testing.T) {
+	storetest.Engines(t, func(t *testing.T, open storetest.Opener) {
+		var log testenv.Log
+		db := open(t, store.WithLog(slog.New(slog.NewTextHandler(&log, nil))))
+		now := db.Newest()
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		look := func(when, refused string, lines int, level string) {
+			t.Helper()
+			before := log.String()
+			for range 2 {
+				db.LookAtSchema(ctx)
+			}
+			err := db.Admitted()
+			if (err != nil) != (refused != "") || err != nil && (!errors.Is(err, store.ErrNewerSchema) || !strings.Contains(err.Error(), refused)) {
+				t.Errorf("%s: got %v, want %q", when, err, refused)
+			}
+			said := strings.TrimPrefix(log.String(), before)
+			if strings.Count(said, "\n") != lines || strings.Count(said, "level="+level) != lines {
+				t.Errorf("%s: it says %q, want %d lines %s", when, said, lines, level)
+			}
+		}
+		add := func(v, oldest int64) {
+			t.Helper()
+			if err := db.AddSchemaStep(t.Context(), v, oldest); err != nil {
+				t.Fatal(err)
+			}
+		}
+		look("at first", "", 0, "ERROR")
+		add(now+1, now)
+		look("after a step that admits it", "", 0, "ERROR")
+		add(now+2, now+2)
+		look("after one that does not", "admits only programs that know", 2, "ERROR")
+		if err := db.SetSchemaVersion(t.Context(), now+1); err != nil {
+			t.Fatal(err)
+		}
+		look("after the step was taken back", "", 1, "INFO")
+		add(now+3, 0)
+		look("after one that says nothing", "does not say", 2, "ERROR")
+		stop()
+		look("while the database is away", "does not say", 0, "ERROR")
 	})
 }
 

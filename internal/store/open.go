@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"barong/internal/apikey"
@@ -52,6 +53,7 @@ type DB struct {
 	destinations func(event.Event) []string // nil: nobody wants events
 	leases       leases                     // SQLite only
 	clocks       *clockState
+	refused      atomic.Pointer[error] // why the schema does not admit this program
 	log          *slog.Logger
 
 	sessionByID, userByUID, serviceAccountByUID, keyByKid prepared
