@@ -45,7 +45,7 @@ func TestCorpus(t *testing.T) {
 						w, err := authztest.NewWorld(f, keys)
 						must(t, err)
 						s, err := authz.New(authz.Parts{
-							Rules: w.Rules(), Feed: w.Feed(), Sessions: w.Sessions, Accounts: w.Accounts,
+							Rules: w.Rules(), Feed: w.Feed(), Sessions: w.Sessions, Accounts: w.Accounts, Keys: w.Keys,
 							Tokens: w.Tokens(), Nonces: w, Activities: w, Now: w.Now,
 						}, settings(t, f.Settings))
 						must(t, err)
