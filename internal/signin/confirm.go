@@ -75,14 +75,7 @@ func (s *Service) ConfirmEmail(ctx context.Context, in Confirmation) (u account.
 		if err != nil {
 			return err
 		}
-		fresh, err := tx.UseMailToken(ctx, mailTokenHash(c), s.now())
-		if err != nil {
-			return err
-		}
-		if !fresh {
-			return ErrUtilizedToken
-		}
-		if err := tx.DeleteMailTokens(ctx, u.UID, purposeConfirmation); err != nil {
+		if err := s.useLink(ctx, tx, mailTokenHash(c), u.UID, purposeConfirmation); err != nil {
 			return err
 		}
 		_, known := s.devices.Known(in.Device, deviceName(u), s.now())

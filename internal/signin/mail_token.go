@@ -165,3 +165,16 @@ func (noMail) VerifyMail(string, string, time.Time) (token.MailClaims, error) {
 	return token.MailClaims{}, errNoMail
 }
 func (noMail) MailLifetime() time.Duration { return 0 }
+
+// useLink uses a mailed link up, and with it all others of its purpose that the user has.
+// ErrUtilizedToken when it was used already.
+func (s *Service) useLink(ctx context.Context, tx work, hash [32]byte, uid, purpose string) error {
+	fresh, err := tx.UseMailToken(ctx, hash, s.now())
+	if err != nil {
+		return err
+	}
+	if !fresh {
+		return ErrUtilizedToken
+	}
+	return tx.DeleteMailTokens(ctx, uid, purpose)
+}

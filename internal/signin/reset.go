@@ -84,14 +84,7 @@ func (s *Service) ResetPassword(ctx context.Context, in Reset) error {
 		if err != nil {
 			return err
 		}
-		fresh, err := tx.UseMailToken(ctx, hash, s.now())
-		if err != nil {
-			return err
-		}
-		if !fresh {
-			return ErrUtilizedToken
-		}
-		if err := tx.DeleteMailTokens(ctx, c.UID, purposeReset); err != nil {
+		if err := s.useLink(ctx, tx, hash, c.UID, purposeReset); err != nil {
 			return err
 		}
 		u := before
