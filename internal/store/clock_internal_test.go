@@ -32,6 +32,24 @@ func TestASlowAnswerIsNoWrongClock(t *testing.T) {
 	}
 }
 
+// A database that answers slowly does not move the time that all share, beyond what it proves.
+func TestASlowAnswerMovesNoClock(t *testing.T) {
+	base := time.Now()
+	s := newClockState(slog.New(slog.DiscardHandler))
+	for _, c := range []struct{ theirs, took, want time.Duration }{
+		{-time.Second, 0, time.Second},                        // the first counts, however slow
+		{3 * time.Second, 4 * time.Second, time.Second},       // read at its end: theirs may be a second behind
+		{-time.Second, 4 * time.Second, time.Second},          // read at its begin
+		{-9 * time.Second, 4 * time.Second, 11 * time.Second}, // theirs was set back in between
+		{-9 * time.Second, 0, 9 * time.Second},
+	} {
+		s.compared(base, base.Add(c.took), base.Add(c.theirs).Round(0))
+		if got := time.Duration(s.offset.Load()); got != c.want {
+			t.Errorf("theirs is %s after the question, which took %s: ahead by %s, want %s", c.theirs, c.took, got, c.want)
+		}
+	}
+}
+
 // A clock that is set back brings back nothing that is over, also while the database is away; one
 // that is set ahead is asked about.
 func TestAClockThatIsSet(t *testing.T) {
