@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -59,18 +60,16 @@ func madeKeys(ctx context.Context, n int) ([]token.SigningKey, error) {
 		}
 	}
 	rows = store.rows
-	for use, count := range map[string]int{token.UseMail: 1, token.UseBearer: n} {
-		for range count {
-			store.rows = nil
-			if err := k.Rotate(ctx, use); !errors.Is(err, token.ErrNoKey) {
-				return nil, err
-			}
-			made := store.rows[0]
-			if use == token.UseMail {
-				made.Use, made.State, made.ActivatedAt = token.UseWire, token.Active, made.CreatedAt
-			}
-			rows = append(rows, made)
+	for _, use := range append([]string{token.UseMail}, slices.Repeat([]string{token.UseBearer}, n)...) {
+		store.rows = nil
+		if err := k.Rotate(ctx, use); !errors.Is(err, token.ErrNoKey) {
+			return nil, err
 		}
+		made := store.rows[0]
+		if use == token.UseMail {
+			made.Use, made.State, made.ActivatedAt = token.UseWire, token.Active, made.CreatedAt
+		}
+		rows = append(rows, made)
 	}
 	return rows, nil
 }

@@ -27,10 +27,23 @@ var (
 	simPlant     = flag.String("fault", "", "plant this fault into what TestSim plays")
 )
 
-// simTestKeys are the signing keys of all histories: making some takes longer than a history.
-var simTestKeys = sync.OnceValues(func() ([]token.SigningKey, error) { return madeKeys(context.Background(), simPool) })
+// simKeys are the signing keys of all histories: making some takes longer than a history.
+type simKeys struct{ start, pool []token.SigningKey }
 
-const simPool = 4 // keys to rotate to
+var simTestKeys = sync.OnceValues(func() (k simKeys, err error) {
+	const pool = 4 // keys to rotate to
+	all, err := madeKeys(context.Background(), pool)
+	if err != nil {
+		return k, err
+	}
+	k.start, k.pool = all[:len(all)-pool], all[len(all)-pool:]
+	for _, row := range k.pool {
+		if row.Use != token.UseBearer || row.State != token.Next {
+			return k, fmt.Errorf("the pool has %v", row)
+		}
+	}
+	return k, nil
+})
 
 // simPlay plays the history of a seed and judges it.
 func simPlay(t *testing.T, seed uint64, f simFault) (w *simWorld, wrong *simWrong) {
@@ -40,9 +53,8 @@ func simPlay(t *testing.T, seed uint64, f simFault) (w *simWorld, wrong *simWron
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(*testing.T) {
-		begin := len(keys) - simPool
 		w = &simWorld{
-			seed: seed, fault: f, born: time.Now(), start: simStart(keys[:begin]), pool: keys[begin:],
+			seed: seed, fault: f, born: time.Now(), start: simStart(keys.start), pool: keys.pool,
 			work: make(chan func()), nonce: map[string]int64{},
 		}
 		w.play()
