@@ -50,6 +50,7 @@ type simSession struct {
 	uid     string
 	address string
 	replica int
+	began   time.Duration // to be opened
 	opened  time.Duration
 	created time.Time // a renewed one keeps that of the one before
 	// knows are the ends of sessions that had been made when it was opened, sure whether there
@@ -306,7 +307,7 @@ func (r *simReplica) opened(cookie string, made session.Session, began time.Dura
 	defer w.mu.Unlock()
 	s := &simSession{
 		number: len(w.sessions), cookie: cookie, id: made.ID, uid: made.UID, address: made.IP.String(), replica: r.id,
-		opened: w.now(), created: made.CreatedAt, knows: map[int]bool{}, sure: by == nil,
+		began: began, opened: w.now(), created: made.CreatedAt, knows: map[int]bool{}, sure: by == nil,
 	}
 	// Its process's knowledge of everybody's ends may be as old as caches may be.
 	var first []int

@@ -212,7 +212,7 @@ func (w *simWorld) stored(final *simState, s *simSession) bool {
 // dropped reports whether Redis has lost a session that nobody ended, by going back to a dump:
 // replicas that hold it go on to take it, which is safe.
 func (w *simWorld) dropped(s *simSession) bool {
-	return slices.ContainsFunc(w.restores, func(r simRestore) bool { return r.at >= s.opened })
+	return slices.ContainsFunc(w.restores, func(r simRestore) bool { return r.at >= s.began })
 }
 
 // lostEnd reports whether somebody signed out of a session in a history that was lost: replicas

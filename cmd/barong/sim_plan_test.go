@@ -6,325 +6,511 @@ import (
 
 	"barong/internal/account"
 	"barong/internal/apikey"
+	"barong/internal/session"
 )
 
-// plan makes up what happens in a history.
-func (w *simWorld) plan(rnd *rand.Rand) (acts []simAct) {
-	at := func(t time.Duration, do func()) { acts = append(acts, simAct{t, do}) }
-	upTo := func(d time.Duration) time.Duration { return time.Duration(rnd.Int64N(int64(d))) }
-	w.planFaults(rnd, at)
-	w.planKinds(rnd, at)
-	for range 45 {
-		at(upTo(simActive), w.someChange(rnd, w.replicas[rnd.IntN(3)]))
-	}
-	for range 9 { // at first somebody must be there
-		at(upTo(simActive/2), w.someSignIn(rnd))
-	}
-	for range 110 {
-		at(upTo(simActive), w.someQuestion(rnd, w.replicas[rnd.IntN(3)]))
-	}
-	return acts
+// simPlan is all that will happen in a history, as it is being made up.
+type simPlan struct {
+	*simWorld
+	rnd     *rand.Rand
+	acts    []simAct
+	rotated int // keys of the pool that are given out
 }
 
-// planFaults takes things away and brings them back, others in another state.
-func (w *simWorld) planFaults(rnd *rand.Rand, at func(time.Duration, func())) {
-	within := func(from, to time.Duration) time.Duration { return from + time.Duration(rnd.Int64N(int64(to-from))) }
-	begin := within(500*time.Millisecond, simActive/2)
-	for range 1 + rnd.IntN(2) {
-		hung := rnd.IntN(3) == 0
-		at(begin, func() { w.die(hung) })
-		back := begin + within(20*time.Millisecond, 1200*time.Millisecond)
-		if rnd.IntN(5) == 0 {
-			at(back, w.rise)
-		} else {
-			lag := within(0, 500*time.Millisecond)
-			if rnd.IntN(5) == 0 { // a backup
-				lag = within(0, 3*time.Second)
-			}
-			finds := make([]time.Duration, len(w.replicas))
-			for i := range finds {
-				if rnd.IntN(2) == 0 {
-					finds[i] = within(0, 2*time.Second)
-				}
-			}
-			at(back, func() { w.promote(lag, finds) })
-			// One that finds it at once makes as many commits as were lost, or some more.
-			first := 0
-			for i := range finds {
-				if finds[i] < finds[first] {
-					first = i
-				}
-			}
-			w.planLoss(rnd, at, begin, back+finds[first], lag, first)
-			for range rnd.IntN(12) {
-				at(back+finds[first]+within(0, 400*time.Millisecond), w.someChange(rnd, w.replicas[first]))
-			}
+func (p *simPlan) at(t time.Duration, do func()) { p.acts = append(p.acts, simAct{t, do}) }
+
+// within is a moment, or a duration, from one to another.
+func (p *simPlan) within(from, to time.Duration) time.Duration {
+	return from + time.Duration(p.rnd.Int64N(int64(to-from)))
+}
+
+// early is a moment from which the history goes on for some time.
+func (p *simPlan) early(from, goesOn time.Duration) time.Duration {
+	return p.within(from, max(p.active-goesOn, from+300*time.Millisecond))
+}
+
+func (p *simPlan) one() *simReplica { return p.replicas[p.rnd.IntN(len(p.replicas))] }
+
+// simScenes are what is not left to chance. A long history has all of them, each up to most
+// times (0: once); a short one has one or two of them, drawn by weight.
+var simScenes = []struct {
+	name         string
+	most, weight int
+	active       time.Duration // how long something happens in a short history
+	set          func(w *simWorld)
+	plan         func(p *simPlan)
+}{
+	{"takeovers", 0, 10, 2600 * time.Millisecond, nil, (*simPlan).takeovers},
+	{"partition", 2, 4, 3600 * time.Millisecond, nil, (*simPlan).partition},
+	{"silence", 2, 1, 2600 * time.Millisecond, nil, (*simPlan).silence},
+	{"restart", 3, 3, 2 * time.Second, nil, (*simPlan).restart},
+	{"rotation", 3, 4, 2600 * time.Millisecond, (*simWorld).withRotation, (*simPlan).rotation},
+	{"pruning", 1, 3, 2600 * time.Millisecond, nil, (*simPlan).pruning},
+	{"dumps", 1, 1, 2 * time.Second, (*simWorld).withRedis, (*simPlan).dumps},
+	{"Redis down", 1, 1, 2 * time.Second, (*simWorld).withRedis, (*simPlan).redisDown},
+	{"session back", 1, 1, 3 * time.Second, (*simWorld).withRedis, (*simPlan).sessionBack},
+	{"policy unreadable", 2, 2, 5 * time.Second, nil, (*simPlan).unreadablePolicy},
+	{"address", 2, 4, 2600 * time.Millisecond, nil, (*simPlan).address},
+	{"renewal", 1, 2, 3 * time.Second, nil, (*simPlan).renewal},
+	{"attempts", 0, 2, 2600 * time.Millisecond, (*simWorld).withLimit, (*simPlan).attempts},
+	{"replays", 0, 1, 2600 * time.Millisecond, (*simWorld).withReplays, (*simPlan).replays},
+	{"expiry", 0, 3, 5 * time.Second, (*simWorld).withBriefSessions, (*simPlan).expiry},
+}
+
+func (w *simWorld) withRedis() {
+	if w.redis == nil {
+		w.redis = &simRedis{w: w, dump: dump{all: map[session.ID]session.Session{}, limits: map[string]int64{}}}
+	}
+}
+
+func (w *simWorld) withRotation() { w.rotates = true }
+func (w *simWorld) withLimit()    { w.limited = true }
+func (w *simWorld) withReplays()  { w.enforce = true }
+func (w *simWorld) withBriefSessions() {
+	w.life, w.absolute = 1200*time.Millisecond, 3500*time.Millisecond
+}
+
+// vary decides the features of a history: one in simLongEach is long.
+func (w *simWorld) vary(rnd *rand.Rand) {
+	w.absolute, w.ahead = time.Hour, make([]time.Duration, 3)
+	w.ahead[rnd.IntN(2)] = time.Duration(rnd.Int64N(int64(2*time.Hour))) - time.Hour
+	if rnd.IntN(3) > 0 {
+		w.withRedis()
+	}
+	if w.short = rnd.IntN(simLongEach) > 0; w.short {
+		all := 0
+		for _, s := range simScenes {
+			all += s.weight
 		}
-		begin = back + within(500*time.Millisecond, 3*time.Second)
-		if begin > simActive-2*time.Second {
+		w.ahead = w.ahead[:2]
+		for range 1 + rnd.IntN(4)/3 {
+			i := 0
+			for n := rnd.IntN(all); n >= simScenes[i].weight; i++ {
+				n -= simScenes[i].weight
+			}
+			s := simScenes[i]
+			if s.set != nil {
+				s.set(w)
+			}
+			w.active = max(w.active, s.active)
+			w.scenes = append(w.scenes, i)
+		}
+		return
+	}
+	w.active = 7 * time.Second
+	for chance, set := range [...]func(){1: w.withBriefSessions, 2: w.withReplays, 3: w.withLimit, 4: w.withRotation} {
+		if set != nil && rnd.IntN(4) < max(1, chance-1) {
+			set()
+		}
+	}
+	for i, s := range simScenes {
+		n := 1
+		if s.most > 0 {
+			n = rnd.IntN(s.most + 1)
+		}
+		for range n {
+			w.scenes = append(w.scenes, i)
+		}
+	}
+}
+
+// plan makes up what happens in a history.
+func (w *simWorld) plan(rnd *rand.Rand) []simAct {
+	p := &simPlan{simWorld: w, rnd: rnd}
+	changes, signIns, questions := 45, 9, 110
+	if w.short {
+		changes, signIns, questions = 5, 2, 8
+	}
+	for _, n := range w.scenes {
+		simScenes[n].plan(p)
+	}
+	for range changes {
+		p.at(p.within(0, w.active), w.someChange(rnd, p.one()))
+	}
+	for range signIns { // at first somebody must be there
+		p.at(p.within(0, w.active/2), w.someSignIn(rnd))
+	}
+	for range questions {
+		p.at(p.within(0, w.active), w.someQuestion(rnd, p.one()))
+	}
+	return p.acts
+}
+
+// takeovers takes the database away and brings it back, as another in another state.
+func (p *simPlan) takeovers() {
+	begin := p.within(500*time.Millisecond, p.active/2)
+	for range 1 + p.rnd.IntN(2) {
+		hung := p.rnd.IntN(3) == 0
+		p.at(begin, func() { p.die(hung) })
+		back := begin + p.within(20*time.Millisecond, p.longest(1200*time.Millisecond))
+		if p.rnd.IntN(5) == 0 {
+			p.at(back, p.rise)
+		} else {
+			p.takeover(begin, back)
+		}
+		begin = back + p.within(500*time.Millisecond, 3*time.Second)
+		if begin > p.active-2*time.Second {
 			break
 		}
 	}
-	some := func(n int, do func(from time.Duration)) {
-		for range rnd.IntN(n + 1) {
-			do(within(200*time.Millisecond, simActive-time.Second))
-		}
-	}
-	some(2, func(from time.Duration) { // partitions
-		l, long := w.replicas[rnd.IntN(3)].link, within(50*time.Millisecond, 2500*time.Millisecond)
-		at(from, func() {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			l.cutUntil = max(l.cutUntil, w.now()+long)
-			w.note("", "r%d is cut off for %v", l.replica, long)
-		})
-	})
-	some(2, func(from time.Duration) { // notices lost
-		l, long := w.replicas[rnd.IntN(3)].link, within(100*time.Millisecond, 3*time.Second)
-		at(from, func() {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			l.deafUntil = max(l.deafUntil, w.now()+long)
-		})
-	})
-	some(3, func(from time.Duration) { // restarts
-		r, long := w.replicas[rnd.IntN(3)], within(10*time.Millisecond, 500*time.Millisecond)
-		if other, n := w.replicas[rnd.IntN(3)], rnd.IntN(2*len(w.pool)); n < len(w.pool) && other != r {
-			// The signing keys change as it reads them.
-			at(from+long+within(0, 8*time.Millisecond), func() { other.rotate(w.pool[n]) })
-		}
-		at(from, func() {
-			if r.kill() {
-				time.Sleep(long)
-				r.run()
-			}
-		})
-	})
-	if rnd.IntN(2) == 0 {
-		for t := within(0, 300*time.Millisecond); t < simActive; t += within(100*time.Millisecond, 900*time.Millisecond) {
-			at(t, w.prune)
-		}
-	}
-	if w.redis == nil {
-		return
-	}
-	for t := within(0, time.Second); t < simActive; t += within(500*time.Millisecond, 2*time.Second) {
-		at(t, func() {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			w.redis.dumps = append(w.redis.dumps, w.redis.dump)
-		})
-	}
-	some(2, func(from time.Duration) {
-		which := rnd.Uint64()
-		at(from, func() {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			if n := len(w.redis.dumps); n > 0 {
-				w.restored(w.redis.dumps[which%uint64(n)])
-			}
-		})
-	})
-	some(1, func(from time.Duration) {
-		long := within(50*time.Millisecond, time.Second)
-		set := func(down bool) func() {
-			return func() {
-				w.mu.Lock()
-				defer w.mu.Unlock()
-				w.redis.down = down
-				w.note("", "Redis is down: %v", down)
-			}
-		}
-		at(from, set(true))
-		at(from+long, set(false))
-	})
 }
 
-// planLoss plans values that would be given twice if counters were names: something is done, and
+// takeover promotes a standby in place of the primary that died.
+func (p *simPlan) takeover(died, back time.Duration) {
+	lag := p.within(0, 500*time.Millisecond)
+	if p.rnd.IntN(5) == 0 { // a backup
+		lag = p.within(0, 3*time.Second)
+	}
+	finds := make([]time.Duration, len(p.replicas))
+	for i := range finds {
+		if p.rnd.IntN(2) == 0 {
+			finds[i] = p.within(0, p.longest(2*time.Second))
+		}
+	}
+	p.at(back, func() { p.promote(lag, finds) })
+	// One that finds it at once makes as many commits as were lost, or some more.
+	first := 0
+	for i := range finds {
+		if finds[i] < finds[first] {
+			first = i
+		}
+	}
+	p.loss(died, back+finds[first], lag, p.replicas[first])
+	for range p.rnd.IntN(12) {
+		p.at(back+finds[first]+p.within(0, 400*time.Millisecond), p.someChange(p.rnd, p.replicas[first]))
+	}
+}
+
+// longest is d, or less in a short history.
+func (p *simPlan) longest(d time.Duration) time.Duration {
+	if p.short {
+		return min(d, 600*time.Millisecond)
+	}
+	return d
+}
+
+// loss plans values that would be given twice if counters were names: something is done, and
 // relied on, just before the primary dies, and done again when another has taken over. One replica
 // may read a lost change without hearing of it.
-func (w *simWorld) planLoss(rnd *rand.Rand, at func(time.Duration, func()), died, found, lag time.Duration, first int) {
+func (p *simPlan) loss(died, found, lag time.Duration, again *simReplica) {
 	lost := min(lag, 200*time.Millisecond)
-	uid, path, address := pick(rnd, simUsers), pick(rnd, simPaths), pick(rnd, simAddresses)
-	r, deaf := w.replicas[rnd.IntN(3)], w.replicas[rnd.IntN(3)]
+	uid, path, address := pick(p.rnd, simUsers), pick(p.rnd, simPaths), pick(p.rnd, simAddresses)
+	r, deaf := p.one(), p.one()
 	part := func(n int) time.Duration { return died - time.Duration(n)*(lost/16) }
-	again := w.replicas[first]
 	// Both histories begin with somebody who may act.
 	kid := "kid" + uid[2:]
-	at(max(20*time.Millisecond, died-lag-400*time.Millisecond), func() {
+	p.at(max(20*time.Millisecond, died-lag-400*time.Millisecond), func() {
 		r.change(setState, uid, account.StateActive)
 		r.change(setKey, kid, apikey.Active)
 		r.change(setPath, path, "open")
 	})
-	soon := time.Duration(rnd.Int64N(int64(100 * time.Millisecond)))
-	switch rnd.IntN(7) {
+	ask := func(of *simReplica) { of.ask(p.by(kid, path, 0)) }
+	soon := p.within(0, 100*time.Millisecond)
+	switch p.rnd.IntN(7) {
 	case 6: // a request is served, and comes again
-		n := rnd.Uint64()
-		at(part(15), func() {
-			w.mu.Lock()
-			nonce := w.newNonce("kid" + uid[2:])
-			w.mu.Unlock()
+		n := p.rnd.Uint64()
+		p.at(part(15), func() {
+			p.mu.Lock()
+			nonce := p.newNonce(kid)
+			p.mu.Unlock()
 			for i, of := range []*simReplica{r, deaf, again, r, deaf, again} {
-				a := w.by("kid"+uid[2:], path, n)
+				a := p.by(kid, path, n)
 				a.nonce = nonce
-				w.do(func() {
+				p.do(func() {
 					time.Sleep(time.Duration(i/2) * (found - died + 2*lost + soon) / 2)
 					of.ask(a)
 				})
 			}
 		})
 	case 0:
-		at(part(15), func() { r.change(endUser, uid, ""); r.signIn(uid, address) })
-		at(part(5), func() { deaf.signIn(uid, address) })
-		at(found+soon, func() { again.change(endUser, uid, "") })
+		p.at(part(15), func() { r.change(endUser, uid, ""); r.signIn(uid, address) })
+		p.at(part(5), func() { deaf.signIn(uid, address) })
+		p.at(found+soon, func() { again.change(endUser, uid, "") })
 	case 1:
-		at(part(15), func() { r.signOutEverybody(); r.signIn(uid, address) })
-		at(part(5), func() { deaf.signIn(uid, address) })
-		at(found+soon, again.signOutEverybody)
+		p.at(part(15), func() { r.signOutEverybody(); r.signIn(uid, address) })
+		p.at(part(5), func() { deaf.signIn(uid, address) })
+		p.at(found+soon, again.signOutEverybody)
 	case 2, 3:
-		at(part(15), func() { r.change(setRole, uid, "admin"); r.ask(w.by("kid"+uid[2:], path, 0)) })
-		at(found+soon, func() { again.change(setRole, uid, "support") })
+		p.at(part(15), func() { r.change(setRole, uid, "admin"); ask(r) })
+		p.at(found+soon, func() { again.change(setRole, uid, "support") })
 		for i := range 3 {
-			at(found+soon+time.Duration(i+1)*300*time.Millisecond, func() { r.ask(w.by("kid"+uid[2:], path, 0)) })
+			p.at(found+soon+time.Duration(i+1)*300*time.Millisecond, func() { ask(r) })
 		}
 	case 4, 5:
-		n := rnd.IntN(len(simStrangers))
-		at(part(15)-time.Millisecond, func() {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			deaf.link.deafUntil = w.now() + time.Second
-		})
-		at(part(14), func() { r.change(setState, simStrangers[n], account.StateActive) })
-		at(part(9), func() { deaf.ask(w.by(simStrangeKids[n], path, 0)) })
-		at(part(4), func() { deaf.ask(w.by(simStrangeKids[n], path, 0)) })
+		n := p.rnd.IntN(len(simStrangers))
+		p.at(part(15)-time.Millisecond, func() { deaf.link.deaf(time.Second) })
+		p.at(part(14), func() { r.change(setState, simStrangers[n], account.StateActive) })
+		for _, when := range []int{9, 4} {
+			p.at(part(when), func() { deaf.ask(p.by(simStrangeKids[n], path, 0)) })
+		}
 	}
 }
 
-// planKinds plans some of what is not left to chance.
-func (w *simWorld) planKinds(rnd *rand.Rand, at func(time.Duration, func())) {
-	within := func(from, to time.Duration) time.Duration { return from + time.Duration(rnd.Int64N(int64(to-from))) }
-	one := func() *simReplica { return w.replicas[rnd.IntN(3)] }
-	keys := w.pool
-	for range rnd.IntN(4) { // signing keys are replaced, and cannot be read by one at first
-		r, deaf, key := one(), one(), keys[0]
-		keys = keys[1:]
-		from, long := within(200*time.Millisecond, simActive), within(0, 1200*time.Millisecond)
-		if rnd.IntN(2) == 0 {
-			at(from-50*time.Millisecond, func() {
-				w.mu.Lock()
-				defer w.mu.Unlock()
-				deaf.link.noKeys = w.now() + long
+// partition cuts one replica off, which is asked about somebody whom another bans or unbans.
+func (p *simPlan) partition() {
+	r, other, from, long := p.one(), p.one(), p.early(200*time.Millisecond, 2*time.Second), p.within(50*time.Millisecond, 2500*time.Millisecond)
+	uid, path, state := pick(p.rnd, simUsers), pick(p.rnd, simPaths), pick(p.rnd, []string{account.StateBanned, account.StateActive})
+	p.at(from, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		r.link.cutUntil = max(r.link.cutUntil, p.now()+long)
+		p.note("", "r%d is cut off for %v", r.id, long)
+	})
+	p.at(from+p.within(0, long/2), func() { other.change(setState, uid, state) })
+	for late := p.within(0, 300*time.Millisecond); late < long; late += 300 * time.Millisecond {
+		p.at(from+late, func() { r.ask(p.by("kid"+uid[2:], path, 0)) })
+	}
+	if p.rnd.IntN(2) == 0 {
+		p.at(from+long-20*time.Millisecond, p.prune)
+	}
+}
+
+// silence loses the notices for one replica.
+func (p *simPlan) silence() {
+	l, long := p.one().link, p.within(100*time.Millisecond, 3*time.Second)
+	p.at(p.early(200*time.Millisecond, time.Second), func() { l.deaf(long) })
+}
+
+// deaf loses all notices for some time.
+func (l *simLink) deaf(long time.Duration) {
+	l.w.mu.Lock()
+	defer l.w.mu.Unlock()
+	l.deafUntil = max(l.deafUntil, l.w.now()+long)
+}
+
+// restart kills a replica and starts it again, now and then while the signing keys change.
+func (p *simPlan) restart() {
+	r, long, from := p.one(), p.within(10*time.Millisecond, 500*time.Millisecond), p.early(200*time.Millisecond, time.Second)
+	if other, n := p.one(), p.rnd.IntN(2*len(p.pool)); p.rotates && n < len(p.pool) && other != r {
+		p.at(from+long+p.within(0, 8*time.Millisecond), func() { other.rotate(p.pool[n]) })
+	}
+	p.at(from, func() {
+		if r.kill() {
+			time.Sleep(long)
+			r.run()
+		}
+	})
+}
+
+// rotation replaces the signing key, which one replica cannot read at first.
+func (p *simPlan) rotation() {
+	if !p.rotates || p.rotated == len(p.pool) {
+		return
+	}
+	key := p.pool[p.rotated]
+	p.rotated++
+	r, deaf, from, long := p.one(), p.one(), p.early(200*time.Millisecond, 0), p.within(0, 1200*time.Millisecond)
+	if p.rnd.IntN(2) == 0 {
+		p.at(from-50*time.Millisecond, func() {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			deaf.link.noKeys = p.now() + long
+		})
+	}
+	p.at(from, func() { r.rotate(key) })
+}
+
+// pruning removes rows of the feed now and then.
+func (p *simPlan) pruning() {
+	for t := p.within(0, 300*time.Millisecond); t < p.active; t += p.within(100*time.Millisecond, 900*time.Millisecond) {
+		p.at(t, p.prune)
+	}
+}
+
+// dumps restores Redis from what it held before.
+func (p *simPlan) dumps() {
+	if p.redis == nil {
+		return
+	}
+	for t := p.within(0, time.Second); t < p.active; t += p.within(500*time.Millisecond, 2*time.Second) {
+		p.at(t, func() {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.redis.dumps = append(p.redis.dumps, p.redis.dump)
+		})
+	}
+	for range 1 + p.rnd.IntN(2) {
+		which := p.rnd.Uint64()
+		p.at(p.early(200*time.Millisecond, time.Second), func() {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			if n := len(p.redis.dumps); n > 0 {
+				p.restored(p.redis.dumps[which%uint64(n)])
+			}
+		})
+	}
+}
+
+// redisDown takes Redis away for a while.
+func (p *simPlan) redisDown() {
+	if p.redis == nil {
+		return
+	}
+	from, long := p.early(200*time.Millisecond, time.Second), p.within(50*time.Millisecond, time.Second)
+	set := func(down bool) func() {
+		return func() {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.redis.down = down
+			p.note("", "Redis is down: %v", down)
+		}
+	}
+	p.at(from, set(true))
+	p.at(from+long, set(false))
+}
+
+// sessionBack has Redis bring back a session that was signed out of.
+func (p *simPlan) sessionBack() {
+	if p.redis == nil {
+		return
+	}
+	r, other, uid, address, path := p.one(), p.one(), pick(p.rnd, simUsers), pick(p.rnd, simAddresses), pick(p.rnd, simPaths)
+	p.at(p.early(0, 4*time.Second), func() {
+		r.change(setState, uid, account.StateActive)
+		r.signIn(uid, address)
+		s := p.sessionOf(func(s *simSession) bool { return s.uid == uid }, 0)
+		p.mu.Lock()
+		held := p.redis.dump
+		p.mu.Unlock()
+		if s == nil {
+			return
+		}
+		r.signOut(s)
+		time.Sleep(300 * time.Millisecond)
+		p.restore(held)
+		if other.kill() {
+			other.run()
+		}
+		for range 6 {
+			other.ask(s.of(path))
+			time.Sleep(400 * time.Millisecond)
+		}
+	})
+}
+
+// unreadablePolicy changes the policy, which one replica cannot read for a while.
+func (p *simPlan) unreadablePolicy() {
+	r, other, path, kid := p.one(), p.one(), pick(p.rnd, simPaths), pick(p.rnd, simKids)
+	from, long := p.within(500*time.Millisecond, p.active/2), p.within(time.Second, 5*time.Second)
+	p.at(from, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		r.link.noRows = p.now() + long
+		p.note("", "r%d cannot read the policy for %v", r.id, long)
+	})
+	p.at(from+p.within(0, 200*time.Millisecond), func() { other.change(setPath, path, "") })
+	for late := simPolicyStale + 100*time.Millisecond; late < long; late += 300 * time.Millisecond {
+		p.at(from+late, func() { r.ask(p.by(kid, path, 0)) })
+	}
+}
+
+// address bars an address for a while, or cuts it off.
+func (p *simPlan) address() {
+	r, again, address, n, path := p.one(), p.one(), pick(p.rnd, simAddresses), p.rnd.Uint64(), pick(p.rnd, simPaths)
+	from, long := p.early(200*time.Millisecond, time.Second), p.within(100*time.Millisecond, 4500*time.Millisecond)
+	if n%2 == 0 {
+		p.at(from, func() { r.change(setCut, address, "") })
+	} else {
+		p.at(from, func() { r.change(setBar, address, "barred") })
+		p.at(from+long, func() { again.change(setBar, address, "") })
+	}
+	for i, of := range p.replicas {
+		for late := 20 * time.Millisecond; late < 4*time.Second; late *= 3 {
+			p.at(from+late, func() {
+				if s := p.sessionOf(func(s *simSession) bool { return s.address == address }, n+uint64(i)); s != nil && n%3 > 0 {
+					of.ask(s.of(path))
+					return
+				}
+				a := p.by(simKids[n%3], path, 0)
+				a.address = address
+				of.ask(a)
 			})
 		}
-		at(from, func() { r.rotate(key) })
 	}
-	if w.redis != nil && rnd.IntN(3) == 0 { // Redis brings back a session that was signed out of
-		r, other, uid, address, path := one(), one(), pick(rnd, simUsers), pick(rnd, simAddresses), pick(rnd, simPaths)
-		from := within(0, simActive-4*time.Second)
-		newest := func() *simSession { return w.sessionOf(func(s *simSession) bool { return s.uid == uid }, 0) }
-		at(from, func() {
-			r.change(setState, uid, account.StateActive)
-			r.signIn(uid, address)
-			s := newest()
-			w.mu.Lock()
-			held := w.redis.dump
-			w.mu.Unlock()
-			if s == nil {
-				return
-			}
-			r.signOut(s)
-			time.Sleep(300 * time.Millisecond)
-			w.restore(held)
-			if other.kill() {
-				other.run()
-			}
-			for range 6 {
-				other.ask(s.of(path))
-				time.Sleep(400 * time.Millisecond)
-			}
-		})
-	}
-	for range rnd.IntN(3) { // the policy of one replica is not readable, and changes
-		r, other, path, kid := one(), one(), pick(rnd, simPaths), pick(rnd, simKids)
-		from, long := within(500*time.Millisecond, simActive/2), within(time.Second, 5*time.Second)
-		at(from, func() {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			r.link.noRows = w.now() + long
-			w.note("", "r%d cannot read the policy for %v", r.id, long)
-		})
-		at(from+within(0, 200*time.Millisecond), func() { other.change(setPath, path, "") })
-		for late := simPolicyStale + 100*time.Millisecond; late < long; late += 300 * time.Millisecond {
-			at(from+late, func() { r.ask(w.by(kid, path, 0)) })
+}
+
+// renewal renews a session, whose old id goes on to be used. Meanwhile all sessions of its user may
+// end, or the new one.
+func (p *simPlan) renewal() {
+	r, other, uid, address, path := p.one(), p.one(), pick(p.rnd, simUsers), pick(p.rnd, simAddresses), pick(p.rnd, simPaths)
+	n, soon, from := p.rnd.Uint64(), p.within(0, simGrace), p.early(0, 2*time.Second)
+	p.at(from, func() {
+		r.change(setState, uid, account.StateActive)
+		r.change(setPath, path, "open")
+		r.signIn(uid, address)
+		s := p.sessionOf(func(s *simSession) bool { return s.uid == uid }, 0)
+		if s == nil {
+			return
 		}
-	}
-	for range rnd.IntN(3) { // an address is barred for a while, or cut off
-		r, again, address, n := one(), one(), pick(rnd, simAddresses), rnd.Uint64()
-		from, long := within(200*time.Millisecond, simActive-time.Second), within(100*time.Millisecond, 4500*time.Millisecond)
-		path := pick(rnd, simPaths)
-		if n%2 == 0 {
-			at(from, func() { r.change(setCut, address, "") })
-		} else {
-			at(from, func() { r.change(setBar, address, "barred") })
-			at(from+long, func() { again.change(setBar, address, "") })
+		r.renew(s)
+		p.readOn(s, path, n)
+		time.Sleep(soon)
+		switch n >> 8 % 4 {
+		case 0:
+			other.change(endUser, uid, "")
+		case 1:
+			other.change(setRole, uid, "support")
 		}
-		for i, of := range w.replicas {
-			for late := 20 * time.Millisecond; late < 4*time.Second; late *= 3 {
-				at(from+late, func() {
-					if s := w.sessionOf(func(s *simSession) bool { return s.address == address }, n+uint64(i)); s != nil && n%3 > 0 {
-						of.ask(s.of(path))
-						return
-					}
-					a := w.by(simKids[n%3], path, 0)
-					a.address = address
-					of.ask(a)
+		other.ask(s.of(path))
+	})
+}
+
+// attempts has somebody try to sign in a lot.
+func (p *simPlan) attempts() {
+	if !p.limited {
+		return
+	}
+	uid, from := pick(p.rnd, simUsers), p.early(0, 3*time.Second)
+	for range 6 + p.rnd.IntN(6) {
+		r, address := p.one(), pick(p.rnd, simAddresses)
+		p.at(from+p.within(0, 2*time.Second), func() { r.signIn(uid, address) })
+	}
+	for range 3 { // at once
+		r, address := p.one(), pick(p.rnd, simAddresses)
+		p.at(from, func() { r.signIn(uid, address) })
+	}
+}
+
+// replays has requests seen by others, who send them again.
+func (p *simPlan) replays() {
+	if !p.enforce {
+		return
+	}
+	for range 4 {
+		kid, path, n := pick(p.rnd, simKids), pick(p.rnd, simPaths), p.rnd.Uint64()
+		from, later := p.early(200*time.Millisecond, 2*time.Second), p.within(0, 1500*time.Millisecond)
+		p.at(from, func() {
+			p.mu.Lock()
+			nonce := p.newNonce(kid)
+			p.mu.Unlock()
+			for i, r := range p.replicas {
+				a := p.by(kid, path, n)
+				a.nonce = nonce
+				p.do(func() {
+					time.Sleep(time.Duration(i) * later / 2 * time.Duration(n%2))
+					r.ask(a)
 				})
 			}
-		}
+		})
 	}
-	if w.limited { // somebody tries a lot
-		uid, from := pick(rnd, simUsers), within(0, simActive-3*time.Second)
-		for range 6 + rnd.IntN(6) {
-			r, address := one(), pick(rnd, simAddresses)
-			at(from+within(0, 2*time.Second), func() { r.signIn(uid, address) })
-		}
-		for range 3 { // at once
-			r, address := one(), pick(rnd, simAddresses)
-			at(from, func() { r.signIn(uid, address) })
-		}
+}
+
+// expiry leaves sessions alone until they have run out, or uses them until they are too old.
+func (p *simPlan) expiry() {
+	if p.life == 0 {
+		return
 	}
-	if w.enforce { // requests are seen by others and sent again
-		for range 4 {
-			kid, path, n := pick(rnd, simKids), pick(rnd, simPaths), rnd.Uint64()
-			from, later := within(200*time.Millisecond, simActive-2*time.Second), within(0, 1500*time.Millisecond)
-			at(from, func() {
-				w.mu.Lock()
-				nonce := w.newNonce(kid)
-				w.mu.Unlock()
-				for i, r := range w.replicas {
-					a := w.by(kid, path, n)
-					a.nonce = nonce
-					w.do(func() {
-						time.Sleep(time.Duration(i) * later / 2 * time.Duration(n%2))
-						r.ask(a)
-					})
-				}
-			})
-		}
-	}
-	if w.life > 0 { // sessions are left alone until they have run out, or used until they are too old
-		for range 4 {
-			r, other, uid, address, path := one(), one(), pick(rnd, simUsers), pick(rnd, simAddresses), pick(rnd, simPaths)
-			from, often := within(0, simActive-4*time.Second), rnd.IntN(2) == 0
-			at(from, func() { r.signIn(uid, address) })
-			for t := 200 * time.Millisecond; t < 4*time.Second; t += 300 * time.Millisecond {
-				if often || t < 700*time.Millisecond || t > 1800*time.Millisecond && t < 2400*time.Millisecond {
-					at(from+t, func() {
-						if s := w.sessionOf(func(s *simSession) bool { return s.uid == uid && s.address == address }, 0); s != nil {
-							other.ask(s.of(path))
-						}
-					})
-				}
+	for range 4 {
+		r, other, uid, address, path := p.one(), p.one(), pick(p.rnd, simUsers), pick(p.rnd, simAddresses), pick(p.rnd, simPaths)
+		from, often := p.early(0, 4*time.Second), p.rnd.IntN(2) == 0
+		p.at(from, func() { r.signIn(uid, address) })
+		for t := 200 * time.Millisecond; t < 4*time.Second; t += 300 * time.Millisecond {
+			if often || t < 700*time.Millisecond || t > 1800*time.Millisecond && t < 2400*time.Millisecond {
+				p.at(from+t, func() {
+					if s := p.sessionOf(func(s *simSession) bool { return s.uid == uid && s.address == address }, 0); s != nil {
+						other.ask(s.of(path))
+					}
+				})
 			}
 		}
 	}
@@ -436,12 +622,13 @@ func (w *simWorld) someChange(rnd *rand.Rand, r *simReplica) func() {
 // readOn uses the old id of a session that was renewed, some time after the sign-out of the new
 // one if n says so.
 func (w *simWorld) readOn(s *simSession, path string, n uint64) {
-	r := w.replicas[n%3]
+	of := func(n uint64) *simReplica { return w.replicas[n%uint64(len(w.replicas))] }
+	r := of(n)
 	w.do(func() {
 		r.ask(s.of(path))
 		if n%2 == 0 {
 			if next := w.sessionOf(func(x *simSession) bool { return x.uid == s.uid && x.created.Equal(s.created) }, 0); next != nil && next != s {
-				w.replicas[n>>2%3].signOut(next)
+				of(n >> 2).signOut(next)
 			}
 		}
 		for range 5 {
@@ -452,7 +639,7 @@ func (w *simWorld) readOn(s *simSession, path string, n uint64) {
 }
 
 func (w *simWorld) someSignIn(rnd *rand.Rand) func() {
-	r, uid, address := w.replicas[rnd.IntN(3)], pick(rnd, simUsers), pick(rnd, simAddresses)
+	r, uid, address := pick(rnd, w.replicas), pick(rnd, simUsers), pick(rnd, simAddresses)
 	return func() { r.signIn(uid, address) }
 }
 

@@ -74,8 +74,10 @@ func (r *simReplica) start(ctx, starting context.Context) (*service, http.Handle
 	}
 	source := &simSource{simLink: r.link, sv: sv}
 	var err error
-	if sv.keys, err = token.OpenKeys(starting, r.keyStore(), simKeysConfig(), nil); err != nil {
-		return nil, nil, err
+	if sv.keys = w.fixed; w.rotates {
+		if sv.keys, err = token.OpenKeys(starting, r.keyStore(), simKeysConfig(), nil); err != nil {
+			return nil, nil, err
+		}
 	}
 	// Meanwhile accounts are looked at and made.
 	if err := simSleep(starting, 4*w.delay(r.id, "first start")); err != nil {
@@ -284,7 +286,7 @@ type simStepped struct {
 
 func (s simStepped) Age(now time.Time) time.Duration {
 	age := s.Follower.Age(now)
-	if step := simActive / 2; s.w.now() > step && s.w.now()-age < step {
+	if step := s.w.began + s.w.active/2; s.w.now() > step && s.w.now()-age < step {
 		age = max(0, age-time.Hour)
 	}
 	return age

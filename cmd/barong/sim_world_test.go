@@ -21,13 +21,15 @@ import (
 	"barong/policy"
 )
 
-// The bounds on how stale decisions may be in a simulated history, its length, and how long
-// nothing happens at its end before all is looked at.
+// simLongEach is in how many histories one is long.
+const simLongEach = 20
+
+// The bounds on how stale decisions may be in a simulated history, and how long nothing happens at
+// its end before all is looked at.
 const (
 	simCacheStale  = 1500 * time.Millisecond
 	simPolicyStale = 3 * time.Second
 	simKeyStale    = simCacheStale + 2500*time.Millisecond // heard of, and read in the end
-	simActive      = 7 * time.Second
 	simSettle      = 4 * time.Second
 	simKept        = time.Second // how long feed rows are kept where they are pruned
 	simHang        = 600 * time.Millisecond
@@ -68,6 +70,12 @@ type simWorld struct {
 	born  time.Time
 
 	// What is special about this history.
+	short    bool               // it has a few scenes and little else
+	scenes   []int              // of simScenes
+	began    time.Duration      // when it begins that something happens
+	active   time.Duration      // how long that goes on
+	rotates  bool               // signing keys are replaced
+	fixed    *token.Keys        // those of all histories in which none is replaced
 	pool     []token.SigningKey // to be imported one after the other
 	start    *simState
 	life     time.Duration // of an unused session; 0 is longer than the history

@@ -172,7 +172,8 @@ func find(rows []SigningKey, use string, s State) int {
 }
 
 // Reload reads the keys again; call it when the feed says that they changed. On an error the
-// keys known before stay in force.
+// keys known before stay in force; rows that say nothing new, as after most gaps of the feed, cost
+// no more than the read.
 func (k *Keys) Reload(ctx context.Context) error {
 	select {
 	case k.reading <- struct{}{}:
@@ -184,12 +185,24 @@ func (k *Keys) Reload(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("load signing keys: %w", err)
 	}
-	set, err := newKeySet(rows, k.set.Load())
+	before := k.set.Load()
+	if before.has(rows) {
+		return nil
+	}
+	set, err := newKeySet(rows, before)
 	if err != nil {
 		return err
 	}
 	k.set.Store(set)
 	return nil
+}
+
+// has reports whether s was made of these rows. A kid stands for its key: it is the thumbprint.
+func (s *keySet) has(rows []SigningKey) bool {
+	return s != nil && slices.EqualFunc(s.list, rows, func(a, b SigningKey) bool {
+		return a.Kid == b.Kid && a.Use == b.Use && a.Algorithm == b.Algorithm && a.State == b.State &&
+			a.CreatedAt.Equal(b.CreatedAt) && a.ActivatedAt.Equal(b.ActivatedAt) && a.RetiredAt.Equal(b.RetiredAt)
+	})
 }
 
 // newKeySet checks the rows and makes them ready. Keys known before are not parsed again.

@@ -183,6 +183,36 @@ func TestRotateEvery(t *testing.T) {
 	}
 }
 
+// A read that finds nothing new keeps the key set as it is; one that does publishes it anew.
+func TestReloadKeepsWhatItKnows(t *testing.T) {
+	_, keys, store, now := fixture(t, EdDSA)
+	again := openKeys(t, store, keysConfig(EdDSA), now.now)
+	reload := func() (kept bool) {
+		t.Helper()
+		before := again.JWKS()
+		if err := again.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return &before[0] == &again.JWKS()[0]
+	}
+	if !reload() {
+		t.Error("the same rows made another key set")
+	}
+	if err := keys.Rotate(t.Context(), UseBearer); err != nil {
+		t.Fatal(err)
+	}
+	if reload() || bearers(again) != "active next" {
+		t.Errorf("after a rotation: %q", bearers(again))
+	}
+	now.add(again.config.publishBefore())
+	if err := keys.Tick(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if reload() || bearers(again) != "retiring active" {
+		t.Errorf("after a change of states: %q", bearers(again))
+	}
+}
+
 func TestChangedAlgorithmRotates(t *testing.T) {
 	m, keys, store, now := fixture(t, EdDSA)
 	again := openKeys(t, store, keysConfig(ES256), now.now)
