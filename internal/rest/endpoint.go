@@ -190,9 +190,10 @@ type exchange struct {
 // mount serves e under every prefix by call, which returns the output or an error.
 func (s *Server) mount(e *endpoint, call func(*http.Request, exchange) (any, error)) {
 	s.endpoints = append(s.endpoints, e)
-	serve := func(c *gin.Context) {
+	serve := func(c *gin.Context, prefix string) {
 		r := c.Request
-		passageOf(r.Context()).route = e.path
+		on := passageOf(r.Context())
+		on.route, on.shown = e.path, prefix+e.path
 		settle := func() {}
 		if s.config.Track != nil {
 			var ctx context.Context
@@ -239,9 +240,11 @@ func (s *Server) mount(e *endpoint, call func(*http.Request, exchange) (any, err
 	}
 	route := ginPath(e.path)
 	for _, prefix := range s.config.Prefixes {
-		s.engine.Handle(e.op.Method, prefix+route, serve)
+		at := func(c *gin.Context) { serve(c, prefix) }
+		s.declare(prefix + e.path)
+		s.engine.Handle(e.op.Method, prefix+route, at)
 		if e.op.Method == http.MethodGet {
-			s.engine.HEAD(prefix+route, serve)
+			s.engine.HEAD(prefix+route, at)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -64,6 +65,7 @@ type Server struct {
 	engine    *gin.Engine
 	cors      cors
 	exact     map[string]bool // paths of Handle, which may end in .json
+	declared  map[string]bool // the literal beginnings of every route, for the access line
 	endpoints []*endpoint
 	lines     lines
 }
@@ -96,7 +98,7 @@ func New(c Config) (*Server, error) {
 	e.UseEscapedPath = true
 	e.UnescapePathValues = false
 	e.RedirectTrailingSlash = false
-	s := &Server{config: c, engine: e, cors: cors, exact: map[string]bool{}}
+	s := &Server{config: c, engine: e, cors: cors, exact: map[string]bool{}, declared: map[string]bool{}}
 	s.lines.start(c.Log)
 	e.NoRoute(func(c *gin.Context) {
 		if s.config.Lost != nil {
@@ -115,6 +117,7 @@ func New(c Config) (*Server, error) {
 // from memory: its cost is limit.Answer.
 func (s *Server) Handle(path string, h http.Handler) {
 	s.exact[path] = true
+	s.declare(path)
 	serve := func(c *gin.Context) {
 		if s.admitted(c.Writer, c.Request) {
 			h.ServeHTTP(c.Writer, c.Request)
@@ -186,8 +189,8 @@ func (s *Server) admitted(w http.ResponseWriter, r *http.Request) bool {
 	return err == nil
 }
 
-// finish recovers a panic and writes the access line. Query values are never logged
-// (design D19).
+// finish recovers a panic and writes the access line. It shows the declared path, never the
+// values that a client puts into the path or the query: they may be secrets (design D19).
 func (s *Server) finish(out *recorder, r *http.Request, on *passage) {
 	p := recover()
 	ctx := r.Context()
@@ -208,7 +211,7 @@ func (s *Server) finish(out *recorder, r *http.Request, on *passage) {
 	attrs := []slog.Attr{
 		slog.String("request_id", on.id),
 		slog.String("method", clip(r.Method, 16)),
-		slog.String("path", clip(on.path, 256)),
+		slog.String("path", cmp.Or(on.shown, s.shown(on.path))),
 		slog.String("route", on.route),
 		slog.Int("status", out.code()),
 		slog.Int("bytes", out.bytes),
@@ -248,6 +251,36 @@ func (s *Server) canonical(u *url.URL) string {
 	}
 	if cut, ok := strings.CutSuffix(path, ".json"); ok && !strings.HasSuffix(cut, "/") {
 		return cut
+	}
+	return path
+}
+
+// declare notes the literal beginnings of a path that is mounted, up to its first parameter.
+func (s *Server) declare(path string) {
+	for at := 1; at <= len(path); at++ {
+		if at < len(path) && path[at] != '/' {
+			continue
+		}
+		if _, param := pathParam(path[strings.LastIndexByte(path[:at], '/')+1 : at]); param {
+			return
+		}
+		s.declared[path[:at]] = true
+	}
+}
+
+// shown is the access line's form of a path that no endpoint answers: the part that a route declares,
+// and an ellipsis in place of the rest.
+func (s *Server) shown(path string) string {
+	known := 0
+	for known < len(path) {
+		next := len(path)
+		if i := strings.IndexByte(path[known+1:], '/'); i >= 0 {
+			next = known + 1 + i
+		}
+		if !s.declared[path[:next]] {
+			return path[:known] + "/…"
+		}
+		known = next
 	}
 	return path
 }
@@ -292,6 +325,7 @@ type passage struct {
 	id    string
 	sent  *url.URL // as the client sent it
 	path  string   // canonical
+	shown string   // the template of the route that was found, with its prefix
 	route string   // of the endpoint that was found
 	uid   string   // of the caller that its guard admitted
 	error string   // the tokens of a refusal
