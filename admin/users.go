@@ -41,10 +41,10 @@ var (
 		rest.On(account.ErrLastSuperadmin, 422, ".last_superadmin"))
 	stateErrors = rest.All(
 		rest.On(errEnableOTP, 422, ".enable_2fa"),
-		rest.Rules(".state_no_change", ".otp_no_change", "state.inclusion"))
+		rest.Rules(".state_no_change", ".otp_no_change", "state.inclusion", "email.taken"))
 	emailErrors = rest.All(
 		rest.On(account.ErrEmailSuperadmin, 422, "superadmin.user.update_email"),
-		rest.Rules(".email_no_change", "email.invalid", "email.too_long", "email.taken"))
+		rest.Rules(".email_no_change", "email.invalid", "email.too_long"))
 )
 
 func (a *API) users(s section) {

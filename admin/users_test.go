@@ -92,6 +92,7 @@ func TestUserRefusals(t *testing.T) {
 		status int
 		token  string
 	}
+	w.AddUser(account.User{UID: "DELETED", Email: "member@barong.io", Role: "member", State: account.StateDeleted})
 	either := map[string]refusal{ // on both routes for states
 		"nobody":                           {"admin", m{"uid": "NOBODY", "state": "banned"}, 404, "admin.user.doesnt_exist"},
 		"a service account":                {"admin", m{"uid": "SI1", "state": "banned"}, 404, "admin.user.doesnt_exist"},
@@ -108,6 +109,7 @@ func TestUserRefusals(t *testing.T) {
 		"switching off what is off":        {"support", m{"uid": "MEMBER", "otp": false}, 422, "admin.user.otp_no_change"},
 		"the same state":                   {"admin", m{"uid": "MEMBER", "state": "active"}, 422, "admin.user.state_no_change"},
 		"a state that nothing knows":       {"admin", m{"uid": "MEMBER", "state": "whatever"}, 422, "state.inclusion"},
+		"a deleted, whose address is used": {"admin", m{"uid": "DELETED", "state": "active"}, 422, "email.taken"},
 		"without the ability":              {"technical", m{"uid": "MEMBER", "state": "banned"}, 401, "admin.ability.not_permitted"},
 		"a member":                         {"member", m{"uid": "TRADER", "state": "banned"}, 401, "admin.ability.not_permitted"},
 	}

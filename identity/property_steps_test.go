@@ -1,6 +1,7 @@
 package identity_test
 
 import (
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -20,7 +21,7 @@ import (
 
 func (m *model) signUp(t *rapid.T) {
 	email, pw := m.email(t), rapid.SampledFrom(chosen).Draw(t, "password")
-	free := m.byEmail(email) == nil
+	free := m.free(email, nil)
 	p := &person{email: email, password: pw, role: account.RoleMember, labels: map[string]string{}, unproved: true}
 	if free {
 		m.people = append(m.people, p) // before the answer, so that the link finds its owner
@@ -238,10 +239,11 @@ func (m *model) secondFactorOff(t *rapid.T) {
 func (m *model) stateByStaff(t *rapid.T) {
 	p := m.anyone(t)
 	state := rapid.SampledFrom([]string{"active", "active", "pending", "banned", "locked", "deleted"}).Draw(t, "state")
-	if err := m.Accounts.SetState(m.T.Context(), m.staff, p.uid, state); (err == nil) != (p.state() != state) {
+	good := p.state() != state && (!p.deleted() || m.free(p.email, p))
+	if err := m.Accounts.SetState(m.T.Context(), m.staff, p.uid, state); (err == nil) != good {
 		t.Fatalf("from %s to %s: %v", p.state(), state, err)
 	}
-	if p.state() == state {
+	if !good {
 		return
 	}
 	m.change(p, func() {
@@ -265,11 +267,11 @@ func (m *model) secondFactorOffByStaff(t *rapid.T) {
 
 func (m *model) emailByStaff(t *rapid.T) {
 	p, email := m.anyone(t), m.email(t)
-	free := m.byEmail(email) == nil
-	if err := m.Accounts.SetEmail(m.T.Context(), m.staff, p.uid, email); (err == nil) != free {
+	good := p.email != email && (p.deleted() || m.free(email, p))
+	if err := m.Accounts.SetEmail(m.T.Context(), m.staff, p.uid, email); (err == nil) != good {
 		t.Fatalf("to %s: %v", email, err)
 	}
-	if free {
+	if good {
 		p.email = email
 		m.void(p, "")
 		m.end(p, nil)
@@ -293,17 +295,28 @@ func (m *model) label(t *rapid.T) {
 	key := rapid.SampledFrom([]string{"email", "email", "ban", "lock", "delete"}).Draw(t, "key")
 	value := rapid.SampledFrom([]string{"", "verified", "pending"}).Draw(t, "value")
 	_, had := p.labels[key]
+	next := *p
+	if next.labels = maps.Clone(p.labels); value == "" {
+		delete(next.labels, key)
+	} else {
+		next.labels[key] = value
+	}
+	good := !p.deleted() || next.deleted() || m.free(p.email, p)
+	var err error
 	switch {
 	case value != "":
-		_, err := m.Accounts.SetLabel(m.T.Context(), worldtest.Peer, account.LabelInput{UserUID: p.uid, Key: key, Value: value, Scope: account.ScopePrivate})
-		expect.OK(m.T, err)
+		_, err = m.Accounts.SetLabel(m.T.Context(), worldtest.Peer, account.LabelInput{UserUID: p.uid, Key: key, Value: value, Scope: account.ScopePrivate})
 	case had:
-		expect.OK(m.T, m.Accounts.RemoveLabel(m.T.Context(), worldtest.Peer, p.uid, key, account.ScopePrivate))
+		err = m.Accounts.RemoveLabel(m.T.Context(), worldtest.Peer, p.uid, key, account.ScopePrivate)
+	}
+	if (err == nil) != good {
+		t.Fatalf("%s: %q with %v: %v", key, value, p.labels, err)
+	}
+	if !good {
+		return
 	}
 	m.change(p, func() {
-		if p.labels[key] = value; value == "" {
-			delete(p.labels, key)
-		}
+		p.labels = next.labels
 		p.unproved = p.unproved && p.labels["email"] != "verified"
 	})
 }
@@ -326,6 +339,28 @@ func (m *model) signOutEverywhere(t *rapid.T) {
 	generation, err := m.Accounts.SignOutEverywhere(m.T.Context(), o.of.actor())
 	expect.OK(m.T, err)
 	m.restamp(o, generation)
+}
+
+func (m *model) deleteSelf(t *rapid.T) {
+	p := m.signedIn(t).of
+	pw := rapid.SampledFrom(chosen).Draw(t, "password")
+	code, fresh, step := m.code(t, p)
+	good := p.password == pw && (p.secret == "" || fresh)
+	if err := m.Accounts.DeleteAccount(m.T.Context(), p.actor(), pw, code); (err == nil) != good {
+		t.Fatalf("deleted: %v; want %v", err, good)
+	}
+	if p.password == pw && p.secret != "" && fresh {
+		p.used(code, step)
+	}
+	if !good {
+		return
+	}
+	m.change(p, func() {
+		if p.labels["delete"] = "by_user"; !p.deleted() {
+			p.byStaff = account.StateDeleted
+		}
+	})
+	m.void(p, "")
 }
 
 func (m *model) revoke(t *rapid.T) {

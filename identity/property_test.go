@@ -41,7 +41,7 @@ func TestNoSequenceOpensWhatIsClosed(t *testing.T) {
 			"second factor on": m.secondFactorOn, "second factor off": m.secondFactorOff,
 			"state by staff": m.stateByStaff, "second factor off by staff": m.secondFactorOffByStaff,
 			"e-mail by staff": m.emailByStaff, "role by staff": m.roleByStaff, "label": m.label,
-			"sign out": m.signOut, "sign out everywhere": m.signOutEverywhere, "revoke": m.revoke,
+			"sign out": m.signOut, "sign out everywhere": m.signOutEverywhere, "revoke": m.revoke, "delete": m.deleteSelf,
 			"wait": m.wait,
 			"":     m.holds,
 		})
@@ -205,14 +205,23 @@ func (w *town) founded(t *rapid.T) *model {
 	return m
 }
 
-func (m *model) byEmail(email string) *person {
+// byEmail is the person with an address: the one that is not deleted, else the newest.
+func (m *model) byEmail(email string) (found *person) {
 	for _, p := range m.people {
-		if p.email == email {
-			return p
+		if p.email == email && (found == nil || found.deleted()) {
+			found = p
 		}
 	}
-	return nil
+	return found
 }
+
+// free reports whether p, nil for somebody new, may have an address and not be deleted.
+func (m *model) free(email string, p *person) bool {
+	holder := m.byEmail(email)
+	return holder == nil || holder == p || holder.deleted()
+}
+
+func (p *person) deleted() bool { return p.state() == account.StateDeleted }
 
 // anyone draws a person; there must be one.
 func (m *model) anyone(t *rapid.T) *person {
@@ -340,7 +349,7 @@ func (m *model) collect(t *rapid.T) {
 			t.Fatalf("a link was mailed that does not verify: %v", err)
 		}
 		l.email, l.expires = c.Email, c.Expires
-		if l.of = m.byEmail(c.Email); l.of != nil && l.of.uid != c.UID {
+		if l.of = m.byEmail(c.Email); l.of == nil || l.of.uid != c.UID {
 			t.Fatalf("a link for %s was mailed to %s", c.UID, c.Email)
 		}
 		if _, err := m.minter.Verify(l.jwt, m.Now); !errors.Is(err, token.ErrInvalid) {

@@ -9,6 +9,7 @@ import (
 
 	"barong/internal/account"
 	"barong/internal/apikey"
+	"barong/internal/audit"
 	"barong/internal/caller"
 	"barong/internal/factor"
 	"barong/internal/rest"
@@ -23,7 +24,9 @@ type API struct {
 	Codes    *factor.Service
 	SignIns  *signin.Service
 	Keys     *apikey.Service
-	Sessions *session.Manager
+	// Activities lists them.
+	Activities audit.Reader
+	Sessions   *session.Manager
 	// Cookies are those of the sessions.
 	Cookies session.Cookies
 	// Log gets failures after an answer was already owed.
@@ -34,10 +37,14 @@ type API struct {
 func (a *API) Mount(s *rest.Server) {
 	anyone := rest.NewGroup(s, "resource", a.guard())
 	g := anyone.Narrow(proved, rest.On(caller.ErrUnproved, 403, "authz.email_not_verified"))
-	a.users(anyone.At("/users", "user"))
+	a.readUser(anyone.At("/users", "user"))
+	a.users(g.At("/users", "user"))
+	a.activities(g.At("/users", "user"))
+	a.labels(g.At("/labels", "label"))
 	a.otp(g.At("/otp", "otp"))
 	a.keys(g.At("/api_keys", "apikey"))
 	a.sessions(g.At("/sessions", "session"))
+	a.serviceAccounts(g.At("/service_accounts", "serviceaccount"))
 	a.serviceAccountKeys(g.At("/service_accounts/api_keys", "serviceaccount"))
 }
 

@@ -40,12 +40,9 @@ var families = map[string]keyBase{
 
 // form joins pairs with the parameters of every request of the family.
 func (b keyBase) form(pairs ...string) url.Values {
-	v := url.Values{}
+	v := form(pairs...)
 	for k, x := range b.extra {
 		v.Set(k, x)
-	}
-	for i := 0; i < len(pairs); i += 2 {
-		v.Set(pairs[i], pairs[i+1])
 	}
 	return v
 }
@@ -406,4 +403,23 @@ func TestServiceAccountMustBeTheCallers(t *testing.T) {
 		}).WantTokens(t, 422, "resource.service_account.non_string_service_account_uid")
 	}
 	expect.OK(t, w.Accounts.VerifyOTP(t.Context(), account.Actor{UID: me}, code)) // it was not used up
+}
+
+// A person's own service accounts, with the owner; nobody else's.
+func TestListServiceAccounts(t *testing.T) {
+	w := newWorld(t)
+	a := expect.Must(w.DB.ServiceAccount(t.Context(), robot))(t)
+	owner := w.User(me)
+	at := func(x time.Time) string { return x.Format(time.RFC3339) }
+	want := string(expect.Must(json.Marshal([]any{map[string]any{
+		"id": a.ID, "uid": robot, "owner_id": owner.ID, "email": a.Email, "role": "service_account", "level": 0, "state": "active",
+		"user": map[string]any{
+			"email": owner.Email, "uid": me, "role": "member", "level": 1, "otp": false, "state": "active",
+			"referral_uid": nil, "data": nil, "username": nil,
+		},
+		"created_at": at(a.CreatedAt), "updated_at": at(a.UpdatedAt),
+	}}))(t))
+	w.mine().Get(t, base+"/service_accounts").Want(t, 200, want)
+	w.AddUser(account.User{UID: "ID0000000003", Email: "third@barong.io", Role: account.RoleMember, State: account.StateActive})
+	w.As("ID0000000003").Get(t, base+"/service_accounts").Want(t, 200, `[]`)
 }

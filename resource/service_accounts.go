@@ -38,6 +38,19 @@ type serviceAccountKeyRef struct {
 	keyRef
 }
 
+func (a *API) serviceAccounts(g rest.Group[me]) {
+	rest.Add(g, rest.Op{Method: "GET", Summary: "List your service accounts."}, a.listServiceAccounts)
+}
+
+func (a *API) listServiceAccounts(ctx context.Context, who me, _ rest.None) ([]view.ServiceAccount, error) {
+	list, err := a.Accounts.ServiceAccounts(ctx, who.Actor)
+	shown := make([]view.ServiceAccount, len(list))
+	for i, one := range list {
+		shown[i] = view.ServiceAccountOf(one, who.User)
+	}
+	return shown, err
+}
+
 func (a *API) serviceAccountKeys(g rest.Group[me]) {
 	g = g.Failing(rest.On(account.ErrNoServiceAccount, 404, "resource.service_account.doesnt_exist"))
 	changes := g.Failing(gateErrors.Under("resource.service_accounts"))

@@ -2,6 +2,7 @@ package resource_test
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -46,6 +47,15 @@ func newWorld(t testing.TB) *world {
 		}))
 	}
 	return w
+}
+
+// form joins pairs of a name and a value.
+func form(pairs ...string) url.Values {
+	v := url.Values{}
+	for i := 0; i < len(pairs); i += 2 {
+		v.Set(pairs[i], pairs[i+1])
+	}
+	return v
 }
 
 // mine is my client, behind the gateway, without a session of its own.

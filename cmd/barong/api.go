@@ -77,7 +77,7 @@ func newAPI(p apiParts) (*rest.Server, error) {
 	}).Mount(server)
 	(&resource.API{
 		Resolver: resolver, Accounts: p.services.accounts, Codes: p.services.codes, SignIns: p.services.signIns,
-		Keys: p.services.apiKeys, Sessions: p.sessions, Cookies: cookies, Log: p.log,
+		Keys: p.services.apiKeys, Activities: p.store, Sessions: p.sessions, Cookies: cookies, Log: p.log,
 	}).Mount(server)
 	(&admin.API{
 		Resolver: resolver, Policy: p.rules, Activities: p.store, Abilities: p.abilities, Explain: p.explain,

@@ -82,7 +82,8 @@ type LabelInput struct {
 // Users set public labels of their own, except under keys that this service gives a meaning to
 // (W-R7). Staff set any of users of a lower rank, and of themselves no private one (design D24);
 // services set any. Errors, in order: ErrActorChanged, ErrNoUser, ErrSuperadminOnly, ErrRank,
-// ErrPrivateLabel, ErrNoLabel, Invalid.
+// ErrPrivateLabel, ErrNoLabel, Invalid, which also says that a user has maxOwnLabels already
+// (label.limit_reached).
 func (s *Service) SetLabel(ctx context.Context, by Actor, in LabelInput) (Label, error) {
 	l := Label{UserUID: in.UserUID, Key: squish(in.Key), Value: squish(in.Value), Scope: in.Scope, Description: in.Description}
 	if l.Scope == "" {
@@ -99,7 +100,7 @@ func (s *Service) SetLabel(ctx context.Context, by Actor, in LabelInput) (Label,
 		}
 		wrong := labelProblems(l)
 		if fresh {
-			if err := tx.reserved(ctx, by, l, &wrong); err != nil {
+			if err := tx.mayAdd(ctx, by, l, &wrong); err != nil {
 				return err
 			}
 		} else if in.OnlyNew {
@@ -189,11 +190,27 @@ func (w Writer) labelOf(ctx context.Context, by Actor, uid, key, scope string) (
 	return Label{}, err
 }
 
-// reserved adds a problem when a user is about to take a key that this service gives a meaning to:
-// one that it sets itself, or that decides about state and level (W-R7).
-func (w Writer) reserved(ctx context.Context, by Actor, l Label, wrong *invalid.Fields) error {
+// maxOwnLabels bounds the public labels of a user who makes another.
+const maxOwnLabels = 100
+
+// mayAdd adds a problem when a user has too many labels, or is about to take a key that this service
+// gives a meaning to: one that it sets itself, or that decides about state and level (W-R7).
+func (w Writer) mayAdd(ctx context.Context, by Actor, l Label, wrong *invalid.Fields) error {
 	if by.UID != l.UserUID {
 		return nil
+	}
+	held, err := w.Labels(ctx, l.UserUID)
+	if err != nil {
+		return fmt.Errorf("list labels: %w", err)
+	}
+	own := 0
+	for _, l := range held {
+		if l.Scope == ScopePublic {
+			own++
+		}
+	}
+	if own >= maxOwnLabels {
+		wrong.Add("label", "limit_reached")
 	}
 	levels, err := w.Levels(ctx)
 	if err != nil {
@@ -210,7 +227,7 @@ func (w Writer) reserved(ctx context.Context, by Actor, l Label, wrong *invalid.
 }
 
 // systemLabels are the keys of the private labels that this service sets.
-var systemLabels = []string{emailLabel, "phone", otpLabel, "profile", "document", "address", "delete"}
+var systemLabels = []string{emailLabel, "phone", otpLabel, "profile", "document", "address", deleteLabel}
 
 // labelNote is the record of a label in activities.
 type labelNote struct {

@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -44,4 +45,13 @@ type serviceAccountWriter interface {
 	AddServiceAccount(ctx context.Context, a *ServiceAccount) error
 	// PutServiceAccount writes role, level, state, e-mail and owner; ErrNoServiceAccount, ErrTaken.
 	PutServiceAccount(ctx context.Context, a *ServiceAccount) error
+}
+
+// ServiceAccounts lists those that the actor owns, by row id.
+func (s *Service) ServiceAccounts(ctx context.Context, by Actor) ([]ServiceAccount, error) {
+	list, err := s.rows.ServiceAccountsOf(ctx, by.UID)
+	if err != nil {
+		return nil, fmt.Errorf("list service accounts: %w", err)
+	}
+	return list, nil
 }

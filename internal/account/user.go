@@ -51,7 +51,8 @@ func (u User) Principal() Principal {
 type userReader interface {
 	// User loads by uid; ErrNoUser.
 	User(ctx context.Context, uid string) (User, error)
-	// UserByEmail loads by the folded address; ErrNoUser.
+	// UserByEmail loads by the folded address; ErrNoUser. It finds a deleted account, the newest
+	// one, if no other has the address.
 	UserByEmail(ctx context.Context, email string) (User, error)
 	// CountUsers counts users of a role in a state; "" matches any.
 	CountUsers(ctx context.Context, role, state string) (int, error)
@@ -60,8 +61,8 @@ type userReader interface {
 // userWriter is the part of Tx about users. Every write that changes a field of Principal leaves a change-feed row
 // (kind feed.Principal, ref uid) in the same transaction.
 type userWriter interface {
-	// AddUser inserts u and fills ID, Version, LockVersion and times; ErrTaken when the
-	// uid (also among service accounts), e-mail or username is in use.
+	// AddUser inserts u and fills ID, Version, LockVersion and times; ErrTaken when the uid (also
+	// among service accounts) is in use, or e-mail or username by an account that is not deleted.
 	AddUser(ctx context.Context, u *User) error
 	// PutUser writes every field but ID, UID, CreatedAt and the counters, raises
 	// LockVersion by one, gives Version a new name when a field of Principal changed, and

@@ -102,7 +102,7 @@ func (s *Service) CreateUserIn(
 			break
 		}
 		// A random uid is taken once in a lifetime; else somebody was faster.
-		if _, mailed := s.rows.UserByEmail(ctx, u.Email); mailed == nil {
+		if holder, mailed := s.rows.UserByEmail(ctx, u.Email); mailed == nil && holder.State != StateDeleted {
 			return invalid.Field("email", "taken")
 		}
 		if try > 0 {
@@ -191,11 +191,12 @@ func (s *Service) checkInput(ctx context.Context, u *User, in UserInput) error {
 	}
 	wrong := emailProblems(u.Email)
 	if wrong == nil && !(in.Stranger && len(first)+len(rest)+len(after) > 0) {
-		switch _, err := s.rows.UserByEmail(ctx, u.Email); {
-		case err == nil:
-			wrong = []string{"taken"}
-		case !errors.Is(err, ErrNoUser):
+		holder, err := s.rows.UserByEmail(ctx, u.Email)
+		if err != nil && !errors.Is(err, ErrNoUser) {
 			return fmt.Errorf("look up e-mail: %w", err)
+		}
+		if err == nil && holder.State != StateDeleted {
+			wrong = []string{"taken"}
 		}
 	}
 	rest.Add("email", wrong...)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"barong/internal/invalid"
 )
 
 // In returns the store of one transaction with the rules of accounts. Packages whose transactions
@@ -32,12 +34,17 @@ type Writer struct {
 // SaveUser writes u and all that follows from how it differs from before: sessions end when
 // the account may no longer act, or is another by role or e-mail (design D11); API keys stop
 // when the account is not active any more or has lost its second factor (AZ-286); service
-// accounts take state and level over (W-R21), but one that was disabled by itself stays so.
+// accounts take state and level over (W-R21), but one that was disabled by itself stays so. A deleted
+// account whose address or username another has by now stays deleted: Invalid (email.taken).
 func (w Writer) SaveUser(ctx context.Context, before User, u *User) error {
 	if MayAct(before.State) && !MayAct(u.State) || before.Role != u.Role || before.Email != u.Email {
 		u.SessionGeneration = max(u.SessionGeneration, before.SessionGeneration+1)
 	}
-	if err := w.PutUser(ctx, u); err != nil {
+	err := w.PutUser(ctx, u)
+	if errors.Is(err, ErrTaken) && before.State == StateDeleted {
+		return invalid.Field("email", "taken") // or the username, by an account made since the deletion
+	}
+	if err != nil {
 		return fmt.Errorf("save user: %w", err)
 	}
 	if before.OTP && !u.OTP || before.State != u.State && u.State != StateActive {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"barong/internal/account"
+	"barong/internal/audit"
 	"barong/internal/factor"
 	"barong/internal/secret"
 	"barong/internal/session"
@@ -94,6 +95,13 @@ func (f faulty) Labels(ctx context.Context, uid string) ([]account.Label, error)
 		return nil, err
 	}
 	return f.DB.Labels(ctx, uid)
+}
+
+func (f faulty) Activities(ctx context.Context, q audit.Query) ([]audit.Activity, int, error) {
+	if err := f.faults.at("Activities"); err != nil {
+		return nil, 0, err
+	}
+	return f.DB.Activities(ctx, q)
 }
 
 func (f faulty) TOTPSecret(ctx context.Context, uid string) (factor.TOTPSecret, error) {

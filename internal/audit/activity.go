@@ -47,13 +47,18 @@ type Query struct {
 	Limit, Offset                                        int
 }
 
+// Reader lists activities. It is safe for concurrent use.
+type Reader interface {
+	// Activities returns a page and the number of all that match.
+	Activities(ctx context.Context, q Query) ([]Activity, int, error)
+}
+
 // Store keeps activities. It is safe for concurrent use.
 type Store interface {
+	Reader
 	// AddActivities writes all or none. Rows it has already written under the same ref are
 	// skipped, so that a replay after a crash writes nothing twice.
 	AddActivities(ctx context.Context, rows []Entry) error
-	// Activities returns a page and the number of all that match.
-	Activities(ctx context.Context, q Query) ([]Activity, int, error)
 }
 
 // An Entry is an activity with the reference that makes its write idempotent.

@@ -333,17 +333,18 @@ func (s *shape) response(status int, types *schemas) (*openapi3.Response, error)
 // problems lists the problems that bind can report, in order.
 func (pl *plan) problems() (out []Problem) {
 	for _, f := range pl.fields {
-		if f.required && f.in != "path" {
+		absent := f.required && f.in != "path" // a path without it leads elsewhere
+		if absent {
 			out = append(out, f.problem(Missing, true))
 		}
 		if !f.kind.anything {
 			out = append(out, f.problem(Mistyped, false))
 		}
 		if f.nonblank {
-			out = append(out, f.problem(Blank, f.required))
+			out = append(out, f.problem(Blank, absent))
 		}
 		if f.enum != nil || f.min != nil || f.max != nil {
-			out = append(out, f.problem(Unlisted, f.required))
+			out = append(out, f.problem(Unlisted, absent))
 		}
 	}
 	for _, token := range pl.groups() {

@@ -16,6 +16,7 @@ type Limits struct {
 	SignUpNetwork, SignUpUnproved    limit.Rule
 	MailPause, Mail, MailDay         limit.Rule
 	MailNetwork, MailTokenNetwork    limit.Rule
+	OwnPassword                      limit.Rule
 }
 
 // tableRow is one of Limits, with its default.
@@ -52,6 +53,9 @@ func (l *Limits) table() []tableRow {
 		{"confirmation or reset mails asked for", "network", limit.Rule{Burst: 20, Period: hour}, "", &l.MailNetwork},
 		{"tokens of mails tried", "network", limit.Rule{Burst: 10, Period: quarter},
 			"a good one gives its own back", &l.MailTokenNetwork},
+		// W-R15
+		{"wrong passwords of one's own, when signed in", "user", limit.Rule{Burst: 5, Period: quarter},
+			"change of the password and deletion together; a good one gives its own back", &l.OwnPassword},
 	}
 }
 

@@ -41,7 +41,7 @@ func (q queries) AddServiceAccount(ctx context.Context, a *account.ServiceAccoun
 			return err
 		}
 		email := account.FoldEmail(a.Email)
-		err = t.free(ctx, account.ErrTaken, `SELECT 1 FROM users WHERE uid = $1 OR email = $2`, a.UID, email)
+		err = t.free(ctx, account.ErrTaken, `SELECT 1 FROM users WHERE uid = $1 OR email = $2 AND state <> 'deleted'`, a.UID, email)
 		if err != nil {
 			return err
 		}
@@ -77,7 +77,7 @@ func (q queries) PutServiceAccount(ctx context.Context, a *account.ServiceAccoun
 		email := account.FoldEmail(a.Email)
 		err = t.free(ctx, account.ErrTaken, `SELECT 1 FROM service_accounts WHERE email = $1 AND id <> $2`, email, old.ID)
 		if err == nil && email != old.Email {
-			err = t.free(ctx, account.ErrTaken, `SELECT 1 FROM users WHERE email = $1`, email)
+			err = t.free(ctx, account.ErrTaken, `SELECT 1 FROM users WHERE email = $1 AND state <> 'deleted'`, email)
 		}
 		if err != nil {
 			return err

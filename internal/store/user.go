@@ -32,7 +32,8 @@ func (q queries) User(ctx context.Context, uid string) (account.User, error) {
 // UserByEmail implements account.Tx; it folds the address itself.
 func (q queries) UserByEmail(ctx context.Context, email string) (account.User, error) {
 	email = account.FoldEmail(email)
-	return users.one(ctx, q, "load user by e-mail", lockRows("users", "email = $1", email), `WHERE u.email = $1`, email)
+	return users.one(ctx, q, "load user by e-mail", lockRows("users", "email = $1", email),
+		`WHERE u.email = $1 ORDER BY u.state = 'deleted', u.id DESC LIMIT 1`, email)
 }
 
 // UsersByUID loads the users among uids, by uid; those that are not there are left out.
@@ -91,10 +92,13 @@ func (q queries) PutUser(ctx context.Context, u *account.User) error {
 			return err
 		}
 		email := account.FoldEmail(u.Email)
-		err = t.free(ctx, account.ErrTaken,
-			`SELECT 1 FROM users WHERE (email = $1 OR username = $2) AND id <> $3`, email, u.Username, old.ID)
-		if err != nil {
-			return err
+		if u.State != account.StateDeleted { // else others may have both
+			err = t.free(ctx, account.ErrTaken, `
+				SELECT 1 FROM users
+				WHERE (email = $1 OR username = $2) AND id <> $3 AND state <> 'deleted'`, email, u.Username, old.ID)
+			if err != nil {
+				return err
+			}
 		}
 		if err := t.referrerExists(ctx, u.ReferralID); err != nil {
 			return err

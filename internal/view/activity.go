@@ -27,6 +27,18 @@ func activityOf(a audit.Activity) activity {
 	return v
 }
 
+// Activity is an activity as its own user sees it.
+type Activity struct {
+	ID int64 `json:"id"`
+	activity
+	CreatedAt Time `json:"created_at"`
+}
+
+// ActivityOf shows a.
+func ActivityOf(a audit.Activity) Activity {
+	return Activity{ID: a.ID, activity: activityOf(a), CreatedAt: Time(a.CreatedAt)}
+}
+
 // ActivityWithUser is an activity of a user, as staff see it.
 type ActivityWithUser struct {
 	activity

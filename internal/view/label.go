@@ -15,3 +15,12 @@ type Label struct {
 func LabelOf(l account.Label) Label {
 	return Label{l.Key, l.Value, l.Scope, Time(l.CreatedAt), Time(l.UpdatedAt)}
 }
+
+// LabelsOf shows all of list.
+func LabelsOf(list []account.Label) []Label {
+	v := make([]Label, 0, len(list))
+	for _, l := range list {
+		v = append(v, LabelOf(l))
+	}
+	return v
+}

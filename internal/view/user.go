@@ -39,13 +39,9 @@ type UserWithFullInfo struct {
 
 // UserWithFullInfoOf shows u with its labels of both scopes, in row order.
 func UserWithFullInfoOf(u account.User, labels []account.Label) UserWithFullInfo {
-	v := UserWithFullInfo{
-		User: UserOf(u), Labels: make([]Label, 0, len(labels)), Phones: []Phone{},
+	return UserWithFullInfo{
+		User: UserOf(u), Labels: LabelsOf(labels), Phones: []Phone{},
 		Profiles: []Profile{}, DataStorages: []DataStorage{},
 		CreatedAt: Time(u.CreatedAt), UpdatedAt: Time(u.UpdatedAt),
 	}
-	for _, l := range labels {
-		v.Labels = append(v.Labels, LabelOf(l))
-	}
-	return v
 }

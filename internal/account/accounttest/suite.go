@@ -33,6 +33,7 @@ func TestStore(t *testing.T, open func(testing.TB) Store) {
 		"user: a renewed session is noted until all sessions end":        renewSession,
 		"user: a stale copy does not lower the session generation":       userGenerationNeverFalls,
 		"user: another's e-mail or username cannot be taken later":       userPutTaken,
+		"user: a deleted one leaves e-mail and username to others":       userDeleted,
 		"user: the referrer must exist":                                  userReferrer,
 		"user: counting by role and state":                               userCount,
 		"service account: a round trip keeps every field":                serviceAccountRoundTrip,

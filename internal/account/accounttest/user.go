@@ -161,6 +161,44 @@ func userPutTaken(t *testing.T, s Store) {
 	Equal(t, got, second)
 }
 
+func userDeleted(t *testing.T, s Store) {
+	first := AddUser(t, s, "1")
+	byEmail := func(want account.User) {
+		t.Helper()
+		got, err := s.UserByEmail(t.Context(), first.Email)
+		Must(t, err)
+		Equal(t, got.UID, want.UID)
+	}
+	first.State = account.StateDeleted
+	Must(t, s.PutUser(t.Context(), &first))
+	byEmail(first)
+	second := NewUser("2")
+	second.Email, second.Username = first.Email, first.Username
+	Must(t, s.AddUser(t.Context(), &second))
+	byEmail(second)
+	third := NewUser("3")
+	third.Email = first.Email
+	WantErr(t, s.AddUser(t.Context(), &third), account.ErrTaken)
+	for _, change := range []func(*account.User){
+		func(u *account.User) { u.Username = new("another") }, func(u *account.User) { u.Email = "another@example.com" },
+	} {
+		u := first
+		u.State = account.StateActive
+		change(&u)
+		WantErr(t, s.PutUser(t.Context(), &u), account.ErrTaken)
+	}
+	first.Data = new("{}") // it may still be written
+	Must(t, s.PutUser(t.Context(), &first))
+	second.State = account.StateDeleted
+	Must(t, s.PutUser(t.Context(), &second))
+	byEmail(second) // the newest of those that are left
+	first.State = account.StateActive
+	Must(t, s.PutUser(t.Context(), &first))
+	byEmail(first)
+	service := account.ServiceAccount{UID: "SI1", Email: third.Email, Role: "service_account", State: account.StateActive}
+	WantErr(t, s.AddServiceAccount(t.Context(), &service), account.ErrTaken)
+}
+
 func userReferrer(t *testing.T, s Store) {
 	u := NewUser("1")
 	u.ReferralID = new(int64(404))

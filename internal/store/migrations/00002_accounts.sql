@@ -13,8 +13,8 @@
 CREATE TABLE users (
 	id                 {{.PK}},
 	uid                {{.TEXT}} NOT NULL UNIQUE CHECK (length(uid) BETWEEN 1 AND 255),
-	email              {{.TEXT}} NOT NULL UNIQUE CHECK (length(email) BETWEEN 1 AND 255),
-	username           {{.TEXT}} UNIQUE CHECK (length(username) <= 255),
+	email              {{.TEXT}} NOT NULL CHECK (length(email) BETWEEN 1 AND 255),
+	username           {{.TEXT}} CHECK (length(username) <= 255),
 	password_digest    {{.TEXT}} NOT NULL CHECK (length(password_digest) <= 255),
 	role               {{.TEXT}} NOT NULL DEFAULT 'member' CHECK (length(role) <= 255),
 	level              INTEGER NOT NULL DEFAULT 0,
@@ -34,6 +34,10 @@ CREATE TABLE users (
 	created_at         BIGINT NOT NULL,
 	updated_at         BIGINT NOT NULL
 );
+-- A deleted account keeps its address and username, and others may have them.
+CREATE UNIQUE INDEX users_email ON users (email) WHERE state <> 'deleted';
+CREATE UNIQUE INDEX users_username ON users (username) WHERE state <> 'deleted';
+CREATE INDEX users_email_history ON users (email, id);
 CREATE INDEX users_state ON users (state, id);
 CREATE INDEX users_role ON users (role, id);
 CREATE INDEX users_level ON users (level, id);

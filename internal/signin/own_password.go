@@ -1,0 +1,32 @@
+package signin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"barong/internal/account"
+	"barong/internal/limit"
+	"barong/internal/secret"
+)
+
+// ErrWrongPassword says that a signed-in user does not know the password of the account.
+var ErrWrongPassword = errors.New("signin: wrong password")
+
+// ownPassword loads the user that by acts for and proves that the caller knows the password. Wrong
+// ones count, for all that asks for it together (W-R15). Errors, in order: account.ErrNoUser,
+// limit.TooMany, ErrWrongPassword.
+func (s *Service) ownPassword(ctx context.Context, by account.Actor, password string) (u account.User, err error) {
+	if u, err = s.rows.User(ctx, by.UID); err != nil {
+		return u, fmt.Errorf("load user: %w", err)
+	}
+	try := limit.Try{Key: "own password of " + u.UID, Rule: s.cfg.Limits.OwnPassword}
+	if err := s.attempts.Spend(ctx, try); err != nil {
+		return u, err
+	}
+	ok, _, err := s.accounts.Match(queued(ctx, by.Client, try.Key), u.PasswordDigest, password)
+	if err == nil && !ok || errors.Is(err, secret.ErrDigest) {
+		return u, ErrWrongPassword
+	}
+	return u, errors.Join(err, s.attempts.GiveBack(ctx, try))
+}
