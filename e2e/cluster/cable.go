@@ -34,6 +34,14 @@ func NewCable(target string) (*Cable, error) {
 // Addr is where it listens, host:port.
 func (c *Cable) Addr() string { return c.addr }
 
+// Lead has new connections go to another server from now on, as an address does that was given to
+// another machine. Those of before stay with theirs.
+func (c *Cable) Lead(target string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.target = target
+}
+
 // Cut breaks all connections; new ones are refused until Mend.
 func (c *Cable) Cut() {
 	c.mu.Lock()
@@ -120,7 +128,10 @@ func (c *Cable) join(near net.Conn) {
 	}
 	defer c.release(near)
 	c.pass()
-	far, err := net.DialTimeout("tcp", c.target, time.Second)
+	c.mu.Lock()
+	target := c.target
+	c.mu.Unlock()
+	far, err := net.DialTimeout("tcp", target, time.Second)
 	if err != nil {
 		return
 	}

@@ -30,6 +30,7 @@ type Failover struct {
 	C        *Replica
 	Standby  *testenv.Server
 	Stream   *Cable          // by which the standby hears of commits
+	address  *Cable          // that leads to the primary, if there is one
 	ports    [2]int          // of the servers: one is the primary's, the other the standby's
 	old      *testenv.Server // a primary that was taken away
 	away     span            // when: it was there before and gone after
@@ -40,7 +41,10 @@ type Failover struct {
 // FailoverConfig adds Redis and settings to the two servers.
 type FailoverConfig struct {
 	Redis bool
-	Env   []string // further settings of the replicas
+	// OneAddress has the replicas reach the primary by an address that leads to whichever server it
+	// is, as a virtual one does, or a proxy. Without it they know both servers.
+	OneAddress bool
+	Env        []string // further settings of the replicas
 }
 
 // StartFailover brings up everything and returns when all replicas are ready; all of it ends
@@ -51,9 +55,16 @@ func StartFailover(t testing.TB, barong string, cfg FailoverConfig) *Failover {
 	other, err := testenv.FreePort()
 	must(t, err)
 	f.ports = [2]int{f.Postgres.Port(), other}
-	env := append(environment(t), "BARONG_CACHE_MAX_STALE="+FailoverMaxStale.String(),
-		fmt.Sprintf("BARONG_DATABASE_URL=postgres://barong:%s@127.0.0.1:%d,127.0.0.1:%d/postgres?sslmode=disable"+
-			"&target_session_attrs=primary&connect_timeout=1", f.Postgres.Password(), f.ports[0], f.ports[1]))
+	env := append(environment(t), "BARONG_CACHE_MAX_STALE="+FailoverMaxStale.String())
+	hosts := fmt.Sprintf("127.0.0.1:%d,127.0.0.1:%d/postgres?sslmode=disable&target_session_attrs=primary&connect_timeout=1",
+		f.ports[0], f.ports[1])
+	if cfg.OneAddress {
+		f.address, err = NewCable(fmt.Sprintf("127.0.0.1:%d", f.ports[0]))
+		must(t, err)
+		t.Cleanup(f.address.Close)
+		hosts = f.address.Addr() + "/postgres?sslmode=disable"
+	}
+	env = append(env, fmt.Sprintf("BARONG_DATABASE_URL=postgres://barong:%s@%s", f.Postgres.Password(), hosts))
 	if cfg.Redis {
 		f.Redis = testenv.StartRedis(t, testenv.RedisConfig{})
 		env = append(env, "BARONG_REDIS_URL=redis://"+f.Redis.Addr)
@@ -146,6 +157,9 @@ func (f *Failover) Promote(grants []*Grant) (promoted time.Time) {
 		g.Stands(allowed, f.away, f.away.from, promoted)
 	}
 	f.old, f.Postgres, f.Standby = f.Postgres, f.Standby, nil
+	if f.address != nil {
+		f.address.Lead(fmt.Sprintf("127.0.0.1:%d", f.Postgres.Port()))
+	}
 	old := f.DB
 	f.write(f.Postgres.URL("postgres"))
 	f.t.Cleanup(func() { old.Close() })

@@ -16,7 +16,9 @@ type FollowerConfig struct {
 	Every time.Duration
 	// Batch bounds the changes asked for in one read: 1000.
 	Batch int
-	// Timeout bounds one read: 5 s.
+	// Timeout bounds one read: 2 s. Beyond it the database most likely does not answer at all, as
+	// when its machine hangs, and the next read needs another connection. In case it is only slow,
+	// each read after one that took too long may take twice as long, up to four times Timeout.
 	Timeout time.Duration
 	// Late is the age from which a read that succeeds has something to catch up with: 1 s.
 	Late time.Duration
@@ -30,7 +32,7 @@ func (c FollowerConfig) withDefaults() FollowerConfig {
 		c.Batch = 1000
 	}
 	if c.Timeout <= 0 {
-		c.Timeout = 5 * time.Second
+		c.Timeout = 2 * time.Second
 	}
 	if c.Late <= 0 {
 		c.Late = time.Second
@@ -57,6 +59,7 @@ type Follower struct {
 	failing bool  // the last read failed
 	unknown error // the gap over which it must jump before it reads on; nil for none
 	behind  bool  // after a gap nobody has caught up yet
+	slow    int   // how many of the last reads took too long, up to 2
 
 	begun, done atomic.Int64 // the read that began last, and the last one that went well
 	// How often the database had another history, and was another server or another start of it.
@@ -236,8 +239,21 @@ func (f *Follower) catchUp(ctx context.Context) error {
 
 // read delivers one batch and returns its length, 0 after a gap.
 func (f *Follower) read(ctx context.Context) (n int, err error) {
-	ctx, cancel := context.WithTimeout(ctx, f.cfg.Timeout)
+	bounded, cancel := context.WithTimeout(ctx, f.cfg.Timeout<<f.slow)
 	defer cancel()
+	defer func() {
+		switch {
+		case err == nil:
+			f.slow = 0
+		case bounded.Err() != nil && ctx.Err() == nil:
+			f.slow = min(f.slow+1, 2)
+		}
+	}()
+	return f.readWithin(bounded)
+}
+
+// readWithin is read within the time of ctx.
+func (f *Follower) readWithin(ctx context.Context) (n int, err error) {
 	if f.unknown != nil {
 		return 0, f.jump(ctx)
 	}

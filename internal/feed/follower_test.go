@@ -329,6 +329,63 @@ func TestFollowerReaches(t *testing.T) {
 	})
 }
 
+// A read that hangs is given up soon, for the next may find another server. One of a database that
+// is only slow goes well in the end: each may take longer than the last, up to a bound.
+func TestFollowerGivesUpReadsThatHang(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var took time.Duration // of the next reads; 0 is for ever
+		source := slowSource{newLog(), &took}
+		f := NewFollower(source, FollowerConfig{}, nil, nil)
+		f.Start(Cursor{})
+		read := func() (time.Duration, error) {
+			began := time.Now()
+			err := f.Sync(t.Context())
+			return time.Since(began), err
+		}
+		for i, want := range []time.Duration{2 * time.Second, 4 * time.Second, 8 * time.Second, 8 * time.Second} {
+			if d, err := read(); d != want || !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("read %d that hangs: %v after %s, want the deadline after %s", i, err, d, want)
+			}
+		}
+		took = 7 * time.Second
+		if d, err := read(); d != took || err != nil {
+			t.Errorf("a slow read: %v after %s", err, d)
+		}
+		took = 3 * time.Second
+		if d, err := read(); d != 2*time.Second || err == nil {
+			t.Errorf("after one that went well: %v after %s, want the deadline after 2s", err, d)
+		}
+		// A caller that leaves says nothing about the database.
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := f.Sync(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("after its caller's deadline: %v", err)
+		}
+		if d, err := read(); d != took || err != nil {
+			t.Errorf("a slow read after it: %v after %s, want it to go well within 4s", err, d)
+		}
+	})
+}
+
+// A slowSource answers after a time.
+type slowSource struct {
+	*log
+	took *time.Duration
+}
+
+func (s slowSource) Changes(ctx context.Context, after Cursor, limit int) ([]Change, Cursor, error) {
+	var done <-chan time.Time
+	if *s.took > 0 {
+		done = time.After(*s.took)
+	}
+	select {
+	case <-done:
+		return s.log.Changes(ctx, after, limit)
+	case <-ctx.Done():
+		return nil, after, ctx.Err()
+	}
+}
+
 // A mark keeps the newest commit of its own context and of those made from it.
 func TestMark(t *testing.T) {
 	Committed(t.Context(), Cursor{Seq: 7}) // nobody asks

@@ -73,7 +73,7 @@ func (q queries) follows(ctx context.Context, from querier, after feed.Cursor) (
 func (q queries) Changes(ctx context.Context, after feed.Cursor, limit int) ([]feed.Change, feed.Cursor, error) {
 	limit = max(limit, 1)
 	var all []feed.Change
-	upTo := after
+	upTo, began := after, time.Now()
 	err := q.together(ctx, "read changes", func(from querier) error {
 		head, err := q.follows(ctx, from, after)
 		if err != nil {
@@ -102,7 +102,7 @@ func (q queries) Changes(ctx context.Context, after feed.Cursor, limit int) ([]f
 		return err
 	})
 	if q.db.pg != nil {
-		q.db.pg.polled(err)
+		q.db.pg.polled(err, time.Since(began))
 	}
 	if err != nil {
 		return nil, feed.Cursor{}, err

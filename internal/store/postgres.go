@@ -33,7 +33,7 @@ type Postgres struct {
 	// IdleInTransaction bounds the pause between two statements of a transaction, so that a
 	// frozen process does not keep its locks: 1 min.
 	IdleInTransaction time.Duration
-	ConnectTimeout    time.Duration // 5 s
+	ConnectTimeout    time.Duration // 3 s
 	ApplicationName   string        // as pg_stat_activity shows it: "barong"
 }
 
@@ -75,7 +75,7 @@ func openPostgres(ctx context.Context, rawURL string, sealer Sealer, s settings)
 		return nil, err
 	}
 	var one oneServer
-	config.AfterConnect, config.PrepareConn = one.reached, one.still
+	config.AfterConnect, config.PrepareConn, config.BeforeClose = one.reached, one.still, one.closed
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", hidden(err))
@@ -148,7 +148,7 @@ func postgresConfig(rawURL string, s settings) (*pgxpool.Config, error) {
 		config.PingTimeout = 2 * time.Second
 	}
 	if config.ConnConfig.ConnectTimeout == 0 {
-		config.ConnConfig.ConnectTimeout = orDefault(p.ConnectTimeout, 5*time.Second)
+		config.ConnConfig.ConnectTimeout = orDefault(p.ConnectTimeout, 3*time.Second)
 	}
 	params := config.ConnConfig.RuntimeParams
 	for name, value := range map[string]string{
@@ -299,10 +299,15 @@ func (pg *postgres) rest(ctx context.Context, pause time.Duration) time.Duration
 	}
 }
 
-// polled notes how a read of the feed went.
-func (pg *postgres) polled(err error) {
+// polled notes how a read of the feed went. If nothing came for long, the machine at the other end
+// may hang, and with it all connections that idle: they would keep reads waiting one by one.
+func (pg *postgres) polled(err error, took time.Duration) {
+	const long = time.Second
 	if err != nil && !errors.Is(err, feed.ErrGap) {
 		pg.unread.Store(true)
+		if errors.Is(err, context.DeadlineExceeded) && took >= long {
+			pg.renew()
+		}
 		return
 	}
 	if pg.unread.CompareAndSwap(true, false) {

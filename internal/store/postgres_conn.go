@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
@@ -30,27 +30,52 @@ func hidden(err error) error { return &unreachable{oneLine(err)} }
 
 func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
 
-// oneServer keeps a pool to one server, the one that was reached last: a connection that stays
-// with a former primary, which may come back to life, would go on reading rows that others have
-// changed since.
-type oneServer struct{ started atomic.Int64 } // as feed.Cursor.Server
+// oneServer keeps a pool to one server, the one that was reached last. A connection that stays
+// with a former primary would go on reading rows that others have changed since, if that comes back
+// to life, or keep its caller and a place of the pool until a time-out, if its machine hangs.
+type oneServer struct {
+	mu      sync.Mutex
+	started int64               // as feed.Cursor.Server
+	open    map[*pgx.Conn]int64 // the start of each connection's server
+}
 
-const serverKey = "barong server" // in the custom data of connections
-
-// reached is the pool's AfterConnect.
+// reached is the pool's AfterConnect. Where the server is another than before, it breaks the
+// connections to that, with the queries on them.
 func (o *oneServer) reached(ctx context.Context, c *pgx.Conn) error {
 	var started int64
 	if err := c.QueryRow(ctx, "SELECT "+postgresDialect().Server).Scan(&started); err != nil {
 		return fmt.Errorf("ask the server when it was started: %w", err)
 	}
-	c.PgConn().CustomData()[serverKey] = started
-	o.started.Store(started)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.open == nil {
+		o.open = map[*pgx.Conn]int64{}
+	}
+	o.open[c] = started
+	if o.started == started {
+		return nil
+	}
+	o.started = started
+	for other, theirs := range o.open {
+		if theirs != started {
+			go other.PgConn().Conn().Close() // saying goodbye by TLS may take long
+		}
+	}
 	return nil
 }
 
 // still is the pool's PrepareConn: false has the connection replaced.
 func (o *oneServer) still(_ context.Context, c *pgx.Conn) (bool, error) {
-	return c.PgConn().CustomData()[serverKey] == o.started.Load(), nil
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.open[c] == o.started, nil
+}
+
+// closed is the pool's BeforeClose.
+func (o *oneServer) closed(c *pgx.Conn) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.open, c)
 }
 
 // connector hands the pool's connections to database/sql.

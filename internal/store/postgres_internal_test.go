@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"barong/internal/feed"
 	"barong/internal/testenv"
@@ -203,7 +204,7 @@ func TestPostgresListensAgainWhenTheFeedIsReadable(t *testing.T) {
 				go func() {
 					for _, err := range c.polls {
 						time.Sleep(time.Second)
-						pg.polled(err)
+						pg.polled(err, 0)
 					}
 				}()
 				began := time.Now()
@@ -223,36 +224,91 @@ func TestPostgresListensAgainWhenTheFeedIsReadable(t *testing.T) {
 	}
 }
 
-// A connection that was made to another server than the one reached last serves nobody again.
+// Once another server is reached, connections to the former one serve nobody: those in use break
+// with the query on them, which that server may never answer.
 func TestPostgresPoolIsOfOneServer(t *testing.T) {
-	db := openRawPostgres(t)
-	ask := func() uint32 {
-		t.Helper()
-		c, err := db.pg.pool.Acquire(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Release()
-		return c.Conn().PgConn().PID()
-	}
-	c, err := db.pg.pool.Acquire(t.Context())
+	config, err := postgresConfig(testenv.EmptyDatabase(t), settings{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	former, kept := c.Conn().PgConn().PID(), c.Conn().PgConn().CustomData()
-	if kept[serverKey] == nil {
-		t.Error("nobody asked the server when it was started")
+	var one oneServer
+	config.AfterConnect, config.PrepareConn, config.BeforeClose = one.reached, one.still, one.closed
+	config.MinConns = 0
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
 	}
-	kept[serverKey] = int64(1)
-	c.Release()
-	for range 5 {
-		if pid := ask(); pid == former {
-			t.Errorf("connection %d to the former server is used", pid)
+	defer pool.Close()
+	acquire := func() (*pgxpool.Conn, uint32) {
+		t.Helper()
+		c, err := pool.Acquire(t.Context())
+		if err != nil {
+			t.Fatal(err)
 		}
+		return c, c.Conn().PgConn().PID()
 	}
-	head, err := db.Head(t.Context())
-	if err != nil || head.Server == 0 {
-		t.Errorf("head %+v, %v; want the server in it", head, err)
+	idle, ofIdle := acquire()
+	busy, _ := acquire()
+	one.mu.Lock()
+	if one.started == 0 || len(one.open) != 2 {
+		t.Errorf("started %d, %d connections known; want both of the server", one.started, len(one.open))
+	}
+	one.started = 1 // so that the server counts as another one from here on
+	for c := range one.open {
+		one.open[c] = 1
+	}
+	one.mu.Unlock()
+	idle.Release()
+	began, broke := time.Now(), make(chan error, 1)
+	go func() {
+		_, err := busy.Exec(t.Context(), `SELECT pg_sleep(20)`)
+		broke <- err
+	}()
+	again, ofAgain := acquire() // the idle one: nothing is known of a new server yet
+	defer again.Release()
+	if ofAgain != ofIdle {
+		t.Errorf("connection %d serves before another server is reached, want %d", ofAgain, ofIdle)
+	}
+	next, _ := acquire()
+	defer next.Release()
+	if err := <-broke; err == nil || time.Since(began) > 10*time.Second {
+		t.Errorf("a query at the former server ended with %v after %s", err, time.Since(began))
+	}
+	busy.Release()
+	remembered := func() int {
+		one.mu.Lock()
+		defer one.mu.Unlock()
+		return len(one.open)
+	}
+	for remembered() != 2 { // again's, until it is released, and next's
+		if time.Since(began) > 20*time.Second {
+			t.Fatalf("%d connections are remembered, want 2", remembered())
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// A read of the feed that gets no answer for long has the idle connections replaced: one that ends
+// soon, or with an error of the server, does not.
+func TestPostgresReplacesConnectionsOfAHungServer(t *testing.T) {
+	db := openRawPostgres(t)
+	pid := func() (n int) {
+		t.Helper()
+		if err := db.r.QueryRowContext(t.Context(), `SELECT pg_backend_pid()`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	former := pid()
+	late := fmt.Errorf("read changes: %w", context.DeadlineExceeded)
+	db.pg.polled(late, 10*time.Millisecond)
+	db.pg.polled(errors.New("down"), time.Minute)
+	if now := pid(); now != former {
+		t.Errorf("connection %d serves, want %d still", now, former)
+	}
+	db.pg.polled(late, 2*time.Second)
+	if now := pid(); now == former {
+		t.Errorf("connection %d serves still", now)
 	}
 }
 
