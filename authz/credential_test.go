@@ -130,7 +130,7 @@ func TestCredentialsGoByTheClockThatAllShare(t *testing.T) {
 		w := small(t)
 		s := worldServer(t, w)
 		s.Now = func() time.Time { return w.Now().Add(ahead) }
-		s.Ahead = func() time.Duration { return ahead }
+		s.Shared = func(now time.Time) time.Time { return now.Add(-ahead) }
 		answers := func(when, ask, want string) {
 			t.Helper()
 			r, d := asked(t, w, ask), decision{}

@@ -17,7 +17,7 @@ import (
 // specification (AZ-30 with design D5, D10b, D20…D23): the first rule that decides ends it.
 //
 // r has been read but not parsed, d is empty. now is this process's time, by which the age of data
-// is judged; what other replicas judge too goes by the time that all share (Ahead). One policy
+// is judged; what other replicas judge too goes by the time that all share (Shared). One policy
 // snapshot is used throughout. Errors of dependencies and panics are the caller's (answer) to turn
 // into 503; every path that returns without having called d.allow is a denial.
 func (s *Server) decide(ctx context.Context, r *request, d *decision, now time.Time) {
@@ -79,8 +79,8 @@ func (s *Server) decide(ctx context.Context, r *request, d *decision, now time.T
 		d.unavailable(fmt.Errorf("change feed was last read %v ago", age))
 		return
 	}
-	if s.Ahead != nil {
-		now = now.Add(-s.Ahead())
+	if s.Shared != nil {
+		now = s.Shared(now)
 	}
 	var who credential
 	if presented, complete := r.apiKeyHeaders(); presented {

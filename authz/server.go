@@ -81,7 +81,7 @@ type Activities interface {
 }
 
 // Parts are the sources a Server decides by. Nonces may be nil when Config.Replay is off
-// and there are no StaffRoles, Metrics, Log, Readable, Warnings, Now and Ahead always; the rest must be set.
+// and there are no StaffRoles, Metrics, Log, Readable, Warnings, Now and Shared always; the rest must be set.
 type Parts struct {
 	Rules      Rules
 	Feed       Feed
@@ -98,9 +98,9 @@ type Parts struct {
 	Readable func(h http.Header, origin string)
 	Warnings *slog.Logger     // for an operator to look into, each cause once; nil is nobody
 	Now      func() time.Time // nil is the system's clock
-	// Ahead is by how much Now is ahead of the clock that all replicas share; nil is not at all.
+	// Shared is the time of the clock that all replicas share, at a moment of Now; nil is Now.
 	// Sessions, nonces, tokens and activities go by that one, the age of data by Now.
-	Ahead func() time.Duration
+	Shared func(now time.Time) time.Time
 }
 
 // Config shapes decisions. DefaultConfig is the shipped one; the zero value does not

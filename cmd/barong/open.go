@@ -82,7 +82,7 @@ type shared struct {
 
 // onClock has a store of limits go by the clock of the database, as all replicas do.
 func onClock(s limit.Store, db *store.DB) limit.Store {
-	return limit.Shared{Store: s, Ahead: db.ClockOffset}
+	return limit.Shared{Store: s, Time: db.Shared}
 }
 
 // openShared opens Redis if the settings name one. A server that is down is not an error:

@@ -98,7 +98,7 @@ func newService(
 	if sv.minter, err = token.NewMinter(sv.keys, tokenConfig(s)); err != nil {
 		return nil, err
 	}
-	sv.sessions = session.NewManager(sessionConfig(s, stores, db.ClockOffset), stores.sessions, db, nil, sv.log)
+	sv.sessions = session.NewManager(sessionConfig(s, stores, db.Shared), stores.sessions, db, nil, sv.log)
 	if err := sv.sessions.Start(ctx); err != nil {
 		return nil, err
 	}
@@ -126,7 +126,7 @@ func newService(
 	if sv.decider, err = authz.New(authz.Parts{
 		Rules: sv.holder, Feed: sv.follower, Sessions: sv.sessions, Accounts: sv.directory, Keys: sv.apiKeyOf, Tokens: sv.minter,
 		Nonces: stores.nonces, Activities: sv.audit, Metrics: metrics, Log: sv.decisions,
-		Readable: readable, Warnings: sv.log, Ahead: db.ClockOffset,
+		Readable: readable, Warnings: sv.log, Shared: db.Shared,
 	}, decisions); err != nil {
 		return nil, usageError{err}
 	}

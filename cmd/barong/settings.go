@@ -138,12 +138,12 @@ func signinConfig(s config.Settings) signin.Config {
 	return signin.Config{UIDPrefix: s.Account.UIDPrefix, FailureFloor: s.Account.SigninFloor, Domain: site(s)}
 }
 
-// sessionConfig is the part of the settings that sessions in these stores go by; ahead is by how
-// much our clock is ahead of the one that all share.
-func sessionConfig(s config.Settings, in shared, ahead func() time.Duration) session.Config {
+// sessionConfig is the part of the settings that sessions in these stores go by; shared is the
+// clock that all processes share.
+func sessionConfig(s config.Settings, in shared, shared func(time.Time) time.Time) session.Config {
 	return session.Config{
 		Lifetime: s.Session.Expire, Absolute: s.Session.Absolute, Size: s.Session.CacheSize, Loads: in.loads(s),
-		Ahead: ahead,
+		Shared: shared,
 	}
 }
 

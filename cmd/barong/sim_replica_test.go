@@ -129,7 +129,7 @@ func (r *simReplica) start(ctx, starting context.Context) (*service, http.Handle
 		store, nonces, sv.stores.limits = cache, cache, cache
 	}
 	if f != faultOwnClock {
-		sv.stores.limits = limit.Shared{Store: sv.stores.limits, Ahead: func() time.Duration { return w.ahead[r.id] }}
+		sv.stores.limits = limit.Shared{Store: sv.stores.limits, Time: func(now time.Time) time.Time { return now.Add(-w.ahead[r.id]) }}
 	}
 	sv.sessions = session.NewManager(r.sessionConfig(), store, r.link, nil, sv.log)
 	if err := sv.sessions.Start(starting); err != nil {

@@ -10,7 +10,7 @@ import (
 
 func TestShared(t *testing.T) {
 	limittest.TestStore(t, func(testing.TB) limit.Store {
-		return limit.Shared{Store: new(limit.Memory), Ahead: func() time.Duration { return time.Hour }}
+		return limit.Shared{Store: new(limit.Memory), Time: func(now time.Time) time.Time { return now.Add(-time.Hour) }}
 	})
 }
 
@@ -19,7 +19,7 @@ func TestShared(t *testing.T) {
 func TestProcessesWithDifferentClocksShareABucket(t *testing.T) {
 	const ahead = time.Hour
 	right, five := new(limit.Memory), limit.Rule{Burst: 5, Period: time.Minute}
-	wrong := limit.Shared{Store: right, Ahead: func() time.Duration { return ahead }}
+	wrong := limit.Shared{Store: right, Time: func(now time.Time) time.Time { return now.Add(-ahead) }}
 	now := time.Unix(1_800_000_000, 0)
 	for n := range 6 {
 		var wait time.Duration

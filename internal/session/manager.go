@@ -29,9 +29,9 @@ type Config struct {
 	Loads int
 	// FlushEvery is the pause between two writes of slides: 1 s.
 	FlushEvery time.Duration
-	// Ahead is by how much the clock of this process is ahead of the one that all share, by which
-	// sessions expire: 0. Callers give the time of the shared one.
-	Ahead func() time.Duration
+	// Shared is the time of the clock that all processes share, by which sessions expire, at a
+	// moment of this one's: the same. Callers give the time of the shared one.
+	Shared func(now time.Time) time.Time
 }
 
 func (c Config) withDefaults() Config {
@@ -47,8 +47,8 @@ func (c Config) withDefaults() Config {
 	if c.FlushEvery <= 0 {
 		c.FlushEvery = time.Second
 	}
-	if c.Ahead == nil {
-		c.Ahead = func() time.Duration { return 0 }
+	if c.Shared == nil {
+		c.Shared = func(now time.Time) time.Time { return now }
 	}
 	return c
 }
@@ -173,7 +173,7 @@ func (m *Manager) load(ctx context.Context, id ID, old, into *Entry) (keep bool,
 	if m.ended.has(id) {
 		return false, ErrNotFound
 	}
-	s, err := m.store.Session(ctx, id, m.now().Add(-m.cfg.Ahead()).Add(-Afterlife))
+	s, err := m.store.Session(ctx, id, m.cfg.Shared(m.now()).Add(-Afterlife))
 	if err != nil {
 		return false, fmt.Errorf("load session: %w", err)
 	}
@@ -453,7 +453,7 @@ func (m *Manager) Run(ctx context.Context) {
 func (m *Manager) sweep() {
 	now := m.now()
 	m.ended.sweep(now)
-	now = now.Add(-m.cfg.Ahead())
+	now = m.cfg.Shared(now)
 	for e := range m.cache.All() {
 		if !now.Before(e.Expires()) {
 			m.cache.Drop(e.ID)

@@ -316,7 +316,7 @@ func TestSessionsAreFoundByTheClockThatAllShare(t *testing.T) {
 	const ahead = 30 * time.Hour
 	store := newMemory()
 	cookie, _ := open(t, manager(store))
-	m := session.NewManager(session.Config{Ahead: func() time.Duration { return ahead }}, store, store,
+	m := session.NewManager(session.Config{Shared: func(now time.Time) time.Time { return now.Add(-ahead) }}, store, store,
 		func() time.Time { return time.Now().Add(ahead) }, nil)
 	if _, err := m.Lookup(t.Context(), cookie, time.Now()); err != nil {
 		t.Error(err)

@@ -5,35 +5,36 @@ import (
 	"database/sql"
 	"fmt"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 )
 
 // Whose time counts: rows expire, are swept and are leased by the database's clock, which all
 // processes share (txn.after, queries.clock). Requests are judged by the same clock, as far as this
-// process knows it without asking (Time). Its own clock writes the times that are shown, such as
-// created_at. This file measures how far it is off.
+// process knows it without asking (Clock). Its own clock writes the times that are shown, such as
+// created_at.
 
 const (
 	clockOddFrom   = time.Second
 	clockWrongFrom = 5 * time.Second
 	compareEvery   = time.Minute
-	lookEvery      = time.Second // whether our clock was set
+	lookEvery      = time.Second // whether our clock was set, or slept
 	clockSetFrom   = 100 * time.Millisecond
 	lookTimeout    = 5 * time.Second
 )
 
-// clockState is how this process's clock compares with the database's.
-type clockState struct {
-	log    *slog.Logger
-	offset atomic.Int64 // nanoseconds that ours is ahead
-	level  atomic.Int32 // clockRight, clockOdd or clockWrong
-	again  chan struct{}
-
-	mu sync.Mutex
-	at time.Time // of our clock, when offset was right
+// A Clock knows the time of a clock that all processes share: the database's. That is its time when
+// it was last read, and as much more as this machine's monotonic clock has gone on since, whatever
+// its wall clock was set to meanwhile. It is safe for concurrent use.
+type Clock struct {
+	log   *slog.Logger
+	known atomic.Pointer[comparison]
+	level atomic.Int32 // clockRight, clockOdd or clockWrong
+	again chan struct{}
 }
+
+// comparison is a moment by both clocks.
+type comparison struct{ ours, theirs time.Time }
 
 const (
 	clockRight int32 = iota
@@ -41,23 +42,46 @@ const (
 	clockWrong       // sweeps nothing and takes no lease
 )
 
-func newClockState(log *slog.Logger) *clockState {
-	return &clockState{log: log, again: make(chan struct{}, 1)}
+// NewClock makes a clock that is this machine's until it is compared with another.
+func NewClock(log *slog.Logger) *Clock { return &Clock{log: log, again: make(chan struct{}, 1)} }
+
+// Time is the shared time at a moment of this machine's clock, which must be given with its
+// monotonic reading. It takes no lock and asks nobody.
+func (c *Clock) Time(now time.Time) time.Time {
+	if k := c.known.Load(); k != nil {
+		return k.theirs.Add(now.Sub(k.ours))
+	}
+	return now
 }
 
-// ClockOffset is by how much this process's clock was ahead of the database's when they were
-// last compared; 0 on SQLite, where they are one.
-func (db *DB) ClockOffset() time.Duration { return time.Duration(db.clocks.offset.Load()) }
+// Offset is by how much this machine's wall clock is ahead of the shared one at a moment.
+func (c *Clock) Offset(now time.Time) time.Duration { return now.Round(0).Sub(c.Time(now).Round(0)) }
+
+// ClockOffset is by how much this process's clock is ahead of the database's; 0 on SQLite, where
+// they are one.
+func (db *DB) ClockOffset() time.Duration { return db.clocks.Offset(db.now()) }
 
 // Time is the time of the database's clock, and so the same in all processes, as far as the last
-// comparison shows it. It takes no lock and asks nobody.
-func (db *DB) Time() time.Time { return db.now().Add(-db.ClockOffset()) }
+// comparison shows it.
+func (db *DB) Time() time.Time { return db.clocks.Time(db.now()) }
+
+// Shared is Time at a moment of this process's clock.
+func (db *DB) Shared(now time.Time) time.Time { return db.clocks.Time(now) }
 
 // Watch compares this process's clock with the database's each minute, when a connection
 // was lost and made again, and when the clock was set, until ctx ends. A difference is logged when
 // it begins and ends. While it is above five seconds, Sweep removes and Lease takes nothing.
 // Beside it, it looks whether the schema still admits this program (Admitted).
 func (db *DB) Watch(ctx context.Context) {
+	db.clocks.Watch(ctx, db.now, func(ctx context.Context) {
+		_ = db.compareClock(ctx) // an outage: what is known stays
+		db.lookAtSchema(ctx)
+	})
+}
+
+// Watch calls compare each minute, after Again, and when this machine's clock was set, until ctx
+// ends.
+func (c *Clock) Watch(ctx context.Context, now func() time.Time, compare func(context.Context)) {
 	tick, look := time.NewTicker(compareEvery), time.NewTicker(lookEvery)
 	defer tick.Stop()
 	defer look.Stop()
@@ -66,16 +90,18 @@ func (db *DB) Watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-		case <-db.clocks.again:
+		case <-c.again:
 		case <-look.C:
-			if db.dialect.Now == "" || !db.clocks.wasSet(db.now()) {
+			if !c.wasSet(now()) {
 				continue
 			}
 		}
-		_ = db.compareClock(ctx) // an outage: the known offset stays
-		db.lookAtSchema(ctx)
+		compare(ctx)
 	}
 }
+
+// Again asks for another comparison soon: the server may be another.
+func (c *Clock) Again() { poke(c.again) }
 
 // compareClock looks at both clocks.
 func (db *DB) compareClock(ctx context.Context) error {
@@ -94,25 +120,23 @@ func (db *DB) compareClock(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("compare clocks: %w", err)
 	}
-	db.clocks.compared(asked, db.now(), theirs)
+	db.clocks.Compared(asked, db.now(), theirs)
 	return nil
 }
 
-// compared notes that the database's clock was read between two moments of ours. A slow exchange
-// leaves the difference that is known unless it disproves it.
-func (c *clockState) compared(asked, answered, theirs time.Time) {
+// Compared notes that the shared clock was read between two moments of ours. A slow exchange
+// leaves the time that is known unless it disproves it.
+func (c *Clock) Compared(asked, answered, theirs time.Time) {
 	half := answered.Sub(asked) / 2
-	offset := asked.Round(0).Add(half).Sub(theirs)
-	c.mu.Lock()
-	if known := time.Duration(c.offset.Load()); !c.at.IsZero() && (offset-known).Abs() <= half {
-		offset = known
+	theirs = theirs.Round(0).Add(half)
+	if known := c.Time(answered); c.known.Load() != nil && theirs.Sub(known).Abs() <= half {
+		theirs = known
 	}
-	c.at = answered
-	c.offset.Store(int64(offset))
-	c.mu.Unlock()
+	c.known.Store(&comparison{answered, theirs})
+	offset := c.Offset(answered)
 	// Theirs was read at any moment of the exchange: a slow one proves little.
 	level := clockRight
-	switch sure := max(offset, -offset) - half; {
+	switch sure := offset.Abs() - half; {
 	case sure > clockWrongFrom:
 		level = clockWrong
 	case sure > clockOddFrom:
@@ -133,18 +157,11 @@ func (c *clockState) compared(asked, answered, theirs time.Time) {
 	}
 }
 
-// wasSet reports whether our clock, which says now, was set since its offset was measured; a
-// machine that slept looks the same. Set back, it would bring back what is over until the
-// database can be asked: Time goes on instead. Set ahead, it is believed until then.
-func (c *clockState) wasSet(now time.Time) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	moved := now.Round(0).Sub(c.at.Round(0)) - now.Sub(c.at)
-	if moved <= -clockSetFrom {
-		c.offset.Add(int64(moved))
-		c.at = now
-	}
-	return moved.Abs() >= clockSetFrom
+// wasSet reports whether our clock, which says now, was set since the comparison. A machine that
+// slept looks the same: its monotonic clock has stood still, and the shared time is later than Time.
+func (c *Clock) wasSet(now time.Time) bool {
+	k := c.known.Load()
+	return k != nil && (now.Round(0).Sub(k.ours.Round(0))-now.Sub(k.ours)).Abs() >= clockSetFrom
 }
 
 // clockWrong reports whether sweeps and leases must be left to processes with a better clock.

@@ -24,8 +24,8 @@ func TestASlowAnswerIsNoWrongClock(t *testing.T) {
 		{-6 * time.Second, 4 * time.Second, clockWrong},
 	} {
 		var log bytes.Buffer
-		s := newClockState(slog.New(slog.NewTextHandler(&log, nil)))
-		s.compared(base, base.Add(c.took), base.Add(c.theirs).Round(0))
+		s := NewClock(slog.New(slog.NewTextHandler(&log, nil)))
+		s.Compared(base, base.Add(c.took), base.Add(c.theirs).Round(0))
 		if got := s.level.Load(); got != c.want || (log.Len() > 0) != (c.want != clockRight) {
 			t.Errorf("theirs is %s after the question, which took %s: level %d, want %d; log %q", c.theirs, c.took, got, c.want, &log)
 		}
@@ -35,7 +35,7 @@ func TestASlowAnswerIsNoWrongClock(t *testing.T) {
 // A database that answers slowly does not move the time that all share, beyond what it proves.
 func TestASlowAnswerMovesNoClock(t *testing.T) {
 	base := time.Now()
-	s := newClockState(slog.New(slog.DiscardHandler))
+	s := NewClock(slog.New(slog.DiscardHandler))
 	for _, c := range []struct{ theirs, took, want time.Duration }{
 		{-time.Second, 0, time.Second},                        // the first counts, however slow
 		{3 * time.Second, 4 * time.Second, time.Second},       // read at its end: theirs may be a second behind
@@ -43,32 +43,47 @@ func TestASlowAnswerMovesNoClock(t *testing.T) {
 		{-9 * time.Second, 4 * time.Second, 11 * time.Second}, // theirs was set back in between
 		{-9 * time.Second, 0, 9 * time.Second},
 	} {
-		s.compared(base, base.Add(c.took), base.Add(c.theirs).Round(0))
-		if got := time.Duration(s.offset.Load()); got != c.want {
+		s.Compared(base, base.Add(c.took), base.Add(c.theirs).Round(0))
+		if got := s.Offset(base.Add(c.took)); got != c.want {
 			t.Errorf("theirs is %s after the question, which took %s: ahead by %s, want %s", c.theirs, c.took, got, c.want)
 		}
 	}
 }
 
-// A clock that is set back brings back nothing that is over, also while the database is away; one
-// that is set ahead is asked about.
+// A clock that is set moves no time that all share, back or ahead, also while the database is away;
+// it is asked about.
 func TestAClockThatIsSet(t *testing.T) {
 	base := time.Now()
-	for _, c := range []struct {
-		seconds, shared int64 // by which it is set, and by which the shared time seems to be
-	}{{0, 0}, {-1, 0}, {-7200, 0}, {1, 1}, {7200, 7200}} {
-		s := newClockState(slog.New(slog.DiscardHandler))
-		s.compared(base, base, base.Add(-time.Minute).Round(0))
+	for _, seconds := range []int64{0, -1, -7200, 1, 7200} {
+		s := NewClock(slog.New(slog.DiscardHandler))
+		s.Compared(base, base, base.Add(-time.Minute).Round(0))
 		for n := range 3 {
-			now := testenv.Stepped(base.Add(time.Duration(n)*time.Second), c.seconds)
-			want := c.seconds != 0 && (c.shared != 0 || n == 0) // set back it is dealt with
-			if got := s.wasSet(now); got != want {
-				t.Errorf("set by %d s, look %d: noticed %v, want %v", c.seconds, n, got, want)
+			went := time.Duration(n) * time.Second
+			now := testenv.Stepped(base.Add(went), seconds)
+			if got := s.wasSet(now); got != (seconds != 0) {
+				t.Errorf("set by %d s, look %d: noticed %v", seconds, n, got)
 			}
-			shared := now.Round(0).Add(-time.Duration(s.offset.Load()))
-			if off := shared.Sub(base.Round(0)) - time.Duration(n)*time.Second + time.Minute; off != time.Duration(c.shared)*time.Second {
-				t.Errorf("set by %d s, look %d: the shared time is %s off, want %d s", c.seconds, n, off, c.shared)
+			if got, want := s.Time(now), base.Round(0).Add(went-time.Minute); !got.Equal(want) {
+				t.Errorf("set by %d s, look %d: the shared time is %s, want %s", seconds, n, got, want)
+			}
+			if got, want := s.Offset(now), time.Duration(seconds)*time.Second+time.Minute; got != want {
+				t.Errorf("set by %d s, look %d: ahead by %s, want %s", seconds, n, got, want)
 			}
 		}
+		now := testenv.Stepped(base.Add(4*time.Second), seconds)
+		s.Compared(now, now, base.Add(4*time.Second-time.Minute).Round(0))
+		if s.wasSet(now) {
+			t.Errorf("set by %d s: noticed once more after the comparison", seconds)
+		}
+	}
+}
+
+// A machine that slept is asked about: until then its monotonic clock is behind.
+func TestAClockThatSlept(t *testing.T) {
+	base := time.Now()
+	s := NewClock(slog.New(slog.DiscardHandler))
+	s.Compared(base, base, base.Round(0))
+	if woken := testenv.Stepped(base.Add(time.Second), 600); !s.wasSet(woken) {
+		t.Error("not noticed")
 	}
 }

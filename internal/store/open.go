@@ -52,7 +52,7 @@ type DB struct {
 
 	destinations func(event.Event) []string // nil: nobody wants events
 	leases       leases                     // SQLite only
-	clocks       *clockState
+	clocks       *Clock
 	refused      atomic.Pointer[error] // why the schema does not admit this program
 	log          *slog.Logger
 
@@ -157,7 +157,7 @@ func openSQLite(ctx context.Context, path string, sealer Sealer, s settings) (_ 
 	db := &DB{
 		dialect: sqliteDialect(), sealer: sealer, now: s.now, newest: newest,
 		hint: make(chan struct{}, 1), emitted: make(chan struct{}, 1), destinations: s.destinations,
-		clocks: newClockState(s.log), log: s.log,
+		clocks: NewClock(s.log), log: s.log,
 	}
 	db.queries = queries{db: db}
 	db.prepareTexts()

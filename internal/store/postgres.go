@@ -88,12 +88,12 @@ func openPostgres(ctx context.Context, rawURL string, sealer Sealer, s settings)
 	db := &DB{
 		dialect: postgresDialect(), sealer: sealer, now: s.now, newest: newest,
 		hint: make(chan struct{}, 1), emitted: make(chan struct{}, 1), destinations: s.destinations,
-		clocks: newClockState(s.log), log: s.log,
+		clocks: NewClock(s.log), log: s.log,
 		w: w, r: w, pg: pg,
 	}
 	db.queries = queries{db: db}
 	db.prepareTexts()
-	pg.connected = func() { poke(db.clocks.again) }
+	pg.connected = db.clocks.Again
 	err = db.checkServer(ctx)
 	if err == nil {
 		err = db.compareClock(ctx)
