@@ -124,12 +124,19 @@ func (db *DB) compareClock(ctx context.Context) error {
 	return nil
 }
 
-// Compared notes that the shared clock was read between two moments of ours. A slow exchange
-// leaves the time that is known unless it disproves it.
+// Compared notes that the shared clock was read between two moments of ours. By now it says from
+// theirs to as much more as the exchange took: the time that is known stays as it is within these
+// bounds and moves to the nearer one from beyond, so that a slow exchange moves it by no more than it
+// was wrong.
 func (c *Clock) Compared(asked, answered, theirs time.Time) {
-	half := answered.Sub(asked) / 2
-	theirs = theirs.Round(0).Add(half)
-	if known := c.Time(answered); c.known.Load() != nil && theirs.Sub(known).Abs() <= half {
+	theirs = theirs.Round(0)
+	took := answered.Sub(asked)
+	half, latest := took/2, theirs.Add(took)
+	if c.known.Load() == nil {
+		theirs = theirs.Add(half)
+	} else if known := c.Time(answered); known.After(latest) {
+		theirs = latest
+	} else if known.After(theirs) {
 		theirs = known
 	}
 	c.known.Store(&comparison{answered, theirs})

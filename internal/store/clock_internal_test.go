@@ -37,11 +37,13 @@ func TestASlowAnswerMovesNoClock(t *testing.T) {
 	base := time.Now()
 	s := NewClock(slog.New(slog.DiscardHandler))
 	for _, c := range []struct{ theirs, took, want time.Duration }{
-		{-time.Second, 0, time.Second},                        // the first counts, however slow
-		{3 * time.Second, 4 * time.Second, time.Second},       // read at its end: theirs may be a second behind
-		{-time.Second, 4 * time.Second, time.Second},          // read at its begin
-		{-9 * time.Second, 4 * time.Second, 11 * time.Second}, // theirs was set back in between
+		{-time.Second, 0, time.Second},                                     // the first counts, however slow
+		{3 * time.Second, 4 * time.Second, time.Second},                    // read at its end: theirs may be a second behind
+		{-time.Second, 4 * time.Second, time.Second},                       // read at its begin
+		{3500 * time.Millisecond, 4 * time.Second, 500 * time.Millisecond}, // read at its end: theirs is less behind
+		{-9 * time.Second, 4 * time.Second, 9 * time.Second},               // theirs was set back in between
 		{-9 * time.Second, 0, 9 * time.Second},
+		{-9 * time.Second, 4 * time.Second, 9 * time.Second},
 	} {
 		s.Compared(base, base.Add(c.took), base.Add(c.theirs).Round(0))
 		if got := s.Offset(base.Add(c.took)); got != c.want {
