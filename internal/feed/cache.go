@@ -260,10 +260,15 @@ func (c *Cache[K, V]) forget(key K) {
 	c.missing.Invalidate(key)
 }
 
-// Put holds the value of fill for key, in place of any that was held or being loaded.
-func (c *Cache[K, V]) Put(key K, fill func(*V)) *V {
+// Age changes with each Stale.
+func (c *Cache[K, V]) Age() uint32 { return c.age.Load() }
+
+// Put holds the value of fill for key, in place of any that was held or being loaded. age is the
+// Age before its row was written: if it was made stale since, the row may be of a history that was
+// lost, and the next Get loads it again.
+func (c *Cache[K, V]) Put(key K, age uint32, fill func(*V)) *V {
 	s := &slot[V]{}
-	s.age.Store(c.age.Load())
+	s.age.Store(age)
 	fill(&s.value)
 	c.mu.Lock()
 	defer c.mu.Unlock()

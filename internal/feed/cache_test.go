@@ -149,7 +149,7 @@ func TestCacheALoadThatBeganBeforeADropStoresNothing(t *testing.T) {
 	for name, change := range map[string]func(*Cache[string, int]){
 		"drop":  func(c *Cache[string, int]) { c.Drop("a") },
 		"stale": func(c *Cache[string, int]) { c.Stale() },
-		"put":   func(c *Cache[string, int]) { c.Put("a", func(v *int) { *v = 2 }) },
+		"put":   func(c *Cache[string, int]) { c.Put("a", c.Age(), func(v *int) { *v = 2 }) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -315,7 +315,7 @@ func TestACacheIsBoundedByBytesToo(t *testing.T) {
 			c := NewCache[int, page](CacheConfig{Size: size}, errNone, nil, nil)
 			text := strings.Repeat("x", test.each)
 			for n := range 3 * size {
-				c.Put(n, func(p *page) { p.text = text })
+				c.Put(n, c.Age(), func(p *page) { p.text = text })
 			}
 			c.held.CleanUp()
 			if got := c.Len(); got > test.most || got < test.most/2 {

@@ -236,13 +236,17 @@ func (m *Manager) Open(ctx context.Context, o Opening, now time.Time) (cookie st
 // add stores s under a new cookie, fills its ID, makes room for it, and holds it.
 func (m *Manager) add(ctx context.Context, cookie string, s *Session) error {
 	s.ID, _ = IDOf(cookie)
+	age := m.cache.Age()
 	if err := m.store.AddSession(ctx, *s); err != nil {
 		return fmt.Errorf("add session: %w", err)
 	}
 	if err := m.makeRoom(ctx, *s); err != nil {
 		return err
 	}
-	m.cache.Put(s.ID, func(e *Entry) { e.set(*s) })
+	m.cache.Put(s.ID, age, func(e *Entry) { e.set(*s) })
+	if m.ended.has(s.ID) { // by another that made room, before it was held
+		m.cache.Drop(s.ID)
+	}
 	return nil
 }
 

@@ -323,6 +323,37 @@ func TestSessionsAreFoundByTheClockThatAllShare(t *testing.T) {
 	}
 }
 
+// interrupted calls meanwhile between the moment when the store has a new session and the one when the
+// manager holds it.
+type interrupted struct {
+	*memory
+	meanwhile func(id session.ID)
+}
+
+func (i *interrupted) AddSession(ctx context.Context, s session.Session) error {
+	err := i.memory.AddSession(ctx, s)
+	i.meanwhile(s.ID)
+	return err
+}
+
+// What becomes of a session while it is opened counts: it may be lost with the last commits of a
+// database, or end to make room.
+func TestSessionsThatAreGoneBeforeTheyAreHeld(t *testing.T) {
+	store := &interrupted{memory: newMemory()}
+	m := session.NewManager(session.Config{}, store, store, nil, nil)
+	for name, f := range map[string]func(session.ID){
+		"lost": func(id session.ID) {
+			delete(store.rows, id)
+			m.Stale()
+		},
+		"ended": func(id session.ID) { m.Apply(sessionChange(id)) },
+	} {
+		store.meanwhile = f
+		cookie, _ := open(t, m)
+		gone(t, m, cookie, name)
+	}
+}
+
 // A load that read the store before the end must not keep the session.
 func TestEndDuringALoadLeavesNothingHeld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
