@@ -106,10 +106,8 @@ func (sv *service) keepPolicy(ctx context.Context, hangup <-chan os.Signal) {
 		case <-geo.C:
 			refresh = sv.rereadGeo()
 		case <-confirm.C:
-			// The age first: changes that the feed brings after it belong to a later moment.
-			now := time.Now()
-			at := now.Add(-sv.follower.Age(now))
-			sv.holder.Confirm(at)
+			// Changes that the feed brings later belong to a later moment.
+			sv.holder.Confirm(sv.follower.ReadAt())
 			refresh = failed
 		}
 		if !refresh {

@@ -35,6 +35,7 @@ type simAnswer struct {
 	status       int
 	reason, role string
 	signer       string // the kid of the token's key
+	iat, exp     int64  // of the token
 }
 
 func (a *simAnswer) allowed() bool { return a.status == http.StatusOK }
@@ -52,7 +53,8 @@ type simSession struct {
 	replica int
 	began   time.Duration // to be opened
 	opened  time.Duration
-	created time.Time // a renewed one keeps that of the one before
+	first   time.Duration // when the one was begun that it is a renewal of
+	created time.Time
 	// knows are the ends of sessions that had been made when it was opened, sure whether there
 	// is no doubt about that.
 	knows map[int]bool
@@ -96,10 +98,10 @@ func (r *simReplica) ask(a *simAnswer) {
 		return
 	}
 	answer := &simWriter{header: http.Header{}}
-	decider.ServeHTTP(answer, a.request())
+	decider.ServeHTTP(answer, a.request(r))
 	a.to, a.status = r.w.now(), answer.status
 	if a.allowed() {
-		a.signer, a.role = simToken(answer.header.Get("Authorization"))
+		a.readToken(answer.header.Get("Authorization"))
 	} else {
 		_, rest, _ := strings.Cut(string(answer.body), `["`)
 		a.reason, _, _ = strings.Cut(rest, `"`)
@@ -113,7 +115,7 @@ func (w *simWorld) newNonce(kid string) string {
 	return strconv.FormatInt(w.nonce[kid], 10)
 }
 
-func (a *simAnswer) request() *http.Request {
+func (a *simAnswer) request(r *simReplica) *http.Request {
 	req := &http.Request{
 		Method: "GET", RequestURI: "/api/v2/auth/" + a.path, Host: "barong.example", RemoteAddr: "127.0.0.1:1",
 		Header: http.Header{"User-Agent": {simAgent}, "X-Forwarded-For": {a.address}},
@@ -122,10 +124,15 @@ func (a *simAnswer) request() *http.Request {
 		req.Header["Cookie"] = []string{"_barong_session=" + a.session.cookie}
 		return req
 	}
+	nonce := a.nonce
+	if r.w.fault == faultNoncesByOwnClock { // its age is the same
+		ms, _ := strconv.ParseInt(nonce, 10, 64)
+		nonce = strconv.FormatInt(ms-1000*r.set.Load(), 10)
+	}
 	mac := hmac.New(sha256.New, []byte(simSecret))
-	mac.Write([]byte(a.nonce + a.kid))
+	mac.Write([]byte(nonce + a.kid))
 	req.Header["X-Auth-Apikey"] = []string{a.kid}
-	req.Header["X-Auth-Nonce"] = []string{a.nonce}
+	req.Header["X-Auth-Nonce"] = []string{nonce}
 	req.Header["X-Auth-Signature"] = []string{hex.EncodeToString(mac.Sum(nil))}
 	return req
 }
@@ -137,22 +144,24 @@ func (w *simWorld) keep(a *simAnswer) {
 	w.trace = append(w.trace, simEvent{at: w.now(), about: a.uid, answer: a})
 }
 
-// simToken is the key id and the role of a bearer token.
-func simToken(bearer string) (kid, role string) {
+// readToken reads the bearer token of an answer.
+func (a *simAnswer) readToken(bearer string) {
 	parts := strings.Split(strings.TrimPrefix(bearer, "Bearer "), ".")
 	if len(parts) != 3 {
-		return "no token", "no token"
+		a.signer, a.role = "no token", "no token"
+		return
 	}
 	member := func(part, name string) string {
 		text, err := base64.RawURLEncoding.DecodeString(part)
 		if err != nil {
 			return err.Error()
 		}
-		_, rest, _ := strings.Cut(string(text), `"`+name+`":"`)
-		value, _, _ := strings.Cut(rest, `"`)
-		return value
+		_, rest, _ := strings.Cut(string(text), `"`+name+`":`)
+		return strings.Trim(rest[:max(0, strings.IndexAny(rest, ",}"))], `"`)
 	}
-	return member(parts[0], "kid"), member(parts[1], "role")
+	a.signer, a.role = member(parts[0], "kid"), member(parts[1], "role")
+	a.iat, _ = strconv.ParseInt(member(parts[1], "iat"), 10, 64)
+	a.exp, _ = strconv.ParseInt(member(parts[1], "exp"), 10, 64)
 }
 
 type simWriter struct {
@@ -220,7 +229,7 @@ func (r *simReplica) mayTry(ctx context.Context, sv *service, uid string) (bool,
 		return true, nil
 	}
 	key, from := "sign-in "+uid, r.w.now()
-	wait, err := sv.stores.limits.Take(ctx, key, simLimit, time.Now().Add(r.w.ahead[r.id]))
+	wait, err := sv.stores.limits.Take(ctx, key, simLimit, r.now())
 	if err != nil {
 		return false, err
 	}
@@ -244,9 +253,9 @@ func (r *simReplica) signIn(uid, address string) {
 		}
 		cookie, s, err := sv.sessions.Open(ctx, session.Opening{
 			UID: uid, Generation: p.SessionGeneration, IP: netip.MustParseAddr(address), UserAgent: simAgent,
-		}, time.Now())
+		}, r.time())
 		if err == nil {
-			r.opened(cookie, s, began, nil)
+			r.opened(cookie, s, began, nil, nil)
 		}
 		return nil, err
 	})
@@ -269,9 +278,9 @@ func (r *simReplica) renew(s *simSession) {
 		if err != nil {
 			return c, err
 		}
-		n, err := sv.sessions.Restamp(ctx, s.id, cookie, c.principal.SessionGeneration, time.Now())
+		n, err := sv.sessions.Restamp(ctx, s.id, cookie, c.principal.SessionGeneration, r.time())
 		if err == nil {
-			r.opened(cookie, n, began, c)
+			r.opened(cookie, n, began, c, s)
 		}
 		return c, err
 	})
@@ -300,14 +309,18 @@ func (r *simReplica) signOutEverybody() {
 	r.call(func(ctx context.Context, sv *service) (*simCommit, error) { return nil, sv.sessions.EndAll(ctx) })
 }
 
-// opened keeps a new session. by is the commit that made its generation, if it did not read one.
-func (r *simReplica) opened(cookie string, made session.Session, began time.Duration, by *simCommit) {
+// opened keeps a new session. by is the commit that made its generation, if it did not read one, and
+// before the session that it is a renewal of.
+func (r *simReplica) opened(cookie string, made session.Session, began time.Duration, by *simCommit, before *simSession) {
 	w := r.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s := &simSession{
 		number: len(w.sessions), cookie: cookie, id: made.ID, uid: made.UID, address: made.IP.String(), replica: r.id,
-		began: began, opened: w.now(), created: made.CreatedAt, knows: map[int]bool{}, sure: by == nil,
+		began: began, opened: w.now(), first: began, created: made.CreatedAt, knows: map[int]bool{}, sure: by == nil,
+	}
+	if before != nil {
+		s.first = before.first
 	}
 	// Its process's knowledge of everybody's ends may be as old as caches may be.
 	var first []int

@@ -26,6 +26,14 @@ var simFaults = []struct {
 	{faultLooksAtNonce, "a nonce is looked at first and written later"},
 	{faultLooksAtLimit, "a limit is looked at first and written later"},
 	{faultOwnClock, "limits go by each caller's clock"},
+	{faultOwnClocks, "sessions, tokens, nonces and limits go by each process's clock"},
+	{faultComparesOnce, "the difference of the clocks is measured at the start only"},
+	{faultWallOffset, "the shared time is the wall clock, less the difference measured last"},
+	{faultSlowClockCounts, "the database's time counts as that of the moment when the answer comes"},
+	{faultOpensByOwnClock, "sessions are opened by the process's own clock"},
+	{faultSlidesByOwnClock, "sessions in use are slid by the process's own clock"},
+	{faultTokensByOwnClock, "tokens are minted by the process's own clock"},
+	{faultNoncesByOwnClock, "the age of signed requests goes by the process's own clock"},
 	{faultNumbers, "cursors are numbers: neither names nor servers are compared"},
 	{faultNamesAtHead, "names are compared at the head only, servers not at all"},
 	{faultAnyServer, "another server, or another start of it, is no gap"},
@@ -71,6 +79,14 @@ var simFaults = []struct {
 
 const (
 	faultNone                simFault = ""
+	faultOwnClocks           simFault = "own clocks"
+	faultComparesOnce        simFault = "clocks compared once"
+	faultWallOffset          simFault = "wall clock less offset"
+	faultSlowClockCounts     simFault = "slow clock counts"
+	faultOpensByOwnClock     simFault = "opened by own clock"
+	faultSlidesByOwnClock    simFault = "slid by own clock"
+	faultTokensByOwnClock    simFault = "minted by own clock"
+	faultNoncesByOwnClock    simFault = "nonces by own clock"
 	faultKeysReadOnce        simFault = "keys read once"
 	faultKeysBeforeHead      simFault = "keys before head"
 	faultGapKeepsKeys        simFault = "gap keeps signing keys"

@@ -46,7 +46,7 @@ func (w *simWorld) judge() *simWrong {
 			return x
 		}
 	}
-	for _, look := range []func() *simWrong{w.judgeExpiry, w.judgeLimits, w.judgeNonces, w.judgeOrder} {
+	for _, look := range []func() *simWrong{w.judgeTimes, w.judgeExpiry, w.judgeLimits, w.judgeNonces, w.judgeOrder} {
 		if x := look(); x != nil {
 			return x
 		}
@@ -255,6 +255,30 @@ func (w *simWorld) line(e simEvent) string {
 	return text + fmt.Sprintf(" (asked at %v)", a.from)
 }
 
+// judgeTimes finds tokens that say to be of another time than they are, and signed requests that
+// were served too late.
+func (w *simWorld) judgeTimes() *simWrong {
+	second := func(t time.Duration) int64 { return w.born.Add(t).Unix() }
+	for _, a := range w.answers {
+		if !a.allowed() {
+			continue
+		}
+		first, last := second(a.from-simReuse-simClockError), second(a.to+simClockError)
+		if a.iat < first || a.iat > last || a.exp != a.iat+int64(simTokenLife/time.Second) {
+			return &simWrong{"token of another time", fmt.Sprintf("r%d at %v: iat %d is not from %d to %d, or exp %d is not right",
+				a.replica, a.from, a.iat, first, last, a.exp), a.uid}
+		}
+		if a.session != nil {
+			continue
+		}
+		ms, _ := strconv.ParseInt(a.nonce, 10, 64)
+		if age := a.from - time.UnixMilli(ms).Sub(w.born); age >= w.nonceLife+simClockError {
+			return &simWrong{"served too late", fmt.Sprintf("r%d at %v: the nonce is %v old", a.replica, a.from, age), a.uid}
+		}
+	}
+	return nil
+}
+
 // judgeExpiry finds sessions that were used after they had run out. A use makes a session
 // live for w.life longer, never beyond w.absolute.
 func (w *simWorld) judgeExpiry() *simWrong {
@@ -272,10 +296,10 @@ func (w *simWorld) judgeExpiry() *simWrong {
 		n := a.session.number
 		if a.allowed() {
 			why := ""
-			switch age := a.from - a.session.created.Sub(w.born); {
-			case age >= w.absolute:
+			switch age := a.from - a.session.first; {
+			case age >= w.absolute+simClockError:
 				why = fmt.Sprintf("session %d is %v old", n, age)
-			case a.from >= used[n]+w.life && !w.usedWithin(a):
+			case a.from >= used[n]+w.life+simClockError && !w.usedWithin(a):
 				why = fmt.Sprintf("session %d was last used at %v", n, used[n])
 			}
 			if why != "" {
@@ -293,7 +317,7 @@ func (w *simWorld) judgeExpiry() *simWrong {
 // may have made it live longer.
 func (w *simWorld) usedWithin(a *simAnswer) bool {
 	return slices.ContainsFunc(w.answers, func(b *simAnswer) bool {
-		return b != a && b.session == a.session && b.from <= a.to && b.to >= a.from-w.life && b.to < a.to+time.Second
+		return b != a && b.session == a.session && b.from <= a.to && b.to >= a.from-w.life-simClockError && b.to < a.to+time.Second
 	})
 }
 
@@ -321,7 +345,7 @@ func (w *simWorld) judgeLimits() *simWrong {
 				if n <= simLimit.Burst {
 					continue
 				}
-				room := int((last.to-first.from).Microseconds()/step) + w.forgotten(key, first.from, last.to)
+				room := int((last.to-first.from+simClockError).Microseconds()/step) + w.forgotten(key, first.from, last.to)
 				if n > simLimit.Burst+room {
 					return &simWrong{"more than its limit", fmt.Sprintf("%d of %q from %v to %v", n, key, first.from, last.to),
 						strings.TrimPrefix(key, "sign-in ")}

@@ -2,8 +2,10 @@ package main
 
 import (
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
+	"barong/authz"
 	"barong/internal/account"
 	"barong/internal/apikey"
 	"barong/internal/session"
@@ -54,6 +56,7 @@ var simScenes = []struct {
 	{"renewal", 1, 2, 3 * time.Second, nil, (*simPlan).renewal},
 	{"attempts", 0, 2, 2600 * time.Millisecond, (*simWorld).withLimit, (*simPlan).attempts},
 	{"replays", 0, 1, 2600 * time.Millisecond, (*simWorld).withReplays, (*simPlan).replays},
+	{"clock set", 0, 5, 6 * time.Second, (*simWorld).withClocks, (*simPlan).clockSet},
 	{"expiry", 0, 3, 5 * time.Second, (*simWorld).withBriefSessions, (*simPlan).expiry},
 }
 
@@ -66,14 +69,14 @@ func (w *simWorld) withRedis() {
 func (w *simWorld) withRotation() { w.rotates = true }
 func (w *simWorld) withLimit()    { w.limited = true }
 func (w *simWorld) withReplays()  { w.enforce = true }
+func (w *simWorld) withClocks()   { w.withBriefSessions(); w.nonceLife = 2 * time.Second }
 func (w *simWorld) withBriefSessions() {
 	w.life, w.absolute = 1200*time.Millisecond, 3500*time.Millisecond
 }
 
 // vary decides the features of a history: one in simLongEach is long.
 func (w *simWorld) vary(rnd *rand.Rand) {
-	w.absolute, w.ahead = time.Hour, make([]time.Duration, 3)
-	w.ahead[rnd.IntN(2)] = time.Duration(rnd.Int64N(int64(2*time.Hour))) - time.Hour
+	w.absolute, w.nonceLife, w.size = time.Hour, authz.DefaultConfig().NonceLifetime, 3
 	if rnd.IntN(3) > 0 {
 		w.withRedis()
 	}
@@ -82,7 +85,7 @@ func (w *simWorld) vary(rnd *rand.Rand) {
 		for _, s := range simScenes {
 			all += s.weight
 		}
-		w.ahead = w.ahead[:2]
+		w.size = 2
 		for range 1 + rnd.IntN(4)/3 {
 			i := 0
 			for n := rnd.IntN(all); n >= simScenes[i].weight; i++ {
@@ -117,6 +120,7 @@ func (w *simWorld) vary(rnd *rand.Rand) {
 // plan makes up what happens in a history.
 func (w *simWorld) plan(rnd *rand.Rand) []simAct {
 	p := &simPlan{simWorld: w, rnd: rnd}
+	p.one().set.Store(p.step())
 	changes, signIns, questions := 45, 9, 110
 	if w.short {
 		changes, signIns, questions = 5, 2, 8
@@ -492,6 +496,80 @@ func (p *simPlan) replays() {
 				})
 			}
 		})
+	}
+}
+
+// step is by how many seconds somebody sets a clock.
+func (p *simPlan) step() int64 {
+	n := 1 + p.rnd.Int64N(4)
+	if p.rnd.IntN(3) == 0 {
+		n = p.rnd.Int64N(3600)
+	}
+	if p.rnd.IntN(2) == 0 {
+		return -n
+	}
+	return n
+}
+
+// clockSet sets the clock of one replica while somebody signs in there, and again when the session
+// has run out. Requests come once more when they are too old.
+func (p *simPlan) clockSet() {
+	if p.life == 0 {
+		return
+	}
+	r, other, from := p.one(), p.one(), p.early(300*time.Millisecond, 5*time.Second)
+	uid, address, path := pick(p.rnd, simUsers), pick(p.rnd, simAddresses), pick(p.rnd, simPaths)
+	set := func(at time.Duration, by int64) {
+		p.at(at, func() {
+			r.set.Add(by)
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.note("", "the clock of r%d is set by %d s", r.id, by)
+		})
+	}
+	if p.rnd.IntN(2) == 0 {
+		p.at(from, func() {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			r.link.slowClock = p.now() + 4*time.Second
+		})
+	}
+	var made atomic.Pointer[simSession]
+	p.at(from-200*time.Millisecond, func() {
+		other.change(setState, uid, account.StateActive)
+		other.change(setPath, path, "open")
+	})
+	set(from, p.step())
+	p.at(from+p.within(0, 50*time.Millisecond), func() {
+		r.signIn(uid, address)
+		made.Store(p.sessionOf(func(s *simSession) bool { return s.uid == uid && s.address == address }, 0))
+		a := p.by("kid"+uid[2:], path, 0)
+		r.ask(a)
+		for _, of := range []*simReplica{r, other} {
+			late := p.by(a.kid, path, 0)
+			late.nonce = a.nonce
+			p.do(func() {
+				time.Sleep(p.nonceLife + simClockError + 100*time.Millisecond)
+				of.ask(late)
+			})
+		}
+	})
+	ask := func(at time.Duration, of *simReplica) {
+		p.at(at, func() {
+			if s := made.Load(); s != nil {
+				of.ask(s.of(path))
+			}
+		})
+	}
+	used := from + p.within(200*time.Millisecond, 700*time.Millisecond)
+	ask(used, r)
+	gone := used + p.life + simClockError + p.within(100*time.Millisecond, 800*time.Millisecond)
+	ask(gone, other)
+	if p.rnd.IntN(2) == 0 {
+		set(gone, -1-p.rnd.Int64N(4))
+	}
+	for late := 10 * time.Millisecond; late < time.Second; late *= 3 {
+		ask(gone+late, r)
 	}
 }
 

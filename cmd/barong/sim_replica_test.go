@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"barong/authz"
@@ -17,6 +18,8 @@ import (
 	"barong/internal/feed"
 	"barong/internal/limit"
 	"barong/internal/session"
+	"barong/internal/store"
+	"barong/internal/testenv"
 	"barong/internal/token"
 	"barong/policy"
 )
@@ -27,11 +30,60 @@ type simReplica struct {
 	w    *simWorld
 	id   int
 	link *simLink
+	set  atomic.Int64 // seconds by which its machine's clock is ahead
 
+	clock atomic.Pointer[store.Clock] // of the process that was started last
 	// Guarded by w.mu.
 	sv      *service // nil while it is down
 	decider http.Handler
 	stop    context.CancelFunc
+}
+
+// now is what its machine's clock says.
+func (r *simReplica) now() time.Time { return testenv.Stepped(time.Now(), r.set.Load()) }
+
+// time is the shared time, as far as the process knows it.
+func (r *simReplica) time() time.Time {
+	if r.w.fault == faultOpensByOwnClock {
+		return r.now()
+	}
+	return r.clock.Load().Time(r.now())
+}
+
+// compared makes the process's knowledge of the shared time, as store.DB does.
+func (r *simReplica) compared(ctx, starting context.Context) (shared func(time.Time) time.Time, err error) {
+	clock := store.NewClock(simLog)
+	var offset atomic.Int64 // by the wall clock
+	compare := func(ctx context.Context, what string) error {
+		asked := r.now()
+		theirs, err := simRead(ctx, r.link, what, func(*simState) (time.Time, error) { return time.Now(), nil })
+		if err != nil {
+			return err
+		}
+		answered := r.now()
+		if r.w.fault == faultSlowClockCounts {
+			asked = answered
+		}
+		clock.Compared(asked, answered, theirs)
+		offset.Store(int64(clock.Offset(answered)))
+		return nil
+	}
+	if err := compare(starting, "first clock"); err != nil {
+		return nil, err
+	}
+	if r.w.fault != faultComparesOnce {
+		go clock.Watch(ctx, r.now, func(ctx context.Context) {
+			_ = bounded(ctx, 5*time.Second, func(ctx context.Context) error { return compare(ctx, "clock") })
+		})
+	}
+	r.clock.Store(clock)
+	switch r.w.fault {
+	case faultOwnClocks:
+		return func(now time.Time) time.Time { return now }, nil
+	case faultComparesOnce, faultWallOffset:
+		return func(now time.Time) time.Time { return now.Round(0).Add(-time.Duration(offset.Load())) }, nil
+	}
+	return clock.Time, nil
 }
 
 // run starts the process, again until all its reads of the database succeed.
@@ -73,9 +125,12 @@ func (r *simReplica) start(ctx, starting context.Context) (*service, http.Handle
 		refresh: make(chan struct{}, 1), reload: make(chan struct{}, 1),
 	}
 	source := &simSource{simLink: r.link, sv: sv}
-	var err error
+	shared, err := r.compared(ctx, starting)
+	if err != nil {
+		return nil, nil, err
+	}
 	if sv.keys = w.fixed; w.rotates {
-		if sv.keys, err = token.OpenKeys(starting, r.keyStore(), simKeysConfig(), nil); err != nil {
+		if sv.keys, err = token.OpenKeys(starting, r.keyStore(), simKeysConfig(), r.time); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -91,7 +146,7 @@ func (r *simReplica) start(ctx, starting context.Context) (*service, http.Handle
 	if f == faultNeverPolls {
 		cfg.Every = time.Hour
 	}
-	sv.follower = feed.NewFollower(source, cfg, nil, sv.log)
+	sv.follower = feed.NewFollower(source, cfg, r.now, sv.log)
 	naive := &simNaive{reader: r.link, held: map[string]*account.Principal{}, absent: map[string]bool{}}
 	sv.follower.Subscribe(func(c feed.Change) {
 		if f == faultToldLate {
@@ -111,7 +166,7 @@ func (r *simReplica) start(ctx, starting context.Context) (*service, http.Handle
 	if f != faultNoCatchUp {
 		sv.follower.OnCatchUp(sv.caughtUp)
 	}
-	sv.holder = policy.NewHolder(policy.RouteRules{}, policy.Options{}, sv.log, nil)
+	sv.holder = policy.NewHolder(policy.RouteRules{}, policy.Options{}, sv.log, r.now)
 	if f == faultOldRows {
 		sv.truth = &simOldRows{simLink: r.link}
 	}
@@ -129,14 +184,14 @@ func (r *simReplica) start(ctx, starting context.Context) (*service, http.Handle
 		store, nonces, sv.stores.limits = cache, cache, cache
 	}
 	if f != faultOwnClock {
-		sv.stores.limits = limit.Shared{Store: sv.stores.limits, Time: func(now time.Time) time.Time { return now.Add(-w.ahead[r.id]) }}
+		sv.stores.limits = limit.Shared{Store: sv.stores.limits, Time: shared}
 	}
-	sv.sessions = session.NewManager(r.sessionConfig(), store, r.link, nil, sv.log)
+	sv.sessions = session.NewManager(r.sessionConfig(shared), store, r.link, r.now, sv.log)
 	if err := sv.sessions.Start(starting); err != nil {
 		return nil, nil, err
 	}
-	sv.directory = directory.New(directory.Config{Size: 100}, r.link, nil)
-	sv.apiKeyOf = apikey.NewCache(apikey.CacheConfig{Size: 100}, r.link, nil)
+	sv.directory = directory.New(directory.Config{Size: 100}, r.link, r.now)
+	sv.apiKeyOf = apikey.NewCache(apikey.CacheConfig{Size: 100}, r.link, r.now)
 	if f == faultHeadLast {
 		if head, err = source.Head(starting); err != nil {
 			return nil, nil, err
@@ -146,12 +201,12 @@ func (r *simReplica) start(ctx, starting context.Context) (*service, http.Handle
 	if err := sv.follower.Sync(starting); err != nil {
 		return nil, nil, err
 	}
-	if sv.minter, err = token.NewMinter(sv.keys, token.Config{Lifetime: 300 * time.Second, Reuse: time.Minute}); err != nil {
+	if sv.minter, err = token.NewMinter(sv.keys, token.Config{Lifetime: simTokenLife, Reuse: simReuse}); err != nil {
 		return nil, nil, err
 	}
 	parts := authz.Parts{
 		Rules: sv.holder, Feed: sv.follower, Sessions: sv.sessions, Accounts: sv.directory, Keys: sv.apiKeyOf, Tokens: sv.minter,
-		Nonces: nonces, Activities: simActivities{},
+		Nonces: nonces, Activities: simActivities{}, Now: r.now, Shared: shared,
 	}
 	switch f {
 	case faultAgeless:
@@ -162,6 +217,10 @@ func (r *simReplica) start(ctx, starting context.Context) (*service, http.Handle
 		parts.Accounts = simNaiveAccounts{sv.directory, naive}
 	case faultKeepsAbsent:
 		parts.Keys = simNaiveKeys{sv.apiKeyOf, naive}
+	case faultTokensByOwnClock:
+		parts.Tokens = simOwnTime{sv.minter, r}
+	case faultSlidesByOwnClock:
+		parts.Sessions = simOwnSlide{sv.sessions, r}
 	case faultSlotByUser:
 		parts.Tokens = simOneVersion{sv.minter}
 	case faultPolicyAgeless:
@@ -175,6 +234,7 @@ func (r *simReplica) start(ctx, starting context.Context) (*service, http.Handle
 	}
 	c := authz.DefaultConfig()
 	c.PolicyMaxStale, c.CacheMaxStale, c.SessionAbsolute = simPolicyStale, simCacheStale, w.absolute
+	c.NonceLifetime = w.nonceLife
 	if w.enforce {
 		c.Replay = authz.ReplayEnforce
 	}
@@ -201,8 +261,10 @@ func simKeysConfig() token.KeysConfig {
 	return token.KeysConfig{Algorithm: token.EdDSA, Lifetime: time.Hour, MailLifetime: time.Hour, JWKSMaxAge: time.Minute}
 }
 
-func (r *simReplica) sessionConfig() session.Config {
-	c := session.Config{Size: 100, Lifetime: r.w.life, Absolute: r.w.absolute, FlushEvery: 300 * time.Millisecond}
+func (r *simReplica) sessionConfig(shared func(time.Time) time.Time) session.Config {
+	c := session.Config{
+		Size: 100, Lifetime: r.w.life, Absolute: r.w.absolute, FlushEvery: 300 * time.Millisecond, Shared: shared,
+	}
 	if r.w.fault == faultNoAbsolute {
 		c.Absolute = time.Hour
 	}
@@ -354,6 +416,28 @@ func (a simNaiveKeys) Key(ctx context.Context, kid string) (*apikey.Entry, error
 	}
 	return k, err
 }
+
+// simOwnTime mints by the process's own clock.
+type simOwnTime struct {
+	*token.Minter
+	r *simReplica
+}
+
+func (m simOwnTime) Reuse(s *token.Slot, party string, version int64, _ time.Time) (string, bool) {
+	return m.Minter.Reuse(s, party, version, m.r.now())
+}
+
+func (m simOwnTime) Mint(s *token.Slot, version int64, c token.Claims, _ time.Time) (string, error) {
+	return m.Minter.Mint(s, version, c, m.r.now())
+}
+
+// simOwnSlide slides by the process's own clock.
+type simOwnSlide struct {
+	*session.Manager
+	r *simReplica
+}
+
+func (m simOwnSlide) Slide(e *session.Entry, _ time.Time) { m.Manager.Slide(e, m.r.now()) }
 
 // simOneVersion reuses tokens whatever the version of their claims.
 type simOneVersion struct{ *token.Minter }

@@ -79,7 +79,7 @@ func (w *simWorld) play() {
 	w.vary(rnd)
 	w.primary = &simServer{id: w.started(), state: w.start, alive: true}
 	w.era(w.start)
-	for i := range w.ahead {
+	for i := range w.size {
 		l := &simLink{w: w, replica: i, hint: make(chan struct{}, 1), conn: w.primary}
 		w.replicas = append(w.replicas, &simReplica{w: w, id: i, link: l})
 	}

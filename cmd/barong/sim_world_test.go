@@ -34,6 +34,12 @@ const (
 	simKept        = time.Second // how long feed rows are kept where they are pruned
 	simHang        = 600 * time.Millisecond
 	simGrace       = 800 * time.Millisecond // for the old id of a renewed session
+	simReuse       = time.Minute            // of a token
+	simTokenLife   = 300 * time.Second
+	// simClockError is by how much the times of two replicas may differ: each learns that of the
+	// database by an exchange of which either way may take half a second.
+	simClockError = 520 * time.Millisecond
+	simSlowClock  = 1500 * time.Millisecond // how long the answer about the time takes where it is slow
 )
 
 var (
@@ -70,19 +76,20 @@ type simWorld struct {
 	born  time.Time
 
 	// What is special about this history.
-	short    bool               // it has a few scenes and little else
-	scenes   []int              // of simScenes
-	began    time.Duration      // when it begins that something happens
-	active   time.Duration      // how long that goes on
-	rotates  bool               // signing keys are replaced
-	fixed    *token.Keys        // those of all histories in which none is replaced
-	pool     []token.SigningKey // to be imported one after the other
-	start    *simState
-	life     time.Duration // of an unused session; 0 is longer than the history
-	absolute time.Duration // of any session
-	enforce  bool          // no nonce of an API key counts twice
-	limited  bool          // sign-ins are
-	ahead    []time.Duration
+	short     bool               // it has a few scenes and little else
+	scenes    []int              // of simScenes
+	began     time.Duration      // when it begins that something happens
+	active    time.Duration      // how long that goes on
+	rotates   bool               // signing keys are replaced
+	fixed     *token.Keys        // those of all histories in which none is replaced
+	pool      []token.SigningKey // to be imported one after the other
+	start     *simState
+	life      time.Duration // of an unused session; 0 is longer than the history
+	absolute  time.Duration // of any session
+	enforce   bool          // no nonce of an API key counts twice
+	limited   bool          // sign-ins are
+	nonceLife time.Duration // how old a signed request may be
+	size      int           // how many replicas there are
 
 	work    chan func() // for idle workers
 	workers sync.WaitGroup
@@ -211,6 +218,7 @@ type simLink struct {
 	deafUntil time.Duration // no notice arrives before
 	noRows    time.Duration // the policy cannot be read before
 	noKeys    time.Duration // the signing keys cannot be read before
+	slowClock time.Duration // the database's time comes late before
 }
 
 // reach waits for the way there and returns the server that it leads to.
@@ -241,6 +249,9 @@ func (l *simLink) reach(ctx context.Context, what string) (*simServer, error) {
 			err = errSimDown
 		}
 		l.conn = srv
+		if clock := l.w.replicas[l.replica].clock.Load(); clock != nil {
+			clock.Again()
+		}
 	}
 	l.w.mu.Unlock()
 	if hang > 0 {
@@ -283,9 +294,13 @@ func simReadOf[T any](
 			state = &old
 		}
 	}
+	late := time.Duration(0)
+	if what == "clock" && l.w.now() < l.slowClock {
+		late = simSlowClock
+	}
 	l.w.mu.Unlock()
 	value, err := read(state, srv.id)
-	if wait := simSleep(ctx, l.w.delay(l.replica, what+"<")); wait != nil {
+	if wait := simSleep(ctx, late+l.w.delay(l.replica, what+"<")); wait != nil {
 		return zero, wait
 	}
 	return value, err

@@ -131,6 +131,15 @@ func (f *Follower) Age(now time.Time) time.Duration {
 	return max(0, now.Sub(f.born)-time.Duration(at))
 }
 
+// ReadAt is when the feed was last read with success, the zero time when it never was.
+func (f *Follower) ReadAt() time.Time {
+	at := f.readAt.Load()
+	if at == neverRead {
+		return time.Time{}
+	}
+	return f.born.Add(time.Duration(at))
+}
+
 // Run reads at once on a hint and otherwise every cfg.Every, until ctx ends. Failures are
 // logged once each time they begin and end; meanwhile the cursor stays and the age grows.
 func (f *Follower) Run(ctx context.Context) {

@@ -170,6 +170,9 @@ func TestFollowerFailureKeepsTheCursorAndAges(t *testing.T) {
 		if age := f.Age(time.Now()); age != math.MaxInt64 {
 			t.Errorf("age before the first read = %v, want the largest", age)
 		}
+		if at := f.ReadAt(); !at.IsZero() {
+			t.Errorf("read at %v before the first read", at)
+		}
 		f.Start(Cursor{})
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
@@ -189,6 +192,9 @@ func TestFollowerFailureKeepsTheCursorAndAges(t *testing.T) {
 		synctest.Wait()
 		if age := f.Age(time.Now()); age > 250*time.Millisecond {
 			t.Errorf("age = %v after recovery, want at most 250ms", age)
+		}
+		if at := f.ReadAt(); time.Since(at) != f.Age(time.Now()) {
+			t.Errorf("read at %v, %v ago, but the age is %v", at, time.Since(at), f.Age(time.Now()))
 		}
 		if f.Cursor().Seq != 1 || told.Load() != 1 {
 			t.Errorf("cursor %s, told %d; want both 1 after recovery", f.Cursor(), told.Load())
