@@ -12,9 +12,11 @@ import (
 	"barong/internal/account"
 	"barong/internal/caller"
 	"barong/internal/captcha"
+	"barong/internal/person"
 	"barong/internal/rest"
 	"barong/internal/session"
 	"barong/internal/signin"
+	"barong/internal/view"
 	"barong/policy/editor"
 )
 
@@ -52,6 +54,9 @@ type API struct {
 	caller.Resolver // without Tokens
 	SignIns         *signin.Service
 	Sessions        *session.Manager
+	Persons         *person.Service
+	// Masks hides parts of what identifies a person.
+	Masks view.Masks
 	// Whitelinks redeems the links of POST users/access.
 	Whitelinks *editor.Service
 	// Captcha, Geetest, Auth0 and KYC are nil where they are off.

@@ -41,10 +41,10 @@ func (a *API) openHere(ctx context.Context, who visitor, u account.User) (welcom
 
 // show is the answer that shows u and opens nothing.
 func (a *API) show(ctx context.Context, u account.User) (out welcome, err error) {
-	labels, err := a.Users.Labels(ctx, u.UID)
+	b, err := a.Persons.Belongings(ctx, u.UID)
 	if err != nil {
-		return out, fmt.Errorf("load labels: %w", err)
+		return out, err
 	}
-	out.Body = view.UserWithFullInfoOf(u, labels)
+	out.Body = a.Masks.UserWithFullInfoOf(u, b)
 	return out, nil
 }

@@ -12,9 +12,11 @@ import (
 	"barong/internal/audit"
 	"barong/internal/caller"
 	"barong/internal/factor"
+	"barong/internal/person"
 	"barong/internal/rest"
 	"barong/internal/session"
 	"barong/internal/signin"
+	"barong/internal/view"
 )
 
 // API is the resource namespace.
@@ -24,6 +26,9 @@ type API struct {
 	Codes    *factor.Service
 	SignIns  *signin.Service
 	Keys     *apikey.Service
+	Persons  *person.Service
+	// Masks hides parts of what identifies a person.
+	Masks view.Masks
 	// Activities lists them.
 	Activities audit.Reader
 	Sessions   *session.Manager
@@ -42,6 +47,8 @@ func (a *API) Mount(s *rest.Server) {
 	a.activities(g.At("/users", "user"))
 	a.labels(g.At("/labels", "label"))
 	a.otp(g.At("/otp", "otp"))
+	a.profiles(g.At("/profiles", "profile"))
+	a.dataStorages(g.At("/data_storage", "datastorage"))
 	a.keys(g.At("/api_keys", "apikey"))
 	a.sessions(g.At("/sessions", "session"))
 	a.serviceAccounts(g.At("/service_accounts", "serviceaccount"))

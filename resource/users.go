@@ -2,7 +2,6 @@ package resource
 
 import (
 	"context"
-	"fmt"
 
 	"barong/internal/account"
 	"barong/internal/factor"
@@ -47,11 +46,8 @@ func (a *API) users(g rest.Group[me]) {
 }
 
 func (a *API) readMe(ctx context.Context, who me, _ rest.None) (view.UserWithFullInfo, error) {
-	labels, err := a.Users.Labels(ctx, who.User.UID)
-	if err != nil {
-		return view.UserWithFullInfo{}, fmt.Errorf("load labels: %w", err)
-	}
-	return view.UserWithFullInfoOf(who.User, labels), nil
+	b, err := a.Persons.Belongings(ctx, who.User.UID)
+	return a.Masks.UserWithFullInfoOf(who.User, b), err
 }
 
 func (a *API) updateMe(ctx context.Context, who me, in ownData) (view.UserWithFullInfo, error) {

@@ -21,6 +21,7 @@ import (
 	"barong/internal/session"
 	"barong/internal/store"
 	"barong/internal/token"
+	"barong/internal/view"
 	"barong/policy/ability"
 	"barong/policy/editor"
 	"barong/resource"
@@ -65,6 +66,7 @@ func newAPI(p apiParts) (*rest.Server, error) {
 	resolver := callers.Resolver{
 		Users: p.store, Tokens: p.verifier, ClientIP: p.clientIP, Country: p.country, Now: p.store.Time,
 	}
+	masks := view.Masks(s.Account.Masking)
 	cookies := session.Cookies{Name: s.Session.Name, Insecure: !s.SecureCookie()}
 	(&identity.API{
 		Config: identity.Config{
@@ -73,11 +75,12 @@ func newAPI(p apiParts) (*rest.Server, error) {
 			Published: published(s), CaptchaProtected: p.people.protected, Languages: p.people.languages,
 		},
 		Captcha: p.people.captcha, Geetest: p.people.geetest, Auth0: p.people.auth0, KYC: p.kyc,
-		Resolver: resolver, SignIns: p.services.signIns, Sessions: p.sessions, Whitelinks: p.rules, Log: p.log,
+		Resolver: resolver, SignIns: p.services.signIns, Sessions: p.sessions, Whitelinks: p.rules,
+		Persons: p.services.persons, Masks: masks, Log: p.log,
 	}).Mount(server)
 	(&resource.API{
 		Resolver: resolver, Accounts: p.services.accounts, Codes: p.services.codes, SignIns: p.services.signIns,
-		Keys: p.services.apiKeys, Activities: p.store, Sessions: p.sessions, Cookies: cookies, Log: p.log,
+		Keys: p.services.apiKeys, Persons: p.services.persons, Masks: masks, Activities: p.store, Sessions: p.sessions, Cookies: cookies, Log: p.log,
 	}).Mount(server)
 	(&admin.API{
 		Resolver: resolver, Policy: p.rules, Activities: p.store, Abilities: p.abilities, Explain: p.explain,

@@ -39,6 +39,9 @@ var unannounced = map[string]string{
 	"DeleteMailTokens":   "what a link is for announces itself",
 	"AddVerification":    "the label that it decides announces itself",
 	"FinishVerification": "the label that it decides announces itself",
+	"AddProfile":         "the room that has it announces it, with its label",
+	"PutProfile":         "the room that has it announces it, with its label",
+	"AddDataStorage":     "the room that has it announces it, with its label",
 	"AddActivity":        "a record, not a change",
 	"Emit":               "it is the event",
 }
@@ -47,6 +50,7 @@ var unannounced = map[string]string{
 var reading = []string{
 	"User", "UserByEmail", "CountUsers", "ServiceAccount", "ServiceAccountsOf", "Labels", "Label", "Levels", "RoleExists",
 	"SignedInBefore", "MailToken", "TOTPSecret", "APIKeys", "APIKey", "Verification", "NewestVerification",
+	"Profiles", "DataStorages",
 }
 
 // Every verb of a transaction announces its writes, or is exempt by name: one that comes to be

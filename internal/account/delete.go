@@ -29,11 +29,10 @@ func (w Writer) DeleteUser(ctx context.Context, uid string, allowed func(User) e
 	if superadmins < 2 && activeSuperadmin(u) {
 		return ErrLastSuperadmin
 	}
-	l := Label{UserUID: uid, Key: deleteLabel, Value: deletedByUser, Scope: ScopePrivate}
-	if err := w.PutLabel(ctx, &l); err != nil {
-		return fmt.Errorf("set label: %w", err)
+	if err := w.SetPrivate(ctx, uid, deleteLabel, deletedByUser); err != nil {
+		return err
 	}
-	if u, err = w.Recompute(ctx, uid); err != nil {
+	if u, err = w.User(ctx, uid); err != nil {
 		return err
 	}
 	if u.State != StateDeleted { // the operator's triggers, or staff, would have it otherwise

@@ -124,22 +124,32 @@ func (s *Service) EmailProved(ctx context.Context, uid string) (bool, error) {
 // ProveEmail records the proof of the user's address: it sets the private label, level and state
 // follow, and all sessions end. It returns the user as it then is.
 func (w Writer) ProveEmail(ctx context.Context, uid string) (User, error) {
-	l := Label{UserUID: uid, Key: emailLabel, Value: emailVerified, Scope: ScopePrivate}
-	held, err := w.Label(ctx, uid, l.Key, l.Scope)
-	if err != nil && !errors.Is(err, ErrNoLabel) {
-		return User{}, fmt.Errorf("load label: %w", err)
-	}
-	l.Description = held.Description
-	if err := w.PutLabel(ctx, &l); err != nil {
-		return User{}, fmt.Errorf("set label: %w", err)
-	}
-	if _, err := w.Recompute(ctx, uid); err != nil {
+	if err := w.SetPrivate(ctx, uid, emailLabel, emailVerified); err != nil {
 		return User{}, err
 	}
 	if _, err := w.EndSessions(ctx, uid); err != nil {
 		return User{}, fmt.Errorf("end sessions: %w", err)
 	}
 	return w.User(ctx, uid)
+}
+
+// SetPrivate gives the user's private label key the value, with its description as it is, and
+// recomputes level and state. A key or value that no label can have is left out.
+func (w Writer) SetPrivate(ctx context.Context, uid, key, value string) error {
+	l := Label{UserUID: uid, Key: squish(key), Value: squish(value), Scope: ScopePrivate}
+	if labelProblems(l).Err() != nil {
+		return nil
+	}
+	held, err := w.Label(ctx, uid, l.Key, l.Scope)
+	if err != nil && !errors.Is(err, ErrNoLabel) {
+		return fmt.Errorf("load label: %w", err)
+	}
+	l.Description = held.Description
+	if err := w.PutLabel(ctx, &l); err != nil {
+		return fmt.Errorf("set label: %w", err)
+	}
+	_, err = w.Recompute(ctx, uid)
+	return err
 }
 
 // ShowSecondFactor sets the private label by which staff see that one-time codes are on.

@@ -182,6 +182,8 @@ func (w *World) Mount() *rest.Server {
 	of := w.services
 	w.Identity.SignIns, w.Identity.Sessions, w.Identity.Whitelinks = of.SignIns, w.Sessions, w.Rules
 	w.Resource.Accounts, w.Resource.Codes, w.Resource.SignIns, w.Resource.Keys = of.Accounts, of.Codes, of.SignIns, of.Keys
+	w.Identity.Persons, w.Identity.Masks = of.Persons, true
+	w.Resource.Persons, w.Resource.Masks = of.Persons, true
 	w.Resource.Sessions, w.Resource.Activities = w.Sessions, db
 	w.Admin.Accounts, w.Admin.Policy, w.Admin.Activities = of.Accounts, w.Rules, db
 	c := w.REST

@@ -26,8 +26,8 @@ var replaced = []struct {
 		"Vault is not used: secrets of one-time codes and API keys are sealed in the database by BARONG_SECRET_KEY"},
 	{"BARONG_CRC32_SALT", "indexes of sealed columns are keyed by BARONG_SECRET_KEY"},
 	{"BARONG_MGN_API_KEYS_USER BARONG_MGN_API_KEYS_SA", "there is no management API for keys of others"},
-	{"BARONG_API_DATA_MASKING_ENABLED BARONG_PROFILE_DOUBLE_VERIFICATION BARONG_REQUIRED_DOCS_EXPIRE BARONG_DOC_NUM_LIMIT",
-		"profiles and documents are not served"},
+	{"BARONG_PROFILE_DOUBLE_VERIFICATION BARONG_REQUIRED_DOCS_EXPIRE BARONG_DOC_NUM_LIMIT",
+		"reviews and documents are not served"},
 	{"BARONG_STORAGE_PROVIDER BARONG_STORAGE_BUCKET_NAME BARONG_STORAGE_ACCESS_KEY BARONG_STORAGE_SECRET_KEY " +
 		"BARONG_STORAGE_ENDPOINT BARONG_STORAGE_REGION BARONG_STORAGE_SIGNATURE_VERSION BARONG_STORAGE_PATHSTYLE",
 		"documents are not served, so there is nothing to store"},

@@ -180,6 +180,7 @@ type Account struct {
 	HashQueue   int           `key:"password_queue" default:"32" min:"0" doc:"Sign-ins that may wait for a worker, in turn by network; when all places are taken, the network with most of them gives one up (429); when each is another's, the answer is 503."`
 	CacheSize   int           `key:"principal_cache_size" default:"1000000" min:"1" doc:"Accounts kept in memory."`
 	LoadsAtOnce int           `key:"cache_loads" default:"64" min:"1" doc:"Cache misses that may ask the database at once."`
+	Masking     bool          `key:"api_data_masking_enabled" default:"true" doc:"Hide parts of last names, dates of birth and numbers in the answers to their own user."`
 	SigninFloor time.Duration `key:"signin_floor" default:"250ms" doc:"Least time that a refused sign-in takes, so that timing reveals nothing."`
 }
 

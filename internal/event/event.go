@@ -51,7 +51,10 @@ func (e Event) Key() string {
 func Keys(category string) []string {
 	switch category {
 	case "model":
-		return []string{"user.created", "user.updated", "label.created", "label.updated"}
+		return []string{
+			"user.created", "user.updated", "label.created", "label.updated", "profile.created", "profile.updated",
+			"data_storage.created",
+		}
 	case "system":
 		return []string{
 			"session.create", "session.new_device", "user.email.confirmation.token", "user.email.confirmed",
@@ -127,6 +130,49 @@ func LabelUpdated(l, before Label) Event {
 		Name: "model.label.updated", UID: l.User.UID,
 		Record: withoutNulls(marshal(l)), Changes: changes(marshal(l), marshal(before)),
 	}
+}
+
+// Profile is a person's profile as other systems know it; absent fields are left out.
+type Profile struct {
+	User      User    `json:"user"`
+	FirstName *string `json:"first_name"`
+	LastName  *string `json:"last_name"`
+	DOB       *string `json:"dob"`
+	Address   *string `json:"address"`
+	Postcode  *string `json:"postcode"`
+	City      *string `json:"city"`
+	Country   *string `json:"country"`
+	Metadata  *string `json:"metadata"`
+	CreatedAt Time    `json:"created_at"`
+	UpdatedAt Time    `json:"updated_at"`
+}
+
+// ProfileCreated announces a new profile.
+func ProfileCreated(p Profile) Event {
+	return Event{Name: "model.profile.created", UID: p.User.UID, Record: withoutNulls(marshal(p))}
+}
+
+// ProfileUpdated announces a changed profile.
+func ProfileUpdated(p, before Profile) Event {
+	before.User = p.User // the profile changed, not whose it is
+	return Event{
+		Name: "model.profile.updated", UID: p.User.UID,
+		Record: withoutNulls(marshal(p)), Changes: changes(marshal(p), marshal(before)),
+	}
+}
+
+// DataStorage is a text that a client keeps with its account, as other systems know it.
+type DataStorage struct {
+	User      User   `json:"user"`
+	Title     string `json:"title"`
+	Data      string `json:"data"`
+	CreatedAt Time   `json:"created_at"`
+	UpdatedAt Time   `json:"updated_at"`
+}
+
+// DataStorageCreated announces a new data storage.
+func DataStorageCreated(d DataStorage) Event {
+	return Event{Name: "model.data_storage.created", UID: d.User.UID, Record: marshal(d)}
 }
 
 // DocumentReviewed announces that the private label document was saved or removed with the value

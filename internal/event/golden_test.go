@@ -48,7 +48,18 @@ func TestGolden(t *testing.T) {
 	}
 	known := Notice{User: bare(0), Domain: "example.com", Language: "de"}
 	unknown := Notice{User: bare(0), Domain: "example.com"}
+	profile := Profile{
+		User: bare(2), FirstName: new("Alice"), LastName: new("O'Hara"), DOB: new("1990-12-24"), Country: new("GB"),
+		Metadata: new(`{"a":1}`), CreatedAt: Time(time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC)), UpdatedAt: Time(time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC)),
+	}
+	moved := profile
+	moved.City, moved.UpdatedAt = new("Bath"), Time(time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC))
 	for name, e := range map[string]Event{
+		"profile_created": ProfileCreated(profile),
+		"profile_updated": ProfileUpdated(moved, profile),
+		"data_storage_created": DataStorageCreated(DataStorage{
+			User: bare(2), Title: "personal", Data: `{"a":1}`, CreatedAt: profile.CreatedAt, UpdatedAt: profile.UpdatedAt,
+		}),
 		"user_created":                        UserCreated(userOf(1)),
 		"user_created_absent_fields":          UserCreated(bare(1)), // AZ-386
 		"user_updated":                        UserUpdated(changed, userOf(1)),

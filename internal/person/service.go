@@ -2,23 +2,45 @@ package person
 
 import (
 	"context"
+	"fmt"
+	"time"
 
 	"barong/internal/account"
 )
 
-// Reader reads committed rows.
-type Reader interface{ verificationReader }
+// Config holds the rules that operators set.
+type Config struct {
+	// StorageTitles are those under which clients may keep data.
+	StorageTitles []string
+}
 
-// Tx is the part of the store that verifications write in one transaction.
+// Reader reads committed rows, or those of a transaction when it is part of a Tx.
+type Reader interface {
+	account.Reader
+	verificationReader
+	profileReader
+	storageReader
+}
+
+// Tx is the part of the store that proofs about a person write in one transaction.
 type Tx interface {
 	account.Tx
+	records
+}
+
+// records is the part of a Tx that is not account's.
+type records interface {
 	verifications
+	profileReader
+	profileWriter
+	storageReader
+	storageWriter
 }
 
 // work is one transaction: its writes of users and labels announce themselves.
 type work struct {
 	account.Writer
-	verifications
+	records
 }
 
 // Parts are the parts that a Service works with.
@@ -26,22 +48,49 @@ type Parts struct {
 	Accounts *account.Service
 	Rows     Reader
 	Update   func(ctx context.Context, f func(Tx) error) error // as account.Parts has it
+	Now      func() time.Time                                  // nil for time.Now
 }
 
-// A Service holds the rules of verifications. Its methods are safe for concurrent use; each commits
-// its rows and its events together.
+// A Service holds the rules of proofs about a person. Its methods are safe for concurrent use; each
+// commits its rows, its activity and its events together.
 type Service struct {
+	cfg      Config
 	accounts *account.Service
 	rows     Reader
 	commit   func(ctx context.Context, f func(Tx) error) error
+	now      func() time.Time
 }
 
 // NewService makes a service.
-func NewService(p Parts) *Service {
-	return &Service{accounts: p.Accounts, rows: p.Rows, commit: p.Update}
+func NewService(cfg Config, p Parts) *Service {
+	if p.Now == nil {
+		p.Now = time.Now
+	}
+	return &Service{cfg: cfg, accounts: p.Accounts, rows: p.Rows, commit: p.Update, now: p.Now}
 }
 
 // update runs f in one transaction of the store.
 func (s *Service) update(ctx context.Context, f func(work) error) error {
 	return s.commit(ctx, func(tx Tx) error { return f(work{s.accounts.In(tx), tx}) })
+}
+
+// Belongings are all that a person has stated and stored, each list by row id.
+type Belongings struct {
+	Labels   []account.Label // of both scopes
+	Profiles []Profile
+	Storages []DataStorage
+}
+
+// Belongings loads those of the user uid.
+func (s *Service) Belongings(ctx context.Context, uid string) (b Belongings, err error) {
+	if b.Labels, err = s.rows.Labels(ctx, uid); err != nil {
+		return b, fmt.Errorf("load labels: %w", err)
+	}
+	if b.Profiles, err = s.rows.Profiles(ctx, uid); err != nil {
+		return b, fmt.Errorf("load profiles: %w", err)
+	}
+	if b.Storages, err = s.rows.DataStorages(ctx, uid); err != nil {
+		return b, fmt.Errorf("load data storages: %w", err)
+	}
+	return b, nil
 }

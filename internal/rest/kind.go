@@ -16,7 +16,8 @@ import (
 // or text that no database takes reads as "".
 type Lenient string
 
-// Date is a calendar day, midnight UTC; "YYYY-MM-DD" or "DD-MM-YYYY".
+// Date is a calendar day, midnight UTC; "YYYY-MM-DD", or "DD-MM-YYYY" and "DD/MM/YYYY" as front ends
+// send it.
 type Date time.Time
 
 // TextOrObject is a parameter that may be either (captcha_response).
@@ -160,7 +161,7 @@ func capital(s string) string {
 
 func setDate(dst reflect.Value, raw any) bool {
 	text, _ := raw.(string)
-	for _, layout := range []string{"2006-01-02", "02-01-2006"} {
+	for _, layout := range []string{"2006-01-02", "02-01-2006", "02/01/2006"} {
 		if t, err := time.Parse(layout, text); err == nil {
 			dst.Set(reflect.ValueOf(Date(t)))
 			return true

@@ -18,14 +18,20 @@ type Sealer interface {
 // seal makes the uuid of a new row and seals a column for it; account.ErrSeal.
 func (q queries) seal(plain []byte, table, column string) (row string, sealed []byte, err error) {
 	row = newUUID()
+	sealed, err = q.sealAs(plain, table, column, row)
+	return row, sealed, err
+}
+
+// sealAs seals a column of a row that has its uuid; account.ErrSeal.
+func (q queries) sealAs(plain []byte, table, column, row string) ([]byte, error) {
 	if q.db.sealer == nil {
-		return "", nil, fmt.Errorf("%w: no sealing key", account.ErrSeal)
+		return nil, fmt.Errorf("%w: no sealing key", account.ErrSeal)
 	}
-	sealed, err = q.db.sealer.Seal(plain, table, column, row)
+	sealed, err := q.db.sealer.Seal(plain, table, column, row)
 	if err != nil {
-		return "", nil, errors.Join(account.ErrSeal, err)
+		return nil, errors.Join(account.ErrSeal, err)
 	}
-	return row, sealed, nil
+	return sealed, nil
 }
 
 // open is the inverse of seal; account.ErrSeal.

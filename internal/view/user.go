@@ -1,6 +1,9 @@
 package view
 
-import "barong/internal/account"
+import (
+	"barong/internal/account"
+	"barong/internal/person"
+)
 
 // User is an account without its belongings.
 type User struct {
@@ -30,18 +33,25 @@ type UserWithFullInfo struct {
 	CSRFToken    string        `json:"csrf_token,omitempty" doc:"Only in answers that open a session."`
 	Labels       []Label       `json:"labels"`
 	Phones       []Phone       `json:"phones"`
-	Profile      *Profile      `json:"profile"`
+	Profile      *Profile      `json:"profile" doc:"The newest one."`
 	Profiles     []Profile     `json:"profiles"`
 	DataStorages []DataStorage `json:"data_storages"`
 	CreatedAt    Time          `json:"created_at"`
 	UpdatedAt    Time          `json:"updated_at"`
 }
 
-// UserWithFullInfoOf shows u with its labels of both scopes, in row order.
-func UserWithFullInfoOf(u account.User, labels []account.Label) UserWithFullInfo {
-	return UserWithFullInfo{
-		User: UserOf(u), Labels: LabelsOf(labels), Phones: []Phone{},
-		Profiles: []Profile{}, DataStorages: []DataStorage{},
+// UserWithFullInfoOf shows u with its belongings, in row order.
+func (m Masks) UserWithFullInfoOf(u account.User, b person.Belongings) UserWithFullInfo {
+	v := UserWithFullInfo{
+		User: UserOf(u), Labels: LabelsOf(b.Labels), Phones: []Phone{},
+		Profiles: m.ProfilesOf(b.Profiles), DataStorages: make([]DataStorage, len(b.Storages)),
 		CreatedAt: Time(u.CreatedAt), UpdatedAt: Time(u.UpdatedAt),
 	}
+	if n := len(v.Profiles); n > 0 {
+		v.Profile = &v.Profiles[n-1]
+	}
+	for i, d := range b.Storages {
+		v.DataStorages[i] = DataStorageOf(d)
+	}
+	return v
 }

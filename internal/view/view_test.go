@@ -7,6 +7,7 @@ import (
 
 	"barong/internal/account"
 	"barong/internal/apikey"
+	"barong/internal/person"
 	"barong/internal/view"
 )
 
@@ -35,18 +36,33 @@ func TestUserWithFullInfo(t *testing.T) {
 		ID: 7, UID: "ID0000000001", Email: "a@b.io", PasswordDigest: "x", Role: "member", Level: 2,
 		OTP: true, State: "active", AdminState: "x", CreatedAt: at, UpdatedAt: at,
 	}
-	show(t, view.UserWithFullInfoOf(u, nil), `{"email":"a@b.io","uid":"ID0000000001","role":"member","level":2,`+
+	show(t, view.Masks(true).UserWithFullInfoOf(u, person.Belongings{}), `{"email":"a@b.io","uid":"ID0000000001","role":"member","level":2,`+
 		`"otp":true,"state":"active","referral_uid":null,"data":null,"username":null,"labels":[],"phones":[],`+
 		`"profile":null,"profiles":[],"data_storages":[],"created_at":"2020-06-01T07:01:20Z","updated_at":"2020-06-01T07:01:20Z"}`)
 	description := "for staff only"
-	v := view.UserWithFullInfoOf(u, []account.Label{{
-		Key: "email", Value: "verified", Scope: "private", Description: &description, CreatedAt: at, UpdatedAt: at,
-	}})
+	v := view.Masks(true).UserWithFullInfoOf(u, person.Belongings{
+		Labels: []account.Label{{
+			Key: "email", Value: "verified", Scope: "private", Description: &description, CreatedAt: at, UpdatedAt: at,
+		}},
+		Storages: []person.DataStorage{{Title: "personal", Data: "{}", CreatedAt: at, UpdatedAt: at}},
+		Profiles: []person.Profile{{State: "rejected", CreatedAt: at, UpdatedAt: at}, {
+			FirstName: new("Ann"), LastName: new("Berezniy"), DOB: new("2007-05-12"), State: "submitted", CreatedAt: at, UpdatedAt: at,
+		}},
+	})
 	v.CSRFToken = "c"
+	const times = `"created_at":"2020-06-01T07:01:20Z","updated_at":"2020-06-01T07:01:20Z"}`
+	newest := `{"first_name":"Ann","last_name":"B*******","dob":"2007-05-**","address":null,"postcode":null,"city":null,` +
+		`"country":null,"state":"submitted","metadata":null,` + times
+	older := `{"first_name":null,"last_name":null,"dob":null,"address":null,"postcode":null,"city":null,` +
+		`"country":null,"state":"rejected","metadata":null,` + times
 	show(t, v, `{"email":"a@b.io","uid":"ID0000000001","role":"member","level":2,`+
 		`"otp":true,"state":"active","referral_uid":null,"data":null,"username":null,"csrf_token":"c",`+
 		`"labels":[{"key":"email","value":"verified","scope":"private","created_at":"2020-06-01T07:01:20Z","updated_at":"2020-06-01T07:01:20Z"}],`+
-		`"phones":[],"profile":null,"profiles":[],"data_storages":[],"created_at":"2020-06-01T07:01:20Z","updated_at":"2020-06-01T07:01:20Z"}`)
+		`"phones":[],"profile":`+newest+`,"profiles":[`+older+`,`+newest+`],`+
+		`"data_storages":[{"title":"personal","data":"{}",`+times+`],`+times)
+	if p := view.Masks(false).ProfileOf(person.Profile{LastName: new("Berezniy"), DOB: new("2007-05-12")}); *p.LastName != "Berezniy" || *p.DOB != "2007-05-12" {
+		t.Errorf("without masks: %q, %q", *p.LastName, *p.DOB)
+	}
 }
 
 // AZ-275, AZ-276: the secret is shown on creation and never again.

@@ -29,6 +29,7 @@ type Config struct {
 	Code, QR                                    limit.Rule
 	Unlimited                                   bool
 	MaxKeys                                     int
+	StorageTitles                               []string
 	Mail                                        signin.MailTokens
 	Devices                                     *signin.Devices
 	Sleep                                       func(ctx context.Context, d time.Duration) // nil sleeps
@@ -92,7 +93,7 @@ func Open(cfg Config, db *store.DB, hasher account.Hasher, limits limit.Store, n
 	}
 	accounts := account.NewService(account.Config{
 		UIDPrefix: cfg.UIDPrefix, Activation: cfg.Activation, Triggers: cfg.Triggers, StaffRoles: cfg.StaffRoles,
-		MemberRoles: cfg.MemberRoles, Passwords: cfg.Passwords, DefaultLanguage: cfg.DefaultLanguage,
+		MemberRoles: cfg.MemberRoles, ReservedLabels: cfg.StorageTitles, Passwords: cfg.Passwords, DefaultLanguage: cfg.DefaultLanguage,
 	}, account.Parts{Rows: cfg.Rows, Update: update[account.Tx](cfg, db), Hasher: hasher, Now: now})
 	codes := factor.NewService(factor.Config{AppName: cfg.AppName, Code: cfg.Code, QR: cfg.QR}, factor.Parts{
 		Accounts: accounts, Rows: cfg.Rows, Update: update[factor.Tx](cfg, db), Attempts: attempts, Now: now,
@@ -108,7 +109,9 @@ func Open(cfg Config, db *store.DB, hasher account.Hasher, limits limit.Store, n
 		Keys: apikey.NewService(apikey.Config{MaxKeys: cfg.MaxKeys}, apikey.Parts{
 			Accounts: accounts, Codes: codes, Rows: cfg.Rows, Update: update[apikey.Tx](cfg, db), Now: now,
 		}),
-		Persons: person.NewService(person.Parts{Accounts: accounts, Rows: cfg.Rows, Update: update[person.Tx](cfg, db)}),
+		Persons: person.NewService(person.Config{StorageTitles: cfg.StorageTitles}, person.Parts{
+			Accounts: accounts, Rows: cfg.Rows, Update: update[person.Tx](cfg, db), Now: now,
+		}),
 	}
 }
 

@@ -283,6 +283,7 @@ var quiet = []string{
 	"Epoch", "SigningKeys", "Emit", "Take", "Return", "Clear",
 	"MailToken", "AddMailToken", "UseMailToken", "DeleteMailTokens", "SignedInBefore",
 	"AddVerification", "Verification", "NewestVerification", "FinishVerification",
+	"Profiles", "AddProfile", "PutProfile", "DataStorages", "AddDataStorage",
 }
 
 func quietCalls(s Store, f *fixture) map[string]func(context.Context) error {
@@ -292,8 +293,23 @@ func quietCalls(s Store, f *fixture) map[string]func(context.Context) error {
 		"Principal": func(ctx context.Context) error { _, err := s.Principal(ctx, f.user.UID); return err },
 		"KeyRecord": func(ctx context.Context) error { _, err := s.KeyRecord(ctx, userKid); return err },
 		"Rows":      func(ctx context.Context) error { _, err := s.Rows(ctx); return err },
-		"Ended":     func(ctx context.Context) error { _, err := s.Ended(ctx, session.ID{}); return err },
-		"Epoch":     func(ctx context.Context) error { _, err := s.Epoch(ctx); return err },
+		"Profiles":  func(ctx context.Context) error { _, err := s.Profiles(ctx, f.user.UID); return err },
+		"AddProfile": func(ctx context.Context) error {
+			return s.AddProfile(ctx, &person.Profile{UserUID: f.user.UID, State: person.ProfileVerified})
+		},
+		"PutProfile": func(ctx context.Context) error {
+			all, err := s.Profiles(ctx, f.user.UID)
+			if err != nil || len(all) == 0 {
+				return err
+			}
+			return s.PutProfile(ctx, &all[0])
+		},
+		"DataStorages": func(ctx context.Context) error { _, err := s.DataStorages(ctx, f.user.UID); return err },
+		"AddDataStorage": func(ctx context.Context) error {
+			return s.AddDataStorage(ctx, &person.DataStorage{UserUID: f.user.UID, Title: "personal", Data: "{}"})
+		},
+		"Ended": func(ctx context.Context) error { _, err := s.Ended(ctx, session.ID{}); return err },
+		"Epoch": func(ctx context.Context) error { _, err := s.Epoch(ctx); return err },
 		"SigningKeys": func(ctx context.Context) error {
 			_, err := s.SigningKeys(ctx)
 			return err

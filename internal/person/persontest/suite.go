@@ -1,4 +1,4 @@
-// Package persontest is the test suite of every store of verifications.
+// Package persontest is the test suite of every store of proofs about a person.
 package persontest
 
 import (
@@ -27,6 +27,10 @@ func TestStore(t *testing.T, open func(testing.TB) Store) {
 		"the id is unique, the user and kind must exist": kycTaken,
 		"what is not there is ErrNotFound":               kycNotFound,
 		"of two that finish it one is first":             kycRace,
+		"profile: a round trip keeps every field":        profileRoundTrip,
+		"profile: a write keeps every field":             profilePut,
+		"profile: one at a time is open":                 profileOpen,
+		"data storage: a round trip keeps every field":   storageRoundTrip,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
