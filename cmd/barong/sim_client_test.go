@@ -270,7 +270,7 @@ func (r *simReplica) renew(s *simSession) {
 		next, _ := session.IDOf(cookie)
 		c := &simCommit{verb: renewUser, ref: s.uid, ids: []session.ID{s.id, next}, moment: time.Now().Add(simGrace)}
 		err := r.link.commitIf(ctx, c, func(state *simState) (bool, error) {
-			if state.endOf(s, time.Now().Add(time.Hour)) != "" {
+			if state.endOf(s, time.Now().Add(time.Hour)) != "" && r.w.fault != faultRenewsEnded {
 				return false, errSimEnded
 			}
 			return true, nil
@@ -324,7 +324,13 @@ func (r *simReplica) opened(cookie string, made session.Session, began time.Dura
 	}
 	// Its process's knowledge of everybody's ends may be as old as caches may be.
 	var first []int
-	for i, e := range w.eras[w.eraAt(began-simCacheStale):] {
+	from := began - simCacheStale
+	for _, t := range w.takeovers { // or of a history that was lost, until it has found the new primary
+		if t.at+simFinds+simCacheStale > began {
+			from = min(from, t.died-simCacheStale)
+		}
+	}
+	for i, e := range w.eras[w.eraAt(from):] {
 		ends := e.state.endsOf(s.uid)
 		if i == 0 {
 			first = ends
@@ -333,6 +339,13 @@ func (r *simReplica) opened(cookie string, made session.Session, began time.Dura
 		if e.to >= began {
 			for _, id := range ends {
 				s.knows[id] = true
+			}
+		}
+	}
+	if by != nil { // what had ended the session before has ended this one
+		for _, id := range by.before.endsOf(s.uid) {
+			if !before.knows[id] {
+				delete(s.knows, id)
 			}
 		}
 	}

@@ -50,7 +50,20 @@ var simFaults = []struct {
 	{faultGapKeepsPolicy, "a gap does not void the policy"},
 	{faultNoCatchUp, "a read counts before the missed changes are caught up with"},
 	{faultToldLate, "the cursor moves on before subscribers have the change"},
-	{faultCountsOnKind, "the process does not listen to some kinds of change"},
+	{faultDeafToPolicy, "the process does not listen to changes of the policy"},
+	{faultDeafToPrincipals, "the process does not listen to changes of principals"},
+	{faultDeafToKeys, "the process does not listen to changes of API keys"},
+	{faultDeafToSessions, "the process does not listen to ends of sessions"},
+	{faultDeafToEpoch, "the process does not listen to ends of everybody's sessions"},
+	{faultDeafToSigning, "the process does not listen to changes of the signing keys"},
+	{faultUseProlongs, "caches are as old as the last question, not as the last read"},
+	{faultFlightOverGap, "a load in flight keeps its result over a gap"},
+	{faultServesStale, "an account that is held is given while it is read again"},
+	{faultFailsOpen, "an account that cannot be read is what it was"},
+	{faultEndsInRedis, "a sign-out deletes the session in Redis and nothing else"},
+	{faultEndLostWithRedis, "a sign-out does nothing while Redis is away"},
+	{faultRenewsEnded, "a renewal does not look whether the session has ended"},
+	{faultSlotOfAnyKey, "tokens are reused whatever key signs"},
 	{faultHeadLast, "the head is read after the first loads"},
 	{faultNeverPolls, "the feed is read on notices only"},
 	{faultFailureCounts, "a read that failed counts as one that found nothing"},
@@ -117,7 +130,20 @@ const (
 	faultGapKeepsPolicy      simFault = "gap keeps policy"
 	faultNoCatchUp           simFault = "no catching up"
 	faultToldLate            simFault = "cursor before delivery"
-	faultCountsOnKind        simFault = "deaf to kinds"
+	faultDeafToPolicy        simFault = "deaf to policy"
+	faultDeafToPrincipals    simFault = "deaf to principals"
+	faultDeafToKeys          simFault = "deaf to API keys"
+	faultDeafToSessions      simFault = "deaf to sign-outs"
+	faultDeafToEpoch         simFault = "deaf to the epoch"
+	faultDeafToSigning       simFault = "deaf to signing keys"
+	faultUseProlongs         simFault = "use prolongs"
+	faultFlightOverGap       simFault = "flight over a gap"
+	faultServesStale         simFault = "stale while reading"
+	faultFailsOpen           simFault = "fails open"
+	faultEndsInRedis         simFault = "ends in Redis only"
+	faultEndLostWithRedis    simFault = "ends lost with Redis"
+	faultRenewsEnded         simFault = "renews what has ended"
+	faultSlotOfAnyKey        simFault = "token slot of any key"
 	faultHeadLast            simFault = "head after loads"
 	faultNeverPolls          simFault = "no polling"
 	faultFailureCounts       simFault = "failure counts as read"

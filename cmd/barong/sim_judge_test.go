@@ -127,7 +127,7 @@ func (s *simState) inactive(a *simAnswer) string {
 func (w *simWorld) void(s *simState, a *simAnswer) string {
 	switch {
 	case a.session != nil:
-		return s.endOf(a.session, w.born.Add(a.from))
+		return s.endOf(a.session, w.born.Add(a.from-simClockError))
 	case s.keys[a.kid].State != apikey.Active:
 		return fmt.Sprintf("%s is %q", a.kid, s.keys[a.kid].State)
 	}
@@ -149,7 +149,7 @@ func (w *simWorld) keyNumber(kid string) int {
 // endOf returns the reason why a session has ended in a state, "" when it has not. The old id of
 // a renewed one may read until its grace is over, at is the time that counts.
 func (s *simState) endOf(x *simSession, at time.Time) string {
-	if s.ended[x.id] {
+	if s.ended[x.id] || s.promised[x.id] {
 		return fmt.Sprintf("session %d was signed out of", x.number)
 	}
 	u := s.users[x.uid]

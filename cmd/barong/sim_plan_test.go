@@ -49,7 +49,7 @@ var simScenes = []struct {
 	{"rotation", 3, 4, 2600 * time.Millisecond, (*simWorld).withRotation, (*simPlan).rotation},
 	{"pruning", 1, 3, 2600 * time.Millisecond, nil, (*simPlan).pruning},
 	{"dumps", 1, 1, 2 * time.Second, (*simWorld).withRedis, (*simPlan).dumps},
-	{"Redis down", 1, 1, 2 * time.Second, (*simWorld).withRedis, (*simPlan).redisDown},
+	{"Redis down", 1, 3, 3600 * time.Millisecond, (*simWorld).withRedis, (*simPlan).redisDown},
 	{"session back", 1, 1, 3 * time.Second, (*simWorld).withRedis, (*simPlan).sessionBack},
 	{"policy unreadable", 2, 2, 5 * time.Second, nil, (*simPlan).unreadablePolicy},
 	{"address", 2, 4, 2600 * time.Millisecond, nil, (*simPlan).address},
@@ -168,7 +168,7 @@ func (p *simPlan) takeover(died, back time.Duration) {
 	finds := make([]time.Duration, len(p.replicas))
 	for i := range finds {
 		if p.rnd.IntN(2) == 0 {
-			finds[i] = p.within(0, p.longest(2*time.Second))
+			finds[i] = p.within(0, p.longest(simFinds))
 		}
 	}
 	p.at(back, func() { p.promote(lag, finds) })
@@ -361,6 +361,23 @@ func (p *simPlan) redisDown() {
 	}
 	p.at(from, set(true))
 	p.at(from+long, set(false))
+	r, other, uid, address, path := p.one(), p.one(), pick(p.rnd, simUsers), pick(p.rnd, simAddresses), pick(p.rnd, simPaths)
+	var made atomic.Pointer[simSession]
+	p.at(from-150*time.Millisecond, func() {
+		r.signIn(uid, address)
+		if s := p.sessionOf(func(s *simSession) bool { return s.uid == uid }, 0); s != nil {
+			made.Store(s)
+			other.ask(s.of(path))
+		}
+	})
+	p.at(from+p.within(0, long), func() {
+		if s := made.Load(); s != nil {
+			r.signOut(s)
+			r.ask(s.of(path))
+			time.Sleep(simCacheStale)
+			other.ask(s.of(path))
+		}
+	})
 }
 
 // sessionBack has Redis bring back a session that was signed out of.
@@ -446,6 +463,9 @@ func (p *simPlan) renewal() {
 		if s == nil {
 			return
 		}
+		if n>>8%4 == 2 {
+			p.do(func() { other.change(endUser, uid, "") })
+		}
 		r.renew(s)
 		p.readOn(s, path, n)
 		time.Sleep(soon)
@@ -501,10 +521,7 @@ func (p *simPlan) replays() {
 
 // step is by how many seconds somebody sets a clock.
 func (p *simPlan) step() int64 {
-	n := 1 + p.rnd.Int64N(4)
-	if p.rnd.IntN(3) == 0 {
-		n = p.rnd.Int64N(3600)
-	}
+	n := [...]int64{1, 1 + p.rnd.Int64N(4), p.rnd.Int64N(3600)}[p.rnd.IntN(3)]
 	if p.rnd.IntN(2) == 0 {
 		return -n
 	}

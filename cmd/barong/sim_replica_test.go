@@ -147,20 +147,22 @@ func (r *simReplica) start(ctx, starting context.Context) (*service, http.Handle
 		cfg.Every = time.Hour
 	}
 	sv.follower = feed.NewFollower(source, cfg, r.now, sv.log)
-	naive := &simNaive{reader: r.link, held: map[string]*account.Principal{}, absent: map[string]bool{}}
+	naive := &simNaive{
+		reader: r.link, held: map[string]*account.Principal{}, absent: map[string]bool{}, drops: map[string]int{}, fault: f,
+	}
 	sv.follower.Subscribe(func(c feed.Change) {
 		if f == faultToldLate {
 			time.AfterFunc(120*time.Millisecond, func() { sv.apply(c) })
 			return
 		}
-		if f == faultCountsOnKind && c.Kind != feed.Principal && c.Kind != feed.Policy {
+		if f == simDeaf[c.Kind] {
 			return
 		}
 		sv.apply(c)
 		naive.drop(c.Ref)
 	})
 	sv.follower.OnGap(func() {
-		naive.drop("")
+		naive.gap()
 		r.stale(sv)
 	})
 	if f != faultNoCatchUp {
@@ -213,8 +215,14 @@ func (r *simReplica) start(ctx, starting context.Context) (*service, http.Handle
 		parts.Feed = simAgeless{}
 	case faultWallClock:
 		parts.Feed = simStepped{sv.follower, w}
-	case faultKeepsFlight:
+	case faultUseProlongs:
+		parts.Feed = &simProlonged{Follower: sv.follower}
+	case faultKeepsFlight, faultFlightOverGap:
 		parts.Accounts = simNaiveAccounts{sv.directory, naive}
+	case faultServesStale, faultFailsOpen:
+		parts.Accounts = &simOldAccounts{Directory: sv.directory, fault: f}
+	case faultSlotOfAnyKey:
+		parts.Tokens = &simAnyKey{Minter: sv.minter}
 	case faultKeepsAbsent:
 		parts.Keys = simNaiveKeys{sv.apiKeyOf, naive}
 	case faultTokensByOwnClock:
@@ -354,25 +362,115 @@ func (s simStepped) Age(now time.Time) time.Duration {
 	return age
 }
 
+// simDeaf lists the faults that leave out a kind of change.
+var simDeaf = map[feed.Kind]simFault{
+	feed.Policy: faultDeafToPolicy, feed.Principal: faultDeafToPrincipals, feed.Key: faultDeafToKeys,
+	feed.Session: faultDeafToSessions, feed.Epoch: faultDeafToEpoch, feed.SigningKeys: faultDeafToSigning,
+}
+
+// simProlonged is an age that begins anew with each question before the data are too old.
+type simProlonged struct {
+	*feed.Follower
+	mu    sync.Mutex
+	asked time.Time
+}
+
+func (p *simProlonged) Age(now time.Time) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	age := p.Follower.Age(now)
+	if used := now.Sub(p.asked); !p.asked.IsZero() && used < age {
+		age = used
+	}
+	if age <= simCacheStale {
+		p.asked = now
+	}
+	return age
+}
+
 // simNaive is a cache as one would write it first.
 type simNaive struct {
+	fault  simFault
 	reader directory.Source
 	mu     sync.Mutex
 	held   map[string]*account.Principal
 	absent map[string]bool
+	drops  map[string]int
 }
 
 func (n *simNaive) drop(ref string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if ref == "" {
-		clear(n.held)
-		clear(n.absent)
-	}
 	delete(n.held, ref)
+	n.drops[ref]++
 }
 
-// simNaiveAccounts keeps a loaded row, although it was dropped meanwhile.
+func (n *simNaive) gap() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	clear(n.held)
+	clear(n.absent)
+}
+
+// simOldAccounts gives accounts as they were, at once or when they cannot be read.
+type simOldAccounts struct {
+	*directory.Directory
+	fault simFault
+	held  sync.Map
+}
+
+func (a *simOldAccounts) Principal(ctx context.Context, uid string) (*account.Principal, error) {
+	old, ok := a.held.Load(uid)
+	if ok && a.fault == faultServesStale {
+		uid := strings.Clone(uid)
+		go a.read(context.WithoutCancel(ctx), uid) //nolint:errcheck // it is there next time
+		return old.(*account.Principal), nil
+	}
+	p, err := a.read(ctx, uid)
+	if ok && err != nil && !errors.Is(err, account.ErrNotFound) {
+		return old.(*account.Principal), nil
+	}
+	return p, err
+}
+
+func (a *simOldAccounts) read(ctx context.Context, uid string) (*account.Principal, error) {
+	p, err := a.Directory.Principal(ctx, uid)
+	if err == nil {
+		a.held.Store(strings.Clone(uid), p)
+	}
+	return p, err
+}
+
+// simAnyKey reuses the token of a slot and a version whatever key signs now.
+type simAnyKey struct {
+	*token.Minter
+	last sync.Map
+}
+
+type simMinted struct {
+	bearer  string
+	version int64
+	at      time.Time
+}
+
+func (m *simAnyKey) Reuse(s *token.Slot, _ string, version int64, now time.Time) (string, bool) {
+	if last, ok := m.last.Load(s); ok {
+		if t := last.(simMinted); t.version == version && now.Sub(t.at) < simReuse {
+			return t.bearer, true
+		}
+	}
+	return "", false
+}
+
+func (m *simAnyKey) Mint(s *token.Slot, version int64, c token.Claims, now time.Time) (string, error) {
+	bearer, err := m.Minter.Mint(s, version, c, now)
+	if err == nil {
+		m.last.Store(s, simMinted{bearer, version, now})
+	}
+	return bearer, err
+}
+
+// simNaiveAccounts keeps a loaded row, although it was dropped meanwhile or the feed had a gap.
 type simNaiveAccounts struct {
 	*directory.Directory
 	n *simNaive
@@ -380,7 +478,7 @@ type simNaiveAccounts struct {
 
 func (a simNaiveAccounts) Principal(ctx context.Context, uid string) (*account.Principal, error) {
 	a.n.mu.Lock()
-	p := a.n.held[uid]
+	p, drops := a.n.held[uid], a.n.drops[uid]
 	a.n.mu.Unlock()
 	if p != nil {
 		return p, nil
@@ -391,7 +489,9 @@ func (a simNaiveAccounts) Principal(ctx context.Context, uid string) (*account.P
 	}
 	a.n.mu.Lock()
 	defer a.n.mu.Unlock()
-	a.n.held[strings.Clone(uid)] = &row
+	if a.n.fault == faultKeepsFlight || a.n.drops[uid] == drops {
+		a.n.held[strings.Clone(uid)] = &row
+	}
 	return &row, nil
 }
 

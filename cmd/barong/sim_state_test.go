@@ -27,6 +27,7 @@ type simState struct {
 	epoch      int64
 	ends       []int // ids of the commits that ended everybody's sessions
 	ended      map[session.ID]bool
+	promised   map[session.ID]bool // users were told that these have ended; nobody can read it
 	sessions   map[session.ID]session.Session
 	barred     map[string]bool // addresses that a restriction refuses
 	cuts       []policy.Cut
@@ -195,6 +196,10 @@ func (s *simState) apply(c *simCommit, f simFault) *simState {
 		changed(feed.Epoch, "")
 	case endSession:
 		for _, id := range c.ids {
+			if c.value == simNowhere {
+				n.promised = with(n.promised, id, true)
+				continue
+			}
 			n.ended = with(n.ended, id, true)
 			changed(feed.Session, hex.EncodeToString(id[:]))
 		}
@@ -320,6 +325,9 @@ func (s *simState) policyRows() policy.Rows {
 	return rows
 }
 
+// simNowhere is the value of an endSession that leaves nothing in the database.
+const simNowhere = "nowhere"
+
 const simSecret = "0123456789abcdef0123456789abcdef"
 
 var (
@@ -350,7 +358,7 @@ func (s *simState) signer() string {
 func simStart(signing []token.SigningKey) *simState {
 	s := &simState{
 		users: map[string]simUser{}, keys: map[string]apikey.Record{}, paths: map[string]bool{},
-		ended: map[session.ID]bool{}, sessions: map[session.ID]session.Session{},
+		ended: map[session.ID]bool{}, promised: map[session.ID]bool{}, sessions: map[session.ID]session.Session{},
 		barred: map[string]bool{}, limits: map[string]int64{}, signing: signing,
 	}
 	for _, uid := range slices.Concat(simUsers, simStrangers) {

@@ -33,6 +33,7 @@ const (
 	simSettle      = 4 * time.Second
 	simKept        = time.Second // how long feed rows are kept where they are pruned
 	simHang        = 600 * time.Millisecond
+	simFinds       = 2 * time.Second        // the longest that a replica may not find a new primary
 	simGrace       = 800 * time.Millisecond // for the old id of a renewed session
 	simReuse       = time.Minute            // of a token
 	simTokenLife   = 300 * time.Second
@@ -619,6 +620,14 @@ func (l *simLink) Rows(ctx context.Context) (policy.Rows, error) {
 
 // EndSession implements session.Ledger.
 func (l *simLink) EndSession(ctx context.Context, _ time.Duration, ids ...session.ID) error {
+	if redis := l.w.redis; redis != nil {
+		l.w.mu.Lock()
+		down := redis.down
+		l.w.mu.Unlock()
+		if l.w.fault == faultEndsInRedis || l.w.fault == faultEndLostWithRedis && down {
+			return l.commit(ctx, &simCommit{verb: endSession, ids: ids, value: simNowhere})
+		}
+	}
 	return l.commit(ctx, &simCommit{verb: endSession, ids: ids})
 }
 
