@@ -121,7 +121,7 @@ func (a *API) signOutOf(ctx context.Context, who visitor, cookie string) (known 
 	}
 	// The session has ended, as asked; a lost activity is the log's matter.
 	err = a.SignIns.RecordSignOut(ctx, account.Actor{
-		UID: u.UID, Role: u.Role, SessionID: e.ID, Client: who.Client,
+		UID: u.UID, Role: u.Role, Client: who.Client,
 	})
 	if err != nil {
 		a.Log.ErrorContext(ctx, "sign-out not recorded",

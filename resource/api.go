@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -98,10 +99,12 @@ func proved(_ *http.Request, who me) (me, error) {
 	return who, nil
 }
 
-// current finds the session that the request came with, if it is one of the caller's own
-// that has not ended: only such a one may outlive the end of all others. Of two none does, as
-// with decisions.
+// current finds the session that the request came with, if it is one of the caller's own: only
+// such a one may outlive the end of all others. Of two none does, as with decisions. It may have
+// ended with others since the request was let in; then it is returned if no other is there, and
+// account.Writer.Standing refuses it.
 func (a *API) current(ctx context.Context, who me) (one *session.Entry, err error) {
+	var over *session.Entry
 	for _, cookie := range who.cookies {
 		e, err := a.Sessions.Lookup(ctx, cookie, a.Now())
 		switch {
@@ -109,25 +112,31 @@ func (a *API) current(ctx context.Context, who me) (one *session.Entry, err erro
 			continue
 		case err != nil:
 			return nil, err
-		case e.UID != who.User.UID, !e.Of(who.SessionGeneration, e.Epoch), !a.Now().Before(e.Expires()):
+		case e.UID != who.User.UID, !a.Now().Before(e.Expires()):
+			continue
+		case !e.Of(who.SessionGeneration, e.Epoch):
+			over = e
 			continue
 		case one != nil:
 			return nil, nil
 		}
 		one = e
 	}
-	return one, nil
+	return cmp.Or(one, over), nil
 }
+
+// sessionEnded refuses a change by which a session that has ended would go on.
+var sessionEnded = rest.On(account.ErrSessionEnded, 401, "authz.invalid_session")
 
 // keepTimeout bounds keep, which goes on when the client has left.
 const keepTimeout = 5 * time.Second
 
 // renewing is the caller as one whose current session is to go on under the id of next, so
-// that requests that left with the old one may still be answered.
+// that requests that left with the old one may still be answered; none are for "".
 func (who me) renewing(e *session.Entry, next string) account.Actor {
 	by := who.Actor
 	if e != nil {
-		by.SessionID = e.ID
+		by.Session = account.SessionMark{ID: e.ID, Generation: e.Generation, Epoch: e.Epoch}
 		by.NextSessionID, _ = session.IDOf(next)
 	}
 	return by

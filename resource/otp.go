@@ -50,12 +50,12 @@ func (a *API) otp(g rest.Group[me]) {
 	rest.Add(g, rest.Op{
 		Method: "POST", Path: "/enable", Status: 200, Reference: 201,
 		Summary: "Switch the second factor on; every other session ends.",
-		Errors:  rest.All(codeErrors, alreadyOn),
+		Errors:  rest.All(codeErrors, alreadyOn, sessionEnded),
 	}, a.enableOTP)
 	rest.Add(g, rest.Op{
 		Method: "POST", Path: "/disable", Status: 200,
 		Summary: "Switch the second factor off; API keys become inactive, every other session ends.",
-		Errors:  rest.All(codeErrors, rest.On(factor.ErrOTPNotEnabled, 400, ".not_enabled")),
+		Errors:  rest.All(codeErrors, rest.On(factor.ErrOTPNotEnabled, 400, ".not_enabled"), sessionEnded),
 	}, a.disableOTP)
 	rest.Add(g, rest.Op{
 		Method: "POST", Path: "/verify", Status: 200, Reference: 201,

@@ -106,10 +106,12 @@ type currency struct {
 	before func(w *world, cookie string)
 	// stays says that the session goes on, under another cookie.
 	stays bool
+	// over says that it has ended by the time of the change, which is refused.
+	over bool
 }
 
 // currencies are all that may come with a change that ends sessions (D11): the current session alone
-// stays, and only one that had not ended.
+// stays; one that has ended, in whatever way, refuses the change.
 func currencies() map[string]currency {
 	own := func(w *world) string { return w.open(me) }
 	return map[string]currency{
@@ -117,11 +119,21 @@ func currencies() map[string]currency {
 		"no cookie":               {cookie: func(*world) string { return "" }},
 		"an unknown cookie":       {cookie: func(*world) string { return "00000000000000000000000000000009" }},
 		"somebody else's session": {cookie: func(w *world) string { return w.open(stranger) }},
-		"one that has ended before": {cookie: own, before: func(w *world, _ string) {
+		"one that has ended before": {cookie: own, over: true, before: func(w *world, _ string) {
 			expect.Must(w.DB.EndSessions(w.T.Context(), me))(w.T)
 		}},
+		"one that ends midway with all others": {cookie: own, over: true, before: func(w *world, _ string) {
+			w.Faults.On("Update", func() error { _, err := w.DB.EndSessions(w.T.Context(), me); return err })
+		}},
+		"one that ends midway with everybody's": {cookie: own, over: true, before: func(w *world, _ string) {
+			w.Faults.On("Update", func() error { _, err := w.DB.EndAll(w.T.Context()); return err })
+		}},
+		"one that another replica ends midway": {cookie: own, over: true, before: func(w *world, cookie string) {
+			id, _ := session.IDOf(cookie)
+			w.Faults.On("Update", func() error { return w.DB.EndSession(w.T.Context(), time.Hour, id) })
+		}},
 		"an expired one": {cookie: own, before: func(w *world, _ string) { w.Now = w.Now.Add(30 * time.Minute) }},
-		"one that ends midway": {cookie: own, before: func(w *world, cookie string) {
+		"one that ends midway": {cookie: own, over: true, before: func(w *world, cookie string) {
 			id, _ := session.IDOf(cookie)
 			w.Faults.On("Update", func() error { return w.Sessions.End(w.T.Context(), id) })
 		}},
@@ -159,6 +171,12 @@ func TestSwitchOTP(t *testing.T) {
 				}
 				a := within(w.mine(), cookie).JSON(t, "POST", otpBase+path, map[string]any{"code": code()})
 				w.Faults.Fail(nil, "Update", "AddSession")
+				if test.over {
+					a.WantTokens(t, 401, "authz.invalid_session")
+					expect.Equal(t, w.User(me).OTP, path == "disable")
+					w.kept(a, cookie, test)
+					continue
+				}
 				a.Want(t, 200, `200`)
 				expect.Equal(t, w.User(me).OTP, path == "enable")
 				next := w.kept(a, cookie, test)

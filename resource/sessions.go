@@ -24,6 +24,7 @@ func (a *API) sessions(g rest.Group[me]) {
 	}, a.endSession)
 	rest.Add(g, rest.Op{
 		Method: "DELETE", Summary: "Sign out everywhere else; without a session of your own, everywhere.",
+		Errors: sessionEnded,
 	}, a.endOtherSessions)
 }
 
@@ -70,11 +71,12 @@ func (a *API) endOtherSessions(ctx context.Context, who me, _ rest.None) (out do
 	if err != nil {
 		return out, err
 	}
-	generation, err := a.SignIns.SignOutEverywhere(ctx, who.Actor)
+	// Without a next id, for which the old one could read on: somebody else may have it, and must
+	// be out now.
+	generation, err := a.SignIns.SignOutEverywhere(ctx, who.renewing(current, ""))
 	if err != nil {
 		return out, err
 	}
-	// The old id reads no more: somebody else may have it, and must be out now.
 	return a.keep(ctx, current, session.NewCookie(), generation), nil
 }
 

@@ -359,18 +359,6 @@ func (s sessionStore) SlideSessions(_ context.Context, to map[session.ID]time.Ti
 	return nil
 }
 
-func (s sessionStore) RestampSession(_ context.Context, id session.ID, generation int64) error {
-	s.w.mu.Lock()
-	defer s.w.mu.Unlock()
-	row, ok := s.w.sessions[id]
-	if !ok {
-		return session.ErrNotFound
-	}
-	row.Generation = generation
-	s.w.sessions[id] = row
-	return nil
-}
-
 func (s sessionStore) DeleteSession(_ context.Context, id session.ID) error {
 	s.w.mu.Lock()
 	defer s.w.mu.Unlock()

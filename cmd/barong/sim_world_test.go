@@ -760,10 +760,6 @@ func (t simTable) SlideSessions(ctx context.Context, to map[session.ID]time.Time
 	return t.commit(ctx, &simCommit{verb: slideSession, slides: maps.Clone(to)})
 }
 
-func (t simTable) RestampSession(context.Context, session.ID, int64) error {
-	return session.ErrNotFound // nobody calls it
-}
-
 func (t simTable) DeleteSession(ctx context.Context, id session.ID) error {
 	return t.commit(ctx, &simCommit{verb: dropSession, ids: []session.ID{id}})
 }
@@ -870,10 +866,6 @@ func (r simCache) SlideSessions(ctx context.Context, to map[session.ID]time.Time
 		r.all = slid(r.all, to)
 		return nil
 	})
-}
-
-func (r simCache) RestampSession(context.Context, session.ID, int64) error {
-	return session.ErrNotFound // nobody calls it
 }
 
 func (r simCache) DeleteSession(ctx context.Context, id session.ID) error {

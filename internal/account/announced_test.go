@@ -49,7 +49,7 @@ var unannounced = map[string]string{
 // reading are the verbs that write nothing.
 var reading = []string{
 	"User", "UserByEmail", "CountUsers", "ServiceAccount", "ServiceAccountsOf", "Labels", "Label", "Levels", "RoleExists",
-	"SignedInBefore", "MailToken", "TOTPSecret", "APIKeys", "APIKey", "Verification", "NewestVerification",
+	"SignedInBefore", "SessionStands", "MailToken", "TOTPSecret", "APIKeys", "APIKey", "Verification", "NewestVerification",
 	"Profiles", "DataStorages",
 }
 

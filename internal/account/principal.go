@@ -86,6 +86,13 @@ type Principal struct {
 // under way when the new one was given out carry it.
 const RenewalGrace = 10 * time.Second
 
+// A SessionMark is a session as a request came with it.
+type SessionMark struct {
+	ID [32]byte // session.ID
+	// Generation and Epoch are those of session.Session.
+	Generation, Epoch int64
+}
+
 // A Renewal is the change of a session's id when its user changed the second factor or the
 // password. The old id may read until then, for the client that opened the session, while the
 // session under the new id has not ended and the generation is the one of the renewal.

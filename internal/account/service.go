@@ -142,8 +142,8 @@ type Actor struct {
 	Role string
 	// Service names a peer service that acts, or a command of an operator; then UID is "".
 	Service string
-	// SessionID is the session it acts in (session.ID), zero for none.
-	SessionID [32]byte
+	// Session is the session that it acts in, zero for none; see Writer.Standing.
+	Session SessionMark
 	// NextSessionID is the id under which that session goes on when the actor's change ends all
 	// others, zero for none: until the client knows it, the old one may read (Renewal).
 	NextSessionID [32]byte

@@ -35,6 +35,10 @@ type Tx interface {
 	// EndSessions raises a principal's session generation by one, which ends every session
 	// of it (design D11), and returns the new generation; ErrNoUser.
 	EndSessions(ctx context.Context, uid string) (int64, error)
+	// SessionStands reports whether a session of the user has ended neither by itself nor with
+	// others; false without the user. Nobody ends the user's sessions before this transaction is
+	// over, and one that ends by itself or with everybody's meanwhile ends after it.
+	SessionStands(ctx context.Context, uid string, s SessionMark) (bool, error)
 	// RenewSession notes that a session goes on under another id in the user's generation as
 	// it is now, in place of any such note; ErrNoUser.
 	RenewSession(ctx context.Context, uid string, r Renewal) error

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"barong/internal/invalid"
 )
@@ -163,6 +164,36 @@ func (w Writer) ShowSecondFactor(ctx context.Context, uid string) error {
 	}
 	_, err = w.Recompute(ctx, uid)
 	return err
+}
+
+// ErrSessionEnded says that the session in which a change was asked for has ended since it was
+// judged.
+var ErrSessionEnded = errors.New("account: the session has ended")
+
+// Standing returns ErrSessionEnded when the session in which by acts has ended, whatever this
+// process has heard of it. A change that ends all other sessions begins with it: a session that
+// has ended must not come out of that as the one that stays.
+func (w Writer) Standing(ctx context.Context, by Actor) error {
+	if by.Session.ID == ([32]byte{}) {
+		return nil
+	}
+	stands, err := w.SessionStands(ctx, by.UID, by.Session)
+	switch {
+	case err != nil:
+		return fmt.Errorf("look at the session: %w", err)
+	case !stands:
+		return ErrSessionEnded
+	}
+	return nil
+}
+
+// Renew notes that the session in which by acts goes on under its next id, if it does. The old id
+// may read until then.
+func (w Writer) Renew(ctx context.Context, by Actor, until time.Time) error {
+	if by.Session.ID == ([32]byte{}) || by.NextSessionID == ([32]byte{}) {
+		return nil
+	}
+	return w.RenewSession(ctx, by.UID, Renewal{From: by.Session.ID, To: by.NextSessionID, Until: until})
 }
 
 // ForgetSecondFactor removes a user's one-time codes with their secret and label; the caller

@@ -180,7 +180,7 @@ func (s *Service) OTPSecret(ctx context.Context, me account.Actor) (Setup, error
 
 // EnableOTP switches one-time codes on, proved by one, and ends every session of the user:
 // the caller restamps its own with the generation returned (design D11). Errors:
-// ErrOTPEnabled, then Use's.
+// ErrOTPEnabled, then Use's; account.ErrSessionEnded when me's session has ended by then.
 func (s *Service) EnableOTP(ctx context.Context, me account.Actor, code string) (generation int64, err error) {
 	return s.switchOTP(ctx, me, code, true)
 }
@@ -215,6 +215,9 @@ func (s *Service) switchOTP(ctx context.Context, me account.Actor, code string, 
 		if err != nil {
 			return err
 		}
+		if err := tx.Standing(ctx, me); err != nil {
+			return err
+		}
 		if before.OTP == on {
 			return already
 		}
@@ -241,7 +244,7 @@ func (s *Service) switchOTP(ctx context.Context, me account.Actor, code string, 
 			return err
 		}
 		generation = u.SessionGeneration
-		if err := s.renew(ctx, tx, me); err != nil {
+		if err := tx.Renew(ctx, me, s.now().Add(account.RenewalGrace)); err != nil {
 			return err
 		}
 		return tx.AddActivity(ctx, s.activity(me, action, audit.Succeed, ""))
@@ -260,16 +263,6 @@ func secretProved(ctx context.Context, tx work, uid string) error {
 		return ErrInvalidOTP
 	}
 	return err
-}
-
-// renew notes that me's session goes on under its next id, if it does.
-func (s *Service) renew(ctx context.Context, tx work, me account.Actor) error {
-	if me.SessionID == ([32]byte{}) || me.NextSessionID == ([32]byte{}) {
-		return nil
-	}
-	return tx.RenewSession(ctx, me.UID, account.Renewal{
-		From: me.SessionID, To: me.NextSessionID, Until: s.now().Add(account.RenewalGrace),
-	})
 }
 
 // VerifyOTP checks and consumes a code of a user whose one-time codes are on. Errors:

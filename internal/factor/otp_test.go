@@ -115,6 +115,28 @@ func TestOTPLifeCycle(t *testing.T) {
 	}
 }
 
+// A session that ended between the code and the commit changes nothing.
+func TestAnEndedSessionSwitchesNothing(t *testing.T) {
+	w := newWorld(t, worldtest.Config{})
+	u := w.User("a@example.com", 1)
+	code := w.SecondFactor(u)
+	w.Now = w.Now.Add(time.Minute)
+	me := actor(u)
+	me.Session = account.SessionMark{ID: [32]byte{1}, Generation: w.Reload(u.UID).SessionGeneration}
+	w.Must(w.DB.EndSession(t.Context(), time.Hour, me.Session.ID))
+	if _, err := w.Codes.DisableOTP(t.Context(), me, code()); !errors.Is(err, account.ErrSessionEnded) || !w.Reload(u.UID).OTP {
+		t.Errorf("%v, second factor on: %v; want ErrSessionEnded, true", err, w.Reload(u.UID).OTP)
+	}
+	if _, err := w.SignIns.SignOutEverywhere(t.Context(), me); !errors.Is(err, account.ErrSessionEnded) {
+		t.Errorf("sign out everywhere: %v, want ErrSessionEnded", err)
+	}
+	w.Now = w.Now.Add(time.Minute)
+	me.Session.ID, me.NextSessionID = [32]byte{2}, [32]byte{3}
+	if _, err := w.Codes.DisableOTP(t.Context(), me, code()); err != nil {
+		t.Errorf("from one that stands: %v", err)
+	}
+}
+
 // W-I3: wrong codes count together, wherever they are tried; right ones do not.
 func TestFiveWrongCodesCloseEveryDoor(t *testing.T) {
 	w := newWorld(t, worldtest.Config{})

@@ -244,7 +244,9 @@ func (m *Manager) add(ctx context.Context, cookie string, s *Session) error {
 		return err
 	}
 	m.cache.Put(s.ID, age, func(e *Entry) { e.set(*s) })
-	if m.ended.has(s.ID) { // by another that made room, before it was held
+	// It may have ended since it was stored, by the room that another needed or under the id of
+	// before: forget, which marks first and drops then, came before Put or comes after this.
+	if m.ended.has(s.ID) {
 		m.cache.Drop(s.ID)
 	}
 	return nil

@@ -33,8 +33,9 @@ type memory struct {
 	slid          atomic.Int32
 	pause         chan struct{} // when set, a read waits after it has the row
 
-	strays   bool                // lists hold sessions of other users too
-	unlisted map[session.ID]bool // missing in lists
+	strays   bool                  // lists hold sessions of other users too
+	unlisted map[session.ID]bool   // missing in lists
+	added    func(session.Session) // called when one is stored
 }
 
 func newMemory() *memory { return &memory{rows: map[session.ID]session.Session{}} }
@@ -72,6 +73,9 @@ func (m *memory) AddSession(_ context.Context, s session.Session) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.rows[s.ID] = s
+	if m.added != nil {
+		m.added(s)
+	}
 	return m.fail
 }
 
@@ -90,8 +94,6 @@ func (m *memory) SlideSessions(_ context.Context, to map[session.ID]time.Time) e
 	}
 	return nil
 }
-
-func (m *memory) RestampSession(context.Context, session.ID, int64) error { return nil }
 
 func (m *memory) DeleteSession(_ context.Context, id session.ID) error {
 	m.mu.Lock()
@@ -656,6 +658,29 @@ func TestRestampRotatesTheIDAndKeepsTheRest(t *testing.T) {
 			t.Errorf("restamp of an ended session: %v, want ErrNotFound", err)
 		}
 	})
+}
+
+// Another replica may end a session, to make room or under the id of before, as soon as it is
+// stored: the process that opens it must not hold it.
+func TestASessionThatEndsWhileItIsOpenedIsNotHeld(t *testing.T) {
+	store := newMemory()
+	m := manager(store)
+	_, s := open(t, m)
+	ended := func(id session.ID) {
+		m.Apply(feed.Change{Kind: feed.Session, Ref: hex.EncodeToString(id[:])})
+	}
+	store.added = func(s session.Session) { ended(s.ID) }
+	cookie, _ := open(t, m)
+	if e, err := m.Lookup(t.Context(), cookie, time.Now()); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("opened: %v, %v; want ErrNotFound", e, err)
+	}
+	fresh := session.NewCookie()
+	if _, err := m.Restamp(t.Context(), s.ID, fresh, 4, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if e, err := m.Lookup(t.Context(), fresh, time.Now()); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("renewed: %v, %v; want ErrNotFound", e, err)
+	}
 }
 
 func TestLookupLoadsOnceForManyAtOnce(t *testing.T) {

@@ -70,8 +70,6 @@ type Store interface {
 	// SlideSessions sets ExpiresAt of those that still exist and never creates or shortens
 	// one (FX-46).
 	SlideSessions(ctx context.Context, to map[ID]time.Time) error
-	// RestampSession moves one to another generation, if it still exists; ErrNotFound.
-	RestampSession(ctx context.Context, id ID, generation int64) error
 	// DeleteSession forgets one; no error when there is none.
 	DeleteSession(ctx context.Context, id ID) error
 }

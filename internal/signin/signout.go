@@ -29,9 +29,12 @@ func (s *Service) RecordSessionEnd(ctx context.Context, me account.Actor) error 
 
 // SignOutEverywhere ends every session of me, by one write however many they are, and records
 // it in the same transaction: the caller restamps its own with the generation returned (design
-// D11). account.ErrNoUser without a user of the uid.
+// D11). Errors: account.ErrSessionEnded when me's own has ended already; account.ErrNoUser.
 func (s *Service) SignOutEverywhere(ctx context.Context, me account.Actor) (generation int64, err error) {
 	err = s.update(ctx, func(tx work) error {
+		if err := tx.Standing(ctx, me); err != nil {
+			return err
+		}
 		if generation, err = tx.EndSessions(ctx, me.UID); err != nil {
 			return err
 		}

@@ -2,10 +2,23 @@ package store
 
 import (
 	"context"
+	"fmt"
 
 	"barong/internal/account"
 	"barong/internal/feed"
 )
+
+// SessionStands implements account.Tx.
+func (q queries) SessionStands(ctx context.Context, uid string, s account.SessionMark) (bool, error) {
+	if err := q.lock(ctx, lockUser(uid)); err != nil {
+		return false, fmt.Errorf("look at session: %w", err)
+	}
+	return q.has(ctx, "look at session", `
+		SELECT 1 FROM users u, session_epoch e
+		WHERE u.uid = $1 AND u.session_generation = $2 AND e.id = 1 AND e.epoch = $3
+		  AND NOT EXISTS (SELECT 1 FROM ended_sessions d WHERE d.id = $4)`,
+		uid, s.Generation, s.Epoch, s.ID[:])
+}
 
 // RenewSession implements account.Tx.
 func (q queries) RenewSession(ctx context.Context, uid string, r account.Renewal) error {

@@ -82,13 +82,6 @@ func (q queries) SlideSessions(ctx context.Context, to map[session.ID]time.Time)
 	return nil
 }
 
-// RestampSession implements session.Store.
-func (q queries) RestampSession(ctx context.Context, id session.ID, generation int64) error {
-	return q.write(ctx, "restamp session", func(t *txn) error {
-		return t.change(ctx, session.ErrNotFound, `UPDATE sessions SET generation = $1 WHERE id = $2`, generation, id[:])
-	})
-}
-
 // DeleteSession implements session.Store.
 func (q queries) DeleteSession(ctx context.Context, id session.ID) error {
 	_, err := q.run(ctx, "delete session", `DELETE FROM sessions WHERE id = $1`, id[:])

@@ -11,12 +11,14 @@ import (
 
 	"barong/internal/account"
 	"barong/internal/directory"
+	"barong/internal/session"
 )
 
 // A Store is the store under test.
 type Store interface {
 	account.Tx
 	directory.Source
+	session.Ledger
 	Update(ctx context.Context, f func(account.Tx) error) error
 }
 
@@ -31,6 +33,7 @@ func TestStore(t *testing.T, open func(testing.TB) Store) {
 		"user: a write keeps every field and raises counters":            userPut,
 		"user: only a change of the principal raises its version":        userVersion,
 		"user: a renewed session is noted until all sessions end":        renewSession,
+		"user: a session stands until it has ended in any way":           sessionStands,
 		"user: a stale copy does not lower the session generation":       userGenerationNeverFalls,
 		"user: another's e-mail or username cannot be taken later":       userPutTaken,
 		"user: a deleted one leaves e-mail and username to others":       userDeleted,

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"barong/internal/account"
+	"barong/internal/session"
 )
 
 func userRoundTrip(t *testing.T, s Store) {
@@ -265,6 +266,56 @@ func renewSession(t *testing.T, s Store) {
 	Must(t, err)
 	Equal(t, renewal(u.UID), (*account.Renewal)(nil))
 	WantErr(t, s.RenewSession(t.Context(), "ID404", first), account.ErrNoUser)
+}
+
+// mark is a session of u as it would be opened now.
+func mark(t *testing.T, s Store, u account.User, id session.ID) account.SessionMark {
+	t.Helper()
+	epoch, err := s.Epoch(t.Context())
+	Must(t, err)
+	p, err := s.Principal(t.Context(), u.UID)
+	Must(t, err)
+	return account.SessionMark{ID: id, Generation: p.SessionGeneration, Epoch: epoch}
+}
+
+func sessionStands(t *testing.T, s Store) {
+	u, other := AddUser(t, s, "1"), AddUser(t, s, "2")
+	stands := func(what, uid string, m account.SessionMark, want bool) {
+		t.Helper()
+		if got, err := s.SessionStands(t.Context(), uid, m); err != nil || got != want {
+			t.Errorf("%s: %v, %v; want %v", what, got, err, want)
+		}
+	}
+	for n, end := range []struct {
+		how string
+		end func(session.ID) error
+	}{
+		{"by itself", func(id session.ID) error { return s.EndSession(t.Context(), time.Hour, id) }},
+		{"with all of the user's", func(session.ID) error { _, err := s.EndSessions(t.Context(), u.UID); return err }},
+		{"with everybody's", func(session.ID) error { _, err := s.EndAll(t.Context()); return err }},
+		{"with a change of the user", func(session.ID) error {
+			u, err := s.User(t.Context(), u.UID)
+			Must(t, err)
+			u.SessionGeneration++
+			return s.PutUser(t.Context(), &u)
+		}},
+	} {
+		m := mark(t, s, u, session.ID{byte(n)})
+		stands("before it ended "+end.how, u.UID, m, true)
+		Must(t, end.end(m.ID))
+		stands("after it ended "+end.how, u.UID, m, false)
+	}
+	m := mark(t, s, u, session.ID{9})
+	later, another := m, m
+	later.Generation++
+	another.Epoch++
+	stands("a generation that never was", u.UID, later, false)
+	stands("an epoch that never was", u.UID, another, false)
+	stands("nobody's", "ID404", m, false)
+	Must(t, s.EndSession(t.Context(), time.Hour, session.ID{8}))
+	_, err := s.EndSessions(t.Context(), other.UID)
+	Must(t, err)
+	stands("after others ended", u.UID, m, true)
 }
 
 func principalOfUser(t *testing.T, s Store) {

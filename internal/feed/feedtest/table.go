@@ -281,7 +281,7 @@ var quiet = []string{
 	"PutTOTPSecret", "AdvanceTOTP", "DeleteTOTPSecret", "RoleExists", "AddActivity", "Principal",
 	"KeyRecord", "Permissions", "Restrictions", "Rows", "UpdatePolicy", "EndedSessions", "Ended",
 	"Epoch", "SigningKeys", "Emit", "Take", "Return", "Clear",
-	"MailToken", "AddMailToken", "UseMailToken", "DeleteMailTokens", "SignedInBefore",
+	"MailToken", "AddMailToken", "UseMailToken", "DeleteMailTokens", "SignedInBefore", "SessionStands",
 	"AddVerification", "Verification", "NewestVerification", "FinishVerification",
 	"Profiles", "AddProfile", "PutProfile", "DataStorages", "AddDataStorage",
 }
@@ -309,6 +309,10 @@ func quietCalls(s Store, f *fixture) map[string]func(context.Context) error {
 			return s.AddDataStorage(ctx, &person.DataStorage{UserUID: f.user.UID, Title: "personal", Data: "{}"})
 		},
 		"Ended": func(ctx context.Context) error { _, err := s.Ended(ctx, session.ID{}); return err },
+		"SessionStands": func(ctx context.Context) error {
+			_, err := s.SessionStands(ctx, f.user.UID, account.SessionMark{})
+			return err
+		},
 		"Epoch": func(ctx context.Context) error { _, err := s.Epoch(ctx); return err },
 		"SigningKeys": func(ctx context.Context) error {
 			_, err := s.SigningKeys(ctx)

@@ -35,8 +35,6 @@ func TestStore(t *testing.T, open func(testing.TB) session.Store) {
 		"sliding hundreds at once":                                slideMany,
 		"sliding none is fine":                                    slideNone,
 		"sliding against deletion never revives":                  slideRace,
-		"restamping changes the generation alone":                 restamp,
-		"restamping an unknown session is ErrNotFound":            restampUnknown,
 		"deleting forgets one, twice is fine":                     deleteOne,
 		"a list has all of one user's sessions and nobody else's": listOfOne,
 		"a list tells what became of each":                        listAfterwards,
@@ -183,21 +181,6 @@ func slideRace(t *testing.T, s session.Store) {
 	})
 	wg.Wait()
 	_, err := s.Session(t.Context(), x.ID, base)
-	expect.Error(t, err, session.ErrNotFound)
-}
-
-func restamp(t *testing.T, s session.Store) {
-	want := add(t, s, 1)
-	want.Generation = 8
-	expect.OK(t, s.RestampSession(t.Context(), want.ID, 8))
-	got, err := s.Session(t.Context(), want.ID, base)
-	expect.OK(t, err)
-	equal(t, got, want)
-}
-
-func restampUnknown(t *testing.T, s session.Store) {
-	expect.Error(t, s.RestampSession(t.Context(), id(1), 8), session.ErrNotFound)
-	_, err := s.Session(t.Context(), id(1), base)
 	expect.Error(t, err, session.ErrNotFound)
 }
 

@@ -24,17 +24,16 @@ func everything(ctx context.Context, s *redis.Store, x session.Session) map[stri
 	rule := limit.Rule{Burst: 5, Period: time.Minute}
 	_, take := s.Take(ctx, "k", rule, now)
 	return map[string]error{
-		"Session":        load,
-		"SessionsOf":     listing,
-		"AddSession":     s.AddSession(ctx, newSession("outage")),
-		"SlideSessions":  s.SlideSessions(ctx, map[session.ID]time.Time{x.ID: now.Add(time.Hour)}),
-		"RestampSession": s.RestampSession(ctx, x.ID, 4),
-		"DeleteSession":  s.DeleteSession(ctx, newSession("outage").ID),
-		"UseNonce":       nonce,
-		"Take":           take,
-		"Return":         s.Return(ctx, "k", rule, now),
-		"Clear":          s.Clear(ctx, "k"),
-		"Ping":           s.Ping(ctx),
+		"Session":       load,
+		"SessionsOf":    listing,
+		"AddSession":    s.AddSession(ctx, newSession("outage")),
+		"SlideSessions": s.SlideSessions(ctx, map[session.ID]time.Time{x.ID: now.Add(time.Hour)}),
+		"DeleteSession": s.DeleteSession(ctx, newSession("outage").ID),
+		"UseNonce":      nonce,
+		"Take":          take,
+		"Return":        s.Return(ctx, "k", rule, now),
+		"Clear":         s.Clear(ctx, "k"),
+		"Ping":          s.Ping(ctx),
 	}
 }
 

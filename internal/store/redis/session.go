@@ -27,14 +27,6 @@ redis.call('SETRANGE', KEYS[1], 1, ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return 1`)
 
-// restampScript sets the generation in a record that is there.
-// KEYS[1] record; ARGV: the generation as eight bytes.
-var restampScript = newScript(`
-local head = redis.call('GETRANGE', KEYS[1], 0, 16)
-if #head < 17 or string.byte(head, 1) ~= 1 then return 0 end
-redis.call('SETRANGE', KEYS[1], 9, ARGV[1])
-return 1`)
-
 func (s *Store) sessionKey(id session.ID) string {
 	return s.cfg.Prefix + "session:" + hex.EncodeToString(id[:])
 }
@@ -102,20 +94,6 @@ func (s *Store) SlideSessions(ctx context.Context, to map[session.ID]time.Time) 
 			return fmt.Errorf("slide sessions: %w", err)
 		}
 		calls = calls[:0]
-	}
-	return nil
-}
-
-// RestampSession implements session.Store.
-func (s *Store) RestampSession(ctx context.Context, id session.ID, generation int64) error {
-	done, err := s.eval(ctx, restampScript, call{
-		s.sessionKey(id), []any{binary.BigEndian.AppendUint64(nil, uint64(generation))},
-	})
-	if err == nil && done[0] != int64(1) {
-		err = session.ErrNotFound
-	}
-	if err != nil {
-		return fmt.Errorf("restamp session: %w", err)
 	}
 	return nil
 }
