@@ -145,6 +145,23 @@ func (who me) renewing(e *session.Entry, next string) account.Actor {
 // done is an answer without a body that may set the session cookie.
 type done = rest.Reply[rest.None, rest.Cookies]
 
+// renewed makes a change that ends all sessions of the caller's but the one that it acts in, which
+// goes on under another id.
+func (a *API) renewed(
+	ctx context.Context, who me, change func(account.Actor) (generation int64, err error),
+) (out done, err error) {
+	current, err := a.current(ctx, who)
+	if err != nil {
+		return out, err
+	}
+	next := session.NewCookie()
+	generation, err := change(who.renewing(current, next))
+	if err != nil {
+		return out, err
+	}
+	return a.keep(ctx, current, next, generation), nil
+}
+
 // keep carries the current session over to generation and answers with the cookie of its new id
 // (design D8, D11), next; with none when there is no session. The change that ended the others is
 // committed by now, so a failure only signs this session out too.

@@ -7,7 +7,6 @@ import (
 	"barong/internal/account"
 	"barong/internal/factor"
 	"barong/internal/rest"
-	"barong/internal/session"
 )
 
 // qrCode has the shape of the secret engine that the reference uses; clients read data.
@@ -73,28 +72,11 @@ func (a *API) makeQRCode(ctx context.Context, who me, _ rest.None) (qrCode, erro
 }
 
 func (a *API) enableOTP(ctx context.Context, who me, in oneTimeCode) (done, error) {
-	return a.switchOTP(ctx, who, in, a.Codes.EnableOTP)
+	return a.renewed(ctx, who, func(by account.Actor) (int64, error) { return a.Codes.EnableOTP(ctx, by, in.Code) })
 }
 
 func (a *API) disableOTP(ctx context.Context, who me, in oneTimeCode) (done, error) {
-	return a.switchOTP(ctx, who, in, a.Codes.DisableOTP)
-}
-
-// switchOTP ends all sessions of the caller but the one it acts in.
-func (a *API) switchOTP(
-	ctx context.Context, who me, in oneTimeCode,
-	change func(context.Context, account.Actor, string) (int64, error),
-) (out done, err error) {
-	current, err := a.current(ctx, who)
-	if err != nil {
-		return out, err
-	}
-	next := session.NewCookie()
-	generation, err := change(ctx, who.renewing(current, next), in.Code)
-	if err != nil {
-		return out, err
-	}
-	return a.keep(ctx, current, next, generation), nil
+	return a.renewed(ctx, who, func(by account.Actor) (int64, error) { return a.Codes.DisableOTP(ctx, by, in.Code) })
 }
 
 func (a *API) verifyOTP(ctx context.Context, who me, in oneTimeCode) (rest.None, error) {

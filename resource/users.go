@@ -22,6 +22,13 @@ type deletion struct {
 	Code     *string `name:"otp_code" rule:"nonblank" in:"query" doc:"Needed when the second factor is on."`
 }
 
+type passwordChange struct {
+	Old     string `name:"old_password" rule:"required,nonblank" in:"body"`
+	New     string `name:"new_password" rule:"required,nonblank" in:"body"`
+	Confirm string `name:"confirm_password" rule:"required,nonblank" in:"body" doc:"The new one again."`
+	Lang    string `name:"lang" doc:"Language of the mail about it, where the account says none: en or ru."`
+}
+
 func (a *API) readUser(g rest.Group[me]) {
 	rest.Add(g, rest.Op{Method: "GET", Path: "/me", Summary: "Read your own account."}, a.readMe)
 }
@@ -43,6 +50,17 @@ func (a *API) users(g rest.Group[me]) {
 			sealErrors,
 		),
 	}, a.deleteMe)
+	rest.Add(g, rest.Op{
+		Method: "PUT", Path: "/password", Status: 201, Cost: limit.Write | limit.Hash | limit.Notice,
+		Summary: "Change your password; every other session ends.",
+		Errors: rest.All(
+			rest.On(signin.ErrPasswordsDiffer, 422, "resource.password.doesnt_match"),
+			rest.On(signin.ErrWrongPassword, 400, "resource.password.prev_pass_not_correct"),
+			rest.On(signin.ErrSamePassword, 400, "resource.password.no_change_provided"),
+			rest.Rules("password.too_long", "password.requirements", "password.weak"),
+			sessionEnded,
+		),
+	}, a.changePassword)
 }
 
 func (a *API) readMe(ctx context.Context, who me, _ rest.None) (view.UserWithFullInfo, error) {
@@ -69,4 +87,12 @@ func (a *API) deleteMe(ctx context.Context, who me, in deletion) (out done, err 
 	}
 	out.Header.Set = []string{a.Cookies.Clear()}
 	return out, nil
+}
+
+func (a *API) changePassword(ctx context.Context, who me, in passwordChange) (done, error) {
+	return a.renewed(ctx, who, func(by account.Actor) (int64, error) {
+		return a.SignIns.ChangePassword(ctx, by, signin.PasswordChange{
+			Old: in.Old, New: in.New, Confirm: in.Confirm, Language: in.Lang,
+		})
+	})
 }

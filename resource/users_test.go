@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"barong/internal/account"
 	"barong/internal/account/worldtest"
@@ -138,4 +139,83 @@ func TestRefusedDeletions(t *testing.T) {
 	w.PutUser(stranger, func(u *account.User) { u.Role = account.RoleSuperadmin })
 	w.As(stranger).Form(t, "DELETE", user, form("password", apitest.Password)).WantTokens(t, 422, "resource.user.last_superadmin")
 	expect.Equal(t, w.User(stranger).State, account.StateActive)
+}
+
+const password = base + "/users/password"
+
+func change(old, fresh, again string) []string {
+	return []string{"old_password", old, "new_password", fresh, "confirm_password", again}
+}
+
+// The new password opens what the old one did; the session goes on under a new id, all others end.
+func TestChangePassword(t *testing.T) {
+	w := newWorld(t)
+	w.Secret("Quooph7ei")
+	here, there := w.open(me), w.open(me)
+	key := w.key(families["own keys"], kid)
+	a := within(w.mine(), here).Form(t, "PUT", password, form(append(change(apitest.Password, "Quooph7ei", "Quooph7ei"), "lang", "ru")...))
+	a.Want(t, 201, "201")
+	fresh, _ := set(t, a)
+	expect.Equal(t, []bool{fresh != "", fresh != here, w.stands(fresh), w.stands(here), w.stands(there)}, []bool{true, true, true, false, false})
+	expect.Equal(t, w.rowOf(families["own keys"], key.Kid).State, apikey.Active)
+	expect.Equal(t, w.User(me).PasswordDigest, "#Quooph7ei")
+	news := w.News()
+	last := news[len(news)-1]
+	expect.Equal(t, []string{last.Name, last.Language}, []string{"system.user.password.change", "ru"})
+	deeds := w.Activities(audit.Query{ActorUID: me, Topic: "password"})
+	expect.Equal(t, []string{deeds[0].Action, deeds[0].Result}, []string{"password change", "succeed"})
+	// Without a session, as with an API key, every one ends.
+	w.mine().Form(t, "PUT", password, form(change("Quooph7ei", apitest.Password, apitest.Password)...)).Want(t, 201, "201")
+	expect.Equal(t, w.stands(fresh), false)
+}
+
+func TestRefusedPasswordChanges(t *testing.T) {
+	w := newWorld(t)
+	cookie := w.open(me)
+	c := within(w.mine(), cookie)
+	long := "Aa1" + strings.Repeat("x", 70)
+	w.Secret("Wrong0000", "Quooph7ei", "Zaem3ohgh", long)
+	for name, test := range map[string]struct {
+		form   []string
+		status int
+		tokens []string
+	}{
+		"nothing": {nil, 400, []string{"resource.user.missing_old_password", "resource.user.empty_old_password",
+			"resource.user.missing_new_password", "resource.user.empty_new_password",
+			"resource.user.missing_confirm_password", "resource.user.empty_confirm_password"}},
+		"lists":        {[]string{"old_password[]", "a", "new_password[]", "b", "confirm_password[]", "c"}, 422, []string{"invalid"}},
+		"two new":      {change("Wrong0000", "Quooph7ei", "Zaem3ohgh"), 422, []string{"resource.password.doesnt_match"}},
+		"another old":  {change("Wrong0000", "Quooph7ei", "Quooph7ei"), 400, []string{"resource.password.prev_pass_not_correct"}},
+		"no change":    {change(apitest.Password, apitest.Password, apitest.Password), 400, []string{"resource.password.no_change_provided"}},
+		"without form": {change(apitest.Password, "quooph7ei", "quooph7ei"), 422, []string{"password.requirements"}},
+		"weak":         {change(apitest.Password, "Aaaaaa11", "Aaaaaa11"), 422, []string{"password.weak"}},
+		"long":         {change(apitest.Password, long, long), 422, []string{"password.too_long", "password.weak"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.Form(t, "PUT", password, form(test.form...)).WantTokens(t, test.status, test.tokens...)
+		})
+	}
+	reasons := map[string]int{}
+	for _, a := range w.Activities(audit.Query{ActorUID: me, Topic: "password", Result: audit.Failed}) {
+		reasons[a.Data]++
+	}
+	expect.Equal(t, reasons, map[string]int{
+		`{"reason":"New passwords don't match"}`: 1, `{"reason":"Previous password is not correct"}`: 1,
+		`{"reason":"New password cant be the same, as old one"}`: 1, `{"reason":"password.requirements"}`: 1,
+		`{"reason":"password.weak"}`: 1, `{"reason":"password.too_long"}`: 1,
+	})
+	// The deletion asks for the password, too, and guesses count for both.
+	for range 4 {
+		c.Form(t, "DELETE", user, form("password", "Wrong0000")).WantTokens(t, 422, "resource.user.invalid_password")
+	}
+	c.Form(t, "PUT", password, form(change(apitest.Password, "Quooph7ei", "Quooph7ei")...)).WantTokens(t, 429, "resource.user.too_many_requests")
+	expect.Equal(t, w.stands(cookie), true)
+
+	// A session that has ended, whatever this process knows of it, does not come out as the one that stays.
+	w.Now = w.Now.Add(time.Hour)
+	c = within(w.mine(), w.open(me))
+	c.Get(t, user)
+	expect.Must(w.DB.EndSessions(t.Context(), me))(t)
+	c.Form(t, "PUT", password, form(change(apitest.Password, "Quooph7ei", "Quooph7ei")...)).WantTokens(t, 401, "authz.invalid_session")
+	expect.Equal(t, w.User(me).PasswordDigest, "#"+apitest.Password)
 }

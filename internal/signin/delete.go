@@ -54,8 +54,5 @@ func (s *Service) DeleteAccount(ctx context.Context, by account.Actor, password,
 
 // refuseDelete records a refusal and returns why.
 func (s *Service) refuseDelete(ctx context.Context, by account.Actor, why error, reason string) error {
-	if err := s.record(ctx, by.Activity(s.now(), topicAccount, actionDelete, audit.Failed, reason)); err != nil {
-		return fmt.Errorf("record refusal: %w", err)
-	}
-	return why
+	return s.refuseOwn(ctx, by, why, topicAccount, actionDelete, reason)
 }

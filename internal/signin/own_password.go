@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"barong/internal/account"
+	"barong/internal/audit"
 	"barong/internal/limit"
 	"barong/internal/secret"
 )
@@ -29,4 +30,12 @@ func (s *Service) ownPassword(ctx context.Context, by account.Actor, password st
 		return u, ErrWrongPassword
 	}
 	return u, errors.Join(err, s.attempts.GiveBack(ctx, try))
+}
+
+// refuseOwn records that the actor was refused and returns why.
+func (s *Service) refuseOwn(ctx context.Context, by account.Actor, why error, topic, action, reason string) error {
+	if err := s.record(ctx, by.Activity(s.now(), topic, action, audit.Failed, reason)); err != nil {
+		return fmt.Errorf("record refusal: %w", err)
+	}
+	return why
 }
