@@ -20,7 +20,7 @@ type activityFilter struct {
 
 type activityPage struct {
 	activityFilter
-	span
+	rest.Span
 	rest.Paging
 }
 
@@ -28,7 +28,7 @@ type adminActivityPage struct {
 	activityFilter
 	TargetUID *string `name:"target_uid" invalid:".non_string_target_uid" doc:"Of whom it was done to."`
 	Range     string  `name:"range" enum:"created" default:"created" value:".invalid_range"`
-	span
+	rest.Span
 	rest.Paging
 }
 
@@ -39,60 +39,22 @@ func (a *API) activities(s section) {
 }
 
 // query is the question of both lists.
-func (f activityFilter) query(category string, s span, p rest.Paging) audit.JournalQuery {
-	q := audit.JournalQuery{
+func (f activityFilter) query(category string, s rest.Span, p rest.Paging) audit.JournalQuery {
+	from, to := s.Bounds()
+	return audit.JournalQuery{
 		Category: category, Topic: f.Topic, Action: f.Action, ActorUID: f.UID, ActorEmail: f.Email,
-		Limit: p.Limit, Offset: p.Offset(),
+		From: from, To: to, Limit: p.Limit, Offset: p.Offset(),
 	}
-	q.From, q.To = s.bounds()
-	return q
-}
-
-// journal is a page of activities, each shown by show with the users whom the page names; show reports
-// false for one to leave out.
-func journal[T any](
-	ctx context.Context, a *API, q audit.JournalQuery, at rest.Paging, show func(audit.Activity, map[string]account.User) (T, bool),
-) (out rest.Page[T], err error) {
-	list, total, err := a.Activities.Journal(ctx, q)
-	if err != nil {
-		return out, err
-	}
-	var uids []string
-	seen := map[string]bool{"": true}
-	for _, x := range list {
-		for _, uid := range []string{x.ActorUID, x.TargetUID} {
-			if !seen[uid] {
-				seen[uid] = true
-				uids = append(uids, uid)
-			}
-		}
-	}
-	users, err := a.Activities.UsersByUID(ctx, uids)
-	out = rest.Page[T]{Total: total, Paging: at}
-	for _, x := range list {
-		if v, ok := show(x, users); ok {
-			out.Items = append(out.Items, v)
-		}
-	}
-	return out, err
 }
 
 func (a *API) listActivities(ctx context.Context, _ staff, in activityPage) (rest.Page[view.ActivityWithUser], error) {
-	q := in.query(audit.CategoryUser, in.span, in.Paging)
-	return journal(ctx, a, q, in.Paging, func(x audit.Activity, users map[string]account.User) (view.ActivityWithUser, bool) {
-		actor, ok := users[x.ActorUID] // else deleted this very moment
-		return view.ActivityWithUserOf(x, actor), ok
-	})
+	list, total, err := account.Deeds(ctx, a.Activities, in.query(audit.CategoryUser, in.Span, in.Paging))
+	return rest.PageOf(list, total, in.Paging, view.ActivityWithUserOf), err
 }
 
 func (a *API) listAdminActivities(ctx context.Context, _ staff, in adminActivityPage) (rest.Page[view.AdminActivity], error) {
-	q := in.query(audit.CategoryAdmin, in.span, in.Paging)
+	q := in.query(audit.CategoryAdmin, in.Span, in.Paging)
 	q.TargetUID = in.TargetUID
-	return journal(ctx, a, q, in.Paging, func(x audit.Activity, users map[string]account.User) (view.AdminActivity, bool) {
-		actor, ok := users[x.ActorUID]
-		if target, known := users[x.TargetUID]; known {
-			return view.AdminActivityOf(x, actor, &target), ok
-		}
-		return view.AdminActivityOf(x, actor, nil), ok
-	})
+	list, total, err := account.Deeds(ctx, a.Activities, q)
+	return rest.PageOf(list, total, in.Paging, view.AdminActivityOf), err
 }

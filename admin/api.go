@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -24,7 +23,7 @@ import (
 type API struct {
 	caller.Resolver
 	Policy     *editor.Service
-	Activities Activities
+	Activities account.Chronicle
 	Accounts   *account.Service
 	Explain    Explainer
 	// Record keeps the activity of a change that was refused; those of changes that were made
@@ -34,13 +33,6 @@ type API struct {
 	Abilities ability.Set
 	// Patience bounds the wait for a policy version; 0 means 2 s.
 	Patience time.Duration
-}
-
-// Activities reads activities; store.DB is one.
-type Activities interface {
-	audit.Journal
-	// UsersByUID loads the users among uids, by uid; those that are not there are left out.
-	UsersByUID(ctx context.Context, uids []string) (map[string]account.User, error)
 }
 
 // Mount adds the endpoints to s.
@@ -77,7 +69,7 @@ func (a *API) guard() rest.Guard[staff] {
 	return rest.Guard[staff]{
 		Admit: func(r *http.Request) (staff, error) {
 			u, actor, err := a.SignedIn(r)
-			return staff{User: u, Actor: actor, method: r.Method, path: "api/v2/barong" + ownPath(r)}, err
+			return staff{User: u, Actor: actor, method: r.Method, path: "api/v2/barong" + rest.Path(r)}, err
 		},
 		Principal: func(who staff) string { return who.Actor.UID },
 		Changes:   limit.Staff,
@@ -128,14 +120,8 @@ func (s section) may(action ability.Action) rest.Group[staff] {
 // refused keeps that a change was not made: the gate, which writes about components that one
 // was let through, leaves Barong's own to the endpoints, which know their outcome.
 func (a *API) refused(ctx context.Context, who staff, result string, sent url.Values) {
-	row := audit.Activity{
-		ActorUID: who.User.UID, ActorKind: string(account.KindUser), ActorRef: who.User.UID,
-		Category: audit.CategoryAdmin, IPCountry: who.Country, UserAgent: who.UserAgent,
-		Topic: audit.TopicOf(who.path), Action: audit.ActionOf(who.method), Result: result, CreatedAt: a.Now(),
-	}
-	if who.IP.IsValid() {
-		row.IP = who.IP.Unmap().String()
-	}
+	row := who.Activity(a.Now(), audit.TopicOf(who.path), audit.ActionOf(who.method), result, "")
+	row.Category = audit.CategoryAdmin
 	var target string
 	row.Data, target = audit.Mask(audit.Params{Query: sent.Encode(), UserAgent: who.UserAgent}, who.path,
 		"request_id", rest.RequestID(ctx))
@@ -148,14 +134,6 @@ func (a *API) refused(ctx context.Context, who staff, result string, sent url.Va
 	if a.Record != nil {
 		a.Record(row)
 	}
-}
-
-// ownPath is r's path from this namespace on, whatever prefix it was mounted under.
-func ownPath(r *http.Request) string {
-	if i := strings.Index(r.URL.Path, "/admin/"); i >= 0 {
-		return r.URL.Path[i:]
-	}
-	return r.URL.Path
 }
 
 // reached waits for the version that r asks for in X-Policy-Version, as a write has answered it
@@ -180,41 +158,22 @@ type policyVersion struct {
 // changed is the answer of a write without a body.
 type changed = rest.Reply[rest.None, policyVersion]
 
-func changedAt(version feed.Cursor, err error) (changed, error) {
-	return changed{Header: policyVersion{version.String()}}, err
-}
-
 // condition are the parameters of writes beside the row: the version that the caller has seen and
 // whether to go on against its own interest.
 type condition struct {
-	IfMatch *string `name:"If-Match" in:"header" doc:"The lock_version that the row must have; * is any."`
-	Force   bool    `name:"force" doc:"Go on although it locks you out; superadmins only."`
+	IfMatch *rest.IfMatch `name:"If-Match" in:"header" doc:"The lock_version that the row must have; * is any."`
+	Force   bool          `name:"force" doc:"Go on although it locks you out; superadmins only."`
 }
 
-var errIfMatch = errors.New("admin: If-Match is no list of lock versions")
-
-// edit makes the service's condition of the client's parameters. Entity tags are lock versions,
-// quoted as RFC 9110 has them, or bare; weak ones never match (section 13.1.1).
-func (c condition) edit(who staff) (editor.Edit, error) {
-	e := editor.Edit{By: who.Actor, Force: c.Force}
-	if c.IfMatch == nil || strings.TrimSpace(*c.IfMatch) == "*" {
-		return e, nil
+// write makes a change of the policy under the condition that its client sends.
+func write[C any](
+	ctx context.Context, who staff, on condition, change func(context.Context, editor.Edit, C) (feed.Cursor, error), to C,
+) (out changed, err error) {
+	seen, err := on.IfMatch.Versions()
+	if err != nil {
+		return out, err
 	}
-	e.Seen = []int64{}
-	for tag := range strings.SplitSeq(*c.IfMatch, ",") {
-		tag = strings.TrimSpace(tag)
-		weak := strings.HasPrefix(tag, "W/")
-		tag = strings.TrimPrefix(tag, "W/")
-		if len(tag) >= 2 && tag[0] == '"' && tag[len(tag)-1] == '"' {
-			tag = tag[1 : len(tag)-1]
-		}
-		version, err := strconv.ParseInt(tag, 10, 64)
-		if err != nil {
-			return e, errIfMatch
-		}
-		if !weak {
-			e.Seen = append(e.Seen, version)
-		}
-	}
-	return e, nil
+	version, err := change(ctx, editor.Edit{By: who.Actor, Seen: seen, Force: on.Force}, to)
+	out.Header.Version = version.String()
+	return out, err
 }

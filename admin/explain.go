@@ -14,7 +14,7 @@ import (
 
 // An Explainer answers questions as decisions would be made; authz.Server's Explain is one,
 // behind an adapter of the wiring, as edges do not know each other.
-type Explainer func(context.Context, Question) (Explanation, error)
+type Explainer func(context.Context, Question) (view.Explanation, error)
 
 // A Question is a request that has not been made. UID or Kid, at most one, say whose
 // credential it is thought to come with.
@@ -23,29 +23,6 @@ type Question struct {
 	UID, Kid       string
 	IP             netip.Addr
 	UserAgent      string
-}
-
-// An Explanation is the decision on it, and the rules in the order in which they were
-// looked at, up to the one that decided.
-type Explanation struct {
-	Allowed       bool              `json:"allowed"`
-	Status        int               `json:"status" doc:"200, or that of the denial."`
-	Reason        string            `json:"reason" doc:"Token of the denial; empty when allowed."`
-	Outage        bool              `json:"outage"`
-	PolicyVersion int64             `json:"policy_version"`
-	Path          string            `json:"path" doc:"Canonical; empty when the request has none."`
-	UID           string            `json:"uid" doc:"Of the account that was proved."`
-	Role          string            `json:"role"`
-	Token         bool              `json:"token" doc:"Whether the upstream would get a bearer token."`
-	Steps         []ExplainedStep   `json:"steps"`
-	Permissions   []view.Permission `json:"permissions" doc:"The rows that the role's verdict rests on, as they are now."`
-}
-
-// An ExplainedStep is one rule of a decision.
-type ExplainedStep struct {
-	Rule    string `json:"rule"`
-	Outcome string `json:"outcome" doc:"pass, allow, deny or unavailable."`
-	Detail  string `json:"detail"`
 }
 
 type explain struct {
@@ -73,7 +50,7 @@ func (a *API) explain(s section) {
 	}, a.answer)
 }
 
-func (a *API) answer(ctx context.Context, who staff, in explain) (e Explanation, err error) {
+func (a *API) answer(ctx context.Context, who staff, in explain) (e view.Explanation, err error) {
 	q := Question{Method: in.Method, Target: in.Path, UID: in.UID, Kid: in.Kid, IP: who.IP, UserAgent: in.UserAgent}
 	if in.UID != "" && in.Kid != "" {
 		return e, errTwoAskAsOne
@@ -90,15 +67,6 @@ func (a *API) answer(ctx context.Context, who staff, in explain) (e Explanation,
 	if e.Role != "" && e.Path != "" {
 		rows, err = a.Policy.MatchingPermissions(ctx, e.Role, in.Method, e.Path)
 	}
-	e.Permissions = PermissionsOf(rows)
+	e.Permissions = view.PermissionsOf(rows)
 	return e, err
-}
-
-// PermissionsOf shows rows.
-func PermissionsOf(rows []policy.Permission) []view.Permission {
-	out := make([]view.Permission, 0, len(rows))
-	for _, p := range rows {
-		out = append(out, view.PermissionOf(p))
-	}
-	return out
 }

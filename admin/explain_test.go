@@ -7,6 +7,7 @@ import (
 
 	"barong/admin"
 	"barong/internal/expect"
+	"barong/internal/view"
 	"barong/policy/ability"
 )
 
@@ -16,11 +17,11 @@ const explain = base + "/explain"
 func TestExplain(t *testing.T) {
 	w := newWorld(t)
 	var asked admin.Question
-	answer := admin.Explanation{
+	answer := view.Explanation{
 		Allowed: false, Status: 401, Reason: "authz.invalid_permission", PolicyVersion: 7, Path: "api/v2/barong/admin/permissions",
-		UID: "ACCOUNTANT", Role: "accountant", Steps: []admin.ExplainedStep{{Rule: "permission", Outcome: "deny", Detail: "x"}},
+		UID: "ACCOUNTANT", Role: "accountant", Steps: []view.ExplainedStep{{Rule: "permission", Outcome: "deny", Detail: "x"}},
 	}
-	w.explain = func(q admin.Question) (admin.Explanation, error) {
+	w.explain = func(q admin.Question) (view.Explanation, error) {
 		asked = q
 		return answer, nil
 	}
@@ -53,7 +54,7 @@ func TestExplain(t *testing.T) {
 	c.JSON(t, "POST", explain, m{}).WantTokens(t, 400, "admin.explain.missing_path", "admin.explain.empty_path")
 	c.JSON(t, "POST", explain, m{"path": "/x", "uid": "a", "kid": "b"}).WantTokens(t, 422, "admin.explain.one_of_uid_kid")
 	c.JSON(t, "POST", explain, m{"path": "/x", "ip": "::1%eth0"}).WantTokens(t, 422, "admin.explain.invalid_ip")
-	w.explain = func(admin.Question) (admin.Explanation, error) { return admin.Explanation{}, errors.New("bug") }
+	w.explain = func(admin.Question) (view.Explanation, error) { return view.Explanation{}, errors.New("bug") }
 	c.JSON(t, "POST", explain, m{"path": "/x"}).WantTokens(t, 500, "server.internal_error")
 }
 

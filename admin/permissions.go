@@ -29,7 +29,7 @@ type permissionFields struct {
 	Topic  *string `name:"topic" rule:"nonblank"`
 }
 
-func (f permissionFields) change(id int64, remove bool) editor.PermissionChange {
+func (f permissionFields) change(id *int64, remove bool) editor.PermissionChange {
 	return editor.PermissionChange{
 		ID: id, Remove: remove, Role: f.Role, Verb: f.Verb, Path: f.Path, Action: f.Action, Topic: f.Topic,
 	}
@@ -56,14 +56,15 @@ type removal struct {
 	condition
 }
 
-// rowErrors are those of a row that a change names, rules those that a permission can break.
+// newErrors are those of every change of the policy, rowErrors those of a row that a change names.
 var (
+	newErrors = rest.All(
+		rest.On(rest.ErrIfMatch, 400, ".invalid_if_match"),
+		rest.On(editor.ErrWouldLockOut, 422, ".would_lock_out"))
 	rowErrors = rest.All(
 		rest.On(policy.ErrNotFound, 404, ".doesnt_exist"),
 		rest.On(editor.ErrStale, 412, ".stale"),
-		rest.On(errIfMatch, 400, ".invalid_if_match"),
-		rest.On(editor.ErrWouldLockOut, 422, ".would_lock_out"),
-	)
+		newErrors)
 	permissionErrors = rest.All(rowErrors,
 		rest.On(editor.ErrLastSuperadmin, 422, ".last_superadmin"),
 		rest.On(editor.ErrRoleInUse, 422, ".role_in_use"))
@@ -78,13 +79,13 @@ var (
 )
 
 func (a *API) permissions(s section) {
-	all := rest.All(permissionRules, permissionErrors)
 	rest.Add(s.may(ability.Read), rest.Op{Method: "GET", Summary: "List permissions, by id."}, a.listPermissions)
 	rest.Add(s.may(ability.Create), rest.Op{
-		Method: "POST", Reference: 200, Summary: "Add a permission.", Errors: all,
+		Method: "POST", Reference: 200, Summary: "Add a permission.", Errors: rest.All(permissionRules, newErrors),
 	}, a.addPermission)
 	rest.Add(s.may(ability.Update), rest.Op{
-		Method: "PUT", Summary: "Change the fields of a permission that are sent.", Errors: all,
+		Method: "PUT", Summary: "Change the fields of a permission that are sent.",
+		Errors: rest.All(permissionRules, permissionErrors),
 	}, a.changePermission)
 	rest.Add(s.may(ability.Destroy), rest.Op{
 		Method: "DELETE", Reference: 200, Summary: "Delete a permission.", Errors: permissionErrors,
@@ -102,35 +103,19 @@ func (a *API) listPermissions(ctx context.Context, _ staff, in rest.Paging) (res
 }
 
 func (a *API) addPermission(ctx context.Context, who staff, in permissionInput) (changed, error) {
-	return a.writePermission(ctx, who, in.condition, editor.PermissionChange{
+	return write(ctx, who, in.condition, a.Policy.ChangePermission, editor.PermissionChange{
 		Role: &in.Role, Verb: &in.Verb, Path: &in.Path, Action: &in.Action, Topic: in.Topic,
 	})
 }
 
 func (a *API) changePermission(ctx context.Context, who staff, in permissionChange) (changed, error) {
-	if in.ID == 0 { // no row has it, and for the service it means a new one
-		return changed{}, policy.ErrNotFound
-	}
-	return a.writePermission(ctx, who, in.condition, in.change(in.ID, false))
+	return write(ctx, who, in.condition, a.Policy.ChangePermission, in.change(&in.ID, false))
 }
 
 func (a *API) removePermission(ctx context.Context, who staff, in removal) (changed, error) {
-	return a.writePermission(ctx, who, in.condition, editor.PermissionChange{ID: in.ID, Remove: true})
+	return write(ctx, who, in.condition, a.Policy.ChangePermission, editor.PermissionChange{ID: &in.ID, Remove: true})
 }
 
-func (a *API) writePermission(ctx context.Context, who staff, c condition, change editor.PermissionChange) (changed, error) {
-	e, err := c.edit(who)
-	if err != nil {
-		return changed{}, err
-	}
-	return changedAt(a.Policy.ChangePermission(ctx, e, change))
-}
-
-func (a *API) previewPermission(ctx context.Context, who staff, in previewedPermission) (preview, error) {
-	id, remove, err := in.target()
-	if err != nil {
-		return preview{}, err
-	}
-	p, err := a.Policy.PreviewPermission(ctx, in.edit(who), in.change(id, remove))
-	return previewOf(p, "admin.permission"), err
+func (a *API) previewPermission(ctx context.Context, who staff, in previewedPermission) (view.Preview, error) {
+	return show(ctx, who, in.previewed, permissionErrors.Under("admin.permission"), a.Policy.PreviewPermission, in.change)
 }

@@ -341,7 +341,7 @@ func TestLockOutOfAnotherRole(t *testing.T) {
 	expect.OK(t, w.DB.DeletePermission(ctx, drop.ID))
 	e := editor.Edit{}
 	e.By.UID, e.By.Role = "TECHNICAL", "technical"
-	_, err := w.Rules.ChangePermission(ctx, e, editor.PermissionChange{ID: technical.ID, Remove: true})
+	_, err := w.Rules.ChangePermission(ctx, e, editor.PermissionChange{ID: &technical.ID, Remove: true})
 	expect.Error(t, err, editor.ErrWouldLockOut)
 	role, verb, path, action := "superadmin", "ALL", "api/v2/barong/admin", "DROP"
 	_, err = w.Rules.ChangePermission(ctx, e, editor.PermissionChange{Role: &role, Verb: &verb, Path: &path, Action: &action})

@@ -27,27 +27,8 @@ type restrictionPage struct {
 	Scope    scope    `name:"scope" rule:"nonblank"`
 	Category category `name:"category" rule:"nonblank"`
 	Range    string   `name:"range" enum:"created,updated" default:"created" value:".invalid_range" doc:"Which time from and to are about."`
-	span
+	rest.Span
 	rest.Paging
-}
-
-// span is a range of time: seconds since 1970, both included.
-type span struct {
-	From *int64 `name:"from" doc:"Seconds since 1970, included."`
-	To   *int64 `name:"to" doc:"Seconds since 1970, included."`
-}
-
-// bounds are from, included, and to, not included; zero is none. Times are shown to the
-// second, so all of the last one is in it.
-func (s span) bounds() (from, to time.Time) {
-	const longest = 253402300799 // the last second of the year 9999
-	if s.From != nil {
-		from = time.Unix(min(max(*s.From, -longest), longest), 0)
-	}
-	if s.To != nil {
-		to = time.Unix(min(max(*s.To, -longest), longest)+1, 0)
-	}
-	return from, to
 }
 
 type restrictionInput struct {
@@ -68,7 +49,7 @@ type restrictionFields struct {
 	Code     *int      `name:"code" rule:"nonblank" in:"query"`
 }
 
-func (f restrictionFields) change(id int64, remove bool) editor.RestrictionChange {
+func (f restrictionFields) change(id *int64, remove bool) editor.RestrictionChange {
 	return editor.RestrictionChange{
 		ID: id, Remove: remove, Category: (*string)(f.Category), Scope: (*string)(f.Scope), Value: f.Value,
 		State: (*string)(f.State), Code: f.Code,
@@ -97,17 +78,16 @@ type whitelink struct {
 
 var restrictionRules = rest.All(
 	rest.On(policy.ErrTaken, 422, "value.taken"),
-	rest.Rules("value.invalid", "value.too_long", "code.invalid", "value.blank",
-		"scope.blank", "scope.invalid", "category.blank", "category.invalid", "state.invalid"))
+	rest.Rules("value.invalid", "value.too_long", "code.invalid"))
 
 func (a *API) restrictions(s section) {
-	all := rest.All(restrictionRules, rowErrors)
 	rest.Add(s.may(ability.Read), rest.Op{Method: "GET", Summary: "List restrictions, by id."}, a.listRestrictions)
 	rest.Add(s.may(ability.Create), rest.Op{
-		Method: "POST", Reference: 200, Summary: "Add a restriction.", Errors: all,
+		Method: "POST", Reference: 200, Summary: "Add a restriction.", Errors: rest.All(restrictionRules, newErrors),
 	}, a.addRestriction)
 	rest.Add(s.may(ability.Update), rest.Op{
-		Method: "PUT", Summary: "Change the fields of a restriction that are sent.", Errors: all,
+		Method: "PUT", Summary: "Change the fields of a restriction that are sent.",
+		Errors: rest.All(restrictionRules, rowErrors),
 	}, a.changeRestriction)
 	rest.Add(s.may(ability.Destroy), rest.Op{
 		Method: "DELETE", Reference: 200, Summary: "Delete a restriction.", Errors: rowErrors,
@@ -118,7 +98,8 @@ func (a *API) restrictions(s section) {
 	rest.Add(s.may(ability.Read), rest.Op{
 		Method: "POST", Path: "/preview", Status: 200, Cost: limit.Preview,
 		Summary: "Preview the decisions that a change to a restriction would turn; nothing is changed.",
-		Errors:  rest.All(restrictionRules, rest.On(policy.ErrNotFound, 404, ".doesnt_exist")),
+		Errors: rest.All(restrictionRules, rest.Rules("value.blank", "scope.blank", "category.blank"),
+			rest.On(policy.ErrNotFound, 404, ".doesnt_exist")),
 	}, a.previewRestriction)
 }
 
@@ -127,43 +108,27 @@ func (a *API) listRestrictions(ctx context.Context, _ staff, in restrictionPage)
 		Scope: string(in.Scope), Category: string(in.Category), Updated: in.Range == "updated",
 		Limit: in.Limit, Offset: in.Offset(),
 	}
-	q.From, q.To = in.bounds()
+	q.From, q.To = in.Bounds()
 	list, total, err := a.Policy.RestrictionPage(ctx, q)
 	return rest.PageOf(list, total, in.Paging, view.RestrictionOf), err
 }
 
 func (a *API) addRestriction(ctx context.Context, who staff, in restrictionInput) (changed, error) {
-	return a.writeRestriction(ctx, who, in.condition, editor.RestrictionChange{
+	return write(ctx, who, in.condition, a.Policy.ChangeRestriction, editor.RestrictionChange{
 		Category: (*string)(&in.Category), Scope: (*string)(&in.Scope), Value: &in.Value, State: (*string)(in.State), Code: in.Code,
 	})
 }
 
 func (a *API) changeRestriction(ctx context.Context, who staff, in restrictionChange) (changed, error) {
-	if in.ID == 0 { // no row has it, and for the service it means a new one
-		return changed{}, policy.ErrNotFound
-	}
-	return a.writeRestriction(ctx, who, in.condition, in.change(in.ID, false))
+	return write(ctx, who, in.condition, a.Policy.ChangeRestriction, in.change(&in.ID, false))
 }
 
 func (a *API) removeRestriction(ctx context.Context, who staff, in removal) (changed, error) {
-	return a.writeRestriction(ctx, who, in.condition, editor.RestrictionChange{ID: in.ID, Remove: true})
+	return write(ctx, who, in.condition, a.Policy.ChangeRestriction, editor.RestrictionChange{ID: &in.ID, Remove: true})
 }
 
-func (a *API) writeRestriction(ctx context.Context, who staff, c condition, change editor.RestrictionChange) (changed, error) {
-	e, err := c.edit(who)
-	if err != nil {
-		return changed{}, err
-	}
-	return changedAt(a.Policy.ChangeRestriction(ctx, e, change))
-}
-
-func (a *API) previewRestriction(ctx context.Context, who staff, in previewedRestriction) (preview, error) {
-	id, remove, err := in.target()
-	if err != nil {
-		return preview{}, err
-	}
-	p, err := a.Policy.PreviewRestriction(ctx, in.edit(who), in.change(id, remove))
-	return previewOf(p, "admin.restriction"), err
+func (a *API) previewRestriction(ctx context.Context, who staff, in previewedRestriction) (view.Preview, error) {
+	return show(ctx, who, in.previewed, rowErrors.Under("admin.restriction"), a.Policy.PreviewRestriction, in.change)
 }
 
 func (a *API) makeWhitelink(ctx context.Context, who staff, in whitelinkInput) (out rest.Reply[whitelink, policyVersion], err error) {

@@ -47,20 +47,20 @@ type keyRef struct {
 	TOTP string `name:"totp_code" rule:"required,nonblank" in:"query"`
 }
 
-// gateErrors are those of RequireOTP. Those of a new key go before them: a secret that cannot be saved
-// is an ErrSeal, too.
+// gateErrors are those of RequireOTP for a code that was sent. Those of a new key go before them: a
+// secret that cannot be saved is an ErrSeal, too. kidErrors are those of a kid of the client's own.
 var (
 	gateErrors = rest.All(
 		rest.On(factor.ErrOTPNotEnabled, 400, ".2fa_disabled"),
-		rest.On(factor.ErrMissingOTP, 400, ".missing_totp"),
 		rest.On(factor.ErrInvalidOTP, 422, ".invalid_totp"),
 		rest.On(factor.ErrOTPReplay, 422, "totp.error"),
 		sealErrors,
 		rest.TooMany())
 	keyErrors = rest.All(
 		rest.On(apikey.ErrCouldNotSaveSecret, 422, "api_key.could_not_save_secret"),
-		rest.Rules("kid.blank", "kid.invalid", "kid.taken", "algorithm.inclusion", "scope.too_long",
+		rest.Rules("kid.blank", "algorithm.inclusion", "scope.too_long",
 			"key_holder_account.invalid", "api_key.limit_reached"))
+	kidErrors       = rest.Rules("kid.invalid", "kid.taken")
 	keyChangeErrors = rest.Rules("scope.too_long", "state.inclusion", "state.invalid")
 )
 
@@ -68,7 +68,8 @@ func (a *API) keys(g rest.Group[me]) {
 	g = g.Failing(gateErrors.Under("resource.api_key"))
 	rest.Add(g, rest.Op{Method: "GET", Summary: "List your API keys."}, a.listKeys)
 	rest.Add(g, rest.Op{
-		Method: "POST", Summary: "Create an API key; the only time its secret is shown.", Errors: keyErrors,
+		Method: "POST", Summary: "Create an API key; the only time its secret is shown.",
+		Errors: rest.All(keyErrors, kidErrors),
 	}, a.createKey)
 	for _, method := range []string{"PATCH", "PUT"} { // both, as clients send either
 		rest.Add(g, rest.Op{
@@ -79,7 +80,7 @@ func (a *API) keys(g rest.Group[me]) {
 }
 
 func (a *API) listKeys(ctx context.Context, who me, in keyPage) (out rest.Page[view.APIKey], err error) {
-	if in.TOTP != "" { // one old document of the API demands it
+	if strings.TrimSpace(in.TOTP) != "" { // one old document of the API demands it
 		if err := a.Codes.RequireOTP(ctx, who.Actor, in.TOTP); err != nil {
 			return out, err
 		}

@@ -16,22 +16,23 @@ import (
 	"barong/internal/directory"
 	"barong/internal/session"
 	"barong/internal/token"
+	"barong/internal/view"
 	"barong/policy/editor"
 )
 
 // explainer puts authz's explanations into admin's words: edges do not know each other.
 func explainer(s *authz.Server) admin.Explainer {
-	return func(ctx context.Context, q admin.Question) (admin.Explanation, error) {
+	return func(ctx context.Context, q admin.Question) (view.Explanation, error) {
 		e, err := s.Explain(ctx, authz.Question(q))
 		if err != nil {
-			return admin.Explanation{}, err
+			return view.Explanation{}, err
 		}
-		out := admin.Explanation{
+		out := view.Explanation{
 			Allowed: e.Allowed, Status: e.Status, Reason: e.Reason, Outage: e.Outage, PolicyVersion: e.Snapshot,
-			Path: e.Path, UID: e.UID, Role: e.Role, Token: e.Bearer, Steps: make([]admin.ExplainedStep, 0, len(e.Steps)),
+			Path: e.Path, UID: e.UID, Role: e.Role, Token: e.Bearer, Steps: make([]view.ExplainedStep, 0, len(e.Steps)),
 		}
 		for _, x := range e.Steps {
-			out.Steps = append(out.Steps, admin.ExplainedStep(x))
+			out.Steps = append(out.Steps, view.ExplainedStep(x))
 		}
 		return out, nil
 	}
@@ -80,18 +81,18 @@ func (c explainCmd) Run(ctx context.Context, term *terminal) error {
 	if err != nil {
 		return err
 	}
-	e.Permissions = admin.PermissionsOf(nil)
+	e.Permissions = view.PermissionsOf(nil)
 	if e.Role != "" && e.Path != "" {
 		rows, err := editor.NewService(db, sv.holder, 1, nil).MatchingPermissions(ctx, e.Role, c.Method, e.Path)
 		if err != nil {
 			return err
 		}
-		e.Permissions = admin.PermissionsOf(rows)
+		e.Permissions = view.PermissionsOf(rows)
 	}
 	return c.print(term, e)
 }
 
-func (c explainCmd) print(term *terminal, e admin.Explanation) error {
+func (c explainCmd) print(term *terminal, e view.Explanation) error {
 	if c.Format == "json" {
 		text, err := json.MarshalIndent(e, "", "  ")
 		if err != nil {

@@ -1,11 +1,10 @@
 package main
 
 import (
+	"barong/internal/view"
 	"encoding/json"
 	"strings"
 	"testing"
-
-	"barong/admin"
 )
 
 func TestExplainCommand(t *testing.T) {
@@ -15,7 +14,7 @@ func TestExplainCommand(t *testing.T) {
 	if !strings.Contains(out, "a pass rule") || !strings.Contains(out, "allowed") {
 		t.Errorf("got %s, want a pass rule that allows", out)
 	}
-	var e admin.Explanation
+	var e view.Explanation
 	text := c.run("", "explain POST /api/v2/management/x --format json --ip 192.0.2.1").want(t, 0).out
 	if err := json.Unmarshal([]byte(strings.ReplaceAll(text, `"permissions": []`, `"permissions": null`)), &e); err != nil {
 		t.Fatal(err)

@@ -193,7 +193,7 @@ func (s *Server) mount(e *endpoint, call func(*http.Request, exchange) (any, err
 	serve := func(c *gin.Context, prefix string) {
 		r := c.Request
 		on := passageOf(r.Context())
-		on.route, on.shown = e.path, prefix+e.path
+		on.route, on.prefix = e.path, prefix
 		settle := func() {}
 		if s.config.Track != nil {
 			var ctx context.Context

@@ -76,6 +76,16 @@ func under(prefix, token string) string {
 	return token
 }
 
+// Token is the token by which f answers err; "" where f does not know it.
+func (f Failure) Token(err error) string {
+	for _, one := range f.list() {
+		if one.err != nil && errors.Is(err, one.err) && len(one.tokens) > 0 {
+			return one.tokens[0]
+		}
+	}
+	return ""
+}
+
 // each is the set of the changed failures of f.
 func (f Failure) each(change func(Failure) Failure) Failure {
 	list := f.list()

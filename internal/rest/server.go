@@ -1,7 +1,6 @@
 package rest
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -211,7 +210,7 @@ func (s *Server) finish(out *recorder, r *http.Request, on *passage) {
 	attrs := []slog.Attr{
 		slog.String("request_id", on.id),
 		slog.String("method", clip(r.Method, 16)),
-		slog.String("path", cmp.Or(on.shown, s.shown(on.path))),
+		slog.String("path", on.shown(s)),
 		slog.String("route", on.route),
 		slog.Int("status", out.code()),
 		slog.Int("bytes", out.bytes),
@@ -268,10 +267,13 @@ func (s *Server) declare(path string) {
 	}
 }
 
-// shown is the access line's form of a path that no endpoint answers: the part that a route declares,
-// and an ellipsis in place of the rest.
-func (s *Server) shown(path string) string {
-	known := 0
+// shown is the path for the access line: the template of the endpoint, or the part that a route
+// declares and an ellipsis in place of the rest.
+func (on *passage) shown(s *Server) string {
+	if on.route != "" {
+		return on.prefix + on.route
+	}
+	path, known := on.path, 0
 	for known < len(path) {
 		next := len(path)
 		if i := strings.IndexByte(path[known+1:], '/'); i >= 0 {
@@ -322,15 +324,15 @@ func squeeze(path string) string {
 
 // passage is the server's memory of a request on its way through.
 type passage struct {
-	id    string
-	sent  *url.URL // as the client sent it
-	path  string   // canonical
-	shown string   // the template of the route that was found, with its prefix
-	route string   // of the endpoint that was found
-	uid   string   // of the caller that its guard admitted
-	error string   // the tokens of a refusal
-	fault bool     // it is our own failure, an outage for one, for every caller
-	start time.Time
+	id     string
+	sent   *url.URL // as the client sent it
+	path   string   // canonical
+	prefix string   // before that path
+	route  string   // of the endpoint that was found
+	uid    string   // of the caller that its guard admitted
+	error  string   // the tokens of a refusal
+	fault  bool     // it is our own failure, an outage for one, for every caller
+	start  time.Time
 }
 
 // answered notes the tokens of a refusal for the access line.
@@ -354,6 +356,11 @@ func passageOf(ctx context.Context) *passage {
 
 // RequestID returns the id of the request that ctx belongs to, "" outside of one.
 func RequestID(ctx context.Context) string { return passageOf(ctx).id }
+
+// Path is the path of r below the prefix under which its endpoint is mounted: "/resource/api_keys/k1".
+func Path(r *http.Request) string {
+	return strings.TrimPrefix(r.URL.Path, passageOf(r.Context()).prefix)
+}
 
 // requestID takes the caller's id when it is harmless in a log, else makes one.
 func requestID(r *http.Request) string {

@@ -46,9 +46,9 @@ type ActivityWithUser struct {
 	CreatedAt Time `json:"created_at"`
 }
 
-// ActivityWithUserOf shows a, done by u.
-func ActivityWithUserOf(a audit.Activity, u account.User) ActivityWithUser {
-	return ActivityWithUser{activity: activityOf(a), User: UserOf(u), CreatedAt: Time(a.CreatedAt)}
+// ActivityWithUserOf shows d.
+func ActivityWithUserOf(d account.Deed) ActivityWithUser {
+	return ActivityWithUser{activity: activityOf(d.Activity), User: UserOf(d.Actor), CreatedAt: Time(d.CreatedAt)}
 }
 
 // AdminActivity is an activity of staff, as staff see it.
@@ -59,11 +59,11 @@ type AdminActivity struct {
 	CreatedAt Time  `json:"created_at"`
 }
 
-// AdminActivityOf shows a, done by admin to target, nil for none.
-func AdminActivityOf(a audit.Activity, admin account.User, target *account.User) AdminActivity {
-	v := AdminActivity{activity: activityOf(a), Admin: UserOf(admin), CreatedAt: Time(a.CreatedAt)}
-	if target != nil {
-		u := UserOf(*target)
+// AdminActivityOf shows d.
+func AdminActivityOf(d account.Deed) AdminActivity {
+	v := AdminActivity{activity: activityOf(d.Activity), Admin: UserOf(d.Actor), CreatedAt: Time(d.CreatedAt)}
+	if d.Target != nil {
+		u := UserOf(*d.Target)
 		v.Target = &u
 	}
 	return v

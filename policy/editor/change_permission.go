@@ -13,10 +13,10 @@ import (
 	"barong/policy"
 )
 
-// A PermissionChange adds a row when ID is 0, removes the row ID when Remove is set, and
+// A PermissionChange adds a row when ID is nil, removes the row ID when Remove is set, and
 // otherwise changes the fields of the row ID that are not nil.
 type PermissionChange struct {
-	ID                              int64
+	ID                              *int64
 	Remove                          bool
 	Role, Verb, Path, Action, Topic *string
 }
@@ -98,7 +98,7 @@ func orphaned(m move[policy.Permission]) (role string, ok bool) {
 	return m.before.Role, last
 }
 
-func (c PermissionChange) target() (id int64, remove bool) { return c.ID, c.Remove }
+func (c PermissionChange) target() (id *int64, remove bool) { return c.ID, c.Remove }
 
 func (c PermissionChange) apply(p *policy.Permission, rows []policy.Permission) error {
 	set(&p.Role, c.Role)

@@ -21,11 +21,11 @@ type RestrictionQuery struct {
 	Limit, Offset int
 }
 
-// A RestrictionChange adds a row when ID is 0, removes the row ID when Remove is set, and
+// A RestrictionChange adds a row when ID is nil, removes the row ID when Remove is set, and
 // otherwise changes the fields of the row ID that are not nil. Code nil means the default
 // for a new row (AZ-49) and no change for one that is there.
 type RestrictionChange struct {
-	ID                            int64
+	ID                            *int64
 	Remove                        bool
 	Category, Scope, Value, State *string
 	Code                          *int
@@ -75,7 +75,7 @@ func (s *Service) ChangeRestriction(ctx context.Context, e Edit, c RestrictionCh
 	return version, nil
 }
 
-func (c RestrictionChange) target() (id int64, remove bool) { return c.ID, c.Remove }
+func (c RestrictionChange) target() (id *int64, remove bool) { return c.ID, c.Remove }
 
 func (c RestrictionChange) apply(r *policy.Restriction, _ []policy.Restriction) error {
 	set(&r.Category, c.Category)

@@ -21,9 +21,9 @@ type kind[R any] struct {
 	note     func(*R) any   // the part of a row that activities keep; comparable
 }
 
-// A request is a change as a caller asks for it: of the row id, 0 for a new one.
+// A request is a change as a caller asks for it: of the row id, nil for a new one.
 type request[R any] interface {
-	target() (id int64, remove bool)
+	target() (id *int64, remove bool)
 	// apply writes the fields that the request sets into a row and normalises the row. rows are
 	// all that there are. It returns Invalid with every problem.
 	apply(row *R, rows []R) error
@@ -39,8 +39,8 @@ type move[R any] struct {
 func (k kind[R]) plan(c request[R], rows []R) (move[R], error) {
 	m := move[R]{rows: rows}
 	id, remove := c.target()
-	if id != 0 {
-		i := slices.IndexFunc(rows, func(r R) bool { return *k.id(&r) == id })
+	if id != nil {
+		i := slices.IndexFunc(rows, func(r R) bool { return *k.id(&r) == *id })
 		if i < 0 {
 			return m, policy.ErrNotFound
 		}

@@ -52,12 +52,12 @@ func TestPreviewListsEveryFlip(t *testing.T) {
 		for i := range rows.Permissions { // an equal row would be refused
 			rows.Permissions[i].Topic = fmt.Sprint("t", i)
 		}
-		change := editor.PermissionChange{ID: 1, Remove: r.IntN(3) == 0}
+		change := editor.PermissionChange{ID: new(int64(1)), Remove: r.IntN(3) == 0}
 		next := row()
 		if !change.Remove {
 			change.Role, change.Verb, change.Path, change.Action = &next.Role, &next.Verb, &next.Path, &next.Action
 			if r.IntN(2) == 0 {
-				change.ID = 0
+				change.ID = nil
 			}
 		}
 		options := policy.Options{Matching: pick(policy.MatchSegment, policy.MatchSegment, policy.MatchPrefix)}
@@ -70,14 +70,14 @@ func TestPreviewListsEveryFlip(t *testing.T) {
 		after := policy.Rows{}
 		for _, q := range rows.Permissions {
 			switch {
-			case q.ID != change.ID:
+			case change.ID == nil || q.ID != *change.ID:
 				after.Permissions = append(after.Permissions, q)
 			case !change.Remove:
 				next.ID, next.Topic = q.ID, q.Topic
 				after.Permissions = append(after.Permissions, next)
 			}
 		}
-		if change.ID == 0 {
+		if change.ID == nil {
 			next.ID, next.Topic = 99, ""
 			after.Permissions = append(after.Permissions, next)
 		}

@@ -1,0 +1,56 @@
+package account
+
+import (
+	"context"
+
+	"barong/internal/audit"
+)
+
+// A Deed is an activity with the users whom it names.
+type Deed struct {
+	audit.Activity
+	Actor  User
+	Target *User // nil where it names none, or one that is gone
+}
+
+// A Chronicle reads activities and the users in them; store.DB is one. It is safe for concurrent use.
+type Chronicle interface {
+	audit.Journal
+	// UsersByUID loads the users among uids, by uid; those that are not there are left out.
+	UsersByUID(ctx context.Context, uids []string) (map[string]User, error)
+}
+
+// Deeds returns a page of activities and the number of all that match. It leaves out an activity
+// whose actor was deleted this very moment.
+func Deeds(ctx context.Context, c Chronicle, q audit.JournalQuery) (deeds []Deed, total int, err error) {
+	list, total, err := c.Journal(ctx, q)
+	if err != nil {
+		return nil, 0, err
+	}
+	var uids []string
+	seen := map[string]bool{"": true}
+	for _, x := range list {
+		for _, uid := range []string{x.ActorUID, x.TargetUID} {
+			if !seen[uid] {
+				seen[uid] = true
+				uids = append(uids, uid)
+			}
+		}
+	}
+	users, err := c.UsersByUID(ctx, uids)
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, x := range list {
+		actor, there := users[x.ActorUID]
+		if !there {
+			continue
+		}
+		d := Deed{Activity: x, Actor: actor}
+		if target, known := users[x.TargetUID]; known {
+			d.Target = &target
+		}
+		deeds = append(deeds, d)
+	}
+	return deeds, total, nil
+}
