@@ -125,8 +125,9 @@ func (f *Failover) Followed() {
 }
 
 // Fail takes the primary away, killed or with its machine hung, and with it the changes on their
-// way to the standby. It returns the earliest moment at which it was away.
-func (f *Failover) Fail(hang bool) time.Time {
+// way to the standby. It returns the earliest moment at which it was away, and the latest one at
+// which it may have answered: stopping all its processes takes a while on a busy machine.
+func (f *Failover) Fail(hang bool) (failed, gone time.Time) {
 	f.t.Helper()
 	began := time.Now()
 	f.Stream.Cut()
@@ -136,7 +137,7 @@ func (f *Failover) Fail(hang bool) time.Time {
 		f.Postgres.Kill(f.t)
 	}
 	f.away = span{began, time.Now()}
-	return began
+	return f.away.from, f.away.to
 }
 
 // Promote makes the standby the primary, before which it reads the grants from the standby for the

@@ -27,7 +27,7 @@ type takeover struct {
 	witness                            *cluster.Grant   // nobody touches it
 	all                                []*cluster.Grant
 	logged                             map[*cluster.Replica]int // length of the log at the beginning
-	failed, promoted                   time.Time
+	failed, gone, promoted             time.Time
 }
 
 // begin has a standby follow, with n of each grant in it that all replicas know, and asks
@@ -66,7 +66,7 @@ func (d *takeover) must(err error) {
 func (d *takeover) fail(hang bool) {
 	d.t.Helper()
 	d.model.Within(cluster.FailoverMaxStale + cluster.Prompt)
-	d.failed = d.Fail(hang)
+	d.failed, d.gone = d.Fail(hang)
 	d.silence(time.Time{})
 }
 
@@ -80,7 +80,7 @@ func (d *takeover) promote() {
 // is known.
 func (d *takeover) silence(end time.Time) {
 	for _, r := range d.Replicas() {
-		d.model.MustRefuse(r.Name, d.failed.Add(cluster.FailoverMaxStale+cluster.Prompt/2), end)
+		d.model.MustRefuse(r.Name, d.gone.Add(cluster.FailoverMaxStale+cluster.Prompt/2), end)
 	}
 }
 
