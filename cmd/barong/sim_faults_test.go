@@ -34,6 +34,13 @@ var simFaults = []struct {
 	{faultSlidesByOwnClock, "sessions in use are slid by the process's own clock"},
 	{faultTokensByOwnClock, "tokens are minted by the process's own clock"},
 	{faultNoncesByOwnClock, "the age of signed requests goes by the process's own clock"},
+	{faultSettlesByNumber, "sent events are removed by their numbers"},
+	{faultNoLease, "every process sends events"},
+	{faultLeaseByOwnClock, "the lease of the sender goes by each process's clock"},
+	{faultDeletesFirst, "events are removed before they are sent"},
+	{faultOvertakes, "an event that waits for another attempt does not hold back later ones"},
+	{faultEmitsAfter, "events are written after the commit that they announce"},
+	{faultParksAtOnce, "an event is given up when its first attempt fails"},
 	{faultNumbers, "cursors are numbers: neither names nor servers are compared"},
 	{faultNamesAtHead, "names are compared at the head only, servers not at all"},
 	{faultAnyServer, "another server, or another start of it, is no gap"},
@@ -100,6 +107,13 @@ const (
 	faultSlidesByOwnClock    simFault = "slid by own clock"
 	faultTokensByOwnClock    simFault = "minted by own clock"
 	faultNoncesByOwnClock    simFault = "nonces by own clock"
+	faultSettlesByNumber     simFault = "events settled by number"
+	faultNoLease             simFault = "no lease"
+	faultLeaseByOwnClock     simFault = "lease by own clock"
+	faultDeletesFirst        simFault = "removed before sent"
+	faultOvertakes           simFault = "events overtake"
+	faultEmitsAfter          simFault = "events after commit"
+	faultParksAtOnce         simFault = "given up at once"
 	faultKeysReadOnce        simFault = "keys read once"
 	faultKeysBeforeHead      simFault = "keys before head"
 	faultGapKeepsKeys        simFault = "gap keeps signing keys"

@@ -46,7 +46,7 @@ func (w *simWorld) judge() *simWrong {
 			return x
 		}
 	}
-	for _, look := range []func() *simWrong{w.judgeTimes, w.judgeExpiry, w.judgeLimits, w.judgeNonces, w.judgeOrder} {
+	for _, look := range []func() *simWrong{w.judgeTimes, w.judgeExpiry, w.judgeLimits, w.judgeNonces, w.judgeEvents, w.judgeOrder} {
 		if x := look(); x != nil {
 			return x
 		}
@@ -228,6 +228,11 @@ func (w *simWorld) story(x *simWrong) string {
 		if e.about == "" || e.about == x.about || slices.Contains(simPaths, e.about) && strings.Contains(x.text, e.about) ||
 			simHeld(x.about, e.about) {
 			fmt.Fprintf(&text, "%12v  %s\n", e.at, w.line(e))
+		}
+	}
+	for _, s := range w.sent {
+		if s.uid == x.about {
+			fmt.Fprintf(&text, "%12v  r%d has sent %s of %s, since %v; taken at %v\n", s.to, s.by.o.replica, s.uuid, s.uid, s.from, s.taken)
 		}
 	}
 	return text.String()

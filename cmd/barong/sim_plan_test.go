@@ -57,6 +57,7 @@ var simScenes = []struct {
 	{"attempts", 0, 2, 2600 * time.Millisecond, (*simWorld).withLimit, (*simPlan).attempts},
 	{"replays", 0, 1, 2600 * time.Millisecond, (*simWorld).withReplays, (*simPlan).replays},
 	{"clock set", 0, 5, 6 * time.Second, (*simWorld).withClocks, (*simPlan).clockSet},
+	{"events", 0, 5, 3500 * time.Millisecond, (*simWorld).withEvents, (*simPlan).eventsSent},
 	{"expiry", 0, 3, 5 * time.Second, (*simWorld).withBriefSessions, (*simPlan).expiry},
 }
 
@@ -69,6 +70,7 @@ func (w *simWorld) withRedis() {
 func (w *simWorld) withRotation() { w.rotates = true }
 func (w *simWorld) withLimit()    { w.limited = true }
 func (w *simWorld) withReplays()  { w.enforce = true }
+func (w *simWorld) withEvents()   { w.events = true }
 func (w *simWorld) withClocks()   { w.withBriefSessions(); w.nonceLife = 2 * time.Second }
 func (w *simWorld) withBriefSessions() {
 	w.life, w.absolute = 1200*time.Millisecond, 3500*time.Millisecond
@@ -101,7 +103,7 @@ func (w *simWorld) vary(rnd *rand.Rand) {
 		return
 	}
 	w.active = 7 * time.Second
-	for chance, set := range [...]func(){1: w.withBriefSessions, 2: w.withReplays, 3: w.withLimit, 4: w.withRotation} {
+	for chance, set := range [...]func(){1: w.withBriefSessions, 2: w.withReplays, 3: w.withLimit, 4: w.withRotation, 5: w.withEvents} {
 		if set != nil && rnd.IntN(4) < max(1, chance-1) {
 			set()
 		}
@@ -587,6 +589,44 @@ func (p *simPlan) clockSet() {
 	}
 	for late := 10 * time.Millisecond; late < time.Second; late *= 3 {
 		ask(gone+late, r)
+	}
+}
+
+// eventsSent makes many changes of one user, mostly around the death of a primary, while the process
+// that sends is killed or the destination is down.
+func (p *simPlan) eventsSent() {
+	if !p.events {
+		return
+	}
+	uid := pick(p.rnd, simUsers)
+	burst := func(r *simReplica, n int, from, to time.Duration) {
+		for range n {
+			role := pick(p.rnd, simRoles)
+			p.at(p.within(from, to), func() { r.change(setRole, uid, role) })
+		}
+	}
+	died := p.within(700*time.Millisecond, p.active/2)
+	back := died + p.within(20*time.Millisecond, 600*time.Millisecond)
+	burst(p.one(), 3+p.rnd.IntN(6), died-150*time.Millisecond, died)
+	burst(p.one(), 3+p.rnd.IntN(6), back, back+400*time.Millisecond)
+	switch p.rnd.IntN(4) {
+	case 0:
+		r := p.one()
+		p.at(died, func() {
+			if r.kill() {
+				r.run()
+			}
+		})
+	case 1:
+		p.at(died, func() {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.brokerDown = p.began + back
+		})
+	default:
+		hung, lag := p.rnd.IntN(3) == 0, p.within(0, 300*time.Millisecond)
+		p.at(died, func() { p.die(hung) })
+		p.at(back, func() { p.promote(lag, make([]time.Duration, len(p.replicas))) })
 	}
 }
 

@@ -26,7 +26,7 @@ func TestSimFindsPlantedFaults(t *testing.T) {
 			t.Errorf("%s: not found (%s)", f.name, f.what)
 			continue
 		}
-		_, wrong := simPlay(t, seed, f.name)
+		_, wrong := simAgain(t, seed, f.name)
 		rule := "found at times only"
 		if wrong != nil {
 			rule = wrong.rule

@@ -253,6 +253,11 @@ func (r *simReplica) start(ctx, starting context.Context) (*service, http.Handle
 	if err != nil {
 		return nil, nil, err
 	}
+	if w.events {
+		if err := r.startRelay(ctx); err != nil {
+			return nil, nil, err
+		}
+	}
 	go sv.follower.Run(ctx)
 	go sv.keepPolicy(ctx, nil)
 	go sv.keepKeys(ctx)
@@ -423,7 +428,7 @@ func (a *simOldAccounts) Principal(ctx context.Context, uid string) (*account.Pr
 	old, ok := a.held.Load(uid)
 	if ok && a.fault == faultServesStale {
 		uid := strings.Clone(uid)
-		go a.read(context.WithoutCancel(ctx), uid) //nolint:errcheck // it is there next time
+		go a.read(context.WithoutCancel(ctx), uid)
 		return old.(*account.Principal), nil
 	}
 	p, err := a.read(ctx, uid)

@@ -34,6 +34,9 @@ type simState struct {
 	signing    []token.SigningKey
 	nonces     *simNonce
 	limits     map[string]int64 // when each bucket is full
+	outbox     []simItem
+	lastItem   int64
+	lease      simLease
 }
 
 // simUser is a principal and the ids of the commits that ended its sessions. renewed is the one
@@ -96,19 +99,26 @@ const (
 	useNonce
 	takeLimit
 	pruneRows
+	emitEvent
+	dropEvents
+	delayEvent
+	parkEvent
+	setLease
 )
 
 func (v simVerb) String() string {
 	return [...]string{
 		"state", "states", "role", "key", "path", "bar", "cut", "signing keys", "end-user", "renew", "end-everybody",
 		"end-session", "add-session", "drop-session", "slide", "nonce", "limit", "prune",
+		"emit", "drop events", "delay event", "park event", "lease",
 	}[v]
 }
 
 // quiet reports whether a commit changes nothing that the judge looks at in eras.
 func (v simVerb) quiet() bool {
 	switch v {
-	case addSession, dropSession, slideSession, useNonce, takeLimit, pruneRows:
+	case addSession, dropSession, slideSession, useNonce, takeLimit, pruneRows,
+		emitEvent, dropEvents, delayEvent, parkEvent, setLease:
 		return true
 	}
 	return false
@@ -126,8 +136,13 @@ type simCommit struct {
 	slides  map[session.ID]time.Time
 	signing []token.SigningKey
 	rule    limit.Rule
+	items   []string   // uuids of dropEvents, or
+	numbers []int64    // their ids
+	event   *simCommit // of emitEvent
+	lease   simLease
 	wait    time.Duration // for a limit
 
+	emits     bool // an event
 	replica   int
 	at        time.Duration // when it was applied
 	lost      bool
@@ -205,6 +220,10 @@ func (s *simState) apply(c *simCommit, f simFault) *simState {
 		}
 	default:
 		n.quietly(c)
+		n.send(c)
+	}
+	if c.emits && f != faultEmitsAfter {
+		n.emit(c)
 	}
 	if len(changes) > 0 {
 		n.at = feed.Cursor{Seq: n.at.Seq + 1, Name: c.name()}

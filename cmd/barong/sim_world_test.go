@@ -81,6 +81,7 @@ type simWorld struct {
 	scenes    []int              // of simScenes
 	began     time.Duration      // when it begins that something happens
 	active    time.Duration      // how long that goes on
+	events    bool               // changes leave events, which are sent
 	rotates   bool               // signing keys are replaced
 	fixed     *token.Keys        // those of all histories in which none is replaced
 	pool      []token.SigningKey // to be imported one after the other
@@ -95,21 +96,24 @@ type simWorld struct {
 	work    chan func() // for idle workers
 	workers sync.WaitGroup
 
-	mu        sync.Mutex
-	primary   *simServer // that takes writes; nil while there is none
-	former    *simServer // that did before
-	died      time.Duration
-	starts    int64
-	commits   []*simCommit
-	eras      []simEra
-	takeovers []simTakeover
-	redis     *simRedis // nil where sessions are in the database
-	replicas  []*simReplica
-	sessions  []*simSession
-	answers   []*simAnswer
-	attempts  []simAttempt
-	restores  []simRestore
-	nonce     map[string]int64 // the last of each key
+	mu         sync.Mutex
+	primary    *simServer // that takes writes; nil while there is none
+	former     *simServer // that did before
+	died       time.Duration
+	starts     int64
+	commits    []*simCommit
+	eras       []simEra
+	takeovers  []simTakeover
+	redis      *simRedis // nil where sessions are in the database
+	replicas   []*simReplica
+	sessions   []*simSession
+	answers    []*simAnswer
+	attempts   []simAttempt
+	restores   []simRestore
+	sent       []simSent
+	brokerDown time.Duration    // the destination of events is down before
+	ended      time.Duration    // when the last answers were asked for
+	nonce      map[string]int64 // the last of each key
 
 	renewed map[session.ID]bool // set by the judge: those that got another id
 
@@ -211,6 +215,8 @@ type simLink struct {
 	w            *simWorld
 	replica      int
 	hint         chan struct{}
+	emitted      chan struct{}
+	like         *simLink // another connection of the same process, which is cut off when this is; nil for none
 
 	// Guarded by w.mu.
 	conn      *simServer
@@ -228,13 +234,16 @@ func (l *simLink) reach(ctx context.Context, what string) (*simServer, error) {
 		return nil, err
 	}
 	l.w.mu.Lock()
-	now := l.w.now()
+	now, way := l.w.now(), l
+	if l.like != nil {
+		way = l.like
+	}
 	var hang time.Duration
 	srv, err := l.conn, error(nil)
 	switch {
 	case now < l.noRows && what == "rows", now < l.noKeys && what == "signing":
 		err = errSimDown
-	case now < l.cutUntil:
+	case now < way.cutUntil:
 		err = errSimDown
 		if l.w.draw(l.replica, what+"cut")%2 == 0 {
 			hang = simHang
@@ -243,14 +252,14 @@ func (l *simLink) reach(ctx context.Context, what string) (*simServer, error) {
 		l.conn, err, hang = nil, errSimDown, simHang
 	case srv == nil || !srv.alive:
 		srv = nil
-		if l.w.primary != nil && now >= l.finds {
+		if l.w.primary != nil && now >= way.finds {
 			srv = l.w.primary
 		}
 		if srv == nil {
 			err = errSimDown
 		}
 		l.conn = srv
-		if clock := l.w.replicas[l.replica].clock.Load(); clock != nil {
+		if clock := l.w.replicas[l.replica].clock.Load(); clock != nil && l.like == nil {
 			clock.Again()
 		}
 	}
@@ -361,6 +370,14 @@ func (l *simLink) commitIf(ctx context.Context, c *simCommit, look func(*simStat
 	if lost {
 		return errSimUnknown
 	}
+	if c.emits {
+		if w.fault == faultEmitsAfter {
+			if err := l.commit(ctx, &simCommit{verb: emitEvent, event: c}); err != nil {
+				return err
+			}
+		}
+		poke(l.emitted)
+	}
 	if written {
 		if w.fault != faultNoMark {
 			feed.Committed(ctx, c.place)
@@ -372,7 +389,7 @@ func (l *simLink) commitIf(ctx context.Context, c *simCommit, look func(*simStat
 
 // put applies a commit to the primary. w.mu is held.
 func (w *simWorld) put(srv *simServer, c *simCommit) {
-	c.id, c.at = len(w.commits)+1, w.now()
+	c.id, c.at, c.emits = len(w.commits)+1, w.now(), w.emits(c.verb)
 	c.before = srv.last()
 	c.after = c.before.apply(c, w.fault)
 	show := c.after

@@ -171,8 +171,8 @@ func (c *Clock) wasSet(now time.Time) bool {
 	return k != nil && (now.Round(0).Sub(k.ours.Round(0))-now.Sub(k.ours)).Abs() >= clockSetFrom
 }
 
-// clockWrong reports whether sweeps and leases must be left to processes with a better clock.
-func (db *DB) clockWrong() bool { return db.clocks.level.Load() == clockWrong }
+// Wrong reports whether sweeps and leases must be left to processes with a better clock.
+func (c *Clock) Wrong() bool { return c.level.Load() == clockWrong }
 
 func readClock(ctx context.Context, q interface {
 	QueryRowContext(ctx context.Context, text string, args ...any) *sql.Row

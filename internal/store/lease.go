@@ -48,7 +48,7 @@ func (db *DB) Lease(ctx context.Context, name, holder string, d time.Duration) (
 		now := db.now()
 		return db.leases.take(name, holder, now, now.Add(d)), nil
 	}
-	if db.clockWrong() {
+	if db.clocks.Wrong() {
 		return false, nil
 	}
 	var held int64

@@ -21,7 +21,7 @@ const late = time.Minute
 // events given up long ago. It returns how many rows went; an error of one kind does not keep the
 // others. A process whose clock is wrong removes nothing.
 func (db *DB) Sweep(ctx context.Context) (int, error) {
-	if db.clockWrong() {
+	if db.clocks.Wrong() {
 		return 0, nil
 	}
 	now, err := db.clock(ctx)
