@@ -561,7 +561,10 @@ func (p *simPlan) clockSet() {
 	set(from, p.step())
 	p.at(from+p.within(0, 50*time.Millisecond), func() {
 		r.signIn(uid, address)
-		made.Store(p.sessionOf(func(s *simSession) bool { return s.uid == uid && s.address == address }, 0))
+		if s := p.sessionOf(func(s *simSession) bool { return s.uid == uid && s.address == address }, 0); s != nil {
+			made.Store(s)
+			r.ask(s.of(path))
+		}
 		a := p.by("kid"+uid[2:], path, 0)
 		r.ask(a)
 		for _, of := range []*simReplica{r, other} {
@@ -580,8 +583,11 @@ func (p *simPlan) clockSet() {
 			}
 		})
 	}
-	used := from + p.within(200*time.Millisecond, 700*time.Millisecond)
-	ask(used, r)
+	used := from + 100*time.Millisecond
+	if p.rnd.IntN(2) == 0 {
+		used = from + p.within(200*time.Millisecond, 700*time.Millisecond)
+		ask(used, r)
+	}
 	gone := used + p.life + simClockError + p.within(100*time.Millisecond, 800*time.Millisecond)
 	ask(gone, other)
 	if p.rnd.IntN(2) == 0 {
