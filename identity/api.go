@@ -2,12 +2,8 @@ package identity
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
-	"slices"
-	"strings"
-	"time"
 
 	"barong/internal/account"
 	"barong/internal/caller"
@@ -27,25 +23,10 @@ type Config struct {
 	// Origins are the origins of other sites ("scheme://host[:port]") whose pages may call
 	// endpoints that change state; "*" never counts.
 	Origins []string
-	// Build is the answer of GET version, Published that of GET configs.
-	Build     Build
-	Published Published
-	// CaptchaProtected names the endpoints that ask for a captcha.
-	CaptchaProtected []string
-	// Languages are those of mails: ISO 639-1 codes in lower case.
-	Languages []string
-}
-
-// Validate names the faults.
-func (c Config) Validate() error {
-	var wrong []error
-	for _, name := range c.CaptchaProtected {
-		if !slices.Contains(captchaEndpoints(), name) {
-			wrong = append(wrong, fmt.Errorf("captcha_protected_endpoints: %q is none of %s",
-				name, strings.Join(captchaEndpoints(), ", ")))
-		}
-	}
-	return errors.Join(wrong...)
+	// Version is the answer of GET version, Configs and Auth0Configs those of GET configs.
+	Version      Version
+	Configs      Configs
+	Auth0Configs Auth0Configs
 }
 
 // API is the identity and public namespaces.
@@ -59,8 +40,8 @@ type API struct {
 	Masks view.Masks
 	// Whitelinks redeems the links of POST users/access.
 	Whitelinks *editor.Service
-	// Captcha, Geetest, Auth0 and KYC are nil where they are off.
-	Captcha captcha.Verifier
+	// Captcha asks nobody where captchas are off; Geetest, Auth0 and KYC are nil then.
+	Captcha captcha.Gate
 	Geetest captcha.Registrar
 	Auth0   IDVerifier
 	KYC     KYC
@@ -103,10 +84,8 @@ type visitor struct {
 // guard admits everybody.
 func (a *API) guard() rest.Guard[visitor] {
 	return rest.Guard[visitor]{Admit: func(r *http.Request) (visitor, error) {
-		client := a.Client(r)
-		client.Language = a.accepted(r)
 		return visitor{
-			Client: client, cookies: a.Cookies.Of(r), twins: a.Cookies.ClearTwins(r),
+			Client: a.Client(r), cookies: a.Cookies.Of(r), twins: a.Cookies.ClearTwins(r),
 			device: rest.Cookie(r, signin.DeviceCookie),
 		}, nil
 	}}
@@ -123,16 +102,4 @@ func (a *API) sameSite(g rest.Group[visitor]) rest.Group[visitor] {
 		}
 		return who, nil
 	}, rest.On(errCrossSite, 403, "identity.cross_site_request"))
-}
-
-// setDevice is the Set-Cookie value that makes the device known; "" for a value of "". It
-// proves nothing, so upstreams under the same path may see it.
-func (a *API) setDevice(value string) string {
-	if value == "" {
-		return ""
-	}
-	return (&http.Cookie{
-		Name: signin.DeviceCookie, Value: value, Path: "/api/v2", MaxAge: int(signin.DeviceLife / time.Second),
-		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: !a.Cookies.Insecure,
-	}).String()
 }

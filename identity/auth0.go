@@ -2,10 +2,8 @@ package identity
 
 import (
 	"context"
-	"crypto/subtle"
 	"errors"
 
-	"barong/internal/invalid"
 	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/internal/signin"
@@ -19,15 +17,8 @@ type IDVerifier interface {
 	Verify(ctx context.Context, idToken string) (token.IDClaims, error)
 }
 
-var (
-	// errNoAuth0 says that no provider is configured; errNoEmail that its token has no address.
-	errNoAuth0 = errors.New("identity: auth0 is not configured")
-	errNoEmail = errors.New("identity: the ID token has no e-mail address")
-	// errBadEmail says that nobody can sign up with the address in it.
-	errBadEmail = errors.New("identity: the ID token's e-mail address is refused")
-	// errOtherNonce says that the token was issued for another sign-in than the page began.
-	errOtherNonce = errors.New("identity: the ID token's nonce is another")
-)
+// errNoAuth0 says that no provider is configured.
+var errNoAuth0 = errors.New("identity: auth0 is not configured")
 
 type auth0SignIn struct {
 	Token   string `name:"id_token" rule:"required,nonblank" in:"body" doc:"OpenID Connect ID token, RS256."`
@@ -43,15 +34,10 @@ func (a *API) auth0(g rest.Group[visitor]) {
 		Cost:    limit.Write | limit.Hash | limit.Notice | called(a.Auth0 != nil),
 		Summary: "Sign in, or up, with an ID token of Auth0; the answer sets the session cookie and holds the CSRF token.",
 		Errors: rest.All(
-			rest.On(errNoAuth0, 422, refused),
-			rest.On(token.ErrIDToken, 422, refused),
-			rest.On(errOtherNonce, 422, refused),
-			rest.On(errBadEmail, 422, refused),
-			rest.On(signin.ErrBadCredentials, 422, refused), // the account changed while it was signed in to
-			rest.On(errNoEmail, 401, refused),
-			rest.On(signin.ErrTokenUsed, 422, refused),
-			rest.On(signin.ErrUnverifiedEmail, 401, refused),
-			rest.On(signin.ErrVerificationAbsent, 422, refused),
+			rest.Alike(401, refused, signin.ErrUnverifiedEmail),
+			rest.Alike(422, refused, errNoAuth0, token.ErrIDToken, signin.ErrOtherNonce, signin.ErrBadEmail,
+				signin.ErrBadCredentials, // the account changed while it was signed in to
+				signin.ErrTokenUsed, signin.ErrVerificationAbsent),
 			signInErrors,
 		),
 	}, a.signInAuth0)
@@ -65,21 +51,11 @@ func (a *API) signInAuth0(ctx context.Context, who visitor, in auth0SignIn) (out
 	if err != nil {
 		return out, err
 	}
-	// OpenID Connect Core §3.1.3.7, 11: a page that asked with a nonce wants its own back.
-	if in.Nonce != "" && subtle.ConstantTimeCompare([]byte(in.Nonce), []byte(claims.Nonce)) != 1 {
-		return out, errOtherNonce
-	}
-	if claims.Email == "" {
-		return out, errNoEmail
-	}
 	u, err := a.SignIns.SignInAuth0(ctx, signin.Auth0{
-		Email: claims.Email, EmailVerified: claims.EmailVerified, OTPCode: in.OTPCode,
-		Token: claims.Fingerprint, ExpiresAt: claims.ExpiresAt,
-		Language: a.language(in.Lang), Device: who.device, Client: who.Client,
+		Email: claims.Email, EmailVerified: claims.EmailVerified, OTPCode: in.OTPCode, Asked: in.Nonce,
+		Nonce: claims.Nonce, Token: claims.Fingerprint, ExpiresAt: claims.ExpiresAt,
+		Language: a.Language(in.Lang), Device: who.device, Client: who.Client,
 	})
-	if _, bad := errors.AsType[invalid.Fields](err); bad {
-		return out, errBadEmail
-	}
 	if err != nil {
 		return out, err
 	}

@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"barong/identity"
 	"barong/internal/account"
 	"barong/internal/apitest"
 	"barong/internal/captcha"
@@ -53,9 +52,9 @@ func TestStrangersCallProvidersWithinBounds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			calls := &costly{}
-			w.Identity.Captcha, w.Identity.Geetest = calls, calls
-			w.Identity.CaptchaProtected = []string{
-				identity.CaptchaSignUp, identity.CaptchaSignIn, identity.CaptchaReset, identity.CaptchaConfirmation,
+			w.Identity.Captcha.Verifier, w.Identity.Geetest = calls, calls
+			w.Identity.Captcha.Protected = []string{
+				captcha.SignUp, captcha.SignIn, captcha.Reset, captcha.Confirmation,
 			}
 			b := w.Browser()
 			var last resttest.Answer

@@ -2,39 +2,33 @@ package identity
 
 import (
 	"context"
-	"slices"
+	"encoding/json"
+	"log/slog"
 
 	"barong/internal/captcha"
 	"barong/internal/limit"
 	"barong/internal/rest"
 )
 
-// Endpoints that captchas may protect, as the setting names them.
-const (
-	CaptchaSignUp       = "user_create"
-	CaptchaSignIn       = "session_create"
-	CaptchaReset        = "password_reset"
-	CaptchaConfirmation = "email_confirmation"
-)
-
-// captchaEndpoints are all of them.
-func captchaEndpoints() []string {
-	return []string{CaptchaSignUp, CaptchaSignIn, CaptchaReset, CaptchaConfirmation}
+// captchaInput is the parameter of endpoints that captchas may protect.
+type captchaInput struct {
+	Captcha rest.TextOrObject `name:"captcha_response" in:"body"`
 }
 
-// protects reports whether an endpoint asks for a captcha.
-func (a *API) protects(endpoint string) bool {
-	return a.Captcha != nil && slices.Contains(a.CaptchaProtected, endpoint)
+func (in captchaInput) response() captcha.Response {
+	return captcha.ResponseOf(in.Captcha.Text, in.Captcha.Object)
 }
 
-// checkCaptcha checks the captcha of a protected endpoint: captcha.ErrRequired, ErrFields,
-// ErrFailed; any other error is an outage of the provider, never a pass (design D20).
-func (a *API) checkCaptcha(ctx context.Context, endpoint string, in rest.TextOrObject) error {
-	if !a.protects(endpoint) {
-		return nil
-	}
-	return a.Captcha.Verify(ctx, captcha.ResponseOf(in.Text, in.Object))
+type challenge struct {
+	ID        string `json:"gt"`
+	Challenge string `json:"challenge"`
 }
+
+// captchaErrors are the refusals of a captcha.
+var captchaErrors = rest.All(
+	rest.On(captcha.ErrRequired, 400, "identity.captcha.required"),
+	rest.On(captcha.ErrFields, 400, "identity.captcha.mandatory_fields"),
+	rest.On(captcha.ErrFailed, 422, "identity.captcha.verification_failed"))
 
 // called is the cost of asking a provider where there is one.
 func called(one bool) limit.Cost {
@@ -44,18 +38,23 @@ func called(one bool) limit.Cost {
 	return 0
 }
 
-// humanOrUnproved is human for sign-up, where a response counts even when none is asked for:
-// unproved says that none was given where one could have been (W-I4).
-func (a *API) humanOrUnproved(ctx context.Context, in rest.TextOrObject) (unproved bool, err error) {
-	sent := in.Text != "" || in.Object != nil
-	if a.Captcha == nil || !sent && !slices.Contains(a.CaptchaProtected, CaptchaSignUp) {
-		return a.Captcha != nil, nil
-	}
-	return false, a.Captcha.Verify(ctx, captcha.ResponseOf(in.Text, in.Object))
+func (a *API) geetest(g rest.Group[visitor]) {
+	rest.Add(g, rest.Op{
+		Method: "GET", Path: "/register_geetest", Cost: limit.Answer | called(a.Geetest != nil),
+		Summary: `Start a GeeTest challenge {"gt", "challenge"}; "" when GeeTest is off or does not answer.`,
+	}, a.registerGeetest)
 }
 
-// captchaErrors are the refusals of human.
-var captchaErrors = rest.All(
-	rest.On(captcha.ErrRequired, 400, "identity.captcha.required"),
-	rest.On(captcha.ErrFields, 400, "identity.captcha.mandatory_fields"),
-	rest.On(captcha.ErrFailed, 422, "identity.captcha.verification_failed"))
+func (a *API) registerGeetest(ctx context.Context, _ visitor, _ rest.None) (json.RawMessage, error) {
+	none := json.RawMessage(`""`)
+	if a.Geetest == nil {
+		return none, nil
+	}
+	c, err := a.Geetest.Register(ctx)
+	if err != nil {
+		a.Log.WarnContext(ctx, "GeeTest does not answer",
+			slog.String("request_id", rest.RequestID(ctx)), slog.Any("error", err))
+		return none, nil
+	}
+	return json.Marshal(challenge{c.ID, c.Challenge})
+}

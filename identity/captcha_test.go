@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"barong/identity"
 	"barong/internal/apitest"
 	"barong/internal/captcha"
 	"barong/internal/expect"
@@ -28,10 +27,10 @@ func protected() map[string]struct {
 		status int
 	}
 	return map[string]one{
-		identity.CaptchaSignUp:       {"users", body{"email": "new@barong.io", "password": password}, 201},
-		identity.CaptchaSignIn:       {"sessions", credentials(), 201},
-		identity.CaptchaReset:        {"users/password/generate_code", body{"email": email}, 201},
-		identity.CaptchaConfirmation: {"users/email/generate_code", body{"email": email}, 201},
+		captcha.SignUp:       {"users", body{"email": "new@barong.io", "password": password}, 201},
+		captcha.SignIn:       {"sessions", credentials(), 201},
+		captcha.Reset:        {"users/password/generate_code", body{"email": email}, 201},
+		captcha.Confirmation: {"users/email/generate_code", body{"email": email}, 201},
 	}
 }
 
@@ -60,7 +59,7 @@ func TestCaptcha(t *testing.T) {
 			t.Run(name+": "+what, func(t *testing.T) {
 				w := newWorld(t)
 				w.user(email, 0)
-				w.Identity.Captcha, w.Identity.CaptchaProtected = &w.captcha, []string{name}
+				w.Identity.Captcha = captcha.Gate{Verifier: &w.captcha, Protected: []string{name}}
 				sent := e.sent
 				switch c.response {
 				case "away":
@@ -149,7 +148,7 @@ func TestTheCodeNeedsNoSecondCaptcha(t *testing.T) {
 			who := client{agent: agent, address: email}
 			code := w.secondFactor(w.user(email, 1))
 			w.user("other@barong.io", 1)
-			w.Identity.Captcha, w.Identity.CaptchaProtected = once{}, []string{identity.CaptchaSignIn}
+			w.Identity.Captcha = captcha.Gate{Verifier: once{}, Protected: []string{captcha.SignIn}}
 			for i, s := range steps {
 				if s.before != nil {
 					s.before(w, &who)
@@ -184,10 +183,10 @@ func TestCaptchaOfOthers(t *testing.T) {
 	for name, e := range protected() {
 		w := newWorld(t)
 		w.user(email, 0)
-		w.Identity.Captcha = &w.captcha
+		w.Identity.Captcha.Verifier = &w.captcha
 		for other := range protected() {
 			if other != name {
-				w.Identity.CaptchaProtected = append(w.Identity.CaptchaProtected, other)
+				w.Identity.Captcha.Protected = append(w.Identity.Captcha.Protected, other)
 			}
 		}
 		if a := w.Browser().JSON(t, "POST", "/api/v2/identity/"+e.path, e.sent); a.Status != e.status {
@@ -195,7 +194,7 @@ func TestCaptchaOfOthers(t *testing.T) {
 		}
 		w = newWorld(t)
 		w.user(email, 0)
-		w.Identity.CaptchaProtected = []string{name}
+		w.Identity.Captcha.Protected = []string{name}
 		if a := w.Browser().JSON(t, "POST", "/api/v2/identity/"+e.path, e.sent); a.Status != e.status {
 			t.Errorf("%s, captcha off: got %d %s, want %d", name, a.Status, a.Body, e.status)
 		}
@@ -206,7 +205,7 @@ func TestCaptchaOfOthers(t *testing.T) {
 // network; one that is sent counts before.
 func TestSignUpAsksForACaptchaAfterThree(t *testing.T) {
 	w := newWorld(t)
-	w.Identity.Captcha, w.Identity.CaptchaProtected = &w.captcha, nil
+	w.Identity.Captcha = captcha.Gate{Verifier: &w.captcha, Protected: nil}
 	signUp := func(n int, response any) resttest.Answer {
 		sent := body{"email": fmt.Sprintf("new%d@barong.io", n), "password": password}
 		if response != nil {
@@ -221,6 +220,6 @@ func TestSignUpAsksForACaptchaAfterThree(t *testing.T) {
 	}
 	signUp(5, nil).WantTokens(t, 400, "identity.captcha.required")
 	w.opened(signUp(5, "human"), 201)
-	w.Identity.Captcha = nil
+	w.Identity.Captcha.Verifier = nil
 	w.opened(signUp(6, nil), 201) // there is none to ask for
 }

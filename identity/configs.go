@@ -3,38 +3,26 @@ package identity
 import (
 	"context"
 	"errors"
-	"time"
 	"unicode/utf8"
 
 	"barong/internal/limit"
 	"barong/internal/rest"
 )
 
-// Published is the part of the configuration that anybody may read.
-type Published struct {
-	SessionExpire time.Duration
-	// CaptchaType is none, recaptcha, geetest, hcaptcha or turnstile; CaptchaID is the site
-	// key that pages need, "" for none.
-	CaptchaType string
-	CaptchaID   string
+// Configs is the part of the configuration that sign-up and sign-in pages need.
+type Configs struct {
+	SessionExpire int64 `json:"session_expire_time" doc:"Seconds."`
+	// CaptchaType is none, recaptcha, geetest, hcaptcha or turnstile.
+	CaptchaType string `json:"captcha_type"`
+	CaptchaID   string `json:"captcha_id,omitempty" doc:"The site key, where pages need one."`
 	// PhoneVerification is mock, twilio_sms or twilio_verify.
-	PhoneVerification string
-	PasswordPattern   string
-	PasswordEntropy   float64
-	Auth0Domain       string
-	Auth0ClientID     string
-}
-
-type configs struct {
-	SessionExpire     int64   `json:"session_expire_time" doc:"Seconds."`
-	CaptchaType       string  `json:"captcha_type"`
-	CaptchaID         string  `json:"captcha_id,omitempty" doc:"The site key, where pages need one."`
 	PhoneVerification string  `json:"phone_verification_type"`
 	PasswordEntropy   float64 `json:"password_min_entropy" doc:"Least strength of new passwords."`
 	PasswordPattern   string  `json:"password_regexp" doc:"What new passwords must match."`
 }
 
-type auth0Configs struct {
+// Auth0Configs is the part that Auth0's sign-in page needs.
+type Auth0Configs struct {
 	Domain   string `json:"auth0_domain"`
 	ClientID string `json:"auth0_client_id"`
 }
@@ -64,14 +52,8 @@ func (a *API) configs(g rest.Group[visitor]) {
 	}, a.validatePassword)
 }
 
-func (a *API) readConfigs(context.Context, visitor, rest.None) (configs, error) {
-	p := a.Published
-	out := configs{
-		SessionExpire: int64(p.SessionExpire / time.Second), CaptchaType: p.CaptchaType, CaptchaID: p.CaptchaID,
-		PhoneVerification: p.PhoneVerification, PasswordEntropy: p.PasswordEntropy,
-		PasswordPattern: "(?-mix:" + p.PasswordPattern + ")",
-	}
-	return out, nil
+func (a *API) readConfigs(context.Context, visitor, rest.None) (Configs, error) {
+	return a.Configs, nil
 }
 
 func (a *API) validatePassword(_ context.Context, _ visitor, in validate) (strength, error) {
@@ -85,7 +67,9 @@ func (a *API) auth0Configs(g rest.Group[visitor]) {
 	rest.Add(g, rest.Op{
 		Method: "GET", Path: "/configs/auth0", Cost: limit.Answer,
 		Summary: "Read the settings of the Auth0 sign-in page; empty when it is off.",
-	}, func(context.Context, visitor, rest.None) (auth0Configs, error) {
-		return auth0Configs{a.Published.Auth0Domain, a.Published.Auth0ClientID}, nil
-	})
+	}, a.readAuth0Configs)
+}
+
+func (a *API) readAuth0Configs(context.Context, visitor, rest.None) (Auth0Configs, error) {
+	return a.Auth0Configs, nil
 }

@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 
+	"barong/internal/captcha"
 	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/internal/signin"
@@ -10,9 +11,9 @@ import (
 )
 
 type mailRequest struct {
-	Email   string            `name:"email" rule:"required,nonblank"`
-	Captcha rest.TextOrObject `name:"captcha_response" in:"body"`
-	Lang    string            `name:"lang" doc:"Language of the mail, where the account says none: en or ru."`
+	Email string `name:"email" rule:"required,nonblank"`
+	captchaInput
+	Lang string `name:"lang" doc:"Language of the mail, where the account says none: en or ru."`
 }
 
 type confirmEmail struct {
@@ -23,7 +24,7 @@ type confirmEmail struct {
 
 func (a *API) email(g rest.Group[visitor]) {
 	rest.Add(g, rest.Op{
-		Method: "POST", Path: "/generate_code", Cost: limit.Write | limit.Mail | called(a.protects(CaptchaConfirmation)),
+		Method: "POST", Path: "/generate_code", Cost: limit.Write | limit.Mail | called(a.Captcha.Protects(captcha.Confirmation)),
 		Summary: "Ask for another confirmation mail; the answer is the same whether there is such an account or not.",
 		Errors:  captchaErrors,
 	}, a.sendConfirmation)
@@ -39,17 +40,17 @@ func (a *API) email(g rest.Group[visitor]) {
 }
 
 func (a *API) sendConfirmation(ctx context.Context, who visitor, in mailRequest) (rest.None, error) {
-	if err := a.checkCaptcha(ctx, CaptchaConfirmation, in.Captcha); err != nil {
+	if err := a.Captcha.Check(ctx, captcha.Confirmation, in.response()); err != nil {
 		return rest.None{}, err
 	}
 	return rest.None{}, a.SignIns.SendConfirmation(ctx, signin.MailRequest{
-		Email: in.Email, Language: a.language(in.Lang), Client: who.Client,
+		Email: in.Email, Language: a.Language(in.Lang), Client: who.Client,
 	})
 }
 
 func (a *API) confirmEmail(ctx context.Context, who visitor, in confirmEmail) (out welcome, err error) {
 	u, session, err := a.SignIns.ConfirmEmail(ctx, signin.Confirmation{
-		Token: in.Token, Password: in.Password, Language: a.language(in.Lang), Device: who.device, Client: who.Client,
+		Token: in.Token, Password: in.Password, Language: a.Language(in.Lang), Device: who.device, Client: who.Client,
 	})
 	switch {
 	case err != nil:

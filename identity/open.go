@@ -30,7 +30,7 @@ func (a *API) open(ctx context.Context, who visitor, u signin.SignedIn) (welcome
 	}
 	out.Body.CSRFToken = s.CSRFToken
 	// The twins first: to RFC 6265 one of them and the new cookie may be the same.
-	out.Header.Set = append(slices.Clone(who.twins), a.Cookies.Set(cookie, a.Now()), a.setDevice(u.Device))
+	out.Header.Set = append(slices.Clone(who.twins), a.Cookies.Set(cookie, a.Now()), signin.SetDevice(u.Device, a.Cookies.Insecure))
 	return out, nil
 }
 

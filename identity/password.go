@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"barong/internal/captcha"
 	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/internal/signin"
@@ -21,7 +22,7 @@ type resetPassword struct {
 
 func (a *API) password(g rest.Group[visitor]) {
 	rest.Add(g, rest.Op{
-		Method: "POST", Path: "/generate_code", Cost: limit.Write | limit.Mail | called(a.protects(CaptchaReset)),
+		Method: "POST", Path: "/generate_code", Cost: limit.Write | limit.Mail | called(a.Captcha.Protects(captcha.Reset)),
 		Summary: "Ask for a mail that lets you set a new password; the answer is the same whether there is such an account or not.",
 		Errors:  captchaErrors,
 	}, a.sendReset)
@@ -38,11 +39,11 @@ func (a *API) password(g rest.Group[visitor]) {
 }
 
 func (a *API) sendReset(ctx context.Context, who visitor, in mailRequest) (rest.None, error) {
-	if err := a.checkCaptcha(ctx, CaptchaReset, in.Captcha); err != nil {
+	if err := a.Captcha.Check(ctx, captcha.Reset, in.response()); err != nil {
 		return rest.None{}, err
 	}
 	return rest.None{}, a.SignIns.SendReset(ctx, signin.MailRequest{
-		Email: in.Email, Language: a.language(in.Lang), Client: who.Client,
+		Email: in.Email, Language: a.Language(in.Lang), Client: who.Client,
 	})
 }
 
@@ -51,6 +52,6 @@ func (a *API) resetPassword(ctx context.Context, who visitor, in resetPassword) 
 		return rest.None{}, errPasswordsDiffer
 	}
 	return rest.None{}, a.SignIns.ResetPassword(ctx, signin.Reset{
-		Token: in.Token, Password: in.Password, Language: a.language(in.Lang), Client: who.Client,
+		Token: in.Token, Password: in.Password, Language: a.Language(in.Lang), Client: who.Client,
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"barong/internal/account"
+	"barong/internal/captcha"
 	"barong/internal/factor"
 	"barong/internal/limit"
 	"barong/internal/rest"
@@ -26,7 +27,7 @@ func (a *API) sessions(g rest.Group[visitor]) {
 	g = a.sameSite(g)
 	rest.Add(g, rest.Op{
 		Method: "POST", Reference: 200,
-		Cost:    limit.Write | limit.Hash | limit.Notice | called(a.protects(CaptchaSignIn)),
+		Cost:    limit.Write | limit.Hash | limit.Notice | called(a.Captcha.Protects(captcha.SignIn)),
 		Summary: "Sign in; the answer sets the session cookie and holds the CSRF token.",
 		Errors: rest.All(
 			rest.On(signin.ErrBadCredentials, 401, ".invalid_params"),
@@ -58,16 +59,16 @@ func (a *API) signIn(ctx context.Context, who visitor, in signIn) (out welcome, 
 		Device: who.device, Client: who.Client,
 	}
 	// A client that comes back with the code has used the captcha up, and a page sends it again (D30).
-	if a.protects(CaptchaSignIn) && strings.TrimSpace(in.OTPCode) != "" {
+	if a.Captcha.Protects(captcha.SignIn) && strings.TrimSpace(in.OTPCode) != "" {
 		if attempt.Human, err = a.SignIns.AwaitsCode(ctx, attempt); err != nil {
 			return out, err
 		}
 	}
 	if !attempt.Human {
-		if err := a.checkCaptcha(ctx, CaptchaSignIn, in.Captcha); err != nil {
+		if err := a.Captcha.Check(ctx, captcha.SignIn, captcha.ResponseOf(in.Captcha.Text, in.Captcha.Object)); err != nil {
 			return out, err
 		}
-		attempt.Human = a.protects(CaptchaSignIn)
+		attempt.Human = a.Captcha.Protects(captcha.SignIn)
 	}
 	u, err := a.SignIns.SignIn(ctx, attempt)
 	if err != nil {

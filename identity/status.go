@@ -2,18 +2,11 @@ package identity
 
 import (
 	"context"
-	"time"
 
 	"barong/internal/limit"
 	"barong/internal/rest"
+	"barong/internal/view"
 )
-
-// Build says which build answers.
-type Build struct {
-	Tag     string    // git tag, which is the version
-	SHA     string    // git commit
-	BuiltAt time.Time // shown with its own offset
-}
 
 type ping struct {
 	Ping string `json:"ping"`
@@ -23,22 +16,13 @@ type clock struct {
 	Time int64 `json:"time" doc:"Seconds since 1970."`
 }
 
-type version struct {
-	GitTag    string    `json:"git_tag"`
-	GitSHA    string    `json:"git_sha"`
-	BuildDate buildDate `json:"build_date"`
-	Version   string    `json:"version"`
+// Version names the build that answers.
+type Version struct {
+	GitTag    string         `json:"git_tag"` // which is the version
+	GitSHA    string         `json:"git_sha"`
+	BuildDate view.LocalTime `json:"build_date"`
+	Version   string         `json:"version"`
 }
-
-// buildDate is shown as RFC 3339 with milliseconds and offset.
-type buildDate time.Time
-
-func (d buildDate) MarshalText() ([]byte, error) {
-	return time.Time(d).AppendFormat(nil, "2006-01-02T15:04:05.000-07:00"), nil
-}
-
-// DescribeJSON is for the document.
-func (buildDate) DescribeJSON() (typ, format string) { return "string", "date-time" }
 
 func (a *API) general(g rest.Group[visitor]) {
 	rest.Add(g, rest.Op{
@@ -60,7 +44,6 @@ func (a *API) time(context.Context, visitor, rest.None) (clock, error) {
 	return clock{a.Now().Unix()}, nil
 }
 
-func (a *API) version(context.Context, visitor, rest.None) (version, error) {
-	b := a.Build
-	return version{GitTag: b.Tag, GitSHA: b.SHA, BuildDate: buildDate(b.BuiltAt), Version: b.Tag}, nil
+func (a *API) version(context.Context, visitor, rest.None) (Version, error) {
+	return a.Version, nil
 }

@@ -11,6 +11,7 @@ import (
 	"barong/internal/account"
 	"barong/internal/apitest"
 	"barong/internal/expect"
+	passwords "barong/internal/password"
 )
 
 // The prefixes under which the whole tree is mounted.
@@ -70,9 +71,9 @@ func TestConfigs(t *testing.T) {
 			"session_expire_time": 1800, "captcha_type": "none", "phone_verification_type": "mock", "password_min_entropy": 14,
 			"password_regexp": "(?-mix:^(?=.*[[:lower:]])(?=.*[[:upper:]])(?=.*[[:digit:]])(?=.*[[:graph:]]).{8,80}$)"}`)
 	}
-	w.Identity.Published = identity.Published{
-		SessionExpire: 90 * time.Second, CaptchaType: "recaptcha", CaptchaID: "site", PhoneVerification: "twilio_sms",
-		PasswordPattern: "^.{12,}$", PasswordEntropy: 20,
+	w.Identity.Configs = identity.Configs{
+		SessionExpire: 90, CaptchaType: "recaptcha", CaptchaID: "site", PhoneVerification: "twilio_sms",
+		PasswordPattern: passwords.PublishedPattern("^.{12,}$"), PasswordEntropy: 20,
 	}
 	c = w.Browser()
 	for _, namespace := range []string{"identity", "public"} {
@@ -86,7 +87,7 @@ func TestConfigs(t *testing.T) {
 func TestAuth0Configs(t *testing.T) {
 	w := newWorld(t)
 	w.Browser().Get(t, "/api/v2/public/configs/auth0").Want(t, 200, `{"auth0_domain":"","auth0_client_id":""}`)
-	w.Identity.Published.Auth0Domain, w.Identity.Published.Auth0ClientID = "barong.auth0.com", "client"
+	w.Identity.Auth0Configs = identity.Auth0Configs{Domain: "barong.auth0.com", ClientID: "client"}
 	w.Browser().Get(t, "/api/v2/public/configs/auth0").
 		Want(t, 200, `{"auth0_domain":"barong.auth0.com","auth0_client_id":"client"}`)
 }
@@ -158,20 +159,6 @@ func TestJWKS(t *testing.T) {
 		}
 		expect.Equal(t, []string{a.Header.Get("Cache-Control"), a.Header.Get("Content-Type")},
 			[]string{"public, max-age=300", "application/jwk-set+json"})
-	}
-}
-
-func TestConfigNamesWhatIsWrong(t *testing.T) {
-	good := identity.Config{CaptchaProtected: []string{
-		identity.CaptchaSignUp, identity.CaptchaSignIn, identity.CaptchaReset, identity.CaptchaConfirmation,
-	}}
-	if err := good.Validate(); err != nil {
-		t.Error(err)
-	}
-	bad := identity.Config{CaptchaProtected: []string{"session_create", "users", "x"}}
-	err := bad.Validate()
-	if err == nil || !strings.Contains(err.Error(), `"users"`) || !strings.Contains(err.Error(), `"x"`) {
-		t.Errorf("got %v, want both names told", err)
 	}
 }
 

@@ -3,24 +3,25 @@ package identity
 import (
 	"context"
 
+	"barong/internal/captcha"
 	"barong/internal/limit"
 	"barong/internal/rest"
 	"barong/internal/signin"
 )
 
 type signUp struct {
-	Email    string            `name:"email" rule:"required,nonblank"`
-	Password string            `name:"password" rule:"required,nonblank" in:"body"`
-	Username *string           `name:"username" doc:"4 to 12 letters and digits."`
-	RefID    *string           `name:"refid" doc:"uid of the user that recommended us."`
-	Captcha  rest.TextOrObject `name:"captcha_response" in:"body"`
-	Data     *string           `name:"data" doc:"Text of a JSON object of the client's own, at most 1024 characters; its member language is that of mails."`
-	Lang     string            `name:"lang" doc:"Language of mails, where data says none: en or ru."`
+	Email    string  `name:"email" rule:"required,nonblank"`
+	Password string  `name:"password" rule:"required,nonblank" in:"body"`
+	Username *string `name:"username" doc:"4 to 12 letters and digits."`
+	RefID    *string `name:"refid" doc:"uid of the user that recommended us."`
+	captchaInput
+	Data *string `name:"data" doc:"Text of a JSON object of the client's own, at most 1024 characters; its member language is that of mails."`
+	Lang string  `name:"lang" doc:"Language of mails, where data says none: en or ru."`
 }
 
 func (a *API) users(g rest.Group[visitor]) {
 	rest.Add(a.sameSite(g), rest.Op{
-		Method: "POST", Cost: limit.Write | limit.Hash | limit.Mail | called(a.Captcha != nil),
+		Method: "POST", Cost: limit.Write | limit.Hash | limit.Mail | called(a.Captcha.Verifier != nil),
 		Summary: "Sign up; the answer sets the session cookie and holds the CSRF token.",
 		Errors: rest.All(
 			rest.On(signin.ErrReferralFormat, 422, ".invalid_referral_format"),
@@ -34,13 +35,13 @@ func (a *API) users(g rest.Group[visitor]) {
 }
 
 func (a *API) signUp(ctx context.Context, who visitor, in signUp) (out welcome, err error) {
-	unproved, err := a.humanOrUnproved(ctx, in.Captcha)
+	proved, err := a.Captcha.Prove(ctx, captcha.SignUp, in.response(), in.Captcha.Text != "" || in.Captcha.Object != nil)
 	if err != nil {
 		return out, err
 	}
 	u, err := a.SignIns.SignUp(ctx, signin.SignUp{
 		Email: in.Email, Password: in.Password, Username: in.Username, Data: in.Data, RefID: in.RefID,
-		Unproved: unproved, Language: a.language(in.Lang), Client: who.Client,
+		Unproved: !proved, Language: a.Language(in.Lang), Client: who.Client,
 	})
 	if err != nil {
 		return out, err

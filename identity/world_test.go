@@ -15,6 +15,7 @@ import (
 	"barong/internal/expect"
 	passwords "barong/internal/password"
 	"barong/internal/rest/resttest"
+	"barong/internal/view"
 )
 
 func TestMain(m *testing.M) { resttest.Main(m, "testdata/endpoints.tsv") }
@@ -42,13 +43,14 @@ func newWorld(t testing.TB) *world {
 	w.Account.Mail = letters{w.Keys}
 	w.Restart()
 	w.Identity.KYC = &w.kyc
+	w.Identity.Languages = []string{"en", "ru"}
 	w.Identity.Config = identity.Config{
-		Origins: []string{"https://app.example"}, Languages: []string{"en", "ru"},
-		Build: identity.Build{Tag: "3.0.0", SHA: "abc",
-			BuiltAt: time.Date(2020, 12, 8, 15, 9, 53, 0, time.FixedZone("", 2*3600))},
-		Published: identity.Published{
-			SessionExpire: 30 * time.Minute, CaptchaType: "none", PhoneVerification: "mock",
-			PasswordPattern: passwords.DefaultPattern, PasswordEntropy: 14,
+		Origins: []string{"https://app.example"},
+		Version: identity.Version{GitTag: "3.0.0", GitSHA: "abc", Version: "3.0.0",
+			BuildDate: view.LocalTime(time.Date(2020, 12, 8, 15, 9, 53, 0, time.FixedZone("", 2*3600)))},
+		Configs: identity.Configs{
+			SessionExpire: 1800, CaptchaType: "none", PhoneVerification: "mock",
+			PasswordPattern: passwords.PublishedPattern(passwords.DefaultPattern), PasswordEntropy: 14,
 		},
 	}
 	return w

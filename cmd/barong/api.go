@@ -67,15 +67,20 @@ func newAPI(p apiParts) (*rest.Server, error) {
 		Users: p.store, Tokens: p.verifier, ClientIP: p.clientIP, Country: p.country, Now: p.store.Time,
 	}
 	masks := view.Masks(s.Account.Masking)
+	visitors := resolver
+	visitors.Languages = p.people.languages
+	configs, auth0Configs := published(s)
 	cookies := session.Cookies{Name: s.Session.Name, Insecure: !s.SecureCookie()}
 	(&identity.API{
 		Config: identity.Config{
 			Cookies: cookies, Origins: s.REST.CORSOrigins,
-			Build:     identity.Build{Tag: b.Version, SHA: b.Commit, BuiltAt: built},
-			Published: published(s), CaptchaProtected: p.people.protected, Languages: p.people.languages,
+			Version: identity.Version{
+				GitTag: b.Version, GitSHA: b.Commit, BuildDate: view.LocalTime(built), Version: b.Version,
+			},
+			Configs: configs, Auth0Configs: auth0Configs,
 		},
 		Captcha: p.people.captcha, Geetest: p.people.geetest, Auth0: p.people.auth0, KYC: p.kyc,
-		Resolver: resolver, SignIns: p.services.signIns, Sessions: p.sessions, Whitelinks: p.rules,
+		Resolver: visitors, SignIns: p.services.signIns, Sessions: p.sessions, Whitelinks: p.rules,
 		Persons: p.services.persons, Masks: masks, Log: p.log,
 	}).Mount(server)
 	(&resource.API{

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"barong/identity"
 	"barong/internal/captcha"
 	"barong/internal/config"
 	"barong/internal/factor"
@@ -21,9 +20,9 @@ type configLimitsCmd struct{}
 
 func (configLimitsCmd) Run(term *terminal) error {
 	// With everything on that can cost something: providers of captchas and of identities.
-	server, err := describedAPI(people{captcha: unasked{}, geetest: unasked{}, auth0: unaskedIDs{}, protected: []string{
-		identity.CaptchaSignUp, identity.CaptchaSignIn, identity.CaptchaReset, identity.CaptchaConfirmation,
-	}})
+	server, err := describedAPI(people{
+		captcha: captcha.Gate{Verifier: unasked{}, Protected: captcha.Endpoints()}, geetest: unasked{}, auth0: unaskedIDs{},
+	})
 	if err != nil {
 		return err
 	}

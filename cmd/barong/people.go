@@ -14,18 +14,17 @@ import (
 // people holds the parts by which the identity API knows people beside their accounts; parts
 // that are off are nil.
 type people struct {
-	captcha   captcha.Verifier
+	captcha   captcha.Gate
 	geetest   captcha.Registrar
 	auth0     identity.IDVerifier
-	protected []string // endpoints that ask for a captcha
 	languages []string // of mails
 }
 
 // openPeople makes the parts that the settings switch on; it connects to nothing.
 func openPeople(s config.Settings, f files) (people, error) {
-	p := people{protected: f.accounts.CaptchaEndpoints}
+	p := people{captcha: captcha.Gate{Protected: f.accounts.CaptchaEndpoints}}
 	var errs []error
-	if err := (identity.Config{CaptchaProtected: p.protected}).Validate(); err != nil {
+	if err := p.captcha.Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("BARONG_CONFIG: %w", err))
 	}
 	if err := p.openCaptcha(s); err != nil {
@@ -57,13 +56,13 @@ func (p *people) openCaptcha(s config.Settings) error {
 		if err != nil {
 			return err
 		}
-		p.captcha, p.geetest = g, g
+		p.captcha.Verifier, p.geetest = g, g
 		return nil
 	}
 	v, err := provider.NewSiteVerify(captchaConfig(s), nil)
 	if err != nil {
 		return err
 	}
-	p.captcha = v
+	p.captcha.Verifier = v
 	return nil
 }

@@ -182,7 +182,7 @@ func corsConfig(s config.Settings) rest.CORS {
 }
 
 // published returns the settings that anybody may read. GeeTest's id comes with its challenge.
-func published(s config.Settings) identity.Published {
+func published(s config.Settings) (identity.Configs, identity.Auth0Configs) {
 	site, _ := s.Captcha.Keys()
 	if s.Captcha.Kind == "geetest" {
 		site = ""
@@ -191,12 +191,11 @@ func published(s config.Settings) identity.Published {
 	if pattern == "" {
 		pattern = password.DefaultPattern
 	}
-	return identity.Published{
-		SessionExpire: s.Session.Expire, CaptchaType: s.Captcha.Kind, CaptchaID: site,
+	return identity.Configs{
+		SessionExpire: int64(s.Session.Expire / time.Second), CaptchaType: s.Captcha.Kind, CaptchaID: site,
 		PhoneVerification: s.External.PhoneKind,
-		PasswordPattern:   pattern, PasswordEntropy: float64(s.Account.MinEntropy),
-		Auth0Domain: s.External.Auth0Domain, Auth0ClientID: s.External.Auth0ClientID,
-	}
+		PasswordPattern:   password.PublishedPattern(pattern), PasswordEntropy: float64(s.Account.MinEntropy),
+	}, identity.Auth0Configs{Domain: s.External.Auth0Domain, ClientID: s.External.Auth0ClientID}
 }
 
 // brokerConfig is the part of the settings that RabbitMQ is used by.

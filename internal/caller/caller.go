@@ -54,13 +54,15 @@ type Resolver struct {
 	// Country names an address's country; nil when nothing knows.
 	Country func(netip.Addr) string
 	Now     func() time.Time
+	// Languages are those of mails: ISO 639-1 codes in lower case. Without them clients have none.
+	Languages []string
 }
 
 // Client is where r comes from. Of the user agent it keeps the part that counts, for it goes into
 // activities, events and mails, where a header of any length would.
 func (d Resolver) Client(r *http.Request) account.Client {
 	ip := d.ClientIP(r)
-	return account.Client{IP: ip, UserAgent: session.Agent(r.UserAgent()), Country: d.CountryOf(ip)}
+	return account.Client{IP: ip, UserAgent: session.Agent(r.UserAgent()), Country: d.CountryOf(ip), Language: d.accepted(r)}
 }
 
 // CountryOf names the country of ip; "" when nothing knows.

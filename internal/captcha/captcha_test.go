@@ -38,3 +38,13 @@ func TestResponsesStayOutOfLogs(t *testing.T) {
 		}
 	}
 }
+
+func TestGateNamesUnknownEndpoints(t *testing.T) {
+	if err := (captcha.Gate{Protected: captcha.Endpoints()}).Validate(); err != nil {
+		t.Error(err)
+	}
+	err := captcha.Gate{Protected: []string{"session_create", "users", "x"}}.Validate()
+	if err == nil || !strings.Contains(err.Error(), `"users"`) || !strings.Contains(err.Error(), `"x"`) {
+		t.Errorf("got %v, want both names", err)
+	}
+}

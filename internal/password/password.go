@@ -10,9 +10,12 @@ import (
 	"barong/internal/secret"
 )
 
-// DefaultPattern describes the default tests of Rules, as clients know it (identity
+// DefaultPattern describes the default tests of Rules, as clients know it.
 // Go's expressions know no look-ahead, so it is for showing only.
 const DefaultPattern = `^(?=.*[[:lower:]])(?=.*[[:upper:]])(?=.*[[:digit:]])(?=.*[[:graph:]]).{8,80}$`
+
+// PublishedPattern is a pattern as clients are shown it: in the spelling of Ruby's Regexp#to_s.
+func PublishedPattern(pattern string) string { return "(?-mix:" + pattern + ")" }
 
 // Rules decide which new passwords are accepted; the zero value is the default.
 type Rules struct {

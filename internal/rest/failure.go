@@ -37,6 +37,15 @@ func On(err error, status int, tokens ...string) Failure {
 	return Failure{err: err, status: status, tokens: tokens}
 }
 
+// Alike answers each of errs with a status and one token.
+func Alike(status int, token string, errs ...error) Failure {
+	var all []Failure
+	for _, err := range errs {
+		all = append(all, On(err, status, token))
+	}
+	return All(all...)
+}
+
 // OnText answers err with {"error": text}, the shape of a few old answers.
 func OnText(err error, status int, text string) Failure {
 	return Failure{err: err, status: status, text: text}

@@ -2,6 +2,7 @@ package signin
 
 import (
 	"context"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"barong/internal/account"
 	"barong/internal/audit"
+	"barong/internal/invalid"
 	"barong/internal/password"
 )
 
@@ -18,6 +20,10 @@ var (
 	ErrUnverifiedEmail = errors.New("signin: e-mail not verified by the provider")
 	// ErrTokenUsed says that somebody has signed in with this token before, or that it is over.
 	ErrTokenUsed = errors.New("signin: the provider's token was used before")
+	// ErrOtherNonce says that it was issued for another sign-in than the page began.
+	ErrOtherNonce = errors.New("signin: the provider's token has another nonce")
+	// ErrBadEmail says that nobody can sign up with the address in it.
+	ErrBadEmail = errors.New("signin: the provider's e-mail address is refused")
 	// ErrVerificationAbsent says that the provider does not say.
 	ErrVerificationAbsent = errors.New("signin: the provider does not say whether the e-mail is verified")
 )
@@ -28,6 +34,9 @@ type Auth0 struct {
 	Email         string
 	EmailVerified *bool // nil when the claim is absent
 	OTPCode       string
+	// Asked is the nonce with which the page asked the provider, "" for none, and Nonce that of the
+	// token: they must be one, so that a token that was read elsewhere does not sign in.
+	Asked, Nonce string
 	// Token names the provider's token, which is good for one sign-in, and ExpiresAt says when
 	// it ends.
 	Token     string
@@ -44,14 +53,17 @@ func (Auth0) String() string { return "auth0 sign-in" }
 func (in Auth0) GoString() string { return in.String() }
 
 // SignInAuth0 signs in whom a provider knows by a verified address (W-I5), as SignIn does
-// after the right password. Refusals, in order: ErrUnverifiedEmail, ErrVerificationAbsent,
-// Invalid (an address that cannot sign up), limit.TooMany (sign-ups from the caller's
+// after the right password. Refusals, in order: ErrOtherNonce, ErrUnverifiedEmail,
+// ErrVerificationAbsent, ErrBadEmail, limit.TooMany (sign-ups from the caller's
 // network, sign-ins of the account), then ErrBanned and those after it of SignIn, ErrTokenUsed.
 //
 // An address that nobody has becomes a user, active, with a password that nobody knows. For an
 // account whose address nobody has proved it is the proof: see proveEmail.
 func (s *Service) SignInAuth0(ctx context.Context, in Auth0) (SignedIn, error) {
 	switch {
+	// OpenID Connect Core §3.1.3.7, 11
+	case in.Asked != "" && subtle.ConstantTimeCompare([]byte(in.Asked), []byte(in.Nonce)) != 1:
+		return SignedIn{}, ErrOtherNonce
 	case strings.TrimSpace(in.Email) == "":
 		return SignedIn{}, ErrUnverifiedEmail
 	case in.EmailVerified == nil:
@@ -107,6 +119,9 @@ func (s *Service) signUpAuth0(ctx context.Context, in Auth0) (SignedIn, error) {
 		u, err = s.proveEmail(ctx, tx, made, true)
 		return err
 	})
+	if bad, ok := errors.AsType[invalid.Fields](err); ok {
+		return SignedIn{}, fmt.Errorf("%w: %w", ErrBadEmail, bad)
+	}
 	if err != nil {
 		return SignedIn{}, err
 	}

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"barong/internal/account"
@@ -19,6 +20,19 @@ const DeviceCookie = "_barong_device"
 
 // DeviceLife is how long a device is known after its last sign-in.
 const DeviceLife = 90 * 24 * time.Hour
+
+// SetDevice is the Set-Cookie value that makes a device known, which SignedIn.Device is the value of;
+// "" for a value of "". It proves nothing, so upstreams under the same path may see it. Insecure leaves
+// the attribute Secure out.
+func SetDevice(value string, insecure bool) string {
+	if value == "" {
+		return ""
+	}
+	return (&http.Cookie{
+		Name: DeviceCookie, Value: value, Path: "/api/v2", MaxAge: int(DeviceLife / time.Second),
+		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: !insecure,
+	}).String()
+}
 
 // maxDevices is how many accounts one cookie remembers: the newest.
 const maxDevices = 5

@@ -1,4 +1,4 @@
-package identity
+package caller
 
 import (
 	"net/http"
@@ -7,11 +7,11 @@ import (
 	"golang.org/x/text/language"
 )
 
-// language is the mail language that a lang parameter asks for; "" when there is no such
+// Language is the mail language that a lang parameter asks for; "" when there is no such
 // one, which is never an error.
-func (a *API) language(param string) string {
+func (d Resolver) Language(param string) string {
 	base, _, _ := strings.Cut(strings.ReplaceAll(strings.ToLower(strings.TrimSpace(param)), "_", "-"), "-")
-	for _, known := range a.Languages {
+	for _, known := range d.Languages {
 		if base == known {
 			return known
 		}
@@ -20,9 +20,9 @@ func (a *API) language(param string) string {
 }
 
 // accepted is the mail language that a browser likes best; "" when it knows none of ours.
-func (a *API) accepted(r *http.Request) string {
+func (d Resolver) accepted(r *http.Request) string {
 	sent := r.Header.Get("Accept-Language")
-	if sent == "" || len(sent) > maxAcceptLanguage {
+	if sent == "" || len(sent) > maxAcceptLanguage || len(d.Languages) == 0 {
 		return ""
 	}
 	tags, _, err := language.ParseAcceptLanguage(sent)
@@ -31,7 +31,7 @@ func (a *API) accepted(r *http.Request) string {
 	}
 	for _, t := range tags {
 		base, sure := t.Base()
-		if known := a.language(base.String()); sure != language.No && known != "" {
+		if known := d.Language(base.String()); sure != language.No && known != "" {
 			return known
 		}
 	}

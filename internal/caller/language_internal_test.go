@@ -1,4 +1,4 @@
-package identity
+package caller
 
 import (
 	"net/http"
@@ -18,11 +18,11 @@ func FuzzLanguage(f *testing.F) {
 	for s := range (hostile.Grammar{Words: []string{"en", "ru;q=0.9"}}).Samples(40) {
 		f.Add(s)
 	}
-	a := &API{Config: Config{Languages: []string{"en", "ru"}}}
+	d := Resolver{Languages: []string{"en", "ru"}}
 	f.Fuzz(func(t *testing.T, sent string) {
 		r := &http.Request{Header: http.Header{"Accept-Language": {sent}}}
-		for _, got := range []string{a.accepted(r), a.language(sent)} {
-			if got != "" && !slices.Contains(a.Languages, got) {
+		for _, got := range []string{d.accepted(r), d.Language(sent)} {
+			if got != "" && !slices.Contains(d.Languages, got) {
 				t.Errorf("%q: got %q", sent, got)
 			}
 		}
@@ -30,10 +30,10 @@ func FuzzLanguage(f *testing.F) {
 }
 
 func TestLanguageTimeIsLinear(t *testing.T) {
-	a := &API{Config: Config{Languages: []string{"en", "ru"}}}
+	d := Resolver{Languages: []string{"en", "ru"}}
 	g := hostile.Grammar{Words: []string{"en", "ru;q=0.9", "sr-Latn-RS"}, Marks: []string{",", ";", "-", "_", "=", "*", " ", "0"}, Longest: 16 << 10}
 	hostile.Linear(t, g, func(text string) {
-		a.accepted(&http.Request{Header: http.Header{"Accept-Language": {text}}})
-		a.language(text)
+		d.accepted(&http.Request{Header: http.Header{"Accept-Language": {text}}})
+		d.Language(text)
 	})
 }
