@@ -81,11 +81,18 @@ type Rows struct {
 	Cuts         []Cut
 }
 
+// Reader reads policy rows: committed ones, or those of a transaction when it is part of a Tx.
+type Reader interface {
+	// Permissions lists all, by id.
+	Permissions(ctx context.Context) ([]Permission, error)
+	// Restrictions lists all, by id.
+	Restrictions(ctx context.Context) ([]Restriction, error)
+}
+
 // Tx is the store inside one transaction. Every write leaves a change-feed row
 // (kind feed.Policy).
 type Tx interface {
-	// Permissions lists all, by id.
-	Permissions(ctx context.Context) ([]Permission, error)
+	Reader
 	// AddPermission inserts p and fills ID, LockVersion and times; ErrTaken when a row with
 	// its role, verb, path and action exists.
 	AddPermission(ctx context.Context, p *Permission) error
@@ -93,8 +100,6 @@ type Tx interface {
 	PutPermission(ctx context.Context, p *Permission) error
 	// DeletePermission removes by id; ErrNotFound.
 	DeletePermission(ctx context.Context, id int64) error
-	// Restrictions lists all, by id.
-	Restrictions(ctx context.Context) ([]Restriction, error)
 	// AddRestriction inserts r and fills ID, LockVersion and times; ErrTaken when its
 	// category, scope and value exist. An enabled blocklogin rule also ends the sessions it
 	// matches: scope all raises the session epoch, others write a Cut (AZ-50, design D11).
@@ -106,9 +111,9 @@ type Tx interface {
 	DeleteRestriction(ctx context.Context, id int64) error
 }
 
-// Store keeps policy rows. It is safe for concurrent use.
+// Store keeps policy rows, which transactions alone write. It is safe for concurrent use.
 type Store interface {
-	Tx
+	Reader
 	// Rows reads all at one point in time.
 	Rows(ctx context.Context) (Rows, error)
 	// UpdatePolicy runs f in one transaction; an error from f undoes all of it.

@@ -63,9 +63,11 @@ type Tx interface {
 	UseWhitelink(ctx context.Context, hash [32]byte, now time.Time) (Whitelink, error)
 }
 
-// A Store is the Store of a Service.
+// A Store is the Store of a Service: reads, and the transactions in which alone it writes.
 type Store interface {
-	policy.Store
+	policy.Reader
+	// Rows reads all at one point in time.
+	Rows(ctx context.Context) (policy.Rows, error)
 	// RoleInUse reports whether a user or service account has the role.
 	RoleInUse(ctx context.Context, role string) (bool, error)
 	// PermissionPage and RestrictionPage list rows by id, and count all that match.

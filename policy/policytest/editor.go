@@ -18,6 +18,7 @@ import (
 // EditorStore is a editor.Store with the rows that its rules read and write elsewhere.
 type EditorStore interface {
 	editor.Store
+	policy.Tx // each write a transaction of its own
 	feed.Source
 	audit.Store
 	AddUser(ctx context.Context, u *account.User) error

@@ -16,6 +16,7 @@ import (
 // Store is a policy.Store with the part of session.Ledger that its rules change.
 type Store interface {
 	policy.Store
+	policy.Tx // each write a transaction of its own
 	Epoch(ctx context.Context) (int64, error)
 }
 

@@ -42,6 +42,7 @@ type Store interface {
 	apikey.Source
 	Update(ctx context.Context, f func(Tx) error) error
 	policy.Store
+	policy.Tx // each write a transaction of its own
 	session.Ledger
 	token.KeyStore
 	limit.Store
@@ -170,7 +171,7 @@ func tableIsComplete(t *testing.T, _ Store) {
 		known[q] = true
 	}
 	for _, contract := range []reflect.Type{
-		reflect.TypeFor[Tx](), reflect.TypeFor[directory.Source](), reflect.TypeFor[apikey.Source](), reflect.TypeFor[policy.Store](),
+		reflect.TypeFor[Tx](), reflect.TypeFor[directory.Source](), reflect.TypeFor[apikey.Source](), reflect.TypeFor[policy.Store](), reflect.TypeFor[policy.Tx](),
 		reflect.TypeFor[session.Ledger](), reflect.TypeFor[token.KeyStore](),
 		reflect.TypeFor[limit.Store](),
 	} {
