@@ -366,12 +366,12 @@ func (m *model) deleteSelf(t *rapid.T) {
 func (m *model) revoke(t *rapid.T) {
 	p := m.anyone(t)
 	if rapid.IntRange(0, 3).Draw(t, "everybody") > 0 {
-		_, err := m.Accounts.RevokeSessions(m.T.Context(), p.uid)
+		_, err := m.Accounts.RevokeSessions(m.T.Context(), account.Operator("sessions revoke"), p.uid)
 		expect.OK(m.T, err)
 		m.end(p, nil)
 		return
 	}
-	_, err := m.Accounts.RevokeAllSessions(m.T.Context())
+	_, err := m.Accounts.RevokeAllSessions(m.T.Context(), account.Operator("sessions revoke"))
 	expect.OK(m.T, err)
 	for _, p := range m.people {
 		m.end(p, nil)

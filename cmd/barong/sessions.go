@@ -38,11 +38,12 @@ func (c sessionsRevokeCmd) Run(ctx context.Context, term *terminal) error {
 	}
 	defer db.Close()
 	accounts := newAccounts(s, f, db, nil) // no passwords here
+	by := account.Operator("sessions revoke")
 	done := revoked{All: c.All, UID: c.User}
 	if c.All {
-		done.Epoch, err = accounts.RevokeAllSessions(ctx)
+		done.Epoch, err = accounts.RevokeAllSessions(ctx, by)
 	} else {
-		done.Generation, err = accounts.RevokeSessions(ctx, c.User)
+		done.Generation, err = accounts.RevokeSessions(ctx, by, c.User)
 	}
 	if errors.Is(err, account.ErrNoUser) {
 		return fmt.Errorf("no user has the uid %q", c.User)

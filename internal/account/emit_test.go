@@ -103,7 +103,7 @@ func TestWritesAnnounceThemselves(t *testing.T) {
 		},
 		"ended sessions, a counter alone": {
 			act: func(w *world, u account.User) {
-				_, err := w.Accounts.RevokeSessions(w.T.Context(), u.UID)
+				_, err := w.Accounts.RevokeSessions(w.T.Context(), account.Operator("sessions revoke"), u.UID)
 				w.Must(err)
 			},
 		},

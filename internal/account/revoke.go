@@ -2,24 +2,28 @@ package account
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 
 	"barong/internal/audit"
 )
 
-// kindOperator is the kind of actor in activities of the command line, which has no uid.
-const kindOperator = "operator"
+// ErrOperatorOnly says that the operator's commands alone may do this.
+var ErrOperatorOnly = errors.New("account: for the operator alone")
 
-// RevokeSessions ends every session of a user for the operator, by one write however many
-// they are, and returns the user's new session generation. ErrNoUser: nobody has uid;
+// RevokeSessions ends every session of a user, by one write however many they are, and returns
+// the user's new session generation. Errors, in order: ErrOperatorOnly; ErrNoUser: nobody has uid;
 // service accounts have no sessions.
-func (s *Service) RevokeSessions(ctx context.Context, uid string) (generation int64, err error) {
+func (s *Service) RevokeSessions(ctx context.Context, by Actor, uid string) (generation int64, err error) {
+	if by.Operator == "" {
+		return 0, ErrOperatorOnly
+	}
 	err = s.update(ctx, func(tx Writer) error {
 		if generation, err = tx.EndSessions(ctx, uid); err != nil {
 			return err
 		}
-		return tx.AddActivity(ctx, s.revoked(uid, "generation", generation))
+		return tx.AddActivity(ctx, s.revoked(by, uid, "generation", generation))
 	})
 	if err != nil {
 		return 0, fmt.Errorf("revoke sessions of %s: %w", uid, err)
@@ -27,14 +31,17 @@ func (s *Service) RevokeSessions(ctx context.Context, uid string) (generation in
 	return generation, nil
 }
 
-// RevokeAllSessions ends every session of everybody for the operator, by one write, and
-// returns the new epoch.
-func (s *Service) RevokeAllSessions(ctx context.Context) (epoch int64, err error) {
+// RevokeAllSessions ends every session of everybody, by one write, and returns the new epoch.
+// ErrOperatorOnly.
+func (s *Service) RevokeAllSessions(ctx context.Context, by Actor) (epoch int64, err error) {
+	if by.Operator == "" {
+		return 0, ErrOperatorOnly
+	}
 	err = s.update(ctx, func(tx Writer) error {
 		if epoch, err = tx.EndAll(ctx); err != nil {
 			return err
 		}
-		return tx.AddActivity(ctx, s.revoked("", "epoch", epoch))
+		return tx.AddActivity(ctx, s.revoked(by, "", "epoch", epoch))
 	})
 	if err != nil {
 		return 0, fmt.Errorf("revoke all sessions: %w", err)
@@ -42,10 +49,8 @@ func (s *Service) RevokeAllSessions(ctx context.Context) (epoch int64, err error
 	return epoch, nil
 }
 
-func (s *Service) revoked(uid, counter string, n int64) audit.Activity {
-	return audit.Activity{
-		ActorKind: kindOperator, TargetUID: uid, Category: audit.CategoryAdmin, Topic: "session",
-		Action: "revoke", Result: audit.Succeed, Data: `{"` + counter + `":` + strconv.FormatInt(n, 10) + `}`,
-		CreatedAt: s.now(),
-	}
+func (s *Service) revoked(by Actor, uid, counter string, n int64) audit.Activity {
+	a := by.Activity(s.now(), "session", "revoke", audit.Succeed, "")
+	a.TargetUID, a.Data = uid, `{"`+counter+`":`+strconv.FormatInt(n, 10)+`}`
+	return a
 }

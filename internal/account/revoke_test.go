@@ -21,11 +21,15 @@ func TestRevokeSessions(t *testing.T) {
 		want   feed.Change
 	}{
 		"of a user": {
-			func() (int64, error) { return w.Accounts.RevokeSessions(t.Context(), u.UID) },
+			func() (int64, error) {
+				return w.Accounts.RevokeSessions(t.Context(), account.Operator("sessions revoke"), u.UID)
+			},
 			u.UID, feed.Change{Kind: feed.Principal, Ref: u.UID},
 		},
 		"of everybody": {
-			func() (int64, error) { return w.Accounts.RevokeAllSessions(t.Context()) },
+			func() (int64, error) {
+				return w.Accounts.RevokeAllSessions(t.Context(), account.Operator("sessions revoke"))
+			},
 			"", feed.Change{Kind: feed.Epoch},
 		},
 	} {
@@ -47,7 +51,7 @@ func TestRevokeSessions(t *testing.T) {
 			w.Must(err)
 			found := 0
 			for _, r := range rows {
-				if r.TargetUID == c.target && r.ActorKind == "operator" && r.ActorUID == "" && r.Category == audit.CategoryAdmin {
+				if r.TargetUID == c.target && r.ActorKind == "operator" && r.ActorRef == "sessions revoke" && r.ActorUID == "" && r.Category == audit.CategoryAdmin {
 					found++
 				}
 			}
@@ -65,11 +69,31 @@ func TestRevokeSessionsOfNobody(t *testing.T) {
 	w := newWorld(t, worldtest.Config{})
 	bot := w.ServiceAccount(w.User("one@example.com", 0), "SI1")
 	for _, uid := range []string{"ID404", "", bot.UID} {
-		if _, err := w.Accounts.RevokeSessions(t.Context(), uid); !errors.Is(err, account.ErrNotFound) {
+		if _, err := w.Accounts.RevokeSessions(t.Context(), account.Operator("sessions revoke"), uid); !errors.Is(err, account.ErrNotFound) {
 			t.Errorf("%q: got %v, want ErrNotFound", uid, err)
 		}
 	}
 	if rows, _, err := w.DB.Activities(t.Context(), audit.Query{Action: "revoke"}); err != nil || len(rows) != 0 {
 		t.Errorf("got %d activities, %v; want none", len(rows), err)
+	}
+}
+
+// Nobody but the operator's commands ends the sessions of others, and a refusal writes nothing.
+func TestRevokeSessionsIsForTheOperator(t *testing.T) {
+	w := newWorld(t, worldtest.Config{})
+	u := w.User("one@example.com", 0)
+	for name, by := range map[string]account.Actor{
+		"nobody": {}, "the user": {UID: u.UID, Role: u.Role}, "a service": {Service: "peatio"},
+		"a superadmin": {UID: "IDBOSS", Role: account.RoleSuperadmin},
+	} {
+		if _, err := w.Accounts.RevokeSessions(t.Context(), by, u.UID); !errors.Is(err, account.ErrOperatorOnly) {
+			t.Errorf("%s: got %v, want ErrOperatorOnly", name, err)
+		}
+		if _, err := w.Accounts.RevokeAllSessions(t.Context(), by); !errors.Is(err, account.ErrOperatorOnly) {
+			t.Errorf("%s, all: got %v, want ErrOperatorOnly", name, err)
+		}
+	}
+	if got := w.Reload(u.UID); got.SessionGeneration != u.SessionGeneration {
+		t.Error("the generation rose")
 	}
 }

@@ -140,8 +140,8 @@ type Client struct {
 type Actor struct {
 	UID  string
 	Role string
-	// Service names a peer service that acts, or a command of an operator; then UID is "".
-	Service string
+	// Service names a peer service that acts, Operator a command of the operator's; then UID is "".
+	Service, Operator string
 	// Session is the session that it acts in, zero for none; see Writer.Standing.
 	Session SessionMark
 	// NextSessionID is the id under which that session goes on when the actor's change ends all
@@ -150,8 +150,14 @@ type Actor struct {
 	Client
 }
 
-// kindService is the kind of actor in activities of peer services and commands.
-const kindService = "service"
+// Operator is the actor that a command of the operator's is, such as "sessions revoke".
+func Operator(command string) Actor { return Actor{Operator: command} }
+
+// Kinds of actors in activities that have no uid: peer services and the operator's commands.
+const (
+	kindService  = "service"
+	kindOperator = "operator"
+)
 
 // Activity is the beginning of an activity that a user with this uid makes from here. The caller
 // adds the category, topic, action and result.
@@ -173,7 +179,11 @@ func (c Client) Activity(uid string, at time.Time) audit.Activity {
 func (by Actor) Activity(at time.Time, topic, action, result, reason string) audit.Activity {
 	a := by.Client.Activity(by.UID, at)
 	a.Category, a.Topic, a.Action, a.Result = audit.CategoryUser, topic, action, result
-	if by.Service != "" {
+	switch {
+	case by.Operator != "":
+		a.ActorKind, a.ActorRef, a.Category, a.UserAgent = kindOperator, by.Operator, audit.CategoryAdmin, ""
+		return a
+	case by.Service != "":
 		a.ActorKind, a.ActorRef, a.Category, a.UserAgent = kindService, by.Service, audit.CategoryAdmin, ""
 		return a
 	}
