@@ -367,7 +367,7 @@ func TestLastWayInRace(t *testing.T) {
 	expect.Equal(t, status, []int{http.StatusNoContent, http.StatusUnprocessableEntity})
 }
 
-// FX-44: the last row of a role that accounts have stays.
+// The last row of a role that accounts have stays (FX-44).
 func TestRoleInUse(t *testing.T) {
 	w := newWorld(t)
 	c := w.as("superadmin")

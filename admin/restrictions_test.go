@@ -290,7 +290,7 @@ func (w *world) whitelink(body m) string {
 	return out.Token
 }
 
-// AZ-61 as FX-25, D1, D2 and FX-22 have it.
+// A whitelink puts the address of its user on the whitelist, once (AZ-61, FX-22, FX-25, D1, D2).
 func TestRedeemWhitelink(t *testing.T) {
 	w := newWorld(t)
 	token := w.whitelink(nil)
@@ -327,7 +327,7 @@ func (w *world) redeem(token, ip string) resttest.Answer {
 	return w.Client().Form(w.T, "POST", access, url.Values{"whitelink_token": {token}})
 }
 
-// FX-25: of many redemptions at once one gets in.
+// Of many redemptions at once one gets in (FX-25).
 func TestRedeemRace(t *testing.T) {
 	w := newWorld(t)
 	token := w.whitelink(nil)

@@ -69,8 +69,7 @@ func TestUserParameters(t *testing.T) {
 	expect.Equal(t, len(w.journal()), 0)
 }
 
-// AZ-195, T-ADMU-4, D24: every refusal of every
-// route, with nothing changed.
+// Every refusal of every route changes nothing (AZ-195, T-ADMU-4, D24).
 func TestUserRefusals(t *testing.T) {
 	w := newWorld(t)
 	w.PutUser("TRADER", func(u *account.User) { u.OTP = true })
@@ -158,7 +157,7 @@ func TestUserRefusals(t *testing.T) {
 	expect.Equal(t, len(w.journal()), 0)
 }
 
-// D24: an inactive superadmin may act, but not remove the last active one.
+// An inactive superadmin may act, but not remove the last active one (D24).
 func TestLastSuperadminStays(t *testing.T) {
 	w := newWorld(t)
 	w.addUser("last")
@@ -178,7 +177,7 @@ func TestLastSuperadminStays(t *testing.T) {
 	expect.Equal(t, []string{u.Role, u.State}, []string{"superadmin", "active"})
 }
 
-// D1, T-ADMU-1 to 3: statuses, and stored rows.
+// A change of a user is stored and answered with its documented status (D1, T-ADMU-1 to 3).
 func TestUserChanges(t *testing.T) {
 	for name, test := range map[string]struct {
 		as, method, path string

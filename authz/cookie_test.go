@@ -83,7 +83,7 @@ func TestLongCookieHeaderNamesNoSession(t *testing.T) {
 	}
 }
 
-// D12: the session is cut out, the rest stays.
+// The session is cut out, the rest stays (D12).
 func TestStripCookies(t *testing.T) {
 	for name, c := range map[string]struct {
 		header string

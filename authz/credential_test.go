@@ -13,7 +13,7 @@ import (
 	"barong/internal/session"
 )
 
-// D8: the user agents of a session and of a request are cut alike before they are compared.
+// The user agents of a session and of a request are cut alike before they are compared (D8).
 func TestLongUserAgentsAreComparedByWhatIsKept(t *testing.T) {
 	const agent = "Mozilla/5.0 (X11; Linux x86_64) "
 	long := strings.Repeat(agent, 100)
@@ -36,7 +36,7 @@ func TestLongUserAgentsAreComparedByWhatIsKept(t *testing.T) {
 	}
 }
 
-// D8b: the old id of a renewed session serves requests that had left before, and no others.
+// The old id of a renewed session serves requests that had left before, and no others (D8b).
 func TestTheOldIDOfARenewedSessionReadsForAWhile(t *testing.T) {
 	id, _ := session.IDOf(authztest.Cookie("home"))
 	heir := session.ID{1, 2, 3}

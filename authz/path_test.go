@@ -127,7 +127,7 @@ func TestCanonicalPathRefuses(t *testing.T) {
 	}
 }
 
-// FX-5
+// A suffix such as .json is cut off the last segment alone (FX-5).
 func TestWithoutSuffix(t *testing.T) {
 	for path, want := range map[string]string{
 		"a/users.json": "a/users", "a/users.tar.gz": "a/users.tar", "a.b/users": "a.b/users",

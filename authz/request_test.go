@@ -35,7 +35,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// FX-1, D5: seven methods as the request line has them, nothing else.
+// The seven methods are taken as the request line has them, and nothing else (FX-1, D5).
 func TestParseMethods(t *testing.T) {
 	for method, verb := range map[string]string{
 		"GET": "GET", "HEAD": "GET", "POST": "POST", "PUT": "PUT", "PATCH": "PATCH",
@@ -118,7 +118,7 @@ func TestAPIKeyHeaders(t *testing.T) {
 	}
 }
 
-// FX-45
+// A CSRF token counts when it is sent once, in one header (FX-45).
 func TestCSRFOnce(t *testing.T) {
 	for name, c := range map[string]struct {
 		r    request
@@ -137,7 +137,7 @@ func TestCSRFOnce(t *testing.T) {
 
 var nonceShape = regexp.MustCompile(`\A[1-9][0-9]{0,15}\z`)
 
-// FX-11
+// A nonce is a whole number of milliseconds in plain digits; nothing else is read as one (FX-11).
 func FuzzParseNonce(f *testing.F) {
 	for _, s := range []string{"1584524005143", "1", "9999999999999999", "10000000000000000", "0", "01", "",
 		"-1", "+1", " 1", "1 ", "1_0", "1a", "1\n", "１"} {

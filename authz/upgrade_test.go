@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// D23: whatever the readers make of several lines, only one word in one line opens a tunnel.
+// Whatever the readers make of several lines, only one word in one line opens a tunnel (D23).
 func TestMayUpgrade(t *testing.T) {
 	s := fakeServer(t, &fakes{w: small(t)}, func(c *Config, _ *Parts) { c.WebsocketPaths = []string{"api/v2/ranger", "/api/v2/resource/feed/"} })
 	for name, test := range map[string]struct {

@@ -129,7 +129,7 @@ func (w *world) byEmail(state string) {
 	w.state(u.UID, state)
 }
 
-// W-I5, W-I3: the second factor, which has its limit here, too.
+// A sign-in with Auth0 asks for the second factor, within its limit (W-I5, W-I3).
 func TestAuth0WithASecondFactor(t *testing.T) {
 	w := newWorld(t)
 	code := w.secondFactor(w.user(email, 1))

@@ -201,8 +201,8 @@ func TestCaptchaOfOthers(t *testing.T) {
 	}
 }
 
-// W-I4: where sign-up is not protected, a captcha is asked for after three sign-ups of a
-// network; one that is sent counts before.
+// Where sign-up is not protected, a captcha is asked for after three sign-ups of a network; one that
+// is sent counts before (W-I4).
 func TestSignUpAsksForACaptchaAfterThree(t *testing.T) {
 	w := newWorld(t)
 	w.Identity.Captcha = captcha.Gate{Verifier: &w.captcha, Protected: nil}

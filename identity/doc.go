@@ -5,7 +5,7 @@
 //
 // Gateways let its paths pass without a session, so nothing here may trust one further than
 // to end it. The rules of signing in are package account's; those of sessions, package
-// session's; the wiring brings the judges of captchas and ID tokens.
+// session's, those of captchas package captcha's; the wiring brings the judges of captchas and ID tokens.
 //
 //	POST /identity/sessions ──► captcha ──► account.Service ──► session.Manager ──► cookies + view
 //	POST /identity/users/email/generate_code ──► captcha ──► account.Service ──► outbox ──► mail

@@ -41,7 +41,7 @@ func TestSendConfirmation(t *testing.T) {
 	c.JSON(t, "POST", emails+"generate_code", body{"email": email, "captcha_response": []int{1}}).WantTokens(t, 422, "invalid")
 }
 
-// W-I11: above the limits of an account nothing is sent and nothing is said; a network's are.
+// Above the limits of an account nothing is sent and nothing is said; a network's are (W-I11).
 func TestMailsAreLimited(t *testing.T) {
 	for _, path := range []string{emails, resets} {
 		w := newWorld(t)
@@ -122,9 +122,9 @@ func TestConfirmEmailWithASecondFactor(t *testing.T) {
 	expect.Equal(t, []any{a.Status, u["state"], u["level"]}, []any{201, "active", 1.0})
 }
 
-// D27: a stranger that signed up with another's address is out of the account once its owner comes, in
-// another browser; the owner signs in with a password of the own. In the browser of the
-// sign-up, or with its password, nothing changes for an honest user.
+// A stranger that signed up with another's address is out of the account once its owner comes, in
+// another browser; the owner signs in with a password of their own (D27). In the browser of the sign-up,
+// or with its password, nothing changes for an honest user.
 func TestTheOwnerOfAnAddressGetsTheAccount(t *testing.T) {
 	for name, c := range map[string]struct {
 		sent body

@@ -34,7 +34,7 @@ func TestKYCCallback(t *testing.T) {
 	w.Browser().With("X-Data-Integrity", "signed").JSON(t, "POST", kyc, sent).Want(t, 422, `422`)
 }
 
-// W-I14: 60 a minute from one network.
+// Callbacks are limited to 60 a minute from one network (W-I14).
 func TestKYCCallbacksAreLimited(t *testing.T) {
 	w := newWorld(t)
 	c := w.Browser().With("X-Data-Integrity", "signed")

@@ -95,7 +95,7 @@ func TestSignInShowsLabelsAndTellsOfNewDevices(t *testing.T) {
 	expect.Equal(t, names(w.News()), []string{"system.session.create", "system.session.new_device"})
 }
 
-// FX-14, W-I6: a new id at every opening; the session that the browser came with ends.
+// Each sign-in opens a session under a new id and ends the one that the browser came with (FX-14, W-I6).
 func TestSignInReplacesTheSession(t *testing.T) {
 	w := newWorld(t)
 	w.user(email, 1)
@@ -111,8 +111,8 @@ func TestSignInReplacesTheSession(t *testing.T) {
 	}
 }
 
-// D8b: of several cookies every session that there is ends, and the answer takes the others
-// away, which a browser would otherwise send beside the new one for ever.
+// Of several cookies every session that there is ends, and the answer takes the others away, which a
+// browser would otherwise send beside the new one for ever (D8b).
 func TestSignInGetsRidOfStaleTwins(t *testing.T) {
 	w := newWorld(t)
 	w.user(email, 1)
@@ -278,8 +278,8 @@ func TestSignInWithASecondFactor(t *testing.T) {
 	})
 }
 
-// W-I2, W-I3: 429 with Retry-After in place of the sixth guess, for the account whether or
-// not there is one, and whatever the guess.
+// The sixth guess is answered 429 with Retry-After, right or wrong, whether or not there is such an
+// account (W-I2, W-I3).
 func TestSignInIsLimited(t *testing.T) {
 	for name, c := range map[string]struct {
 		there bool
@@ -322,7 +322,7 @@ func TestSignInIsLimited(t *testing.T) {
 	w.opened(b.JSON(t, "POST", sessions, credentials()), 201)
 }
 
-// D20: an outage is never a verdict; a bug is nobody's business.
+// An outage is never a verdict; a bug is nobody's business (D20).
 func TestSignInFailures(t *testing.T) {
 	for name, c := range map[string]struct {
 		err    error
@@ -432,7 +432,7 @@ func TestSignOut(t *testing.T) {
 	}
 }
 
-// FX-13, W-I8: a page of another site can make a browser sign nobody in, up or out.
+// A page of another site can make a browser sign nobody in, up or out (FX-13, W-I8).
 func TestCrossSiteRequests(t *testing.T) {
 	w := newWorld(t)
 	w.user(email, 1)
@@ -468,7 +468,7 @@ func TestCrossSiteRequests(t *testing.T) {
 	w.opened(w.Browser().JSON(t, "POST", sessions, credentials()), 201) // a program
 }
 
-// D28: clients that compare with 200, as the reference sends, get it by a setting.
+// Clients that compare with 200, as the reference sends, get it by a setting (D28).
 func TestSuccessStatusOfTheReference(t *testing.T) {
 	w := newWorld(t)
 	w.user(email, 1)

@@ -108,7 +108,7 @@ func TestSignUpRefusals(t *testing.T) {
 													WantTokens(t, 400, "identity.user.missing_password", "identity.user.empty_password")
 }
 
-// W-I4: ten an hour from one network.
+// Sign-ups are limited to ten an hour from one network (W-I4).
 func TestSignUpIsLimited(t *testing.T) {
 	w := newWorld(t)
 	c := w.Browser()

@@ -83,7 +83,7 @@ func TestConfigs(t *testing.T) {
 	}
 }
 
-// 10.
+// The page of Auth0's sign-in gets its settings, empty ones where it is off.
 func TestAuth0Configs(t *testing.T) {
 	w := newWorld(t)
 	w.Browser().Get(t, "/api/v2/public/configs/auth0").Want(t, 200, `{"auth0_domain":"","auth0_client_id":""}`)

@@ -171,7 +171,7 @@ func (w *world) opened(a resttest.Answer, status int) (u map[string]any, cookie 
 	if len(csrf) != 20 || strings.Trim(csrf, "0123456789abcdef") != "" {
 		w.T.Errorf("csrf_token %q, want 20 hex digits", csrf)
 	}
-	// D8, W-I6.
+	// The session cookie is for the whole site, for a day, and hidden from scripts (D8, W-I6).
 	later := w.Now.Add(24 * time.Hour).Format(http.TimeFormat)
 	expect.Equal(w.T, a.Header.Values("Set-Cookie"), []string{
 		"_barong_session=" + cookie + "; path=/; expires=" + later + "; Max-Age=86400; HttpOnly; SameSite=Lax; Secure",

@@ -185,7 +185,7 @@ func TestCreateKey(t *testing.T) {
 	})
 }
 
-// D2 over AZ-290, AZ-291.
+// Parameters of a new key: those that are missing are 400, those that are wrong 422 (D2, AZ-290, AZ-291).
 func TestCreateKeyParameters(t *testing.T) {
 	eachFamily(t, func(t *testing.T, b keyBase) {
 		c := newWorld(t).mine()

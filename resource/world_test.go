@@ -154,7 +154,7 @@ func TestEveryEndpointNeedsABearerToken(t *testing.T) {
 	}
 }
 
-// D27: before the address is proved, the own account can be read and nothing else done.
+// Before the address is proved, users can read their own account and do nothing else (D27).
 func TestUnprovedAddressesReadThemselvesOnly(t *testing.T) {
 	w := newWorld(t)
 	w.PutUser(me, func(u *account.User) { u.State, u.Unproved = account.StatePending, true })

@@ -190,7 +190,7 @@ func TestCORS(t *testing.T) {
 	}
 }
 
-// D28: successes have the status of the reference, with the body that belongs to it.
+// Successes have the status of the reference, with the body that belongs to it (D28).
 func TestReferenceStatus(t *testing.T) {
 	type text struct {
 		Text string `json:"text"`
