@@ -63,14 +63,7 @@ func Start(t testing.TB, barong string) *Cluster {
 	t.Helper()
 	root, err := e2e.Root()
 	must(t, err)
-	_, err = e2e.Tool(t.Context(), root, "envoy")
-	if errors.Is(err, e2e.ErrNone) {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("NOT RUN, and CI=true: %v", err)
-		}
-		t.Skipf("NOT RUN: %v", err)
-	}
-	must(t, err)
+	tool(t, root, "envoy")
 	c := &Cluster{t: t, Redis: testenv.StartRedis(t, testenv.RedisConfig{}), Postgres: testenv.StartPostgres(t, testenv.PostgresConfig{})}
 
 	database := c.Postgres.URL("postgres")
@@ -89,20 +82,27 @@ func Start(t testing.TB, barong string) *Cluster {
 	return c
 }
 
-// Gateway runs one more Envoy with a shipped file, adapted to both replicas, until the test ends.
-// It returns its URL.
+// Gateway runs one more gateway with a shipped file, adapted to both replicas, until the test ends:
+// Envoy, nginx or Caddy. It returns its URL.
 func (c *Cluster) Gateway(t testing.TB, file string) (url string) {
 	t.Helper()
 	root, err := e2e.Root()
-	must(t, err)
-	envoy, err := e2e.Tool(t.Context(), root, "envoy")
 	must(t, err)
 	upstream := httptest.NewServer(e2e.Echo())
 	t.Cleanup(upstream.Close)
 	places, err := e2e.FreePlaces(c.A.Addresses, strings.TrimPrefix(upstream.URL, "http://"))
 	must(t, err)
 	places.Edit = c.bothReplicas
-	gate, err := e2e.StartEnvoy(t.Context(), envoy, filepath.Join(root, file), t.TempDir(), places)
+	var gate e2e.Proxy
+	switch file {
+	case "deploy/nginx.conf":
+		gate, err = e2e.StartNginx(t.Context(), tool(t, root, "nginx"), root, t.TempDir(), places)
+	case "deploy/Caddyfile":
+		gate, err = e2e.StartCaddy(t.Context(), tool(t, root, "caddy"), root, t.TempDir(), places)
+	default:
+		gate, err = e2e.StartEnvoy(t.Context(), tool(t, root, "envoy"), filepath.Join(root, file), t.TempDir(), places)
+		c.Admin = "http://" + places.Admin
+	}
 	must(t, err)
 	t.Cleanup(func() {
 		gate.Stop()
@@ -110,8 +110,21 @@ func (c *Cluster) Gateway(t testing.TB, file string) (url string) {
 			t.Logf("the gate refused:\n%s", refused(gate.Output()))
 		}
 	})
-	c.Admin = "http://" + places.Admin
 	return gate.URL()
+}
+
+// tool is the path of a program. Where there is none the test is skipped, or fails when CI=true.
+func tool(t testing.TB, root, name string) string {
+	t.Helper()
+	bin, err := e2e.Tool(t.Context(), root, name)
+	if errors.Is(err, e2e.ErrNone) {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("NOT RUN, and CI=true: %v", err)
+		}
+		t.Skipf("NOT RUN: %v", err)
+	}
+	must(t, err)
+	return bin
 }
 
 // sealingKey is that of every replica.
@@ -190,10 +203,26 @@ func (c *Cluster) askers() (names []string) {
 // the cluster.
 func (c *Cluster) RestartRedis() { c.Redis.Restart(c.t) }
 
-// bothReplicas adapts a shipped file: each endpoint that leads to A gets one beside it that
-// leads to B, as docs/proxies.md says. Nothing else changes.
-func (c *Cluster) bothReplicas(_ string, file []byte) []byte {
+// bothReplicas adapts a shipped file as docs/proxies.md says: each endpoint that leads to A gets one
+// beside it that leads to B. Nothing else changes, but that Caddy believes clients' addresses.
+func (c *Cluster) bothReplicas(kind string, file []byte) []byte {
 	toB := map[string]string{port(c.A.GRPC): port(c.B.GRPC), port(c.A.HTTP): port(c.B.HTTP), port(c.A.Forward): port(c.B.Forward), port(c.A.Ops): port(c.B.Ops)}
+	switch kind {
+	case "nginx":
+		return nginxServer.ReplaceAllFunc(file, func(server []byte) []byte {
+			b, ok := toB[string(nginxServer.FindSubmatch(server)[1])]
+			if !ok {
+				return server
+			}
+			return slices.Concat(server, []byte(" "), portOf.ReplaceAll(server, []byte("127.0.0.1:"+b)))
+		})
+	case "caddy":
+		text := caddyLine.ReplaceAllString(string(file), "$1")
+		for a, b := range toB {
+			text = regexp.MustCompile(`(reverse_proxy (?:@\w+ )?127\.0\.0\.1:)`+a+` `).ReplaceAllString(text, "${1}"+a+" 127.0.0.1:"+b+" ")
+		}
+		return []byte(strings.ReplaceAll(text, "192.0.2.0/24", "127.0.0.0/8"))
+	}
 	return endpoints.ReplaceAllFunc(file, func(endpoint []byte) []byte {
 		leads := false
 		second := portValue.ReplaceAllFunc(endpoint, func(value []byte) []byte {
@@ -210,10 +239,14 @@ func (c *Cluster) bothReplicas(_ string, file []byte) []byte {
 	})
 }
 
-// An endpoint of a shipped Envoy file, and the ports in it.
+// An endpoint of a shipped Envoy file, a line that the Caddyfile has behind #, a server of nginx, and the ports in them.
 var (
 	endpoints = regexp.MustCompile(`(?m)^        - endpoint:\n(?:            .*\n)+`)
 	portValue = regexp.MustCompile(`port_value: (\d+)`)
+
+	caddyLine   = regexp.MustCompile(`# ((?:lb_try_duration|fail_duration|health_uri|health_interval|health_timeout|trusted_proxies) )`)
+	nginxServer = regexp.MustCompile(`server 127\.0\.0\.1:(\d+)[^;]*;`)
+	portOf      = regexp.MustCompile(`127\.0\.0\.1:\d+`)
 )
 
 func port(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1:] }
