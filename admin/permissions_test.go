@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -49,8 +50,8 @@ func TestListPermissions(t *testing.T) {
 		[]string{fmt.Sprint(len(rows)), "2", "1"})
 	p := rows[1]
 	a.Want(t, 200, fmt.Sprintf(`[{"id":%d,"action":%q,"role":%q,"verb":%q,"path":%q,"topic":null,
-		"created_at":"2026-11-21T08:00:00Z","updated_at":"2026-11-21T08:00:00Z","lock_version":1}]`,
-		p.ID, p.Action, p.Role, p.Verb, p.Path))
+		"created_at":"2026-11-21T08:00:00Z","updated_at":"2026-11-21T08:00:00Z","lock_version":%d}]`,
+		p.ID, p.Action, p.Role, p.Verb, p.Path, p.LockVersion))
 	var all []m
 	w.as("admin").Get(t, permissions).Into(t, &all)
 	expect.Equal(t, len(all), 100)
@@ -107,8 +108,9 @@ func TestAddPermission(t *testing.T) {
 	expect.Equal(t, a.Header.Get("X-Policy-Version"), w.head().String())
 	rows := w.permissions()
 	got := rows[len(rows)-1]
-	expect.Equal(t, got, policy.Permission{ID: before[len(before)-1].ID + 1, Role: "member", Verb: "PATCH", Path: "api/v2/peatio/new",
-		Action: "AUDIT", Topic: "news", LockVersion: 1, CreatedAt: w.Now, UpdatedAt: w.Now})
+	expect.Equal(t, got, policy.Permission{ID: got.ID, Role: "member", Verb: "PATCH", Path: "api/v2/peatio/new",
+		Action: "AUDIT", Topic: "news", LockVersion: got.LockVersion, CreatedAt: w.Now, UpdatedAt: w.Now})
+	expect.Equal(t, []bool{got.ID > before[len(before)-1].ID, got.LockVersion > 0 && got.LockVersion != 77}, []bool{true, true})
 	expect.Equal(t, len(rows), len(before)+1)
 
 	// The row before and after, in the same transaction.
@@ -149,7 +151,9 @@ func TestChangePermission(t *testing.T) {
 	put(m{"verb": "put", "topic": "x"})(200)
 	put(m{})(200)
 	want := row
-	want.Path, want.Verb, want.Topic, want.LockVersion, want.UpdatedAt = "api/v2/peatio/ticker", "PUT", "x", 3, w.Now
+	want.Path, want.Verb, want.Topic, want.UpdatedAt = "api/v2/peatio/ticker", "PUT", "x", w.Now
+	want.LockVersion = w.permission("member", "PUT", "api/v2/peatio/ticker", policy.Accept).LockVersion
+	expect.Equal(t, want.LockVersion != row.LockVersion, true)
 	expect.Equal(t, w.permission("member", "PUT", "api/v2/peatio/ticker", policy.Accept), want)
 	expect.Equal(t, len(w.journal()), 2)
 	expect.Equal(t, w.journal()[0].Data, fmt.Sprintf(`{"id":%d,"before":{"role":"member","verb":"GET","path":"api/v2/peatio/ticker","action":"ACCEPT","topic":""},`+
@@ -210,21 +214,24 @@ func TestPermissionIfMatch(t *testing.T) {
 		}
 		return a.Status
 	}
+	version := func() int64 { return w.permission("member", "GET", "api/v2/ranger", policy.Accept).LockVersion }
+	var before int64
 	for _, test := range []struct {
-		match  string
+		match  string // %d is the version that the row has
 		status int
 	}{
-		{`1`, 200}, {`1`, 412}, {`"2"`, 200}, {`"7", "3"`, 200}, {`*`, 200}, {`W/"5"`, 412}, {`"5"`, 200},
-		{`x`, 400}, {`"6", `, 400}, {``, 400}, {`6`, 200},
+		{`%d`, 200}, {itoa(row.LockVersion), 412}, {`"%d"`, 200}, {`"7", "%d"`, 200}, {`*`, 200}, {`W/"%d"`, 412}, {`"%d"`, 200},
+		{`x`, 400}, {`"%d", `, 400}, {``, 400}, {`%d`, 200},
 	} {
-		if got := put(test.match, fmt.Sprintf("t%d", time.Now().UnixNano())); got != test.status {
+		before = version()
+		if got := put(strings.ReplaceAll(test.match, "%d", itoa(before)), fmt.Sprintf("t%d", time.Now().UnixNano())); got != test.status {
 			t.Errorf("If-Match %s: got %d, want %d", test.match, got, test.status)
 		}
 	}
 	c := w.as("superadmin")
-	c.With("If-Match", "6").JSON(t, "DELETE", permissions+"?id="+itoa(row.ID), nil).
+	c.With("If-Match", itoa(before)).JSON(t, "DELETE", permissions+"?id="+itoa(row.ID), nil).
 		WantTokens(t, 412, "admin.permission.stale")
-	c.With("If-Match", "7").JSON(t, "DELETE", permissions+"?id="+itoa(row.ID), nil).Want(t, 204, "")
+	c.With("If-Match", itoa(version())).JSON(t, "DELETE", permissions+"?id="+itoa(row.ID), nil).Want(t, 204, "")
 }
 
 // Of two callers with the same version one wins.
@@ -234,7 +241,7 @@ func TestPermissionRace(t *testing.T) {
 	var all sync.WaitGroup
 	status := make([]int, 8)
 	for i := range status {
-		c := w.as("superadmin").With("If-Match", "1")
+		c := w.as("superadmin").With("If-Match", itoa(row.LockVersion))
 		all.Go(func() {
 			status[i] = c.JSON(t, "PUT", permissions, m{"id": row.ID, "topic": fmt.Sprint("t", i)}).Status
 		})

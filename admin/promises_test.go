@@ -42,11 +42,12 @@ func TestEveryWriteLooksAtTheEntityTag(t *testing.T) {
 	rows, rules := w.permissions(), w.restrictions()
 	for path, of := range map[string]struct {
 		token  string
-		change m // of the row that there is
+		has    int64 // its version
+		change m     // of the row that there is
 		add    m
 	}{
-		permissions:  {"admin.permission", m{"id": row.ID, "verb": "put"}, newRow(nil)},
-		restrictions: {"admin.restriction", m{"id": rule.ID, "value": "198.51.100.10"}, newRule(nil)},
+		permissions:  {"admin.permission", row.LockVersion, m{"id": row.ID, "verb": "put"}, newRow(nil)},
+		restrictions: {"admin.restriction", rule.LockVersion, m{"id": rule.ID, "value": "198.51.100.10"}, newRule(nil)},
 	} {
 		for method, body := range map[string]m{"POST": of.add, "PUT": of.change, "DELETE": of.change} {
 			target := path
@@ -55,7 +56,7 @@ func TestEveryWriteLooksAtTheEntityTag(t *testing.T) {
 			}
 			c.With("If-Match", "x").JSON(t, method, target, body).WantTokens(t, 400, of.token+".invalid_if_match")
 			if method != "POST" {
-				for _, tag := range []string{`"77"`, "77", `W/"1"`, `"2", "3"`} {
+				for _, tag := range []string{`"77"`, "77", `W/"` + itoa(of.has) + `"`, `"2", "3"`} {
 					c.With("If-Match", tag).JSON(t, method, target, body).WantTokens(t, 412, of.token+".stale")
 				}
 			}
@@ -64,7 +65,11 @@ func TestEveryWriteLooksAtTheEntityTag(t *testing.T) {
 	expect.Equal(t, w.permissions(), rows)
 	expect.Equal(t, w.restrictions(), rules)
 	for path, body := range map[string]m{permissions: {"id": row.ID, "verb": "put"}, restrictions: {"id": rule.ID, "state": "disabled"}} {
-		c.With("If-Match", `"77", "1"`).JSON(t, "PUT", path, body).Want(t, 200, `200`)
+		has := row.LockVersion
+		if path == restrictions {
+			has = rule.LockVersion
+		}
+		c.With("If-Match", `"77", "`+itoa(has)+`"`).JSON(t, "PUT", path, body).Want(t, 200, `200`)
 		c.With("If-Match", `*`).JSON(t, "DELETE", fmt.Sprintf("%s?id=%v", path, body["id"]), nil).Want(t, 204, "")
 	}
 }

@@ -96,7 +96,8 @@ type Tx interface {
 	// AddPermission inserts p and fills ID, LockVersion and times; ErrTaken when a row with
 	// its role, verb, path and action exists.
 	AddPermission(ctx context.Context, p *Permission) error
-	// PutPermission writes by ID if the row still has p.LockVersion, raising it; ErrNotFound.
+	// PutPermission writes by ID if the row still has p.LockVersion, and gives it another;
+	// ErrNotFound.
 	PutPermission(ctx context.Context, p *Permission) error
 	// DeletePermission removes by id; ErrNotFound.
 	DeletePermission(ctx context.Context, id int64) error

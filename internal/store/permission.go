@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 
 	"barong/internal/feed"
 	"barong/policy"
@@ -47,15 +48,16 @@ func (q queries) RoleExists(ctx context.Context, role string) (bool, error) {
 func (q queries) AddPermission(ctx context.Context, p *policy.Permission) error {
 	return q.writeLocked(ctx, "add permission", lockPolicy, func(t *txn) error {
 		err := t.QueryRowContext(ctx, `
-			INSERT INTO permissions (action, role, verb, path, topic, lock_version, created_at, updated_at)
-			VALUES ($1, $2, $3, $4, $5, 1, $6, $6)
+			INSERT INTO permissions (id, action, role, verb, path, topic, lock_version, created_at, updated_at)
+			VALUES (`+fmt.Sprintf(nextID, "permissions")+`, $2, $3, $4, $5, $6, $7, $8, $8)
 			ON CONFLICT DO NOTHING
-			RETURNING id`,
-			p.Action, p.Role, p.Verb, p.Path, p.Topic, t.now.UnixMicro()).Scan(&p.ID)
+			RETURNING id, lock_version`,
+			idStep(), p.Action, p.Role, p.Verb, p.Path, p.Topic, newVersion(), t.now.UnixMicro()).
+			Scan(&p.ID, &p.LockVersion)
 		if err := inserted(err, policy.ErrTaken); err != nil {
 			return err
 		}
-		p.LockVersion, p.CreatedAt, p.UpdatedAt = 1, t.now, t.now
+		p.CreatedAt, p.UpdatedAt = t.now, t.now
 		t.changed(feed.Policy, "")
 		return nil
 	})
@@ -75,10 +77,10 @@ func (q queries) PutPermission(ctx context.Context, p *policy.Permission) error 
 		err = t.QueryRowContext(ctx, `
 			UPDATE permissions
 			SET action = $1, role = $2, verb = $3, path = $4, topic = $5,
-			    lock_version = lock_version + 1, updated_at = $6
-			WHERE id = $7 AND lock_version = $8
+			    lock_version = $6, updated_at = $7
+			WHERE id = $8 AND lock_version = $9
 			RETURNING lock_version, created_at`,
-			p.Action, p.Role, p.Verb, p.Path, p.Topic, t.now.UnixMicro(), p.ID, p.LockVersion).
+			p.Action, p.Role, p.Verb, p.Path, p.Topic, newVersion(), t.now.UnixMicro(), p.ID, p.LockVersion).
 			Scan(&p.LockVersion, at(&p.CreatedAt))
 		if err := updated(found(err, policy.ErrNotFound), policy.ErrTaken); err != nil {
 			return err

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 
 	"barong/internal/feed"
 	"barong/policy"
@@ -43,15 +44,16 @@ func (q queries) RestrictionPage(ctx context.Context, query editor.RestrictionQu
 func (q queries) AddRestriction(ctx context.Context, r *policy.Restriction) error {
 	return q.writeLocked(ctx, "add restriction", lockPolicy, func(t *txn) error {
 		err := t.QueryRowContext(ctx, `
-			INSERT INTO restrictions (category, scope, value, code, state, lock_version, created_at, updated_at)
-			VALUES ($1, $2, $3, $4, $5, 1, $6, $6)
+			INSERT INTO restrictions (id, category, scope, value, code, state, lock_version, created_at, updated_at)
+			VALUES (`+fmt.Sprintf(nextID, "restrictions")+`, $2, $3, $4, $5, $6, $7, $8, $8)
 			ON CONFLICT DO NOTHING
-			RETURNING id`,
-			r.Category, r.Scope, r.Value, r.Code, r.State, t.now.UnixMicro()).Scan(&r.ID)
+			RETURNING id, lock_version`,
+			idStep(), r.Category, r.Scope, r.Value, r.Code, r.State, newVersion(), t.now.UnixMicro()).
+			Scan(&r.ID, &r.LockVersion)
 		if err := inserted(err, policy.ErrTaken); err != nil {
 			return err
 		}
-		r.LockVersion, r.CreatedAt, r.UpdatedAt = 1, t.now, t.now
+		r.CreatedAt, r.UpdatedAt = t.now, t.now
 		t.changed(feed.Policy, "")
 		return t.cutSessions(ctx, policy.Restriction{}, *r)
 	})
@@ -72,16 +74,17 @@ func (q queries) PutRestriction(ctx context.Context, r *policy.Restriction) erro
 		if err != nil {
 			return err
 		}
+		version := newVersion()
 		err = t.exec(ctx, `
 			UPDATE restrictions
 			SET category = $1, scope = $2, value = $3, code = $4, state = $5,
-			    lock_version = lock_version + 1, updated_at = $6
-			WHERE id = $7`,
-			r.Category, r.Scope, r.Value, r.Code, r.State, t.now.UnixMicro(), r.ID)
+			    lock_version = $6, updated_at = $7
+			WHERE id = $8`,
+			r.Category, r.Scope, r.Value, r.Code, r.State, version, t.now.UnixMicro(), r.ID)
 		if err := updated(err, policy.ErrTaken); err != nil {
 			return err
 		}
-		r.LockVersion, r.CreatedAt, r.UpdatedAt = old.LockVersion+1, old.CreatedAt, t.now
+		r.LockVersion, r.CreatedAt, r.UpdatedAt = version, old.CreatedAt, t.now
 		t.changed(feed.Policy, "")
 		return t.cutSessions(ctx, old, *r)
 	})

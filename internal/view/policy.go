@@ -13,7 +13,7 @@ type Permission struct {
 	Topic       *string `json:"topic" doc:"Of the activities that an AUDIT row writes; null derives it from the path."`
 	CreatedAt   Time    `json:"created_at"`
 	UpdatedAt   Time    `json:"updated_at"`
-	LockVersion int64   `json:"lock_version" doc:"Rises with every change; the value for If-Match."`
+	LockVersion int64   `json:"lock_version" doc:"Another with every change; the value for If-Match."`
 }
 
 // PermissionOf shows p.
@@ -39,7 +39,7 @@ type Restriction struct {
 	State       string `json:"state"`
 	CreatedAt   Time   `json:"created_at"`
 	UpdatedAt   Time   `json:"updated_at"`
-	LockVersion int64  `json:"lock_version" doc:"Rises with every change; the value for If-Match."`
+	LockVersion int64  `json:"lock_version" doc:"Another with every change; the value for If-Match."`
 }
 
 // RestrictionOf shows r.
