@@ -167,11 +167,6 @@ func networks(list []netip.Prefix) (*bart.Lite, error) {
 	return set, nil
 }
 
-// loopback are the proxies that are trusted when nothing else is configured.
-func loopback() []netip.Prefix {
-	return prefixes("127.0.0.0/8", "::1/128")
-}
-
 // cloudflareNetworks are the networks that Cloudflare publishes (AZ-12).
 func cloudflareNetworks() []netip.Prefix {
 	return prefixes(

@@ -6,11 +6,13 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"barong/internal/config"
 )
 
 func testParseConfig(t testing.TB, trusted []string, gateway string, akamai ...string) *parseConfig {
 	t.Helper()
-	var list []netip.Prefix
+	list := config.Default().Client.TrustedProxies
 	if trusted != nil {
 		list = prefixes(trusted...)
 	}
@@ -108,6 +110,19 @@ func TestClientIPWithoutPeer(t *testing.T) {
 	c.trustPipe = false
 	if got, _ := c.clientIP(&r); got.IsValid() {
 		t.Errorf("an untrusted socket gives %v, want none", got)
+	}
+}
+
+// Nobody is believed where the list is empty: loopback is only the setting's default.
+func TestWithoutTrustedProxiesNobodyIsBelieved(t *testing.T) {
+	c, err := newParseConfig(nil, "", nil, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, peer := range []string{"127.0.0.1", "::1", "10.0.0.1"} {
+		if c.trusted.Contains(netip.MustParseAddr(peer)) {
+			t.Errorf("%s is believed", peer)
+		}
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -20,6 +19,7 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 
 	"barong/authz/authztest"
+	"barong/internal/config"
 	"barong/internal/token"
 )
 
@@ -126,57 +126,29 @@ func worldServer(t testing.TB, w *authztest.World) *Server {
 	s, err := New(Parts{
 		Rules: w.Rules(), Feed: w.Feed(), Sessions: w.Sessions, Accounts: w.Accounts, Keys: w.Keys,
 		Tokens: w.Tokens(), Nonces: w, Activities: w, Now: w.Now,
-	}, configOf(t, w.File.Settings))
+	}, configOf(w.File.Applied))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
-func configOf(t testing.TB, set authztest.Settings) Config {
-	t.Helper()
-	c := DefaultConfig()
-	override(&c.CSRFProtection, set.CSRFProtection)
-	override(&c.SessionMaskV4, set.SessionMaskV4)
-	override(&c.SessionMaskV6, set.SessionMaskV6)
-	override(&c.SessionAbsolute, (*time.Duration)(set.SessionAbsolute))
-	override(&c.NonceLifetime, (*time.Duration)(set.NonceLifetime))
-	if set.RBACDeniedStatus != 0 {
-		c.RBACDeniedStatus = set.RBACDeniedStatus
-	}
-	if set.OutageAnswer != "" {
-		c.OutageAnswer = set.OutageAnswer
-	}
-	if set.SessionName != "" {
-		c.SessionName = set.SessionName
-	}
-	if set.Replay != "" {
-		c.Replay = Replay(set.Replay)
-	}
-	c.PartyPerComponent = set.JWTParty == "component"
-	if set.APIKeyForbidden != nil {
-		c.APIKeyForbidden = set.APIKeyForbidden
-	}
-	if set.WebsocketPaths != nil {
-		c.WebsocketPaths = set.WebsocketPaths
-	}
-	if set.Gateway != "" {
-		c.Gateway = set.Gateway
-	}
-	c.ForwardCredentials, c.AuditRequired = set.ForwardCredentials, set.AuditRequired
-	c.Metadata, c.Origins = set.DynamicMetadata, set.AllowedOrigins
-	for _, p := range set.TrustedProxies {
-		c.TrustedProxies = append(c.TrustedProxies, netip.MustParsePrefix(p))
-	}
-	for _, p := range set.GatewayNetworks {
-		c.GatewayNetworks = append(c.GatewayNetworks, netip.MustParsePrefix(p))
-	}
-	return c
-}
+// shipped is the configuration of the default settings.
+func shipped() Config { return configOf(config.Default()) }
 
-func override[T any](to *T, from *T) {
-	if from != nil {
-		*to = *from
+// configOf is the configuration that the settings make, as package configured has it.
+func configOf(s config.Settings) Config {
+	return Config{
+		RBACDeniedStatus: s.Decision.RBACDeniedStatus, OutageAnswer: s.Decision.OutageAnswer,
+		ForwardCredentials: s.Decision.ForwardCredentials, Metadata: s.Decision.DynamicMetadata,
+		CSRFProtection: s.Decision.CSRFProtection, Origins: s.Decision.Origins, WebsocketPaths: s.Decision.WebsocketPaths,
+		PolicyMaxStale: s.Policy.MaxStale, CacheMaxStale: s.Decision.CacheMaxStale, Deadline: s.Decision.Deadline,
+		AuditRequired: s.Audit.Required,
+		SessionName:   s.Session.Name, SecureCookie: true, SessionAbsolute: s.Session.Absolute,
+		SessionMaskV4: s.Session.MaskV4, SessionMaskV6: s.Session.MaskV6,
+		NonceLifetime: s.APIKey.NonceLifetime, Replay: Replay(s.APIKey.Replay), APIKeyForbidden: s.APIKey.Forbidden,
+		PartyPerComponent: s.Token.Party == "component",
+		TrustedProxies:    s.Client.TrustedProxies, Gateway: s.Client.Gateway, GatewayNetworks: s.Client.GatewayNetworks,
 	}
 }
 

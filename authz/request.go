@@ -26,12 +26,9 @@ type parseConfig struct {
 // newParseConfig makes a parseConfig. gateway is "none" (or empty), "cloudflare" or
 // "akamai"; akamai lists Akamai's networks and is needed for that gateway alone.
 // trustPipe says whether a peer on a Unix socket is a proxy of ours; if not, such requests
-// are refused. trusted nil means loopback.
+// are refused.
 func newParseConfig(trusted []netip.Prefix, gateway string, akamai []netip.Prefix, trustPipe bool) (*parseConfig, error) {
 	c := &parseConfig{trustPipe: trustPipe}
-	if trusted == nil {
-		trusted = loopback()
-	}
 	var err error
 	if c.trusted, err = networks(trusted); err != nil {
 		return nil, fmt.Errorf("trusted proxies: %w", err)

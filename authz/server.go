@@ -103,8 +103,8 @@ type Parts struct {
 	Shared func(now time.Time) time.Time
 }
 
-// Config shapes decisions. DefaultConfig is the shipped one; the zero value does not
-// Validate.
+// Config shapes decisions. Zero values switch off, where they can; of the rest Validate names those
+// that are missing.
 type Config struct {
 	// RBACDeniedStatus is 401 or 403 (design D4).
 	RBACDeniedStatus int
@@ -147,8 +147,8 @@ type Config struct {
 	// APIKeyForbidden are canonical paths that API keys may not reach (design D10b).
 	APIKeyForbidden []string
 
-	// TrustedProxies, Gateway and GatewayNetworks find the client's address (design D13);
-	// nil TrustedProxies is loopback. TrustPipe believes peers on a Unix socket.
+	// TrustedProxies, Gateway and GatewayNetworks find the client's address (design D13).
+	// TrustPipe believes peers on a Unix socket.
 	TrustedProxies  []netip.Prefix
 	Gateway         string
 	GatewayNetworks []netip.Prefix
@@ -156,33 +156,6 @@ type Config struct {
 	// DirectClients says that no proxy is before Gate's listener: a client's claims there
 	// about its address are not believed, even from loopback.
 	DirectClients bool
-}
-
-// DefaultConfig is the shipped configuration.
-func DefaultConfig() Config {
-	return Config{
-		RBACDeniedStatus: http.StatusUnauthorized,
-		OutageAnswer:     "error",
-		CSRFProtection:   true,
-		PolicyMaxStale:   300 * time.Second,
-		CacheMaxStale:    30 * time.Second,
-		Deadline:         800 * time.Millisecond,
-		SessionName:      session.DefaultCookie,
-		SecureCookie:     true,
-		SessionAbsolute:  24 * time.Hour,
-		SessionMaskV4:    session.DefaultIPv4Bits,
-		SessionMaskV6:    session.DefaultIPv6Bits,
-		NonceLifetime:    5 * time.Second,
-		Replay:           ReplayOff,
-		APIKeyForbidden: []string{
-			"api/v2/barong/resource/otp", "api/v2/barong/resource/passkeys",
-			"api/v2/barong/resource/sessions", "api/v2/barong/resource/api_keys",
-			"api/v2/barong/resource/service_accounts", "api/v2/barong/resource/users/password",
-			"api/v2/barong/admin",
-		},
-		WebsocketPaths: []string{"api/v2/ranger"},
-		Gateway:        "none",
-	}
 }
 
 // Validate lists everything that is wrong with c.

@@ -203,7 +203,7 @@ func asked(t testing.TB, w *authztest.World, name string) request {
 
 func fakeServer(t testing.TB, f *fakes, change func(*Config, *Parts)) *Server {
 	t.Helper()
-	c := DefaultConfig()
+	c := shipped()
 	p := Parts{
 		Rules: f, Feed: f, Sessions: f, Accounts: f, Keys: f, Tokens: f, Nonces: f, Activities: f, Now: f.w.Now,
 	}
@@ -482,7 +482,7 @@ func TestRefusedConfigurations(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := &fakes{w: w}
-			c := DefaultConfig()
+			c := shipped()
 			p := Parts{Rules: f, Feed: f, Sessions: f, Accounts: f, Keys: f, Tokens: f, Nonces: f, Activities: f}
 			change(&c, &p)
 			if _, err := New(p, c); err == nil {

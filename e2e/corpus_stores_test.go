@@ -16,6 +16,8 @@ import (
 
 	"barong/authz"
 	"barong/authz/authztest"
+	"barong/internal/config"
+	"barong/internal/configured"
 	"barong/internal/store"
 	"barong/internal/store/redis"
 	"barong/internal/store/storetest"
@@ -141,9 +143,11 @@ func openPostgres(t *testing.T) *backend {
 func openPostgresAndRedis(t *testing.T) *backend {
 	b := openPostgres(t)
 	server := testenv.StartRedis(t, testenv.RedisConfig{})
-	r, err := redis.Open(t.Context(), redis.Config{
-		URL: "redis://" + server.Addr, Now: b.clock.now, Timeout: 5 * time.Second,
-	})
+	s := config.Default()
+	s.Redis.URL, s.Redis.Timeout = config.Secret("redis://"+server.Addr), 5*time.Second
+	c := configured.Redis(s)
+	c.Now = b.clock.now
+	r, err := redis.Open(t.Context(), c)
 	must(t, err)
 	client := server.Client()
 	t.Cleanup(func() {
@@ -161,7 +165,7 @@ func newBackend(t *testing.T, open func(store.Option) *store.DB) *backend {
 	b.clock.set(time.Now())
 	b.db = open(store.WithClock(b.clock.now))
 	b.sessions, b.nonces = b.db, b.db
-	c := token.DefaultKeysConfig()
+	c := configured.Keys(config.Default())
 	c.Algorithm, c.Lifetime = token.EdDSA, 24*time.Hour
 	var err error
 	b.keys, err = token.OpenKeys(t.Context(), b.db, c, b.clock.now)

@@ -20,6 +20,8 @@ import (
 	"barong/authz"
 	"barong/authz/authztest"
 	"barong/e2e"
+	"barong/internal/config"
+	"barong/internal/configured"
 )
 
 // leastAsked is how many steps of the corpus must have reached Barong through each gateway. The
@@ -47,7 +49,7 @@ func TestCorpus(t *testing.T) {
 						s, err := authz.New(authz.Parts{
 							Rules: w.Rules(), Feed: w.Feed(), Sessions: w.Sessions, Accounts: w.Accounts, Keys: w.Keys,
 							Tokens: w.Tokens(), Nonces: w, Activities: w, Now: w.Now,
-						}, settings(t, f.Settings))
+						}, settings(t, f.Applied))
 						must(t, err)
 						r.door.opens(t, s)
 						r.replay(t, f, memoryWorld{w}, c, n)
@@ -218,57 +220,17 @@ func (f *forwardAuthorizer) opens(_ *testing.T, s *authz.Server) {
 	f.next = s.Forward()
 }
 
-// settings are the shipped ones with those of a file, trusting Envoy's own address.
-func settings(t *testing.T, set authztest.Settings) authz.Config {
+// settings are those of a file, trusting Envoy's own address.
+func settings(t *testing.T, s config.Settings) authz.Config {
 	t.Helper()
-	c := authz.DefaultConfig()
-	override(&c.CSRFProtection, set.CSRFProtection)
-	override(&c.SessionMaskV4, set.SessionMaskV4)
-	override(&c.SessionMaskV6, set.SessionMaskV6)
-	override(&c.SessionAbsolute, (*time.Duration)(set.SessionAbsolute))
-	override(&c.NonceLifetime, (*time.Duration)(set.NonceLifetime))
-	overrideSet(&c.RBACDeniedStatus, set.RBACDeniedStatus)
-	overrideSet(&c.OutageAnswer, set.OutageAnswer)
-	overrideSet(&c.SessionName, set.SessionName)
-	overrideSet(&c.Replay, authz.Replay(set.Replay))
-	overrideSet(&c.Gateway, set.Gateway)
-	c.PartyPerComponent = set.JWTParty == "component"
-	if set.APIKeyForbidden != nil {
-		c.APIKeyForbidden = set.APIKeyForbidden
-	}
-	c.ForwardCredentials, c.AuditRequired = set.ForwardCredentials, set.AuditRequired
-	c.Metadata, c.Origins = set.DynamicMetadata, set.AllowedOrigins
-	c.GatewayNetworks = parsed(set.GatewayNetworks)
-	c.TrustedProxies = parsed(set.TrustedProxies)
-	if c.TrustedProxies == nil {
-		c.TrustedProxies = parsed([]string{"127.0.0.0/8", "::1/128"})
-	}
+	c := configured.Decisions(s)
 	own, err := e2e.OwnAddresses()
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.TrustedProxies = slices.Clone(c.TrustedProxies)
 	for _, a := range own {
 		c.TrustedProxies = append(c.TrustedProxies, netip.PrefixFrom(a.WithZone(""), a.BitLen()))
 	}
 	return c
-}
-
-func parsed(list []string) (out []netip.Prefix) {
-	for _, p := range list {
-		out = append(out, netip.MustParsePrefix(p))
-	}
-	return out
-}
-
-func override[T any](to *T, from *T) {
-	if from != nil {
-		*to = *from
-	}
-}
-
-func overrideSet[T comparable](to *T, from T) {
-	var zero T
-	if from != zero {
-		*to = from
-	}
 }

@@ -37,8 +37,8 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// A config is one of the shipped Envoy files, decoded into Envoy's own messages.
-type config struct {
+// An envoyFile is one of the shipped Envoy files, decoded into Envoy's own messages.
+type envoyFile struct {
 	bootstrap *bootstrapv3.Bootstrap
 	hcm       *hcmv3.HttpConnectionManager
 	authz     *extauthzv3.ExtAuthz
@@ -48,7 +48,7 @@ type config struct {
 
 // load decodes a shipped file strictly (an unknown field is an error) and validates every
 // message in it, also those inside typed_config.
-func load(t *testing.T, file string) config {
+func load(t *testing.T, file string) envoyFile {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(root(t), file))
 	if err != nil {
@@ -62,7 +62,7 @@ func load(t *testing.T, file string) config {
 	if err != nil {
 		t.Fatalf("%s: %v", file, err)
 	}
-	c := config{bootstrap: new(bootstrapv3.Bootstrap), clusters: map[string]*clusterv3.Cluster{}}
+	c := envoyFile{bootstrap: new(bootstrapv3.Bootstrap), clusters: map[string]*clusterv3.Cluster{}}
 	if err := protojson.Unmarshal(asJSON, c.bootstrap); err != nil {
 		t.Fatalf("%s: %v", file, err)
 	}
@@ -154,7 +154,7 @@ func check[T comparable](t *testing.T, what string, got, want T) {
 	}
 }
 
-func question(t *testing.T, c config, grpc bool) {
+func question(t *testing.T, c envoyFile, grpc bool) {
 	a := c.authz
 	var names []string
 	for _, f := range c.hcm.GetHttpFilters() {
@@ -255,7 +255,7 @@ func patterns(l *matcherv3.ListStringMatcher) []string {
 	return out
 }
 
-func connectionManager(t *testing.T, c config) {
+func connectionManager(t *testing.T, c envoyFile) {
 	h := c.hcm
 	check(t, "use_remote_address", h.GetUseRemoteAddress().GetValue(), true)
 	check(t, "skip_xff_append", h.GetSkipXffAppend(), false)
@@ -288,7 +288,7 @@ func connectionManager(t *testing.T, c config) {
 	check(t, "buffer limit is set", listener.GetPerConnectionBufferLimitBytes().GetValue() > 0, true)
 }
 
-func routes(t *testing.T, c config) {
+func routes(t *testing.T, c envoyFile) {
 	want := map[string]string{
 		"/api/v2/barong/admin": "barong", "/api/v2/peatio/admin": "peatio", "/api/v2/finex/admin": "finex",
 		"/api/v2/barong": "barong", "/api/v2/peatio": "peatio", "/api/v2/applogic": "applogic", "/api/v2/arke": "arke", "/api/v2/finex": "finex",
@@ -346,7 +346,7 @@ func routes(t *testing.T, c config) {
 	check(t, "websockets end", last.GetMaxStreamDuration().GetMaxStreamDuration().AsDuration(), time.Hour)
 }
 
-func cors(t *testing.T, c config) {
+func cors(t *testing.T, c envoyFile) {
 	p := new(corsv3.CorsPolicy)
 	unpack(t, c.host.GetTypedPerFilterConfig()["envoy.filters.http.cors"], p)
 	for _, o := range p.GetAllowOriginStringMatch() {
@@ -359,7 +359,7 @@ func cors(t *testing.T, c config) {
 	}
 }
 
-func accessLog(t *testing.T, c config, grpc bool) {
+func accessLog(t *testing.T, c envoyFile, grpc bool) {
 	if len(c.hcm.GetAccessLog()) != 1 {
 		t.Fatalf("%d access logs, want one", len(c.hcm.GetAccessLog()))
 	}
@@ -382,7 +382,7 @@ func accessLog(t *testing.T, c config, grpc bool) {
 	check(t, "the decision's id", fields["decision"].GetStringValue(), id)
 }
 
-func clusters(t *testing.T, c config, grpc bool) {
+func clusters(t *testing.T, c envoyFile, grpc bool) {
 	ports := map[string]uint32{"barong": 8001, "peatio": 8000, "applogic": 8081, "arke": 8081, "finex": 8080, "ranger": 8082, "barong_authz": 8002}
 	if grpc {
 		ports["barong_authz"] = 9001
@@ -429,7 +429,7 @@ func clusters(t *testing.T, c config, grpc bool) {
 // The HTTP file is the gRPC one with another way to ask, and nothing else.
 func TestEnvoyFilesDifferOnlyInTheQuestion(t *testing.T) {
 	a, b := load(t, "envoy.yaml"), load(t, "deploy/envoy-http.yaml")
-	for _, c := range []*config{&a, &b} {
+	for _, c := range []*envoyFile{&a, &b} {
 		c.authz.Services = nil
 		c.hcm.HttpFilters, c.hcm.AccessLog = nil, nil // compared as c.authz and by accessLog
 		delete(c.clusters, "barong_authz")

@@ -14,6 +14,8 @@ import (
 	"github.com/lestrrat-go/jwx/v2/jws"
 	"github.com/lestrrat-go/jwx/v2/jwt"
 
+	"barong/internal/config"
+	"barong/internal/configured"
 	"barong/internal/feed"
 	"barong/internal/store"
 	"barong/internal/store/storetest"
@@ -31,7 +33,7 @@ type keyring struct {
 	changed  bool
 }
 
-func openKeyring(t *testing.T, url string, config token.KeysConfig, now *clock) *keyring {
+func openKeyring(t *testing.T, url string, cfg token.KeysConfig, now *clock) *keyring {
 	t.Helper()
 	db := storetest.OpenURL(t, url, store.WithClock(now.now))
 	r := &keyring{follower: feed.NewFollower(db, feed.FollowerConfig{}, now.now, nil)}
@@ -39,9 +41,9 @@ func openKeyring(t *testing.T, url string, config token.KeysConfig, now *clock) 
 	head, err := db.Head(t.Context())
 	must(t, err)
 	r.follower.Start(head)
-	r.keys, err = token.OpenKeys(t.Context(), db, config, now.now)
+	r.keys, err = token.OpenKeys(t.Context(), db, cfg, now.now)
 	must(t, err)
-	r.minter, err = token.NewMinter(r.keys, token.DefaultConfig())
+	r.minter, err = token.NewMinter(r.keys, configured.Tokens(config.Default()))
 	must(t, err)
 	r.jwks = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(r.keys.JWKS()) }))
 	t.Cleanup(r.jwks.Close)
@@ -91,9 +93,9 @@ func TestKeysRotateUnderTwoReplicas(t *testing.T) {
 	now := new(clock)
 	begin := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 	now.set(begin)
-	config := token.DefaultKeysConfig()
-	config.Algorithm = token.EdDSA
-	replicas := []*keyring{openKeyring(t, url, config, now), openKeyring(t, url, config, now)}
+	cfg := configured.Keys(config.Default())
+	cfg.Algorithm = token.EdDSA
+	replicas := []*keyring{openKeyring(t, url, cfg, now), openKeyring(t, url, cfg, now)}
 
 	type living struct {
 		bearer string
@@ -147,10 +149,10 @@ func TestKeysRotateUnderTwoReplicas(t *testing.T) {
 			bearer, err := r.minter.Mint(&r.slot, 1, token.Claims{Party: token.PartyBarong, UID: "ID1", Role: "member", State: "active"}, at)
 			must(t, err)
 			bearer = bearer[len("Bearer "):]
-			tokens = append(tokens, living{bearer, at.Add(token.DefaultConfig().Lifetime)})
+			tokens = append(tokens, living{bearer, at.Add(configured.Tokens(config.Default()).Lifetime)})
 			if kid := kidOf(t, bearer); !slices.Contains(signed, kid) {
 				signed = append(signed, kid)
-				if since, ok := published[kid]; len(signed) > 1 && (!ok || at.Sub(since) < config.JWKSMaxAge) {
+				if since, ok := published[kid]; len(signed) > 1 && (!ok || at.Sub(since) < cfg.JWKSMaxAge) {
 					t.Errorf("after %v key %s signs, published by all replicas since %v", at.Sub(begin), kid, since)
 				}
 			}
@@ -161,7 +163,7 @@ func TestKeysRotateUnderTwoReplicas(t *testing.T) {
 
 		check := replicas
 		if i%40 == 0 { // one that starts knows the keys of the database
-			check = append(slices.Clone(replicas), openKeyring(t, url, config, now))
+			check = append(slices.Clone(replicas), openKeyring(t, url, cfg, now))
 		}
 		for u := range upstreams {
 			if i < u*11 {
@@ -202,14 +204,14 @@ func TestReplicasThatStartTogetherShareTheirKeys(t *testing.T) {
 	url := storetest.PostgresURL(t)
 	now := new(clock)
 	now.set(time.Now())
-	config := token.DefaultKeysConfig()
-	config.Algorithm = token.EdDSA
+	cfg := configured.Keys(config.Default())
+	cfg.Algorithm = token.EdDSA
 	sets := make([]string, 4)
 	var all sync.WaitGroup
 	for i := range sets {
 		db := storetest.OpenURL(t, url)
 		all.Go(func() {
-			keys, err := token.OpenKeys(t.Context(), db, config, now.now)
+			keys, err := token.OpenKeys(t.Context(), db, cfg, now.now)
 			if err != nil {
 				t.Error(err)
 				return

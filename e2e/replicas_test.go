@@ -14,6 +14,8 @@ import (
 	"barong/internal/account"
 	"barong/internal/apikey"
 	"barong/internal/audit"
+	"barong/internal/config"
+	"barong/internal/configured"
 	"barong/internal/directory"
 	"barong/internal/feed"
 	"barong/internal/session"
@@ -46,9 +48,13 @@ func startReplica(t *testing.T, url string, r *redis.Store) *replica {
 	}
 	head, err := db.Head(ctx)
 	must(t, err)
-	accounts := directory.New(directory.Config{}, db, nil)
-	apiKeys := apikey.NewCache(apikey.CacheConfig{}, db, nil)
-	p.manager = session.NewManager(session.Config{}, p.sessions, db, nil, nil)
+	shipped := config.Default()
+	accounts, err := directory.New(configured.Directory(shipped), db, nil)
+	must(t, err)
+	apiKeys, err := apikey.NewCache(configured.APIKeys(shipped), db, nil)
+	must(t, err)
+	p.manager, err = session.NewManager(configured.Sessions(shipped), p.sessions, db, nil, nil)
+	must(t, err)
 	must(t, p.manager.Start(ctx))
 	p.follower = feed.NewFollower(db, feed.FollowerConfig{}, nil, nil)
 	p.follower.Subscribe(accounts.Apply)
@@ -56,15 +62,17 @@ func startReplica(t *testing.T, url string, r *redis.Store) *replica {
 	p.follower.Subscribe(p.manager.Apply)
 	p.follower.Start(head)
 
-	c := token.DefaultKeysConfig()
+	c := configured.Keys(shipped)
 	c.Algorithm = token.EdDSA
 	keys, err := token.OpenKeys(ctx, db, c, nil)
 	must(t, err)
-	minter, err := token.NewMinter(keys, token.DefaultConfig())
+	minter, err := token.NewMinter(keys, configured.Tokens(shipped))
 	must(t, err)
 	rules := policy.NewHolder(policy.RouteRules{}, policy.Options{Components: []string{"*"}}, nil, nil)
 	must(t, rules.Refresh(ctx, db))
-	activities, err := audit.NewWriter(audit.DefaultConfig(), db, nil, nil)
+	unspilled := configured.Audit(shipped)
+	unspilled.SpillPath = ""
+	activities, err := audit.NewWriter(unspilled, db, nil, nil)
 	must(t, err)
 	t.Cleanup(func() {
 		if err := activities.Close(context.Background()); err != nil {
@@ -73,7 +81,7 @@ func startReplica(t *testing.T, url string, r *redis.Store) *replica {
 	})
 	s, err := authz.New(authz.Parts{
 		Rules: rules, Feed: p.follower, Sessions: p.manager, Accounts: accounts, Keys: apiKeys, Tokens: minter, Activities: activities,
-	}, authz.DefaultConfig())
+	}, configured.Decisions(shipped))
 	must(t, err)
 	p.client = overGRPC(t, s)
 	return p
@@ -124,9 +132,9 @@ func replicated(t *testing.T, test func(t *testing.T, start func() *replica)) {
 			var r *redis.Store
 			if withRedis {
 				var err error
-				r, err = redis.Open(t.Context(), redis.Config{
-					URL: "redis://" + testenv.StartRedis(t, testenv.RedisConfig{}).Addr, Timeout: 5 * time.Second,
-				})
+				s := config.Default()
+				s.Redis.URL, s.Redis.Timeout = config.Secret("redis://"+testenv.StartRedis(t, testenv.RedisConfig{}).Addr), 5*time.Second
+				r, err = redis.Open(t.Context(), configured.Redis(s))
 				must(t, err)
 				t.Cleanup(func() { r.Close() })
 			}

@@ -15,6 +15,8 @@ import (
 	"barong/internal/account"
 	"barong/internal/apikey"
 	"barong/internal/audit"
+	"barong/internal/config"
+	"barong/internal/configured"
 	"barong/internal/directory"
 	"barong/internal/feed"
 	"barong/internal/session"
@@ -119,11 +121,14 @@ func (w *storedWorld) start(t *testing.T) {
 		w.apiKeys.Apply(c)
 		w.manager.Apply(c)
 	})
-	w.manager = session.NewManager(f.Settings.Sessions(), w.sessions, w.db, w.Now, nil)
+	w.manager, err = session.NewManager(configured.Sessions(f.Applied), w.sessions, w.db, w.Now, nil)
+	must(t, err)
 	must(t, w.manager.Start(ctx))
-	w.accounts = directory.New(directory.Config{Size: 1000}, w.db, w.Now)
-	w.apiKeys = apikey.NewCache(apikey.CacheConfig{Size: 1000}, w.db, w.Now)
-	w.minter, err = token.NewMinter(w.keys, f.Settings.Tokens())
+	w.accounts, err = directory.New(configured.Directory(f.Applied), w.db, w.Now)
+	must(t, err)
+	w.apiKeys, err = apikey.NewCache(configured.APIKeys(f.Applied), w.db, w.Now)
+	must(t, err)
+	w.minter, err = token.NewMinter(w.keys, configured.Tokens(f.Applied))
 	must(t, err)
 	w.holder = policy.NewHolder(w.policy.RouteRules(), f.Options(w.policy), nil, w.Now)
 	must(t, w.holder.Refresh(ctx, w.db))
@@ -133,7 +138,7 @@ func (w *storedWorld) start(t *testing.T) {
 	s, err := authz.New(authz.Parts{
 		Rules: w.holder, Feed: w.follower, Sessions: w.manager, Accounts: w.accounts, Keys: w.apiKeys, Tokens: w.minter,
 		Nonces: w.nonces, Activities: w, Now: w.Now,
-	}, settings(t, f.Settings))
+	}, settings(t, f.Applied))
 	must(t, err)
 	w.serve(t, s)
 }
@@ -171,7 +176,7 @@ func (w *storedWorld) begin(t *testing.T, s authztest.Step) error {
 		}
 	}
 	// A part that is down stays so: the feed is not read any more, and time passes until too long.
-	d := authz.DefaultConfig()
+	d := configured.Decisions(config.Default())
 	if slices.Contains(s.Down, "feed") {
 		w.unread = true
 		w.clock.set(w.Now().Add(d.CacheMaxStale + time.Second))
@@ -235,7 +240,7 @@ func (w *storedWorld) Fold(kind, ref string) bool { return w.writer.Load().Fold(
 
 // open starts another writer of activities, which folds none.
 func (w *storedWorld) open() error {
-	c := audit.DefaultConfig()
+	c := configured.Audit(config.Default())
 	c.SpillPath, c.DenialsPerMinute, c.Required = "", 0, w.file.Settings.AuditRequired
 	next, err := audit.NewWriter(c, w.db, nil, w.Now)
 	if err != nil {

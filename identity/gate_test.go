@@ -17,6 +17,8 @@ import (
 	"barong/internal/account"
 	"barong/internal/apikey"
 	"barong/internal/audit"
+	"barong/internal/config"
+	"barong/internal/configured"
 	"barong/internal/directory"
 	"barong/internal/expect"
 	"barong/internal/token"
@@ -52,14 +54,15 @@ func (w *world) behindGate(cookie, csrf string) asks {
 func (a asks) ask(method, path string) (status int, text, bearer string) {
 	a.T.Helper()
 	expect.OK(a.T, a.Holder.Refresh(a.T.Context(), a.DB))
-	minter, err := token.NewMinter(a.Keys, token.DefaultConfig())
+	minter, err := token.NewMinter(a.Keys, configured.Tokens(config.Default()))
 	expect.OK(a.T, err)
-	c := authz.DefaultConfig()
+	c := configured.Decisions(config.Default())
 	c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	clock := func() time.Time { return a.Now }
 	s, err := authz.New(authz.Parts{
 		Rules: rules{Holder: a.Holder}, Feed: current{}, Sessions: a.Sessions, Tokens: minter, Activities: forgetful{},
-		Accounts: directory.New(directory.Config{}, a.DB, clock), Keys: apikey.NewCache(apikey.CacheConfig{}, a.DB, clock), Now: clock,
+		Accounts: expect.Must(directory.New(configured.Directory(config.Default()), a.DB, clock))(a.T),
+		Keys:     expect.Must(apikey.NewCache(configured.APIKeys(config.Default()), a.DB, clock))(a.T), Now: clock,
 	}, c)
 	expect.OK(a.T, err)
 	gate := s.Gate(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -18,6 +18,8 @@ import (
 	"barong/internal/account"
 	"barong/internal/apikey"
 	"barong/internal/audit"
+	"barong/internal/config"
+	"barong/internal/configured"
 	"barong/internal/directory"
 	"barong/internal/expect"
 	"barong/internal/feed"
@@ -79,25 +81,26 @@ func newTown(t *testing.T) *town {
 	town := &town{world: w, rest: w.Mount(), staff: account.Actor{UID: boss.UID, Role: boss.Role}}
 	head, err := w.DB.Head(t.Context())
 	expect.OK(w.T, err)
-	directory := directory.New(directory.Config{}, w.DB, clock)
-	keyCache := apikey.NewCache(apikey.CacheConfig{}, w.DB, clock)
+	s := config.Default()
+	directory := expect.Must(directory.New(configured.Directory(s), w.DB, clock))(t)
+	keyCache := expect.Must(apikey.NewCache(configured.APIKeys(s), w.DB, clock))(t)
 	town.feed = feed.NewFollower(w.DB, feed.FollowerConfig{}, clock, nil)
 	town.feed.Subscribe(w.Sessions.Apply)
 	town.feed.Subscribe(directory.Apply)
 	town.feed.Subscribe(keyCache.Apply)
 	town.feed.Start(head)
-	town.minter, err = token.NewMinter(w.Keys, token.DefaultConfig())
+	town.minter, err = token.NewMinter(w.Keys, configured.Tokens(s))
 	expect.OK(w.T, err)
-	config := authz.DefaultConfig()
-	config.PolicyMaxStale = 1 << 60 // nothing changes it
+	decisions := configured.Decisions(s)
+	decisions.PolicyMaxStale = 1 << 60 // nothing changes it
 	decider, err := authz.New(authz.Parts{
 		Rules: w.Holder, Feed: town.feed, Sessions: w.Sessions, Accounts: directory, Keys: keyCache, Tokens: town.minter,
 		Activities: unwritten{}, Now: clock,
-	}, config)
+	}, decisions)
 	expect.OK(w.T, err)
 	town.gate = decider.Forward()
 
-	keys := token.DefaultKeysConfig()
+	keys := configured.Keys(s)
 	keys.Algorithm = token.EdDSA
 	elsewhere, err := token.OpenKeys(t.Context(), newWorld(t).DB, keys, clock)
 	expect.OK(w.T, err)

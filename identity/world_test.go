@@ -45,7 +45,7 @@ func newWorld(t testing.TB) *world {
 	w.Identity.KYC = &w.kyc
 	w.Identity.Languages = []string{"en", "ru"}
 	w.Identity.Config = identity.Config{
-		Origins: []string{"https://app.example"},
+		Cookies: w.Identity.Cookies, Origins: []string{"https://app.example"},
 		Version: identity.Version{GitTag: "3.0.0", GitSHA: "abc", Version: "3.0.0",
 			BuildDate: view.LocalTime(time.Date(2020, 12, 8, 15, 9, 53, 0, time.FixedZone("", 2*3600)))},
 		Configs: identity.Configs{

@@ -133,6 +133,7 @@ func (c chooser) policyOf(n int) policy.Naive {
 	if c(4) > 0 {
 		p.Options.Geo = earth()
 	}
+	p.Options.Components = shipped().Components
 	if c(2) == 0 {
 		p.Options.Components = []string{c.of(words.components), c.of(words.components)}
 	}
@@ -218,7 +219,7 @@ func agree(t *rapid.T, size int) {
 func TestCompiledAgreesWithNaiveAtSize(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	var c chooser = r.IntN
-	n := policy.Naive{Rows: large(c, 100_000), Options: policy.Options{Geo: earth()}}
+	n := policy.Naive{Rows: large(c, 100_000), Options: located(earth())}
 	s, _ := policy.Compile(n.Rows, n.Rules, n.Options)
 	questions := 100
 	if raceDetector {
@@ -256,7 +257,7 @@ func TestCompiledAgreesWithNaiveAtSize(t *testing.T) {
 // address space, with prefixes in one another.
 func large(c chooser, n int) policy.Rows {
 	var rows policy.Rows
-	components := policy.DefaultComponents()
+	components := shipped().Components
 	actions := []string{"ACCEPT", "ACCEPT", "ACCEPT", "ACCEPT", "DROP", "AUDIT"}
 	for i := range n {
 		p := policy.Permission{ID: int64(i + 1), Role: words.roles[c(2)], Action: actions[c(len(actions))],
@@ -299,7 +300,7 @@ func TestRowsInAnyOrder(t *testing.T) {
 	rows := policy.Rows{Permissions: grants("AUDIT GET api/v2 first", "AUDIT GET api/v2/ second", "ACCEPT GET api/v2")}
 	slices.Reverse(rows.Permissions)
 	before := slices.Clone(rows.Permissions)
-	s := compile(t, rows, policy.RouteRules{}, policy.Options{})
+	s := compile(t, rows, policy.RouteRules{}, shipped())
 	if got := s.Permission("r", "GET", "api/v2/x").Topic; got != "first" {
 		t.Errorf("FX-52: got topic %q, want first", got)
 	}

@@ -31,7 +31,7 @@ func load(t testing.TB, n int) loaded {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, _ := policy.Compile(rows, rules, policy.Options{Geo: openGeo(t)})
+	s, _ := policy.Compile(rows, rules, located(openGeo(t)))
 	l := loaded{Snapshot: s}
 	for range 1024 {
 		l.ips = append(l.ips, randomIP(c))
@@ -121,7 +121,7 @@ func BenchmarkCompile(b *testing.B) {
 			b.ReportAllocs()
 			var s *policy.Snapshot
 			for b.Loop() {
-				s, _ = policy.Compile(rows, policy.RouteRules{}, policy.Options{})
+				s, _ = policy.Compile(rows, policy.RouteRules{}, shipped())
 			}
 			b.ReportMetric(float64(held(rows, &s))/1e6, "MB-held")
 		})
@@ -134,7 +134,7 @@ func held(rows policy.Rows, s **policy.Snapshot) uint64 {
 	*s = nil
 	runtime.GC()
 	runtime.ReadMemStats(&before)
-	*s, _ = policy.Compile(rows, policy.RouteRules{}, policy.Options{})
+	*s, _ = policy.Compile(rows, policy.RouteRules{}, shipped())
 	runtime.GC()
 	runtime.ReadMemStats(&after)
 	runtime.KeepAlive(*s)

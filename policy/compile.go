@@ -22,18 +22,16 @@ const yieldEvery = 64
 
 // Options say how rows are read.
 type Options struct {
-	// Matching is MatchSegment (also "") or MatchPrefix.
+	// Matching is MatchSegment or MatchPrefix; anything else is MatchSegment, the stricter.
 	Matching string
-	// Components are the third path segments that may be asked for; "*" is any path at all;
-	// "/name" is a first segment outside api/v2. nil means DefaultComponents.
+	// Components are the third path segments that may be asked for, none without any; "*" is any
+	// path at all; "/name" is a first segment outside api/v2 (FX-6).
 	Components []string
 	// Geo locates addresses; nil means that country and continent rules never match.
 	Geo Locator
-	// Lang is the language of Country: en de es fr ja ru; "" means en.
+	// Lang is the language of Country: en de es fr ja ru.
 	Lang string
 }
-
-func (o Options) lang() string { return cmp.Or(o.Lang, "en") }
 
 // locator is nil also for a nil *Geo.
 func (o Options) locator() Locator {
@@ -89,7 +87,7 @@ func Compile(rows Rows, rules RouteRules, o Options) (*Snapshot, []Warning) {
 		at:     rows.At,
 		gate:   newGate(o.Components),
 		geo:    o.locator(),
-		lang:   o.lang(),
+		lang:   o.Lang,
 		topics: []string{""},
 		routes: *newTable(len(rules.Block)+len(rules.Pass), 0),
 	}

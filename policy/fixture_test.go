@@ -14,6 +14,7 @@ import (
 	"github.com/maxmind/mmdbwriter"
 	"github.com/maxmind/mmdbwriter/mmdbtype"
 
+	"barong/internal/config"
 	"barong/policy"
 )
 
@@ -159,4 +160,19 @@ func (s *shelf) Rows(context.Context) (policy.Rows, error) {
 	r.Permissions = slices.Clone(r.Permissions)
 	r.Restrictions = slices.Clone(r.Restrictions)
 	return r, nil
+}
+
+// ofPolicy are the default settings of the policy.
+var ofPolicy = config.Default().Policy
+
+// shipped are the options of the default settings.
+func shipped() policy.Options {
+	return policy.Options{Matching: ofPolicy.PathMatching, Components: ofPolicy.Components, Lang: ofPolicy.GeoIPLang}
+}
+
+// located are shipped ones that locate addresses by geo.
+func located(geo policy.Locator) policy.Options {
+	o := shipped()
+	o.Geo = geo
+	return o
 }

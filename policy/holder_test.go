@@ -17,7 +17,7 @@ func TestHolderCoalescesRefreshes(t *testing.T) { // FX-40
 	synctest.Test(t, func(t *testing.T) {
 		begin := make(chan struct{})
 		store := shelf{rows: policy.Rows{At: feed.Cursor{Seq: 1}}, onRows: func() error { <-begin; return nil }}
-		h := policy.NewHolder(policy.RouteRules{}, policy.Options{}, nil, nil)
+		h := policy.NewHolder(policy.RouteRules{}, shipped(), nil, nil)
 		if h.Load() != nil {
 			t.Error("there is a snapshot before the first refresh")
 		}
@@ -50,7 +50,7 @@ func TestHolderKeepsTheSnapshotWhenARefreshFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var failure error
 		store := shelf{rows: policy.Rows{At: feed.Cursor{Seq: 1}}, onRows: func() error { return failure }}
-		h := policy.NewHolder(policy.RouteRules{}, policy.Options{}, nil, nil)
+		h := policy.NewHolder(policy.RouteRules{}, shipped(), nil, nil)
 		if got := h.Age(time.Now()); got < 1000*time.Hour {
 			t.Errorf("age without a snapshot: got %s, want for ever", got)
 		}
@@ -93,7 +93,7 @@ func TestHolderKeepsTheSnapshotWhenARefreshFails(t *testing.T) {
 			t.Errorf("age after an older confirmation: got %s, want 3s", got)
 		}
 		failure = nil
-		h.Configure(policy.RouteRules{Block: []string{"api/v2/peatio"}}, policy.Options{})
+		h.Configure(policy.RouteRules{Block: []string{"api/v2/peatio"}}, shipped())
 		if err := h.Refresh(t.Context(), &store); err != nil {
 			t.Fatal(err)
 		}
@@ -101,7 +101,7 @@ func TestHolderKeepsTheSnapshotWhenARefreshFails(t *testing.T) {
 			t.Errorf("FX-38: the new rules say %s, want block", got)
 		}
 		time.Sleep(time.Second)
-		s, _ := policy.Compile(policy.Rows{At: feed.Cursor{Seq: 7}}, policy.RouteRules{}, policy.Options{})
+		s, _ := policy.Compile(policy.Rows{At: feed.Cursor{Seq: 7}}, policy.RouteRules{}, shipped())
 		h.Store(s)
 		if got, age := h.Load().Version(), h.Age(time.Now()); got != 7 || age != 0 {
 			t.Errorf("after Store: got version %d, age %s", got, age)
@@ -113,7 +113,7 @@ func TestHolderRefreshGoesOnWithoutItsCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := make(chan struct{})
 		store := shelf{rows: policy.Rows{At: feed.Cursor{Seq: 3}}, onRows: func() error { <-begin; return nil }}
-		h := policy.NewHolder(policy.RouteRules{}, policy.Options{}, nil, nil)
+		h := policy.NewHolder(policy.RouteRules{}, shipped(), nil, nil)
 		ctx, cancel := context.WithCancel(t.Context())
 		failed := make(chan error)
 		go func() { failed <- h.Refresh(ctx, &store) }()
@@ -137,7 +137,7 @@ func TestHolderAwait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := make(chan struct{})
 		store := shelf{rows: policy.Rows{At: feed.Cursor{Seq: 9}}, onRows: func() error { <-begin; return nil }}
-		h := policy.NewHolder(policy.RouteRules{}, policy.Options{}, nil, nil)
+		h := policy.NewHolder(policy.RouteRules{}, shipped(), nil, nil)
 		refreshed := make(chan error, 2)
 		go func() { refreshed <- h.Refresh(t.Context(), &store) }()
 		synctest.Wait() // it reads
@@ -173,7 +173,7 @@ func TestHolderAwait(t *testing.T) {
 func TestHolderAgeWhileTheClockIsSet(t *testing.T) {
 	for _, step := range []int64{-3600, -1, 1, 301, 25 * 3600} {
 		at := time.Now()
-		h := policy.NewHolder(policy.RouteRules{}, policy.Options{}, nil, func() time.Time { return at })
+		h := policy.NewHolder(policy.RouteRules{}, shipped(), nil, func() time.Time { return at })
 		if err := h.Refresh(t.Context(), &shelf{rows: policy.Rows{At: feed.Cursor{Seq: 1}}}); err != nil {
 			t.Fatal(err)
 		}

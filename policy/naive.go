@@ -100,13 +100,8 @@ func (n Naive) within(ip netip.Addr, scope, value string) bool {
 
 // Component is Snapshot.Component.
 func (n Naive) Component(path string) bool {
-	components := n.Options.Components
-	if components == nil {
-		components = []string{"barong", "peatio", "ranger", "applogic", "arke", "finex",
-			"open_finance"}
-	}
 	segments := strings.Split(path, "/")
-	for _, c := range components {
+	for _, c := range n.Options.Components {
 		if c == "*" {
 			return true
 		}
@@ -268,5 +263,5 @@ func (n Naive) Country(ip netip.Addr) string {
 	if n.Options.locator() == nil {
 		return ""
 	}
-	return n.Options.Geo.Name(ip.Unmap().WithZone(""), n.Options.lang())
+	return n.Options.Geo.Name(ip.Unmap().WithZone(""), n.Options.Lang)
 }

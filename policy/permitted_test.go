@@ -138,7 +138,7 @@ func TestPermission(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := policy.Rows{Permissions: grants(test.rows...)}
-			o := policy.Options{}
+			o := shipped()
 			if test.legacy {
 				o.Matching = policy.MatchPrefix
 			}
@@ -173,7 +173,7 @@ func TestEmptyPathsFailClosed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := policy.Rows{Permissions: grants(test.rows...)}
-			s, warnings := policy.Compile(r, policy.RouteRules{}, policy.Options{})
+			s, warnings := policy.Compile(r, policy.RouteRules{}, shipped())
 			if len(warnings) != 1 {
 				t.Errorf("got warnings %v, want one", warnings)
 			}
@@ -187,14 +187,14 @@ func TestEmptyPathsFailClosed(t *testing.T) {
 }
 
 func TestRole(t *testing.T) { // AZ-147
-	s := compile(t, policy.Rows{Permissions: grants("DROP ALL api/v2")}, policy.RouteRules{}, policy.Options{})
+	s := compile(t, policy.Rows{Permissions: grants("DROP ALL api/v2")}, policy.RouteRules{}, shipped())
 	if !s.Role("r") || s.Role("R") || s.Role("") {
 		t.Errorf("got r %v, R %v, empty %v, want true, false, false", s.Role("r"), s.Role("R"), s.Role(""))
 	}
 }
 
 func TestVersion(t *testing.T) {
-	if got := compile(t, policy.Rows{At: feed.Cursor{Seq: 42}}, policy.RouteRules{}, policy.Options{}).Version(); got != 42 {
+	if got := compile(t, policy.Rows{At: feed.Cursor{Seq: 42}}, policy.RouteRules{}, shipped()).Version(); got != 42 {
 		t.Errorf("got %d, want 42", got)
 	}
 }
@@ -228,7 +228,7 @@ func TestRoute(t *testing.T) {
 		"D5: a block holds for any case":              {path: "api/v2/barong/managemenT", want: policy.Block},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := policy.Options{}
+			o := shipped()
 			if test.legacy {
 				o.Matching = policy.MatchPrefix
 			}
@@ -241,15 +241,15 @@ func TestRoute(t *testing.T) {
 			}
 		})
 	}
-	empty := compile(t, policy.Rows{}, policy.RouteRules{}, policy.Options{})
+	empty := compile(t, policy.Rows{}, policy.RouteRules{}, shipped())
 	if got := empty.Route("api/v2/barong/public"); got != policy.Neither {
 		t.Errorf("AZ-70: without lists got %s, want neither", got)
 	}
-	closed, _ := policy.Compile(policy.Rows{}, policy.RouteRules{Pass: []string{""}, Block: []string{"/"}}, policy.Options{})
+	closed, _ := policy.Compile(policy.Rows{}, policy.RouteRules{Pass: []string{""}, Block: []string{"/"}}, shipped())
 	if got := closed.Route("x"); got != policy.Block {
 		t.Errorf("an empty block rule: got %s, want block", got)
 	}
-	open, _ := policy.Compile(policy.Rows{}, policy.RouteRules{Pass: []string{""}}, policy.Options{})
+	open, _ := policy.Compile(policy.Rows{}, policy.RouteRules{Pass: []string{""}}, shipped())
 	if got := open.Route("x"); got != policy.Neither {
 		t.Errorf("an empty pass rule: got %s, want neither", got)
 	}
@@ -283,7 +283,10 @@ func TestComponent(t *testing.T) { // FX-6
 		"a longer first segment than the path has": {components: []string{"/api"}, path: "api/v2/x", want: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := policy.Options{Components: test.components}
+			o := shipped()
+			if test.components != nil {
+				o.Components = test.components
+			}
 			for who, e := range map[string]evaluator{
 				"snapshot": compile(t, policy.Rows{}, policy.RouteRules{}, o), "naive": policy.Naive{Options: o},
 			} {
@@ -311,7 +314,7 @@ func TestUnreachablePatternsAreWarnedOf(t *testing.T) { // FX-2
 		"/api/v2/auth/admin/list": false,
 	} {
 		_, warnings := policy.Compile(policy.Rows{Permissions: grants("DROP ALL " + pattern)},
-			policy.RouteRules{}, policy.Options{})
+			policy.RouteRules{}, shipped())
 		if (len(warnings) > 0) != want {
 			t.Errorf("%q: got warnings %v, want some: %v", pattern, warnings, want)
 		}

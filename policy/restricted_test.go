@@ -131,7 +131,7 @@ func TestRestricted(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := policy.Rows{Restrictions: test.rows}
-			o := policy.Options{Geo: earth()}
+			o := located(earth())
 			ip := netip.MustParseAddr("1.2.3.4")
 			if test.ip == "invalid" {
 				ip = netip.Addr{}
@@ -179,7 +179,7 @@ func TestAddressesAreLocatedOnlyIfNeededAndOnce(t *testing.T) {
 			asked := 0
 			geo := earth()
 			geo.asked = &asked
-			s := compile(t, policy.Rows{Restrictions: test.rows}, policy.RouteRules{}, policy.Options{Geo: geo})
+			s := compile(t, policy.Rows{Restrictions: test.rows}, policy.RouteRules{}, located(geo))
 			asked = 0
 			s.Restricted(test.ip, "GET", "api/v2")
 			if asked != test.want {
@@ -211,7 +211,7 @@ func TestBadRestrictionsAreLeftOutWithAWarning(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			rows := policy.Rows{Restrictions: []policy.Restriction{test.row}}
-			o := policy.Options{Geo: test.geo}
+			o := located(test.geo)
 			s, warnings := policy.Compile(rows, policy.RouteRules{}, o)
 			if len(warnings) != 1 || !strings.HasPrefix(warnings[0].String(), test.warn) {
 				t.Errorf("got warnings %v, want one that begins with %q", warnings, test.warn)
@@ -234,7 +234,7 @@ func TestWarningsAreBounded(t *testing.T) {
 	for i := range int64(1000) {
 		rows.Restrictions = append(rows.Restrictions, restriction(i, "blacklist", "ip", "x", 401))
 	}
-	_, warnings := policy.Compile(rows, policy.RouteRules{}, policy.Options{})
+	_, warnings := policy.Compile(rows, policy.RouteRules{}, shipped())
 	if len(warnings) != 101 || warnings[100].Problem != "900 more warnings" {
 		t.Errorf("got %d warnings, the last %v", len(warnings), warnings[len(warnings)-1])
 	}
@@ -250,7 +250,7 @@ func TestCutOff(t *testing.T) { // D11, AZ-50
 		{Scope: "continent", Value: "EU", At: at(15)},
 	}
 	rows := policy.Rows{Cuts: cuts}
-	o := policy.Options{Geo: earth()}
+	o := located(earth())
 	s := compile(t, rows, policy.RouteRules{}, o)
 	for name, test := range map[string]struct {
 		ip      string
@@ -299,19 +299,21 @@ func TestCutOff(t *testing.T) { // D11, AZ-50
 		t.Error("Cuts: a later cut has the same number")
 	}
 	all := compile(t, policy.Rows{Cuts: []policy.Cut{{Scope: "all", Value: "all", At: at(3)}}},
-		policy.RouteRules{}, policy.Options{})
+		policy.RouteRules{}, shipped())
 	if !all.CutOff(netip.Addr{}, at(2)) || all.CutOff(netip.Addr{}, at(3)) {
 		t.Error("a cut of scope all must end every older session and no other")
 	}
 }
 
 func TestCountryName(t *testing.T) { // AZ-57
-	s := compile(t, policy.Rows{}, policy.RouteRules{}, policy.Options{Geo: earth(), Lang: "de"})
+	german := located(earth())
+	german.Lang = "de"
+	s := compile(t, policy.Rows{}, policy.RouteRules{}, german)
 	got := []string{s.Country(netip.MustParseAddr("::ffff:" + london)), s.Country(netip.MustParseAddr("9.9.9.9"))}
 	if d := cmp.Diff([]string{"de:GB", ""}, got); d != "" {
 		t.Errorf("Country (-want +got):\n%s", d)
 	}
-	if got := compile(t, policy.Rows{}, policy.RouteRules{}, policy.Options{}).Country(netip.MustParseAddr(london)); got != "" {
+	if got := compile(t, policy.Rows{}, policy.RouteRules{}, shipped()).Country(netip.MustParseAddr(london)); got != "" {
 		t.Errorf("Country without a database: got %q", got)
 	}
 }

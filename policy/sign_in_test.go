@@ -32,12 +32,12 @@ func TestSignInPathsAreOneList(t *testing.T) {
 		row := policy.Restriction{ID: 1, Category: policy.Blocklogin, Scope: policy.ScopeIP, Value: ip.String(),
 			State: policy.Enabled, Code: 401}
 		rows := policy.Rows{Restrictions: []policy.Restriction{row}}
-		snapshot, _ := policy.Compile(rows, policy.RouteRules{}, policy.Options{})
+		snapshot, _ := policy.Compile(rows, policy.RouteRules{}, shipped())
 		if snapshot.Restricted(ip, "GET", path) != nil {
 			t.Errorf("blocklogin refuses GET %s", path)
 		}
 		reference := policy.Naive{Rows: rows}
-		holder := policy.NewHolder(policy.RouteRules{}, policy.Options{}, nil, nil)
+		holder := policy.NewHolder(policy.RouteRules{}, shipped(), nil, nil)
 		service := editor.NewService(noRows{}, holder, 1, nil)
 		p, err := service.PreviewRestriction(t.Context(), editor.Edit{}, editor.RestrictionChange{
 			Category: &row.Category, Scope: &row.Scope, Value: &row.Value, State: &row.State, Code: &row.Code})

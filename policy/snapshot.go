@@ -190,16 +190,7 @@ type gate struct {
 	first map[string]struct{} // first segments, given as "/admin"
 }
 
-// DefaultComponents are the third path segments that may be asked for when nothing else is
-// configured (FX-6).
-func DefaultComponents() []string {
-	return []string{"barong", "peatio", "ranger", "applogic", "arke", "finex", "open_finance"}
-}
-
 func newGate(components []string) gate {
-	if components == nil {
-		components = DefaultComponents()
-	}
 	g := gate{third: map[string]struct{}{}, first: map[string]struct{}{}}
 	for _, c := range components {
 		switch name := strings.TrimPrefix(c, "/"); {

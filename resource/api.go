@@ -83,7 +83,7 @@ func (a *API) guard() rest.Guard[me] {
 		Schemes: []rest.Scheme{
 			{Name: "bearer", Type: "http", Scheme: "bearer",
 				Description: "What the gateway makes of the other two."},
-			{Name: "session", Type: "apiKey", In: "cookie", Key: a.Cookies.CookieName(),
+			{Name: "session", Type: "apiKey", In: "cookie", Key: a.Cookies.Name,
 				Description: "Through the gateway; with X-CSRF-Token for POST, PUT, PATCH and DELETE."},
 			{Name: "apikey", Type: "apiKey", In: "header", Key: "X-Auth-Apikey",
 				Description: "Through the gateway; with X-Auth-Nonce and X-Auth-Signature."},

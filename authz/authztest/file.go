@@ -37,16 +37,20 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"barong/internal/config"
 )
 
 // A File is one file of the corpus.
 type File struct {
-	Name     string   `yaml:"-"` // base name without .yaml
-	About    string   `yaml:"about"`
-	Rules    []string `yaml:"rules"`
-	Settings Settings `yaml:"settings"`
-	Policy   Policy   `yaml:"policy"`
-	Accounts Accounts `yaml:"accounts"`
+	Name string `yaml:"-"` // base name without .yaml
+	// Applied are the default settings with those of Settings in their place.
+	Applied  config.Settings `yaml:"-"`
+	About    string          `yaml:"about"`
+	Rules    []string        `yaml:"rules"`
+	Settings Settings        `yaml:"settings"`
+	Policy   Policy          `yaml:"policy"`
+	Accounts Accounts        `yaml:"accounts"`
 	// Now is the clock at the start of every case; the zero value is Epoch.
 	Now   time.Time `yaml:"now"`
 	Cases []Case    `yaml:"cases"`
@@ -382,6 +386,10 @@ func Parse(name string, text []byte) (*File, error) {
 	d.KnownFields(true)
 	f := &File{Name: name}
 	if err := d.Decode(f); err != nil {
+		return nil, err
+	}
+	var err error
+	if f.Applied, err = f.Settings.applied(); err != nil {
 		return nil, err
 	}
 	if err := d.Decode(new(any)); !errors.Is(err, io.EOF) {

@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
+	"reflect"
 	"strings"
 	"time"
 
 	"barong/internal/account"
 	"barong/internal/apikey"
+	"barong/internal/config"
 	"barong/internal/session"
 	"barong/internal/token"
 	"barong/policy"
@@ -53,24 +55,50 @@ func (f *File) Session(s Session, now time.Time) (session.Session, error) {
 	return session.Session{
 		ID: id, UID: s.User, IP: ip.Unmap(), UserAgent: agent, CSRFToken: CSRFToken(s.Name),
 		Generation: s.Generation, Epoch: s.Epoch, CreatedAt: now.Add(-time.Duration(s.Age)),
-		ExpiresAt: now.Add(duration(s.Left, f.Settings.Sessions().Lifetime)),
+		ExpiresAt: now.Add(duration(s.Left, f.Applied.Session.Expire)),
 	}, nil
 }
 
-// Sessions configures a session manager.
-func (set Settings) Sessions() session.Config {
-	return session.Config{
-		Lifetime: duration(set.SessionExpireTime, 1800*time.Second),
-		Absolute: duration(set.SessionAbsolute, 24*time.Hour), Size: 1000,
+// applied are the default settings with those of set in their place, as barong serve reads them.
+func (set Settings) applied() (config.Settings, error) {
+	origins := set.AllowedOrigins // put in as they are: a case shows that "*", which a start refuses, does not count
+	set.AllowedOrigins = nil
+	var environ []string
+	v := reflect.ValueOf(set)
+	for i := range v.NumField() {
+		key, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ",")
+		if f := v.Field(i); !f.IsZero() {
+			environ = append(environ, config.Prefix+strings.ToUpper(key)+"="+settingText(f))
+		}
+	}
+	s, err := config.Load(environ)
+	s.Decision.Origins = origins
+	return s, err
+}
+
+// settingText is a value of Settings as the environment has it.
+func settingText(v reflect.Value) string {
+	if v.Kind() == reflect.Pointer {
+		v = v.Elem()
+	}
+	switch x := v.Interface().(type) {
+	case []string:
+		return strings.Join(x, ",")
+	case Duration:
+		return time.Duration(x).String()
+	default:
+		return fmt.Sprint(x)
 	}
 }
 
-// Tokens configures a minter.
-func (set Settings) Tokens() token.Config {
-	life := duration(set.JWTExpireTime, 300*time.Second)
-	return token.Config{
-		Lifetime: life, Reuse: duration(set.JWTReuse, min(60*time.Second, life/2)), IatBackdate: time.Second,
-	}
+// SessionConfig configures a manager of few sessions.
+func SessionConfig(s config.Settings) session.Config {
+	return session.Config{Lifetime: s.Session.Expire, Absolute: s.Session.Absolute, Size: 1000, Loads: s.Account.LoadsAtOnce}
+}
+
+// TokenConfig configures a minter.
+func TokenConfig(s config.Settings) token.Config {
+	return token.Config{Lifetime: s.Token.Expire, Reuse: s.Token.Reuse, IatBackdate: s.Token.IatBackdate}
 }
 
 func duration(d *Duration, otherwise time.Duration) time.Duration {
@@ -113,7 +141,7 @@ func (p Policy) RouteRules() policy.RouteRules {
 // Options are those that p is compiled with.
 func (f *File) Options(p Policy) policy.Options {
 	return policy.Options{
-		Matching: f.Settings.PathMatching, Components: f.Settings.GatewayComponents, Geo: countries(p.Countries),
+		Matching: f.Applied.Policy.PathMatching, Components: f.Applied.Policy.Components, Geo: countries(p.Countries),
 	}
 }
 

@@ -65,12 +65,18 @@ func NewWorld(f *File, keys *token.Keys) (*World, error) {
 	if err := w.setPolicy(f.Policy); err != nil {
 		return nil, err
 	}
-	w.Sessions = session.NewManager(f.Settings.Sessions(), sessionStore{w}, ledger{w}, w.Now, nil)
-	w.Accounts = directory.New(directory.Config{Size: 1000}, reader{w}, w.Now)
-	w.Keys = apikey.NewCache(apikey.CacheConfig{Size: 1000}, reader{w}, w.Now)
 	var err error
-	w.Minter, err = token.NewMinter(keys, f.Settings.Tokens())
-	if err != nil {
+	if w.Sessions, err = session.NewManager(SessionConfig(f.Applied), sessionStore{w}, ledger{w}, w.Now, nil); err != nil {
+		return nil, err
+	}
+	loads := f.Applied.Account.LoadsAtOnce
+	if w.Accounts, err = directory.New(directory.Config{Size: 1000, Loads: loads}, reader{w}, w.Now); err != nil {
+		return nil, err
+	}
+	if w.Keys, err = apikey.NewCache(apikey.CacheConfig{Size: 1000, Loads: loads}, reader{w}, w.Now); err != nil {
+		return nil, err
+	}
+	if w.Minter, err = token.NewMinter(keys, TokenConfig(f.Applied)); err != nil {
 		return nil, err
 	}
 	if err := w.put(f.Accounts); err != nil {

@@ -14,6 +14,7 @@ import (
 	callers "barong/internal/caller"
 	"barong/internal/captcha"
 	"barong/internal/config"
+	"barong/internal/configured"
 	"barong/internal/limit"
 	"barong/internal/provider/auth0"
 	"barong/internal/rest"
@@ -52,12 +53,10 @@ type apiParts struct {
 // newAPI mounts every endpoint. The OpenAPI document comes from the endpoints mounted here.
 func newAPI(p apiParts) (*rest.Server, error) {
 	s := p.settings
-	server, err := rest.New(rest.Config{
-		Log: p.log, MaxBody: int64(s.REST.MaxBody), ReferenceStatus: s.REST.SuccessStatus == "reference",
-		ClientIP: p.clientIP, Budget: p.budget, Track: p.track,
-		Outages: []error{secret.ErrBusy, captcha.ErrOutage, auth0.ErrOutage}, Unavailable: unavailable,
-		CORS: corsConfig(s), Lost: p.lost,
-	})
+	c := configured.REST(s)
+	c.Log, c.ClientIP, c.Budget, c.Track, c.Lost = p.log, p.clientIP, p.budget, p.track, p.lost
+	c.Outages, c.Unavailable = []error{secret.ErrBusy, captcha.ErrOutage, auth0.ErrOutage}, unavailable
+	server, err := rest.New(c)
 	if err != nil {
 		return nil, err
 	}
@@ -69,8 +68,8 @@ func newAPI(p apiParts) (*rest.Server, error) {
 	masks := view.Masks(s.Account.Masking)
 	visitors := resolver
 	visitors.Languages = p.people.languages
-	configs, auth0Configs := published(s)
-	cookies := session.Cookies{Name: s.Session.Name, Insecure: !s.SecureCookie()}
+	configs, auth0Configs := configured.Published(s)
+	cookies := configured.Cookies(s)
 	(&identity.API{
 		Config: identity.Config{
 			Cookies: cookies, Origins: s.REST.CORSOrigins,

@@ -338,7 +338,7 @@ func TestDataDirIsThatOfTheDatabase(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := dataDir(s); got != "some/where" {
+	if got := s.DataDir(); got != "some/where" {
 		t.Errorf("got %q, want some/where", got)
 	}
 }

@@ -11,10 +11,8 @@ import (
 
 	"barong/admin"
 	"barong/authz"
-	"barong/internal/apikey"
 	"barong/internal/audit"
-	"barong/internal/directory"
-	"barong/internal/session"
+	"barong/internal/configured"
 	"barong/internal/token"
 	"barong/internal/view"
 	"barong/policy/editor"
@@ -63,15 +61,14 @@ func (c explainCmd) Run(ctx context.Context, term *terminal) error {
 	if err := sv.openPolicy(ctx, f); err != nil {
 		return err
 	}
-	sv.sessions = session.NewManager(session.Config{}, db, db, nil, sv.log)
-	if err := sv.sessions.Start(ctx); err != nil {
+	if err := sv.openCaches(ctx, configured.Sessions(s), db); err != nil {
 		return err
 	}
 	decider, err := authz.New(authz.Parts{
 		Rules: sv.holder, Feed: always{}, Sessions: sv.sessions,
-		Accounts: directory.New(directory.Config{}, db, nil), Keys: apikey.NewCache(apikey.CacheConfig{}, db, nil),
+		Accounts: sv.directory, Keys: sv.apiKeyOf,
 		Tokens: always{}, Nonces: db, Activities: always{},
-	}, decisionConfig(s))
+	}, configured.Decisions(s))
 	if err != nil {
 		return usageError{err}
 	}

@@ -12,10 +12,10 @@ import (
 
 // layers places every package that has no place by its name (see layerOf).
 var layers = map[string]string{
-	"barong/cmd/barong": "wire",
+	"barong/cmd/barong": "wire", "barong/internal/configured": "wire",
 
 	// Settings know nothing of ours but how to read a file, and only the wiring knows them: it
-	// hands each package its own Config.
+	// hands each package its own Config, which configured makes of them.
 	"barong/internal/config": "settings",
 
 	"barong/authz": "edge", "barong/identity": "edge", "barong/resource": "edge",
@@ -42,7 +42,7 @@ var layers = map[string]string{
 
 // mayImport says which layers a layer's packages may import.
 var mayImport = map[string][]string{
-	"wire":     {"settings", "edge", "face", "room", "domain", "core", "adapter"},
+	"wire":     {"wire", "settings", "edge", "face", "room", "domain", "core", "adapter"},
 	"settings": {"core"},
 	"edge":     {"face", "room", "domain", "core"},
 	"face":     {"room", "domain", "core"},

@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"barong/internal/configured"
 	"barong/internal/feed"
 	"barong/internal/rest"
 	"barong/policy/review"
@@ -126,7 +127,7 @@ func (sv *service) rereadFiles() bool {
 		sv.log.Error("files not read again; the old rules stay", "error", err)
 		return false
 	}
-	options := policyOptions(sv.settings, sv.geo)
+	options := configured.Policy(sv.settings, sv.geo)
 	wrong, odd := review.Rules(f.rules, options)
 	for _, x := range odd {
 		sv.log.Warn("a setting or file is hardly meant so", "finding", ofFile(sv.settings, x))

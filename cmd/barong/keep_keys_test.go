@@ -10,6 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"barong/internal/config"
+	"barong/internal/configured"
 	"barong/internal/token"
 )
 
@@ -46,7 +48,7 @@ func (m *memoryKeys) set(fail error) {
 // use bearer that are next.
 func madeKeys(ctx context.Context, n int) ([]token.SigningKey, error) {
 	store := new(memoryKeys)
-	c := token.DefaultKeysConfig()
+	c := configured.Keys(config.Default())
 	c.Algorithm = token.EdDSA
 	k, err := token.OpenKeys(ctx, store, c, nil)
 	if err != nil {
@@ -84,7 +86,7 @@ func TestAChangeOfTheSigningKeysIsReadInTheEnd(t *testing.T) {
 	next := made[len(made)-1]
 	synctest.Test(t, func(t *testing.T) {
 		store := &memoryKeys{rows: made[:len(made)-1]}
-		keys, err := token.OpenKeys(t.Context(), store, token.DefaultKeysConfig(), nil)
+		keys, err := token.OpenKeys(t.Context(), store, configured.Keys(config.Default()), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

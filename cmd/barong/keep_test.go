@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -16,10 +17,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"barong/internal/apikey"
 	"barong/internal/audit"
 	"barong/internal/config"
-	"barong/internal/directory"
+	"barong/internal/configured"
 	"barong/internal/feed"
 	"barong/internal/session"
 	"barong/internal/store"
@@ -153,11 +153,13 @@ func TestMissedPolicyIsInForceBeforeTheFeedIsFresh(t *testing.T) {
 			db := openStore(t, filepath.Join(dir, "data"))
 			feeding := &source{DB: db}
 			sv := &service{
-				db: db, truth: db, holder: policy.NewHolder(policy.RouteRules{}, policy.Options{}, nil, nil),
-				sessions:  session.NewManager(session.Config{}, db, db, nil, nil),
-				directory: directory.New(directory.Config{}, db, nil), apiKeyOf: apikey.NewCache(apikey.CacheConfig{}, db, nil),
+				settings: config.Default(), log: slog.New(slog.DiscardHandler), db: db, truth: db,
+				holder:   policy.NewHolder(policy.RouteRules{}, configured.Policy(config.Default(), nil), nil, nil),
 				follower: feed.NewFollower(feeding, feed.FollowerConfig{}, nil, nil),
 				refresh:  make(chan struct{}, 1), reload: make(chan struct{}, 1),
+			}
+			if err := sv.openCaches(ctx, configured.Sessions(sv.settings), db); err != nil {
+				t.Fatal(err)
 			}
 			sv.follower.Subscribe(sv.apply)
 			sv.follower.OnGap(sv.stale)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"barong/internal/audit"
 	"barong/internal/captcha"
 	"barong/internal/config"
 	"barong/internal/factor"
@@ -127,7 +128,7 @@ func decisionPaths() []decisionPath {
 		{"nonce of an API key, with `apikey_replay` or of staff", "a row written or a Redis command",
 			"only after the signature was right, so by keys that were given out; until it has no effect any more"},
 		{"denial by role, with an activity", "a row",
-			"60 a minute and 1,000 a day for each account, the rest folded into one row a minute with their number"},
+			fmt.Sprintf("%d a minute and %d a day for each account, the rest folded into one row a minute with their number", audit.DenialsPerMinute, audit.DenialsPerDay)},
 		{"allowed change that is audited", "a row", "the component's own limit: bound it at the gateway"},
 		{"all activities", "rows, in batches",
 			fmt.Sprintf("`audit_queue` (%d) in memory, then a file of `audit_spill_max` (%d bytes), then counted as lost or, with `audit_required`, 503", s.Audit.Queue, s.Audit.SpillMax)},

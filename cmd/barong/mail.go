@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"barong/internal/account"
 	"barong/internal/config"
+	"barong/internal/configured"
 	"barong/internal/event"
 	"barong/internal/limit"
 	"barong/internal/notify"
@@ -43,7 +43,7 @@ func (sv *service) openInbox(f files) error {
 	}
 	kept := mailStore{sv.db}
 	var err error
-	sv.inbox, err = amqp.NewConsumer(brokerConfig(sv.settings), amqp.ConsumerConfig{Bindings: bindings},
+	sv.inbox, err = amqp.NewConsumer(configured.Broker(sv.settings), amqp.ConsumerConfig{Bindings: bindings},
 		notify.Receiver{Rules: f.mails, Users: kept, Outbox: kept}, sv.log)
 	if err != nil {
 		return usageError{fmt.Errorf("BARONG_EVENT_API_RABBITMQ_*: %w", err)}
@@ -94,7 +94,7 @@ func newMailer(s config.Settings, f files, sender notify.Sender, parts mailParts
 	if !s.Events.On() {
 		mails = mails.Own()
 	}
-	c := mailConfig(s)
+	c := configured.Mail(s)
 	c.Limits, c.Log = parts.limits, parts.log
 	m, err := notify.New(c, mails, sender, parts.users)
 	var path *fs.PathError
@@ -107,9 +107,9 @@ func newMailer(s config.Settings, f files, sender notify.Sender, parts mailParts
 // mailSender sends mails, or keeps them in the folder outbox and announces them.
 func mailSender(s config.Settings, announce func(notify.Message, string)) (notify.Sender, error) {
 	if s.MailDelivery() == "folder" {
-		return smtp.Folder{Path: filepath.Join(dataDir(s), "outbox"), Announce: announce}, nil
+		return smtp.Folder{Path: s.Outbox(), Announce: announce}, nil
 	}
-	server, err := smtp.New(smtpConfig(s), nil)
+	server, err := smtp.New(configured.SMTP(s), nil)
 	if err != nil {
 		return nil, fmt.Errorf("BARONG_SMTP_*: %w", err)
 	}

@@ -10,10 +10,12 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"time"
 
 	"barong/authz"
 	"barong/internal/account"
 	"barong/internal/config"
+	"barong/internal/configured"
 	"barong/internal/limit"
 	"barong/internal/secret"
 	"barong/internal/session"
@@ -48,13 +50,13 @@ func checkParts(s config.Settings, problems *config.Problems) {
 			problems.Say("secret_key", "%v", err)
 		}
 	}
-	check("BARONG_JWT_ROTATE_EVERY", "jwt_rotate_every jwt_expire_time jwks_max_age mail_token_expire_time jwt_algorithm", keysConfig(s).Validate())
-	check("BARONG_JWT_*", "jwt_expire_time jwt_reuse jwt_iat_backdate", tokenConfig(s).Validate())
-	check("BARONG_AUDIT_*", "audit_queue audit_flush_interval audit_spill_max", auditConfig(s).Validate())
+	check("BARONG_JWT_ROTATE_EVERY", "jwt_rotate_every jwt_expire_time jwks_max_age mail_token_expire_time jwt_algorithm", configured.Keys(s).Validate())
+	check("BARONG_JWT_*", "jwt_expire_time jwt_reuse jwt_iat_backdate", configured.Tokens(s).Validate())
+	check("BARONG_AUDIT_*", "audit_queue audit_flush_interval audit_spill_max", configured.Audit(s).Validate())
 	check("decisions", "policy_max_stale cache_max_stale decision_timeout session_name apikey_nonce_lifetime "+
-		"session_ip_v4_mask session_ip_v6_mask rbac_denied_status outage_answer apikey_replay", decisionConfig(s).Validate())
+		"session_ip_v4_mask session_ip_v6_mask rbac_denied_status outage_answer apikey_replay", configured.Decisions(s).Validate())
 	if s.Redis.URL != "" {
-		check("BARONG_REDIS_URL and the settings beside it", "redis_url redis_sentinels redis_cluster", redisConfig(s).Validate())
+		check("BARONG_REDIS_URL and the settings beside it", "redis_url redis_sentinels redis_cluster", configured.Redis(s).Validate())
 	}
 }
 
@@ -68,7 +70,7 @@ func openDatabase(ctx context.Context, s config.Settings, f files, log *slog.Log
 	if err != nil {
 		return nil, fmt.Errorf("sealing key: %w", err)
 	}
-	db, err := store.Open(ctx, s.Stores.DatabaseURL, sealer, store.WithLog(log), store.WithPostgres(postgresConfig(s)), store.WithDestinations(destinations(s, f)))
+	db, err := store.Open(ctx, s.Stores.DatabaseURL, sealer, store.WithLog(log), store.WithPostgres(configured.Postgres(s)), store.WithDestinations(destinations(s, f)))
 	return db, named("BARONG_DATABASE_URL", err)
 }
 
@@ -92,7 +94,7 @@ func openShared(ctx context.Context, s config.Settings, db *store.DB, log *slog.
 		return shared{sessions: db, nonces: db, limits: onClock(db, db)}, nil
 	}
 	redis.LogTo(log)
-	c := redisConfig(s)
+	c := configured.Redis(s)
 	c.Log, c.Now = log, db.Time
 	r, err := redis.Open(ctx, c)
 	if err != nil {
@@ -108,6 +110,14 @@ func (s shared) loads(settings config.Settings) int {
 		return max(512, settings.Account.LoadsAtOnce)
 	}
 	return settings.Account.LoadsAtOnce
+}
+
+// sessionConfig is the part of the settings that sessions in these stores go by; clock is the one
+// that all processes share.
+func (s shared) sessionConfig(settings config.Settings, clock func(time.Time) time.Time) session.Config {
+	c := configured.Sessions(settings)
+	c.Loads, c.Shared = s.loads(settings), clock
+	return c
 }
 
 func (s shared) close() {
@@ -147,7 +157,7 @@ func migrate(ctx context.Context, s config.Settings, db *store.DB) (int, error) 
 	if errors.Is(err, store.ErrOtherKey) {
 		name := "BARONG_SECRET_KEY"
 		if s.Stores.SecretKey == "" {
-			name = keyFile(s)
+			name = s.KeyFile()
 		}
 		return n, fmt.Errorf("%s is not the key of this database: %w", name, err)
 	}
@@ -164,7 +174,7 @@ func masterKey(s config.Settings) ([]byte, error) {
 		}
 		return key, nil
 	}
-	path := keyFile(s)
+	path := s.KeyFile()
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		if err := keyBelongs(s); err != nil {
 			return nil, err
@@ -196,13 +206,13 @@ func openDevices(s config.Settings) (*signin.Devices, error) {
 }
 
 // newAccounts makes the account service; hasher may be nil where nobody gets a password.
-func newAccounts(s config.Settings, f files, db *store.DB, hasher account.Hasher) *account.Service {
-	return account.NewService(accountConfig(s, f), account.Parts{Rows: db, Update: store.Update[account.Tx](db), Hasher: hasher, Now: db.Time})
+func newAccounts(s config.Settings, f files, db *store.DB, hasher account.Hasher) (*account.Service, error) {
+	return account.NewService(configured.Accounts(s, f.accounts, f.abilities.Staff()), account.Parts{Rows: db, Update: store.Update[account.Tx](db), Hasher: hasher, Now: db.Time})
 }
 
 // openKeys loads the signing keys, making those that are missing.
 func openKeys(ctx context.Context, s config.Settings, db *store.DB) (*token.Keys, error) {
-	return token.OpenKeys(ctx, db, keysConfig(s), db.Time)
+	return token.OpenKeys(ctx, db, configured.Keys(s), db.Time)
 }
 
 // seedAll adds the entries of the seeds file that the database lacks, in the order in which the

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"barong/internal/config"
+	"barong/internal/configured"
 	"barong/internal/event"
 	"barong/internal/notify"
 	"barong/internal/person"
@@ -49,7 +50,7 @@ func (sv *service) openRelay(f files) error {
 	s := sv.settings
 	var to []event.Destination
 	if s.Events.On() {
-		sender, err := amqp.New(brokerConfig(s), sv.keys, nil)
+		sender, err := amqp.New(configured.Broker(s), sv.keys, nil)
 		if err != nil {
 			return usageError{fmt.Errorf("BARONG_EVENT_API_RABBITMQ_*: %w", err)}
 		}
@@ -76,7 +77,7 @@ func (sv *service) openRelay(f files) error {
 		}
 	}
 	if s.External.KYCProvider == "kycaid" {
-		provider, err := kycaid.New(kycConfig(s), nil)
+		provider, err := kycaid.New(configured.KYC(s), nil)
 		if err != nil {
 			return usageError{fmt.Errorf("BARONG_KYCAID_*: %w", err)}
 		}

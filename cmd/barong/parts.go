@@ -13,6 +13,7 @@ import (
 	"barong/internal/apikey"
 	"barong/internal/audit"
 	"barong/internal/config"
+	"barong/internal/configured"
 	"barong/internal/directory"
 	"barong/internal/event"
 	"barong/internal/factor"
@@ -95,16 +96,25 @@ func (sv *service) openAccounts(f files) error {
 	if !s.Abuse.Limits {
 		attempts = limit.Unlimited(sv.stores.limits, nil)
 	}
-	accounts := newAccounts(s, f, db, newHasher(s).GiveWay())
-	codes := factor.NewService(factor.Config{AppName: s.Account.AppName}, factor.Parts{
+	accounts, err := newAccounts(s, f, db, newHasher(s).GiveWay())
+	if err != nil {
+		return err
+	}
+	codes, err := factor.NewService(configured.Codes(s), factor.Parts{
 		Accounts: accounts, Rows: db, Update: store.Update[factor.Tx](db), Attempts: attempts, Now: db.Time,
 	})
+	if err != nil {
+		return err
+	}
+	signIns, err := signin.NewService(configured.SignIns(s), signin.Parts{
+		Accounts: accounts, Codes: codes, Rows: db, Update: store.Update[signin.Tx](db),
+		Attempts: attempts, Mail: sv.keys, Devices: devices, Now: db.Time,
+	})
+	if err != nil {
+		return err
+	}
 	sv.accountServices = accountServices{
-		accounts: accounts, codes: codes,
-		signIns: signin.NewService(signinConfig(s), signin.Parts{
-			Accounts: accounts, Codes: codes, Rows: db, Update: store.Update[signin.Tx](db),
-			Attempts: attempts, Mail: sv.keys, Devices: devices, Now: db.Time,
-		}),
+		accounts: accounts, codes: codes, signIns: signIns,
 		apiKeys: apikey.NewService(apikey.Config{}, apikey.Parts{
 			Accounts: accounts, Codes: codes, Rows: db, Update: store.Update[apikey.Tx](db), Now: db.Time,
 		}),
@@ -115,8 +125,23 @@ func (sv *service) openAccounts(f files) error {
 	return nil
 }
 
+// openCaches makes the memories of sessions, accounts and API keys.
+func (sv *service) openCaches(ctx context.Context, c session.Config, sessions session.Store) (err error) {
+	if sv.sessions, err = session.NewManager(c, sessions, sv.db, nil, sv.log); err != nil {
+		return err
+	}
+	if err := sv.sessions.Start(ctx); err != nil {
+		return err
+	}
+	if sv.directory, err = directory.New(configured.Directory(sv.settings), sv.db, nil); err != nil {
+		return err
+	}
+	sv.apiKeyOf, err = apikey.NewCache(configured.APIKeys(sv.settings), sv.db, nil)
+	return err
+}
+
 func (sv *service) openPolicy(ctx context.Context, f files) error {
-	sv.holder = policy.NewHolder(f.rules, policyOptions(sv.settings, sv.geo), sv.log, nil)
+	sv.holder = policy.NewHolder(f.rules, configured.Policy(sv.settings, sv.geo), sv.log, nil)
 	return sv.holder.Refresh(ctx, sv.truth)
 }
 

@@ -7,6 +7,7 @@ import (
 	"barong/identity"
 	"barong/internal/captcha"
 	"barong/internal/config"
+	"barong/internal/configured"
 	"barong/internal/provider/auth0"
 	provider "barong/internal/provider/captcha"
 )
@@ -31,7 +32,7 @@ func openPeople(s config.Settings, f files) (people, error) {
 		errs = append(errs, fmt.Errorf("BARONG_CAPTCHA: %w", err))
 	}
 	if s.External.Auth0Domain != "" {
-		v, err := auth0.New(auth0Config(s), nil, nil)
+		v, err := auth0.New(configured.Auth0(s), nil, nil)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("BARONG_AUTH0_*: %w", err))
 		} else {
@@ -52,14 +53,14 @@ func (p *people) openCaptcha(s config.Settings) error {
 	case "none":
 		return nil
 	case "geetest":
-		g, err := provider.NewGeeTest(geetestConfig(s), nil)
+		g, err := provider.NewGeeTest(configured.GeeTest(s), nil)
 		if err != nil {
 			return err
 		}
 		p.captcha.Verifier, p.geetest = g, g
 		return nil
 	}
-	v, err := provider.NewSiteVerify(captchaConfig(s), nil)
+	v, err := provider.NewSiteVerify(configured.Captcha(s), nil)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"barong/internal/config"
+	"barong/internal/configured"
 	"barong/internal/provider/amqp"
 	"barong/internal/provider/kycaid"
 	"barong/internal/secret"
@@ -59,12 +60,12 @@ func prepare(term *terminal) (prepared, error) {
 		part("smtp_host smtp_port smtp_tls smtp_ca smtp_helo sender_email domain", err)
 	}
 	if s.Events.On() {
-		_, err = amqp.New(brokerConfig(s), nil, nil)
+		_, err = amqp.New(configured.Broker(s), nil, nil)
 		part("event_api_rabbitmq_url event_api_rabbitmq_host event_api_rabbitmq_port event_api_rabbitmq_ca",
 			named("BARONG_EVENT_API_RABBITMQ_URL, _HOST and those beside it", err))
 	}
 	if s.External.KYCProvider == "kycaid" {
-		_, err = kycaid.New(kycConfig(s), nil)
+		_, err = kycaid.New(configured.KYC(s), nil)
 		part("kyc_provider kycaid_authorization_token kycaid_api_endpoint", named("BARONG_KYCAID_AUTHORIZATION_TOKEN, BARONG_KYCAID_API_ENDPOINT", err))
 	}
 	if len(problems) == 0 { // newAPI believes its settings
@@ -109,7 +110,7 @@ func reviewFiles(s config.Settings, f files, problems config.Problems) (wrong co
 	if problems.Has("gateway_components", "path_matching") {
 		return nil, nil
 	}
-	bad, strange := review.Files(f.seeds, f.rules, f.abilities, policyOptions(s, nil))
+	bad, strange := review.Files(f.seeds, f.rules, f.abilities, configured.Policy(s, nil))
 	for _, x := range bad {
 		wrong = append(wrong, config.Problem{Text: ofFile(s, x)})
 	}
@@ -157,7 +158,7 @@ func sealingKey(s config.Settings) error {
 	if s.Stores.SecretKey != "" || !s.SQLite() {
 		return nil // checked with the settings
 	}
-	path := keyFile(s)
+	path := s.KeyFile()
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		_, err := secret.LoadOrCreateKey(path) // it is there
 		return named("sealing key", err)
@@ -168,8 +169,8 @@ func sealingKey(s config.Settings) error {
 // keyBelongs is an error when there is a database whose key is missing: a new one would open
 // nothing in it.
 func keyBelongs(s config.Settings) error {
-	if db, err := os.Stat(databasePath(s)); err == nil && db.Size() > 0 {
-		return usageError{fmt.Errorf("%s is missing, the key of the database beside it: put it back, or give BARONG_SECRET_KEY", keyFile(s))}
+	if db, err := os.Stat(s.DatabasePath()); err == nil && db.Size() > 0 {
+		return usageError{fmt.Errorf("%s is missing, the key of the database beside it: put it back, or give BARONG_SECRET_KEY", s.KeyFile())}
 	}
 	return nil
 }

@@ -33,7 +33,11 @@ func (seedCmd) Run(ctx context.Context, term *terminal) error {
 		return err
 	}
 	defer db.Close()
-	report, users, err := seedAll(ctx, f, db, newAccounts(s, f, db, newHasher(s)))
+	accounts, err := newAccounts(s, f, db, newHasher(s))
+	if err != nil {
+		return err
+	}
+	report, users, err := seedAll(ctx, f, db, accounts)
 	printSeeded(term, users)
 	if err != nil {
 		return err

@@ -18,11 +18,9 @@ import (
 
 	"barong/authz"
 	"barong/internal/account"
-	"barong/internal/apikey"
 	"barong/internal/audit"
-	"barong/internal/directory"
+	"barong/internal/configured"
 	"barong/internal/feed"
-	"barong/internal/session"
 	"barong/internal/store"
 	"barong/internal/token"
 )
@@ -95,16 +93,13 @@ func newService(
 		return nil, err
 	}
 	poke(sv.reload) // of the signing keys, which were read before the feed's head
-	if sv.minter, err = token.NewMinter(sv.keys, tokenConfig(s)); err != nil {
+	if sv.minter, err = token.NewMinter(sv.keys, configured.Tokens(s)); err != nil {
 		return nil, err
 	}
-	sv.sessions = session.NewManager(sessionConfig(s, stores, db.Shared), stores.sessions, db, nil, sv.log)
-	if err := sv.sessions.Start(ctx); err != nil {
+	if err := sv.openCaches(ctx, stores.sessionConfig(s, db.Shared), stores.sessions); err != nil {
 		return nil, err
 	}
-	sv.directory = directory.New(directoryConfig(s), db, nil)
-	sv.apiKeyOf = apikey.NewCache(apiKeysConfig(s), db, nil)
-	if sv.audit, err = audit.NewWriter(auditConfig(s), db, sv.log, nil); err != nil {
+	if sv.audit, err = audit.NewWriter(configured.Audit(s), db, sv.log, nil); err != nil {
 		return nil, err
 	}
 	sv.follower.Start(head)
@@ -117,11 +112,11 @@ func newService(
 	sv.decisions = authz.NewDecisionLog(term.err, func(w io.Writer) slog.Handler {
 		return newHandler(s, term)(w, slog.LevelInfo)
 	}, s.Decision.LogSample, 0, metrics.LineDropped)
-	readable, err := corsConfig(s).Readable()
+	readable, err := configured.CORS(s).Readable()
 	if err != nil {
 		return nil, usageError{err}
 	}
-	decisions := decisionConfig(s)
+	decisions := configured.Decisions(s)
 	decisions.StaffRoles = append(f.abilities.Staff(), account.RoleSuperadmin, account.RoleAdmin)
 	if sv.decider, err = authz.New(authz.Parts{
 		Rules: sv.holder, Feed: sv.follower, Sessions: sv.sessions, Accounts: sv.directory, Keys: sv.apiKeyOf, Tokens: sv.minter,
@@ -134,7 +129,7 @@ func newService(
 		sv.log.Warn("gRPC listens beyond this machine without TLS: whoever is on the way can answer for us",
 			"address", s.Listen.GRPC)
 	}
-	grpcParts := grpcConfig(s)
+	grpcParts := configured.GRPC(s)
 	if sv.tls.grpc != nil {
 		grpcParts.Options = []grpc.ServerOption{grpc.Creds(credentials.NewTLS(sv.tls.grpc))}
 	}

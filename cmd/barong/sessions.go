@@ -37,7 +37,10 @@ func (c sessionsRevokeCmd) Run(ctx context.Context, term *terminal) error {
 		return err
 	}
 	defer db.Close()
-	accounts := newAccounts(s, f, db, nil) // no passwords here
+	accounts, err := newAccounts(s, f, db, nil) // no passwords here
+	if err != nil {
+		return err
+	}
 	by := account.Operator("sessions revoke")
 	done := revoked{All: c.All, UID: c.User}
 	if c.All {

@@ -5,9 +5,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"barong/authz"
 	"barong/internal/account"
 	"barong/internal/apikey"
+	"barong/internal/config"
 	"barong/internal/session"
 )
 
@@ -76,9 +76,12 @@ func (w *simWorld) withBriefSessions() {
 	w.life, w.absolute = 1200*time.Millisecond, 3500*time.Millisecond
 }
 
+// simSettings are the default ones.
+var simSettings = config.Default()
+
 // vary decides the features of a history: one in simLongEach is long.
 func (w *simWorld) vary(rnd *rand.Rand) {
-	w.absolute, w.nonceLife, w.size = time.Hour, authz.DefaultConfig().NonceLifetime, 3
+	w.absolute, w.nonceLife, w.size = time.Hour, simSettings.APIKey.NonceLifetime, 3
 	if rnd.IntN(3) > 0 {
 		w.withRedis()
 	}

@@ -14,6 +14,7 @@ import (
 	"barong/internal/account"
 	"barong/internal/apikey"
 	"barong/internal/audit"
+	"barong/internal/configured"
 	"barong/internal/directory"
 	"barong/internal/feed"
 	"barong/internal/limit"
@@ -168,7 +169,7 @@ func (r *simReplica) start(ctx, starting context.Context) (*service, http.Handle
 	if f != faultNoCatchUp {
 		sv.follower.OnCatchUp(sv.caughtUp)
 	}
-	sv.holder = policy.NewHolder(policy.RouteRules{}, policy.Options{}, sv.log, r.now)
+	sv.holder = policy.NewHolder(policy.RouteRules{}, configured.Policy(simSettings, nil), sv.log, r.now)
 	if f == faultOldRows {
 		sv.truth = &simOldRows{simLink: r.link}
 	}
@@ -188,12 +189,18 @@ func (r *simReplica) start(ctx, starting context.Context) (*service, http.Handle
 	if f != faultOwnClock {
 		sv.stores.limits = limit.Shared{Store: sv.stores.limits, Time: shared}
 	}
-	sv.sessions = session.NewManager(r.sessionConfig(shared), store, r.link, r.now, sv.log)
+	if sv.sessions, err = session.NewManager(r.sessionConfig(shared), store, r.link, r.now, sv.log); err != nil {
+		return nil, nil, err
+	}
 	if err := sv.sessions.Start(starting); err != nil {
 		return nil, nil, err
 	}
-	sv.directory = directory.New(directory.Config{Size: 100}, r.link, r.now)
-	sv.apiKeyOf = apikey.NewCache(apikey.CacheConfig{Size: 100}, r.link, r.now)
+	if sv.directory, err = directory.New(directory.Config{Size: 100, Loads: 64}, r.link, r.now); err != nil {
+		return nil, nil, err
+	}
+	if sv.apiKeyOf, err = apikey.NewCache(apikey.CacheConfig{Size: 100, Loads: 64}, r.link, r.now); err != nil {
+		return nil, nil, err
+	}
 	if f == faultHeadLast {
 		if head, err = source.Head(starting); err != nil {
 			return nil, nil, err
@@ -240,7 +247,7 @@ func (r *simReplica) start(ctx, starting context.Context) (*service, http.Handle
 	case faultExpiryIgnored:
 		parts.Sessions = simImmortal{sv.sessions}
 	}
-	c := authz.DefaultConfig()
+	c := configured.Decisions(simSettings)
 	c.PolicyMaxStale, c.CacheMaxStale, c.SessionAbsolute = simPolicyStale, simCacheStale, w.absolute
 	c.NonceLifetime = w.nonceLife
 	if w.enforce {
@@ -276,7 +283,7 @@ func simKeysConfig() token.KeysConfig {
 
 func (r *simReplica) sessionConfig(shared func(time.Time) time.Time) session.Config {
 	c := session.Config{
-		Size: 100, Lifetime: r.w.life, Absolute: r.w.absolute, FlushEvery: 300 * time.Millisecond, Shared: shared,
+		Size: 100, Loads: 64, Lifetime: r.w.life, Absolute: r.w.absolute, FlushEvery: 300 * time.Millisecond, Shared: shared,
 	}
 	if r.w.fault == faultNoAbsolute {
 		c.Absolute = time.Hour

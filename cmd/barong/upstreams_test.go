@@ -16,7 +16,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/lestrrat-go/jwx/v2/jwk"
 
-	"barong/policy"
+	"barong/internal/config"
 )
 
 // rule is a condition on a claim as the documents write it: `iss` = `barong`, `aud` holds `peatio`.
@@ -45,7 +45,7 @@ func TestUpstreamsThatDoAsTheDocumentsSayTakeTheToken(t *testing.T) {
 		if len(rules) != 4 {
 			t.Fatalf("%s has rules %v, want iss, sub, aud and azp", file, rules)
 		}
-		for _, component := range policy.DefaultComponents() {
+		for _, component := range config.Default().Policy.Components {
 			if component == "barong" {
 				continue
 			}

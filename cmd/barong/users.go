@@ -54,7 +54,10 @@ func (c usersCreateCmd) Run(ctx context.Context, term *terminal) error {
 		return err
 	}
 	defer db.Close()
-	accounts := newAccounts(s, f, db, newHasher(s))
+	accounts, err := newAccounts(s, f, db, newHasher(s))
+	if err != nil {
+		return err
+	}
 	seeds := *term
 	if c.Format == "json" {
 		seeds.out = term.err // standard output is one JSON object

@@ -18,6 +18,8 @@ import (
 
 	"barong/internal/account"
 	"barong/internal/apikey"
+	"barong/internal/config"
+	"barong/internal/configured"
 	"barong/internal/secret"
 	"barong/internal/session"
 	"barong/internal/store"
@@ -228,7 +230,9 @@ func addSessions(ctx context.Context, db *store.DB, redisURL string, uids []stri
 			return nil
 		})
 	}
-	to, err := redis.Open(ctx, redis.Config{URL: redisURL, Timeout: 5 * time.Second})
+	s := config.Default()
+	s.Redis.URL, s.Redis.Timeout = config.Secret(redisURL), 5*time.Second
+	to, err := redis.Open(ctx, configured.Redis(s))
 	if err != nil {
 		return nil, err
 	}

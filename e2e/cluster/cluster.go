@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"barong/e2e"
+	"barong/internal/config"
+	"barong/internal/configured"
 	"barong/internal/secret"
 	"barong/internal/session"
 	"barong/internal/store"
@@ -176,12 +178,16 @@ func (c *Cluster) write(database string) {
 	var sessions session.Store = db
 	if c.Redis != nil {
 		redis.LogTo(slog.New(slog.DiscardHandler))
-		r, err := redis.Open(ctx, redis.Config{URL: "redis://" + c.Redis.Addr, Prefix: "barong:"})
+		s := config.Default()
+		s.Redis.URL = config.Secret("redis://" + c.Redis.Addr)
+		r, err := redis.Open(ctx, configured.Redis(s))
 		must(c.t, err)
 		c.t.Cleanup(func() { r.Close() })
 		sessions = r
 	}
-	c.DB, c.Sessions = db, session.NewManager(session.Config{}, sessions, db, nil, nil)
+	c.DB = db
+	c.Sessions, err = session.NewManager(configured.Sessions(config.Default()), sessions, db, nil, nil)
+	must(c.t, err)
 	must(c.t, c.Sessions.Start(ctx))
 }
 

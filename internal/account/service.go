@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 	"time"
@@ -23,44 +24,45 @@ type Hasher interface {
 	Match(ctx context.Context, digest, password string) (ok, rehash bool, err error)
 }
 
-// Config holds the rules that operators set; zero values mean the defaults.
+// Config holds the rules that operators set. UIDPrefix, Activation, StaffRoles, MemberRoles and
+// DefaultLanguage are mandatory.
 type Config struct {
-	// UIDPrefix begins the uids of users: "ID".
+	// UIDPrefix begins the uids of users.
 	UIDPrefix string
-	// Activation are the private labels, key to value, that make a user active:
-	// email: verified.
+	// Activation are the private labels, key to value, that make a user active; an empty map
+	// makes everybody so.
 	Activation map[string]string
 	// Triggers turn a private label's key into a state; later ones win. Nil means none.
 	Triggers []Trigger
 	// StaffRoles are the roles that only a higher rank changes, MemberRoles those of the lowest
-	// rank; nil means the shipped ones. A role in neither is the superadmins' to give.
+	// rank. A role in neither is the superadmins' to give.
 	StaffRoles, MemberRoles []string
 	// Passwords are the rules for new passwords.
 	Passwords password.Rules
 	// ReservedLabels are further keys under which users set no labels of their own.
 	ReservedLabels []string
-	// DefaultLanguage of mails, two lower-case letters: "en".
+	// DefaultLanguage of mails, two letters.
 	DefaultLanguage string
 }
 
-func (c Config) withDefaults() Config {
-	if c.UIDPrefix == "" {
-		c.UIDPrefix = "ID"
+// Validate lists every problem.
+func (c Config) Validate() error {
+	var problems []error
+	for _, p := range []struct {
+		missing bool
+		text    string
+	}{
+		{c.UIDPrefix == "", "no prefix of uids"},
+		{c.Activation == nil, "no labels that make a user active"},
+		{c.StaffRoles == nil, "no roles of staff"},
+		{c.MemberRoles == nil, "no roles of members"},
+		{languageCode(c.DefaultLanguage) == "", "no language for mails"},
+	} {
+		if p.missing {
+			problems = append(problems, errors.New(p.text))
+		}
 	}
-	c.UIDPrefix = strings.ToUpper(c.UIDPrefix)
-	if c.Activation == nil {
-		c.Activation = map[string]string{"email": "verified"}
-	}
-	if c.StaffRoles == nil {
-		c.StaffRoles = defaultStaffRoles()
-	}
-	if c.MemberRoles == nil {
-		c.MemberRoles = DefaultMemberRoles()
-	}
-	if c.DefaultLanguage = languageCode(c.DefaultLanguage); c.DefaultLanguage == "" {
-		c.DefaultLanguage = "en"
-	}
-	return c
+	return errors.Join(problems...)
 }
 
 // A Service holds the rules of accounts. Its methods are safe for concurrent use; each
@@ -83,12 +85,16 @@ type Parts struct {
 	Now    func() time.Time // nil for time.Now
 }
 
-// NewService makes a service.
-func NewService(cfg Config, p Parts) *Service {
+// NewService checks cfg and makes a service.
+func NewService(cfg Config, p Parts) (*Service, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("accounts: configuration: %w", err)
+	}
+	cfg.UIDPrefix, cfg.DefaultLanguage = strings.ToUpper(cfg.UIDPrefix), languageCode(cfg.DefaultLanguage)
 	if p.Now == nil {
 		p.Now = time.Now
 	}
-	return &Service{cfg: cfg.withDefaults(), rows: p.Rows, commit: p.Update, hasher: patient{p.Hasher}, now: p.Now}
+	return &Service{cfg: cfg, rows: p.Rows, commit: p.Update, hasher: patient{p.Hasher}, now: p.Now}, nil
 }
 
 // Hash makes the digest of a password; the rules for new ones are not asked. It returns a

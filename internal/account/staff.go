@@ -55,16 +55,6 @@ const (
 	rankSuperadmin
 )
 
-// defaultStaffRoles are those of the shipped abilities.
-func defaultStaffRoles() []string {
-	return []string{RoleSuperadmin, RoleAdmin, "technical", "accountant", "compliance", "support"}
-}
-
-// DefaultMemberRoles are the roles of the shipped permissions that are no staff's.
-func DefaultMemberRoles() []string {
-	return []string{RoleMember, "trader", "broker", "maker", "sa_maker", RoleServiceAccount}
-}
-
 // rank is that of a user with the role, now or to be. A role that neither the abilities nor the
 // settings name is known from the permissions alone, so that only superadmins give it or change
 // a user that has it.

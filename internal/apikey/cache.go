@@ -10,11 +10,11 @@ import (
 	"barong/internal/secret"
 )
 
-// CacheConfig tunes a Cache; zero values mean the defaults.
+// CacheConfig tunes a Cache; all of it is mandatory.
 type CacheConfig struct {
-	// Size bounds the keys held: 200,000.
+	// Size bounds the keys held.
 	Size int
-	// Loads bounds the reads in flight: 64.
+	// Loads bounds the reads in flight.
 	Loads int
 }
 
@@ -33,16 +33,14 @@ type Cache struct {
 	dummy macKey
 }
 
-// NewCache makes an empty cache over source; now may be nil for time.Now.
-func NewCache(cfg CacheConfig, source Source, now func() time.Time) *Cache {
-	if cfg.Size <= 0 {
-		cfg.Size = 200_000
-	}
+// NewCache checks cfg and makes an empty cache over source; now may be nil for time.Now.
+func NewCache(cfg CacheConfig, source Source, now func() time.Time) (*Cache, error) {
 	if now == nil {
 		now = time.Now
 	}
 	c := &Cache{now: now, dummy: newMACKey(secret.Bytes(32))}
-	c.keys = feed.NewCache(feed.CacheConfig{Size: cfg.Size, Loads: cfg.Loads}, ErrNoKey, now,
+	var err error
+	c.keys, err = feed.NewCache(feed.CacheConfig{Size: cfg.Size, Loads: cfg.Loads}, ErrNoKey, now,
 		func(ctx context.Context, kid string, old, into *Entry) (bool, error) {
 			r, err := source.KeyRecord(ctx, kid)
 			if err != nil {
@@ -54,7 +52,10 @@ func NewCache(cfg CacheConfig, source Source, now func() time.Time) *Cache {
 			into.set(r)
 			return false, nil
 		})
-	return c
+	if err != nil {
+		return nil, fmt.Errorf("cache of API keys: %w", err)
+	}
+	return c, nil
 }
 
 // Key returns the API key of kid: ErrNoKey when there is none (see DummyMAC), any other

@@ -13,6 +13,7 @@ import (
 
 	"barong/internal/account"
 	"barong/internal/apikey"
+	"barong/internal/expect"
 	"barong/internal/feed"
 )
 
@@ -45,7 +46,7 @@ func newSource() *source {
 
 func TestCacheServesUntilTheFeedSaysOtherwise(t *testing.T) {
 	s := newSource()
-	c := apikey.NewCache(apikey.CacheConfig{}, s, nil)
+	c := expect.Must(apikey.NewCache(apikey.CacheConfig{Size: 100, Loads: 4}, s, nil))(t)
 	k, err := c.Key(t.Context(), someKid)
 	if err != nil {
 		t.Fatal(err)
@@ -79,7 +80,7 @@ func TestCacheServesUntilTheFeedSaysOtherwise(t *testing.T) {
 func TestCacheReturnsAnOutage(t *testing.T) {
 	s := newSource()
 	s.fail = account.ErrSeal
-	c := apikey.NewCache(apikey.CacheConfig{}, s, nil)
+	c := expect.Must(apikey.NewCache(apikey.CacheConfig{Size: 100, Loads: 4}, s, nil))(t)
 	if _, err := c.Key(t.Context(), someKid); !errors.Is(err, account.ErrSeal) {
 		t.Errorf("key: %v, want the outage", err)
 	}
@@ -89,7 +90,7 @@ func TestCacheReturnsAnOutage(t *testing.T) {
 }
 
 func TestCacheAllocatesNothingWhenWarm(t *testing.T) {
-	c := apikey.NewCache(apikey.CacheConfig{}, newSource(), nil)
+	c := expect.Must(apikey.NewCache(apikey.CacheConfig{Size: 100, Loads: 4}, newSource(), nil))(t)
 	ctx := t.Context()
 	use := func() {
 		k, err := c.Key(ctx, someKid)

@@ -27,6 +27,8 @@ import (
 	"barong/internal/audit"
 	"barong/internal/caller"
 	"barong/internal/captcha"
+	"barong/internal/config"
+	"barong/internal/configured"
 	"barong/internal/event"
 	"barong/internal/expect"
 	"barong/internal/limit"
@@ -113,8 +115,9 @@ func open(t testing.TB, url string) *World {
 	t.Helper()
 	w := &World{
 		T: t, Now: Start, IP: netip.MustParseAddr("10.0.0.1"), Hasher: plain{}, Spent: new(limit.Memory),
-		REST: rest.Config{Outages: []error{ErrOutage, secret.ErrBusy, captcha.ErrOutage, auth0.ErrOutage}, Unavailable: store.Unavailable},
+		REST: configured.REST(config.Default()),
 	}
+	w.REST.Outages, w.REST.Unavailable = []error{ErrOutage, secret.ErrBusy, captcha.ErrOutage, auth0.ErrOutage}, store.Unavailable
 	w.Clock = func() time.Time { return w.Now }
 	w.ClientIP = func(*http.Request) netip.Addr { return w.IP }
 	t.Cleanup(w.searchLog)
@@ -127,7 +130,7 @@ func open(t testing.TB, url string) *World {
 	expect.Must(db.Migrate(t.Context()))(t)
 	w.DB = db
 	w.Keys = expect.Must(signingKeys())(t)
-	w.Minter = expect.Must(token.NewMinter(w.Keys, token.DefaultConfig()))(t)
+	w.Minter = expect.Must(token.NewMinter(w.Keys, configured.Tokens(config.Default())))(t)
 	w.Account = worldtest.Config{
 		FailureFloor: time.Nanosecond, Mail: w.Keys,
 		Domain: "exchange.example", DefaultLanguage: "en",
@@ -145,7 +148,7 @@ func (w *World) clock() time.Time { return w.Clock() }
 
 // Route gives the policy other route rules; there is no snapshot until Refresh.
 func (w *World) Route(rules policy.RouteRules) {
-	w.Holder = policy.NewHolder(rules, policy.Options{}, nil, w.clock)
+	w.Holder = policy.NewHolder(rules, configured.Policy(config.Default(), nil), nil, w.clock)
 }
 
 // Restart makes the services anew from the fields of w: what they kept in memory is gone, sessions
@@ -156,7 +159,7 @@ func (w *World) Restart() {
 	w.Account.Rows, w.Account.Begin = db, func() error { return w.Faults.at("Update") }
 	w.services = worldtest.Open(w.Account, w.DB, w.Hasher, new(limit.Memory), w.clock)
 	w.Accounts = w.services.Own()
-	w.Sessions = session.NewManager(session.Config{}, db, db, w.clock, nil)
+	w.Sessions = expect.Must(session.NewManager(configured.Sessions(config.Default()), db, db, w.clock, nil))(w.T)
 	w.Rules = editor.NewService(db, w.Holder, 1, w.clock)
 	w.server, w.client = nil, nil
 }
@@ -167,8 +170,9 @@ func (w *World) namespaces() {
 	log := slog.New(slog.NewJSONHandler(&w.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	resolver := caller.Resolver{ClientIP: func(r *http.Request) netip.Addr { return w.ClientIP(r) }, Country: malta, Now: w.clock}
 	w.REST.Log, w.REST.ClientIP = log, resolver.ClientIP
-	w.Identity = &identity.API{Resolver: resolver, Log: log}
-	w.Resource = &resource.API{Resolver: resolver, Log: log}
+	cookies := session.Cookies{Name: config.Default().Session.Name}
+	w.Identity = &identity.API{Config: identity.Config{Cookies: cookies}, Resolver: resolver, Log: log}
+	w.Resource = &resource.API{Resolver: resolver, Cookies: cookies, Log: log}
 	w.Admin = &admin.API{Resolver: resolver, Record: w.Refused.add, Patience: 50 * time.Millisecond}
 }
 

@@ -6,11 +6,20 @@ import (
 	"time"
 )
 
-// Config shapes a Writer.
+// Bounds that no setting moves; docs/limits.md names those of denials.
+const (
+	// DenialsPerMinute and DenialsPerDay are those of Config in the serving process.
+	DenialsPerMinute = 60
+	DenialsPerDay    = 1000
+
+	defaultBatch = 256
+)
+
+// Config shapes a Writer. Queue and Flush are mandatory.
 type Config struct {
 	// Queue is how many activities wait in memory for the next batch.
 	Queue int
-	// Batch is how many rows one call of the store takes at most.
+	// Batch is how many rows one call of the store takes at most; 0 means 256.
 	Batch int
 	// Flush is the longest time that an activity is in memory only: after it, it is in the
 	// store or in the spill file. kill -9 loses at most that much, and the count of the
@@ -31,22 +40,14 @@ type Config struct {
 	Required bool
 }
 
-// DefaultConfig holds the defaults of the settings, without a spill file.
-func DefaultConfig() Config {
-	return Config{
-		Queue: 8192, Batch: 256, Flush: 200 * time.Millisecond,
-		SpillMax: 64 << 20, DenialsPerMinute: 60, DenialsPerDay: 1000,
-	}
-}
-
 // Validate lists every problem.
 func (c Config) Validate() error {
 	var problems []error
 	if c.Queue < 1 || c.Queue > 1<<20 {
 		problems = append(problems, fmt.Errorf("audit_queue is %d, want 1 to %d", c.Queue, 1<<20))
 	}
-	if c.Batch < 1 || c.Batch > 4096 {
-		problems = append(problems, fmt.Errorf("batch is %d, want 1 to 4096", c.Batch))
+	if c.Batch < 0 || c.Batch > 4096 {
+		problems = append(problems, fmt.Errorf("batch is %d, want at most 4096", c.Batch))
 	}
 	if c.Flush < 10*time.Millisecond || c.Flush > time.Minute {
 		problems = append(problems, fmt.Errorf("audit_flush_interval is %v, want 10ms to 1m", c.Flush))

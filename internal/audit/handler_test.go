@@ -19,7 +19,7 @@ import (
 // handler is a REST endpoint that shows whom it would act on.
 func handler(t testing.TB) http.Handler {
 	t.Helper()
-	server, err := rest.New(rest.Config{Log: slog.New(slog.DiscardHandler), Prefixes: []string{"/a"}})
+	server, err := rest.New(rest.Config{Log: slog.New(slog.DiscardHandler), MaxBody: 1 << 20, Prefixes: []string{"/a"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -86,6 +87,7 @@ func NewWriter(c Config, store Store, log *slog.Logger, now func() time.Time) (*
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("audit: configuration: %w", err)
 	}
+	c.Batch = cmp.Or(c.Batch, defaultBatch)
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}

@@ -192,6 +192,15 @@ func (s Settings) check(p *Problems) {
 	if s.Decision.Deadline <= 0 {
 		say("decision_timeout", "must be more than zero")
 	}
+	if s.Account.SigninFloor <= 0 {
+		say("signin_floor", "must be more than zero")
+	}
+	if len(s.Account.MemberRoles) == 0 {
+		say("member_roles", "is empty: people who sign up get the role member")
+	}
+	if s.Account.AppName == "" {
+		say("app_name", "is empty: authenticator apps show it")
+	}
 	if len(s.Policy.Components) == 0 {
 		say("gateway_components", "is empty: nothing could be reached; * lifts the rule")
 	}

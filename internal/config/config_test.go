@@ -183,6 +183,9 @@ func TestCrossChecks(t *testing.T) {
 		"no components":        {"BARONG_GATEWAY_COMPONENTS="},
 		"certificate, no key":  {"BARONG_GRPC_TLS_CERT=a.pem"},
 		"authority alone":      {"BARONG_HTTP_TLS_CLIENT_CA=ca.pem"},
+		"no floor":             {"BARONG_SIGNIN_FLOOR=0"},
+		"no members":           {"BARONG_MEMBER_ROLES="},
+		"no name":              {"BARONG_APP_NAME="},
 	} {
 		if _, err := Load(environ); err == nil {
 			t.Errorf("%s: got no error", name)

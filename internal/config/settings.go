@@ -75,7 +75,7 @@ func (t TLS) Forward() Certificate {
 type Stores struct {
 	DatabaseURL      string        `key:"database_url" default:"sqlite:data/barong.db" secret:"yes" doc:"sqlite:PATH keeps everything in one file for one process; postgres://… is for several, with libpq's parameters."`
 	MaxConns         int           `key:"database_max_conns" default:"20" min:"2" doc:"Connections to PostgreSQL at most."`
-	StatementTimeout time.Duration `key:"database_statement_timeout" default:"30s" doc:"Longest time of one statement on PostgreSQL."`
+	StatementTimeout time.Duration `key:"database_statement_timeout" default:"30s" doc:"Longest time of one statement on PostgreSQL; 0 sets none."`
 	SecretKey        Secret        `key:"secret_key" default:"" secret:"yes" doc:"32 bytes in base64 that seal secret columns and signing keys. Empty with SQLite: secret.key beside the database is used, and made at the first start. Mandatory with PostgreSQL."`
 }
 
@@ -131,7 +131,7 @@ type Decision struct {
 
 // Client says whom to believe about the client's address.
 type Client struct {
-	TrustedProxies  []netip.Prefix `key:"trusted_proxies" default:"127.0.0.0/8,::1/128" doc:"Networks whose X-Forwarded-For entries are believed."`
+	TrustedProxies  []netip.Prefix `key:"trusted_proxies" default:"127.0.0.0/8,::1/128" doc:"Networks whose X-Forwarded-For entries are believed; empty believes none."`
 	Gateway         string         `key:"gateway" default:"none" enum:"none,cloudflare,akamai" doc:"Edge network whose client address header is believed, from its own networks only."`
 	GatewayNetworks []netip.Prefix `key:"gateway_networks" default:"" doc:"Networks of the edge; empty means the built-in list for cloudflare. Mandatory for akamai."`
 }

@@ -10,11 +10,11 @@ import (
 	"barong/internal/feed"
 )
 
-// Config tunes a Directory; zero values mean the defaults.
+// Config tunes a Directory; all of it is mandatory.
 type Config struct {
-	// Size bounds the principals held: 1,000,000.
+	// Size bounds the principals held.
 	Size int
-	// Loads bounds the reads in flight: 64.
+	// Loads bounds the reads in flight.
 	Loads int
 }
 
@@ -31,15 +31,9 @@ type Directory struct {
 	principals *feed.Cache[string, account.Principal]
 }
 
-// New makes an empty Directory over source; now may be nil for time.Now.
-func New(cfg Config, source Source, now func() time.Time) *Directory {
-	if cfg.Size <= 0 {
-		cfg.Size = 1_000_000
-	}
-	if now == nil {
-		now = time.Now
-	}
-	return &Directory{feed.NewCache(feed.CacheConfig{Size: cfg.Size, Loads: cfg.Loads}, account.ErrNotFound, now,
+// New checks cfg and makes an empty Directory over source; now may be nil for time.Now.
+func New(cfg Config, source Source, now func() time.Time) (*Directory, error) {
+	principals, err := feed.NewCache(feed.CacheConfig{Size: cfg.Size, Loads: cfg.Loads}, account.ErrNotFound, now,
 		func(ctx context.Context, uid string, old, into *account.Principal) (bool, error) {
 			p, err := source.Principal(ctx, uid)
 			if err != nil {
@@ -47,7 +41,11 @@ func New(cfg Config, source Source, now func() time.Time) *Directory {
 			}
 			*into = p
 			return false, nil
-		})}
+		})
+	if err != nil {
+		return nil, fmt.Errorf("directory: %w", err)
+	}
+	return &Directory{principals}, nil
 }
 
 // Principal returns the user or service account of uid: account.ErrNotFound when there is none,

@@ -10,6 +10,7 @@ import (
 
 	"barong/internal/account"
 	"barong/internal/directory"
+	"barong/internal/expect"
 	"barong/internal/feed"
 )
 
@@ -47,7 +48,7 @@ func newReader() *reader {
 
 func TestDirectoryServesUntilTheFeedSaysOtherwise(t *testing.T) {
 	r := newReader()
-	d := directory.New(directory.Config{}, r, nil)
+	d := expect.Must(directory.New(directory.Config{Size: 100, Loads: 4}, r, nil))(t)
 	state := func() string {
 		t.Helper()
 		p, err := d.Principal(t.Context(), "ID1")
@@ -75,7 +76,7 @@ func TestDirectoryALoadThatBeganBeforeAChangeIsNotKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReader()
 		r.pause = make(chan struct{})
-		d := directory.New(directory.Config{}, r, nil)
+		d := expect.Must(directory.New(directory.Config{Size: 100, Loads: 4}, r, nil))(t)
 		go func() { _, _ = d.Principal(t.Context(), "ID1") }()
 		synctest.Wait() // "active" is read
 		r.mu.Lock()
@@ -95,14 +96,14 @@ func TestDirectoryALoadThatBeganBeforeAChangeIsNotKept(t *testing.T) {
 func TestDirectoryTellsAnOutage(t *testing.T) {
 	r := newReader()
 	r.fail = account.ErrSeal
-	d := directory.New(directory.Config{}, r, nil)
+	d := expect.Must(directory.New(directory.Config{Size: 100, Loads: 4}, r, nil))(t)
 	if _, err := d.Principal(t.Context(), "ID1"); !errors.Is(err, account.ErrSeal) {
 		t.Errorf("principal: %v, want the outage", err)
 	}
 }
 
 func TestDirectoryAllocatesNothingWhenWarm(t *testing.T) {
-	d := directory.New(directory.Config{}, newReader(), nil)
+	d := expect.Must(directory.New(directory.Config{Size: 100, Loads: 4}, newReader(), nil))(t)
 	ctx := t.Context()
 	use := func() {
 		if _, err := d.Principal(ctx, "ID1"); err != nil {

@@ -2,6 +2,7 @@ package factor
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"barong/internal/account"
@@ -9,9 +10,9 @@ import (
 	"barong/internal/limit"
 )
 
-// Config holds the rules that operators set; zero values mean the defaults.
+// Config holds the rules that operators set.
 type Config struct {
-	// AppName is the issuer that authenticator apps show: "Barong".
+	// AppName is the issuer that authenticator apps show; mandatory.
 	AppName string
 	// Code bounds the wrong codes of a user, all endpoints together, and QR the new secrets of
 	// one. Zero rules are the shipped ones.
@@ -19,9 +20,6 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	if c.AppName == "" {
-		c.AppName = "Barong"
-	}
 	if c.Code == (limit.Rule{}) {
 		c.Code = limit.Rule{Burst: 5, Period: 15 * time.Minute} // W-I3
 	}
@@ -85,14 +83,17 @@ type Service struct {
 	now      func() time.Time
 }
 
-// NewService makes a service.
-func NewService(cfg Config, p Parts) *Service {
+// NewService checks cfg and makes a service.
+func NewService(cfg Config, p Parts) (*Service, error) {
+	if cfg.AppName == "" {
+		return nil, errors.New("factor: configuration: no name of the issuer for authenticator apps")
+	}
 	if p.Now == nil {
 		p.Now = time.Now
 	}
 	return &Service{
 		cfg: cfg.withDefaults(), accounts: p.Accounts, rows: p.Rows, commit: p.Update, attempts: p.Attempts, now: p.Now,
-	}
+	}, nil
 }
 
 // update runs f in one transaction of the store.

@@ -12,11 +12,12 @@ import (
 	"github.com/maypok86/otter/v2"
 )
 
-// CacheConfig tunes a Cache; zero values mean the defaults.
+// CacheConfig tunes a Cache. Size and Loads are mandatory; zero values of the others mean those
+// given here.
 type CacheConfig struct {
-	// Size bounds the entries held: 100,000. It bounds their bytes too, at Share for each.
+	// Size bounds the entries held, and their bytes at Share for each.
 	Size int
-	// Loads bounds the loads in flight: 64. A caller that finds them all taken waits.
+	// Loads bounds the loads in flight. A caller that finds them all taken waits.
 	Loads int
 	// Timeout bounds one load, whatever its callers' deadlines: 5 s.
 	Timeout time.Duration
@@ -26,13 +27,19 @@ type CacheConfig struct {
 	AbsentSize int
 }
 
+// Validate lists every problem.
+func (c CacheConfig) Validate() error {
+	var problems []error
+	if c.Size < 1 {
+		problems = append(problems, fmt.Errorf("size of the cache is %d, want 1 or more", c.Size))
+	}
+	if c.Loads < 1 {
+		problems = append(problems, fmt.Errorf("loads at once are %d, want 1 or more", c.Loads))
+	}
+	return errors.Join(problems...)
+}
+
 func (c CacheConfig) withDefaults() CacheConfig {
-	if c.Size <= 0 {
-		c.Size = 100_000
-	}
-	if c.Loads <= 0 {
-		c.Loads = 64
-	}
 	if c.Timeout <= 0 {
 		c.Timeout = 5 * time.Second
 	}
@@ -111,11 +118,14 @@ type call[V any] struct {
 // errUnled ends a call whose first caller gave up before the load began; others lead anew.
 var errUnled = errors.New("feed: load given up")
 
-// NewCache makes a cache; absent is the error by which load says that there is no row, now
-// may be nil for time.Now.
+// NewCache checks cfg and makes a cache; absent is the error by which load says that there is no
+// row, now may be nil for time.Now.
 func NewCache[K comparable, V any](
 	cfg CacheConfig, absent error, now func() time.Time, load Loader[K, V],
-) *Cache[K, V] {
+) (*Cache[K, V], error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
 	cfg = cfg.withDefaults()
 	if now == nil {
 		now = time.Now
@@ -129,7 +139,7 @@ func NewCache[K comparable, V any](
 		missing: otter.Must(&otter.Options[K, time.Time]{MaximumSize: cfg.AbsentSize}),
 		slots:   make(chan struct{}, cfg.Loads),
 		calls:   make(map[K]*call[V]),
-	}
+	}, nil
 }
 
 // Hit returns the entry of key when it is held and needs no revalidation, else nil.

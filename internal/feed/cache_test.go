@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -77,7 +78,7 @@ func TestCacheLoadsOnceForManyAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &rows{pause: make(chan struct{})}
 		r.set("a", 1)
-		c := NewCache(CacheConfig{}, errNone, nil, r.load)
+		c := newCache(t, CacheConfig{}, errNone, nil, r.load)
 		var wg sync.WaitGroup
 		for range 100 {
 			wg.Go(func() {
@@ -98,7 +99,7 @@ func TestCacheLoadsOnceForManyAtOnce(t *testing.T) {
 func TestCacheBoundsTheLoadsInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &rows{pause: make(chan struct{})}
-		c := NewCache(CacheConfig{Loads: 4}, errNone, nil, r.load)
+		c := newCache(t, CacheConfig{Loads: 4}, errNone, nil, r.load)
 		var wg sync.WaitGroup
 		for i := range 50 {
 			key := strings.Repeat("k", i+1)
@@ -119,7 +120,7 @@ func TestCacheACallerThatGivesUpHurtsNoOther(t *testing.T) {
 		r := &rows{pause: make(chan struct{})}
 		r.set("a", 1)
 		r.set("b", 2)
-		c := NewCache(CacheConfig{Loads: 1}, errNone, nil, r.load)
+		c := newCache(t, CacheConfig{Loads: 1}, errNone, nil, r.load)
 		go func() { _, _ = c.Get(t.Context(), "a") }() // takes the one token
 		synctest.Wait()
 
@@ -155,7 +156,7 @@ func TestCacheALoadThatBeganBeforeADropStoresNothing(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := &rows{pause: make(chan struct{})}
 				r.set("a", 1)
-				c := NewCache(CacheConfig{}, errNone, nil, r.load)
+				c := newCache(t, CacheConfig{}, errNone, nil, r.load)
 				go func() { _, _ = c.Get(t.Context(), "a") }()
 				synctest.Wait() // it has read 1
 				r.set("a", 2)
@@ -180,7 +181,7 @@ func TestCacheStaleRevalidatesEachKeyOnceAndKeepsWhatStands(t *testing.T) {
 	r := &rows{}
 	r.set("a", 1)
 	r.set("b", 1)
-	c := NewCache(CacheConfig{}, errNone, nil, r.load)
+	c := newCache(t, CacheConfig{}, errNone, nil, r.load)
 	a, _ := c.Get(t.Context(), "a")
 	get(t, c, "b")
 	r.set("b", 2)
@@ -219,7 +220,7 @@ func TestCacheStaleRevalidatesEachKeyOnceAndKeepsWhatStands(t *testing.T) {
 func TestCacheRemembersAbsenceBriefly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &rows{}
-		c := NewCache(CacheConfig{}, errNone, nil, r.load)
+		c := newCache(t, CacheConfig{}, errNone, nil, r.load)
 		for range 3 {
 			if _, err := c.Get(t.Context(), "a"); !errors.Is(err, errNone) {
 				t.Fatalf("err = %v, want %v", err, errNone)
@@ -246,7 +247,7 @@ func TestCacheRemembersAbsenceBriefly(t *testing.T) {
 func TestReadsInALoopProlongNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &rows{}
-		c := NewCache(CacheConfig{Absent: 2 * time.Second}, errNone, nil, r.load)
+		c := newCache(t, CacheConfig{Absent: 2 * time.Second}, errNone, nil, r.load)
 		const every = 10 * time.Millisecond
 		for range 10 * time.Second / every { // loads at 0, 2, 4, 6 and 8 s
 			if _, err := c.Get(t.Context(), "a"); !errors.Is(err, errNone) {
@@ -279,7 +280,7 @@ func TestReadsInALoopProlongNothing(t *testing.T) {
 }
 
 func TestCacheAPanicOfALoadIsAnError(t *testing.T) {
-	c := NewCache(CacheConfig{}, errNone, nil,
+	c := newCache(t, CacheConfig{}, errNone, nil,
 		func(context.Context, string, *int, *int) (bool, error) { panic("boom") })
 	if _, err := c.Get(t.Context(), "a"); err == nil || errors.Is(err, errNone) {
 		t.Errorf("err = %v, want an outage", err)
@@ -289,7 +290,7 @@ func TestCacheAPanicOfALoadIsAnError(t *testing.T) {
 func TestCacheHitAllocatesNothing(t *testing.T) {
 	r := &rows{}
 	r.set("a", 1)
-	c := NewCache(CacheConfig{}, errNone, nil, r.load)
+	c := newCache(t, CacheConfig{}, errNone, nil, r.load)
 	get(t, c, "a")
 	if n := testing.AllocsPerRun(1000, func() { c.Hit("a") }); n != 0 {
 		t.Errorf("%v allocations, want 0", n)
@@ -312,7 +313,7 @@ func TestACacheIsBoundedByBytesToo(t *testing.T) {
 		"one that fills it ten-fold": {10 * size * Share, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := NewCache[int, page](CacheConfig{Size: size}, errNone, nil, nil)
+			c := newCache[int, page](t, CacheConfig{Size: size}, errNone, nil, nil)
 			text := strings.Repeat("x", test.each)
 			for n := range 3 * size {
 				c.Put(n, c.Age(), func(p *page) { p.text = text })
@@ -331,7 +332,7 @@ func TestAbsenceWhileTheClockIsSet(t *testing.T) {
 	for _, step := range []int64{-3600, 3600} {
 		at := time.Now()
 		table := &rows{}
-		c := NewCache(CacheConfig{Absent: 2 * time.Second}, errNone, func() time.Time { return at }, table.load)
+		c := newCache(t, CacheConfig{Absent: 2 * time.Second}, errNone, func() time.Time { return at }, table.load)
 		get := func(want int32) {
 			t.Helper()
 			if _, err := c.Get(t.Context(), "k"); !errors.Is(err, errNone) {
@@ -347,4 +348,17 @@ func TestAbsenceWhileTheClockIsSet(t *testing.T) {
 		at = at.Add(2 * time.Second)
 		get(2)
 	}
+}
+
+// newCache is NewCache with room and loads enough where a test does not say how many.
+func newCache[K comparable, V any](
+	t testing.TB, cfg CacheConfig, absent error, now func() time.Time, load Loader[K, V],
+) *Cache[K, V] {
+	t.Helper()
+	cfg.Size, cfg.Loads = cmp.Or(cfg.Size, 1000), cmp.Or(cfg.Loads, 64)
+	c, err := NewCache(cfg, absent, now, load)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }

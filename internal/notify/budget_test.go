@@ -24,7 +24,7 @@ func limited(t *testing.T, users Users) (m *Mailer, out *sent, log *bytes.Buffer
 	}
 	out, log, clock = &sent{}, &bytes.Buffer{}, new(now)
 	m, err = New(Config{
-		From: "noreply@barong.io", Limits: &limit.Memory{}, Log: slog.New(slog.NewTextHandler(log, nil)),
+		From: "noreply@barong.io", DefaultLanguage: "en", Limits: &limit.Memory{}, Log: slog.New(slog.NewTextHandler(log, nil)),
 		Now: func() time.Time { return *clock },
 	}, rules, out, users)
 	if err != nil {
@@ -138,7 +138,7 @@ func TestOnlyTheProofGoesToAnUnprovedAddress(t *testing.T) {
 	if n := dropped(m, Notices, Unproved); n != 4 {
 		t.Errorf("counted %d, want 4", n)
 	}
-	foreign, err := New(Config{From: "a@b.c"}, peatioRules(t), out, people{all: ann().all, unproved: true})
+	foreign, err := New(Config{From: "a@b.c", DefaultLanguage: "en"}, peatioRules(t), out, people{all: ann().all, unproved: true})
 	if err != nil {
 		t.Fatal(err)
 	}

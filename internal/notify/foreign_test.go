@@ -121,7 +121,7 @@ func TestGoldenMailsOfOtherServices(t *testing.T) {
 		users.all["ID1"] = u
 		r, kept := receiver(t, users)
 		out := &sent{}
-		m, err := New(Config{From: "noreply@barong.io", FromName: "Barong", Site: "exchange.example"}, r.Rules, out, users)
+		m, err := New(Config{From: "noreply@barong.io", DefaultLanguage: "en", FromName: "Barong", Site: "exchange.example"}, r.Rules, out, users)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -244,7 +244,7 @@ func TestEntriesOfAnotherServicesEvent(t *testing.T) {
 			t.Fatalf("%s: got %v, %d kept", state, err, len(kept.kept))
 		}
 		out := &sent{}
-		m, err := New(Config{From: "a@b.c"}, both, out, ann())
+		m, err := New(Config{From: "a@b.c", DefaultLanguage: "en"}, both, out, ann())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -260,7 +260,7 @@ func TestEntriesOfAnotherServicesEvent(t *testing.T) {
 
 	// Another file at the next start: the entry is another one, or gone.
 	out := &sent{}
-	m, err := New(Config{From: "a@b.c"}, rules(accepted), out, ann())
+	m, err := New(Config{From: "a@b.c", DefaultLanguage: "en"}, rules(accepted), out, ann())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -345,7 +345,7 @@ func FuzzReceive(f *testing.F) {
 		if (err == nil) != (len(kept.kept) == 1) {
 			t.Errorf("got %v, and %d kept", err, len(kept.kept))
 		}
-		m, newErr := New(Config{From: "a@b.c"}, r.Rules, &sent{}, ann())
+		m, newErr := New(Config{From: "a@b.c", DefaultLanguage: "en"}, r.Rules, &sent{}, ann())
 		if newErr != nil {
 			t.Fatal(newErr)
 		}

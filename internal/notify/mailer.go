@@ -2,7 +2,6 @@ package notify
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"embed"
 	"encoding/json"
@@ -98,7 +97,10 @@ var builtIn embed.FS
 // New makes a mailer; it reads every template that the rules name, and its error names those
 // that are missing or broken. Users are read for the rules of other services.
 func New(cfg Config, rules Rules, sender Sender, users Users) (*Mailer, error) {
-	cfg.DefaultLanguage = strings.ToLower(cmp.Or(cfg.DefaultLanguage, "en"))
+	if cfg.DefaultLanguage == "" {
+		return nil, errors.New("no default language")
+	}
+	cfg.DefaultLanguage = strings.ToLower(cfg.DefaultLanguage)
 	switch from, err := mail.ParseAddress(cfg.From); {
 	case err != nil:
 		return nil, fmt.Errorf("sender's address %q: %w", cfg.From, err)

@@ -40,6 +40,9 @@ func newMailer(t *testing.T, c Config, rules []byte) (*Mailer, *sent) {
 	if c.From == "" {
 		c.From, c.FromName = "noreply@barong.io", "Barong"
 	}
+	if c.DefaultLanguage == "" {
+		c.DefaultLanguage = "en"
+	}
 	out := &sent{}
 	m, err := New(c, parsed, out, people{})
 	if err != nil {
@@ -186,11 +189,11 @@ func TestOwnTemplatesReplaceBuiltInOnes(t *testing.T) {
 		t.Fatal(err)
 	}
 	write("new_login.ru.txt", "{{.Broken")
-	_, err = New(Config{From: "a@b.c", Templates: dir}, rules, out, nil)
+	_, err = New(Config{From: "a@b.c", DefaultLanguage: "en", Templates: dir}, rules, out, nil)
 	if err == nil || !strings.Contains(err.Error(), "new_login.ru.txt") {
 		t.Errorf("a broken template: got %v, want an error that names it", err)
 	}
-	_, err = New(Config{From: "a@b.c", Templates: filepath.Join(dir, "none")}, rules, out, nil)
+	_, err = New(Config{From: "a@b.c", DefaultLanguage: "en", Templates: filepath.Join(dir, "none")}, rules, out, nil)
 	if err == nil {
 		t.Error("a folder that is not there: got no error")
 	}
@@ -198,7 +201,7 @@ func TestOwnTemplatesReplaceBuiltInOnes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err = New(Config{From: "a@b.c"}, missing, out, nil); err == nil || !strings.Contains(err.Error(), "gone.en.html") {
+	if _, err = New(Config{From: "a@b.c", DefaultLanguage: "en"}, missing, out, nil); err == nil || !strings.Contains(err.Error(), "gone.en.html") {
 		t.Errorf("a missing template: got %v, want an error that names it", err)
 	}
 }

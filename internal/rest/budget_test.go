@@ -40,7 +40,7 @@ func TestRequestsAreCountedBeforeTheyCost(t *testing.T) {
 	store := &counter{left: map[string]int{}}
 	admitted, read := 0, 0
 	s, err := rest.New(rest.Config{
-		Log: discard(), Budget: limit.NewBudget(store, store, nil), Outages: []error{errOutage},
+		Log: discard(), MaxBody: 1 << 20, Budget: limit.NewBudget(store, store, nil), Outages: []error{errOutage},
 		ClientIP: func(*http.Request) netip.Addr { return netip.MustParseAddr("192.0.2.9") },
 	})
 	if err != nil {
@@ -106,7 +106,7 @@ func TestRequestsAreCountedBeforeTheyCost(t *testing.T) {
 func TestPreflightsAreCounted(t *testing.T) {
 	store := &counter{left: map[string]int{"answer from 192.0.2.9/32": 2}}
 	s, err := rest.New(rest.Config{
-		Log: discard(), Budget: limit.NewBudget(store, store, nil), CORS: rest.CORS{Origins: []string{"https://page.example"}},
+		Log: discard(), MaxBody: 1 << 20, Budget: limit.NewBudget(store, store, nil), CORS: rest.CORS{Origins: []string{"https://page.example"}},
 		ClientIP: func(*http.Request) netip.Addr { return netip.MustParseAddr("192.0.2.9") },
 	})
 	if err != nil {
@@ -130,7 +130,7 @@ type counting struct{ read *int }
 func (c *counting) Read([]byte) (int, error) { *c.read++; return 0, io.EOF }
 
 func TestABudgetNeedsAddresses(t *testing.T) {
-	_, err := rest.New(rest.Config{Log: discard(), Budget: limit.NewBudget(new(limit.Memory), nil, nil)})
+	_, err := rest.New(rest.Config{Log: discard(), MaxBody: 1 << 20, Budget: limit.NewBudget(new(limit.Memory), nil, nil)})
 	if err == nil || errors.Is(err, errOutage) {
 		t.Errorf("a budget without addresses: %v", err)
 	}

@@ -16,7 +16,7 @@ type CORS struct {
 	// Origins are "scheme://host[:port]"; one "*" makes all of them "*"; none turns CORS
 	// off.
 	Origins []string
-	// MaxAge is how long a browser may remember a preflight; 0 means an hour.
+	// MaxAge is how long a browser may remember a preflight; 0 lets it remember none.
 	MaxAge time.Duration
 	// Credentials lets pages send cookies; it is refused together with "*".
 	Credentials bool
@@ -36,9 +36,6 @@ type cors struct {
 
 // compile checks every origin.
 func (c CORS) compile() (cors, error) {
-	if c.MaxAge == 0 {
-		c.MaxAge = time.Hour
-	}
 	out := cors{
 		any: slices.Contains(c.Origins, "*"), credentials: c.Credentials,
 		maxAge: strconv.Itoa(int(c.MaxAge.Seconds())),

@@ -85,7 +85,7 @@ func TestAddPanics(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, err := rest.New(rest.Config{Log: slog.New(slog.DiscardHandler)})
+			s, err := rest.New(rest.Config{Log: slog.New(slog.DiscardHandler), MaxBody: 1 << 20})
 			if err != nil {
 				t.Fatal(err)
 			}

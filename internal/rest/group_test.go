@@ -48,7 +48,7 @@ func nothing(context.Context, user, rest.None) (rest.None, error) { return rest.
 
 func newTestServer(t *testing.T, change func(*rest.Config)) *rest.Server {
 	t.Helper()
-	c := rest.Config{Log: discard()}
+	c := rest.Config{Log: discard(), MaxBody: 1 << 20}
 	if change != nil {
 		change(&c)
 	}

@@ -32,7 +32,7 @@ func anyone(s *rest.Server) rest.Group[string] {
 
 // Headers of outputs and inputs are sent, read from nowhere else, and in the document.
 func TestDeclaredHeaders(t *testing.T) {
-	s, err := rest.New(rest.Config{Log: slog.New(slog.DiscardHandler)})
+	s, err := rest.New(rest.Config{Log: slog.New(slog.DiscardHandler), MaxBody: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func TestDeclaredHeaders(t *testing.T) {
 
 // "value" before "nonblank" turns the order of their tokens.
 func TestValueFirst(t *testing.T) {
-	s, err := rest.New(rest.Config{Log: slog.New(slog.DiscardHandler)})
+	s, err := rest.New(rest.Config{Log: slog.New(slog.DiscardHandler), MaxBody: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ type choice struct {
 
 // Parameters with one "oneof" token: exactly one is sent, blank or not; reported last.
 func TestOneOf(t *testing.T) {
-	s, err := rest.New(rest.Config{Log: slog.New(slog.DiscardHandler)})
+	s, err := rest.New(rest.Config{Log: slog.New(slog.DiscardHandler), MaxBody: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +135,7 @@ func TestOneOf(t *testing.T) {
 }
 
 func TestReplySetsEveryCookie(t *testing.T) {
-	s, err := rest.New(rest.Config{Log: slog.New(slog.DiscardHandler)})
+	s, err := rest.New(rest.Config{Log: slog.New(slog.DiscardHandler), MaxBody: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -143,7 +143,7 @@ func list(_ context.Context, _ struct{}, in rest.Paging) (rest.Page[int], error)
 
 func newServer(t testing.TB, log io.Writer, change func(*rest.Config)) *rest.Server {
 	t.Helper()
-	c := rest.Config{Log: slog.New(slog.NewJSONHandler(log, nil)), Outages: []error{errOutage},
+	c := rest.Config{Log: slog.New(slog.NewJSONHandler(log, nil)), MaxBody: 1 << 20, Outages: []error{errOutage},
 		Unavailable: func(err error) bool { return errors.Is(err, io.ErrUnexpectedEOF) }}
 	if change != nil {
 		change(&c)

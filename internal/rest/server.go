@@ -27,7 +27,7 @@ type Config struct {
 	// Prefixes are the paths under which every group is mounted, the same tree under each;
 	// none means /api/v2, /api/v2/barong and /api/v2/auth.
 	Prefixes []string
-	// MaxBody bounds request bodies in bytes; an Op may have its own. 0 means 1 MiB.
+	// MaxBody bounds request bodies in bytes; an Op may have its own. It is mandatory.
 	MaxBody int64
 	// Timeout ends the context of one request; 0 means 30 s.
 	Timeout time.Duration
@@ -77,8 +77,8 @@ func New(c Config) (*Server, error) {
 	if c.Prefixes == nil {
 		c.Prefixes = []string{"/api/v2", "/api/v2/barong", "/api/v2/auth"}
 	}
-	if c.MaxBody == 0 {
-		c.MaxBody = 1 << 20
+	if c.MaxBody < 1 {
+		return nil, fmt.Errorf("rest: request bodies may have %d bytes, want 1 or more", c.MaxBody)
 	}
 	if c.Timeout == 0 {
 		c.Timeout = 30 * time.Second

@@ -184,7 +184,7 @@ func TestCORS(t *testing.T) {
 		"* with credentials":   {Origins: []string{"*"}, Credentials: true},
 		"an unsuitable scheme": {Origins: []string{"ftp://a.example"}},
 	} {
-		if _, err := rest.New(rest.Config{Log: slog.New(slog.DiscardHandler), CORS: bad}); err == nil {
+		if _, err := rest.New(rest.Config{Log: slog.New(slog.DiscardHandler), MaxBody: 1 << 20, CORS: bad}); err == nil {
 			t.Errorf("AZ-355: %s was accepted", name)
 		}
 	}
@@ -206,7 +206,7 @@ func TestReferenceStatus(t *testing.T) {
 		{false, "/text", 200, `{"text":"x"}`}, {true, "/text", 201, `{"text":"x"}`},
 		{false, "/same", 200, `{"text":"x"}`}, {true, "/same", 200, `{"text":"x"}`},
 	} {
-		s, err := rest.New(rest.Config{Log: slog.New(slog.DiscardHandler), ReferenceStatus: c.reference})
+		s, err := rest.New(rest.Config{Log: slog.New(slog.DiscardHandler), MaxBody: 1 << 20, ReferenceStatus: c.reference})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"net"
 	"net/http"
@@ -40,19 +39,13 @@ func IDOf(cookie string) (ID, bool) {
 	return sha256.Sum256(text[:]), true
 }
 
-// DefaultCookie is the name of the session cookie where none is configured.
-const DefaultCookie = "_barong_session"
-
 // Cookies reads and makes the session cookies of one deployment.
 type Cookies struct {
-	// Name of the cookie; "" means DefaultCookie.
+	// Name of the cookie. Without one no request has any, and none can be made.
 	Name string
 	// Insecure leaves the attribute Secure out: for plain http on loopback only.
 	Insecure bool
 }
-
-// CookieName is the name of the cookie that c reads and makes.
-func (c Cookies) CookieName() string { return cmp.Or(c.Name, DefaultCookie) }
 
 // A request has at most so many different values of one cookie, in Cookie headers of so many
 // bytes: as the decision reads them.
@@ -72,7 +65,7 @@ func (c Cookies) Of(r *http.Request) (values []string) {
 	if length > maxCookie {
 		return nil
 	}
-	for _, one := range r.CookiesNamed(c.CookieName()) {
+	for _, one := range r.CookiesNamed(c.Name) {
 		if one.Value != "" && !slices.Contains(values, one.Value) {
 			values = append(values, one.Value)
 		}
@@ -101,7 +94,7 @@ func (c Cookies) Clear() string { return c.line("; path=/" + gone) }
 // sister site may have left them. They are for the paths above r's, for its host and for the domains
 // above it. They go before the cookie itself: by RFC 6265 §5.3 one of the host's domain is the same.
 func (c Cookies) ClearTwins(r *http.Request) (all []string) {
-	if len(r.CookiesNamed(c.CookieName())) < 2 {
+	if len(r.CookiesNamed(c.Name)) < 2 {
 		return nil
 	}
 	host, path := r.Host, r.URL.Path
@@ -140,7 +133,7 @@ const maxTwins = 4
 
 // line is a Set-Cookie value: text is the cookie's value and the attributes of its own.
 func (c Cookies) line(text string) string {
-	text = c.CookieName() + "=" + text + "; HttpOnly; SameSite=Lax"
+	text = c.Name + "=" + text + "; HttpOnly; SameSite=Lax"
 	if !c.Insecure {
 		text += "; Secure"
 	}

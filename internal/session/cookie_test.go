@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"barong/internal/config"
 	"barong/internal/hostile"
 	"barong/internal/session"
 )
@@ -46,10 +47,13 @@ func FuzzIDOf(f *testing.F) {
 	})
 }
 
+// shippedCookies are those of the default settings.
+var shippedCookies = session.Cookies{Name: config.Default().Session.Name}
+
 // AZ-241, FX-47.
 func TestCookieIsReadByBrowsersAsMeant(t *testing.T) {
 	now := time.Date(2020, 12, 2, 7, 50, 30, 0, time.UTC)
-	line := session.Cookies{}.Set("4cff598ee40d3d2ec38875ddc904fc46", now)
+	line := shippedCookies.Set("4cff598ee40d3d2ec38875ddc904fc46", now)
 	c, err := http.ParseSetCookie(line)
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +69,7 @@ func TestCookieIsReadByBrowsersAsMeant(t *testing.T) {
 	if plain := (session.Cookies{Name: "s", Insecure: true}).Set("v", now); strings.Contains(plain, "Secure") {
 		t.Errorf("%s is secure, want not", plain)
 	}
-	gone, err := http.ParseSetCookie(session.Cookies{}.Clear())
+	gone, err := http.ParseSetCookie(shippedCookies.Clear())
 	if err != nil || gone.Value != "" || gone.MaxAge >= 0 || gone.Path != "/" || !gone.Secure {
 		t.Errorf("the deletion cookie reads as %+v (%v)", gone, err)
 	}

@@ -31,7 +31,7 @@ func TestHandle(t *testing.T) {
 func lister(t *testing.T, m *memory) (mgr *session.Manager, clock *time.Time, cookies []string, opened []session.Session) {
 	t.Helper()
 	at := time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC)
-	mgr = session.NewManager(session.Config{}, m, m, func() time.Time { return at }, nil)
+	mgr = newManager(shipped(), m, m, func() time.Time { return at }, nil)
 	for range 3 {
 		at = at.Add(time.Minute)
 		o := session.Opening{UID: "ID1", Generation: 3, IP: netip.MustParseAddr("192.0.2.1"), UserAgent: "Firefox/1"}
@@ -219,7 +219,7 @@ func TestOneSessionTooManyEndsTheOldest(t *testing.T) {
 	at := time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC)
 	clock := func() time.Time { return at }
 	replicas := []*session.Manager{
-		session.NewManager(session.Config{}, m, m, clock, nil), session.NewManager(session.Config{}, m, m, clock, nil),
+		newManager(shipped(), m, m, clock, nil), newManager(shipped(), m, m, clock, nil),
 	}
 	tell := func() { // the feed
 		for _, id := range m.ended {
@@ -252,7 +252,7 @@ func TestOneSessionTooManyEndsTheOldest(t *testing.T) {
 		t.Errorf("%d sessions ended, want %d", len(m.ended), more)
 	}
 	for n, cookie := range cookies {
-		for _, mgr := range append(replicas, session.NewManager(session.Config{}, m, m, clock, nil)) {
+		for _, mgr := range append(replicas, newManager(shipped(), m, m, clock, nil)) {
 			_, err := mgr.Lookup(t.Context(), cookie, at)
 			if want := n >= more; (err == nil) != want || err != nil && !errors.Is(err, session.ErrNotFound) {
 				t.Errorf("session %d: %v; want it to stand: %v", n, err, want)
@@ -272,7 +272,7 @@ func TestOneSessionTooManyEndsTheOldest(t *testing.T) {
 func TestWhatIsOverMakesRoomFirst(t *testing.T) {
 	m := newMemory()
 	at := time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC)
-	mgr := session.NewManager(session.Config{}, m, m, func() time.Time { return at }, nil)
+	mgr := newManager(shipped(), m, m, func() time.Time { return at }, nil)
 	open := func(generation int64) string {
 		t.Helper()
 		at = at.Add(time.Second)
@@ -339,7 +339,7 @@ func TestSessionsOpenedAtOnceAreNoMoreThanThat(t *testing.T) {
 // The bound is about memory: without a list nobody is kept out.
 func TestWithoutAListSessionsAreOpened(t *testing.T) {
 	m := newMemory()
-	mgr := session.NewManager(session.Config{}, unlisted{m}, m, nil, nil)
+	mgr := newManager(shipped(), unlisted{m}, m, nil, nil)
 	for range session.MaxSessions + 1 {
 		open(t, mgr)
 	}
@@ -357,7 +357,7 @@ func (unlisted) SessionsOf(context.Context, string, time.Time) ([]session.Sessio
 // When the end of the oldest cannot be recorded, nobody gets one session more.
 func TestWithoutRoomNothingIsOpened(t *testing.T) {
 	m := newMemory()
-	mgr := session.NewManager(session.Config{}, m, deaf{m}, nil, nil)
+	mgr := newManager(shipped(), m, deaf{m}, nil, nil)
 	for range session.MaxSessions {
 		open(t, mgr)
 	}

@@ -17,15 +17,16 @@ import (
 	"barong/internal/secret"
 )
 
-// Config tunes a Manager; zero values mean the defaults.
+// Config tunes a Manager. Its first four fields are mandatory; zero values of the others mean those
+// given here.
 type Config struct {
-	// Lifetime is how long an unused session lives: 1800 s.
+	// Lifetime is how long an unused session lives.
 	Lifetime time.Duration
-	// Absolute is how long any session lives, however much used: 24 h (FX-53).
+	// Absolute is how long any session lives, however much used (FX-53).
 	Absolute time.Duration
-	// Size bounds the sessions held in memory: 1,000,000.
+	// Size bounds the sessions held in memory.
 	Size int
-	// Loads bounds the store reads in flight: 64.
+	// Loads bounds the store reads in flight.
 	Loads int
 	// FlushEvery is the pause between two writes of slides: 1 s.
 	FlushEvery time.Duration
@@ -34,16 +35,21 @@ type Config struct {
 	Shared func(now time.Time) time.Time
 }
 
-func (c Config) withDefaults() Config {
+// Validate lists every problem.
+func (c Config) Validate() error {
+	var problems []error
 	if c.Lifetime <= 0 {
-		c.Lifetime = 1800 * time.Second
+		problems = append(problems, fmt.Errorf("lifetime of unused sessions is %v, want more than zero", c.Lifetime))
 	}
 	if c.Absolute <= 0 {
-		c.Absolute = 24 * time.Hour
+		problems = append(problems, fmt.Errorf("absolute lifetime is %v, want more than zero", c.Absolute))
 	}
-	if c.Size <= 0 {
-		c.Size = 1_000_000
-	}
+	return errors.Join(append(problems, c.cache().Validate())...)
+}
+
+func (c Config) cache() feed.CacheConfig { return feed.CacheConfig{Size: c.Size, Loads: c.Loads} }
+
+func (c Config) withDefaults() Config {
 	if c.FlushEvery <= 0 {
 		c.FlushEvery = time.Second
 	}
@@ -84,8 +90,11 @@ type Manager struct {
 	reading chan struct{} // held while the ledger is read
 }
 
-// NewManager makes a manager; now and log may be nil for time.Now and no log.
-func NewManager(cfg Config, store Store, ledger Ledger, now func() time.Time, log *slog.Logger) *Manager {
+// NewManager checks cfg and makes a manager; now and log may be nil for time.Now and no log.
+func NewManager(cfg Config, store Store, ledger Ledger, now func() time.Time, log *slog.Logger) (*Manager, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("sessions: configuration: %w", err)
+	}
 	if now == nil {
 		now = time.Now
 	}
@@ -96,10 +105,13 @@ func NewManager(cfg Config, store Store, ledger Ledger, now func() time.Time, lo
 		cfg: cfg.withDefaults(), store: store, ledger: ledger, now: now, log: log,
 		reading: make(chan struct{}, 1), ended: ended{born: now()},
 	}
-	m.cache = feed.NewCache(feed.CacheConfig{Size: m.cfg.Size, Loads: cfg.Loads}, ErrNotFound, now, m.load)
+	var err error
+	if m.cache, err = feed.NewCache(cfg.cache(), ErrNotFound, now, m.load); err != nil {
+		return nil, err
+	}
 	m.reread.Store(true)
 	m.asked.Store(1)
-	return m
+	return m, nil
 }
 
 // Start reads the epoch and the ended sessions. The feed's head must have been read before.

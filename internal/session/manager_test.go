@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"log/slog"
 	"net/netip"
 	"runtime"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"barong/internal/config"
 	"barong/internal/feed"
 	"barong/internal/session"
 	"barong/internal/testenv"
@@ -154,7 +156,25 @@ var signIn = session.Opening{
 	UID: "ID1234567890", Generation: 3, IP: netip.MustParseAddr("::ffff:10.0.0.1"), UserAgent: "legacy-browser",
 }
 
-func manager(m *memory) *session.Manager { return session.NewManager(session.Config{}, m, m, nil, nil) }
+// shipped is the configuration of the default settings.
+func shipped() session.Config {
+	s := config.Default()
+	return session.Config{
+		Lifetime: s.Session.Expire, Absolute: s.Session.Absolute, Size: s.Session.CacheSize, Loads: s.Account.LoadsAtOnce,
+	}
+}
+
+func newManager(
+	cfg session.Config, store session.Store, ledger session.Ledger, now func() time.Time, log *slog.Logger,
+) *session.Manager {
+	m, err := session.NewManager(cfg, store, ledger, now, log)
+	if err != nil {
+		panic(err)
+	}
+	return m
+}
+
+func manager(m *memory) *session.Manager { return newManager(shipped(), m, m, nil, nil) }
 
 func open(t testing.TB, m *session.Manager) (string, session.Session) {
 	t.Helper()
@@ -291,7 +311,7 @@ func TestEndIsRememberedWhileTheClockIsAhead(t *testing.T) {
 		var step atomic.Int64
 		now := func() time.Time { return testenv.Stepped(base.Add(time.Since(began)), step.Load()) }
 		store := newMemory()
-		m := session.NewManager(session.Config{}, store, store, now, nil)
+		m := newManager(shipped(), store, store, now, nil)
 		ctx, cancel := context.WithCancel(t.Context())
 		go m.Run(ctx)
 		cookie, s := open(t, m)
@@ -318,7 +338,9 @@ func TestSessionsAreFoundByTheClockThatAllShare(t *testing.T) {
 	const ahead = 30 * time.Hour
 	store := newMemory()
 	cookie, _ := open(t, manager(store))
-	m := session.NewManager(session.Config{Shared: func(now time.Time) time.Time { return now.Add(-ahead) }}, store, store,
+	cfg := shipped()
+	cfg.Shared = func(now time.Time) time.Time { return now.Add(-ahead) }
+	m := newManager(cfg, store, store,
 		func() time.Time { return time.Now().Add(ahead) }, nil)
 	if _, err := m.Lookup(t.Context(), cookie, time.Now()); err != nil {
 		t.Error(err)
@@ -342,7 +364,7 @@ func (i *interrupted) AddSession(ctx context.Context, s session.Session) error {
 // database, or end to make room.
 func TestSessionsThatAreGoneBeforeTheyAreHeld(t *testing.T) {
 	store := &interrupted{memory: newMemory()}
-	m := session.NewManager(session.Config{}, store, store, nil, nil)
+	m := newManager(shipped(), store, store, nil, nil)
 	for name, f := range map[string]func(session.ID){
 		"lost": func(id session.ID) {
 			delete(store.rows, id)
@@ -576,7 +598,7 @@ func TestALateSlideNeverResurrects(t *testing.T) {
 		now := atomic.Int64{}
 		now.Store(time.Now().Unix())
 		clock := func() time.Time { return time.Unix(now.Load(), 0) }
-		m := session.NewManager(session.Config{}, store, store, clock, nil)
+		m := newManager(shipped(), store, store, clock, nil)
 		cookie, s, err := m.Open(t.Context(), signIn, clock())
 		if err != nil {
 			t.Fatal(err)
@@ -721,7 +743,7 @@ func TestLookupAllocatesNothingWhenWarm(t *testing.T) {
 // A million sessions beside 100,000 keys stay within 1.5 GiB of memory.
 func TestMemoryPerSession(t *testing.T) {
 	const n = 100_000
-	m := session.NewManager(session.Config{}, discard{newMemory()}, newMemory(), nil, nil)
+	m := newManager(shipped(), discard{newMemory()}, newMemory(), nil, nil)
 	used := func() uint64 {
 		runtime.GC()
 		runtime.GC()

@@ -2,12 +2,6 @@ package session
 
 import "net/netip"
 
-// Default lengths of the network that a session is bound to (FX-28, design D8).
-const (
-	DefaultIPv4Bits = 16
-	DefaultIPv6Bits = 64
-)
-
 // SameNetwork reports whether a and b lie in one network of v4bits or v6bits; IPv4-mapped
 // addresses count as IPv4, zones are ignored. 0 bits switch the binding off for that
 // family; addresses of different families, or none, match only when both are off. It

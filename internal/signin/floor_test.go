@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"barong/internal/account/worldtest"
+	"barong/internal/config"
 	"barong/internal/limit"
 	"barong/internal/signin"
 )
@@ -26,14 +27,17 @@ func (h slowly) Match(ctx context.Context, digest, password string) (ok, rehash 
 	return h.Hasher.Match(ctx, digest, password)
 }
 
+// floor is the default of the setting, which every fixture has that says no other.
+var floor = config.Default().Account.SigninFloor
+
 // Where the work takes longer than the floor, its time stays hidden, too (design D3).
 func TestRefusalsTakeWholeFloors(t *testing.T) {
 	for takes, want := range map[time.Duration]time.Duration{
-		0:                      300 * time.Millisecond,
-		40 * time.Millisecond:  300 * time.Millisecond,
-		299 * time.Millisecond: 300 * time.Millisecond,
-		370 * time.Millisecond: 600 * time.Millisecond,
-		900 * time.Millisecond: 1200 * time.Millisecond,
+		0:                          floor,
+		40 * time.Millisecond:      floor,
+		floor - time.Millisecond:   floor,
+		floor + time.Millisecond:   2 * floor,
+		3*floor - time.Millisecond: 3 * floor,
 	} {
 		w := newWorld(t, worldtest.Config{})
 		w.Serve(worldtest.Config{}, slowly{w, takes}, new(limit.Memory))

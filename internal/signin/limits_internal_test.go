@@ -16,7 +16,12 @@ func tight(limits limit.Store, cfg Limits) *Service {
 }
 
 func clocked(limits limit.Store, cfg Limits, now func() time.Time) *Service {
-	return NewService(Config{Limits: cfg}, Parts{Attempts: limit.NewAttempts(limits, now), Now: now})
+	s, err := NewService(Config{UIDPrefix: "ID", FailureFloor: 1, Domain: "http://localhost", Limits: cfg},
+		Parts{Attempts: limit.NewAttempts(limits, now), Now: now})
+	if err != nil {
+		panic(err)
+	}
+	return s
 }
 
 func wait(t *testing.T, err error) time.Duration {

@@ -76,7 +76,7 @@ func TestMailRequests(t *testing.T) {
 				}
 				w.News()
 				w.Must(send(w, " A@Example.com"))
-				if got := len(w.links()); got != want || w.Slept != 300*time.Millisecond {
+				if got := len(w.links()); got != want || w.Slept != floor {
 					t.Errorf("state %q: %d links after %v, want %d after the floor", state, got, w.Slept, want)
 				}
 			}

@@ -2,6 +2,8 @@ package signin
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -12,32 +14,32 @@ import (
 	"barong/internal/limit"
 )
 
-// Config holds the rules that operators set; zero values mean the defaults.
+// Config holds the rules that operators set. Its first three fields are mandatory.
 type Config struct {
-	// UIDPrefix begins the uids of referrers: "ID".
+	// UIDPrefix begins the uids of referrers.
 	UIDPrefix string
-	// FailureFloor is the least time that a refused sign-in takes, and any request for a mail:
-	// 300 ms. Longer work takes a multiple of it.
+	// FailureFloor is the least time that a refused sign-in takes, and any request for a mail.
+	// Longer work takes a multiple of it.
 	FailureFloor time.Duration
-	// Domain is the site that mailed links lead to: "http://localhost", never somebody else's.
+	// Domain is the site that mailed links lead to.
 	Domain string
 	// Limits bound how often things may be tried.
 	Limits Limits
 }
 
-func (c Config) withDefaults() Config {
+// Validate lists every problem.
+func (c Config) Validate() error {
+	var problems []error
 	if c.UIDPrefix == "" {
-		c.UIDPrefix = "ID"
+		problems = append(problems, errors.New("no prefix of uids"))
 	}
-	c.UIDPrefix = strings.ToUpper(c.UIDPrefix)
-	if c.FailureFloor == 0 {
-		c.FailureFloor = 300 * time.Millisecond
+	if c.FailureFloor <= 0 {
+		problems = append(problems, fmt.Errorf("least time of a refused sign-in is %v, want more than zero", c.FailureFloor))
 	}
 	if c.Domain == "" {
-		c.Domain = "http://localhost"
+		problems = append(problems, errors.New("no site for mailed links"))
 	}
-	c.Limits = c.Limits.withDefaults()
-	return c
+	return errors.Join(problems...)
 }
 
 // Reader reads committed rows, or those of a transaction when it is part of a Tx.
@@ -96,8 +98,12 @@ type Service struct {
 	sleep    func(ctx context.Context, d time.Duration)
 }
 
-// NewService makes a service.
-func NewService(cfg Config, p Parts) *Service {
+// NewService checks cfg and makes a service.
+func NewService(cfg Config, p Parts) (*Service, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("sign-in: configuration: %w", err)
+	}
+	cfg.UIDPrefix, cfg.Limits = strings.ToUpper(cfg.UIDPrefix), cfg.Limits.withDefaults()
 	if p.Now == nil {
 		p.Now = time.Now
 	}
@@ -108,9 +114,9 @@ func NewService(cfg Config, p Parts) *Service {
 		p.Mail = noMail{}
 	}
 	return &Service{
-		cfg: cfg.withDefaults(), accounts: p.Accounts, codes: p.Codes, rows: p.Rows, commit: p.Update,
+		cfg: cfg, accounts: p.Accounts, codes: p.Codes, rows: p.Rows, commit: p.Update,
 		attempts: p.Attempts, mail: p.Mail, devices: p.Devices, now: p.Now, sleep: p.Sleep,
-	}
+	}, nil
 }
 
 func sleep(ctx context.Context, d time.Duration) {

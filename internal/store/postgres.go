@@ -24,11 +24,11 @@ import (
 // Postgres tunes how a PostgreSQL server is used; zero values mean the defaults. A setting in the
 // URL itself (pool_max_conns, statement_timeout, application_name, …) wins.
 type Postgres struct {
-	MaxConns int           // connections at most, besides the one that listens: 20
+	MaxConns int           // connections at most, besides the one that listens; 0 leaves it to pgx
 	MinConns int           // kept open: 2
 	Lifetime time.Duration // of a connection, with up to a tenth more: 30 min
 	Idle     time.Duration // after which a connection above MinConns is closed: 5 min
-	// StatementTimeout bounds one statement, other than those of migrations: 30 s.
+	// StatementTimeout bounds one statement, other than those of migrations; 0 does not.
 	StatementTimeout time.Duration
 	// IdleInTransaction bounds the pause between two statements of a transaction, so that a
 	// frozen process does not keep its locks: 1 min.
@@ -129,8 +129,8 @@ func postgresConfig(rawURL string, s settings) (*pgxpool.Config, error) {
 	}
 
 	p := s.postgres
-	if !given.Has("pool_max_conns") {
-		config.MaxConns = int32(orDefault(p.MaxConns, 20))
+	if !given.Has("pool_max_conns") && p.MaxConns > 0 {
+		config.MaxConns = int32(p.MaxConns)
 	}
 	if !given.Has("pool_min_conns") {
 		config.MinConns = min(int32(orDefault(p.MinConns, 2)), config.MaxConns)
@@ -153,7 +153,7 @@ func postgresConfig(rawURL string, s settings) (*pgxpool.Config, error) {
 	params := config.ConnConfig.RuntimeParams
 	for name, value := range map[string]string{
 		"application_name":                    orDefault(p.ApplicationName, "barong"),
-		"statement_timeout":                   milliseconds(orDefault(p.StatementTimeout, 30*time.Second)),
+		"statement_timeout":                   milliseconds(p.StatementTimeout),
 		"idle_in_transaction_session_timeout": milliseconds(orDefault(p.IdleInTransaction, time.Minute)),
 	} {
 		if params[name] == "" {

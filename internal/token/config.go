@@ -33,14 +33,6 @@ type KeysConfig struct {
 	RotateEvery time.Duration
 }
 
-// DefaultKeysConfig has the defaults of the settings.
-func DefaultKeysConfig() KeysConfig {
-	return KeysConfig{
-		Algorithm: RS256, Lifetime: 300 * time.Second, MailLifetime: time.Hour,
-		JWKSMaxAge: 300 * time.Second,
-	}
-}
-
 // Validate lists every problem.
 func (c KeysConfig) Validate() error {
 	var problems []error
@@ -87,11 +79,6 @@ type Config struct {
 	// IatBackdate is how far iat lies in the past: consumers refuse an iat in their future
 	// without leeway (FX-56).
 	IatBackdate time.Duration
-}
-
-// DefaultConfig has the defaults of the settings.
-func DefaultConfig() Config {
-	return Config{Lifetime: 300 * time.Second, Reuse: 60 * time.Second, IatBackdate: time.Second}
 }
 
 // Validate lists every problem.

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"barong/internal/config"
 )
 
 // memory is a KeyStore in memory. It hands out copies, as a database does.
@@ -117,8 +119,22 @@ func newMinter(t testing.TB, k *Keys, c Config) *Minter {
 	return m
 }
 
+// shipped and shippedKeys are the configurations of the default settings.
+func shipped() Config {
+	s := config.Default().Token
+	return Config{Lifetime: s.Expire, Reuse: s.Reuse, IatBackdate: s.IatBackdate}
+}
+
+func shippedKeys() KeysConfig {
+	s := config.Default()
+	return KeysConfig{
+		Algorithm: s.Token.Algorithm, Lifetime: s.Token.Expire, MailLifetime: s.Mail.TokenExpire,
+		JWKSMaxAge: s.Token.JWKSMaxAge, RotateEvery: s.Token.RotateEvery,
+	}
+}
+
 func keysConfig(algorithm string) KeysConfig {
-	c := DefaultKeysConfig()
+	c := shippedKeys()
 	c.Algorithm = algorithm
 	return c
 }
@@ -129,7 +145,7 @@ func fixture(t testing.TB, algorithm string) (*Minter, *Keys, *memory, *clock) {
 	now := newClock()
 	store := newStore(t, algorithm, now.now())
 	keys := openKeys(t, store, keysConfig(algorithm), now.now)
-	return newMinter(t, keys, DefaultConfig()), keys, store, now
+	return newMinter(t, keys, shipped()), keys, store, now
 }
 
 func user() Claims {

@@ -285,7 +285,7 @@ func TestImport(t *testing.T) {
 			if got := bearers(keys); got != "retiring active" || keys.set.Load().bearer.Kid != kid {
 				t.Errorf("states %q, want the imported key active", got)
 			}
-			m := newMinter(t, keys, DefaultConfig())
+			m := newMinter(t, keys, shipped())
 			if _, err := m.Verify(mint(t, m, user(), now.now()), now.now()); err != nil {
 				t.Errorf("Verify: %v", err)
 			}

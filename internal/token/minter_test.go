@@ -197,7 +197,7 @@ func TestReuseEndsApart(t *testing.T) {
 
 func TestReuseZeroMintsEveryTime(t *testing.T) {
 	_, keys, _, now := fixture(t, EdDSA)
-	c := DefaultConfig()
+	c := shipped()
 	c.Reuse = 0
 	m := newMinter(t, keys, c)
 	var slot Slot
@@ -280,13 +280,13 @@ func TestConfigValidate(t *testing.T) {
 		"a lifetime with a fraction":    {func(c *Config) { c.Lifetime = 1500 * time.Millisecond }, "whole seconds"},
 		"iat in the future":             {func(c *Config) { c.IatBackdate = -time.Second }, "backdating"},
 	} {
-		config := DefaultConfig()
+		config := shipped()
 		c.change(&config)
 		if err := config.Validate(); err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: Validate = %v, want it to say %q", name, err, c.says)
 		}
 	}
-	if err := DefaultConfig().Validate(); err != nil {
+	if err := shipped().Validate(); err != nil {
 		t.Errorf("the defaults: %v", err)
 	}
 	all := Config{Reuse: -1, IatBackdate: -1}.Validate()
@@ -294,7 +294,7 @@ func TestConfigValidate(t *testing.T) {
 		t.Errorf("%d problems listed, want 3: %v", n, all)
 	}
 	_, keys, _, _ := fixture(t, EdDSA)
-	long := DefaultConfig()
+	long := shipped()
 	long.Lifetime = time.Hour
 	if _, err := NewMinter(keys, long); err == nil {
 		t.Error("NewMinter takes a lifetime above the one the keys are kept for")

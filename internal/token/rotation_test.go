@@ -25,7 +25,7 @@ func TestRotationNeverBreaksAConsumer(t *testing.T) {
 	config.RotateEvery = 20 * time.Minute
 	var replicas []*Minter
 	for range 2 {
-		replicas = append(replicas, newMinter(t, openKeys(t, store, config, now.now), DefaultConfig()))
+		replicas = append(replicas, newMinter(t, openKeys(t, store, config, now.now), shipped()))
 	}
 	consumers := make([]consumer, 3)
 	slots := make([]Slot, 2)
@@ -61,7 +61,7 @@ func TestRotationNeverBreaksAConsumer(t *testing.T) {
 					t.Fatalf("Mint: %v", err)
 				}
 				kids[payload(t, bearer[len(prefix):], 0)["kid"]] = true
-				tokens = append(tokens, living{bearer[len(prefix):], at.Add(DefaultConfig().Lifetime)})
+				tokens = append(tokens, living{bearer[len(prefix):], at.Add(shipped().Lifetime)})
 			}
 		}
 		for len(tokens) > 0 && !at.Before(tokens[0].until) {

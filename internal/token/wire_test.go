@@ -20,7 +20,7 @@ import (
 func wireKeys(t *testing.T) (*Keys, *clock) {
 	t.Helper()
 	c := newClock()
-	k, err := OpenKeys(t.Context(), &memory{}, DefaultKeysConfig(), c.now)
+	k, err := OpenKeys(t.Context(), &memory{}, shippedKeys(), c.now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +155,7 @@ func TestSignedEventIsNoBearerToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	compact := e.Signatures[0].Protected + "." + e.Payload + "." + e.Signatures[0].Signature
-	m, err := NewMinter(k, DefaultConfig())
+	m, err := NewMinter(k, shipped())
 	if err != nil {
 		t.Fatal(err)
 	}

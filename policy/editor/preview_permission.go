@@ -174,11 +174,7 @@ func (s *Service) points(rows []policy.Permission, m move[policy.Permission], ro
 			moved = append(moved, add(*p)...)
 		}
 	}
-	components := options.Components
-	if components == nil {
-		components = policy.DefaultComponents()
-	}
-	for _, c := range components { // a row above all of them is felt in each
+	for _, c := range options.Components { // a row above all of them is felt in each
 		switch name, first := strings.CutPrefix(c, "/"); {
 		case c == "*" || name == "":
 		case first:

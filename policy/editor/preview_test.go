@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"barong/internal/config"
+	"barong/internal/configured"
 	"barong/policy"
 	"barong/policy/editor"
 )
@@ -60,7 +62,8 @@ func TestPreviewListsEveryFlip(t *testing.T) {
 				change.ID = nil
 			}
 		}
-		options := policy.Options{Matching: pick(policy.MatchSegment, policy.MatchSegment, policy.MatchPrefix)}
+		options := configured.Policy(config.Default(), nil)
+		options.Matching = pick(policy.MatchSegment, policy.MatchSegment, policy.MatchPrefix)
 		rules := policy.RouteRules{Pass: []string{"api/v2/peatio/public"}}
 		s := editor.NewService(still{rows: rows}, policy.NewHolder(rules, options, nil, nil), 1, nil)
 		p, err := s.PreviewPermission(t.Context(), editor.Edit{}, change)
@@ -151,7 +154,7 @@ func TestPreviewRestrictionListsEveryFlip(t *testing.T) {
 			rows.Restrictions = append(rows.Restrictions, x)
 		}
 		next := row()
-		s := editor.NewService(still{rows: rows}, policy.NewHolder(policy.RouteRules{}, policy.Options{}, nil, nil), 1, nil)
+		s := editor.NewService(still{rows: rows}, policy.NewHolder(policy.RouteRules{}, configured.Policy(config.Default(), nil), nil, nil), 1, nil)
 		p, err := s.PreviewRestriction(t.Context(), editor.Edit{}, editor.RestrictionChange{
 			Category: &next.Category, Scope: &next.Scope, Value: &next.Value, State: &next.State, Code: &next.Code})
 		if err != nil {

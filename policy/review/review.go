@@ -61,15 +61,12 @@ type review struct {
 	rules      policy.RouteRules
 	abilities  ability.Set
 	snapshot   *policy.Snapshot
-	components []string // that may be asked for
+	options    policy.Options
 	wrong, odd []Finding
 }
 
 func newReview(rules policy.RouteRules, rows policy.Rows, o policy.Options) review {
-	v := review{rules: rules, components: o.Components}
-	if v.components == nil {
-		v.components = policy.DefaultComponents()
-	}
+	v := review{rules: rules, options: o}
 	v.snapshot, _ = policy.Compile(rows, rules, o)
 	return v
 }
@@ -112,7 +109,7 @@ func (v *review) superadmins() {
 	for _, p := range v.seeds.Permissions {
 		if p.Role == role && p.Action == policy.Drop {
 			only, _ := policy.Compile(policy.Rows{Permissions: []policy.Permission{
-				{Role: role, Verb: verb, Path: policy.PermissionsPath, Action: policy.Accept}, p}}, policy.RouteRules{}, policy.Options{})
+				{Role: role, Verb: verb, Path: policy.PermissionsPath, Action: policy.Accept}, p}}, policy.RouteRules{}, v.options)
 			if slices.Contains(only.MissingRepairs(role), verb) {
 				v.refuse(FileSeeds, "the row {role: %s, verb: %s, path: %s, action: %s} locks every %s out of the permissions",
 					p.Role, p.Verb, p.Path, p.Action, role)
@@ -177,10 +174,10 @@ func (v *review) signIn() {
 
 // unknownComponents looks for rules of components that nobody can ask for.
 func (v *review) unknownComponents() {
-	if slices.Contains(v.components, "*") {
+	if slices.Contains(v.options.Components, "*") {
 		return
 	}
-	known := slices.DeleteFunc(slices.Clone(v.components), func(c string) bool { return c == "" || c[0] == '/' })
+	known := slices.DeleteFunc(slices.Clone(v.options.Components), func(c string) bool { return c == "" || c[0] == '/' })
 	for _, list := range []struct {
 		name     string
 		patterns []string

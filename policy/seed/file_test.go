@@ -11,6 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"barong/internal/account"
+	"barong/internal/config"
+	"barong/internal/configured"
 	"barong/policy"
 	"barong/policy/defaults"
 	"barong/policy/seed"
@@ -61,7 +63,7 @@ func TestDefaultPolicy(t *testing.T) {
 		seeds.Permissions[i].ID = int64(i + 1)
 	}
 	s := compile(t, policy.Rows{Permissions: seeds.Permissions, Restrictions: seeds.Restrictions},
-		defaultRules(t), policy.Options{})
+		defaultRules(t), configured.Policy(config.Default(), nil))
 	for name, test := range map[string]struct {
 		role, method, path string
 		want, audit        bool

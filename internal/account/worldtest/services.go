@@ -3,25 +3,30 @@
 package worldtest
 
 import (
+	"cmp"
 	"context"
 	"time"
 
 	"barong/internal/account"
 	"barong/internal/apikey"
+	"barong/internal/config"
+	"barong/internal/configured"
 	"barong/internal/factor"
 	"barong/internal/limit"
 	"barong/internal/password"
 	"barong/internal/person"
 	"barong/internal/signin"
 	"barong/internal/store"
+	"barong/policy/ability"
 	"barong/policy/defaults"
 )
 
-// Config holds what tests set of the services' configurations and parts; see there.
+// Config holds the fields of the services' configurations and parts that tests set; see there. Those
+// that are not set have the shipped values, but for Passwords, which then admit any.
 type Config struct {
 	AppName, UIDPrefix, DefaultLanguage, Domain string
 	Activation                                  map[string]string
-	Triggers                                    []account.Trigger // nil means the shipped ones
+	Triggers                                    []account.Trigger
 	StaffRoles, MemberRoles                     []string
 	Passwords                                   password.Rules
 	FailureFloor                                time.Duration
@@ -78,9 +83,6 @@ type Services struct {
 // Open makes the services; hasher may be nil where nobody has a password, and limits is where
 // attempts are counted.
 func Open(cfg Config, db *store.DB, hasher account.Hasher, limits limit.Store, now func() time.Time) Services {
-	if cfg.Triggers == nil {
-		cfg.Triggers = Triggers()
-	}
 	if cfg.Rows == nil {
 		cfg.Rows = db
 	}
@@ -91,21 +93,18 @@ func Open(cfg Config, db *store.DB, hasher account.Hasher, limits limit.Store, n
 	if cfg.Unlimited {
 		attempts = limit.Unlimited(limits, now)
 	}
-	accounts := account.NewService(account.Config{
-		UIDPrefix: cfg.UIDPrefix, Activation: cfg.Activation, Triggers: cfg.Triggers, StaffRoles: cfg.StaffRoles,
-		MemberRoles: cfg.MemberRoles, ReservedLabels: cfg.StorageTitles, Passwords: cfg.Passwords, DefaultLanguage: cfg.DefaultLanguage,
-	}, account.Parts{Rows: cfg.Rows, Update: update[account.Tx](cfg, db), Hasher: hasher, Now: now})
-	codes := factor.NewService(factor.Config{AppName: cfg.AppName, Code: cfg.Code, QR: cfg.QR}, factor.Parts{
+	accounts := made(account.NewService(cfg.accounts(), account.Parts{
+		Rows: cfg.Rows, Update: update[account.Tx](cfg, db), Hasher: hasher, Now: now,
+	}))
+	codes := made(factor.NewService(cfg.codes(), factor.Parts{
 		Accounts: accounts, Rows: cfg.Rows, Update: update[factor.Tx](cfg, db), Attempts: attempts, Now: now,
-	})
+	}))
 	return Services{
 		Accounts: accounts, Codes: codes,
-		SignIns: signin.NewService(signin.Config{
-			UIDPrefix: cfg.UIDPrefix, FailureFloor: cfg.FailureFloor, Domain: cfg.Domain, Limits: cfg.Limits,
-		}, signin.Parts{
+		SignIns: made(signin.NewService(cfg.signIns(), signin.Parts{
 			Accounts: accounts, Codes: codes, Rows: cfg.Rows, Update: update[signin.Tx](cfg, db), Attempts: attempts,
 			Mail: cfg.Mail, Devices: cfg.Devices, Now: now, Sleep: cfg.Sleep,
-		}),
+		})),
 		Keys: apikey.NewService(apikey.Config{MaxKeys: cfg.MaxKeys}, apikey.Parts{
 			Accounts: accounts, Codes: codes, Rows: cfg.Rows, Update: update[apikey.Tx](cfg, db), Now: now,
 		}),
@@ -115,14 +114,50 @@ func Open(cfg Config, db *store.DB, hasher account.Hasher, limits limit.Store, n
 	}
 }
 
-// Triggers are the shipped ones.
-func Triggers() []account.Trigger {
-	text, _ := defaults.File("barong")
-	rules, err := account.ParseRules(text)
-	if err != nil {
-		panic(err) // of a file in this repository
+// accounts is the shipped configuration with the fields of cfg in their place.
+func (cfg Config) accounts() account.Config {
+	rules, _ := defaults.File("barong")
+	abilities, _ := defaults.File("abilities")
+	c := configured.Accounts(config.Default(), made(account.ParseRules(rules)), made(ability.Parse(abilities)).Staff())
+	c.UIDPrefix, c.DefaultLanguage = cmp.Or(cfg.UIDPrefix, c.UIDPrefix), cmp.Or(cfg.DefaultLanguage, c.DefaultLanguage)
+	c.Passwords = cfg.Passwords
+	if cfg.Activation != nil {
+		c.Activation = cfg.Activation
 	}
-	return rules.Triggers
+	if cfg.Triggers != nil {
+		c.Triggers = cfg.Triggers
+	}
+	if cfg.StaffRoles != nil {
+		c.StaffRoles = cfg.StaffRoles
+	}
+	if cfg.MemberRoles != nil {
+		c.MemberRoles = cfg.MemberRoles
+	}
+	if cfg.StorageTitles != nil {
+		c.ReservedLabels = cfg.StorageTitles
+	}
+	return c
+}
+
+func (cfg Config) codes() factor.Config {
+	c := configured.Codes(config.Default())
+	c.AppName, c.Code, c.QR = cmp.Or(cfg.AppName, c.AppName), cfg.Code, cfg.QR
+	return c
+}
+
+func (cfg Config) signIns() signin.Config {
+	c := configured.SignIns(config.Default())
+	c.UIDPrefix, c.Domain = cmp.Or(cfg.UIDPrefix, c.UIDPrefix), cmp.Or(cfg.Domain, c.Domain)
+	c.FailureFloor, c.Limits = cmp.Or(cfg.FailureFloor, c.FailureFloor), cfg.Limits
+	return c
+}
+
+// made is made of parts in this repository, so that an error is a fault in one of them.
+func made[T any](x T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return x
 }
 
 // Own is everything that callers do with their own accounts.

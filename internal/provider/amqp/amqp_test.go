@@ -24,12 +24,13 @@ func TestConfigNamesItsProblemsWithoutSecrets(t *testing.T) {
 		config amqp.Config
 		want   string // "" is fine
 	}{
-		"the zero value is fine":                 {amqp.Config{}, ""},
+		"the zero value":                         {amqp.Config{}, "host, user and password"},
+		"no password":                            {amqp.Config{Host: "mq", Port: 5673, Username: "u"}, "host, user and password"},
 		"a host is fine":                         {amqp.Config{Host: "mq", Port: 5673, Username: "u", Password: "sw0rdfish"}, ""},
 		"a URL is fine":                          {amqp.Config{URL: "amqp://u:sw0rdfish@mq:5672/vhost"}, ""},
 		"a URL of TLS is fine":                   {amqp.Config{URL: "amqps://u:sw0rdfish@mq"}, ""},
 		"a URL wins over a port":                 {amqp.Config{URL: "amqp://u:sw0rdfish@mq", Port: -1}, ""},
-		"no such port":                           {amqp.Config{Port: 70000}, "70000"},
+		"no such port":                           {amqp.Config{Host: "mq", Port: 70000, Username: "u", Password: "p"}, "70000"},
 		"another scheme":                         {amqp.Config{URL: "http://u:sw0rdfish@mq"}, "amqp://"},
 		"no scheme":                              {amqp.Config{URL: "sw0rdfish@mq"}, "amqp://"},
 		"no host":                                {amqp.Config{URL: "amqp://u:sw0rdfish@/v"}, "host"},
@@ -42,7 +43,7 @@ func TestConfigNamesItsProblemsWithoutSecrets(t *testing.T) {
 		"a CA file that is none":                 {amqp.Config{URL: "amqps://u:sw0rdfish@mq", CAFile: noPEM}, "no certificate"},
 		"a CA file that is not there":            {amqp.Config{URL: "amqps://u:sw0rdfish@mq", CAFile: "/nowhere.pem"}, "/nowhere.pem"},
 		"a negative timeout":                     {amqp.Config{Timeout: -1}, "timeout"},
-		"several at once: the port, the timeout": {amqp.Config{Port: -1, Timeout: -1}, "timeout"},
+		"several at once: the port, the timeout": {amqp.Config{Host: "mq", Port: -1, Username: "u", Password: "p", Timeout: -1}, "timeout"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := tt.config.Validate()
@@ -77,6 +78,9 @@ func FuzzConfig(f *testing.F) {
 	})
 }
 
+// local is the broker of the default settings, on this machine.
+var local = amqp.Config{Host: "localhost", Port: 5672, Username: "guest", Password: "guest"}
+
 // signer is an amqp.Signer of one answer.
 type signer struct{ err error }
 
@@ -91,10 +95,10 @@ func send(t *testing.T, c amqp.Config, s signer) error {
 }
 
 func TestEventThatIsNeverSignedIsPermanent(t *testing.T) {
-	if err := send(t, amqp.Config{}, signer{token.ErrEvent}); !errors.Is(err, event.ErrPermanent) {
+	if err := send(t, local, signer{token.ErrEvent}); !errors.Is(err, event.ErrPermanent) {
 		t.Errorf("got %v, want ErrPermanent", err)
 	}
-	err := send(t, amqp.Config{}, signer{token.ErrNoKey})
+	err := send(t, local, signer{token.ErrNoKey})
 	if err == nil || errors.Is(err, event.ErrPermanent) || errors.Is(err, event.ErrUnavailable) {
 		t.Errorf("no key: got %v, want an error that is tried again", err)
 	}
@@ -118,7 +122,7 @@ func TestBrokerThatIsNotThereIsUnavailable(t *testing.T) {
 }
 
 func TestClosedSenderConnectsNoMore(t *testing.T) {
-	s, err := amqp.New(amqp.Config{}, signer{}, nil)
+	s, err := amqp.New(local, signer{}, nil)
 	expect.OK(t, err)
 	expect.OK(t, s.Close())
 	expect.OK(t, s.Close())

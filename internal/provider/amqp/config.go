@@ -19,9 +19,8 @@ import (
 // own default account, in plain text.
 type Config struct {
 	// URL is amqp://USER:PASSWORD@HOST:PORT/VHOST, or amqps:// for TLS; it is a secret. When
-	// it is not empty, the four below count for nothing.
-	URL string
-	// Host, Port, Username and Password default to localhost, 5672, guest and guest.
+	// it is not empty, the four below count for nothing; without it all of them are mandatory.
+	URL                string
 	Host               string
 	Port               int
 	Username, Password string
@@ -68,16 +67,8 @@ func (c Config) Validate() error {
 func (c Config) uri() (amqp091.URI, error) {
 	if c.URL == "" {
 		u := amqp091.URI{Scheme: "amqp", Host: c.Host, Port: c.Port, Username: c.Username, Password: c.Password, Vhost: "/"}
-		for _, d := range []struct {
-			to    *string
-			value string
-		}{{&u.Host, "localhost"}, {&u.Username, "guest"}, {&u.Password, "guest"}} {
-			if *d.to == "" {
-				*d.to = d.value
-			}
-		}
-		if u.Port == 0 {
-			u.Port = 5672
+		if u.Host == "" || u.Username == "" || u.Password == "" {
+			return u, errors.New("there is no URL, and of host, user and password one is missing")
 		}
 		if u.Port < 1 || u.Port > 65535 {
 			return u, fmt.Errorf("port is %d, want 1 to 65535", c.Port)

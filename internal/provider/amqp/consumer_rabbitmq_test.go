@@ -188,7 +188,7 @@ func newExchange(t testing.TB, broker *testenv.Rabbit) exchange {
 		return nil
 	}))
 	addUser(t, x.db, "ID1")
-	mailer, err := notify.New(notify.Config{From: "noreply@barong.io"}, rules, x.mails, x.db)
+	mailer, err := notify.New(notify.Config{From: "noreply@barong.io", DefaultLanguage: "en"}, rules, x.mails, x.db)
 	expect.OK(t, err)
 	relay(t, x.db, mailer)
 	x.stop = consumes(t, broker, amqp.ConsumerConfig{Rounds: 3}, notify.Receiver{Rules: rules, Users: x.db, Outbox: x.db}, x.log)
@@ -453,7 +453,7 @@ func TestConsumerConfigTellsWhatIsWrong(t *testing.T) {
 		"a very long time":       {RetryAfter: 10000 * time.Hour},
 		"less than one round":    {Rounds: -1},
 	} {
-		if _, err := amqp.NewConsumer(amqp.Config{}, c, nil, nil); err == nil {
+		if _, err := amqp.NewConsumer(local, c, nil, nil); err == nil {
 			t.Errorf("%s: got no error", name)
 		}
 	}

@@ -15,6 +15,8 @@ import (
 
 	"github.com/rabbitmq/amqp091-go"
 
+	"barong/internal/config"
+	"barong/internal/configured"
 	"barong/internal/event"
 	"barong/internal/expect"
 	"barong/internal/provider/amqp"
@@ -42,7 +44,7 @@ type world struct {
 func openWorld(t testing.TB, path string) world {
 	t.Helper()
 	db := storetest.OpenPath(t, path, store.WithDestinations(toBroker))
-	keys, err := token.OpenKeys(t.Context(), db, token.DefaultKeysConfig(), nil)
+	keys, err := token.OpenKeys(t.Context(), db, configured.Keys(config.Default()), nil)
 	expect.OK(t, err)
 	return world{db, keys}
 }
@@ -324,7 +326,7 @@ func processKilled(t *testing.T, broker *testenv.Rabbit) {
 		w := world{db: storetest.OpenPath(t, path)}
 		defer w.db.Close()
 		var err error
-		w.keys, err = token.OpenKeys(t.Context(), w.db, token.DefaultKeysConfig(), nil)
+		w.keys, err = token.OpenKeys(t.Context(), w.db, configured.Keys(config.Default()), nil)
 		expect.OK(t, err)
 		return w.publicKey(t)
 	}()

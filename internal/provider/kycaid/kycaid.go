@@ -21,7 +21,6 @@ import (
 var ErrSignature = errors.New("kycaid: signature is not valid")
 
 const (
-	defaultAddress = "https://api.kycaid.com"
 	defaultTimeout = 10 * time.Second
 	maxAnswer      = 1 << 20 // an answer may hold the applicant with all documents
 	maxID          = 64
@@ -31,7 +30,7 @@ const (
 type Config struct {
 	// Token is the API token. KYCAID signs its callbacks with it, too.
 	Token string
-	// Address replaces the service's own; "" means that.
+	// Address is that of the service's API.
 	Address string
 	// Timeout of a call, answer included, 3 to 10 s: 10 s.
 	Timeout time.Duration
@@ -45,10 +44,8 @@ func (c Config) Validate() error {
 	} else if strings.ContainsFunc(c.Token, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		problems = append(problems, errors.New("the api token has characters that no header takes"))
 	}
-	if c.Address != "" {
-		if err := outbound.CheckAddress(c.Address); err != nil {
-			problems = append(problems, fmt.Errorf("the address %w", err))
-		}
+	if err := outbound.CheckAddress(c.Address); err != nil {
+		problems = append(problems, fmt.Errorf("the address %w", err))
 	}
 	if c.Timeout != 0 && (c.Timeout < 3*time.Second || c.Timeout > 10*time.Second) {
 		problems = append(problems, fmt.Errorf("timeout is %v, want 3s to 10s", c.Timeout))
@@ -68,9 +65,6 @@ var _ person.KYCProvider = (*Client)(nil)
 func New(c Config, transport http.RoundTripper) (*Client, error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("kycaid: configuration: %w", err)
-	}
-	if c.Address == "" {
-		c.Address = defaultAddress
 	}
 	if c.Timeout == 0 {
 		c.Timeout = defaultTimeout

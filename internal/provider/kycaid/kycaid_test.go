@@ -139,7 +139,7 @@ func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f
 func TestCallsEndInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for set, want := range map[time.Duration]time.Duration{0: 10 * time.Second, 4 * time.Second: 4 * time.Second} {
-			c, err := kycaid.New(kycaid.Config{Token: apiToken, Timeout: set}, transport(func(r *http.Request) (*http.Response, error) {
+			c, err := kycaid.New(kycaid.Config{Token: apiToken, Address: "https://api.kycaid.com/", Timeout: set}, transport(func(r *http.Request) (*http.Response, error) {
 				if r.URL.String() != "https://api.kycaid.com/verifications/"+id {
 					t.Errorf("asked %s", r.URL)
 				}
@@ -170,7 +170,7 @@ func TestVerifySignature(t *testing.T) {
 	if err := client.VerifySignature([]byte(callback), signature); err != nil {
 		t.Errorf("the documented example: %v", err)
 	}
-	other, err := kycaid.New(kycaid.Config{Token: "other"}, nil)
+	other, err := kycaid.New(kycaid.Config{Token: "other", Address: "https://api.kycaid.com/"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,10 +201,13 @@ func TestConfigurationIsChecked(t *testing.T) {
 			t.Errorf("got %v, want it to mention %q", err, want)
 		}
 	}
-	if _, err := kycaid.New(kycaid.Config{Token: "hunter2\r\nX: y"}, nil); err == nil || strings.Contains(err.Error(), "hunter2") {
+	if _, err := kycaid.New(kycaid.Config{Token: "hunter2\r\nX: y", Address: "https://api.kycaid.com/"}, nil); err == nil || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("a token with a line end: %v, want an error without it", err)
 	}
-	if _, err := kycaid.New(kycaid.Config{Token: "t", Timeout: 11 * time.Second}, nil); err == nil {
+	if _, err := kycaid.New(kycaid.Config{Token: "t", Address: "https://api.kycaid.com/", Timeout: 11 * time.Second}, nil); err == nil {
 		t.Error("a timeout of 11 s is accepted")
+	}
+	if _, err := kycaid.New(kycaid.Config{Token: "t"}, nil); err == nil || !strings.Contains(err.Error(), "the address") {
+		t.Errorf("without an address: %v, want an error that names it", err)
 	}
 }

@@ -80,7 +80,7 @@ func (s scripted) talk(conn net.Conn) {
 
 func send(t testing.TB, s scripted) error {
 	t.Helper()
-	server, err := smtp.New(smtp.Config{Helo: "exchange.example", Host: "127.0.0.1", Port: s.serve(t)}, nil)
+	server, err := smtp.New(smtp.Config{TLS: smtp.TLSAuto, Helo: "exchange.example", Host: "127.0.0.1", Port: s.serve(t)}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +195,7 @@ func TestNamesForTheGreeting(t *testing.T) {
 			t.Errorf("%q: got %v, want %v", name, got, want)
 		}
 	}
-	if _, err := smtp.New(smtp.Config{Host: "mail.example"}, nil); err == nil || !strings.Contains(err.Error(), "EHLO") {
+	if _, err := smtp.New(smtp.Config{Host: "mail.example", Port: 25, TLS: smtp.TLSAuto}, nil); err == nil || !strings.Contains(err.Error(), "EHLO") {
 		t.Errorf("without a name: got %v, want it refused", err)
 	}
 }

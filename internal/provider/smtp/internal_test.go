@@ -22,7 +22,7 @@ func TestCertificatesAreGoneWithoutOnLoopbackOnly(t *testing.T) {
 		"an address in the network":  {"192.0.2.1", TLSOpportunistic, false},
 		"a name that begins as ours": {"localhost.example", TLSOpportunistic, false},
 	} {
-		s, err := New(Config{Host: tt.host, TLS: tt.policy, Helo: "exchange.example"}, nil)
+		s, err := New(Config{Host: tt.host, Port: 25, TLS: tt.policy, Helo: "exchange.example"}, nil)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}

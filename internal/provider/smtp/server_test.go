@@ -139,7 +139,7 @@ func message() notify.Message {
 
 func TestAMailArrivesWhole(t *testing.T) {
 	r := &receiver{}
-	s, err := smtp.New(smtp.Config{Helo: "exchange.example", Host: "127.0.0.1", Port: serve(t, r, nil, false)}, func() time.Time {
+	s, err := smtp.New(smtp.Config{Helo: "exchange.example", Host: "127.0.0.1", Port: serve(t, r, nil, false), TLS: smtp.TLSAuto}, func() time.Time {
 		return time.Date(2026, 11, 21, 9, 8, 7, 0, time.UTC)
 	})
 	if err != nil {
@@ -194,7 +194,7 @@ func TestTLSPolicies(t *testing.T) {
 		"auto to loopback, self-made":            {smtp.TLSAuto, "", certs, false, true, true},
 		"opportunistic to loopback, self-made":   {smtp.TLSOpportunistic, "", certs, false, true, true},
 		"required to loopback, self-made":        {smtp.TLSRequired, "", certs, false, false, false},
-		"auto to loopback, not offered":          {"", "", nil, false, true, false},
+		"auto to loopback, not offered":          {smtp.TLSAuto, "", nil, false, true, false},
 		"opportunistic, a certificate of others": {smtp.TLSOpportunistic, other.CA, certs, false, false, false},
 	}
 	for name, tt := range tests {
@@ -225,10 +225,13 @@ func TestConfigIsRefusedEarly(t *testing.T) {
 		c    smtp.Config
 		want string
 	}{
-		"a password in clear to another machine":     {smtp.Config{Helo: "exchange.example", Host: "mail.example", User: "u", Password: "hunter2", TLS: smtp.TLSNone}, "needs TLS"},
-		"a password with TLS that may be taken away": {smtp.Config{Helo: "exchange.example", Host: "mail.example", User: "u", Password: "hunter2", TLS: smtp.TLSOpportunistic}, "needs TLS"},
-		"an unknown policy":                          {smtp.Config{Helo: "exchange.example", TLS: "maybe"}, `"maybe"`},
-		"a file of authorities that is not there":    {smtp.Config{Helo: "exchange.example", CAFile: "none.pem"}, "none.pem"},
+		"a password in clear to another machine":     {smtp.Config{Port: 1025, Helo: "exchange.example", Host: "mail.example", User: "u", Password: "hunter2", TLS: smtp.TLSNone}, "needs TLS"},
+		"a password with TLS that may be taken away": {smtp.Config{Port: 1025, Helo: "exchange.example", Host: "mail.example", User: "u", Password: "hunter2", TLS: smtp.TLSOpportunistic}, "needs TLS"},
+		"no host":           {smtp.Config{Helo: "exchange.example", Port: 25, TLS: smtp.TLSAuto}, "want a host"},
+		"no port":           {smtp.Config{Helo: "exchange.example", Host: "mail.example", TLS: smtp.TLSAuto}, "want a host, and a port"},
+		"no policy":         {smtp.Config{Helo: "exchange.example", Host: "mail.example", Port: 25}, `policy ""`},
+		"an unknown policy": {smtp.Config{Host: "localhost", Port: 1025, Helo: "exchange.example", TLS: "maybe"}, `"maybe"`},
+		"a file of authorities that is not there": {smtp.Config{Host: "localhost", Port: 1025, TLS: smtp.TLSAuto, Helo: "exchange.example", CAFile: "none.pem"}, "none.pem"},
 	}
 	for name, tt := range tests {
 		_, err := smtp.New(tt.c, nil)
@@ -239,7 +242,7 @@ func TestConfigIsRefusedEarly(t *testing.T) {
 			t.Errorf("%s: the password is in the error", name)
 		}
 	}
-	if _, err := smtp.New(smtp.Config{Helo: "exchange.example", Host: "mail.example", User: "u", Password: "p"}, nil); err != nil {
+	if _, err := smtp.New(smtp.Config{Helo: "exchange.example", Host: "mail.example", Port: 25, TLS: smtp.TLSAuto, User: "u", Password: "p"}, nil); err != nil {
 		t.Errorf("auto with a password: got %v, want it required and accepted", err)
 	}
 }
@@ -280,7 +283,7 @@ func TestRefusalsAreToldApartAndNameNobody(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			r := &receiver{refuse: tt.refuse}
-			s, err := smtp.New(smtp.Config{Helo: "exchange.example", Host: "127.0.0.1", Port: serve(t, r, nil, false)}, nil)
+			s, err := smtp.New(smtp.Config{TLS: smtp.TLSAuto, Helo: "exchange.example", Host: "127.0.0.1", Port: serve(t, r, nil, false)}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -302,7 +305,7 @@ func TestAServerThatIsGoneOrHangsIsAnOutage(t *testing.T) {
 	}
 	port := l.Addr().(*net.TCPAddr).Port
 	l.Close()
-	s, err := smtp.New(smtp.Config{Helo: "exchange.example", Host: "127.0.0.1", Port: port}, nil)
+	s, err := smtp.New(smtp.Config{TLS: smtp.TLSAuto, Helo: "exchange.example", Host: "127.0.0.1", Port: port}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -312,7 +315,7 @@ func TestAServerThatIsGoneOrHangsIsAnOutage(t *testing.T) {
 
 	r := &receiver{hang: make(chan struct{})}
 	port = serve(t, r, nil, false)
-	if s, err = smtp.New(smtp.Config{Helo: "exchange.example", Host: "127.0.0.1", Port: port, Timeout: 300 * time.Millisecond}, nil); err != nil {
+	if s, err = smtp.New(smtp.Config{Helo: "exchange.example", Host: "127.0.0.1", Port: port, TLS: smtp.TLSAuto, Timeout: 300 * time.Millisecond}, nil); err != nil {
 		t.Fatal(err)
 	}
 	start := time.Now()

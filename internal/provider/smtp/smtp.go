@@ -37,13 +37,13 @@ const (
 	TLSNone          = "none"
 )
 
-// Config names the server.
+// Config names the server. Host, Port, TLS and Helo are mandatory.
 type Config struct {
-	Host string // localhost
-	Port int    // 1025
+	Host string
+	Port int
 	// User and Password are for SMTP AUTH; no User means none.
 	User, Password string
-	// TLS is a policy; "" means TLSAuto.
+	// TLS is a policy, such as TLSAuto.
 	TLS string
 	// CAFile holds PEM certificates of authorities to trust instead of the system's.
 	CAFile string
@@ -73,9 +73,11 @@ var _ notify.Sender = (*Server)(nil)
 
 // New makes a Server; it connects to nothing yet. now may be nil for time.Now.
 func New(c Config, now func() time.Time) (*Server, error) {
-	c.Host, c.Port = cmp.Or(c.Host, "localhost"), cmp.Or(c.Port, 1025)
+	if c.Host == "" || c.Port < 1 || c.Port > 65535 {
+		return nil, fmt.Errorf("the SMTP server is %q with port %d: want a host, and a port of 1 to 65535", c.Host, c.Port)
+	}
 	c.Timeout = cmp.Or(c.Timeout, 15*time.Second)
-	if c.TLS == "" || c.TLS == TLSAuto {
+	if c.TLS == TLSAuto {
 		c.TLS = policyFor(c)
 	}
 	if now == nil {

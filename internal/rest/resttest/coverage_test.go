@@ -27,7 +27,7 @@ var errGone = errors.New("gone")
 // client asks a server with one endpoint under two prefixes.
 func client(t *testing.T) *resttest.Client {
 	t.Helper()
-	s, err := rest.New(rest.Config{Log: slog.New(slog.DiscardHandler), Prefixes: []string{"/a", "/b"}})
+	s, err := rest.New(rest.Config{Log: slog.New(slog.DiscardHandler), MaxBody: 1 << 20, Prefixes: []string{"/a", "/b"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"barong/internal/config"
+	"barong/internal/configured"
 	"barong/internal/session"
 )
 
@@ -17,7 +19,7 @@ func BenchmarkColdManager(b *testing.B) {
 	_, cfg := start(b)
 	cfg.Timeout, cfg.DialTimeout = patient, patient
 	s := open(b, cfg)
-	warm := session.NewManager(session.Config{}, s, ledger{}, nil, nil)
+	warm := manager(b, configured.Sessions(config.Default()), s, nil)
 	cookies := make([]string, 20_000)
 	for part := range slices.Chunk(cookies, 500) {
 		var wg sync.WaitGroup
@@ -36,7 +38,9 @@ func BenchmarkColdManager(b *testing.B) {
 		b.Run(fmt.Sprintf("20000 sessions, %d loads at once", loads), func(b *testing.B) {
 			before := s.Stats()
 			for b.Loop() {
-				cold := session.NewManager(session.Config{Loads: loads}, s, ledger{}, nil, nil)
+				c := configured.Sessions(config.Default())
+				c.Loads = loads
+				cold := manager(b, c, s, nil)
 				var wg sync.WaitGroup
 				for _, cookie := range cookies {
 					wg.Go(func() {

@@ -17,8 +17,8 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-// Config says where Redis is and how long to wait for it. Zero values mean the defaults; only
-// URL is mandatory. Formatting or logging a Config shows no password.
+// Config says where Redis is and how long to wait for it. URL, DialTimeout, Timeout, PoolSize, Prefix
+// and SessionLife are mandatory. Formatting or logging a Config shows no password.
 type Config struct {
 	// URL is redis://[user[:password]@][host[:port]][/db], or rediss:// for TLS. With
 	// Sentinels it names no host.
@@ -40,19 +40,19 @@ type Config struct {
 	// certificate must have, "" for the host dialled. Only with rediss://.
 	CA, Cert, Key, ServerName string
 
-	// DialTimeout and Timeout bound making a connection and one exchange over it: 200 ms
-	// each. No call takes longer than the two together.
+	// DialTimeout and Timeout bound making a connection and one exchange over it. No call
+	// takes longer than the two together.
 	DialTimeout, Timeout time.Duration
-	// PoolSize bounds the connections to each server: 32.
+	// PoolSize bounds the connections to each server.
 	PoolSize int
-	// Prefix begins every key: "barong:".
+	// Prefix begins every key.
 	Prefix string
 
-	// SessionLife is how long a session can live at most, session.Config.Absolute: 24 h. The
-	// list of a user's sessions forgets each after that.
+	// SessionLife is how long a session can live at most, session.Config.Absolute. The list of
+	// a user's sessions forgets each after that.
 	SessionLife time.Duration
 
-	// Batch bounds the commands of one pipeline (512) and Pipelines those under way at
+	// Zero values of the following mean those in brackets. Batch bounds the commands of one pipeline (512) and Pipelines those under way at
 	// once (4).
 	Batch, Pipelines int
 	// Failures in a row after which Redis is left alone (3), for Pause (300 ms); then one
@@ -91,29 +91,16 @@ func (c Config) GoString() string { return c.String() }
 func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
 func (c Config) withDefaults() Config {
-	for _, d := range []struct {
-		at *time.Duration
-		to time.Duration
-	}{
-		{&c.DialTimeout, 200 * time.Millisecond},
-		{&c.Timeout, 200 * time.Millisecond},
-		{&c.Pause, 300 * time.Millisecond},
-		{&c.SessionLife, 24 * time.Hour},
-	} {
-		if *d.at <= 0 {
-			*d.at = d.to
-		}
+	if c.Pause <= 0 {
+		c.Pause = 300 * time.Millisecond
 	}
 	for _, d := range []struct {
 		at *int
 		to int
-	}{{&c.PoolSize, 32}, {&c.Batch, 512}, {&c.Pipelines, 4}, {&c.Failures, 3}} {
+	}{{&c.Batch, 512}, {&c.Pipelines, 4}, {&c.Failures, 3}} {
 		if *d.at <= 0 {
 			*d.at = d.to
 		}
-	}
-	if c.Prefix == "" {
-		c.Prefix = "barong:"
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -150,6 +137,10 @@ func (c Config) Validate() error {
 	say((c.Cert == "") != (c.Key == ""), "a certificate and its key go together")
 	say(c.Username != "" && c.Password == "", "a user without a password")
 	say(c.SentinelUsername != "" && c.SentinelPassword == "", "a Sentinel user without a password")
+	say(c.DialTimeout <= 0 || c.Timeout <= 0, "the times for a connection and for an exchange must be more than zero")
+	say(c.PoolSize < 1, "the pool must have a connection or more")
+	say(c.SessionLife <= 0, "the longest life of a session must be more than zero")
+	say(c.Prefix == "", "keys need a prefix")
 	say(strings.ContainsAny(c.Prefix, "{} \r\n"), "the prefix of keys must have no braces, which would be a hash tag, and no white space")
 	for _, list := range [][]string{c.Sentinels, c.Cluster} {
 		for _, addr := range list {

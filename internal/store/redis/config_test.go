@@ -43,12 +43,32 @@ func TestWrongSettingsAreToldWithoutPasswords(t *testing.T) {
 		"no such CA":               {redis.Config{URL: "rediss://h", CA: "/no/such/file", Password: password}, "read the CA"},
 		"no such certificate":      {redis.Config{URL: "rediss://h", Cert: "/no/such", Key: "/no/such", Password: password}, "read our certificate"},
 	} {
-		_, err := redis.Open(t.Context(), c.cfg)
+		_, err := redis.Open(t.Context(), complete(c.cfg))
 		if err == nil || !strings.Contains(err.Error(), c.want) || redis.Unavailable(err) {
 			t.Errorf("%s: got %v, want %q", name, err, c.want)
 		}
 		if err != nil && strings.Contains(err.Error(), password) {
 			t.Errorf("%s: the error tells the password: %v", name, err)
+		}
+	}
+}
+
+// The defaults stand in the settings: a Config that lacks one is refused, and the error says which.
+func TestAnIncompleteConfigIsRefused(t *testing.T) {
+	if err := shipped("redis://h").Validate(); err != nil {
+		t.Errorf("the default settings: %v", err)
+	}
+	for want, drop := range map[string]func(*redis.Config){
+		"for a connection":  func(c *redis.Config) { c.DialTimeout = 0 },
+		"for an exchange":   func(c *redis.Config) { c.Timeout = 0 },
+		"pool":              func(c *redis.Config) { c.PoolSize = 0 },
+		"prefix":            func(c *redis.Config) { c.Prefix = "" },
+		"life of a session": func(c *redis.Config) { c.SessionLife = 0 },
+	} {
+		c := shipped("redis://h")
+		drop(&c)
+		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want an error about %q", err, want)
 		}
 	}
 }
@@ -80,7 +100,7 @@ func TestAWrongPasswordIsToldAtOnce(t *testing.T) {
 		"of the default": {URL: "redis://:" + password + "@" + server.Addr},
 	} {
 		cfg.DialTimeout, cfg.Timeout = patient, patient
-		_, err := redis.Open(t.Context(), cfg)
+		_, err := redis.Open(t.Context(), complete(cfg))
 		if err == nil || redis.Unavailable(err) {
 			t.Errorf("%s: got %v, want an error that says that it will not pass", name, err)
 			continue
@@ -96,7 +116,7 @@ func TestTheClientsOwnLinesGoToTheLog(t *testing.T) {
 	var log bytes.Buffer
 	redis.LogTo(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	defer redis.LogTo(slog.New(slog.DiscardHandler))
-	s, err := redis.Open(context.Background(), redis.Config{URL: "redis://u:" + password + "@127.0.0.1:1"})
+	s, err := redis.Open(context.Background(), shipped("redis://u:"+password+"@127.0.0.1:1"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -122,7 +122,7 @@ func TestAServerThatIsNotThereYetCanBeOpened(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			begun := time.Now()
-			s := open(t, cfg)
+			s := open(t, complete(cfg))
 			wantOutage(t, s, newSession(""))
 			if took := time.Since(begun); took > 5*time.Second {
 				t.Errorf("took %v, want it bounded", took)

@@ -1,6 +1,7 @@
 package redis_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -11,6 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"barong/internal/config"
+	"barong/internal/configured"
+	"barong/internal/expect"
 	"barong/internal/limit"
 	"barong/internal/limit/limittest"
 	"barong/internal/session"
@@ -36,7 +40,7 @@ var prefixes atomic.Int64
 // open returns an empty store: the server is shared, the keys are not.
 func open(t testing.TB, cfg redis.Config) *redis.Store {
 	t.Helper()
-	if cfg.Prefix == "" {
+	if cfg.Prefix == config.Default().Redis.Prefix { // each store has keys of its own
 		cfg.Prefix = fmt.Sprintf("barong:%d:", prefixes.Add(1))
 	}
 	s, err := redis.Open(t.Context(), cfg)
@@ -65,11 +69,32 @@ func suites(t *testing.T, cfg redis.Config) {
 	})
 }
 
+// shipped is the configuration of the default settings for the servers of a URL.
+func shipped(url string) redis.Config {
+	s := config.Default()
+	s.Redis.URL = config.Secret(url)
+	return configured.Redis(s)
+}
+
+// complete is c with the default settings in the place of what it lacks.
+func complete(c redis.Config) redis.Config {
+	d := shipped(c.URL)
+	c.DialTimeout, c.Timeout = cmp.Or(c.DialTimeout, d.DialTimeout), cmp.Or(c.Timeout, d.Timeout)
+	c.PoolSize, c.Prefix, c.SessionLife = cmp.Or(c.PoolSize, d.PoolSize), cmp.Or(c.Prefix, d.Prefix), d.SessionLife
+	return c
+}
+
+// manager keeps sessions in a store.
+func manager(t testing.TB, c session.Config, s session.Store, clock func() time.Time) *session.Manager {
+	t.Helper()
+	return expect.Must(session.NewManager(c, s, ledger{}, clock, nil))(t)
+}
+
 // start starts a plain server and says how to open it.
 func start(t testing.TB) (*testenv.Redis, redis.Config) {
 	t.Helper()
 	server := testenv.StartRedis(t, testenv.RedisConfig{})
-	return server, redis.Config{URL: "redis://" + server.Addr + "/0"}
+	return server, shipped("redis://" + server.Addr + "/0")
 }
 
 func TestOneServer(t *testing.T) {
@@ -86,13 +111,8 @@ func TestTLSAndRestrictedUser(t *testing.T) {
 	server := testenv.StartRedis(t, testenv.RedisConfig{
 		Username: "gate", Password: "s3cr3t/pass", Rules: documented, TLS: certificates,
 	})
-	cfg := redis.Config{
-		URL:         "rediss://gate:s3cr3t%2Fpass@" + server.Addr,
-		CA:          certificates.CA,
-		Cert:        certificates.Cert,
-		Key:         certificates.Key,
-		DialTimeout: patient,
-	}
+	cfg := shipped("rediss://gate:s3cr3t%2Fpass@" + server.Addr)
+	cfg.CA, cfg.Cert, cfg.Key, cfg.DialTimeout = certificates.CA, certificates.Cert, certificates.Key, patient
 	suites(t, cfg)
 	t.Run("a server name that the certificate has is believed", func(t *testing.T) {
 		cfg := cfg
@@ -106,7 +126,7 @@ func TestTLSAndRestrictedUser(t *testing.T) {
 		"another CA":             func(c *redis.Config) { c.CA = testenv.NewCertificates(t, "redis.test").CA },
 		"no certificate of ours": func(c *redis.Config) { c.Cert, c.Key = "", "" },
 		"no TLS": func(c *redis.Config) {
-			*c = redis.Config{URL: strings.Replace(c.URL, "rediss", "redis", 1)}
+			*c = shipped(strings.Replace(c.URL, "rediss", "redis", 1))
 		},
 	} {
 		t.Run(name+" is no connection", func(t *testing.T) {
@@ -123,7 +143,8 @@ func TestTLSAndRestrictedUser(t *testing.T) {
 
 func TestSentinel(t *testing.T) {
 	set := testenv.StartRedisSentinel(t)
-	cfg := redis.Config{URL: "redis:", Sentinels: []string{set.Addr}, Master: set.Name}
+	cfg := shipped("redis:")
+	cfg.Sentinels, cfg.Master = []string{set.Addr}, set.Name
 	suites(t, cfg)
 
 	t.Run("after a failover it serves again, in between nothing is not found", func(t *testing.T) {
@@ -161,10 +182,13 @@ func TestSentinel(t *testing.T) {
 
 func TestCluster(t *testing.T) {
 	set := testenv.StartRedisCluster(t)
-	cfg := redis.Config{URL: "redis:", Cluster: set.Addrs()[:1]}
+	cfg := shipped("redis:")
+	cfg.Cluster = set.Addrs()[:1]
 	suites(t, cfg)
 	t.Run("the URL's host is a seed too", func(t *testing.T) {
-		suites(t, redis.Config{URL: "redis://" + set.Nodes[2].Addr, Cluster: set.Addrs()[:1]})
+		both := shipped("redis://" + set.Nodes[2].Addr)
+		both.Cluster = set.Addrs()[:1]
+		suites(t, both)
 	})
 
 	t.Run("a node that hangs takes only its own sessions along", func(t *testing.T) {

@@ -142,9 +142,8 @@ func TestWithoutTheRightsToListSessionsAreOpened(t *testing.T) {
 	rules, _, _ := strings.Cut(documented, " +zadd")
 	server := testenv.StartRedis(t, testenv.RedisConfig{Username: "gate", Password: "p", Rules: rules + " +ping +hello"})
 	var log bytes.Buffer
-	cfg := redis.Config{
-		URL: "redis://gate:p@" + server.Addr, Log: slog.New(slog.NewTextHandler(&log, nil)),
-	}
+	cfg := shipped("redis://gate:p@" + server.Addr)
+	cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
 	s := open(t, cfg)
 	x := put(t, s)
 	if got, err := s.Session(t.Context(), x.ID, time.Now()); err != nil || got.UID != x.UID {

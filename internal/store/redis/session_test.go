@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"barong/internal/config"
+	"barong/internal/configured"
 	"barong/internal/session"
 	"barong/internal/store/redis"
 )
@@ -72,7 +74,7 @@ func TestTheManagerFindsWhatExpiredLessThanADayAgo(t *testing.T) {
 	s := open(t, cfg)
 	now := time.Now()
 	clock := func() time.Time { return now }
-	open := session.NewManager(session.Config{}, s, ledger{}, clock, nil)
+	open := manager(t, configured.Sessions(config.Default()), s, clock)
 	opening := session.Opening{UID: "ID1", IP: netip.MustParseAddr("192.0.2.1")}
 	cookie, x, err := open.Open(t.Context(), opening, now)
 	if err != nil {
@@ -83,7 +85,7 @@ func TestTheManagerFindsWhatExpiredLessThanADayAgo(t *testing.T) {
 		session.Afterlife:               session.ErrNotFound,
 	} {
 		now = x.ExpiresAt.Add(after)
-		cold := session.NewManager(session.Config{}, s, ledger{}, clock, nil)
+		cold := manager(t, configured.Sessions(config.Default()), s, clock)
 		if _, err := cold.Lookup(t.Context(), cookie, now); !errors.Is(err, want) {
 			t.Errorf("%v after its expiry: %v, want %v", after, err, want)
 		}

@@ -72,7 +72,7 @@ func TestWatchLooksAtSettings(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := testenv.StartRedis(t, c.server)
-			_, j := watched(t, redis.Config{URL: "redis://" + server.Addr, Username: c.server.Username, Password: c.server.Password})
+			_, j := watched(t, complete(redis.Config{URL: "redis://" + server.Addr, Username: c.server.Username, Password: c.server.Password}))
 			time.Sleep(300 * time.Millisecond)
 			if c.want != "" {
 				j.Until(t, 1, strings.Fields(c.want)[0])

@@ -1,8 +1,12 @@
-package main
+// Package configured makes the configuration of each part from the settings. The serving process and
+// the fixtures of tests make their parts by it, so that a default stands in the settings alone and a
+// test has the one that operators have.
+//
+//	config.Settings ──► configured.Tokens ──► token.Config ──► token.NewMinter
+package configured
 
 import (
 	"net/url"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"time"
@@ -14,6 +18,7 @@ import (
 	"barong/internal/audit"
 	"barong/internal/config"
 	"barong/internal/directory"
+	"barong/internal/factor"
 	"barong/internal/notify"
 	"barong/internal/password"
 	"barong/internal/provider/amqp"
@@ -30,21 +35,6 @@ import (
 	"barong/policy"
 )
 
-// databasePath is the SQLite file, as store.Open reads the URL; with another engine it is
-// where that would be by default, so that data in files has its usual place.
-func databasePath(s config.Settings) string {
-	if !s.SQLite() {
-		return databasePath(config.Default())
-	}
-	return strings.TrimPrefix(strings.TrimPrefix(s.Stores.DatabaseURL, "sqlite:"), "//")
-}
-
-// dataDir is the folder of the SQLite file.
-func dataDir(s config.Settings) string { return filepath.Dir(databasePath(s)) }
-
-// keyFile is where the key of an SQLite database lies.
-func keyFile(s config.Settings) string { return filepath.Join(dataDir(s), "secret.key") }
-
 // site is the address that links in mails lead to.
 func site(s config.Settings) string {
 	if s.Account.Domain != "" {
@@ -54,13 +44,13 @@ func site(s config.Settings) string {
 	return local
 }
 
-// postgresConfig is the part of the settings that PostgreSQL is used by.
-func postgresConfig(s config.Settings) store.Postgres {
+// Postgres is the part of the settings that PostgreSQL is used by.
+func Postgres(s config.Settings) store.Postgres {
 	return store.Postgres{MaxConns: s.Stores.MaxConns, StatementTimeout: s.Stores.StatementTimeout}
 }
 
-// redisConfig is the part of the settings that Redis is used by.
-func redisConfig(s config.Settings) redis.Config {
+// Redis is the part of the settings that Redis is used by.
+func Redis(s config.Settings) redis.Config {
 	r := s.Redis
 	return redis.Config{
 		URL: r.URL.Reveal(), Sentinels: r.Sentinels, Master: r.Master,
@@ -72,22 +62,21 @@ func redisConfig(s config.Settings) redis.Config {
 	}
 }
 
-// keysConfig is the part of the settings that signing keys go by.
-func keysConfig(s config.Settings) token.KeysConfig {
-	c := token.DefaultKeysConfig()
-	c.Algorithm, c.Lifetime = s.Token.Algorithm, s.Token.Expire
-	c.JWKSMaxAge, c.RotateEvery = s.Token.JWKSMaxAge, s.Token.RotateEvery
-	c.MailLifetime = s.Mail.TokenExpire
-	return c
+// Keys is the part of the settings that signing keys go by.
+func Keys(s config.Settings) token.KeysConfig {
+	return token.KeysConfig{
+		Algorithm: s.Token.Algorithm, Lifetime: s.Token.Expire, MailLifetime: s.Mail.TokenExpire,
+		JWKSMaxAge: s.Token.JWKSMaxAge, RotateEvery: s.Token.RotateEvery,
+	}
 }
 
-// tokenConfig is the part of the settings that bearer tokens go by.
-func tokenConfig(s config.Settings) token.Config {
+// Tokens is the part of the settings that bearer tokens go by.
+func Tokens(s config.Settings) token.Config {
 	return token.Config{Lifetime: s.Token.Expire, Reuse: s.Token.Reuse, IatBackdate: s.Token.IatBackdate}
 }
 
-// decisionConfig is the part of the settings that decisions go by.
-func decisionConfig(s config.Settings) authz.Config {
+// Decisions is the part of the settings that decisions go by.
+func Decisions(s config.Settings) authz.Config {
 	return authz.Config{
 		RBACDeniedStatus: s.Decision.RBACDeniedStatus, OutageAnswer: s.Decision.OutageAnswer,
 		ForwardCredentials: s.Decision.ForwardCredentials, Metadata: s.Decision.DynamicMetadata,
@@ -103,69 +92,76 @@ func decisionConfig(s config.Settings) authz.Config {
 	}
 }
 
-func policyOptions(s config.Settings, geo *policy.Geo) policy.Options {
+// Policy is the part of the settings that the policy is compiled by; geo may be nil.
+func Policy(s config.Settings, geo *policy.Geo) policy.Options {
 	p := s.Policy
 	return policy.Options{Matching: p.PathMatching, Components: p.Components, Geo: geo, Lang: p.GeoIPLang}
 }
 
-// auditConfig is the part of the settings that activities go by.
-func auditConfig(s config.Settings) audit.Config {
-	c := audit.DefaultConfig()
-	c.Queue, c.Flush, c.Required = s.Audit.Queue, s.Audit.Flush, s.Audit.Required
-	c.SpillPath, c.SpillMax = s.Audit.Spill, int64(s.Audit.SpillMax)
-	if c.SpillPath == "" {
-		c.SpillPath = filepath.Join(dataDir(s), "audit.spill")
+// Audit is the part of the settings that activities go by.
+func Audit(s config.Settings) audit.Config {
+	return audit.Config{
+		Queue: s.Audit.Queue, Flush: s.Audit.Flush, Required: s.Audit.Required,
+		SpillPath: s.SpillFile(), SpillMax: int64(s.Audit.SpillMax),
+		DenialsPerMinute: audit.DenialsPerMinute, DenialsPerDay: audit.DenialsPerDay,
 	}
-	return c
 }
 
-// accountConfig is the part of the settings, and of their files, that accounts go by.
-func accountConfig(s config.Settings, f files) account.Config {
+// Accounts is the part of the settings, and of their files, that accounts go by; staff are the roles
+// of the abilities.
+func Accounts(s config.Settings, rules account.Rules, staff []string) account.Config {
 	return account.Config{
 		UIDPrefix:       s.Account.UIDPrefix,
-		Activation:      f.accounts.Activation,
-		Triggers:        f.accounts.Triggers,
-		StaffRoles:      f.abilities.Staff(),
+		Activation:      rules.Activation,
+		Triggers:        rules.Triggers,
+		StaffRoles:      staff,
 		MemberRoles:     s.Account.MemberRoles,
-		Passwords:       passwordRules(s),
-		ReservedLabels:  f.accounts.StorageTitles,
+		Passwords:       passwords(s),
+		ReservedLabels:  rules.StorageTitles,
 		DefaultLanguage: s.Account.Language,
 	}
 }
 
-// signinConfig is the part of the settings that sign-ins and mailed links go by.
-func signinConfig(s config.Settings) signin.Config {
+// SignIns is the part of the settings that sign-ins and mailed links go by.
+func SignIns(s config.Settings) signin.Config {
 	return signin.Config{UIDPrefix: s.Account.UIDPrefix, FailureFloor: s.Account.SigninFloor, Domain: site(s)}
 }
 
-// sessionConfig is the part of the settings that sessions in these stores go by; shared is the
-// clock that all processes share.
-func sessionConfig(s config.Settings, in shared, shared func(time.Time) time.Time) session.Config {
+// Codes is the part of the settings that second factors go by.
+func Codes(s config.Settings) factor.Config { return factor.Config{AppName: s.Account.AppName} }
+
+// Sessions is the part of the settings that sessions go by.
+func Sessions(s config.Settings) session.Config {
 	return session.Config{
-		Lifetime: s.Session.Expire, Absolute: s.Session.Absolute, Size: s.Session.CacheSize, Loads: in.loads(s),
-		Shared: shared,
+		Lifetime: s.Session.Expire, Absolute: s.Session.Absolute, Size: s.Session.CacheSize,
+		Loads: s.Account.LoadsAtOnce,
 	}
 }
 
-// directoryConfig is the part of the settings that the cache of accounts goes by.
-func directoryConfig(s config.Settings) directory.Config {
+// Cookies is the part of the settings that session cookies go by.
+func Cookies(s config.Settings) session.Cookies {
+	return session.Cookies{Name: s.Session.Name, Insecure: !s.SecureCookie()}
+}
+
+// Directory is the part of the settings that the cache of accounts goes by.
+func Directory(s config.Settings) directory.Config {
 	return directory.Config{Size: s.Account.CacheSize, Loads: s.Account.LoadsAtOnce}
 }
 
-// apiKeysConfig is the part of the settings that the cache of API keys goes by.
-func apiKeysConfig(s config.Settings) apikey.CacheConfig {
+// APIKeys is the part of the settings that the cache of API keys goes by.
+func APIKeys(s config.Settings) apikey.CacheConfig {
 	return apikey.CacheConfig{Size: s.APIKey.CacheSize, Loads: s.Account.LoadsAtOnce}
 }
 
-// grpcConfig is the part of the settings that the gRPC listener goes by, without its TLS.
-func grpcConfig(s config.Settings) authz.GRPCConfig {
+// GRPC is the part of the settings that the gRPC listener goes by, without its TLS.
+func GRPC(s config.Settings) authz.GRPCConfig {
 	return authz.GRPCConfig{
 		Generated: s.Decision.GRPCCodec == "generated", MaxConnectionAge: s.Decision.MaxConnectionAge,
 	}
 }
 
-// passwordRules are the rules for new passwords.
-func passwordRules(s config.Settings) password.Rules {
+// passwords are the rules for new passwords.
+func passwords(s config.Settings) password.Rules {
 	r := password.Rules{MinEntropy: float64(s.Account.MinEntropy)}
 	if s.Account.Pattern != "" {
 		r.Pattern = regexp.MustCompile(s.Account.Pattern) // the settings were checked
@@ -176,13 +172,20 @@ func passwordRules(s config.Settings) password.Rules {
 	return r
 }
 
-// corsConfig is the part of the settings that pages of other origins go by.
-func corsConfig(s config.Settings) rest.CORS {
+// REST is the part of the settings that the REST listener goes by.
+func REST(s config.Settings) rest.Config {
+	return rest.Config{
+		MaxBody: int64(s.REST.MaxBody), ReferenceStatus: s.REST.SuccessStatus == "reference", CORS: CORS(s),
+	}
+}
+
+// CORS is the part of the settings that pages of other origins go by.
+func CORS(s config.Settings) rest.CORS {
 	return rest.CORS{Origins: s.REST.CORSOrigins, MaxAge: s.REST.CORSMaxAge, Credentials: s.REST.CORSCredentials}
 }
 
-// published returns the settings that anybody may read. GeeTest's id comes with its challenge.
-func published(s config.Settings) (identity.Configs, identity.Auth0Configs) {
+// Published returns the settings that anybody may read. GeeTest's id comes with its challenge.
+func Published(s config.Settings) (identity.Configs, identity.Auth0Configs) {
 	site, _ := s.Captcha.Keys()
 	if s.Captcha.Kind == "geetest" {
 		site = ""
@@ -198,8 +201,8 @@ func published(s config.Settings) (identity.Configs, identity.Auth0Configs) {
 	}, identity.Auth0Configs{Domain: s.External.Auth0Domain, ClientID: s.External.Auth0ClientID}
 }
 
-// brokerConfig is the part of the settings that RabbitMQ is used by.
-func brokerConfig(s config.Settings) amqp.Config {
+// Broker is the part of the settings that RabbitMQ is used by.
+func Broker(s config.Settings) amqp.Config {
 	e := s.Events
 	return amqp.Config{
 		URL: e.URL.Reveal(), Host: e.Host, Port: e.Port, Username: e.Username, Password: e.Password.Reveal(),
@@ -207,16 +210,16 @@ func brokerConfig(s config.Settings) amqp.Config {
 	}
 }
 
-// mailConfig is the part of the settings that mails are written by.
-func mailConfig(s config.Settings) notify.Config {
+// Mail is the part of the settings that mails are written by.
+func Mail(s config.Settings) notify.Config {
 	return notify.Config{
 		From: s.Mail.SenderEmail, FromName: s.Mail.SenderName, DefaultLanguage: s.Account.Language,
 		Site: site(s), Logo: s.Mail.Logo, Templates: s.Mail.Templates, LinkLife: s.Mail.TokenExpire,
 	}
 }
 
-// smtpConfig is the part of the settings that the SMTP server is used by.
-func smtpConfig(s config.Settings) smtp.Config {
+// SMTP is the part of the settings that the SMTP server is used by.
+func SMTP(s config.Settings) smtp.Config {
 	m := s.Mail
 	return smtp.Config{
 		Host: m.Host, Port: m.Port, User: m.User, Password: m.Password.Reveal(), TLS: m.TLS, CAFile: m.CA, Helo: helo(s),
@@ -245,24 +248,24 @@ func helo(s config.Settings) string {
 	return sender
 }
 
-// kycConfig is the part of the settings that KYCAID is used by.
-func kycConfig(s config.Settings) kycaid.Config {
+// KYC is the part of the settings that KYCAID is used by.
+func KYC(s config.Settings) kycaid.Config {
 	return kycaid.Config{Token: s.External.KYCAIDToken.Reveal(), Address: s.External.KYCAIDURL}
 }
 
-// auth0Config is the part of the settings that Auth0 is used by.
-func auth0Config(s config.Settings) auth0.Config {
+// Auth0 is the part of the settings that Auth0 is used by.
+func Auth0(s config.Settings) auth0.Config {
 	return auth0.Config{Domain: s.External.Auth0Domain, ClientID: s.External.Auth0ClientID}
 }
 
-// geetestConfig is the part of the settings that GeeTest is used by.
-func geetestConfig(s config.Settings) captcha.GeeTestConfig {
+// GeeTest is the part of the settings that GeeTest is used by.
+func GeeTest(s config.Settings) captcha.GeeTestConfig {
 	id, key := s.Captcha.Keys()
 	return captcha.GeeTestConfig{ID: id, Key: key.Reveal(), Address: s.Captcha.URL}
 }
 
-// captchaConfig is the part of the settings that the other captchas are checked by.
-func captchaConfig(s config.Settings) captcha.SiteVerifyConfig {
+// Captcha is the part of the settings that the other captchas are checked by.
+func Captcha(s config.Settings) captcha.SiteVerifyConfig {
 	site, key := s.Captcha.Keys()
 	return captcha.SiteVerifyConfig{
 		Service: s.Captcha.Kind, Secret: key.Reveal(), SiteKey: site, Hosts: s.Captcha.Hosts, Address: s.Captcha.URL,

@@ -1,0 +1,32 @@
+package config
+
+import (
+	"path/filepath"
+	"strings"
+)
+
+// DatabasePath is the SQLite file, as the store reads the URL; with another engine it is
+// where that would be by default, so that data in files has its usual place.
+func (s Settings) DatabasePath() string {
+	if !s.SQLite() {
+		return Default().DatabasePath()
+	}
+	return strings.TrimPrefix(strings.TrimPrefix(s.Stores.DatabaseURL, "sqlite:"), "//")
+}
+
+// DataDir is the folder of the SQLite file.
+func (s Settings) DataDir() string { return filepath.Dir(s.DatabasePath()) }
+
+// KeyFile is where the key of an SQLite database lies.
+func (s Settings) KeyFile() string { return filepath.Join(s.DataDir(), "secret.key") }
+
+// SpillFile is where activities wait while the database cannot take them.
+func (s Settings) SpillFile() string {
+	if s.Audit.Spill != "" {
+		return s.Audit.Spill
+	}
+	return filepath.Join(s.DataDir(), "audit.spill")
+}
+
+// Outbox is the folder of mails that are not sent.
+func (s Settings) Outbox() string { return filepath.Join(s.DataDir(), "outbox") }
