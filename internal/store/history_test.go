@@ -62,6 +62,14 @@ func rowsOf(t *testing.T, db *store.DB) (all []row) {
 	return all
 }
 
+// id names the row in a change; nil is a new one.
+func (r row) id() *int64 {
+	if r.ID == 0 {
+		return nil
+	}
+	return &r.ID
+}
+
 // change makes one change as staff do: of the row, or of a new one when its id is 0.
 func change(t *testing.T, db *store.DB, r row, seen []int64, remove bool) error {
 	t.Helper()
@@ -69,13 +77,13 @@ func change(t *testing.T, db *store.DB, r row, seen []int64, remove bool) error 
 	e := editor.Edit{By: account.Actor{UID: "ID1", Role: account.RoleSuperadmin}, Seen: seen, Force: true}
 	if r.Kind == "permission" {
 		_, err := s.ChangePermission(t.Context(), e, editor.PermissionChange{
-			ID: r.ID, Remove: remove, Role: new("member"), Verb: new("GET"),
+			ID: r.id(), Remove: remove, Role: new("member"), Verb: new("GET"),
 			Path: new(fmt.Sprintf("api/v2/peatio/%x", rand.Uint64())), Action: new(policy.Accept),
 		})
 		return err
 	}
 	_, err := s.ChangeRestriction(t.Context(), e, editor.RestrictionChange{
-		ID: r.ID, Remove: remove, Scope: new(policy.ScopeIP), Category: new(policy.Blacklist),
+		ID: r.id(), Remove: remove, Scope: new(policy.ScopeIP), Category: new(policy.Blacklist),
 		Value: new(fmt.Sprintf("2001:db8::%x:%x", rand.N(1<<16), rand.N(1<<16))), State: new("disabled"),
 	})
 	return err
