@@ -43,7 +43,7 @@ func TestRESTWithADeadReplica(t *testing.T) {
 				t.Fatal(err)
 			}
 			// The gate may take a moment to notice the end of a connection that it sent over.
-			killed := time.Now().Add(map[bool]time.Duration{true: 100, false: 300}[asks] * time.Millisecond)
+			killed := time.Now().Add(map[bool]time.Duration{true: 100 * time.Millisecond, false: 300 * time.Millisecond}[asks])
 			hold(3 * time.Second)
 			if err := c.B.Start(context.Background()); err != nil {
 				t.Fatal(err)

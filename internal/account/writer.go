@@ -138,7 +138,7 @@ func (w Writer) ProveEmail(ctx context.Context, uid string) (User, error) {
 // recomputes level and state. A key or value that no label can have is left out.
 func (w Writer) SetPrivate(ctx context.Context, uid, key, value string) error {
 	l := Label{UserUID: uid, Key: squish(key), Value: squish(value), Scope: ScopePrivate}
-	if labelProblems(l).Err() != nil {
+	if len(labelProblems(l)) > 0 {
 		return nil
 	}
 	held, err := w.Label(ctx, uid, l.Key, l.Scope)
