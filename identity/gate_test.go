@@ -57,7 +57,7 @@ func (a asks) ask(method, path string) (status int, text, bearer string) {
 	minter, err := token.NewMinter(a.Keys, configured.Tokens(config.Default()))
 	expect.OK(a.T, err)
 	c := configured.Decisions(config.Default())
-	c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	c.TrustedProxies, c.DirectClients = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, false
 	clock := func() time.Time { return a.Now }
 	s, err := authz.New(authz.Parts{
 		Rules: rules{Holder: a.Holder}, Feed: current{}, Sessions: a.Sessions, Tokens: minter, Activities: forgetful{},

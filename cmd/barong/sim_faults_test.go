@@ -66,7 +66,7 @@ var simFaults = []struct {
 	{faultUseProlongs, "caches are as old as the last question, not as the last read"},
 	{faultFlightOverGap, "a load in flight keeps its result over a gap"},
 	{faultServesStale, "an account that is held is given while it is read again"},
-	{faultFailsOpen, "an account that cannot be read is what it was"},
+	{faultFailsOpen, "an account that cannot be read counts as it did before"},
 	{faultEndsInRedis, "a sign-out deletes the session in Redis and nothing else"},
 	{faultEndLostWithRedis, "a sign-out does nothing while Redis is away"},
 	{faultRenewsEnded, "a renewal does not look whether the session has ended"},
@@ -156,7 +156,7 @@ const (
 	faultFailsOpen           simFault = "fails open"
 	faultEndsInRedis         simFault = "ends in Redis only"
 	faultEndLostWithRedis    simFault = "ends lost with Redis"
-	faultRenewsEnded         simFault = "renews what has ended"
+	faultRenewsEnded         simFault = "renews an ended session"
 	faultSlotOfAnyKey        simFault = "token slot of any key"
 	faultHeadLast            simFault = "head after loads"
 	faultNeverPolls          simFault = "no polling"

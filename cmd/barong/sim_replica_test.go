@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -283,7 +284,7 @@ func simKeysConfig() token.KeysConfig {
 
 func (r *simReplica) sessionConfig(shared func(time.Time) time.Time) session.Config {
 	c := session.Config{
-		Size: 100, Loads: 64, Lifetime: r.w.life, Absolute: r.w.absolute, FlushEvery: 300 * time.Millisecond, Shared: shared,
+		Size: 100, Loads: 64, Lifetime: cmp.Or(r.w.life, simSettings.Session.Expire), Absolute: r.w.absolute, FlushEvery: 300 * time.Millisecond, Shared: shared,
 	}
 	if r.w.fault == faultNoAbsolute {
 		c.Absolute = time.Hour

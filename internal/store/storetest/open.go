@@ -38,7 +38,8 @@ func OpenPostgres(t testing.TB, options ...store.Option) *store.DB {
 // must be closed before.
 func PostgresURL(t testing.TB) string {
 	t.Helper()
-	return testenv.Database(t, "store", func(url string) error { return migrate(url, nil) })
+	url := testenv.Database(t, "store", func(url string) error { return migrate(url, nil) })
+	return url + "&connect_timeout=15" // many suites connect at once, and the machine may be busy
 }
 
 // Open returns a migrated, empty SQLite database in a temporary directory; it is closed
