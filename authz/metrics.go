@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"barong/policy"
 )
 
 // Metrics counts and times decisions. Every series is looked up once and kept, so that a
@@ -66,8 +68,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			reasonCSRFMismatch, reasonInvalidSession, reasonClientMismatch, reasonUserNotActive, reasonEmailNotVerified,
 			reasonUnknownAPIKey, reasonNonceInvalid, reasonNonceExpired, reasonInvalidSignature,
 			reasonReplayed, reasonAPIKeyNotActive, reasonDisabled2FA, reasonInvalidPermission,
-			reasonUnavailable, "authz.restrict.maintenance", "authz.restrict.blacklist",
-			"authz.restrict.blocklogin",
+			reasonUnavailable, policy.ReasonMaintenance, policy.ReasonBlacklist, policy.ReasonBlocklogin,
 		},
 	}
 	seconds := prometheus.NewHistogramVec(prometheus.HistogramOpts{

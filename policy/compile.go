@@ -159,14 +159,21 @@ func (s *Snapshot) addRestrictions(rows []Restriction, w *warnings) {
 	}
 }
 
+// Reasons of denials by a restriction, for each category that denies.
+const (
+	ReasonMaintenance = "authz.restrict.maintenance"
+	ReasonBlacklist   = "authz.restrict.blacklist"
+	ReasonBlocklogin  = "authz.restrict.blocklogin"
+)
+
 func reasonOf(category string) string {
 	switch category {
 	case Maintenance:
-		return "authz.restrict.maintenance"
+		return ReasonMaintenance
 	case Blacklist:
-		return "authz.restrict.blacklist"
+		return ReasonBlacklist
 	}
-	return "authz.restrict.blocklogin"
+	return ReasonBlocklogin
 }
 
 func (s *Snapshot) addCuts(cuts []Cut, w *warnings) {

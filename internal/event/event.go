@@ -46,6 +46,9 @@ func (e Event) Key() string {
 	return key
 }
 
+// ExchangePrefix and the category of an event make the name of the exchange that it goes to.
+const ExchangePrefix = "barong.events."
+
 // Keys are those of the events that this service emits for others to know, without their
 // category, "system" or "model".
 func Keys(category string) []string {

@@ -62,9 +62,6 @@ const Category = "mail"
 // maxName is the length of names in the outbox, and more than AMQP takes.
 const maxName = 255
 
-// exchangePrefix begins the names of our exchanges; the category follows.
-const exchangePrefix = "barong.events."
-
 //go:embed mailer.yml
 var defaults embed.FS
 
@@ -193,7 +190,7 @@ func (r *Rules) add(d *strictyaml.Document, n *yaml.Node, in *file) {
 		d.Problem(n.Line, "events: %s: it has no templates", key)
 		return
 	}
-	category, ours := strings.CutPrefix(x.name, exchangePrefix)
+	category, ours := strings.CutPrefix(x.name, event.ExchangePrefix)
 	if !ours {
 		r.addForeign(d, n.Line, in, x, ForeignRule{Rule: rule, Exchange: x.name, Key: key})
 		return

@@ -23,8 +23,6 @@ import (
 )
 
 const (
-	// exchangePrefix and the category make an exchange's name.
-	exchangePrefix = "barong.events."
 	// contentType of every message.
 	contentType = "application/octet-stream"
 	// failFast is how long a failed connection attempt answers for others: calls that send at
@@ -85,7 +83,7 @@ func (s *Sender) Send(ctx context.Context, i event.Item) error {
 	if err != nil {
 		return fmt.Errorf("publish: %w: %w", event.ErrUnavailable, err)
 	}
-	routed, err := l.publish(ctx, exchangePrefix+i.Category(), i.Key(), body)
+	routed, err := l.publish(ctx, event.ExchangePrefix+i.Category(), i.Key(), body)
 	if err != nil {
 		return fmt.Errorf("publish: %w", err)
 	}
