@@ -30,7 +30,7 @@ type world struct {
 	*apitest.World
 	roles []string
 	// explain stands for the decision.
-	explain func(admin.Question) (view.Explanation, error)
+	explain func(admin.ExplainRequest) (view.Explanation, error)
 }
 
 func newWorld(t testing.TB) *world {
@@ -38,7 +38,7 @@ func newWorld(t testing.TB) *world {
 	w := &world{World: apitest.New(t)}
 	w.IP = home
 	w.roles = w.Shipped()
-	w.Admin.Explain = func(_ context.Context, q admin.Question) (view.Explanation, error) { return w.explain(q) }
+	w.Admin.Explain = func(_ context.Context, q admin.ExplainRequest) (view.Explanation, error) { return w.explain(q) }
 	return w
 }
 

@@ -14,11 +14,11 @@ import (
 
 // An Explainer answers questions as decisions would be made; authz.Server's Explain is one,
 // behind an adapter of the wiring, as edges do not know each other.
-type Explainer func(context.Context, Question) (view.Explanation, error)
+type Explainer func(context.Context, ExplainRequest) (view.Explanation, error)
 
-// A Question is a request that has not been made. UID or Kid, at most one, say whose
+// An ExplainRequest is a request that has not been made. UID or Kid, at most one, say whose
 // credential it is thought to come with.
-type Question struct {
+type ExplainRequest struct {
 	Method, Target string
 	UID, Kid       string
 	IP             netip.Addr
@@ -51,7 +51,7 @@ func (a *API) explain(s section) {
 }
 
 func (a *API) answer(ctx context.Context, who staff, in explain) (e view.Explanation, err error) {
-	q := Question{Method: in.Method, Target: in.Path, UID: in.UID, Kid: in.Kid, IP: who.IP, UserAgent: in.UserAgent}
+	q := ExplainRequest{Method: in.Method, Target: in.Path, UID: in.UID, Kid: in.Kid, IP: who.IP, UserAgent: in.UserAgent}
 	if in.UID != "" && in.Kid != "" {
 		return e, errTwoAskAsOne
 	}

@@ -16,12 +16,12 @@ const explain = base + "/explain"
 // The question reaches the decision, the answer comes back, with the rows behind it.
 func TestExplain(t *testing.T) {
 	w := newWorld(t)
-	var asked admin.Question
+	var asked admin.ExplainRequest
 	answer := view.Explanation{
 		Allowed: false, Status: 401, Reason: "authz.invalid_permission", PolicyVersion: 7, Path: "api/v2/barong/admin/permissions",
 		UID: "ACCOUNTANT", Role: "accountant", Steps: []view.ExplainedStep{{Rule: "permission", Outcome: "deny", Detail: "x"}},
 	}
-	w.explain = func(q admin.Question) (view.Explanation, error) {
+	w.explain = func(q admin.ExplainRequest) (view.Explanation, error) {
 		asked = q
 		return answer, nil
 	}
@@ -31,7 +31,7 @@ func TestExplain(t *testing.T) {
 	if a.Status != 200 {
 		t.Fatalf("got %d %s", a.Status, a.Body)
 	}
-	if want := (admin.Question{Method: "GET", Target: "/api/v2/admin/permissions?x=1", UID: "ACCOUNTANT", IP: home, UserAgent: "curl"}); asked != want {
+	if want := (admin.ExplainRequest{Method: "GET", Target: "/api/v2/admin/permissions?x=1", UID: "ACCOUNTANT", IP: home, UserAgent: "curl"}); asked != want {
 		t.Errorf("asked %+v, want %+v", asked, want)
 	}
 	var raw m
@@ -48,13 +48,13 @@ func TestExplain(t *testing.T) {
 
 	answer.Role = ""
 	c.JSON(t, "POST", explain, m{"path": "/x", "method": "PUT", "kid": "k", "ip": "2001:db8::1"})
-	if want := (admin.Question{Method: "PUT", Target: "/x", Kid: "k", IP: netip.MustParseAddr("2001:db8::1")}); asked != want {
+	if want := (admin.ExplainRequest{Method: "PUT", Target: "/x", Kid: "k", IP: netip.MustParseAddr("2001:db8::1")}); asked != want {
 		t.Errorf("asked %+v, want %+v", asked, want)
 	}
 	c.JSON(t, "POST", explain, m{}).WantTokens(t, 400, "admin.explain.missing_path", "admin.explain.empty_path")
 	c.JSON(t, "POST", explain, m{"path": "/x", "uid": "a", "kid": "b"}).WantTokens(t, 422, "admin.explain.one_of_uid_kid")
 	c.JSON(t, "POST", explain, m{"path": "/x", "ip": "::1%eth0"}).WantTokens(t, 422, "admin.explain.invalid_ip")
-	w.explain = func(admin.Question) (view.Explanation, error) { return view.Explanation{}, errors.New("bug") }
+	w.explain = func(admin.ExplainRequest) (view.Explanation, error) { return view.Explanation{}, errors.New("bug") }
 	c.JSON(t, "POST", explain, m{"path": "/x"}).WantTokens(t, 500, "server.internal_error")
 }
 

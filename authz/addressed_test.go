@@ -70,7 +70,7 @@ func TestSuspiciousAddressesAreCountedAndWarnedOf(t *testing.T) {
 	})
 	ask := func(peer, list string) *decision {
 		r, d := request{method: "GET", target: "/api/v2/peatio/x", peer: prefixes(peer + "/32")[0].Addr(), forwardedFor: list}, decision{}
-		s.answer(t.Context(), &r, &d, nil)
+		s.conclude(t.Context(), &r, &d, nil)
 		return &d
 	}
 	for range 3 {

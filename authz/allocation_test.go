@@ -38,7 +38,7 @@ func TestWarmDecisionAllocatesNothing(t *testing.T) {
 				extra, scratch, remove := r.extra, r.scratch, d.remove
 				r, d = fresh, decision{remove: remove[:0]}
 				r.extra, r.scratch = extra[:0], scratch[:0]
-				s.answer(t.Context(), &r, &d, nil)
+				s.conclude(t.Context(), &r, &d, nil)
 			}
 			ask()
 			if !d.allowed() {
@@ -69,8 +69,8 @@ func TestWholeCheckAllocations(t *testing.T) {
 	}
 	raw := message.Materialize()
 	bearer := "Bearer " + strings.Repeat("x", 480)
-	idle := func(_ context.Context, q *question) *answer {
-		a := q.answer(responseOptions{})
+	idle := func(_ context.Context, q *checkCall) *checkReply {
+		a := q.replyWith(responseOptions{})
 		a.decision.status, a.decision.bearer = http.StatusOK, bearer
 		return a
 	}

@@ -33,7 +33,7 @@ func FuzzAPIKeyHeaders(f *testing.F) {
 		r := good
 		r.apiKey, r.nonce, r.signature = kid, nonce, signature
 		var d decision
-		s.answer(t.Context(), &r, &d, nil)
+		s.conclude(t.Context(), &r, &d, nil)
 		mac := hmac.New(sha256.New, []byte(authztest.Secret))
 		mac.Write([]byte(nonce + kid))
 		ms, ok := parseNonce(nonce)

@@ -13,47 +13,47 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// A question is one Check on its way through gRPC: the request, the memory that it
-// aliases, and the place for the answer. Questions are reused: nobody may look at one, or
+// A checkCall is one Check on its way through gRPC: the request, the memory that it
+// aliases, and the place for the answer. Calls are reused: nobody may look at one, or
 // at a string of its request, after the answer was encoded. In particular no stats
 // handler and no trace may keep gRPC's payloads.
-type question struct {
+type checkCall struct {
 	request request
 	// err is set when the message was no CheckRequest; request is then empty. Envoy would
-	// read an RPC error as an outage of ours, so Server.answer denies it instead.
+	// read an RPC error as an outage of ours, so Server.conclude denies it instead.
 	err error
 
-	reply  answer
+	reply  checkReply
 	out    []byte     // the encoded answer, until gRPC has sent it
 	buffer mem.Buffer // the message, which request aliases
 	home   *sync.Pool
 }
 
-// An answer is a decision with the options to encode it. It lives in its question.
-type answer struct {
+// A checkReply is a decision with the options to encode it. It lives in its call.
+type checkReply struct {
 	decision decision
 	options  responseOptions
-	question *question
+	call     *checkCall
 }
 
-// answer is the place for the answer. Its decision is empty but for the capacity of remove.
-func (q *question) answer(o responseOptions) *answer {
+// replyWith is the place for the answer. Its decision is empty but for the capacity of remove.
+func (q *checkCall) replyWith(o responseOptions) *checkReply {
 	a := &q.reply
-	a.question, a.options = q, o
+	a.call, a.options = q, o
 	a.decision = decision{remove: a.decision.remove[:0]}
 	return a
 }
 
 // read decodes a message, which q keeps until it forgets it. gRPC reads twice when a client
 // sends two messages for one question, and then fails the call.
-func (q *question) read(data mem.BufferSlice) {
+func (q *checkCall) read(data mem.BufferSlice) {
 	q.forget()
 	q.buffer = data.MaterializeToBuffer(mem.DefaultBufferPool()) // one buffer is not copied
 	q.failed(q.request.decode(q.buffer.ReadOnlyData()))
 }
 
 // readGenerated is read with the generated code.
-func (q *question) readGenerated(data mem.BufferSlice) {
+func (q *checkCall) readGenerated(data mem.BufferSlice) {
 	q.forget()
 	m := new(authv3.CheckRequest)
 	if err := proto.Unmarshal(data.Materialize(), m); err != nil {
@@ -63,7 +63,7 @@ func (q *question) readGenerated(data mem.BufferSlice) {
 	q.request = fromProto(m)
 }
 
-func (q *question) failed(err error) {
+func (q *checkCall) failed(err error) {
 	if err != nil {
 		q.err = fmt.Errorf("read CheckRequest: %w", err)
 	}
@@ -71,7 +71,7 @@ func (q *question) failed(err error) {
 
 // write encodes the answer. Its result holds q, which goes back to its pool when gRPC frees
 // the result.
-func (q *question) write() mem.BufferSlice {
+func (q *checkCall) write() mem.BufferSlice {
 	q.out = appendResponse(q.out[:0], &q.reply.decision, q.reply.options)
 	q.forget()
 	if mem.IsBelowBufferPoolingThreshold(cap(q.out)) {
@@ -85,7 +85,7 @@ func (q *question) write() mem.BufferSlice {
 }
 
 // writeGenerated is write with the generated code.
-func (q *question) writeGenerated() (mem.BufferSlice, error) {
+func (q *checkCall) writeGenerated() (mem.BufferSlice, error) {
 	b, err := proto.Marshal(toProto(&q.reply.decision, q.reply.options))
 	q.release()
 	if err != nil {
@@ -95,16 +95,16 @@ func (q *question) writeGenerated() (mem.BufferSlice, error) {
 }
 
 // Put takes q.out back; with Get it makes q the mem.BufferPool of its own buffer.
-func (q *question) Put(*[]byte) { q.recycle() }
+func (q *checkCall) Put(*[]byte) { q.recycle() }
 
 // Get is never called.
-func (q *question) Get(length int) *[]byte {
+func (q *checkCall) Get(length int) *[]byte {
 	b := make([]byte, length)
 	return &b
 }
 
 // forget lets go of the message and of everything that aliases it.
-func (q *question) forget() {
+func (q *checkCall) forget() {
 	q.request.reset()
 	q.err = nil
 	clear(q.reply.decision.remove)
@@ -116,12 +116,12 @@ func (q *question) forget() {
 }
 
 // release forgets the message and gives q back to its pool, without an answer.
-func (q *question) release() {
+func (q *checkCall) release() {
 	q.forget()
 	q.recycle()
 }
 
-func (q *question) recycle() {
+func (q *checkCall) recycle() {
 	if cap(q.out) > maxKept {
 		q.out = nil
 	}
@@ -139,11 +139,11 @@ const (
 	maxKept      = 16 << 10 // an answer that grew beyond is not kept
 )
 
-// newQuestions makes the pool of a service.
-func newQuestions() *sync.Pool {
+// newCheckCalls makes the pool of a service.
+func newCheckCalls() *sync.Pool {
 	pool := new(sync.Pool)
 	pool.New = func() any {
-		return &question{home: pool, out: make([]byte, 0, usualAnswer),
+		return &checkCall{home: pool, out: make([]byte, 0, usualAnswer),
 			request: request{scratch: make([]byte, 0, usualScratch)}}
 	}
 	return pool
@@ -163,18 +163,18 @@ func newCodec(generated bool) encoding.CodecV2 {
 }
 
 func (c codec) Marshal(v any) (mem.BufferSlice, error) {
-	switch a, ok := v.(*answer); {
+	switch a, ok := v.(*checkReply); {
 	case !ok:
 		return c.CodecV2.Marshal(v)
 	case c.generated:
-		return a.question.writeGenerated()
+		return a.call.writeGenerated()
 	default:
-		return a.question.write(), nil
+		return a.call.write(), nil
 	}
 }
 
 func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
-	switch q, ok := v.(*question); {
+	switch q, ok := v.(*checkCall); {
 	case !ok:
 		return c.CodecV2.Unmarshal(data, v)
 	case c.generated:
@@ -185,9 +185,9 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	return nil
 }
 
-// A checker decides one question. The answer is q.answer's; the question is not used
+// A checker decides one question. The answer is q.replyWith's; the question is not used
 // after it returns.
-type checker func(ctx context.Context, q *question) *answer
+type checker func(ctx context.Context, q *checkCall) *checkReply
 
 const (
 	serviceName = "envoy.service.auth.v3.Authorization"
@@ -197,10 +197,10 @@ const (
 // serviceDesc describes Envoy's Authorization service for a server whose codec is
 // newCodec's. Register it with a nil implementation.
 func serviceDesc(check checker) *grpc.ServiceDesc {
-	pool := newQuestions()
+	pool := newCheckCalls()
 	info := &grpc.UnaryServerInfo{FullMethod: checkMethod}
 	handle := func(_ any, ctx context.Context, read func(any) error, wrap grpc.UnaryServerInterceptor) (any, error) {
-		q := pool.Get().(*question)
+		q := pool.Get().(*checkCall)
 		if err := read(q); err != nil {
 			q.release()
 			return nil, err

@@ -40,8 +40,8 @@ func serveChecks(t testing.TB, desc *grpc.ServiceDesc, options ...grpc.ServerOpt
 
 // echo answers with the question as it understood it, so that a mix-up between requests shows.
 func echo(config *parseConfig) checker {
-	return func(_ context.Context, q *question) *answer {
-		a := q.answer(responseOptions{})
+	return func(_ context.Context, q *checkCall) *checkReply {
+		a := q.replyWith(responseOptions{})
 		d := &a.decision
 		if d.status, d.reason = q.request.parse(config); d.status != 0 {
 			return a
@@ -162,10 +162,10 @@ func TestInterceptorSeesCheck(t *testing.T) {
 
 // A question must leave nothing of one request to the next.
 func TestQuestionForgets(t *testing.T) {
-	pool := newQuestions()
-	q := pool.Get().(*question)
+	pool := newCheckCalls()
+	q := pool.Get().(*checkCall)
 	q.read(mem.BufferSlice{mem.SliceBuffer(marshalProto(t, everything(t)))})
-	a := q.answer(responseOptions{outageAsDenied: true})
+	a := q.replyWith(responseOptions{outageAsDenied: true})
 	a.decision = *usualAllow()
 	out := q.write()
 	if out.Len() == 0 || q.buffer != nil || q.request.method != "" || q.request.cookie != "" ||
@@ -192,7 +192,7 @@ func TestQuestionJoinsBuffers(t *testing.T) {
 		copy(piece, msg[i:])
 		data = append(data, mem.NewBuffer(&piece, countingPool{&freed}))
 	}
-	q := newQuestions().Get().(*question)
+	q := newCheckCalls().Get().(*checkCall)
 	q.read(data)
 	data.Free()
 	if freed != len(data) {
@@ -204,13 +204,13 @@ func TestQuestionJoinsBuffers(t *testing.T) {
 	one := append(make([]byte, 0, 4096), msg...)
 	freed = 0
 	data = mem.BufferSlice{mem.NewBuffer(&one, countingPool{&freed})}
-	q = newQuestions().Get().(*question)
+	q = newCheckCalls().Get().(*checkCall)
 	q.read(data)
 	data.Free()
 	if freed != 0 {
 		t.Error("the buffer was freed while the request aliases it")
 	}
-	q.answer(responseOptions{}).decision = *usualAllow()
+	q.replyWith(responseOptions{}).decision = *usualAllow()
 	q.write().Free()
 	if freed != 1 {
 		t.Errorf("the buffer was freed %d times, want once", freed)
@@ -225,15 +225,15 @@ func (p countingPool) Put(*[]byte)     { *p.freed++ }
 func TestCodecAllocations(t *testing.T) {
 	msg := marshalProto(t, realistic())
 	data := mem.BufferSlice{mem.SliceBuffer(msg)}
-	pool := newQuestions()
+	pool := newCheckCalls()
 	c := newCodec(false)
 	d := usualAllow()
 	n := testing.AllocsPerRun(200, func() {
-		q := pool.Get().(*question)
+		q := pool.Get().(*checkCall)
 		if err := c.Unmarshal(data, q); err != nil {
 			t.Fatal(err)
 		}
-		a := q.answer(responseOptions{})
+		a := q.replyWith(responseOptions{})
 		remove := a.decision.remove
 		a.decision = *d
 		a.decision.remove = append(remove, d.remove...)
@@ -255,12 +255,12 @@ func BenchmarkCheckCodec(b *testing.B) {
 	d := usualAllow()
 	d.metadata = false
 	b.Run("ours", func(b *testing.B) {
-		pool, c := newQuestions(), newCodec(false)
+		pool, c := newCheckCalls(), newCodec(false)
 		b.ReportAllocs()
 		for b.Loop() {
-			q := pool.Get().(*question)
+			q := pool.Get().(*checkCall)
 			c.Unmarshal(data, q)
-			a := q.answer(responseOptions{})
+			a := q.replyWith(responseOptions{})
 			remove := a.decision.remove
 			a.decision = *d
 			a.decision.remove = append(remove, d.remove...)

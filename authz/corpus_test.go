@@ -34,7 +34,7 @@ func TestCorpusOnDecide(t *testing.T) {
 			d := decision{}
 			m := authztest.CheckRequest(q)
 			r = fromProto(m)
-			s.answer(t.Context(), &r, &d, nil)
+			s.conclude(t.Context(), &r, &d, nil)
 			return ofDecision(&r, &d)
 		}
 	})

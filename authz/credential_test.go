@@ -111,7 +111,7 @@ func TestTheOldIDOfARenewedSessionReadsForAWhile(t *testing.T) {
 				principal: func(context.Context, string) (*account.Principal, error) { return &who, nil },
 			}
 			var d decision
-			fakeServer(t, f, nil).answer(t.Context(), &r, &d, nil)
+			fakeServer(t, f, nil).conclude(t.Context(), &r, &d, nil)
 			websocket := r.upgrade != ""
 			if websocket && d.reason == "" || !websocket && d.reason != test.want {
 				t.Errorf("got %q, want %q", d.reason, test.want)
@@ -134,7 +134,7 @@ func TestCredentialsGoByTheClockThatAllShare(t *testing.T) {
 		answers := func(when, ask, want string) {
 			t.Helper()
 			r, d := asked(t, w, ask), decision{}
-			s.answer(t.Context(), &r, &d, nil)
+			s.conclude(t.Context(), &r, &d, nil)
 			if d.reason != want || d.allowed() != (want == "") {
 				t.Errorf("%s ahead, %s, %s: got %q, want %q", ahead, when, ask, d.reason, want)
 			}

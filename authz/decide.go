@@ -18,7 +18,7 @@ import (
 //
 // r has been read but not parsed, d is empty. now is this process's time, by which the age of data
 // is judged; what other replicas judge too goes by the time that all share (Shared). One policy
-// snapshot is used throughout. Errors of dependencies and panics are the caller's (answer) to turn
+// snapshot is used throughout. Errors of dependencies and panics are the caller's (conclude) to turn
 // into 503; every path that returns without having called d.allow is a denial.
 func (s *Server) decide(ctx context.Context, r *request, d *decision, now time.Time) {
 	// The request, in its one canonical spelling: anything else is refused, not guessed.

@@ -17,25 +17,25 @@ import (
 	"barong/policy"
 )
 
-// A Question asks for the decision on a request that has not been made. It holds no secret:
+// An ExplainRequest asks for the decision on a request that has not been made. It holds no secret:
 // Explain takes the credential to be in order.
-type Question struct {
+type ExplainRequest struct {
 	Method string
 	// Target is path and query, beginning with a slash.
 	Target string
 	// UID asks with a session that this user has just opened from IP, with its CSRF token;
 	// Kid asks with a request just signed by this API key. Neither asks without a
-	// credential, both is ErrQuestion.
+	// credential, both is ErrTwoCredentials.
 	UID, Kid string
 	// IP is the client's address.
 	IP        netip.Addr
 	UserAgent string
 }
 
-// ErrQuestion says that a question has two credentials.
-var ErrQuestion = errors.New("authz: a question names a user or an API key, not both")
+// ErrTwoCredentials says that a request to explain has two credentials.
+var ErrTwoCredentials = errors.New("authz: a request to explain names a user or an API key, not both")
 
-// An Explanation is the answer to a Question and how it came about.
+// An Explanation is the answer to an ExplainRequest and how it came about.
 type Explanation struct {
 	Allowed bool
 	// Status and Reason are those of the denial; 200 and "" when allowed.
@@ -69,9 +69,9 @@ type Step struct {
 // this moment, and changes nothing: no session slides or ends, no nonce is used, no activity
 // written, nothing counted. It takes every write to a store that only remembers (sessions,
 // nonces, activities) to succeed.
-func (s *Server) Explain(ctx context.Context, q Question) (Explanation, error) {
+func (s *Server) Explain(ctx context.Context, q ExplainRequest) (Explanation, error) {
 	if q.UID != "" && q.Kid != "" {
-		return Explanation{}, ErrQuestion
+		return Explanation{}, ErrTwoCredentials
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.Deadline)
 	defer cancel()
@@ -118,7 +118,7 @@ func (s *Server) Explain(ctx context.Context, q Question) (Explanation, error) {
 // A hypothesis is a question together with the credential that it is thought to come with.
 type hypothesis struct {
 	*Server
-	q        Question
+	q        ExplainRequest
 	now      time.Time
 	snapshot *policy.Snapshot
 }

@@ -61,14 +61,14 @@ func TestExplainIsCheck(t *testing.T) {
 }
 
 // questionsOf asks the step's method and path as nobody, as everybody and with every key.
-func questionsOf(f *authztest.File, step authztest.Step, asked authztest.Question) (all []Question) {
+func questionsOf(f *authztest.File, step authztest.Step, asked authztest.Question) (all []ExplainRequest) {
 	ip := netip.MustParseAddr("198.51.100.77")
 	if a, err := netip.ParseAddr(step.Request.Client); err == nil {
 		ip = a
 	} else if a, err := netip.ParseAddr(authztest.Client); err == nil {
 		ip = a
 	}
-	q := Question{Method: asked.Method, Target: asked.Target, IP: ip, UserAgent: "Firefox/1"}
+	q := ExplainRequest{Method: asked.Method, Target: asked.Target, IP: ip, UserAgent: "Firefox/1"}
 	add := func(uid, kid string) {
 		q.UID, q.Kid = uid, kid
 		all = append(all, q)
@@ -88,7 +88,7 @@ func questionsOf(f *authztest.File, step authztest.Step, asked authztest.Questio
 	return all
 }
 
-func compareWithCheck(t *testing.T, w *authztest.World, s *Server, q Question) (reason string) {
+func compareWithCheck(t *testing.T, w *authztest.World, s *Server, q ExplainRequest) (reason string) {
 	t.Helper()
 	ctx := context.Background()
 	w.Activities() // taken out
@@ -128,7 +128,7 @@ func compareWithCheck(t *testing.T, w *authztest.World, s *Server, q Question) (
 		return e.Reason // asked before with the same nonce, which is Check's matter alone
 	}
 	var d decision
-	s.answer(ctx, &r, &d, nil)
+	s.conclude(ctx, &r, &d, nil)
 	status := d.status
 	if !d.allowed() {
 		_, status = d.outcome()
@@ -155,8 +155,8 @@ func compareWithCheck(t *testing.T, w *authztest.World, s *Server, q Question) (
 
 func TestExplainIsOneQuestion(t *testing.T) {
 	s := worldServer(t, small(t))
-	if _, err := s.Explain(t.Context(), Question{UID: "a", Kid: "b"}); !errors.Is(err, ErrQuestion) {
-		t.Errorf("got %v, want ErrQuestion", err)
+	if _, err := s.Explain(t.Context(), ExplainRequest{UID: "a", Kid: "b"}); !errors.Is(err, ErrTwoCredentials) {
+		t.Errorf("got %v, want ErrTwoCredentials", err)
 	}
 }
 
@@ -166,7 +166,7 @@ func TestExplainOutage(t *testing.T) {
 	s := worldServer(t, w)
 	f := &fakes{w: w, principal: func(context.Context, string) (*account.Principal, error) { return nil, errors.New("away") }}
 	s.Accounts = f
-	e, err := s.Explain(t.Context(), Question{Method: "GET", Target: "/api/v2/peatio/x", UID: "U", IP: netip.MustParseAddr("192.0.2.1")})
+	e, err := s.Explain(t.Context(), ExplainRequest{Method: "GET", Target: "/api/v2/peatio/x", UID: "U", IP: netip.MustParseAddr("192.0.2.1")})
 	if err != nil || !e.Outage || e.Status != 503 || e.Steps[len(e.Steps)-1].Outcome != unavailable {
 		t.Errorf("got %+v, %v; want an outage", e, err)
 	}

@@ -54,7 +54,7 @@ func (s *Server) forwardEnvoy(w http.ResponseWriter, req *http.Request) {
 		r.body, r.bodyBroken = string(body), err != nil
 	}
 	var d decision
-	s.answer(req.Context(), &r, &d, nil)
+	s.conclude(req.Context(), &r, &d, nil)
 	if d.id == "" {
 		d.id = s.ids.next()
 	}
@@ -92,7 +92,7 @@ func (s *Server) forwardVerify(w http.ResponseWriter, req *http.Request, denial 
 	var r request
 	readHTTP(&r, req, method, target, host)
 	r.scheme = s.forwardedScheme(req)
-	s.answer(req.Context(), &r, &d, nil)
+	s.conclude(req.Context(), &r, &d, nil)
 	if !d.allowed() {
 		s.readable(w, req)
 		denial(w, &d)

@@ -54,7 +54,7 @@ func (s *Server) Gate(next http.Handler) http.Handler {
 			req = req.Clone(req.Context())
 			req.Body = rest
 		}
-		s.answer(req.Context(), &r, &d, nil)
+		s.conclude(req.Context(), &r, &d, nil)
 		if !d.allowed() {
 			s.gateDenial(w, req, &d)
 			return

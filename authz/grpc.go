@@ -129,9 +129,9 @@ func serverOptions(c GRPCConfig) []grpc.ServerOption {
 }
 
 // check answers Envoy. It never fails: an RPC error would be an outage in Envoy's eyes.
-func (s *Server) check(ctx context.Context, q *question) *answer {
-	a := q.answer(responseOptions{outageAsDenied: s.OutageAnswer == "deny"})
-	s.answer(ctx, &q.request, &a.decision, q.err)
+func (s *Server) check(ctx context.Context, q *checkCall) *checkReply {
+	a := q.replyWith(responseOptions{outageAsDenied: s.OutageAnswer == "deny"})
+	s.conclude(ctx, &q.request, &a.decision, q.err)
 	return a
 }
 

@@ -66,7 +66,7 @@ func TestDecisionLogNamesWhoseCredentialWasRefused(t *testing.T) {
 				test.change(&r)
 			}
 			var d decision
-			s.answer(t.Context(), &r, &d, nil)
+			s.conclude(t.Context(), &r, &d, nil)
 			lines := written(t, l, &out)
 			if len(lines) != 1 {
 				t.Fatalf("got %d lines, want 1", len(lines))
@@ -226,7 +226,7 @@ func TestMetadataHasADecisionID(t *testing.T) {
 	s := fakeServer(t, &fakes{w: w}, func(c *Config, _ *Parts) { c.Metadata = true })
 	r := asked(t, w, "by session")
 	var d decision
-	s.answer(t.Context(), &r, &d, nil)
+	s.conclude(t.Context(), &r, &d, nil)
 	if !d.metadata || len(d.id) != 16 {
 		t.Errorf("metadata %v with decision id %q, want one", d.metadata, d.id)
 	}

@@ -73,7 +73,7 @@ scan:
 	if path, ok = segments(path); !ok {
 		return "", "", scratch, false
 	}
-	path, scratch = fold(path, scratch)
+	path, scratch = longForm(path, scratch)
 	return path, query, scratch, len(path) < maxPath
 }
 
@@ -215,7 +215,7 @@ func segments(p string) (string, bool) {
 		}
 		if !more || after == "" {
 			p = p[:len(p)-(len(rest)-len(segment))]
-			return p, !refolds(p)
+			return p, !shortAgain(p)
 		}
 		rest = after
 	}
@@ -224,8 +224,8 @@ func segments(p string) (string, bool) {
 // ownAPI is where Barong's own API lives.
 const ownAPI = "api/v2/barong/"
 
-// refolds reports whether a second folding would change a path.
-func refolds(p string) bool {
+// shortAgain reports whether longForm would change a path that it has made.
+func shortAgain(p string) bool {
 	rest, own := strings.CutPrefix(p, ownAPI)
 	if !own {
 		return false
@@ -234,9 +234,9 @@ func refolds(p string) bool {
 	return first == "barong" || first == "auth"
 }
 
-// fold gives api/v2/<group> and api/v2/auth/<group> their long form, api/v2/barong/<group>,
+// longForm gives api/v2/<group> and api/v2/auth/<group> their long form, api/v2/barong/<group>,
 // where group is one of the five of Barong's API (D5). It leaves all other paths alone.
-func fold(p string, scratch []byte) (string, []byte) {
+func longForm(p string, scratch []byte) (string, []byte) {
 	rest, ok := strings.CutPrefix(p, "api/v2/")
 	if !ok {
 		return p, scratch

@@ -147,9 +147,9 @@ func TestFoldAgreesWithPolicy(t *testing.T) {
 		"api/v2/barong/admin", "api/v2/auth/auth/admin", "api/v2/publicx", "api/v2/auth/management.json",
 		"api/v2", "api/v2/", "API/v2/admin", "x/api/v2/admin", "", "api/v2/auth/identity/auth/admin",
 	} {
-		got, _ := fold(path, nil)
+		got, _ := longForm(path, nil)
 		if want, _ := policy.Fold(path); got != want {
-			t.Errorf("fold(%q) = %q, the policy says %q", path, got, want)
+			t.Errorf("longForm(%q) = %q, the policy says %q", path, got, want)
 		}
 	}
 }

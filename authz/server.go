@@ -248,10 +248,10 @@ func New(p Parts, c Config) (*Server, error) {
 	return s, nil
 }
 
-// answer decides r and never fails: whatever goes wrong on the way, a panic included, d is a
+// conclude decides r and never fails: whatever goes wrong on the way, a panic included, d is a
 // denial (FX-61). It counts and logs the decision. d must be empty, and r just read; unread is
 // the error of reading it.
-func (s *Server) answer(ctx context.Context, r *request, d *decision, unread error) {
+func (s *Server) conclude(ctx context.Context, r *request, d *decision, unread error) {
 	start := time.Now()
 	own := s.contexts.Get().(*lateContext)
 	own.begin(ctx, start.Add(s.Deadline))

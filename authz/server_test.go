@@ -265,7 +265,7 @@ func TestEveryFailureIsAnOutage(t *testing.T) {
 			s := fakeServer(t, f, func(c *Config, _ *Parts) { c.AuditRequired, c.Replay = true, ReplayEnforce })
 			r := asked(t, w, test.ask)
 			var d decision
-			s.answer(t.Context(), &r, &d, nil)
+			s.conclude(t.Context(), &r, &d, nil)
 			if d.status != http.StatusServiceUnavailable || d.reason != reasonUnavailable || !d.outage {
 				t.Errorf("got %d %q (outage: %v), want 503 %q", d.status, d.reason, d.outage, reasonUnavailable)
 			}
@@ -318,7 +318,7 @@ func TestALaterGenerationIsAskedAbout(t *testing.T) {
 			s := fakeServer(t, f, nil)
 			r := asked(t, w, "by session")
 			var d decision
-			s.answer(t.Context(), &r, &d, nil)
+			s.conclude(t.Context(), &r, &d, nil)
 			if status := d.status; status != test.status && !(test.status == 200 && d.allowed()) || asks != test.asked {
 				t.Errorf("got %d %q (%v) after %d questions; want %d after %d", status, d.reason, d.cause, asks, test.status, test.asked)
 			}
@@ -358,7 +358,7 @@ func TestALaterGenerationIsAskedAboutOnce(t *testing.T) {
 		t.Helper()
 		r := asked(t, w, "by session")
 		var d decision
-		s.answer(t.Context(), &r, &d, nil)
+		s.conclude(t.Context(), &r, &d, nil)
 		if d.reason != wantReason || asks != wantAsks {
 			t.Errorf("got %q after %d questions; want %q after %d", d.reason, asks, wantReason, wantAsks)
 		}
@@ -396,7 +396,7 @@ func TestDecisionHasItsOwnDeadline(t *testing.T) {
 		r := asked(t, w, "n")
 		var d decision
 		start := time.Now()
-		s.answer(t.Context(), &r, &d, nil)
+		s.conclude(t.Context(), &r, &d, nil)
 		if took := time.Since(start); took != 800*time.Millisecond {
 			t.Errorf("gave up after %v, want 800ms", took)
 		}
@@ -413,7 +413,7 @@ func TestUnreadableQuestionIsDenied(t *testing.T) {
 	s := fakeServer(t, &fakes{w: w}, nil)
 	var r request
 	var d decision
-	s.answer(t.Context(), &r, &d, errWire)
+	s.conclude(t.Context(), &r, &d, errWire)
 	if d.status != http.StatusBadRequest || d.reason != reasonInvalidRequest || d.outage {
 		t.Errorf("got %d %q, want 400 %q", d.status, d.reason, reasonInvalidRequest)
 	}
@@ -429,7 +429,7 @@ func TestUnknownKeyCostsTheSameWork(t *testing.T) {
 	r := asked(t, w, "by API key")
 	r.apiKey = "ffffffffffffffff"
 	var d decision
-	s.answer(t.Context(), &r, &d, nil)
+	s.conclude(t.Context(), &r, &d, nil)
 	if d.reason != reasonUnknownAPIKey || counting.macs != 1 {
 		t.Errorf("got %q and %d dummy signatures, want %q and 1", d.reason, counting.macs, reasonUnknownAPIKey)
 	}
@@ -456,7 +456,7 @@ func TestSlidingIsForThoseWhoProvedThemselves(t *testing.T) {
 			s := fakeServer(t, &fakes{w: w, slide: func() { slides++ }}, nil)
 			r := asked(t, w, name)
 			var d decision
-			s.answer(t.Context(), &r, &d, nil)
+			s.conclude(t.Context(), &r, &d, nil)
 			if slides != want {
 				t.Errorf("the session slid %d times, want %d", slides, want)
 			}
@@ -668,7 +668,7 @@ func BenchmarkDecide(b *testing.B) {
 			s := worldServer(b, w)
 			now := w.Now()
 			s.Now = func() time.Time { return now }
-			again(b, w, name, func(r *request, d *decision) { s.answer(b.Context(), r, d, nil) })
+			again(b, w, name, func(r *request, d *decision) { s.conclude(b.Context(), r, d, nil) })
 		})
 	}
 }

@@ -22,8 +22,8 @@ func NewYardstick(generated bool, bearer string) *grpc.Server {
 		return s
 	}
 	s := grpc.NewServer(serverOptions(GRPCConfig{})...)
-	s.RegisterService(serviceDesc(func(_ context.Context, q *question) *answer {
-		a := q.answer(responseOptions{})
+	s.RegisterService(serviceDesc(func(_ context.Context, q *checkCall) *checkReply {
+		a := q.replyWith(responseOptions{})
 		a.decision.status, a.decision.bearer = http.StatusOK, bearer
 		return a
 	}), nil)

@@ -20,8 +20,8 @@ import (
 
 // explainer puts authz's explanations into admin's words: edges do not know each other.
 func explainer(s *authz.Server) admin.Explainer {
-	return func(ctx context.Context, q admin.Question) (view.Explanation, error) {
-		e, err := s.Explain(ctx, authz.Question(q))
+	return func(ctx context.Context, q admin.ExplainRequest) (view.Explanation, error) {
+		e, err := s.Explain(ctx, authz.ExplainRequest(q))
 		if err != nil {
 			return view.Explanation{}, err
 		}
@@ -72,7 +72,7 @@ func (c explainCmd) Run(ctx context.Context, term *terminal) error {
 	if err != nil {
 		return usageError{err}
 	}
-	e, err := explainer(decider)(ctx, admin.Question{
+	e, err := explainer(decider)(ctx, admin.ExplainRequest{
 		Method: c.Method, Target: c.Path, UID: c.UID, Kid: c.Kid, IP: ip, UserAgent: c.UserAgent,
 	})
 	if err != nil {
