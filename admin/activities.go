@@ -3,8 +3,8 @@ package admin
 import (
 	"context"
 
-	"barong/internal/account"
 	"barong/internal/audit"
+	"barong/internal/chronicle"
 	"barong/internal/rest"
 	"barong/internal/view"
 	"barong/policy/ability"
@@ -48,13 +48,13 @@ func (f activityFilter) query(category string, s rest.Span, p rest.Paging) audit
 }
 
 func (a *API) listActivities(ctx context.Context, _ staff, in activityPage) (rest.Page[view.ActivityWithUser], error) {
-	list, total, err := account.Deeds(ctx, a.Activities, in.query(audit.CategoryUser, in.Span, in.Paging))
+	list, total, err := chronicle.Deeds(ctx, a.Activities, in.query(audit.CategoryUser, in.Span, in.Paging))
 	return rest.PageOf(list, total, in.Paging, view.ActivityWithUserOf), err
 }
 
 func (a *API) listAdminActivities(ctx context.Context, _ staff, in adminActivityPage) (rest.Page[view.AdminActivity], error) {
 	q := in.query(audit.CategoryAdmin, in.Span, in.Paging)
 	q.TargetUID = in.TargetUID
-	list, total, err := account.Deeds(ctx, a.Activities, q)
+	list, total, err := chronicle.Deeds(ctx, a.Activities, q)
 	return rest.PageOf(list, total, in.Paging, view.AdminActivityOf), err
 }

@@ -12,6 +12,7 @@ import (
 	"barong/internal/account"
 	"barong/internal/audit"
 	"barong/internal/caller"
+	"barong/internal/chronicle"
 	"barong/internal/feed"
 	"barong/internal/limit"
 	"barong/internal/rest"
@@ -23,7 +24,7 @@ import (
 type API struct {
 	caller.Resolver
 	Policy     *editor.Service
-	Activities account.Chronicle
+	Activities chronicle.Reader
 	Accounts   *account.Service
 	Explain    Explainer
 	// Record keeps the activity of a change that was refused; those of changes that were made

@@ -68,12 +68,13 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			reasonCSRFMismatch, reasonInvalidSession, reasonClientMismatch, reasonUserNotActive, reasonEmailNotVerified,
 			reasonUnknownAPIKey, reasonNonceInvalid, reasonNonceExpired, reasonInvalidSignature,
 			reasonReplayed, reasonAPIKeyNotActive, reasonDisabled2FA, reasonInvalidPermission,
-			reasonUnavailable, policy.ReasonMaintenance, policy.ReasonBlacklist, policy.ReasonBlocklogin,
+			reasonUnavailable,
 		},
 	}
+	m.names = append(m.names, policy.RestrictionReasons()...)
 	seconds := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "barong_decision_duration_seconds",
-		Help:    "Time from the parsed question to the answer.",
+		Help:    "Time from the parsed request to the answer.",
 		Buckets: decisionBuckets,
 	}, []string{"outcome"})
 	suspects := prometheus.NewCounterVec(prometheus.CounterOpts{

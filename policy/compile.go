@@ -159,21 +159,19 @@ func (s *Snapshot) addRestrictions(rows []Restriction, w *warnings) {
 	}
 }
 
-// Reasons of denials by a restriction, for each category that denies.
-const (
-	ReasonMaintenance = "authz.restrict.maintenance"
-	ReasonBlacklist   = "authz.restrict.blacklist"
-	ReasonBlocklogin  = "authz.restrict.blocklogin"
-)
+// RestrictionReasons are the reasons of denials by a restriction, for each category that denies.
+func RestrictionReasons() []string {
+	return []string{reasonOf(Maintenance), reasonOf(Blacklist), reasonOf(Blocklogin)}
+}
 
 func reasonOf(category string) string {
 	switch category {
 	case Maintenance:
-		return ReasonMaintenance
+		return "authz.restrict.maintenance"
 	case Blacklist:
-		return ReasonBlacklist
+		return "authz.restrict.blacklist"
 	}
-	return ReasonBlocklogin
+	return "authz.restrict.blocklogin"
 }
 
 func (s *Snapshot) addCuts(cuts []Cut, w *warnings) {

@@ -16,6 +16,7 @@ import (
 	"barong/internal/config"
 	"barong/internal/configured"
 	"barong/internal/directory"
+	"barong/internal/exchange"
 	"barong/internal/factor"
 	"barong/internal/notify"
 	"barong/internal/provider/amqp"
@@ -109,7 +110,7 @@ func fullSettings(t *testing.T) config.Settings {
 }
 
 // configs are all configurations that package configured makes.
-func configs(s config.Settings, rules account.Rules) []any {
+func configs(s config.Settings, rules exchange.Rules) []any {
 	public, auth0 := configured.Published(s)
 	return []any{
 		public, auth0,
@@ -124,7 +125,7 @@ func configs(s config.Settings, rules account.Rules) []any {
 
 // Every field of each configuration is filled by some setting, or named as one that none fills.
 func TestNoFieldOfAConfigIsForgotten(t *testing.T) {
-	rules := account.Rules{
+	rules := exchange.Rules{
 		Activation: map[string]string{"email": "verified"}, Triggers: []account.Trigger{{}}, StorageTitles: []string{"x"},
 	}
 	filled := map[string]bool{}
@@ -163,7 +164,7 @@ func TestDefaultsStandInTheSettingsAlone(t *testing.T) {
 	s := config.Default()
 	valid := func(c interface{ Validate() error }) error { return c.Validate() }
 	failed := func(_ any, err error) error { return err }
-	rules := account.Rules{Activation: map[string]string{"email": "verified"}}
+	rules := exchange.Rules{Activation: map[string]string{"email": "verified"}}
 	s.Redis.URL, s.Events.Host = "redis://h", "h"
 	s.External.KYCAIDToken = "t"
 	logged := configured.REST(s)

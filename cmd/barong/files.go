@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"os"
 
-	"barong/internal/account"
 	"barong/internal/config"
+	"barong/internal/exchange"
 	"barong/internal/notify"
 	"barong/policy"
 	"barong/policy/ability"
@@ -18,7 +18,7 @@ import (
 type files struct {
 	seeds     seed.File
 	rules     policy.RouteRules
-	accounts  account.Rules
+	accounts  exchange.Rules
 	abilities ability.Set
 	mails     notify.Rules
 }
@@ -62,7 +62,7 @@ func policyFiles(s config.Settings) (files, error) {
 		return err
 	})
 	read("BARONG_CONFIG", s.Policy.Config, "barong", func(b []byte) (err error) {
-		f.accounts, err = account.ParseRules(b)
+		f.accounts, err = exchange.Parse(b)
 		return err
 	})
 	read("BARONG_ABILITIES", s.Policy.Abilities, "abilities", func(b []byte) (err error) {

@@ -42,3 +42,9 @@ func (s *Service) labelState(labels []Label) string {
 	}
 	return state
 }
+
+// A Trigger gives users with a private label of one of the keys a state.
+type Trigger struct {
+	State string
+	Keys  []string
+}

@@ -18,6 +18,7 @@ import (
 	"barong/internal/audit"
 	"barong/internal/config"
 	"barong/internal/directory"
+	"barong/internal/exchange"
 	"barong/internal/factor"
 	"barong/internal/notify"
 	"barong/internal/password"
@@ -109,7 +110,7 @@ func Audit(s config.Settings) audit.Config {
 
 // Accounts is the part of the settings, and of their files, that accounts go by; staff are the roles
 // of the abilities.
-func Accounts(s config.Settings, rules account.Rules, staff []string) account.Config {
+func Accounts(s config.Settings, rules exchange.Rules, staff []string) account.Config {
 	return account.Config{
 		UIDPrefix:       s.Account.UIDPrefix,
 		Activation:      rules.Activation,

@@ -1,8 +1,8 @@
 package view
 
 import (
-	"barong/internal/account"
 	"barong/internal/audit"
+	"barong/internal/chronicle"
 )
 
 // activity is the common beginning of the shapes of activities.
@@ -47,7 +47,7 @@ type ActivityWithUser struct {
 }
 
 // ActivityWithUserOf shows d.
-func ActivityWithUserOf(d account.Deed) ActivityWithUser {
+func ActivityWithUserOf(d chronicle.Deed) ActivityWithUser {
 	return ActivityWithUser{activity: activityOf(d.Activity), User: UserOf(d.Actor), CreatedAt: Time(d.CreatedAt)}
 }
 
@@ -60,7 +60,7 @@ type AdminActivity struct {
 }
 
 // AdminActivityOf shows d.
-func AdminActivityOf(d account.Deed) AdminActivity {
+func AdminActivityOf(d chronicle.Deed) AdminActivity {
 	v := AdminActivity{activity: activityOf(d.Activity), Admin: UserOf(d.Actor), CreatedAt: Time(d.CreatedAt)}
 	if d.Target != nil {
 		u := UserOf(*d.Target)

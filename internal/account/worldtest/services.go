@@ -11,6 +11,7 @@ import (
 	"barong/internal/apikey"
 	"barong/internal/config"
 	"barong/internal/configured"
+	"barong/internal/exchange"
 	"barong/internal/factor"
 	"barong/internal/limit"
 	"barong/internal/password"
@@ -118,7 +119,7 @@ func Open(cfg Config, db *store.DB, hasher account.Hasher, limits limit.Store, n
 func (cfg Config) accounts() account.Config {
 	rules, _ := defaults.File("barong")
 	abilities, _ := defaults.File("abilities")
-	c := configured.Accounts(config.Default(), made(account.ParseRules(rules)), made(ability.Parse(abilities)).Staff())
+	c := configured.Accounts(config.Default(), made(exchange.Parse(rules)), made(ability.Parse(abilities)).Staff())
 	c.UIDPrefix, c.DefaultLanguage = cmp.Or(cfg.UIDPrefix, c.UIDPrefix), cmp.Or(cfg.DefaultLanguage, c.DefaultLanguage)
 	c.Passwords = cfg.Passwords
 	if cfg.Activation != nil {

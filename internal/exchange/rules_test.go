@@ -1,4 +1,4 @@
-package account_test
+package exchange_test
 
 import (
 	"strings"
@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"barong/internal/account"
+	"barong/internal/exchange"
 	"barong/policy/defaults"
 )
 
@@ -15,14 +16,14 @@ func TestRulesOfTheShippedFile(t *testing.T) {
 	if !ok {
 		t.Fatal("no built-in file")
 	}
-	got, err := account.ParseRules(text)
+	got, err := exchange.Parse(text)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if d := cmp.Diff(map[string]string{"email": "verified"}, got.Activation); d != "" {
 		t.Errorf("activation (-want +got):\n%s", d)
 	}
-	want := []account.Trigger{{"banned", []string{"ban", "fraud"}}, {"deleted", []string{"delete"}}, {"locked", []string{"suspicious", "lock"}}}
+	want := []account.Trigger{{State: "banned", Keys: []string{"ban", "fraud"}}, {State: "deleted", Keys: []string{"delete"}}, {State: "locked", Keys: []string{"suspicious", "lock"}}}
 	if d := cmp.Diff(want, got.Triggers); d != "" {
 		t.Errorf("triggers in file order (-want +got):\n%s", d)
 	}
@@ -32,7 +33,7 @@ func TestRulesOfTheShippedFile(t *testing.T) {
 }
 
 func TestRulesAreReadStrictly(t *testing.T) {
-	_, err := account.ParseRules([]byte("state_trigers: {}\ndocument_types: Passport\nactivation_requirements: [email]\n"))
+	_, err := exchange.Parse([]byte("state_trigers: {}\ndocument_types: Passport\nactivation_requirements: [email]\n"))
 	if err == nil {
 		t.Fatal("got no error")
 	}
@@ -41,13 +42,13 @@ func TestRulesAreReadStrictly(t *testing.T) {
 			t.Errorf("error lacks %q:\n%v", want, err)
 		}
 	}
-	got, err := account.ParseRules(nil)
+	got, err := exchange.Parse(nil)
 	if err != nil || got.Activation["email"] != "verified" {
 		t.Errorf("an empty file: got %v, %v; want email: verified", got.Activation, err)
 	}
 }
 
-func FuzzParseRules(f *testing.F) {
+func FuzzParse(f *testing.F) {
 	f.Add([]byte("state_triggers:\n  banned: [ban]\n"))
-	f.Fuzz(func(t *testing.T, data []byte) { _, _ = account.ParseRules(data) })
+	f.Fuzz(func(t *testing.T, data []byte) { _, _ = exchange.Parse(data) })
 }

@@ -1,28 +1,30 @@
-package account
+// Package chronicle owns the reading of activities together with the users whom they name.
+package chronicle
 
 import (
 	"context"
 
+	"barong/internal/account"
 	"barong/internal/audit"
 )
 
 // A Deed is an activity with the users whom it names.
 type Deed struct {
 	audit.Activity
-	Actor  User
-	Target *User // nil where it names none, or one that is gone
+	Actor  account.User
+	Target *account.User // nil where it names none, or one that is gone
 }
 
-// A Chronicle reads activities and the users in them; store.DB is one. It is safe for concurrent use.
-type Chronicle interface {
+// A Reader reads activities and the users in them; store.DB is one. It is safe for concurrent use.
+type Reader interface {
 	audit.Journal
 	// UsersByUID loads the users among uids, by uid; those that are not there are left out.
-	UsersByUID(ctx context.Context, uids []string) (map[string]User, error)
+	UsersByUID(ctx context.Context, uids []string) (map[string]account.User, error)
 }
 
 // Deeds returns a page of activities and the number of all that match. It leaves out an activity
 // whose actor was deleted this very moment.
-func Deeds(ctx context.Context, c Chronicle, q audit.JournalQuery) (deeds []Deed, total int, err error) {
+func Deeds(ctx context.Context, c Reader, q audit.JournalQuery) (deeds []Deed, total int, err error) {
 	list, total, err := c.Journal(ctx, q)
 	if err != nil {
 		return nil, 0, err

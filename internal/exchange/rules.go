@@ -1,31 +1,28 @@
-package account
+// Package exchange owns the rules that an exchange sets in one file, barong.yml: those about accounts
+// and the lists of words that other packages go by.
+package exchange
 
 import (
 	"strings"
 
+	"barong/internal/account"
 	"barong/internal/strictyaml"
 )
 
-// Rules are the rules about accounts that an exchange sets in one file.
+// Rules are those of the file.
 type Rules struct {
 	// Activation are the private labels, key to value, that make a pending user active.
 	Activation map[string]string
 	// Triggers give users with a private label of one of the keys a state; later ones win.
-	Triggers []Trigger
+	Triggers []account.Trigger
 	// DocumentTypes, StorageTitles, CaptchaEndpoints and ProfileVerifiers are lists of words.
 	DocumentTypes, StorageTitles, CaptchaEndpoints, ProfileVerifiers []string
 }
 
-// A Trigger gives users with a private label of one of the keys a state.
-type Trigger struct {
-	State string
-	Keys  []string
-}
-
-// ParseRules reads a barong.yml file. A missing activation_requirements means
+// Parse reads a barong.yml file. A missing activation_requirements means
 // "email: verified", as in the reference; other missing keys mean none. Unknown keys and
 // wrong shapes are errors, all at once with their lines.
-func ParseRules(data []byte) (Rules, error) {
+func Parse(data []byte) (Rules, error) {
 	var d strictyaml.Document
 	r := Rules{}
 	known := []string{"activation_requirements", "state_triggers", "document_types", "user_storage_titles",
@@ -40,7 +37,7 @@ func ParseRules(data []byte) (Rules, error) {
 				}
 			case "state_triggers":
 				for _, state := range d.Fields(f.Value, key) {
-					r.Triggers = append(r.Triggers, Trigger{state.Key, d.Texts(state.Value, key+"."+state.Key)})
+					r.Triggers = append(r.Triggers, account.Trigger{State: state.Key, Keys: d.Texts(state.Value, key+"."+state.Key)})
 				}
 			case "document_types":
 				r.DocumentTypes = d.Texts(f.Value, key)
