@@ -39,7 +39,7 @@ func (a *API) users(g rest.Group[me]) {
 		Errors: rest.Rules("data.too_long", "data.invalid_format"),
 	}, a.updateMe)
 	rest.Add(g, rest.Op{
-		Method: "DELETE", Path: "/me", Cost: limit.Write | limit.Hash,
+		Method: "DELETE", Path: "/me", Reference: 200, Cost: limit.Write | limit.Hash,
 		Summary: "Delete your own account. Its address and username are free again; its history stays.",
 		Errors: rest.All(
 			rest.On(signin.ErrWrongPassword, 422, ".invalid_password"),
