@@ -77,6 +77,7 @@ func (a *API) guard() rest.Guard[me] {
 		Refusals: rest.All(
 			rest.On(caller.ErrNoToken, 401, "jwt.decode_and_verify"),
 			rest.On(caller.ErrNotActive, 401, "authz.user_not_active"),
+			rest.On(account.ErrActorChanged, 401, "authz.user_not_active"), // since it was admitted
 			rest.On(caller.ErrNoUser, 404, "record.not_found"),
 			rest.On(account.ErrNotFound, 404, "record.not_found"),
 		),
