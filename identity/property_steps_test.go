@@ -194,7 +194,11 @@ func (m *model) restamp(o *opened, generation int64) {
 
 func (p *person) actor() account.Actor { return account.Actor{UID: p.uid, Role: p.role} }
 
-func (m *model) secondFactorOn(t *rapid.T) { m.secondFactor(t, m.signedIn(t), m.code) }
+func (m *model) secondFactorOn(t *rapid.T) {
+	if o := m.signedIn(t); o != nil {
+		m.secondFactor(t, o, m.code)
+	}
+}
 
 // secondFactor switches it on in the session, proved by a code.
 func (m *model) secondFactor(
@@ -224,6 +228,9 @@ func (m *model) secondFactor(
 
 func (m *model) secondFactorOff(t *rapid.T) {
 	o := m.signedIn(t)
+	if o == nil {
+		return
+	}
 	p := o.of
 	code, good, _ := m.code(t, p)
 	generation, err := m.Accounts.DisableOTP(m.T.Context(), p.actor(), code)
@@ -323,7 +330,7 @@ func (m *model) label(t *rapid.T) {
 
 func (m *model) signOut(t *rapid.T) {
 	if len(m.sessions) == 0 {
-		t.Skip("nobody was ever signed in")
+		t.Fatal("nobody was ever signed in: a sign-up opens a session")
 	}
 	o := rapid.SampledFrom(m.sessions).Draw(t, "session")
 	a := m.ask(t, http.MethodDelete, "sessions", nil, o)
@@ -336,13 +343,20 @@ func (m *model) signOut(t *rapid.T) {
 
 func (m *model) signOutEverywhere(t *rapid.T) {
 	o := m.signedIn(t)
+	if o == nil {
+		return
+	}
 	generation, err := m.Accounts.SignOutEverywhere(m.T.Context(), o.of.actor())
 	expect.OK(m.T, err)
 	m.restamp(o, generation)
 }
 
 func (m *model) deleteSelf(t *rapid.T) {
-	p := m.signedIn(t).of
+	o := m.signedIn(t)
+	if o == nil {
+		return
+	}
+	p := o.of
 	pw := rapid.SampledFrom(chosen).Draw(t, "password")
 	code, fresh, step := m.code(t, p)
 	good := p.password == pw && (p.secret == "" || fresh)

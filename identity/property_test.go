@@ -229,16 +229,16 @@ func (p *person) deleted() bool { return p.state() == account.StateDeleted }
 // anyone draws a person; there must be one.
 func (m *model) anyone(t *rapid.T) *person {
 	if len(m.people) == 0 {
-		t.Skip("nobody has signed up")
+		t.Fatal("nobody has signed up: founded has two do so")
 	}
 	return rapid.SampledFrom(m.people).Draw(t, "person")
 }
 
-// signedIn draws a session that stands.
+// signedIn draws a session that stands, nil when there is none.
 func (m *model) signedIn(t *rapid.T) *opened {
 	standing := slices.DeleteFunc(slices.Clone(m.sessions), func(o *opened) bool { return o.over })
 	if len(standing) == 0 {
-		t.Skip("nobody is signed in")
+		return nil
 	}
 	return rapid.SampledFrom(standing).Draw(t, "session")
 }
