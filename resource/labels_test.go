@@ -119,3 +119,16 @@ func TestTooManyLabels(t *testing.T) {
 	c.Form(t, "POST", labels, form("key", "one-more", "value", "mine")).WantTokens(t, 422, "label.limit_reached")
 	c.Form(t, "PATCH", labels+"/the-100th", form("value", "again")).Want(t, 200, label("the-100th", "again", "public", 0, 0))
 }
+
+// A user who is banned after the request was let in changes nothing.
+func TestLabelOfAUserBannedMeanwhile(t *testing.T) {
+	w := newWorld(t)
+	c := w.mine()
+	w.Faults.On("Update", func() error {
+		w.Faults.On("Update", nil)
+		w.PutUser(me, func(u *account.User) { u.State = account.StateBanned })
+		return nil
+	})
+	c.Form(t, "POST", labels, form("key", "colour", "value", "green")).WantTokens(t, 401, "authz.user_not_active")
+	expect.Equal(t, len(expect.Must(w.DB.Labels(t.Context(), me))(t)), 1)
+}

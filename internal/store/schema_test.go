@@ -116,7 +116,7 @@ func hotReads(db *DB) map[string]string {
 		selectKeyRecord:                                          "text",
 		`SELECT 1 FROM ended_sessions WHERE id = $1`:             "bytea",
 		`SELECT id FROM sessions WHERE expires_at < $1 LIMIT $2`: "bigint, bigint",
-		users.query(`WHERE u.email = $1`):                        "text",
+		users.query(byEmail):                                     "text",
 		`SELECT seq, kind, ref FROM changes WHERE seq > $1 AND seq <= $2 ORDER BY seq, kind, ref`:        "bigint, bigint",
 		labels.query(`WHERE u.uid = $1 ORDER BY l.id`):                                                   "text",
 		apiKeys.query(`WHERE k.kid = $1 AND (u.uid = $2 OR s.uid = $2)`):                                 "text, text",

@@ -29,11 +29,14 @@ func (q queries) User(ctx context.Context, uid string) (account.User, error) {
 	return users.one(ctx, q, "load user", lockUser(uid), `WHERE u.uid = $1`, uid)
 }
 
+// byEmail is the condition of UserByEmail: a deleted account comes last.
+const byEmail = `WHERE u.email = $1 ORDER BY u.state = 'deleted', u.id DESC LIMIT 1`
+
 // UserByEmail implements account.Tx; it folds the address itself.
 func (q queries) UserByEmail(ctx context.Context, email string) (account.User, error) {
 	email = account.FoldEmail(email)
 	return users.one(ctx, q, "load user by e-mail", lockRows("users", "email = $1", email),
-		`WHERE u.email = $1 ORDER BY u.state = 'deleted', u.id DESC LIMIT 1`, email)
+		byEmail, email)
 }
 
 // UsersByUID loads the users among uids, by uid; those that are not there are left out.
