@@ -1,9 +1,11 @@
 package identity
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 
 	"barong/internal/account"
 	"barong/internal/caller"
@@ -38,6 +40,9 @@ type API struct {
 	Persons         *person.Service
 	// Masks hides parts of what identifies a person.
 	Masks view.Masks
+	// Admit returns the present moment if the policy as it is then lets a client of an address sign
+	// in: ErrAddress. It is asked anew, as the gateway may have judged by an older policy.
+	Admit func(context.Context, netip.Addr) (session.Moment, error)
 	// Whitelinks redeems the links of POST users/access.
 	Whitelinks *editor.Service
 	// Captcha asks nobody where captchas are off; Geetest, Auth0 and KYC are nil then.
@@ -68,6 +73,12 @@ func (a *API) Mount(s *rest.Server) {
 	a.auth0Configs(p)
 	a.kyc(p)
 }
+
+// ErrAddress says that restrictions let nobody sign in from the caller's address.
+var ErrAddress = errors.New("identity: no sign-in from this address")
+
+// addressErrors are those of every endpoint that opens a session.
+var addressErrors = rest.On(ErrAddress, 423, "authz.restrict.blocklogin")
 
 // errCrossSite refuses a browser that another site sent (FX-13).
 var errCrossSite = errors.New("identity: a page of another site asks")

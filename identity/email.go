@@ -32,6 +32,7 @@ func (a *API) email(g rest.Group[visitor]) {
 		Method: "POST", Path: "/confirm_code", Cost: limit.Write | limit.Hash | limit.Notice,
 		Summary: "Confirm your e-mail address. Where the second factor is on, no session is opened and csrf_token is absent.",
 		Errors: rest.All(
+			addressErrors,
 			rest.On(signin.ErrActiveOrUnknown, 422, ".active_or_doesnt_exist"),
 			rest.On(signin.ErrUtilizedToken, 422, ".utilized_token"),
 			linkErrors,

@@ -22,8 +22,13 @@ func (a *API) open(ctx context.Context, who visitor, u signin.SignedIn) (welcome
 	if err != nil {
 		return out, err
 	}
+	admitted, err := a.Admit(ctx, who.IP)
+	if err != nil {
+		return welcome{}, fmt.Errorf("admit address: %w", err)
+	}
 	cookie, s, err := a.Sessions.Open(ctx, session.Opening{
-		UID: u.UID, Generation: u.SessionGeneration, IP: who.IP, UserAgent: who.UserAgent, Replaces: who.cookies,
+		UID: u.UID, Generation: u.SessionGeneration, IP: who.IP, UserAgent: who.UserAgent, Admitted: admitted,
+		Replaces: who.cookies,
 	}, a.Now())
 	if err != nil {
 		return out, fmt.Errorf("open session: %w", err)

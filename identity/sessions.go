@@ -42,6 +42,7 @@ func (a *API) sessions(g rest.Group[visitor]) {
 
 // signInErrors are the refusals after the first factor was proved.
 var signInErrors = rest.All(
+	addressErrors,
 	rest.On(signin.ErrBanned, 401, ".banned"),
 	rest.On(signin.ErrDeleted, 401, ".deleted"),
 	rest.On(signin.ErrNotActive, 401, ".not_active"),

@@ -24,6 +24,7 @@ func (a *API) users(g rest.Group[visitor]) {
 		Method: "POST", Cost: limit.Write | limit.Hash | limit.Mail | called(a.Captcha.Verifier != nil),
 		Summary: "Sign up; the answer sets the session cookie and holds the CSRF token.",
 		Errors: rest.All(
+			addressErrors,
 			rest.On(signin.ErrReferralFormat, 422, ".invalid_referral_format"),
 			rest.On(signin.ErrReferralUnknown, 422, ".referral_doesnt_exist"),
 			rest.Rules("data.too_long", "data.invalid_format", "role.doesnt_exist", "email.invalid", "email.taken",

@@ -181,6 +181,9 @@ func (c chooser) ask(s *policy.Snapshot, n policy.Naive) error {
 			return fmt.Errorf("Permission(%s, %q, %q): compiled %+v, naive %+v", role, method, path, got, want)
 		}
 	}
+	if got, want := s.BlocksLogin(ip), n.BlocksLogin(ip); got != want {
+		return fmt.Errorf("BlocksLogin(%s): compiled %v, naive %v", ip, got, want)
+	}
 	created := moment(c(6) - 1)
 	if got, want := s.CutOff(ip, created), n.CutOff(ip, created); got != want {
 		return fmt.Errorf("CutOff(%s, %s): compiled %v, naive %v", ip, created, got, want)

@@ -40,6 +40,11 @@ func (n Naive) Restricted(ip netip.Addr, method, bare string) *Denial {
 	return nil
 }
 
+// BlocksLogin is Snapshot.BlocksLogin.
+func (n Naive) BlocksLogin(ip netip.Addr) bool {
+	return n.hit("whitelist", ip) == nil && n.hit("blocklogin", ip) != nil
+}
+
 func (n Naive) denial(r Restriction) *Denial {
 	if r.Code < 400 || r.Code > 499 { // FX-23
 		r.Code = DefaultCode(r.Category, r.Scope)

@@ -100,6 +100,13 @@ func (s *Snapshot) Restricted(ip netip.Addr, method, bare string) *Denial {
 	return nil
 }
 
+// BlocksLogin reports whether a blocklogin rule keeps an address from opening a session, whatever else
+// restricts it. A whitelist hit exempts from it.
+func (s *Snapshot) BlocksLogin(ip netip.Addr) bool {
+	p := probe{ip: foldIP(ip), geo: s.geo}
+	return s.indexes[whitelistIndex].first(&p, true) == none && s.indexes[blockloginIndex].first(&p, true) != none
+}
+
 // Component says whether a path belongs to a component that may be asked for at all (FX-6).
 func (s *Snapshot) Component(path string) bool { return s.gate.admits(path) }
 

@@ -48,6 +48,7 @@ type apiParts struct {
 	record    func(audit.Activity) bool
 	track     func(context.Context) (context.Context, func())
 	lost      func(*http.Request)
+	admit     func(context.Context, netip.Addr) (session.Moment, error)
 }
 
 // newAPI mounts every endpoint. The OpenAPI document comes from the endpoints mounted here.
@@ -55,7 +56,7 @@ func newAPI(p apiParts) (*rest.Server, error) {
 	s := p.settings
 	c := configured.REST(s)
 	c.Log, c.ClientIP, c.Budget, c.Track, c.Lost = p.log, p.clientIP, p.budget, p.track, p.lost
-	c.Outages, c.Unavailable = []error{secret.ErrBusy, captcha.ErrOutage, auth0.ErrOutage}, unavailable
+	c.Outages, c.Unavailable = []error{errBehind, secret.ErrBusy, captcha.ErrOutage, auth0.ErrOutage}, unavailable
 	server, err := rest.New(c)
 	if err != nil {
 		return nil, err
@@ -80,7 +81,7 @@ func newAPI(p apiParts) (*rest.Server, error) {
 		},
 		Captcha: p.people.captcha, Geetest: p.people.geetest, Auth0: p.people.auth0, KYC: p.kyc,
 		Resolver: visitors, SignIns: p.services.signIns, Sessions: p.sessions, Whitelinks: p.rules,
-		Persons: p.services.persons, Masks: masks, Log: p.log,
+		Persons: p.services.persons, Masks: masks, Log: p.log, Admit: p.admit,
 	}).Mount(server)
 	(&resource.API{
 		Resolver: resolver, Accounts: p.services.accounts, Codes: p.services.codes, SignIns: p.services.signIns,

@@ -3,12 +3,15 @@ package main
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"os"
 	"time"
 
+	"barong/identity"
 	"barong/internal/configured"
 	"barong/internal/feed"
 	"barong/internal/rest"
+	"barong/internal/session"
 	"barong/policy/review"
 )
 
@@ -79,6 +82,31 @@ func (sv *service) track(ctx context.Context) (context.Context, func()) {
 		}
 	}
 }
+
+// admit returns the present moment if an address may sign in by the policy as it is then. The
+// gateway may have judged by an older one; a rule of after the moment ends the session itself. A
+// process that cannot bring its policy up to date opens none.
+func (sv *service) admit(ctx context.Context, ip netip.Addr) (session.Moment, error) {
+	m, err := sv.db.Moment(ctx)
+	if err != nil {
+		return m, err
+	}
+	wait, cancel := context.WithTimeout(ctx, obeyedWithin)
+	defer cancel()
+	if err := sv.follower.Reach(wait, m.Commit); err != nil {
+		return m, errors.Join(errBehind, err)
+	}
+	if err := sv.holder.Await(wait); err != nil {
+		return m, errors.Join(errBehind, err)
+	}
+	if sv.holder.Load().BlocksLogin(ip) {
+		return m, identity.ErrAddress
+	}
+	return m, nil
+}
+
+// errBehind is an outage: this process does not decide by the present policy.
+var errBehind = errors.New("the policy is not up to date")
 
 func poke(c chan struct{}) {
 	select {

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"barong/identity"
 	"barong/internal/audit"
 	"barong/internal/config"
 	"barong/internal/configured"
@@ -142,36 +144,84 @@ func (s *source) Changes(ctx context.Context, after feed.Cursor, limit int) ([]f
 	return s.DB.Changes(ctx, after, limit)
 }
 
+// still is a service whose policy and caches are of the present, and that does nothing by itself, with its
+// change feed and database.
+func still(t *testing.T) (*service, *source, *store.DB) {
+	t.Helper()
+	ctx, dir := t.Context(), t.TempDir()
+	withMembers(t, dir, 1)
+	db := openStore(t, filepath.Join(dir, "data"))
+	feeding := &source{DB: db}
+	sv := &service{
+		settings: config.Default(), log: slog.New(slog.DiscardHandler), db: db, truth: db,
+		holder:   policy.NewHolder(policy.RouteRules{}, configured.Policy(config.Default(), nil), nil, nil),
+		follower: feed.NewFollower(feeding, feed.FollowerConfig{}, nil, nil),
+		refresh:  make(chan struct{}, 1), reload: make(chan struct{}, 1),
+	}
+	if err := sv.openCaches(ctx, configured.Sessions(sv.settings), db); err != nil {
+		t.Fatal(err)
+	}
+	sv.follower.Subscribe(sv.apply)
+	sv.follower.OnGap(sv.stale)
+	sv.follower.OnCatchUp(sv.caughtUp)
+	head, err := db.Head(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := sv.holder.Refresh(ctx, db); err != nil {
+		t.Fatal(err)
+	}
+	sv.follower.Start(head)
+	return sv, feeding, db
+}
+
+// A rule of before the admission refuses it, however new it is; a process that does not know the newest
+// rules admits nobody.
+func TestASignInIsAdmittedByThePresentPolicy(t *testing.T) {
+	sv, _, db := still(t)
+	ctx := t.Context()
+	blocked := netip.MustParseAddr("192.0.2.1")
+	if _, err := sv.admit(ctx, blocked); err != nil {
+		t.Fatalf("no rule: %v", err)
+	}
+	rule := policy.Restriction{
+		Category: policy.Blocklogin, Scope: policy.ScopeIP, Value: blocked.String(), Code: 423, State: "enabled",
+	}
+	if err := db.AddRestriction(ctx, &rule); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sv.admit(ctx, netip.MustParseAddr("192.0.2.2")); !errors.Is(err, errBehind) {
+		t.Errorf("the feed is not read: got %v, want an outage", err)
+	}
+	var working sync.WaitGroup
+	defer working.Wait()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	working.Go(func() { sv.follower.Run(ctx) })
+	working.Go(func() { sv.keepPolicy(ctx, nil) })
+	for n := range 50 {
+		rule.State = []string{"disabled", "enabled"}[n%2]
+		if err := db.PutRestriction(ctx, &rule); err != nil {
+			t.Fatal(err)
+		}
+		_, err := sv.admit(ctx, blocked)
+		if refused := errors.Is(err, identity.ErrAddress); refused != (n%2 == 1) || err != nil && !refused {
+			t.Fatalf("%s at once: got %v", rule.State, err)
+		}
+		if _, err := sv.admit(ctx, netip.MustParseAddr("192.0.2.2")); err != nil {
+			t.Fatalf("another address: %v", err)
+		}
+	}
+}
+
 // Design D21: a policy change that was missed while the feed could not be read is in force
 // when the feed counts as read again, not some time after it.
 func TestMissedPolicyIsInForceBeforeTheFeedIsFresh(t *testing.T) {
 	for name, gap := range map[string]bool{"changes to read": false, "a gap": true} {
 		t.Run(name, func(t *testing.T) {
 			ctx := t.Context()
-			dir := t.TempDir()
-			withMembers(t, dir, 1)
-			db := openStore(t, filepath.Join(dir, "data"))
-			feeding := &source{DB: db}
-			sv := &service{
-				settings: config.Default(), log: slog.New(slog.DiscardHandler), db: db, truth: db,
-				holder:   policy.NewHolder(policy.RouteRules{}, configured.Policy(config.Default(), nil), nil, nil),
-				follower: feed.NewFollower(feeding, feed.FollowerConfig{}, nil, nil),
-				refresh:  make(chan struct{}, 1), reload: make(chan struct{}, 1),
-			}
-			if err := sv.openCaches(ctx, configured.Sessions(sv.settings), db); err != nil {
-				t.Fatal(err)
-			}
-			sv.follower.Subscribe(sv.apply)
-			sv.follower.OnGap(sv.stale)
-			sv.follower.OnCatchUp(sv.caughtUp)
-			head, err := db.Head(ctx)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := sv.holder.Refresh(ctx, db); err != nil {
-				t.Fatal(err)
-			}
-			sv.follower.Start(head)
+			sv, feeding, db := still(t)
+			head := sv.holder.Load().At()
 
 			down := errors.New("down")
 			feeding.fail = down

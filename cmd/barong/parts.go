@@ -160,7 +160,7 @@ func (sv *service) newREST(f files, people people) (http.Handler, error) {
 		settings: s, people: people, kyc: sv.kyc, log: sv.log, services: sv.accountServices, sessions: sv.sessions, store: sv.db,
 		verifier: sv.minter, keys: sv.keys, country: sv.country, clientIP: sv.decider.ClientIP, budget: sv.budget(),
 		rules: editor.NewService(sv.db, sv.holder, s.Policy.WhitelinkUses, sv.db.Time), abilities: f.abilities,
-		explain: explainer(sv.decider), track: sv.track, record: sv.audit.Record,
+		explain: explainer(sv.decider), track: sv.track, admit: sv.admit, record: sv.audit.Record,
 		lost: sv.misdirected(),
 	})
 	if err != nil {

@@ -172,6 +172,7 @@ func (w *World) namespaces() {
 	w.REST.Log, w.REST.ClientIP = log, resolver.ClientIP
 	cookies := session.Cookies{Name: config.Default().Session.Name}
 	w.Identity = &identity.API{Config: identity.Config{Cookies: cookies}, Resolver: resolver, Log: log}
+	w.Identity.Admit = func(ctx context.Context, _ netip.Addr) (session.Moment, error) { return w.DB.Moment(ctx) }
 	w.Resource = &resource.API{Resolver: resolver, Cookies: cookies, Log: log}
 	w.Admin = &admin.API{Resolver: resolver, Record: w.Refused.add, Patience: 50 * time.Millisecond}
 }

@@ -214,6 +214,9 @@ type Opening struct {
 	Generation int64 // the principal's, as of its proof
 	IP         netip.Addr
 	UserAgent  string
+	// Admitted is the moment of which a policy let the address sign in: the session is as old as that,
+	// so that a rule of after it ends the session, although the sign-in was under way. Zero is now.
+	Admitted Moment
 	// Replaces are the cookie values that the client came with: those sessions end, so that
 	// nobody can have planted them (FX-14, W-I6).
 	Replaces []string
@@ -225,10 +228,14 @@ func (m *Manager) Open(ctx context.Context, o Opening, now time.Time) (cookie st
 	if err := m.sync(ctx); err != nil {
 		return "", Session{}, err
 	}
+	epoch := m.epoch.Load()
+	if !o.Admitted.At.IsZero() {
+		now, epoch = o.Admitted.At, o.Admitted.Epoch
+	}
 	now = now.UTC().Truncate(time.Microsecond)
 	s = Session{
 		UID: o.UID, IP: o.IP.Unmap(), UserAgent: Agent(o.UserAgent), CSRFToken: secret.Hex(10),
-		Generation: o.Generation, Epoch: m.epoch.Load(),
+		Generation: o.Generation, Epoch: epoch,
 		CreatedAt: now, ExpiresAt: now.Add(min(m.cfg.Lifetime, m.cfg.Absolute)),
 	}
 	cookie = NewCookie()

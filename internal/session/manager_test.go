@@ -461,6 +461,28 @@ func TestALaterEpochIsAskedAbout(t *testing.T) {
 	}
 }
 
+// A sign-in that is under way while rules end sessions opens none that is younger than they are.
+func TestASessionIsAsOldAsItsAdmission(t *testing.T) {
+	store := newMemory()
+	m := manager(store)
+	now := time.Now()
+	admitted := session.Moment{At: now.Add(-time.Minute).UTC().Truncate(time.Microsecond)}
+	opening := session.Opening{UID: "ID1", Admitted: admitted}
+	cookie, s, err := m.Open(t.Context(), opening, now)
+	if err != nil || !s.CreatedAt.Equal(admitted.At) {
+		t.Errorf("opened at %s, %v; want %s", s.CreatedAt, err, admitted.At)
+	}
+	found(t, m, cookie)
+	if err := m.EndAll(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	cookie, _, err = m.Open(t.Context(), opening, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone(t, m, cookie, "admitted before the end of all, opened after it")
+}
+
 func TestStaleRevalidatesAfterAGap(t *testing.T) {
 	store := newMemory()
 	m := manager(store)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/netip"
 	"time"
+
+	"barong/internal/feed"
 )
 
 // ErrNotFound says that there is no such session.
@@ -72,6 +74,14 @@ type Store interface {
 	SlideSessions(ctx context.Context, to map[ID]time.Time) error
 	// DeleteSession forgets one; no error when there is none.
 	DeleteSession(ctx context.Context, id ID) error
+}
+
+// A Moment is one of the database, by its clock. If a rule on addresses ends sessions, then its commit is
+// part of Commit or its end is later than the moment, by its time or by another epoch.
+type Moment struct {
+	At     time.Time
+	Epoch  int64
+	Commit feed.Cursor // the newest
 }
 
 // Ledger is the truth about ended sessions, always in the database. Every write leaves a

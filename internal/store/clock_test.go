@@ -18,6 +18,7 @@ import (
 	"barong/internal/store"
 	"barong/internal/store/storetest"
 	"barong/internal/testenv"
+	"barong/policy"
 	"barong/policy/editor"
 )
 
@@ -109,6 +110,31 @@ func TestEndsOutliveAClockThatIsBehind(t *testing.T) {
 	clock.step(25 * time.Hour)
 	if all, err := db.EndedSessions(t.Context()); err != nil || len(all) != 1 {
 		t.Errorf("ahead: got %d on record, %v; want one", len(all), err)
+	}
+}
+
+// A blocklogin rule of a process with any clock ends the sessions admitted before it, and no later ones.
+func TestCutsGoByTheDatabasesClock(t *testing.T) {
+	for _, ahead := range []time.Duration{-time.Hour, time.Hour} {
+		var clock stepped
+		db := storetest.OpenPostgres(t, store.WithClock(clock.now))
+		before, err := db.Moment(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		clock.step(ahead)
+		r := policy.Restriction{Category: policy.Blocklogin, Scope: policy.ScopeIP, Value: "192.0.2.1", Code: 423, State: "enabled"}
+		if err := db.AddRestriction(t.Context(), &r); err != nil {
+			t.Fatal(err)
+		}
+		after, err := db.Moment(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows, err := db.Rows(t.Context())
+		if err != nil || len(rows.Cuts) != 1 || !before.At.Before(rows.Cuts[0].At) || !rows.Cuts[0].At.Before(after.At) {
+			t.Errorf("%s ahead: got %v, %v; want a cut between %s and %s", ahead, rows.Cuts, err, before.At, after.At)
+		}
 	}
 }
 

@@ -21,10 +21,10 @@ type dialect struct {
 	BYTES string // column type of byte strings
 	TEXT  string // column type of text, compared and ordered byte by byte
 	// Lock is the suffix of a SELECT that locks the rows it reads until the transaction
-	// ends; Serialize is the statement that takes the lock numbered $1 so long; Notify is the
-	// suffix of an INSERT that announces the commit to other processes. "" where writing
-	// transactions are alone.
-	Lock, Serialize, Notify string
+	// ends; Serialize is the statement that takes the lock numbered $1 so long, and Share the one that
+	// waits for its holder without keeping out others that share; Notify is the suffix of an
+	// INSERT that announces the commit to other processes. "" where writing transactions are alone.
+	Lock, Serialize, Share, Notify string
 	// Now is the server's time of the moment, in microseconds; "" where this process is the
 	// server.
 	Now string
@@ -51,6 +51,7 @@ func postgresDialect() dialect {
 		// whenever they do.
 		Server:    "CAST(extract(epoch FROM pg_postmaster_start_time()) * 1000000 AS BIGINT)",
 		Serialize: "SELECT pg_advisory_xact_lock($1)",
+		Share:     "SELECT pg_advisory_xact_lock_shared($1)",
 		Notify:    " RETURNING pg_notify('" + feedChannel + "', '')",
 	}
 }

@@ -51,6 +51,22 @@ func (q queries) Epoch(ctx context.Context) (int64, error) {
 	return one(ctx, q, "load session epoch", unlocked, nil, value[int64], `SELECT epoch FROM session_epoch WHERE id = 1`)
 }
 
+// Moment is the present one. It waits for writers of the policy, and they for it: a cut is either of a
+// commit that the moment includes, or later.
+func (q queries) Moment(ctx context.Context) (m session.Moment, err error) {
+	err = q.write(ctx, "look at the clock", func(t *txn) error {
+		if err := t.share(ctx, policyLock); err != nil {
+			return err
+		}
+		now, arg := t.after(1, 0)
+		return t.QueryRowContext(ctx, `
+			SELECT CAST(`+now+` AS BIGINT), e.epoch, f.seq, f.name, `+q.db.dialect.Server+`
+			FROM session_epoch e, feed f WHERE e.id = 1 AND f.id = 1`, arg).
+			Scan(at(&m.At), &m.Epoch, &m.Commit.Seq, exactly(m.Commit.Name[:]), &m.Commit.Server)
+	})
+	return m, err
+}
+
 // EndAll implements session.Ledger and account.Tx.
 func (q queries) EndAll(ctx context.Context) (epoch int64, err error) {
 	err = q.write(ctx, "end all sessions", func(t *txn) (err error) {

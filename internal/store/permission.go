@@ -8,14 +8,24 @@ import (
 	"barong/policy"
 )
 
+// policyLock is held by writers of the policy, and shared by those that need a moment between two
+// of them.
+const policyLock = "policy"
+
 // lockPolicy makes writers of policy rows wait for each other: there are few, and their
-// rules look at other rows than the one they write.
+// rules look at other rows than the one they write. Their time is the database's, of after the wait:
+// a blocklogin rule cuts off the sessions that were opened meanwhile, by any process.
 func lockPolicy(ctx context.Context, t *txn) error {
-	taken, err := t.serialize(ctx, "policy")
-	if taken {
-		t.tick() // sessions opened while we waited are cut off too
+	taken, err := t.serialize(ctx, policyLock)
+	if err != nil || !taken {
+		return err
 	}
-	return err
+	now, err := readClock(ctx, t, t.dialect)
+	if err != nil {
+		return fmt.Errorf("read the database's clock: %w", err)
+	}
+	t.now = now.UTC()
+	return nil
 }
 
 var permissions = noun[policy.Permission]{

@@ -87,12 +87,24 @@ func (t *txn) serialize(ctx context.Context, name string) (taken bool, err error
 	if t.dialect.Serialize == "" || slices.Contains(t.held, name) {
 		return false, nil
 	}
-	sum := sha256.Sum256([]byte("barong " + name))
-	if err := t.exec(ctx, t.dialect.Serialize, int64(binary.BigEndian.Uint64(sum[:]))); err != nil {
+	if err := t.exec(ctx, t.dialect.Serialize, lockNumber(name)); err != nil {
 		return false, fmt.Errorf("wait for %s: %w", name, err)
 	}
 	t.held = append(t.held, name)
 	return true, nil
+}
+
+// share makes transactions that call serialize with this name wait for t, and t for them.
+func (t *txn) share(ctx context.Context, name string) error {
+	if t.dialect.Share == "" {
+		return nil
+	}
+	return t.exec(ctx, t.dialect.Share, lockNumber(name))
+}
+
+func lockNumber(name string) int64 {
+	sum := sha256.Sum256([]byte("barong " + name))
+	return int64(binary.BigEndian.Uint64(sum[:]))
 }
 
 // lockRows makes transactions that write the rows of table which cond matches, or call it for

@@ -1,10 +1,16 @@
 package policytest
 
 import (
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"barong/internal/expect"
+	"barong/internal/feed"
+	"barong/internal/session"
 	"barong/policy"
 )
 
@@ -148,4 +154,45 @@ func cutStays(t *testing.T, s Store) {
 	expect.OK(t, s.DeleteRestriction(t.Context(), r.ID))
 	cuts, _ := ended(t, s)
 	expect.Equal(t, len(cuts), 1)
+}
+
+// A session that is opened at a moment has either been judged by a rule, or is ended by its cut.
+func cutsAndMoments(t *testing.T, s Store) {
+	const rules, signIns = 30, 3
+	var moments [signIns][]session.Moment
+	var done atomic.Bool
+	var signingIn sync.WaitGroup
+	for i := range moments {
+		signingIn.Go(func() {
+			for !done.Load() {
+				m, err := s.Moment(t.Context())
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				moments[i] = append(moments[i], m)
+			}
+		})
+	}
+	commits := map[string]int64{} // by value
+	for n := range rules {
+		r := blocklogin(policy.ScopeIP, fmt.Sprint("192.0.2.", n))
+		ctx, mark := feed.WithMark(t.Context())
+		if err := s.AddRestriction(ctx, &r); err != nil {
+			t.Error(err)
+		}
+		last, _ := mark.Last()
+		commits[r.Value] = last.Seq
+	}
+	done.Store(true)
+	signingIn.Wait()
+	cuts, _ := ended(t, s)
+	expect.Equal(t, len(cuts), rules)
+	for _, m := range slices.Concat(moments[:]...) {
+		for _, cut := range cuts {
+			if m.Commit.Seq < commits[cut.Value] && !m.At.Before(cut.At) {
+				t.Fatalf("at %s, after %d, the cut of %d has the time %s", m.At, m.Commit.Seq, commits[cut.Value], cut.At)
+			}
+		}
+	}
 }

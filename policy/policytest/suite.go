@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"barong/internal/expect"
+	"barong/internal/session"
 	"barong/policy"
 )
 
@@ -18,6 +19,7 @@ type Store interface {
 	policy.Store
 	policy.Tx // each write a transaction of its own
 	Epoch(ctx context.Context) (int64, error)
+	Moment(ctx context.Context) (session.Moment, error)
 }
 
 // TestStore is the suite that every policy.Store passes; open returns an empty one. That writes leave
@@ -37,6 +39,7 @@ func TestStore(t *testing.T, open func(testing.TB) Store) {
 		"blocklogin: other writes end no sessions":                    cutNever,
 		"blocklogin: a moved rule cuts those it newly matches":        cutOnMove,
 		"blocklogin: a cut outlives its rule":                         cutStays,
+		"blocklogin: a cut is part of a moment or later than it":      cutsAndMoments,
 		"rows: everything at one point in time":                       rows,
 		"update: an error undoes all of it and comes back as it is":   rollBack,
 		"update: of two writers of one lock version one wins":         race,

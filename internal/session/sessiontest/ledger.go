@@ -13,6 +13,7 @@ import (
 // Ledger is a session.Ledger and its sweeper.
 type Ledger interface {
 	session.Ledger
+	Moment(ctx context.Context) (session.Moment, error)
 	DeleteEnded(ctx context.Context, now time.Time) (int, error)
 }
 
@@ -24,6 +25,7 @@ func TestLedger(t *testing.T, open func(testing.TB) Ledger) {
 		"ending twice keeps the later time":            endedTwice,
 		"thousands of ended sessions are forgotten":    forgetMany,
 		"the epoch is another each time":               epoch,
+		"a moment has the newest commit and epoch":     moment,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -97,5 +99,20 @@ func epoch(t *testing.T, l Ledger) {
 	expect.OK(t, err)
 	if len(seen) != writers || !seen[last] || seen[first] || last < first {
 		t.Errorf("%d different epochs, the last %d after %d; want %d and one of them", len(seen), last, first, writers)
+	}
+}
+
+func moment(t *testing.T, l Ledger) {
+	first, err := l.Moment(t.Context())
+	expect.OK(t, err)
+	epoch, err := l.EndAll(t.Context())
+	expect.OK(t, err)
+	expect.OK(t, l.EndSession(t.Context(), time.Hour, id(1)))
+	second, err := l.Moment(t.Context())
+	expect.OK(t, err)
+	equal(t, second.Epoch, epoch)
+	equal(t, second.Commit.Seq, first.Commit.Seq+2)
+	if first.At.IsZero() || second.At.Before(first.At) || first.Epoch == epoch {
+		t.Errorf("got %+v after %+v", second, first)
 	}
 }

@@ -1,0 +1,61 @@
+package identity_test
+
+import (
+	"context"
+	"net/netip"
+	"testing"
+
+	"barong/identity"
+	"barong/internal/expect"
+	"barong/internal/rest/resttest"
+	"barong/internal/session"
+)
+
+// Each way to a session asks once more whether the address may have one, and opens it as of then.
+func TestSessionsAreOfAnAdmittedAddress(t *testing.T) {
+	const known, stranger = "known@barong.io", "stranger@barong.io"
+	w := newWorld(t)
+	w.user(known, 1)
+	_, jwt, _ := w.signedUp()
+	w.vouch(known, ptr(true))
+	var asked netip.Addr
+	w.Identity.Admit = func(_ context.Context, ip netip.Addr) (session.Moment, error) {
+		asked = ip
+		return session.Moment{}, identity.ErrAddress
+	}
+	for name, ask := range map[string]func(c *resttest.Client) resttest.Answer{
+		"sign in": func(c *resttest.Client) resttest.Answer {
+			return c.JSON(t, "POST", sessions, body{"email": known, "password": password})
+		},
+		"sign in with Auth0": func(c *resttest.Client) resttest.Answer { return signInAuth0(t, c) },
+		"sign up": func(c *resttest.Client) resttest.Answer {
+			return c.JSON(t, "POST", signUps, body{"email": stranger, "password": password})
+		},
+		"confirm an address": func(c *resttest.Client) resttest.Answer {
+			return c.JSON(t, "POST", emails+"confirm_code", body{"token": jwt})
+		},
+	} {
+		asked = netip.Addr{}
+		a := ask(w.Browser())
+		if a.Status != 423 {
+			t.Errorf("%s: got %d %s", name, a.Status, a.Body)
+			continue
+		}
+		a.WantTokens(t, 423, "authz.restrict.blocklogin")
+		closed(t, a)
+		expect.Equal(t, asked.String(), w.IP.String())
+	}
+}
+
+// The session is as old as its admission.
+func TestSessionsAreAsOldAsTheirAdmission(t *testing.T) {
+	w := newWorld(t)
+	w.user(email, 1)
+	admitted, err := w.DB.Moment(t.Context())
+	expect.OK(t, err)
+	w.Identity.Admit = func(context.Context, netip.Addr) (session.Moment, error) { return admitted, nil }
+	_, cookie := w.opened(w.Browser().JSON(t, "POST", sessions, credentials()), 201)
+	e, err := w.Sessions.Lookup(t.Context(), cookie, w.Now)
+	expect.OK(t, err)
+	expect.Equal(t, e.CreatedAt, admitted.At)
+}
