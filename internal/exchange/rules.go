@@ -40,9 +40,9 @@ func Parse(data []byte) (Rules, error) {
 					r.Triggers = append(r.Triggers, account.Trigger{State: state.Key, Keys: d.Texts(state.Value, key+"."+state.Key)})
 				}
 			case "document_types":
-				r.DocumentTypes = d.Texts(f.Value, key)
+				r.DocumentTypes = d.Words(f.Value, key, 255)
 			case "user_storage_titles":
-				r.StorageTitles = d.Texts(f.Value, key)
+				r.StorageTitles = d.Words(f.Value, key, 64)
 			case "captcha_protected_endpoints":
 				r.CaptchaEndpoints = d.Texts(f.Value, key)
 			case "profile_verification_roles":

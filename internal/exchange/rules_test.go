@@ -48,6 +48,19 @@ func TestRulesAreReadStrictly(t *testing.T) {
 	}
 }
 
+func TestWordsFitTheirRows(t *testing.T) {
+	long := strings.Repeat("x", 65)
+	_, err := exchange.Parse([]byte("document_types: [" + long + ", '']\nuser_storage_titles:\n- personal\n- " + long + "\n"))
+	for _, want := range []string{"line 1: document_types: an entry has 0 characters", "line 4: user_storage_titles: an entry has 65"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error lacks %q:\n%v", want, err)
+		}
+	}
+	if strings.Count(err.Error(), "\n") != 1 {
+		t.Errorf("want two problems: %v", err)
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add([]byte("state_triggers:\n  banned: [ban]\n"))
 	f.Fuzz(func(t *testing.T, data []byte) { _, _ = exchange.Parse(data) })

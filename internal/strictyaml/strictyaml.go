@@ -324,6 +324,18 @@ func (d *Document) Texts(n *yaml.Node, what string) []string {
 	return list
 }
 
+// Words is a list of scalars of 1 to most characters.
+func (d *Document) Words(n *yaml.Node, what string, most int) (list []string) {
+	for _, item := range d.Items(n, what) {
+		text := d.Text(item, what)
+		if l := utf8.RuneCountInString(text); (empty(item) || item.Kind == yaml.ScalarNode) && (l == 0 || l > most) {
+			d.Problem(item.Line, "%s: an entry has %d characters, want 1 to %d", what, l, most)
+		}
+		list = append(list, text)
+	}
+	return list
+}
+
 // Unknown reports a key that is none of those known, naming the nearest.
 func (d *Document) Unknown(f Field, what string, known []string) {
 	hint := ""
