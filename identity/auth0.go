@@ -23,7 +23,7 @@ var errNoAuth0 = errors.New("identity: auth0 is not configured")
 type auth0SignIn struct {
 	Token   string `name:"id_token" rule:"required,nonblank" in:"body" doc:"OpenID Connect ID token, RS256."`
 	Nonce   string `name:"nonce" in:"body" doc:"The nonce that the page asked the provider with; with it the token must hold the same, so that a token which was read elsewhere does not sign in."`
-	OTPCode string `name:"otp_code" in:"body" doc:"Code from the authenticator app, when the second factor is on."`
+	OTPCode string `name:"otp_code" in:"body" doc:"Code from the authenticator app, or a recovery code, when the second factor is on."`
 	Lang    string `name:"lang" doc:"Language of mails, where the account says none: en or ru."`
 }
 

@@ -20,7 +20,7 @@ type signIn struct {
 	Email    rest.Lenient      `name:"email" rule:"required"`
 	Password rest.Lenient      `name:"password" rule:"required" in:"body"`
 	Captcha  rest.TextOrObject `name:"captcha_response" in:"body" invalid:".invalid_captcha_format"`
-	OTPCode  string            `name:"otp_code" in:"body" doc:"Code from the authenticator app, when the second factor is on."`
+	OTPCode  string            `name:"otp_code" in:"body" doc:"Code from the authenticator app, or a recovery code, when the second factor is on."`
 }
 
 func (a *API) sessions(g rest.Group[visitor]) {

@@ -278,6 +278,21 @@ func TestSignInWithASecondFactor(t *testing.T) {
 	})
 }
 
+// A recovery code stands for a code of the app, once, and its owner is mailed.
+func TestSignInByRecoveryCode(t *testing.T) {
+	w := newWorld(t)
+	made := w.user(email, 1)
+	code := w.secondFactor(made)
+	codes := expect.Must(w.Accounts.NewRecoveryCodes(t.Context(), account.Actor{UID: made.UID}, code()))(t)
+	w.Secret(codes...)
+	w.News()
+	c := w.Browser()
+	w.opened(c.JSON(t, "POST", sessions, with(credentials(), "otp_code", strings.ToUpper(codes[0]))), 201)
+	expect.Equal(t, names(w.News()), []string{"system.user.recovery_code.used", "system.session.create"})
+	c.JSON(t, "POST", sessions, with(credentials(), "otp_code", codes[0])).WantTokens(t, 403, "identity.session.invalid_otp")
+	w.opened(c.JSON(t, "POST", sessions, with(credentials(), "otp_code", codes[1])), 201)
+}
+
 // The sixth guess is answered 429 with Retry-After, right or wrong, whether or not there is such an
 // account (W-I2, W-I3).
 func TestSignInIsLimited(t *testing.T) {

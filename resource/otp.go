@@ -26,8 +26,16 @@ type qrCodeData struct {
 	URL     string `json:"url" doc:"otpauth://totp/… with the secret."`
 }
 
+type oneTimeOrRecoveryCode struct {
+	Code string `name:"code" rule:"required,nonblank" in:"body" doc:"Code from the authenticator app, or a recovery code."`
+}
+
 type oneTimeCode struct {
 	Code string `name:"code" rule:"required,nonblank" in:"body" doc:"Code from the authenticator app."`
+}
+
+type recoveryCodes struct {
+	Codes []string `json:"codes" doc:"Ten; each is good once, in the place of a code from the app, when signing in or switching the second factor off."`
 }
 
 // sealErrors are those of every use of a secret, codeErrors those about a code.
@@ -57,6 +65,11 @@ func (a *API) otp(g rest.Group[me]) {
 		Errors:  rest.All(codeErrors, rest.On(factor.ErrOTPNotEnabled, 400, ".not_enabled"), sessionEnded),
 	}, a.disableOTP)
 	rest.Add(g, rest.Op{
+		Method: "POST", Path: "/recovery_codes",
+		Summary: "Make recovery codes, in place of all others. They are shown this once.",
+		Errors:  rest.All(codeErrors, rest.On(factor.ErrOTPNotEnabled, 400, ".not_enabled")),
+	}, a.makeRecoveryCodes)
+	rest.Add(g, rest.Op{
 		Method: "POST", Path: "/verify", Status: 200, Reference: 201,
 		Summary: "Check a code, which uses it up.",
 		// The token is the reference's, whatever it says.
@@ -75,10 +88,15 @@ func (a *API) enableOTP(ctx context.Context, who me, in oneTimeCode) (done, erro
 	return a.renewed(ctx, who, func(by account.Actor) (int64, error) { return a.Codes.EnableOTP(ctx, by, in.Code) })
 }
 
-func (a *API) disableOTP(ctx context.Context, who me, in oneTimeCode) (done, error) {
+func (a *API) disableOTP(ctx context.Context, who me, in oneTimeOrRecoveryCode) (done, error) {
 	return a.renewed(ctx, who, func(by account.Actor) (int64, error) { return a.Codes.DisableOTP(ctx, by, in.Code) })
 }
 
 func (a *API) verifyOTP(ctx context.Context, who me, in oneTimeCode) (rest.None, error) {
 	return rest.None{}, a.Codes.VerifyOTP(ctx, who.Actor, in.Code)
+}
+
+func (a *API) makeRecoveryCodes(ctx context.Context, who me, in oneTimeCode) (recoveryCodes, error) {
+	codes, err := a.Codes.NewRecoveryCodes(ctx, who.Actor, in.Code)
+	return recoveryCodes{Codes: codes}, err
 }

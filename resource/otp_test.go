@@ -87,7 +87,7 @@ func TestQRCodeRefusals(t *testing.T) {
 }
 
 func TestCodeIsRequired(t *testing.T) {
-	for _, path := range []string{"enable", "disable", "verify"} {
+	for _, path := range []string{"enable", "disable", "verify", "recovery_codes"} {
 		c := newWorld(t).mine()
 		c.JSON(t, "POST", otpBase+path, nil).
 			WantTokens(t, 400, "resource.otp.missing_code", "resource.otp.empty_code")
@@ -289,4 +289,54 @@ func TestVerifyOTP(t *testing.T) {
 	for text = code(); text[0] == '0'; text = code() { // a number has no leading zero
 	}
 	w.mine().JSON(t, "POST", otpBase+"verify", map[string]any{"code": json.Number(text)}).Want(t, 200, `200`)
+}
+
+// Recovery codes are shown once, in place of older ones, and switch the factor off.
+func TestRecoveryCodes(t *testing.T) {
+	w := newWorld(t)
+	const path = otpBase + "recovery_codes"
+	w.mine().JSON(t, "POST", path, nil).WantTokens(t, 400, "resource.otp.missing_code", "resource.otp.empty_code")
+	w.mine().JSON(t, "POST", path, map[string]any{"code": "123456"}).WantTokens(t, 400, "resource.otp.not_enabled")
+	code := w.SecondFactor(me)
+	w.mine().JSON(t, "POST", path, map[string]any{"code": "000000x"}).WantTokens(t, 422, "resource.otp.invalid")
+	text := code()
+	a := w.mine().JSON(t, "POST", path, map[string]any{"code": text})
+	var first, second struct{ Codes []string }
+	a.Into(t, &first)
+	if a.Status != 201 || len(first.Codes) != factor.RecoveryCodeCount {
+		t.Fatalf("got %d and %d codes, want 201 and ten", a.Status, len(first.Codes))
+	}
+	w.mine().JSON(t, "POST", path, map[string]any{"code": text}).WantTokens(t, 422, "totp.error")
+	w.mine().JSON(t, "POST", path, map[string]any{"code": first.Codes[0]}).WantTokens(t, 422, "resource.otp.invalid")
+	w.mine().JSON(t, "POST", otpBase+"verify", map[string]any{"code": first.Codes[0]}).WantTokens(t, 422, "resource.otp.invalid")
+	w.mine().JSON(t, "POST", path, map[string]any{"code": code()}).Into(t, &second)
+	w.mine().JSON(t, "POST", otpBase+"disable", map[string]any{"code": first.Codes[1]}).WantTokens(t, 422, "resource.otp.invalid")
+	w.mine().JSON(t, "POST", otpBase+"disable", map[string]any{"code": second.Codes[0]}).Want(t, 200, `200`)
+	expect.Equal(t, w.User(me).OTP, false)
+	expect.Equal(t, expect.Must(w.DB.RecoveryCodesLeft(t.Context(), me))(t), 0)
+}
+
+func TestRecoveryCodeRefusals(t *testing.T) {
+	for name, test := range map[string]struct {
+		verb   string
+		fault  error
+		status int
+		token  string
+	}{
+		"the secret does not open": {"Open", apitest.ErrBug, 422, "totp.error"},
+		"the store is away":        {"TOTPSecret", apitest.ErrOutage, 503, "server.internal_error"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			code := w.SecondFactor(me)
+			w.Faults.Fail(test.fault, test.verb)
+			w.mine().JSON(t, "POST", otpBase+"recovery_codes", map[string]any{"code": code()}).WantTokens(t, test.status, test.token)
+		})
+	}
+	w := newWorld(t)
+	w.SecondFactor(me)
+	for range 5 {
+		w.mine().JSON(t, "POST", otpBase+"recovery_codes", map[string]any{"code": "aaaa-bbbb-cccc-dddd"}).WantTokens(t, 422, "resource.otp.invalid")
+	}
+	w.mine().JSON(t, "POST", otpBase+"recovery_codes", map[string]any{"code": "000000x"}).WantTokens(t, 429, "resource.otp.too_many_requests")
 }

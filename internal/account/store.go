@@ -53,6 +53,8 @@ type Tx interface {
 	DeleteAPIKeys(ctx context.Context, holderUID string) (int, error)
 	// DeleteTOTPSecret removes a user's one-time-code secret; no error when there is none.
 	DeleteTOTPSecret(ctx context.Context, uid string) error
+	// DeleteRecoveryCodes removes a user's recovery codes; no error when there is none.
+	DeleteRecoveryCodes(ctx context.Context, uid string) error
 	// DeleteMailTokens voids a user's mailed links of a purpose (of token.MailClaims), "" for
 	// all; no error when there is none.
 	DeleteMailTokens(ctx context.Context, uid, purpose string) error

@@ -196,13 +196,16 @@ func (w Writer) Renew(ctx context.Context, by Actor, until time.Time) error {
 	return w.RenewSession(ctx, by.UID, Renewal{From: by.Session.ID, To: by.NextSessionID, Until: until})
 }
 
-// ForgetSecondFactor removes a user's one-time codes with their secret and label; the caller
-// saves u.
+// ForgetSecondFactor removes a user's one-time codes with their secret, label and recovery codes; the
+// caller saves u.
 func (w Writer) ForgetSecondFactor(ctx context.Context, u *User) error {
 	u.OTP = false
 	err := w.DeleteLabel(ctx, u.UID, otpLabel, ScopePrivate)
 	if err != nil && !errors.Is(err, ErrNoLabel) {
 		return fmt.Errorf("remove label: %w", err)
+	}
+	if err := w.DeleteRecoveryCodes(ctx, u.UID); err != nil {
+		return err
 	}
 	return w.DeleteTOTPSecret(ctx, u.UID)
 }

@@ -58,7 +58,7 @@ func (w *World) searchLog() {
 // secretMembers are the names of parameters and members that hold secrets.
 var secretMembers = map[string]bool{
 	"password": true, "new_password": true, "old_password": true, "confirm_password": true,
-	"csrf_token": true, "secret": true, "id_token": true,
+	"csrf_token": true, "codes": true, "otp_code": true, "secret": true, "id_token": true,
 }
 
 // notice collects the secrets of a request and its answer.
@@ -102,7 +102,13 @@ func walk(v any) (found []string) {
 	case map[string]any:
 		for name, one := range v {
 			text, ok := one.(string)
+			list, isList := one.([]any)
 			switch {
+			case isList && secretMembers[name]:
+				for _, one := range list {
+					text, _ := one.(string)
+					found = append(found, text)
+				}
 			case ok && secretMembers[name]:
 				found = append(found, text)
 			case ok && strings.HasPrefix(text, "otpauth://"):

@@ -62,7 +62,7 @@ func Keys(category string) []string {
 		return []string{
 			"session.create", "session.new_device", "user.email.confirmation.token", "user.email.confirmed",
 			"user.password.reset.token", "user.password.reset", "user.password.change", "user.account.deleted",
-			"document.verified", "document.rejected",
+			"user.recovery_code.used", "document.verified", "document.rejected",
 		}
 	}
 	return nil
@@ -209,6 +209,22 @@ func DeviceAdded(u User, ip, userAgent, country string, at time.Time) Event {
 		Country   string `json:"country"`
 		At        Time   `json:"at"`
 	}{u, ip, userAgent, country, Time(at)})}
+}
+
+// RecoveryCodeUsedName names the event of RecoveryCodeUsed.
+const RecoveryCodeUsedName = "system.user.recovery_code.used"
+
+// RecoveryCodeUsed announces that a recovery code stood for a code of the authenticator app, and how
+// many are left. It is not among the reference's events: a mail is made of it.
+func RecoveryCodeUsed(u User, left int, ip, userAgent, country string, at time.Time) Event {
+	return Event{Name: RecoveryCodeUsedName, UID: u.UID, Record: marshal(struct {
+		User      User   `json:"user"`
+		Left      int    `json:"left"`
+		IP        string `json:"user_ip"`
+		UserAgent string `json:"user_agent"`
+		Country   string `json:"country"`
+		At        Time   `json:"at"`
+	}{u, left, ip, userAgent, country, Time(at)})}
 }
 
 // A Notice describes a change of an account, for events whose record is user and domain.

@@ -74,16 +74,24 @@ type totpWriter interface {
 // Use checks a code of a user and consumes it: no code works twice, and after
 // as many wrong ones as Config.Code has none works at all for a while (W-I3). Errors:
 // limit.TooMany, ErrInvalidOTP (also without a secret), ErrOTPReplay.
-func (s *Service) Use(ctx context.Context, uid, code string) (err error) {
+func (s *Service) Use(ctx context.Context, uid, code string) error {
+	return s.guess(ctx, uid, func() error { return s.use(ctx, uid, code) })
+}
+
+// guess runs a check of a user's code unless too many were wrong; one that is then counts.
+func (s *Service) guess(ctx context.Context, uid string, check func() error) (err error) {
 	try := limit.Try{Key: "code of " + uid, Rule: s.cfg.Code}
 	if err := s.attempts.Spend(ctx, try); err != nil {
 		return err
 	}
-	defer func() {
-		if !errors.Is(err, ErrInvalidOTP) { // only wrong codes count
-			err = errors.Join(err, s.attempts.GiveBack(ctx, try))
-		}
-	}()
+	if err = check(); !errors.Is(err, ErrInvalidOTP) { // only wrong codes count
+		err = errors.Join(err, s.attempts.GiveBack(ctx, try))
+	}
+	return err
+}
+
+// use uses up a code of the authenticator app.
+func (s *Service) use(ctx context.Context, uid, code string) error {
 	held, err := s.rows.TOTPSecret(ctx, uid)
 	if errors.Is(err, ErrNoSecret) {
 		return ErrInvalidOTP
@@ -185,9 +193,9 @@ func (s *Service) EnableOTP(ctx context.Context, me account.Actor, code string) 
 	return s.switchOTP(ctx, me, code, true)
 }
 
-// DisableOTP switches one-time codes off, proved by one: the secret is forgotten (W-R13),
-// all API keys of the user and of the user's service accounts stop, and sessions end as
-// with EnableOTP. Errors: ErrOTPNotEnabled, then Use's.
+// DisableOTP switches one-time codes off, proved by one or by a recovery code: the secret and all
+// recovery codes are forgotten (W-R13), all API keys of the user and of the user's service accounts
+// stop, and sessions end as with EnableOTP. Errors: ErrOTPNotEnabled, then Use's.
 func (s *Service) DisableOTP(ctx context.Context, me account.Actor, code string) (generation int64, err error) {
 	return s.switchOTP(ctx, me, code, false)
 }
@@ -205,7 +213,12 @@ func (s *Service) switchOTP(ctx context.Context, me account.Actor, code string, 
 	if u.OTP == on {
 		return 0, s.refuseOTP(ctx, me, already, action, reason)
 	}
-	if err := s.Use(ctx, me.UID, code); errors.Is(err, ErrInvalidOTP) {
+	if on {
+		err = s.Use(ctx, me.UID, code)
+	} else {
+		err = s.UseOrRecover(ctx, me, code)
+	}
+	if errors.Is(err, ErrInvalidOTP) {
 		return 0, s.refuseOTP(ctx, me, err, action, reasonWrongCode)
 	} else if err != nil {
 		return 0, err
@@ -272,15 +285,20 @@ func (s *Service) VerifyOTP(ctx context.Context, me account.Actor, code string) 
 	if err != nil {
 		return fmt.Errorf("load user: %w", err)
 	}
+	return s.useOwn(ctx, me, u, code, actionVerify2F)
+}
+
+// useOwn is Use for the actor, who is u, before an action; it records refusals. Errors:
+// ErrOTPNotEnabled, then Use's.
+func (s *Service) useOwn(ctx context.Context, me account.Actor, u account.User, code, action string) error {
 	if !u.OTP {
-		return s.refuseOTP(ctx, me, ErrOTPNotEnabled, actionVerify2F, reasonDisabled)
+		return s.refuseOTP(ctx, me, ErrOTPNotEnabled, action, reasonDisabled)
 	}
-	if err := s.Use(ctx, me.UID, code); errors.Is(err, ErrInvalidOTP) {
-		return s.refuseOTP(ctx, me, err, actionVerify2F, reasonWrongCode)
-	} else if err != nil {
-		return err
+	err := s.Use(ctx, me.UID, code)
+	if errors.Is(err, ErrInvalidOTP) {
+		return s.refuseOTP(ctx, me, err, action, reasonWrongCode)
 	}
-	return nil
+	return err
 }
 
 // refuseOTP records a refusal and returns why.

@@ -42,25 +42,27 @@ func DefaultLimits() []limit.Row {
 type Reader interface {
 	account.Reader
 	totpReader
+	recoveryReader
 }
 
 // Tx is the part of the store that changes of a second factor write in one transaction.
 type Tx interface {
 	account.Tx
-	totpReader
-	totpWriter
+	factors
 }
 
 // work is one transaction: its writes of users and labels announce themselves.
 type work struct {
 	account.Writer
-	totp
+	factors
 }
 
-// totp is the part of a Tx that is not account's.
-type totp interface {
+// factors is the part of a Tx that is not account's.
+type factors interface {
 	totpReader
 	totpWriter
+	recoveryReader
+	recoveryWriter
 }
 
 // Parts are the parts that a Service works with.

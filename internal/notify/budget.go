@@ -52,6 +52,15 @@ var budgets = map[Lane]budget{
 	Components: {limit.Rule{Burst: 60, Period: time.Hour}, limit.Rule{Burst: 200, Period: 24 * time.Hour}},
 }
 
+// kind is the share of one event in its lane. Each use of a recovery code is mailed: there are ten.
+func kind(e event.Event) limit.Rule {
+	r := budgets[LaneOf(e)].kind
+	if e.Name == event.RecoveryCodeUsedName {
+		r.Burst = 10
+	}
+	return r
+}
+
 // Reasons why a mail is dropped.
 const (
 	OverBudget = "budget"   // its reader was sent enough
@@ -126,7 +135,7 @@ func (m *Mailer) withinBudget(ctx context.Context, item event.Item, msg Message)
 		key  string
 		rule limit.Rule
 	}{
-		{"mail " + item.Name + " to " + to, budgets[lane].kind},
+		{"mail " + item.Name + " to " + to, kind(item.Event)},
 		{"mail of " + string(lane) + " to " + to, budgets[lane].all},
 	}
 	giveBack := func(n int) {

@@ -175,7 +175,7 @@ func (s *Service) admit(ctx context.Context, u account.User, code string, c acco
 	if strings.TrimSpace(code) == "" {
 		return "", s.refuseSignIn(ctx, u, c, factor.ErrMissingOTP, actionLogin2F, "OTP code is missing")
 	}
-	if err := s.codes.Use(ctx, u.UID, code); errors.Is(err, factor.ErrInvalidOTP) {
+	if err := s.codes.UseOrRecover(ctx, account.Actor{UID: u.UID, Role: u.Role, Client: c}, code); errors.Is(err, factor.ErrInvalidOTP) {
 		return "", s.refuseSignIn(ctx, u, c, err, actionLogin2F, "OTP code is invalid")
 	} else if err != nil {
 		return "", err

@@ -1,4 +1,4 @@
-// Package factortest is the test suite of every store of one-time-code secrets.
+// Package factortest is the test suite of every store of second factors.
 package factortest
 
 import (
@@ -21,6 +21,8 @@ func TestStore(t *testing.T, open func(testing.TB) Store) {
 	for name, test := range map[string]func(*testing.T, Store){
 		"a round trip, a replacement and a removal": totpRoundTrip,
 		"of two equal codes one wins":               totpRace,
+		"recovery codes are replaced and used once": recoveryRoundTrip,
+		"of two uses of a recovery code one wins":   recoveryRace,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -78,4 +80,58 @@ func totpRace(t *testing.T, s Store) {
 	ok, err = s.AdvanceTOTP(t.Context(), "ID404", 101)
 	accounttest.Must(t, err)
 	accounttest.Equal(t, ok, false)
+}
+
+func recoveryRoundTrip(t *testing.T, s Store) {
+	u, other := accounttest.AddUser(t, s, "1"), accounttest.AddUser(t, s, "2")
+	left := func(want int) {
+		t.Helper()
+		n, err := s.RecoveryCodesLeft(t.Context(), u.UID)
+		accounttest.Must(t, err)
+		accounttest.Equal(t, n, want)
+	}
+	use := func(uid, code string, want bool) {
+		t.Helper()
+		used, err := s.UseRecoveryCode(t.Context(), uid, code)
+		accounttest.Must(t, err)
+		accounttest.Equal(t, used, want)
+	}
+	left(0)
+	accounttest.Must(t, s.PutRecoveryCodes(t.Context(), u.UID, factor.RecoveryCodes{"a", "b"}))
+	left(2)
+	accounttest.Must(t, s.PutRecoveryCodes(t.Context(), u.UID, factor.RecoveryCodes{"c", "d", "e"}))
+	// The same text may be two persons' code.
+	accounttest.Must(t, s.PutRecoveryCodes(t.Context(), other.UID, factor.RecoveryCodes{"c"}))
+	left(3)
+	use(u.UID, "a", false)
+	use(other.UID, "d", false)
+	use("ID404", "d", false)
+	use(u.UID, "c", true)
+	use(u.UID, "c", false)
+	left(2)
+	use(other.UID, "c", true)
+	accounttest.Must(t, s.DeleteRecoveryCodes(t.Context(), u.UID))
+	accounttest.Must(t, s.DeleteRecoveryCodes(t.Context(), u.UID))
+	use(u.UID, "d", false)
+	left(0)
+	accounttest.WantErr(t, s.PutRecoveryCodes(t.Context(), "ID404", factor.RecoveryCodes{"f"}), account.ErrNoUser)
+}
+
+func recoveryRace(t *testing.T, s Store) {
+	u := accounttest.AddUser(t, s, "1")
+	accounttest.Must(t, s.PutRecoveryCodes(t.Context(), u.UID, factor.RecoveryCodes{"a", "b"}))
+	won := make(chan bool, 8)
+	for range cap(won) {
+		go func() {
+			ok, err := s.UseRecoveryCode(t.Context(), u.UID, "a")
+			won <- ok && err == nil
+		}()
+	}
+	winners := 0
+	for range cap(won) {
+		if <-won {
+			winners++
+		}
+	}
+	accounttest.Equal(t, winners, 1)
 }

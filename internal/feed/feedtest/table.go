@@ -278,7 +278,8 @@ var writes = []write{
 var quiet = []string{
 	"User", "UserByEmail", "CountUsers", "ServiceAccount", "ServiceAccountsOf", "Labels", "Label",
 	"PutLabel", "DeleteLabel", "Levels", "PutLevel", "APIKeys", "APIKey", "TOTPSecret",
-	"PutTOTPSecret", "AdvanceTOTP", "DeleteTOTPSecret", "RoleExists", "AddActivity", "Principal",
+	"PutTOTPSecret", "AdvanceTOTP", "DeleteTOTPSecret", "PutRecoveryCodes", "RecoveryCodesLeft",
+	"UseRecoveryCode", "DeleteRecoveryCodes", "RoleExists", "AddActivity", "Principal",
 	"KeyRecord", "Permissions", "Restrictions", "Rows", "UpdatePolicy", "EndedSessions", "Ended",
 	"Epoch", "SigningKeys", "Emit", "Take", "Return", "Clear",
 	"MailToken", "AddMailToken", "UseMailToken", "DeleteMailTokens", "SignedInBefore", "SessionStands",
@@ -331,6 +332,12 @@ func quietCalls(s Store, f *fixture) map[string]func(context.Context) error {
 		"totp": func(ctx context.Context) error {
 			_, err := s.AdvanceTOTP(ctx, f.user.UID, 9)
 			return err
+		},
+		"recovery codes": func(ctx context.Context) error {
+			put := s.PutRecoveryCodes(ctx, f.user.UID, factor.RecoveryCodes{"abcd-efgh-ijkl-mnop"})
+			_, used := s.UseRecoveryCode(ctx, f.user.UID, "abcd-efgh-ijkl-mnop")
+			_, left := s.RecoveryCodesLeft(ctx, f.user.UID)
+			return errors.Join(put, used, left, s.DeleteRecoveryCodes(ctx, f.user.UID))
 		},
 		"mail tokens": func(ctx context.Context) error {
 			m := signin.MailToken{Hash: [32]byte{1}, UserUID: f.user.UID, Purpose: token.Reset, ExpiresAt: until}
