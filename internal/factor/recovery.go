@@ -39,9 +39,8 @@ type recoveryReader interface {
 }
 
 // recoveryWriter is the part of Tx about recovery codes; account.Tx has DeleteRecoveryCodes. A store
-// keeps HMAC-SHA-256 of user and code, under a key that the database does not have. That is right
-// for codes of 80 random bits, and a password's slow hash would be for nothing: nobody can try so
-// many, with or without the key.
+// keeps SHA-256 of user and code. That is right for codes of 80 random bits: nobody can try so many, so
+// that a password's slow hash would be for nothing, and under a key the codes would be lost when it is changed.
 type recoveryWriter interface {
 	// PutRecoveryCodes writes the codes in place of all others of the user; account.ErrNoUser.
 	PutRecoveryCodes(ctx context.Context, uid string, codes RecoveryCodes) error

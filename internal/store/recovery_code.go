@@ -2,16 +2,16 @@ package store
 
 import (
 	"context"
-	"fmt"
-	"strings"
+	"crypto/sha256"
 
 	"barong/internal/factor"
 )
 
-const recoveryTable, recoveryHash = "recovery_codes", "hash" // hashing binds to them
-
-// recoveryValue is the value that is hashed: a code opens one account.
-func recoveryValue(uid, code string) string { return uid + " " + code }
+// recoveryHash is kept of a code, which opens one account.
+func recoveryHash(uid, code string) []byte {
+	sum := sha256.Sum256([]byte("barong recovery code " + uid + " " + code))
+	return sum[:]
+}
 
 // RecoveryCodesLeft implements factor.Tx.
 func (q queries) RecoveryCodesLeft(ctx context.Context, uid string) (int, error) {
@@ -30,12 +30,8 @@ func (q queries) PutRecoveryCodes(ctx context.Context, uid string, codes factor.
 			return err
 		}
 		for _, code := range codes {
-			i, err := q.index(recoveryValue(uid, code), recoveryTable, recoveryHash)
-			if err != nil {
-				return err
-			}
-			err = t.exec(ctx, `INSERT INTO recovery_codes (user_id, hash, key_id, created_at) VALUES ($1, $2, $3, $4)`,
-				user, i.Sum, i.KeyID, t.now.UnixMicro())
+			err = t.exec(ctx, `INSERT INTO recovery_codes (user_id, hash, created_at) VALUES ($1, $2, $3)`,
+				user, recoveryHash(uid, code), t.now.UnixMicro())
 			if err != nil {
 				return err
 			}
@@ -45,22 +41,13 @@ func (q queries) PutRecoveryCodes(ctx context.Context, uid string, codes factor.
 }
 
 // UseRecoveryCode implements factor.Tx: one conditional write, so of two uses one wins whatever the
-// isolation. The code may have been hashed under an older key.
+// isolation.
 func (q queries) UseRecoveryCode(ctx context.Context, uid, code string) (bool, error) {
-	all, err := q.indexes(recoveryValue(uid, code), recoveryTable, recoveryHash)
-	if err != nil {
-		return false, fmt.Errorf("use recovery code: %w", err)
-	}
-	args, marks := []any{uid}, make([]string, len(all))
-	for n, i := range all {
-		args = append(args, i.Sum)
-		marks[n] = fmt.Sprintf("$%d", len(args))
-	}
 	var n int64
-	err = q.writeLocked(ctx, "use recovery code", lockUser(uid), func(t *txn) (err error) {
+	err := q.writeLocked(ctx, "use recovery code", lockUser(uid), func(t *txn) (err error) {
 		n, err = affected(ctx, t, `
 			DELETE FROM recovery_codes
-			WHERE user_id = (SELECT id FROM users WHERE uid = $1) AND hash IN (`+strings.Join(marks, ", ")+`)`, args...)
+			WHERE user_id = (SELECT id FROM users WHERE uid = $1) AND hash = $2`, uid, recoveryHash(uid, code))
 		return err
 	})
 	return n > 0, err

@@ -30,7 +30,7 @@ func TestCascade(t *testing.T) {
 			{`INSERT INTO apikeys (uuid, user_id, kid, algorithm, secret, created_at, updated_at) VALUES ('v', 1, 'l', 'HS256', $1, 0, 0)`, []any{sealed}},
 			{`INSERT INTO labels (user_id, key, value, created_at, updated_at) VALUES (1, 'a', 'b', 0, 0)`, nil},
 			{`INSERT INTO totp_secrets (uuid, user_id, secret, created_at, updated_at) VALUES ('u', 1, $1, 0, 0)`, []any{sealed}},
-			{`INSERT INTO recovery_codes (user_id, hash, key_id, created_at) VALUES (1, $1, 'k', 0)`, []any{sealed}},
+			{`INSERT INTO recovery_codes (user_id, hash, created_at) VALUES (1, $1, 0)`, []any{sealed}},
 			{`INSERT INTO mail_tokens (hash, user_id, purpose, expires_at, created_at) VALUES ($1, 1, 'p', 0, 0)`, []any{sealed}},
 			{`INSERT INTO kyc_verifications (verification_id, applicant_id, user_id, kind, created_at, updated_at) VALUES ('v', 'a', 1, 'address', 0, 0)`, nil},
 			{`INSERT INTO activities (ref, actor_uid, actor_kind, actor_ref, category, ip, user_agent, topic, action, result, day, created_at)
