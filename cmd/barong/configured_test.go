@@ -20,7 +20,9 @@ import (
 	"barong/internal/factor"
 	"barong/internal/notify"
 	"barong/internal/provider/amqp"
+	"barong/internal/provider/clamd"
 	"barong/internal/provider/kycaid"
+	"barong/internal/provider/s3"
 	"barong/internal/provider/smtp"
 	"barong/internal/rest"
 	"barong/internal/session"
@@ -118,7 +120,7 @@ func configs(s config.Settings, rules exchange.Rules) []any {
 		configured.Policy(s, nil), configured.Audit(s), configured.Accounts(s, rules, []string{"staff"}),
 		configured.SignIns(s), configured.Codes(s), configured.Sessions(s), configured.Cookies(s),
 		configured.Directory(s), configured.APIKeys(s), configured.GRPC(s), configured.REST(s), configured.CORS(s),
-		configured.Broker(s), configured.Mail(s), configured.SMTP(s), configured.KYC(s),
+		configured.Broker(s), configured.Mail(s), configured.SMTP(s), configured.KYC(s), configured.Bucket(s), configured.Scanner(s),
 		configured.Auth0(s), configured.GeeTest(s), configured.Captcha(s),
 	}
 }
@@ -167,12 +169,14 @@ func TestDefaultsStandInTheSettingsAlone(t *testing.T) {
 	rules := exchange.Rules{Activation: map[string]string{"email": "verified"}}
 	s.Redis.URL, s.Events.Host = "redis://h", "h"
 	s.External.KYCAIDToken = "t"
+	s.Storage.Bucket, s.Storage.AccessKey, s.Storage.SecretKey, s.Storage.Clamd = "abc", "k", "k", "h:1"
 	logged := configured.REST(s)
 	logged.Log = slog.New(slog.DiscardHandler)
 	for name, c := range map[string][2]error{ // none of the settings, the default ones
 		"accounts":   {valid(account.Config{}), valid(configured.Accounts(s, rules, []string{"admin"}))},
 		"activities": {valid(audit.Config{}), valid(configured.Audit(s))},
 		"API keys":   {failed(apikey.NewCache(apikey.CacheConfig{}, nil, nil)), failed(apikey.NewCache(configured.APIKeys(s), nil, nil))},
+		"bucket":     {valid(s3.Config{Bucket: "abc", AccessKey: "k", SecretKey: "k", Endpoint: "https://h"}), valid(configured.Bucket(s))},
 		"broker":     {valid(amqp.Config{}), valid(configured.Broker(s))},
 		"codes":      {failed(factor.NewService(factor.Config{}, factor.Parts{})), failed(factor.NewService(configured.Codes(s), factor.Parts{}))},
 		"decisions":  {valid(authz.Config{}), valid(configured.Decisions(s))},
@@ -182,6 +186,7 @@ func TestDefaultsStandInTheSettingsAlone(t *testing.T) {
 		"mail":       {failed(notify.New(notify.Config{From: "a@b.c"}, notify.Rules{}, nil, nil)), failed(notify.New(configured.Mail(s), notify.Rules{}, nil, nil))},
 		"Redis":      {valid(redis.Config{URL: "redis://h"}), valid(configured.Redis(s))},
 		"REST":       {failed(rest.New(rest.Config{Log: logged.Log})), failed(rest.New(logged))},
+		"scanner":    {valid(clamd.Config{Address: "h:1"}), valid(configured.Scanner(s))},
 		"sessions":   {valid(session.Config{}), valid(configured.Sessions(s))},
 		"sign-ins":   {valid(signin.Config{}), valid(configured.SignIns(s))},
 		"SMTP":       {failed(smtp.New(smtp.Config{Helo: "a.b"}, nil)), failed(smtp.New(configured.SMTP(s), nil))},

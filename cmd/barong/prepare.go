@@ -68,6 +68,11 @@ func prepare(term *terminal) (prepared, error) {
 		_, err = kycaid.New(configured.KYC(s), nil)
 		part("kyc_provider kycaid_authorization_token kycaid_api_endpoint", named("BARONG_KYCAID_AUTHORIZATION_TOKEN, BARONG_KYCAID_API_ENDPOINT", err))
 	}
+	part("storage_folder", checkFolder(s))
+	part("storage_provider storage_endpoint storage_bucket_name storage_prefix storage_region storage_access_key "+
+		"storage_secret_key storage_timeout", checkBucket(s))
+	_, err = openScanner(s)
+	part("clamd_address clamd_timeout", err)
 	if len(problems) == 0 { // newAPI believes its settings
 		_, err = newAPI(apiParts{
 			settings: s, people: p.people, log: log, clientIP: func(*http.Request) netip.Addr { return netip.Addr{} },
@@ -77,6 +82,7 @@ func prepare(term *terminal) (prepared, error) {
 	if s.Account.Domain == "" && s.MailDelivery() == "smtp" {
 		p.odd = append(p.odd, "BARONG_DOMAIN is empty: the links in mails lead to localhost")
 	}
+	p.odd = append(p.odd, oddUploads(s)...)
 	if len(problems) > 0 {
 		return p, usageError{problems}
 	}

@@ -43,6 +43,18 @@ func (s Settings) checkPeople(say func(keys, format string, args ...any)) {
 	if s.External.KYCProvider == "kycaid" && s.External.KYCAIDToken == "" {
 		say("kycaid_authorization_token kyc_provider", "is mandatory when BARONG_KYC_PROVIDER is kycaid: it also proves callbacks")
 	}
+	if s.Storage.Provider == "s3" {
+		for _, x := range [][2]string{
+			{"storage_bucket_name", s.Storage.Bucket}, {"storage_access_key", s.Storage.AccessKey.Reveal()},
+			{"storage_secret_key", s.Storage.SecretKey.Reveal()},
+		} {
+			if x[1] == "" {
+				say(x[0]+" storage_provider", "is mandatory when BARONG_STORAGE_PROVIDER is s3")
+			}
+		}
+	} else if s.Storage.Bucket != "" {
+		say("storage_bucket_name storage_provider", "names a bucket, and BARONG_STORAGE_PROVIDER is local: make it s3, or leave the bucket out")
+	}
 	if _, err := mail.ParseAddress(s.Mail.SenderEmail); err != nil {
 		say("sender_email", "must be an e-mail address; got %q", s.Mail.SenderEmail)
 	}

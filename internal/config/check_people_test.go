@@ -10,6 +10,7 @@ func TestSettingsAboutPeopleAreChecked(t *testing.T) {
 		environ []string
 		want    string
 	}{
+		"a bucket, and files in a folder":     {[]string{"BARONG_STORAGE_BUCKET_NAME=abc"}, "BARONG_STORAGE_BUCKET_NAME: "},
 		"a look-ahead":                        {[]string{"BARONG_PASSWORD_REGEXP=(?=a)"}, "BARONG_PASSWORD_REGEXP: "},
 		"a domain with a query":               {[]string{"BARONG_DOMAIN=https://a.example/?x=1"}, "BARONG_DOMAIN: "},
 		"a domain with a password":            {[]string{"BARONG_DOMAIN=https://u:p@a.example"}, "BARONG_DOMAIN: "},

@@ -30,3 +30,11 @@ func (s Settings) SpillFile() string {
 
 // Outbox is the folder of mails that are not sent.
 func (s Settings) Outbox() string { return filepath.Join(s.DataDir(), "outbox") }
+
+// Documents is the folder of uploaded files when they are kept in one.
+func (s Settings) Documents() string {
+	if s.Storage.Folder != "" {
+		return s.Storage.Folder
+	}
+	return filepath.Join(s.DataDir(), "documents")
+}

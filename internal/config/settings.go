@@ -33,6 +33,7 @@ type Settings struct {
 	Mail     Mail     `group:"Mail"`
 	Events   Events   `group:"Events"`
 	External External `group:"Outside services"`
+	Storage  Storage  `group:"Uploaded files"`
 	REST     REST     `group:"REST"`
 	Audit    Audit    `group:"Audit"`
 	Process  Process  `group:"Process"`
@@ -240,6 +241,22 @@ type External struct {
 	KYCAIDToken   Secret `key:"kycaid_authorization_token" default:"" secret:"yes" doc:"API token of KYCAID, which also signs its callbacks; mandatory with it."`
 	KYCAIDURL     string `key:"kycaid_api_endpoint" default:"https://api.kycaid.com/" doc:"Address of its API."`
 	PhoneKind     string `key:"phone_verification" default:"mock" enum:"mock,twilio_sms,twilio_verify" doc:"How phones are verified, as GET configs says."`
+}
+
+// Storage says where uploaded files are kept, and which daemon looks for viruses in them.
+type Storage struct {
+	Provider     string        `key:"storage_provider" default:"local" enum:"local,s3" doc:"local keeps files in a folder, s3 in a bucket of any service that speaks S3."`
+	Folder       string        `key:"storage_folder" default:"" doc:"Folder of local; empty means documents beside the SQLite file, or data/documents with PostgreSQL. Replicas must share it."`
+	Endpoint     string        `key:"storage_endpoint" default:"https://s3.amazonaws.com" doc:"Address of the S3 service, https://host[:port]; http to this machine alone."`
+	Bucket       string        `key:"storage_bucket_name" default:"" doc:"Bucket of s3; mandatory with it."`
+	Prefix       string        `key:"storage_prefix" default:"" doc:"Beginning of the names of all objects, without the slash after it, for a bucket that others use too."`
+	Region       string        `key:"storage_region" default:"" doc:"Region of the bucket; empty asks the service."`
+	AccessKey    Secret        `key:"storage_access_key" default:"" secret:"yes" doc:"Access key of s3; mandatory with it."`
+	SecretKey    Secret        `key:"storage_secret_key" default:"" secret:"yes" doc:"Its secret key."`
+	PathStyle    bool          `key:"storage_pathstyle" default:"false" doc:"Name the bucket in the path of requests everywhere; else it is part of the host at the services that are known to want that."`
+	Timeout      time.Duration `key:"storage_timeout" default:"30s" doc:"Longest time of a write to s3, and of each wait for more of a file from it."`
+	Clamd        string        `key:"clamd_address" default:"" doc:"Daemon of ClamAV, host:port or unix:///path, that looks at every upload: an infected one is refused, and all are while it does not answer. Empty scans nothing. Its StreamMaxLength and MaxFileSize must be at least the largest upload, and AlertExceedsMax on."`
+	ClamdTimeout time.Duration `key:"clamd_timeout" default:"30s" doc:"Longest time of one scan."`
 }
 
 // REST shapes the REST listener.

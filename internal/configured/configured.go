@@ -25,7 +25,9 @@ import (
 	"barong/internal/provider/amqp"
 	"barong/internal/provider/auth0"
 	"barong/internal/provider/captcha"
+	"barong/internal/provider/clamd"
 	"barong/internal/provider/kycaid"
+	"barong/internal/provider/s3"
 	"barong/internal/provider/smtp"
 	"barong/internal/rest"
 	"barong/internal/session"
@@ -252,6 +254,20 @@ func helo(s config.Settings) string {
 // KYC is the part of the settings that KYCAID is used by.
 func KYC(s config.Settings) kycaid.Config {
 	return kycaid.Config{Token: s.External.KYCAIDToken.Reveal(), Address: s.External.KYCAIDURL}
+}
+
+// Bucket is the part of the settings that files in S3 are kept by.
+func Bucket(s config.Settings) s3.Config {
+	f := s.Storage
+	return s3.Config{
+		Endpoint: f.Endpoint, Region: f.Region, Bucket: f.Bucket, Prefix: f.Prefix, AccessKey: f.AccessKey.Reveal(),
+		SecretKey: f.SecretKey.Reveal(), PathStyle: f.PathStyle, Timeout: f.Timeout,
+	}
+}
+
+// Scanner is the part of the settings that files are scanned by.
+func Scanner(s config.Settings) clamd.Config {
+	return clamd.Config{Address: s.Storage.Clamd, Timeout: s.Storage.ClamdTimeout}
 }
 
 // Auth0 is the part of the settings that Auth0 is used by.
