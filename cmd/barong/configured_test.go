@@ -118,7 +118,7 @@ func configs(s config.Settings, rules exchange.Rules) []any {
 		public, auth0,
 		configured.Postgres(s), configured.Redis(s), configured.Keys(s), configured.Tokens(s), configured.Decisions(s),
 		configured.Policy(s, nil), configured.Audit(s), configured.Accounts(s, rules, []string{"staff"}),
-		configured.SignIns(s), configured.Codes(s), configured.Sessions(s), configured.Cookies(s),
+		configured.Persons(s, rules), configured.SignIns(s), configured.Codes(s), configured.Sessions(s), configured.Cookies(s),
 		configured.Directory(s), configured.APIKeys(s), configured.GRPC(s), configured.REST(s), configured.CORS(s),
 		configured.Broker(s), configured.Mail(s), configured.SMTP(s), configured.KYC(s), configured.Bucket(s), configured.Scanner(s),
 		configured.Auth0(s), configured.GeeTest(s), configured.Captcha(s),

@@ -27,7 +27,7 @@ var toMail = map[notify.Lane]string{notify.Links: "mail", notify.Notices: "mail_
 func destinations(s config.Settings, f files) func(event.Event) []string {
 	broker, mail := s.Events.On(), s.MailDelivery() != "off"
 	return func(e event.Event) []string {
-		if e.Name == event.KYCCallback {
+		if e.Category() == event.KYC {
 			return []string{toKYC}
 		}
 		var to []string

@@ -118,7 +118,7 @@ func (sv *service) openAccounts(f files) error {
 		apiKeys: apikey.NewService(apikey.Config{}, apikey.Parts{
 			Accounts: accounts, Codes: codes, Rows: db, Update: store.Update[apikey.Tx](db), Now: db.Time,
 		}),
-		persons: person.NewService(person.Config{StorageTitles: f.accounts.StorageTitles}, person.Parts{
+		persons: person.NewService(configured.Persons(s, f.accounts), person.Parts{
 			Accounts: accounts, Rows: db, Update: store.Update[person.Tx](db), Now: db.Time,
 		}),
 	}

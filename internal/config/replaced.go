@@ -31,7 +31,7 @@ var replaced = []struct {
 	{"BARONG_STORAGE_SIGNATURE_VERSION", "always 4"},
 	{"BARONG_UPLOAD_SIZE_MIN_RANGE BARONG_UPLOAD_SIZE_MAX_RANGE BARONG_UPLOAD_AUTH_URL_EXPIRATION BARONG_UPLOAD_EXTENSION_WHITELIST",
 		"documents are not served, so there is nothing to upload"},
-	{"BARONG_KYCAID_SANDBOX_MODE BARONG_KYCAID_FORM_ID", "the account at KYCAID decides; nothing is sent to a form"},
+	{"BARONG_KYCAID_SANDBOX_MODE", "the account at KYCAID decides"},
 	{"BARONG_TWILIO_PHONE_NUMBER BARONG_TWILIO_ACCOUNT_SID BARONG_TWILIO_AUTH_TOKEN BARONG_TWILIO_SERVICE_SID BARONG_SMS_CONTENT_TEMPLATE",
 		"phones are not served, so no messages are sent"},
 	{"BARONG_SENTRY_DSN_BACKEND SENTRY_DSN_BACKEND", "errors are in the log, which is JSON"},

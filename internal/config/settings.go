@@ -240,6 +240,7 @@ type External struct {
 	KYCProvider   string `key:"kyc_provider" default:"local" enum:"local,kycaid" doc:"Checker of identities: local is staff."`
 	KYCAIDToken   Secret `key:"kycaid_authorization_token" default:"" secret:"yes" doc:"API token of KYCAID, which also signs its callbacks; mandatory with it."`
 	KYCAIDURL     string `key:"kycaid_api_endpoint" default:"https://api.kycaid.com/" doc:"Address of its API."`
+	KYCAIDForm    string `key:"kycaid_form_id" default:"" doc:"Form of our account at KYCAID by which verifications go; empty names none."`
 	PhoneKind     string `key:"phone_verification" default:"mock" enum:"mock,twilio_sms,twilio_verify" doc:"How phones are verified, as GET configs says."`
 }
 

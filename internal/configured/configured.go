@@ -22,6 +22,7 @@ import (
 	"barong/internal/factor"
 	"barong/internal/notify"
 	"barong/internal/password"
+	"barong/internal/person"
 	"barong/internal/provider/amqp"
 	"barong/internal/provider/auth0"
 	"barong/internal/provider/captcha"
@@ -123,6 +124,11 @@ func Accounts(s config.Settings, rules exchange.Rules, staff []string) account.C
 		ReservedLabels:  rules.StorageTitles,
 		DefaultLanguage: s.Account.Language,
 	}
+}
+
+// Persons is the part of the settings, and of their files, that proofs about persons go by.
+func Persons(s config.Settings, rules exchange.Rules) person.Config {
+	return person.Config{StorageTitles: rules.StorageTitles, Outside: s.External.KYCProvider != "local"}
 }
 
 // SignIns is the part of the settings that sign-ins and mailed links go by.
@@ -253,7 +259,11 @@ func helo(s config.Settings) string {
 
 // KYC is the part of the settings that KYCAID is used by.
 func KYC(s config.Settings) kycaid.Config {
-	return kycaid.Config{Token: s.External.KYCAIDToken.Reveal(), Address: s.External.KYCAIDURL}
+	site, _ := s.Site()
+	return kycaid.Config{
+		Token: s.External.KYCAIDToken.Reveal(), Address: s.External.KYCAIDURL, Form: s.External.KYCAIDForm,
+		Callback: site + "/api/v2/barong/public/kyc",
+	}
 }
 
 // Bucket is the part of the settings that files in S3 are kept by.

@@ -277,26 +277,67 @@ func AccountDeleted(u User) Event {
 	}{u})}
 }
 
-// KYCCallback names the event of KYCCalled, which is a note to ourselves and goes to nobody else.
-const KYCCallback = "kyc.verification.called"
+// KYC is the category of notes to ourselves about identity checks, which go to nobody else: work that an
+// outside provider is to be asked for.
+const KYC = "kyc"
 
-type kycCalled struct {
-	VerificationID string `json:"verification_id"`
+// The notes: the provider has called back, a submitted profile waits for its applicant, and documents
+// wait for their verification.
+const (
+	KYCCallback  = KYC + ".verification.called"
+	KYCApplicant = KYC + ".applicant.wanted"
+	KYCBatch     = KYC + ".documents.wanted"
+)
+
+// kycNote is the record of such a note; each kind has fields of its own.
+type kycNote struct {
+	VerificationID string `json:"verification_id,omitempty"`
+	ProfileID      int64  `json:"profile_id,omitempty"`
+	Review         string `json:"review,omitempty"`
+	Identificator  string `json:"identificator,omitempty"`
 }
 
 // KYCCalled notes that the provider of identity checks has called back about a verification
 // of a user.
 func KYCCalled(uid, verificationID string) Event {
-	return Event{Name: KYCCallback, UID: uid, Record: marshal(kycCalled{verificationID})}
+	return Event{Name: KYCCallback, UID: uid, Record: marshal(kycNote{VerificationID: verificationID})}
 }
 
 // KYCVerification is the verification of a KYCCalled.
 func KYCVerification(e Event) (id string, ok bool) {
-	var r kycCalled
-	if e.Name != KYCCallback || json.Unmarshal(e.Record, &r) != nil || r.VerificationID == "" {
-		return "", false
+	id = e.kycNote(KYCCallback).VerificationID
+	return id, id != ""
+}
+
+// KYCSubmitted notes that a profile of a user was submitted: the provider is to know the person.
+func KYCSubmitted(uid string, profileID int64) Event {
+	return Event{Name: KYCApplicant, UID: uid, Record: marshal(kycNote{ProfileID: profileID})}
+}
+
+// KYCProfile is the profile of a KYCSubmitted.
+func KYCProfile(e Event) (id int64, ok bool) {
+	id = e.kycNote(KYCApplicant).ProfileID
+	return id, id != 0
+}
+
+// KYCUploaded notes that the documents of an identificator are complete: they wait for the review, label
+// document or address, of a user.
+func KYCUploaded(uid, review, identificator string) Event {
+	return Event{Name: KYCBatch, UID: uid, Record: marshal(kycNote{Review: review, Identificator: identificator})}
+}
+
+// KYCDocuments are the review and the identificator of a KYCUploaded.
+func KYCDocuments(e Event) (review, identificator string, ok bool) {
+	n := e.kycNote(KYCBatch)
+	return n.Review, n.Identificator, n.Review != "" && n.Identificator != ""
+}
+
+// kycNote reads the note of the name; it is empty for any other event.
+func (e Event) kycNote(name string) (n kycNote) {
+	if e.Name != name || json.Unmarshal(e.Record, &n) != nil {
+		return kycNote{}
 	}
-	return r.VerificationID, true
+	return n
 }
 
 // marshal writes one of this file's structs, which always succeeds.

@@ -4,7 +4,7 @@
 // It does not own the labels or the level that follows from them (package account), nor the
 // provider's protocol (internal/provider/kycaid).
 //
-//	callback ──► KYC.Called ──► outbox ──► KYC.Send ──► Provider
+//	callback, submitted profile ──► outbox ──► KYC.Send ──► Provider
 //	                                          │
 //	                                          └► label ──► level, state (account.Writer)
 package person

@@ -12,18 +12,12 @@ import (
 // ErrCallback refuses a callback: no provider is configured, or the provider did not sign it.
 var ErrCallback = errors.New("person: not a callback of the KYC provider")
 
-// SignedKYCProvider is a provider that calls back; kycaid.Client is one.
-type SignedKYCProvider interface {
-	KYCProvider
-	// VerifySignature returns nil when the provider has signed body.
-	VerifySignature(body []byte, signature string) error
-}
-
-// KYC takes the callbacks of the provider of identity checks, and later, as a destination of the
-// outbox, looks at the verifications that they name. It is safe for concurrent use.
+// KYC takes the callbacks of an outside provider of identity checks. As a destination of the outbox it
+// does the work that is noted there: it looks at the verifications that callbacks name, and makes the
+// persons of submitted profiles known. It is safe for concurrent use.
 type KYC struct {
 	Persons  *Service
-	Provider SignedKYCProvider
+	Provider KYCService
 	Log      *slog.Logger
 }
 
@@ -44,16 +38,33 @@ func (k KYC) Called(ctx context.Context, body []byte, signature, verificationID 
 	return err
 }
 
-// Send implements event.Sender: it looks at the verification that a callback has named. One that
-// was not asked for is logged and done with: another try would end alike.
+// Send implements event.Sender. The same note may come again; it is done once.
 func (k KYC) Send(ctx context.Context, i event.Item) error {
-	id, ok := event.KYCVerification(i.Event)
-	if !ok {
-		return fmt.Errorf("%w: it names no verification", event.ErrPermanent)
+	if id, ok := event.KYCVerification(i.Event); ok {
+		return k.check(ctx, id)
 	}
+	if id, ok := event.KYCProfile(i.Event); ok {
+		return k.submit(ctx, i.UUID, i.UID, id)
+	}
+	return fmt.Errorf("%w: it is no note about identity checks", event.ErrPermanent)
+}
+
+// check looks at the verification that a callback has named. One that was not asked for is logged and
+// done with: another try would end alike.
+func (k KYC) check(ctx context.Context, id string) error {
 	err := k.Persons.CheckVerification(ctx, k.Provider, id)
 	if errors.Is(err, ErrUnknownVerification) {
 		k.Log.WarnContext(ctx, "KYC verification is not one that was asked for, or of another applicant")
+		return nil
+	}
+	return err
+}
+
+// submit makes the person of a profile known. A refusal rejects the profile and is logged.
+func (k KYC) submit(ctx context.Context, key, uid string, id int64) error {
+	err := k.Persons.SubmitProfile(ctx, k.Provider, key, uid, id)
+	if errors.Is(err, ErrKYCRefused) {
+		k.Log.WarnContext(ctx, "KYC provider refuses a profile", "uid", uid)
 		return nil
 	}
 	return err

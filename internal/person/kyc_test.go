@@ -2,7 +2,10 @@ package person_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 	"testing"
@@ -13,8 +16,12 @@ import (
 
 var errUnsigned = errors.New("unsigned")
 
-// signedKYC is a provider whose signature of everything is "signed".
-type signedKYC struct{ fakeKYC }
+// signedKYC is a provider whose signature of everything is "signed". create makes what it is asked for,
+// by its name and the key of the call.
+type signedKYC struct {
+	fakeKYC
+	create func(object, key string, of any) (string, error)
+}
 
 func (signedKYC) VerifySignature(_ []byte, signature string) error {
 	if signature != "signed" {
@@ -23,10 +30,34 @@ func (signedKYC) VerifySignature(_ []byte, signature string) error {
 	return nil
 }
 
+func (p signedKYC) CreateApplicant(_ context.Context, key string, a person.KYCPerson) (string, error) {
+	return p.create("applicant", key, a)
+}
+
+func (p signedKYC) CreateFile(_ context.Context, key string, f person.KYCFile) (string, error) {
+	content, err := io.ReadAll(f.Content)
+	if err != nil || int64(len(content)) != f.Size {
+		return "", fmt.Errorf("a file of %d bytes, said to have %d: %w", len(content), f.Size, err)
+	}
+	return p.create("file", key, f.Name+" "+f.Media+" "+string(content))
+}
+
+func (p signedKYC) CreateDocument(_ context.Context, key string, d person.KYCPaper) (string, error) {
+	return p.create("document", key, d)
+}
+
+func (p signedKYC) CreateAddress(_ context.Context, key string, h person.KYCHome) (string, error) {
+	return p.create("address", key, h)
+}
+
+func (p signedKYC) StartVerification(_ context.Context, key, applicant string, types []string) (string, error) {
+	return p.create("verification", key, append([]string{applicant}, types...))
+}
+
 // callbacks is the KYC of a world, with its log.
 func (w *world) callbacks(p fakeKYC) (k person.KYC, log *bytes.Buffer) {
 	log = new(bytes.Buffer)
-	return person.KYC{Persons: w.Persons, Provider: signedKYC{p}, Log: slog.New(slog.NewTextHandler(log, nil))}, log
+	return person.KYC{Persons: w.Persons, Provider: signedKYC{fakeKYC: p}, Log: slog.New(slog.NewTextHandler(log, nil))}, log
 }
 
 // unasked is a provider that nobody may ask.

@@ -48,6 +48,7 @@ type Profile struct {
 	Country             *string // as sent: alpha-2 or alpha-3 code of ISO 3166-1
 	Metadata            *string // JSON text of the client's own
 	State               string
+	ApplicantID         *string // the KYC provider's name for the person, when it has one
 	CreatedAt           time.Time
 	UpdatedAt           time.Time
 }
@@ -148,8 +149,8 @@ func (s *Service) Profiles(ctx context.Context, by account.Actor) ([]Profile, er
 // open reports whether p stands in the way of another one.
 func (p Profile) open() bool { return p.State == ProfileDrafted || p.State == ProfileSubmitted }
 
-// profileSaved gives the private label profile the state of p, writes the activity, and announces p;
-// before is nil for a new one.
+// profileSaved gives the private label profile the state of p, writes the activity, notes a submitted
+// profile for an outside provider, and announces p; before is nil for a new one.
 func (s *Service) profileSaved(ctx context.Context, tx work, by account.Actor, before *Profile, p Profile) error {
 	if err := tx.SetPrivate(ctx, p.UserUID, "profile", p.State); err != nil {
 		return err
@@ -161,6 +162,16 @@ func (s *Service) profileSaved(ctx context.Context, tx work, by account.Actor, b
 	if err := tx.AddActivity(ctx, by.Activity(s.now(), "account", action, audit.Succeed, "")); err != nil {
 		return err
 	}
+	if s.cfg.Outside && p.State == ProfileSubmitted {
+		if err := tx.Emit(ctx, event.KYCSubmitted(p.UserUID, p.ID)); err != nil {
+			return err
+		}
+	}
+	return s.announceProfile(ctx, tx, before, p)
+}
+
+// announceProfile emits the event of a profile that was saved; before is nil for a new one.
+func (s *Service) announceProfile(ctx context.Context, tx work, before *Profile, p Profile) error {
 	u, err := tx.User(ctx, p.UserUID)
 	if err != nil {
 		return err

@@ -12,6 +12,9 @@ import (
 type Config struct {
 	// StorageTitles are those under which clients may keep data.
 	StorageTitles []string
+	// Outside says that an outside provider checks identities: submitted profiles are noted for KYC.
+	// Else staff do.
+	Outside bool
 }
 
 // Reader reads committed rows, or those of a transaction when it is part of a Tx.

@@ -19,12 +19,12 @@ type sealedProfile struct {
 
 var profiles = noun[sealedProfile]{
 	columns: `p.id, p.uuid, u.uid, p.first_name, p.last_name, p.dob, p.address, p.postcode, p.city, p.country,
-	       p.metadata, p.state, p.created_at, p.updated_at`,
+	       p.metadata, p.state, p.applicant_id, p.created_at, p.updated_at`,
 	from: `profiles p JOIN users u ON u.id = p.user_id`,
 	into: func(p *sealedProfile) []any {
 		return []any{
 			&p.ID, &p.row, &p.UserUID, &p.firstName, &p.lastName, &p.born, &p.address, &p.Postcode, &p.City, &p.Country,
-			&p.Metadata, &p.State, at(&p.CreatedAt), at(&p.UpdatedAt),
+			&p.Metadata, &p.State, &p.ApplicantID, at(&p.CreatedAt), at(&p.UpdatedAt),
 		}
 	},
 	missing: account.ErrNotFound,
@@ -74,12 +74,12 @@ func (q queries) AddProfile(ctx context.Context, p *person.Profile) error {
 		p.CreatedAt, p.UpdatedAt = t.now, t.now
 		err = t.QueryRowContext(ctx, `
 			INSERT INTO profiles (uuid, user_id, first_name, last_name, dob, address, postcode, city, country,
-			                      metadata, state, created_at, updated_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)
+			                      metadata, state, applicant_id, created_at, updated_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13)
 			ON CONFLICT DO NOTHING
 			RETURNING id`,
 			s.row, user, s.firstName, s.lastName, s.born, s.address, p.Postcode, p.City, p.Country,
-			p.Metadata, p.State, t.now.UnixMicro()).Scan(&p.ID)
+			p.Metadata, p.State, p.ApplicantID, t.now.UnixMicro()).Scan(&p.ID)
 		return inserted(err, person.ErrProfileOpen)
 	})
 }
@@ -99,10 +99,10 @@ func (q queries) PutProfile(ctx context.Context, p *person.Profile) error {
 		err = t.exec(ctx, `
 			UPDATE profiles
 			SET first_name = $1, last_name = $2, dob = $3, address = $4, postcode = $5, city = $6, country = $7,
-			    metadata = $8, state = $9, updated_at = $10
-			WHERE id = $11`,
+			    metadata = $8, state = $9, applicant_id = $10, updated_at = $11
+			WHERE id = $12`,
 			s.firstName, s.lastName, s.born, s.address, p.Postcode, p.City, p.Country,
-			p.Metadata, p.State, t.now.UnixMicro(), p.ID)
+			p.Metadata, p.State, p.ApplicantID, t.now.UnixMicro(), p.ID)
 		return updated(err, person.ErrProfileOpen)
 	})
 }

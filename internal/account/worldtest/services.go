@@ -36,6 +36,7 @@ type Config struct {
 	Unlimited                                   bool
 	MaxKeys                                     int
 	StorageTitles                               []string
+	Outside                                     bool
 	Mail                                        signin.MailTokens
 	Devices                                     *signin.Devices
 	Sleep                                       func(ctx context.Context, d time.Duration) // nil sleeps
@@ -109,7 +110,7 @@ func Open(cfg Config, db *store.DB, hasher account.Hasher, limits limit.Store, n
 		Keys: apikey.NewService(apikey.Config{MaxKeys: cfg.MaxKeys}, apikey.Parts{
 			Accounts: accounts, Codes: codes, Rows: cfg.Rows, Update: update[apikey.Tx](cfg, db), Now: now,
 		}),
-		Persons: person.NewService(person.Config{StorageTitles: cfg.StorageTitles}, person.Parts{
+		Persons: person.NewService(person.Config{StorageTitles: cfg.StorageTitles, Outside: cfg.Outside}, person.Parts{
 			Accounts: accounts, Rows: cfg.Rows, Update: update[person.Tx](cfg, db), Now: now,
 		}),
 	}

@@ -12,6 +12,7 @@ func newProfile(uid, state string) person.Profile {
 	return person.Profile{
 		UserUID: uid, FirstName: new("Zoë"), LastName: new("O'Hara"), DOB: new("1990-12-24"), Address: new("1 Main St."),
 		Postcode: new("AB-12"), City: new("Köln"), Country: new("DE"), Metadata: new(`{"a":1}`), State: state,
+		ApplicantID: new("applicant1"),
 	}
 }
 
@@ -40,6 +41,7 @@ func profilePut(t *testing.T, s Store) {
 	accounttest.Must(t, s.AddProfile(t.Context(), &other))
 	p.FirstName, p.LastName, p.DOB, p.Address = new("Ann"), nil, new("1991-01-02"), new("2 Side St.")
 	p.Postcode, p.City, p.Country, p.Metadata, p.State = new("CD"), new("Bonn"), new("FRA"), nil, person.ProfileSubmitted
+	p.ApplicantID = new("applicant2")
 	made := p.CreatedAt
 	accounttest.Must(t, s.PutProfile(t.Context(), &p))
 	accounttest.Equal(t, p.CreatedAt, made)

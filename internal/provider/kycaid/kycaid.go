@@ -9,10 +9,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"strings"
 	"time"
 
+	"barong/internal/event"
 	"barong/internal/person"
 	"barong/internal/provider/outbound"
 )
@@ -22,6 +25,7 @@ var ErrSignature = errors.New("kycaid: signature is not valid")
 
 const (
 	defaultTimeout = 10 * time.Second
+	uploadTimeout  = time.Minute
 	maxAnswer      = 1 << 20 // an answer may hold the applicant with all documents
 	maxID          = 64
 )
@@ -32,6 +36,9 @@ type Config struct {
 	Token string
 	// Address is that of the service's API.
 	Address string
+	// Form is that of our account by which verifications go, and Callback the address that is called
+	// when one has ended. Either may be empty.
+	Form, Callback string
 	// Timeout of a call, answer included, 3 to 10 s: 10 s.
 	Timeout time.Duration
 }
@@ -55,11 +62,12 @@ func (c Config) Validate() error {
 
 // A Client talks to KYCAID. It is safe for concurrent use.
 type Client struct {
-	config Config
-	client *outbound.Client
+	config  Config
+	client  *outbound.Client
+	uploads *outbound.Client // of files, which take longer
 }
 
-var _ person.KYCProvider = (*Client)(nil)
+var _ person.KYCService = (*Client)(nil)
 
 // New makes a client; transport may be nil.
 func New(c Config, transport http.RoundTripper) (*Client, error) {
@@ -70,7 +78,7 @@ func New(c Config, transport http.RoundTripper) (*Client, error) {
 		c.Timeout = defaultTimeout
 	}
 	c.Address = strings.TrimRight(c.Address, "/")
-	return &Client{config: c, client: outbound.New(c.Timeout, transport)}, nil
+	return &Client{config: c, client: outbound.New(c.Timeout, transport), uploads: outbound.New(uploadTimeout, transport)}, nil
 }
 
 // Verification implements person.KYCProvider: GET /verifications/{id}.
@@ -78,20 +86,18 @@ func (c *Client) Verification(ctx context.Context, id string) (person.KYCResult,
 	if !validID(id) {
 		return person.KYCResult{}, fmt.Errorf("fetch verification: the id is not one of kycaid's: %w", person.ErrUnknownVerification)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.config.Address+"/verifications/"+id, nil)
+	req, err := c.request(ctx, http.MethodGet, "/verifications/"+id, nil)
 	if err != nil {
-		return person.KYCResult{}, errors.New("fetch verification: the address is not one")
+		return person.KYCResult{}, fmt.Errorf("fetch verification: %w", err)
 	}
-	req.Header.Set("Authorization", "Token "+c.config.Token)
-	req.Header.Set("Accept", "application/json")
 	status, body, err := c.client.Do(req, maxAnswer)
 	switch {
 	case err != nil:
-		return person.KYCResult{}, fmt.Errorf("fetch verification: %w", err)
+		return person.KYCResult{}, fmt.Errorf("fetch verification: %w", unreached(err))
 	case status == http.StatusNotFound:
 		return person.KYCResult{}, fmt.Errorf("fetch verification: kycaid has none: %w", person.ErrUnknownVerification)
 	case status != http.StatusOK:
-		return person.KYCResult{}, fmt.Errorf("fetch verification: status %d", status)
+		return person.KYCResult{}, fmt.Errorf("fetch verification: %w", failure(status))
 	}
 	r, err := parseResult(body)
 	if err != nil {
@@ -101,6 +107,38 @@ func (c *Client) Verification(ctx context.Context, id string) (person.KYCResult,
 		return person.KYCResult{}, errors.New("fetch verification: the answer is about another")
 	}
 	return r, nil
+}
+
+// request is one to a path of the API, with our token.
+func (c *Client) request(ctx context.Context, method, path string, body io.Reader) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.config.Address+path, body)
+	if err != nil {
+		return nil, errors.New("the address is not one")
+	}
+	req.Header.Set("Authorization", "Token "+c.config.Token)
+	req.Header.Set("Accept", "application/json")
+	return req, nil
+}
+
+// unreached is an error of the way to the service. When there is no way at all, nobody's submissions get
+// there; a call that broke may be the fault of that one.
+func unreached(err error) error {
+	var call *net.OpError
+	if errors.As(err, &call) && call.Op == "dial" {
+		return fmt.Errorf("%w: %w", event.ErrUnavailable, err)
+	}
+	return err
+}
+
+// failure is an answer without a result. Some say that the service takes nothing from us just now: our
+// token or our credit is not good, we ask too often, or it is down.
+func failure(status int) error {
+	switch status {
+	case http.StatusUnauthorized, http.StatusPaymentRequired, http.StatusForbidden, http.StatusTooManyRequests,
+		http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return fmt.Errorf("%w: status %d", event.ErrUnavailable, status)
+	}
+	return fmt.Errorf("status %d", status)
 }
 
 // validID keeps the text of a callback from becoming another path.
