@@ -54,6 +54,7 @@ func (a *API) Mount(s *rest.Server) {
 	a.sessions(g.At("/sessions", "session"))
 	a.serviceAccounts(g.At("/service_accounts", "serviceaccount"))
 	a.serviceAccountKeys(g.At("/service_accounts/api_keys", "serviceaccount"))
+	a.swaggerDoc(s)
 }
 
 // me is the caller: the account as it was when the request came, and the actor it is for

@@ -14,10 +14,10 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// Document is the OpenAPI 3.0.3 document of everything mounted under the namespaces, or of
-// all when none is named. It is validated; an error means that a declaration cannot be
-// described.
-func (s *Server) Document(title, version string, namespaces ...string) (*openapi3.T, error) {
+// Document is the OpenAPI 3.0.3 document of everything mounted at or below the paths, which have no
+// prefix ("identity", "resource/labels"), or of all when none is named. It is validated; an error means
+// that a declaration cannot be described.
+func (s *Server) Document(title, version string, paths ...string) (*openapi3.T, error) {
 	types := newSchemas()
 	doc := &openapi3.T{
 		OpenAPI: "3.0.3",
@@ -36,7 +36,7 @@ func (s *Server) Document(title, version string, namespaces ...string) (*openapi
 		doc.Components.Responses[x.name] = &openapi3.ResponseRef{Value: x.response}
 	}
 	for _, e := range s.endpoints {
-		if len(namespaces) > 0 && !slices.Contains(namespaces, e.namespace) {
+		if len(paths) > 0 && !slices.ContainsFunc(paths, e.below) {
 			continue
 		}
 		o, err := e.operation(types)
@@ -62,6 +62,9 @@ func (s *Server) Document(title, version string, namespaces ...string) (*openapi
 	}
 	return doc, nil
 }
+
+// below reports whether e is mounted at or below a path.
+func (e *endpoint) below(path string) bool { return strings.HasPrefix(e.path+"/", "/"+path+"/") }
 
 // mediaResponse is the shared response to a body of another type, which endpoints do not give whose
 // guard reads the body.
