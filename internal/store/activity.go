@@ -188,7 +188,7 @@ var activities = noun[audit.Activity]{
 
 // Activities implements audit.Store: newest first by CreatedAt, From included, To not. A
 // Limit of 0 is none.
-func (q queries) Activities(ctx context.Context, query audit.Query) ([]audit.Activity, int, error) {
+func (q queries) Activities(ctx context.Context, query audit.Query) (all []audit.Activity, total int, err error) {
 	var f filter
 	f.match("a.actor_uid", query.ActorUID)
 	f.match("a.target_uid", query.TargetUID)
@@ -197,5 +197,30 @@ func (q queries) Activities(ctx context.Context, query audit.Query) ([]audit.Act
 	f.match("a.action", query.Action)
 	f.match("a.result", query.Result)
 	f.between("a.created_at", query.From, query.To)
-	return activities.page(ctx, q, "list activities", f, `a.created_at DESC, a.id DESC`, query.Limit, query.Offset)
+	err = q.together(ctx, "list activities", func(q querier) error {
+		err := q.QueryRowContext(ctx, `SELECT count(*) FROM activities a`+f.where(), f.args...).Scan(&total)
+		if err != nil || query.Offset >= total {
+			return err
+		}
+		rest, args := activityPage(f, query.Limit, query.Offset, total)
+		all, err = activities.list(ctx, q, rest, args...)
+		return err
+	})
+	return all, total, err
+}
+
+// activityPage is the part of a query after FROM that takes one page of total rows, newest first. It
+// skips in the index alone, from the nearer end.
+func activityPage(f filter, limit, offset, total int) (rest string, args []any) {
+	const newestFirst, oldestFirst = ` ORDER BY a.created_at DESC, a.id DESC`, ` ORDER BY a.created_at, a.id`
+	size := total - offset
+	if limit > 0 {
+		size = min(size, limit)
+	}
+	order, skip := newestFirst, offset
+	if behind := total - offset - size; behind < offset {
+		order, skip = oldestFirst, behind
+	}
+	page, args := f.page(size, skip)
+	return `JOIN (SELECT a.id FROM activities a` + f.where() + order + page + `) page ON page.id = a.id` + newestFirst, args
 }

@@ -20,7 +20,9 @@ CREATE TABLE activities (
 	created_at BIGINT NOT NULL
 );
 CREATE INDEX activities_created ON activities (created_at, id);
-CREATE INDEX activities_actor ON activities (actor_uid, created_at, id);
+-- By actor with all that one's own list asks for, so that a page far from the first reads the rows that
+-- it shows and no others.
+CREATE INDEX activities_actor ON activities (actor_uid, created_at, id, topic, result);
 CREATE INDEX activities_target ON activities (target_uid, created_at, id);
 CREATE INDEX activities_category ON activities (category, created_at, id);
 CREATE INDEX activities_day ON activities (topic, action, result, day);
