@@ -2,6 +2,7 @@ package account_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -10,6 +11,8 @@ import (
 
 	"barong/internal/account"
 	"barong/internal/account/worldtest"
+	"barong/internal/limit"
+	"barong/internal/store/storetest"
 )
 
 // The rules of a label's key, value and scope.
@@ -116,45 +119,115 @@ func TestLevelFollowsPrivateLabelsInOrder(t *testing.T) {
 	}
 }
 
-// Whatever the history, level and state are a function of the labels that are left.
+// Whatever the rules and the history, level and state are a function of the labels that there are, at
+// every step, of this user and of its service account; those of others stay.
 func TestLevelAndStateAreAFunctionOfTheLabels(t *testing.T) {
-	w := newWorld(t, worldtest.Config{})
-	n := 0
-	rapid.Check(t, func(t *rapid.T) {
-		n++
-		u := w.User(strings.Repeat("a", 1+n%50)+strings.Repeat("b", n/50)+"@example.com", 0)
-		type key struct{ key, scope string }
-		have := map[key]string{}
-		keys := []string{"email", "phone", "document", "ban", "delete", "suspicious", "other"}
-		for range rapid.IntRange(1, 12).Draw(t, "steps") {
-			k := key{rapid.SampledFrom(keys).Draw(t, "key"), rapid.SampledFrom([]string{"public", "private"}).Draw(t, "scope")}
-			if _, there := have[k]; there && rapid.Bool().Draw(t, "remove") {
-				w.Must(w.Accounts.RemoveLabel(w.T.Context(), worldtest.Peer, u.UID, k.key, k.scope))
-				delete(have, k)
-				continue
-			}
-			have[k] = rapid.SampledFrom([]string{"verified", "rejected"}).Draw(t, "value")
-			w.Label(u.UID, k.key, have[k], k.scope)
+	keys := []string{"email", "phone", "document", "ban", "delete", "suspicious", "other"}
+	values := []string{"verified", "rejected"}
+	states := []string{"banned", "deleted", "locked", "special"}
+	rules := rapid.Custom(func(t *rapid.T) worldtest.Config {
+		cfg := worldtest.Config{Activation: rapid.MapOfN(rapid.SampledFrom(keys), rapid.SampledFrom(values), 1, 3).Draw(t, "activation")}
+		for range rapid.IntRange(1, 4).Draw(t, "triggers") {
+			cfg.Triggers = append(cfg.Triggers, account.Trigger{
+				State: rapid.SampledFrom(states).Draw(t, "state"),
+				Keys:  rapid.SliceOfNDistinct(rapid.SampledFrom(keys), 1, 3, rapid.ID[string]).Draw(t, "keys"),
+			})
 		}
-		level := 0
-		for i, rung := range []string{"email", "phone", "document"} {
-			if have[key{rung, "private"}] == "verified" && level == i {
-				level++
-			}
-		}
-		state := "pending"
-		if have[key{"email", "private"}] == "verified" {
-			state = "active"
-		}
-		for _, trigger := range [][2]string{{"ban", "banned"}, {"delete", "deleted"}, {"suspicious", "locked"}} {
-			if _, set := have[key{trigger[0], "private"}]; set {
-				state = trigger[1]
-			}
-		}
-		if got := w.Reload(u.UID); got.Level != level || got.State != state {
-			t.Fatalf("%v: level %d, %s; want %d, %s", have, got.Level, got.State, level, state)
-		}
+		return cfg
 	})
+	storetest.Engines(t, func(t *testing.T, open storetest.Opener) {
+		w := &world{worldtest.NewOn(t, worldtest.Config{}, open)}
+		n := 0
+		rapid.Check(t, func(t *rapid.T) {
+			n++
+			cfg := worldtest.Config{}
+			if rapid.Bool().Draw(t, "other rules") {
+				cfg = rules.Draw(t, "rules")
+			}
+			cfg.Mail = worldtest.Letters{}
+			w.Serve(cfg, w.Hasher, new(limit.Memory))
+			u, other := w.User(fmt.Sprintf("a%d@example.com", n), 0), w.User(fmt.Sprintf("b%d@example.com", n), 0)
+			robot := w.ServiceAccount(u, fmt.Sprintf("SI%010d", n))
+			m := model{cfg: cfg, have: map[labelKey]string{}}
+			if cfg.Activation == nil { // the shipped ones
+				m.cfg.Activation = map[string]string{"email": "verified"}
+				m.cfg.Triggers = []account.Trigger{
+					{State: "banned", Keys: []string{"ban"}}, {State: "deleted", Keys: []string{"delete"}}, {State: "locked", Keys: []string{"suspicious"}},
+				}
+			}
+			begun := false // before the first private label nobody has computed anything
+			for range rapid.IntRange(1, 12).Draw(t, "steps") {
+				k := labelKey{rapid.SampledFrom(keys).Draw(t, "key"), rapid.SampledFrom([]string{"public", "private"}).Draw(t, "scope")}
+				begun = begun || k.scope == account.ScopePrivate
+				if _, there := m.have[k]; there && rapid.Bool().Draw(t, "remove") {
+					w.Must(w.Accounts.RemoveLabel(w.T.Context(), worldtest.Peer, u.UID, k.key, k.scope))
+					delete(m.have, k)
+				} else {
+					m.have[k] = rapid.SampledFrom(values).Draw(t, "value")
+					w.Label(u.UID, k.key, m.have[k], k.scope)
+				}
+				if begun && m.staff == "" && rapid.IntRange(0, 9).Draw(t, "staff") == 0 { // W-I17
+					m.staff = "frozen"
+					w.Put(u.UID, func(u *account.User) { u.State, u.AdminState = m.staff, m.staff })
+				}
+				if !begun {
+					continue
+				}
+				got := w.Reload(u.UID)
+				if got.Level != m.level() || got.State != m.state() {
+					t.Fatalf("%v under %+v: level %d, %s; want %d, %s", m.have, m.cfg, got.Level, got.State, m.level(), m.state())
+				}
+				its, err := w.DB.ServiceAccount(w.T.Context(), robot.UID)
+				w.Must(err)
+				if its.Level != m.level() {
+					t.Fatalf("the service account has level %d, its owner %d", its.Level, m.level())
+				}
+			}
+			if now := w.Reload(other.UID); now.Level != other.Level || now.State != other.State || now.Version != other.Version {
+				t.Fatalf("another user: %+v, was %+v", now, other)
+			}
+		})
+	})
+}
+
+type labelKey struct{ key, scope string }
+
+// model is the naive meaning of a user's labels.
+type model struct {
+	cfg   worldtest.Config
+	have  map[labelKey]string
+	staff string // the state that staff has set, "" for none
+}
+
+func (m model) level() int {
+	level := 0
+	for _, rung := range []string{"email", "phone", "document"} {
+		if m.have[labelKey{rung, "private"}] != "verified" {
+			break
+		}
+		level++
+	}
+	return level
+}
+
+func (m model) state() string {
+	if m.staff != "" {
+		return m.staff
+	}
+	state := "active"
+	for key, value := range m.cfg.Activation {
+		if m.have[labelKey{key, "private"}] != value {
+			state = "pending"
+		}
+	}
+	for _, trigger := range m.cfg.Triggers {
+		for _, key := range trigger.Keys {
+			if m.have[labelKey{key, "private"}] != "" {
+				state = trigger.State
+			}
+		}
+	}
+	return state
 }
 
 // AZ-286, AZ-287, D11, W-R21.
