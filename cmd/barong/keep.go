@@ -51,6 +51,25 @@ func (sv *service) caughtUp(ctx context.Context) error {
 	return sv.holder.Refresh(ctx, sv.truth)
 }
 
+// reseal does what `keys reseal` does, where that cannot: no second process may open an SQLite file.
+func (sv *service) reseal(ctx context.Context) {
+	if len(sv.settings.Stores.OtherKeyTexts()) == 0 || !sv.settings.SQLite() {
+		return
+	}
+	columns, err := sv.db.Reseal(ctx)
+	sealed := 0
+	for _, c := range columns {
+		sealed += c.Sealed
+	}
+	switch {
+	case ctx.Err() != nil: // the next start goes on
+	case err != nil:
+		sv.log.ErrorContext(ctx, "values are left that the sealing key does not open", "sealed_again", sealed, "columns", columns, "error", err)
+	default:
+		sv.log.InfoContext(ctx, "every value is of the sealing key; BARONG_SECRET_KEYS_OTHER may go", "sealed_again", sealed)
+	}
+}
+
 // obeyedWithin bounds how long an answer waits until the changes of its call are obeyed.
 const obeyedWithin = time.Second
 

@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"text/tabwriter"
 	"time"
 
+	"barong/internal/store"
 	"barong/internal/token"
 )
 
@@ -16,6 +18,7 @@ type keysCmd struct {
 	List   keysListCmd   `cmd:"" help:"List the signing keys and their states."`
 	Rotate keysRotateCmd `cmd:"" help:"Publish a new key, which signs once every consumer can know it."`
 	Import keysImportCmd `cmd:"" help:"Bring the private key of the service that this replaces, as PEM."`
+	Reseal keysResealCmd `cmd:"" help:"Seal everything in the database again with BARONG_SECRET_KEY that BARONG_SECRET_KEYS_OTHER sealed."`
 	Public keysPublicCmd `cmd:"" help:"Print the public key in use, for those who configure it by hand."`
 }
 
@@ -137,4 +140,31 @@ func (c keysPublicCmd) Run(ctx context.Context, term *terminal) error {
 		_, err = term.out.Write(text)
 		return err
 	})
+}
+
+type keysResealCmd struct {
+	Format string `enum:"text,json" default:"text" help:"text or json."`
+}
+
+// Run fails while a value is left that the current key does not open.
+func (c keysResealCmd) Run(ctx context.Context, term *terminal) error {
+	_, _, db, err := openForCommand(ctx, term)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	columns, failed := db.Reseal(ctx)
+	return errors.Join(c.show(term, columns), failed)
+}
+
+func (c keysResealCmd) show(term *terminal, columns []store.Resealing) error {
+	if c.Format == "json" {
+		return json.NewEncoder(term.out).Encode(columns)
+	}
+	w := tabwriter.NewWriter(term.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "TABLE\tCOLUMN\tSEALED\tLEFT\tUNOPENED")
+	for _, r := range columns {
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\n", r.Table, r.Column, r.Sealed, r.Left, r.Unopened)
+	}
+	return w.Flush()
 }

@@ -50,6 +50,11 @@ func checkParts(s config.Settings, problems *config.Problems) {
 			problems.Say("secret_key", "%v", err)
 		}
 	}
+	for _, text := range s.Stores.OtherKeyTexts() {
+		if _, err := secret.ParseKey(text); err != nil {
+			problems.Say("secret_keys_other", "%v", err)
+		}
+	}
 	check("BARONG_JWT_ROTATE_EVERY", "jwt_rotate_every jwt_expire_time jwks_max_age mail_token_expire_time jwt_algorithm", configured.Keys(s).Validate())
 	check("BARONG_JWT_*", "jwt_expire_time jwt_reuse jwt_iat_backdate", configured.Tokens(s).Validate())
 	check("BARONG_AUDIT_*", "audit_queue audit_flush_interval audit_spill_max", configured.Audit(s).Validate())
@@ -62,13 +67,13 @@ func checkParts(s config.Settings, problems *config.Problems) {
 
 // openDatabase opens the database of the settings with the key that seals it.
 func openDatabase(ctx context.Context, s config.Settings, f files, log *slog.Logger) (*store.DB, error) {
-	key, err := masterKey(s)
+	key, others, err := masterKeys(s)
 	if err != nil {
 		return nil, err
 	}
-	sealer, err := secret.NewSealer(key)
+	sealer, err := secret.NewSealer(key, others...)
 	if err != nil {
-		return nil, fmt.Errorf("sealing key: %w", err)
+		return nil, usageError{fmt.Errorf("BARONG_SECRET_KEY and BARONG_SECRET_KEYS_OTHER: %w", err)}
 	}
 	db, err := store.Open(ctx, s.Stores.DatabaseURL, sealer, store.WithLog(log), store.WithPostgres(configured.Postgres(s)), store.WithDestinations(destinations(s, f)))
 	return db, named("BARONG_DATABASE_URL", err)
@@ -187,6 +192,21 @@ func masterKey(s config.Settings) ([]byte, error) {
 	return key, nil
 }
 
+// masterKeys are masterKey and the others that open what it does not.
+func masterKeys(s config.Settings) (key []byte, others [][]byte, err error) {
+	if key, err = masterKey(s); err != nil {
+		return nil, nil, err
+	}
+	for _, text := range s.Stores.OtherKeyTexts() {
+		other, err := secret.ParseKey(text)
+		if err != nil {
+			return nil, nil, usageError{fmt.Errorf("BARONG_SECRET_KEYS_OTHER: %w", err)}
+		}
+		others = append(others, other)
+	}
+	return key, others, nil
+}
+
 // newHasher makes the pool that passwords are hashed on.
 func newHasher(s config.Settings) *secret.Hasher {
 	workers := s.Account.HashWorkers
@@ -196,13 +216,13 @@ func newHasher(s config.Settings) *secret.Hasher {
 	return secret.NewHasher(workers, s.Account.HashQueue)
 }
 
-// openDevices makes the signer of device cookies, by the key that seals the database.
+// openDevices makes the signer of device cookies, by the keys that open the database.
 func openDevices(s config.Settings) (*signin.Devices, error) {
-	key, err := masterKey(s)
+	key, others, err := masterKeys(s)
 	if err != nil {
 		return nil, err
 	}
-	return signin.NewDevices(key)
+	return signin.NewDevices(key, others...)
 }
 
 // newAccounts makes the account service; hasher may be nil where nobody gets a password.

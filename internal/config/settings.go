@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -78,6 +79,17 @@ type Stores struct {
 	MaxConns         int           `key:"database_max_conns" default:"20" min:"2" doc:"Connections to PostgreSQL at most."`
 	StatementTimeout time.Duration `key:"database_statement_timeout" default:"30s" doc:"Longest time of one statement on PostgreSQL; 0 sets none."`
 	SecretKey        Secret        `key:"secret_key" default:"" secret:"yes" doc:"32 bytes in base64 that seal secret columns and signing keys. Empty with SQLite: secret.key beside the database is used, and made at the first start. Mandatory with PostgreSQL."`
+	OtherKeys        Secret        `key:"secret_keys_other" default:"" secret:"yes" doc:"Comma-separated keys as secret_key that open and seal nothing: the next one before the key is changed, the former one until barong keys reseal has ended."`
+}
+
+// OtherKeyTexts are the keys of OtherKeys.
+func (s Stores) OtherKeyTexts() (all []string) {
+	for text := range strings.SplitSeq(s.OtherKeys.Reveal(), ",") {
+		if text = strings.TrimSpace(text); text != "" {
+			all = append(all, text)
+		}
+	}
+	return all
 }
 
 // Redis says where sessions, nonces and counters are when they are not tables.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"barong/internal/account"
@@ -51,10 +52,10 @@ const maxDevices = 5
 // changes: a new password, a reset and the end of sessions leave devices known, for all that
 // somebody has from a stolen one is five guesses in fifteen minutes, which the second factor and
 // a new password stand against. The proof of the address makes strangers of all devices from
-// before it, and another master key of all there are.
+// before it, and a master key that is neither the current one nor one of the others of all there are.
 //
 // Devices are immutable and safe for concurrent use.
-type Devices struct{ key []byte }
+type Devices struct{ keys [][]byte }
 
 const (
 	deviceVersion = 1
@@ -67,13 +68,18 @@ const (
 // A device is one entry of a cookie, as bytes of the form above.
 type device [deviceSize]byte
 
-// NewDevices derives the key from the master key (secret.ParseKey).
-func NewDevices(master []byte) (*Devices, error) {
-	key, err := secret.SubKey(master, "device")
-	if err != nil {
-		return nil, fmt.Errorf("device cookies: %w", err)
+// NewDevices derives the key of new cookies from the master key (secret.ParseKey), and those of cookies
+// that are known as well from others.
+func NewDevices(master []byte, others ...[]byte) (*Devices, error) {
+	d := &Devices{}
+	for _, m := range append([][]byte{master}, others...) {
+		key, err := secret.SubKey(m, "device")
+		if err != nil {
+			return nil, fmt.Errorf("device cookies: %w", err)
+		}
+		d.keys = append(d.keys, key)
 	}
-	return &Devices{key}, nil
+	return d, nil
 }
 
 // String keeps the key out of logs and errors.
@@ -123,7 +129,7 @@ func (d *Devices) Remember(cookie, uid string, now time.Time) string {
 		}
 	}
 	binary.BigEndian.PutUint32(e[deviceIDSize:], uint32(now.Add(DeviceLife).Unix()))
-	copy(e[deviceMACAt:], d.mac(e, uid))
+	copy(e[deviceMACAt:], mac(d.keys[0], e, uid))
 	out = append(append(out, e[:]...), others...)
 	return base64.RawURLEncoding.EncodeToString(out[:min(len(out), devicesMax)])
 }
@@ -137,10 +143,12 @@ func deviceName(u account.User) string {
 }
 
 // made reports whether e was made here for the account.
-func (d *Devices) made(e device, uid string) bool { return hmac.Equal(e[deviceMACAt:], d.mac(e, uid)) }
+func (d *Devices) made(e device, uid string) bool {
+	return slices.ContainsFunc(d.keys, func(key []byte) bool { return hmac.Equal(e[deviceMACAt:], mac(key, e, uid)) })
+}
 
-func (d *Devices) mac(e device, uid string) []byte {
-	h := hmac.New(sha256.New, d.key)
+func mac(key []byte, e device, uid string) []byte {
+	h := hmac.New(sha256.New, key)
 	h.Write([]byte{deviceVersion})
 	h.Write(e[:deviceMACAt])
 	h.Write([]byte(uid)) // last, as all else has its length

@@ -11,6 +11,8 @@ import (
 	"barong/internal/event"
 )
 
+const outboxTable, outboxPayload = "outbox", "payload" // sealing binds to them
+
 // keepParked is how long an event that could not be delivered stays to be looked at.
 const keepParked = 7 * 24 * time.Hour
 
@@ -60,7 +62,7 @@ func (q queries) emit(ctx context.Context, t *txn, destination string, e event.E
 	if err != nil {
 		return err
 	}
-	row, sealed, err := q.seal(plain, "outbox", "payload")
+	row, sealed, err := q.seal(plain, outboxTable, outboxPayload)
 	if err != nil {
 		return err
 	}
@@ -95,7 +97,7 @@ func (q queries) DueEvents(ctx context.Context, destination string, now time.Tim
 
 // openEvent fills the event of an item whose name and user are those of the row.
 func (q queries) openEvent(i *event.Item, destination string, payload []byte) {
-	plain, err := q.open(payload, "outbox", "payload", i.UUID)
+	plain, err := q.open(payload, outboxTable, outboxPayload, i.UUID)
 	if err != nil {
 		i.Err = fmt.Errorf("open event: %w", err)
 		return

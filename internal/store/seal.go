@@ -22,8 +22,11 @@ func (q queries) seal(plain []byte, table, column string) (row string, sealed []
 	return row, sealed, err
 }
 
-// sealAs seals a column of a row that has its uuid; account.ErrSeal.
+// sealAs seals a column of a row that has its uuid, which must be one of sealedColumns; account.ErrSeal.
 func (q queries) sealAs(plain []byte, table, column, row string) ([]byte, error) {
+	if err := declared(table, column); err != nil {
+		return nil, errors.Join(account.ErrSeal, err)
+	}
 	if q.db.sealer == nil {
 		return nil, fmt.Errorf("%w: no sealing key", account.ErrSeal)
 	}
