@@ -69,6 +69,7 @@ type World struct {
 	ClientIP func(*http.Request) netip.Addr
 
 	DB     *store.DB
+	URL    string // of DB
 	Faults Faults
 	Log    testenv.Log
 
@@ -114,7 +115,7 @@ func NewPostgres(t testing.TB) *World {
 func open(t testing.TB, url string) *World {
 	t.Helper()
 	w := &World{
-		T: t, Now: Start, IP: netip.MustParseAddr("10.0.0.1"), Hasher: plain{}, Spent: new(limit.Memory),
+		T: t, URL: url, Now: Start, IP: netip.MustParseAddr("10.0.0.1"), Hasher: plain{}, Spent: new(limit.Memory),
 		REST: configured.REST(config.Default()),
 	}
 	w.REST.Outages, w.REST.Unavailable = []error{ErrOutage, secret.ErrBusy, captcha.ErrOutage, auth0.ErrOutage}, store.Unavailable
