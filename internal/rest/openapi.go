@@ -341,7 +341,8 @@ func (pl *plan) problems() (out []Problem) {
 			out = append(out, f.problem(Missing, true))
 		}
 		if !f.kind.anything {
-			out = append(out, f.problem(Mistyped, false))
+			blankIsNone := f.kind.typ == "integer" || f.kind.typ == "boolean" || f.kind.format == "date"
+			out = append(out, f.problem(Mistyped, absent && blankIsNone))
 		}
 		if f.nonblank {
 			out = append(out, f.problem(Blank, absent))
