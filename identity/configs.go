@@ -15,7 +15,7 @@ type Configs struct {
 	// CaptchaType is none, recaptcha, geetest, hcaptcha or turnstile.
 	CaptchaType string `json:"captcha_type"`
 	CaptchaID   string `json:"captcha_id,omitempty" doc:"The site key, where pages need one."`
-	// PhoneVerification is mock, twilio_sms or twilio_verify.
+	// PhoneVerification is mock, twilio_sms, twilio_verify or off.
 	PhoneVerification string  `json:"phone_verification_type"`
 	PasswordEntropy   float64 `json:"password_min_entropy" doc:"Least strength of new passwords."`
 	PasswordPattern   string  `json:"password_regexp" doc:"What new passwords must match."`

@@ -49,6 +49,7 @@ func (a *API) Mount(s *rest.Server) {
 	a.labels(g.At("/labels", "label"))
 	a.otp(g.At("/otp", "otp"))
 	a.profiles(g.At("/profiles", "profile"))
+	a.phones(g.At("/phones", "phone"))
 	a.dataStorages(g.At("/data_storage", "datastorage"))
 	a.keys(g.At("/api_keys", "apikey"))
 	a.sessions(g.At("/sessions", "session"))

@@ -24,6 +24,7 @@ import (
 	"barong/internal/provider/kycaid"
 	"barong/internal/provider/s3"
 	"barong/internal/provider/smtp"
+	"barong/internal/provider/twilio"
 	"barong/internal/rest"
 	"barong/internal/session"
 	"barong/internal/signin"
@@ -43,6 +44,7 @@ var unsettled = map[string]string{
 	"session.Config.Shared":            "the clock of the database",
 	"factor.Config.Code":               "a limit of docs/limits.md",
 	"factor.Config.QR":                 "a limit of docs/limits.md",
+	"person.Config.Phones":             "limits of docs/limits.md",
 	"signin.Config.Limits":             "limits of docs/limits.md",
 	"redis.Config.Batch":               "an internal bound",
 	"redis.Config.Pipelines":           "an internal bound",
@@ -118,7 +120,7 @@ func configs(s config.Settings, rules exchange.Rules) []any {
 		public, auth0,
 		configured.Postgres(s), configured.Redis(s), configured.Keys(s), configured.Tokens(s), configured.Decisions(s),
 		configured.Policy(s, nil), configured.Audit(s), configured.Accounts(s, rules, []string{"staff"}),
-		configured.Persons(s, rules), configured.SignIns(s), configured.Codes(s), configured.Sessions(s), configured.Cookies(s),
+		configured.Persons(s, rules), configured.Twilio(s), configured.SignIns(s), configured.Codes(s), configured.Sessions(s), configured.Cookies(s),
 		configured.Directory(s), configured.APIKeys(s), configured.GRPC(s), configured.REST(s), configured.CORS(s),
 		configured.Broker(s), configured.Mail(s), configured.SMTP(s), configured.KYC(s), configured.Bucket(s), configured.Scanner(s),
 		configured.Auth0(s), configured.GeeTest(s), configured.Captcha(s),
@@ -168,8 +170,8 @@ func TestDefaultsStandInTheSettingsAlone(t *testing.T) {
 	failed := func(_ any, err error) error { return err }
 	rules := exchange.Rules{Activation: map[string]string{"email": "verified"}}
 	s.Redis.URL, s.Events.Host = "redis://h", "h"
-	s.External.KYCAIDToken = "t"
 	s.Storage.Bucket, s.Storage.AccessKey, s.Storage.SecretKey, s.Storage.Clamd = "abc", "k", "k", "h:1"
+	s.External.KYCAIDToken, s.External.TwilioAccount, s.External.TwilioToken = "t", "AC1", "t"
 	logged := configured.REST(s)
 	logged.Log = slog.New(slog.DiscardHandler)
 	for name, c := range map[string][2]error{ // none of the settings, the default ones
@@ -190,6 +192,7 @@ func TestDefaultsStandInTheSettingsAlone(t *testing.T) {
 		"sessions":   {valid(session.Config{}), valid(configured.Sessions(s))},
 		"sign-ins":   {valid(signin.Config{}), valid(configured.SignIns(s))},
 		"SMTP":       {failed(smtp.New(smtp.Config{Helo: "a.b"}, nil)), failed(smtp.New(configured.SMTP(s), nil))},
+		"Twilio":     {failed(twilio.NewSMS(twilio.Config{AccountSID: "AC1", AuthToken: "t"}, nil, nil)), failed(twilio.NewSMS(configured.Twilio(s), nil, nil))},
 		"tokens":     {valid(token.Config{}), valid(configured.Tokens(s))},
 	} {
 		if c[0] == nil {

@@ -73,6 +73,7 @@ var foreign = map[string][]string{
 	"github.com/rabbitmq/amqp091-go":         {"barong/internal/provider/amqp"},
 	"github.com/minio/minio-go":              {"barong/internal/provider/s3"},
 	"github.com/wneessen/go-mail":            {"barong/internal/provider/smtp"},
+	"github.com/nyaruka/phonenumbers":        {"barong/internal/person"},
 	"go.yaml.in/yaml":                        {"barong/internal/strictyaml", "barong/internal/config", "barong/policy", "barong/internal/notify", "barong/authz/authztest", "barong/e2e"},
 }
 

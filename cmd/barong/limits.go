@@ -13,6 +13,7 @@ import (
 	"barong/internal/config"
 	"barong/internal/factor"
 	"barong/internal/limit"
+	"barong/internal/person"
 	"barong/internal/signin"
 	"barong/internal/token"
 )
@@ -86,7 +87,7 @@ Beside the classes, and narrower: guesses, and acts upon somebody else. Counted 
 | attempt | by | limit | |
 |---|---|---|---|
 `)
-	for _, r := range slices.Concat(signin.DefaultLimits(), factor.DefaultLimits()) {
+	for _, r := range slices.Concat(signin.DefaultLimits(), factor.DefaultLimits(), person.DefaultLimits()) {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", r.Attempt, r.By, ruleText(r.Rule), r.Note)
 	}
 	b.WriteString(`

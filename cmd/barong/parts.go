@@ -113,13 +113,17 @@ func (sv *service) openAccounts(f files) error {
 	if err != nil {
 		return err
 	}
+	phones, err := phoneProvider(s, sv.log, sv.announcePhone)
+	if err != nil {
+		return usageError{err}
+	}
 	sv.accountServices = accountServices{
 		accounts: accounts, codes: codes, signIns: signIns,
 		apiKeys: apikey.NewService(apikey.Config{}, apikey.Parts{
 			Accounts: accounts, Codes: codes, Rows: db, Update: store.Update[apikey.Tx](db), Now: db.Time,
 		}),
 		persons: person.NewService(configured.Persons(s, f.accounts), person.Parts{
-			Accounts: accounts, Rows: db, Update: store.Update[person.Tx](db), Now: db.Time,
+			Accounts: accounts, Rows: db, Update: store.Update[person.Tx](db), Attempts: attempts, Phones: phones, Now: db.Time,
 		}),
 	}
 	return nil

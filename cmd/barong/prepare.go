@@ -73,6 +73,8 @@ func prepare(term *terminal) (prepared, error) {
 		"storage_secret_key storage_timeout", checkBucket(s))
 	_, err = openScanner(s)
 	part("clamd_address clamd_timeout", err)
+	_, err = phoneProvider(s, log, nil)
+	part("phone_verification twilio_account_sid twilio_auth_token twilio_phone_number twilio_service_sid twilio_url", err)
 	if len(problems) == 0 { // newAPI believes its settings
 		_, err = newAPI(apiParts{
 			settings: s, people: p.people, log: log, clientIP: func(*http.Request) netip.Addr { return netip.Addr{} },
@@ -83,6 +85,9 @@ func prepare(term *terminal) (prepared, error) {
 		p.odd = append(p.odd, "BARONG_DOMAIN is empty: the links in mails lead to localhost")
 	}
 	p.odd = append(p.odd, oddUploads(s)...)
+	if text := phonesOdd(s); text != "" {
+		p.odd = append(p.odd, text)
+	}
 	if len(problems) > 0 {
 		return p, usageError{problems}
 	}

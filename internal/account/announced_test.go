@@ -45,6 +45,12 @@ var unannounced = map[string]string{
 	"AddProfile":          "the room that has it announces it, with its label",
 	"PutProfile":          "the room that has it announces it, with its label",
 	"AddDataStorage":      "the room that has it announces it, with its label",
+	"AddPhone":            "the label that its proof brings announces itself",
+	"DeletePhone":         "consumers know its label alone",
+	"PutPhoneCode":        "a code is this service's own",
+	"TryPhoneCode":        "a counter of this service's own",
+	"ProvePhone":          "the label that it brings announces itself",
+	"ReleasePhones":       "the user's state announces itself",
 	"AddActivity":         "a record, not a change",
 	"Emit":                "it is the event",
 }
@@ -53,7 +59,7 @@ var unannounced = map[string]string{
 var reading = []string{
 	"User", "UserByEmail", "CountUsers", "ServiceAccount", "ServiceAccountsOf", "Labels", "Label", "Levels", "RoleExists",
 	"SignedInBefore", "SessionStands", "MailToken", "TOTPSecret", "RecoveryCodesLeft", "APIKeys", "APIKey", "Verification", "NewestVerification",
-	"Profiles", "DataStorages",
+	"Profiles", "DataStorages", "Phones", "PhoneProved", "PhoneAlias",
 }
 
 // Every verb of a transaction announces its writes, or is exempt by name: one that comes to be

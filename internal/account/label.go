@@ -227,7 +227,7 @@ func (w Writer) mayAdd(ctx context.Context, by Actor, l Label, wrong *invalid.Fi
 }
 
 // systemLabels are the keys of the private labels that this service sets.
-var systemLabels = []string{emailLabel, "phone", otpLabel, "profile", "document", "address", deleteLabel}
+var systemLabels = []string{emailLabel, phoneLabel, otpLabel, "profile", "document", "address", deleteLabel}
 
 // labelNote is the record of a label in activities.
 type labelNote struct {

@@ -55,6 +55,9 @@ type Tx interface {
 	DeleteTOTPSecret(ctx context.Context, uid string) error
 	// DeleteRecoveryCodes removes a user's recovery codes; no error when there is none.
 	DeleteRecoveryCodes(ctx context.Context, uid string) error
+	// ReleasePhones makes the numbers that a user has proved free for others, and returns how many; no
+	// error when there is none.
+	ReleasePhones(ctx context.Context, uid string) (int, error)
 	// DeleteMailTokens voids a user's mailed links of a purpose (of token.MailClaims), "" for
 	// all; no error when there is none.
 	DeleteMailTokens(ctx context.Context, uid, purpose string) error

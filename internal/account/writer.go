@@ -36,10 +36,16 @@ type Writer struct {
 // the account may no longer act, or is another by role or e-mail (design D11); API keys stop
 // when the account is not active any more or has lost its second factor (AZ-286); service
 // accounts take state and level over (W-R21), but one that was disabled by itself stays so. A deleted
-// account whose address or username another has by now stays deleted: Invalid (email.taken).
+// account loses the proofs of its phones, which others may then prove; one whose address or username
+// another has by now stays deleted: Invalid (email.taken).
 func (w Writer) SaveUser(ctx context.Context, before User, u *User) error {
 	if MayAct(before.State) && !MayAct(u.State) || before.Role != u.Role || before.Email != u.Email {
 		u.SessionGeneration = max(u.SessionGeneration, before.SessionGeneration+1)
+	}
+	if before.State != StateDeleted && u.State == StateDeleted {
+		if err := w.releasePhones(ctx, u); err != nil {
+			return fmt.Errorf("release phones: %w", err)
+		}
 	}
 	err := w.PutUser(ctx, u)
 	if errors.Is(err, ErrTaken) && before.State == StateDeleted {
@@ -72,6 +78,29 @@ func (w Writer) SaveUser(ctx context.Context, before User, u *User) error {
 	return nil
 }
 
+// releasePhones gives up the proofs of the phones of a user who is about to be deleted, and the label
+// and level that they brought; the caller saves u.
+func (w Writer) releasePhones(ctx context.Context, u *User) error {
+	n, err := w.ReleasePhones(ctx, u.UID)
+	if err != nil || n == 0 {
+		return err
+	}
+	err = w.DeleteLabel(ctx, u.UID, phoneLabel, ScopePrivate)
+	if err != nil && !errors.Is(err, ErrNoLabel) {
+		return fmt.Errorf("remove label: %w", err)
+	}
+	labels, err := w.Labels(ctx, u.UID)
+	if err != nil {
+		return fmt.Errorf("list labels: %w", err)
+	}
+	levels, err := w.Levels(ctx)
+	if err != nil {
+		return fmt.Errorf("list levels: %w", err)
+	}
+	u.Level = levelOf(levels, labels)
+	return nil
+}
+
 // Recompute brings a user's level and state in line with the labels and returns the user.
 // A state that staff set wins over the labels' (W-I17). A change of a private label calls for it.
 func (w Writer) Recompute(ctx context.Context, uid string) (User, error) {
@@ -99,10 +128,11 @@ func (w Writer) Recompute(ctx context.Context, uid string) (User, error) {
 	return u, w.SaveUser(ctx, before, &u)
 }
 
-// The labels that this service itself gives: the first shows that we have proof of the e-mail
-// address, the second that one-time codes are on.
+// The labels that this service itself gives: the first two show that we have proof of the e-mail
+// address and of a phone, the third that one-time codes are on.
 const (
 	emailLabel, emailVerified = "email", "verified"
+	phoneLabel, phoneVerified = "phone", "verified"
 	otpLabel, otpEnabled      = "otp", "enabled"
 )
 
@@ -153,13 +183,24 @@ func (w Writer) SetPrivate(ctx context.Context, uid, key, value string) error {
 	return err
 }
 
+// ShowPhone sets the private label that shows the proof of a phone, unless there is one, such as a
+// refusal by staff.
+func (w Writer) ShowPhone(ctx context.Context, uid string) error {
+	return w.show(ctx, uid, phoneLabel, phoneVerified)
+}
+
 // ShowSecondFactor sets the private label by which staff see that one-time codes are on.
 func (w Writer) ShowSecondFactor(ctx context.Context, uid string) error {
-	_, err := w.Label(ctx, uid, otpLabel, ScopePrivate)
+	return w.show(ctx, uid, otpLabel, otpEnabled)
+}
+
+// show sets a private label that the user has not, and recomputes level and state.
+func (w Writer) show(ctx context.Context, uid, key, value string) error {
+	_, err := w.Label(ctx, uid, key, ScopePrivate)
 	if !errors.Is(err, ErrNoLabel) {
 		return err
 	}
-	if err := w.PutLabel(ctx, &Label{UserUID: uid, Key: otpLabel, Value: otpEnabled, Scope: ScopePrivate}); err != nil {
+	if err := w.PutLabel(ctx, &Label{UserUID: uid, Key: key, Value: value, Scope: ScopePrivate}); err != nil {
 		return err
 	}
 	_, err = w.Recompute(ctx, uid)

@@ -55,6 +55,20 @@ func (s Settings) checkPeople(say func(keys, format string, args ...any)) {
 	} else if s.Storage.Bucket != "" {
 		say("storage_bucket_name storage_provider", "names a bucket, and BARONG_STORAGE_PROVIDER is local: make it s3, or leave the bucket out")
 	}
+	kind := s.PhoneVerification()
+	for _, x := range []struct{ key, value, of string }{
+		{"twilio_account_sid", s.External.TwilioAccount, "twilio"},
+		{"twilio_auth_token", s.External.TwilioToken.Reveal(), "twilio"},
+		{"twilio_phone_number", s.External.TwilioNumber, "twilio_sms"},
+		{"twilio_service_sid", s.External.TwilioService, "twilio_verify"},
+	} {
+		if strings.HasPrefix(kind, x.of) && x.value == "" {
+			say(x.key+" phone_verification", "is mandatory when BARONG_PHONE_VERIFICATION is %s", kind)
+		}
+	}
+	if t := s.External.SMSTemplate; t != "" && !strings.Contains(t, "{{code}}") {
+		say("sms_content_template", "must contain {{code}}, the place of the code")
+	}
 	if _, err := mail.ParseAddress(s.Mail.SenderEmail); err != nil {
 		say("sender_email", "must be an e-mail address; got %q", s.Mail.SenderEmail)
 	}
@@ -109,4 +123,15 @@ func (s Settings) MailDelivery() string {
 		return "folder"
 	}
 	return "smtp"
+}
+
+// PhoneVerification is mock, twilio_sms, twilio_verify or off.
+func (s Settings) PhoneVerification() string {
+	switch {
+	case s.External.PhoneKind != "auto":
+		return s.External.PhoneKind
+	case s.EmbeddedGate():
+		return "mock"
+	}
+	return "off"
 }

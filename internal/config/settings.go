@@ -253,7 +253,13 @@ type External struct {
 	KYCAIDToken   Secret `key:"kycaid_authorization_token" default:"" secret:"yes" doc:"API token of KYCAID, which also signs its callbacks; mandatory with it."`
 	KYCAIDURL     string `key:"kycaid_api_endpoint" default:"https://api.kycaid.com/" doc:"Address of its API."`
 	KYCAIDForm    string `key:"kycaid_form_id" default:"" doc:"Form of our account at KYCAID by which verifications go; empty names none."`
-	PhoneKind     string `key:"phone_verification" default:"mock" enum:"mock,twilio_sms,twilio_verify" doc:"How phones are verified, as GET configs says."`
+	PhoneKind     string `key:"phone_verification" default:"auto" enum:"auto,off,mock,twilio_sms,twilio_verify" doc:"How phones are verified: docs/phones.md. mock sends nothing and writes codes to the folder outbox beside the SQLite file; auto is mock with the embedded gate and off elsewhere. GET configs says which."`
+	TwilioAccount string `key:"twilio_account_sid" default:"" doc:"Account at Twilio; mandatory with both of its ways."`
+	TwilioToken   Secret `key:"twilio_auth_token" default:"" secret:"yes" doc:"Its auth token."`
+	TwilioNumber  string `key:"twilio_phone_number" default:"+15005550000" doc:"Number that messages of twilio_sms come from."`
+	TwilioService string `key:"twilio_service_sid" default:"" doc:"Service of twilio_verify, mandatory with it."`
+	TwilioURL     string `key:"twilio_url" default:"" doc:"Where Twilio is asked, instead of its own addresses."`
+	SMSTemplate   string `key:"sms_content_template" default:"" doc:"Text of messages with codes, {{code}} being the code; empty means a text in the language of the account (en, ru) with app_name."`
 }
 
 // Storage says where uploaded files are kept, and which daemon looks for viruses in them.

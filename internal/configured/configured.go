@@ -30,6 +30,7 @@ import (
 	"barong/internal/provider/kycaid"
 	"barong/internal/provider/s3"
 	"barong/internal/provider/smtp"
+	"barong/internal/provider/twilio"
 	"barong/internal/rest"
 	"barong/internal/session"
 	"barong/internal/signin"
@@ -126,11 +127,6 @@ func Accounts(s config.Settings, rules exchange.Rules, staff []string) account.C
 	}
 }
 
-// Persons is the part of the settings, and of their files, that proofs about persons go by.
-func Persons(s config.Settings, rules exchange.Rules) person.Config {
-	return person.Config{StorageTitles: rules.StorageTitles, Outside: s.External.KYCProvider != "local"}
-}
-
 // SignIns is the part of the settings that sign-ins and mailed links go by.
 func SignIns(s config.Settings) signin.Config {
 	return signin.Config{UIDPrefix: s.Account.UIDPrefix, FailureFloor: s.Account.SigninFloor, Domain: site(s)}
@@ -138,6 +134,14 @@ func SignIns(s config.Settings) signin.Config {
 
 // Codes is the part of the settings that second factors go by.
 func Codes(s config.Settings) factor.Config { return factor.Config{AppName: s.Account.AppName} }
+
+// Persons is the part of the settings, and of their files, that proofs about people go by.
+func Persons(s config.Settings, rules exchange.Rules) person.Config {
+	return person.Config{
+		StorageTitles: rules.StorageTitles, AppName: s.Account.AppName, CodeText: s.External.SMSTemplate,
+		Outside: s.External.KYCProvider != "local",
+	}
+}
 
 // Sessions is the part of the settings that sessions go by.
 func Sessions(s config.Settings) session.Config {
@@ -205,7 +209,7 @@ func Published(s config.Settings) (identity.Configs, identity.Auth0Configs) {
 	}
 	return identity.Configs{
 		SessionExpire: int64(s.Session.Expire / time.Second), CaptchaType: s.Captcha.Kind, CaptchaID: site,
-		PhoneVerification: s.External.PhoneKind,
+		PhoneVerification: s.PhoneVerification(),
 		PasswordPattern:   password.PublishedPattern(pattern), PasswordEntropy: float64(s.Account.MinEntropy),
 	}, identity.Auth0Configs{Domain: s.External.Auth0Domain, ClientID: s.External.Auth0ClientID}
 }
@@ -278,6 +282,15 @@ func Bucket(s config.Settings) s3.Config {
 // Scanner is the part of the settings that files are scanned by.
 func Scanner(s config.Settings) clamd.Config {
 	return clamd.Config{Address: s.Storage.Clamd, Timeout: s.Storage.ClamdTimeout}
+}
+
+// Twilio is the part of the settings that Twilio is used by.
+func Twilio(s config.Settings) twilio.Config {
+	e := s.External
+	return twilio.Config{
+		AccountSID: e.TwilioAccount, AuthToken: e.TwilioToken.Reveal(), From: e.TwilioNumber, ServiceSID: e.TwilioService,
+		Address: e.TwilioURL,
+	}
 }
 
 // Auth0 is the part of the settings that Auth0 is used by.

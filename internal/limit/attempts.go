@@ -124,7 +124,8 @@ func (unlimited) Clear(context.Context, string) error                           
 // A Row describes one rule of Attempts for people.
 type Row struct {
 	// Attempt is the action that is counted. By is the subject it is counted by: "account",
-	// "network" or "user". Networks beside each other have WideFactor times the rule together.
+	// "network", "user" or "number" of a phone. Networks beside each other have WideFactor times the
+	// rule together.
 	Attempt, By string
 	Rule
 	// Note says which attempts are given back, and why there are two rules.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"barong/internal/account"
+	"barong/internal/limit"
 )
 
 // Config holds the rules that operators set.
@@ -15,6 +16,13 @@ type Config struct {
 	// Outside says that an outside provider checks identities: submitted profiles are noted for KYC.
 	// Else staff do.
 	Outside bool
+	// AppName is the name of this service in messages to phones.
+	AppName string
+	// CodeText replaces these messages, {{code}} in it being the code; "" for a text in the language
+	// of the user.
+	CodeText string
+	// Phones bound what is asked and sent about phones.
+	Phones PhoneLimits
 }
 
 // Reader reads committed rows, or those of a transaction when it is part of a Tx.
@@ -23,6 +31,7 @@ type Reader interface {
 	verificationReader
 	profileReader
 	storageReader
+	phoneReader
 }
 
 // Tx is the part of the store that proofs about a person write in one transaction.
@@ -38,6 +47,8 @@ type records interface {
 	profileWriter
 	storageReader
 	storageWriter
+	phoneReader
+	phoneWriter
 }
 
 // work is one transaction: its writes of users and labels announce themselves.
@@ -51,7 +62,9 @@ type Parts struct {
 	Accounts *account.Service
 	Rows     Reader
 	Update   func(ctx context.Context, f func(Tx) error) error // as account.Parts has it
-	Now      func() time.Time                                  // nil for time.Now
+	Attempts *limit.Attempts
+	Phones   PhoneProvider    // nil where phones are not verified
+	Now      func() time.Time // nil for time.Now
 }
 
 // A Service holds the rules of proofs about a person. Its methods are safe for concurrent use; each
@@ -61,6 +74,8 @@ type Service struct {
 	accounts *account.Service
 	rows     Reader
 	commit   func(ctx context.Context, f func(Tx) error) error
+	attempts *limit.Attempts
+	phones   PhoneProvider
 	now      func() time.Time
 }
 
@@ -69,7 +84,10 @@ func NewService(cfg Config, p Parts) *Service {
 	if p.Now == nil {
 		p.Now = time.Now
 	}
-	return &Service{cfg: cfg, accounts: p.Accounts, rows: p.Rows, commit: p.Update, now: p.Now}
+	cfg.Phones = cfg.Phones.withDefaults()
+	return &Service{
+		cfg: cfg, accounts: p.Accounts, rows: p.Rows, commit: p.Update, attempts: p.Attempts, phones: p.Phones, now: p.Now,
+	}
 }
 
 // update runs f in one transaction of the store.
@@ -80,6 +98,7 @@ func (s *Service) update(ctx context.Context, f func(work) error) error {
 // Belongings are all that a person has stated and stored, each list by row id.
 type Belongings struct {
 	Labels   []account.Label // of both scopes
+	Phones   []Phone
 	Profiles []Profile
 	Storages []DataStorage
 }
@@ -88,6 +107,9 @@ type Belongings struct {
 func (s *Service) Belongings(ctx context.Context, uid string) (b Belongings, err error) {
 	if b.Labels, err = s.rows.Labels(ctx, uid); err != nil {
 		return b, fmt.Errorf("load labels: %w", err)
+	}
+	if b.Phones, err = s.rows.Phones(ctx, uid); err != nil {
+		return b, fmt.Errorf("load phones: %w", err)
 	}
 	if b.Profiles, err = s.rows.Profiles(ctx, uid); err != nil {
 		return b, fmt.Errorf("load profiles: %w", err)

@@ -75,6 +75,7 @@ func fillSealed(t testing.TB, db *store.DB, n int) {
 				UserUID: u.UID, State: "drafted",
 				FirstName: text("first"), LastName: text("last"), DOB: text("born"), Address: text("address"),
 			}),
+			db.AddPhone(ctx, &person.Phone{UserUID: u.UID, Country: "DE", Number: "49151000000" + fmt.Sprint(i)}),
 			db.Emit(ctx, event.UserCreated(event.User{UID: u.UID, Email: u.Email})),
 		); err != nil {
 			t.Fatal(err)

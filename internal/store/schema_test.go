@@ -33,6 +33,8 @@ func TestCascade(t *testing.T) {
 			{`INSERT INTO recovery_codes (user_id, hash, created_at) VALUES (1, $1, 0)`, []any{sealed}},
 			{`INSERT INTO mail_tokens (hash, user_id, purpose, expires_at, created_at) VALUES ($1, 1, 'p', 0, 0)`, []any{sealed}},
 			{`INSERT INTO kyc_verifications (verification_id, applicant_id, user_id, kind, created_at, updated_at) VALUES ('v', 'a', 1, 'address', 0, 0)`, nil},
+			{`INSERT INTO phones (uuid, user_id, country, number, number_index, index_key, created_at, updated_at)
+			  VALUES ('u', 1, 'GB', $1, $1, '0123456789abcdef', 0, 0)`, []any{sealed}},
 			{`INSERT INTO activities (ref, actor_uid, actor_kind, actor_ref, category, ip, user_agent, topic, action, result, day, created_at)
 			  VALUES ('r', 'a', 'user', 'a', '', '', '', '', '', '', '', 0)`, nil},
 			{`INSERT INTO outbox (uuid, destination, name, user_uid, payload, next_at, created_at) VALUES ('u', 'd', 'n', 'a', $1, 0, 0)`, []any{sealed}},
@@ -44,7 +46,7 @@ func TestCascade(t *testing.T) {
 		}
 		for table, want := range map[string]int{
 			"users": 1, "service_accounts": 0, "apikeys": 0, "labels": 0, "totp_secrets": 0, "recovery_codes": 0, "mail_tokens": 0,
-			"kyc_verifications": 0, "activities": 1, "outbox": 1,
+			"kyc_verifications": 0, "phones": 0, "activities": 1, "outbox": 1,
 		} {
 			var n int
 			if err := db.r.QueryRowContext(t.Context(), `SELECT count(*) FROM `+table).Scan(&n); err != nil || n != want {
@@ -119,6 +121,8 @@ func hotReads(db *DB) map[string]string {
 		`SELECT id FROM sessions WHERE expires_at < $1 LIMIT $2`: "bigint, bigint",
 		users.query(byEmail):                                     "text",
 		`SELECT seq, kind, ref FROM changes WHERE seq > $1 AND seq <= $2 ORDER BY seq, kind, ref`:        "bigint, bigint",
+		phones.query(`WHERE u.uid = $1 ORDER BY p.id`):                                                   "text",
+		`SELECT 1 FROM phones WHERE number_index IN ($1) AND ` + provedPhone:                             "bytea",
 		labels.query(`WHERE u.uid = $1 ORDER BY l.id`):                                                   "text",
 		apiKeys.query(`WHERE k.kid = $1 AND (u.uid = $2 OR s.uid = $2)`):                                 "text, text",
 		verifications.query(`WHERE u.uid = $1 AND v.kind = $2 ORDER BY v.id DESC LIMIT 1`):               "text, text",

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"barong/internal/account"
+	"barong/internal/secret"
 )
 
 // A Sealer encrypts the secret columns. The sealed bytes open only for the table, column
@@ -13,6 +14,9 @@ import (
 type Sealer interface {
 	Seal(plain []byte, table, column, row string) ([]byte, error)
 	Open(sealed []byte, table, column, row string) ([]byte, error)
+	// Indexes are the keyed hashes of a value in a column, as secret.Sealer makes them: the one to
+	// write first, then those of older keys.
+	Indexes(value, table, column string) []secret.BlindIndex
 }
 
 // seal makes the uuid of a new row and seals a column for it; account.ErrSeal.
@@ -47,6 +51,24 @@ func (q queries) open(sealed []byte, table, column, row string) ([]byte, error) 
 		return nil, errors.Join(account.ErrSeal, err)
 	}
 	return plain, nil
+}
+
+// indexes are the keyed hashes by which a value may be found in a column, that of the current key
+// first; account.ErrSeal.
+func (q queries) indexes(value, table, column string) ([]secret.BlindIndex, error) {
+	if q.db.sealer == nil {
+		return nil, fmt.Errorf("%w: no sealing key", account.ErrSeal)
+	}
+	return q.db.sealer.Indexes(value, table, column), nil
+}
+
+// index is the one of indexes to write.
+func (q queries) index(value, table, column string) (i secret.BlindIndex, err error) {
+	all, err := q.indexes(value, table, column)
+	if err != nil {
+		return i, err
+	}
+	return all[0], nil
 }
 
 // newUUID returns a random UUID, version 4 of RFC 9562.

@@ -25,6 +25,7 @@ var sealedColumns = []SealedColumn{
 	{Table: profilesTable, Column: "last_name"},
 	{Table: profilesTable, Column: "dob"},
 	{Table: profilesTable, Column: "address"},
+	{Table: phonesTable, Column: phoneNumber, Index: "number_index", IndexKey: "index_key"},
 	{Table: outboxTable, Column: outboxPayload},
 }
 

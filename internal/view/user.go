@@ -43,7 +43,7 @@ type UserWithFullInfo struct {
 // UserWithFullInfoOf shows u with its belongings, in row order.
 func (m Masks) UserWithFullInfoOf(u account.User, b person.Belongings) UserWithFullInfo {
 	v := UserWithFullInfo{
-		User: UserOf(u), Labels: LabelsOf(b.Labels), Phones: []Phone{},
+		User: UserOf(u), Labels: LabelsOf(b.Labels), Phones: m.PhonesOf(b.Phones),
 		Profiles: m.ProfilesOf(b.Profiles), DataStorages: make([]DataStorage, len(b.Storages)),
 		CreatedAt: Time(u.CreatedAt), UpdatedAt: Time(u.UpdatedAt),
 	}

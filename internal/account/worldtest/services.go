@@ -37,6 +37,9 @@ type Config struct {
 	MaxKeys                                     int
 	StorageTitles                               []string
 	Outside                                     bool
+	PhoneLimits                                 person.PhoneLimits
+	Phones                                      person.PhoneProvider // nil is none; Inbox is one
+	CodeText                                    string
 	Mail                                        signin.MailTokens
 	Devices                                     *signin.Devices
 	Sleep                                       func(ctx context.Context, d time.Duration) // nil sleeps
@@ -110,8 +113,8 @@ func Open(cfg Config, db *store.DB, hasher account.Hasher, limits limit.Store, n
 		Keys: apikey.NewService(apikey.Config{MaxKeys: cfg.MaxKeys}, apikey.Parts{
 			Accounts: accounts, Codes: codes, Rows: cfg.Rows, Update: update[apikey.Tx](cfg, db), Now: now,
 		}),
-		Persons: person.NewService(person.Config{StorageTitles: cfg.StorageTitles, Outside: cfg.Outside}, person.Parts{
-			Accounts: accounts, Rows: cfg.Rows, Update: update[person.Tx](cfg, db), Now: now,
+		Persons: person.NewService(cfg.persons(), person.Parts{
+			Accounts: accounts, Rows: cfg.Rows, Update: update[person.Tx](cfg, db), Attempts: attempts, Phones: cfg.Phones, Now: now,
 		}),
 	}
 }
@@ -144,6 +147,13 @@ func (cfg Config) accounts() account.Config {
 func (cfg Config) codes() factor.Config {
 	c := configured.Codes(config.Default())
 	c.AppName, c.Code, c.QR = cmp.Or(cfg.AppName, c.AppName), cfg.Code, cfg.QR
+	return c
+}
+
+func (cfg Config) persons() person.Config {
+	c := configured.Persons(config.Default(), exchange.Rules{StorageTitles: cfg.StorageTitles})
+	c.AppName, c.CodeText, c.Phones = cmp.Or(cfg.AppName, c.AppName), cfg.CodeText, cfg.PhoneLimits
+	c.Outside = cfg.Outside
 	return c
 }
 

@@ -285,6 +285,7 @@ var quiet = []string{
 	"MailToken", "AddMailToken", "UseMailToken", "DeleteMailTokens", "SignedInBefore", "SessionStands",
 	"AddVerification", "Verification", "NewestVerification", "FinishVerification",
 	"Profiles", "AddProfile", "PutProfile", "DataStorages", "AddDataStorage",
+	"Phones", "PhoneProved", "PhoneAlias", "AddPhone", "DeletePhone", "PutPhoneCode", "TryPhoneCode", "ProvePhone", "ReleasePhones",
 }
 
 func quietCalls(s Store, f *fixture) map[string]func(context.Context) error {
@@ -308,6 +309,21 @@ func quietCalls(s Store, f *fixture) map[string]func(context.Context) error {
 		"DataStorages": func(ctx context.Context) error { _, err := s.DataStorages(ctx, f.user.UID); return err },
 		"AddDataStorage": func(ctx context.Context) error {
 			return s.AddDataStorage(ctx, &person.DataStorage{UserUID: f.user.UID, Title: "personal", Data: "{}"})
+		},
+		"phones": func(ctx context.Context) error {
+			const number, other = "447418084106", "447418084107"
+			add := func(number string) error {
+				return s.AddPhone(ctx, &person.Phone{UserUID: f.user.UID, Country: "GB", Number: number})
+			}
+			_, alias := s.PhoneAlias(number)
+			added := errors.Join(alias, add(number), add(other), s.DeletePhone(ctx, f.user.UID, other))
+			code := s.PutPhoneCode(ctx, f.user.UID, number, "12345", until)
+			_, tried := s.TryPhoneCode(ctx, f.user.UID, number, "12345", 5, until.Add(-time.Minute))
+			proved := s.ProvePhone(ctx, f.user.UID, number, until)
+			_, asked := s.PhoneProved(ctx, number)
+			_, listed := s.Phones(ctx, f.user.UID)
+			_, released := s.ReleasePhones(ctx, f.user.UID)
+			return errors.Join(added, code, tried, proved, asked, listed, released, s.DeletePhone(ctx, f.user.UID, number))
 		},
 		"Ended": func(ctx context.Context) error { _, err := s.Ended(ctx, session.ID{}); return err },
 		"SessionStands": func(ctx context.Context) error {

@@ -30,6 +30,14 @@ func TestStore(t *testing.T, open func(testing.TB) Store) {
 		"profile: a round trip keeps every field":        profileRoundTrip,
 		"profile: a write keeps every field":             profilePut,
 		"profile: one at a time is open":                 profileOpen,
+		"phone: a round trip keeps every field":          phoneRoundTrip,
+		"phone: what is not there is ErrNoPhone":         phoneNotFound,
+		"phone: a code is good until it is another":      phoneCode,
+		"phone: a code of a provider's is none here":     phoneForeignCode,
+		"phone: a number is proved by one":               phoneProved,
+		"phone: a proof that was given up is free":       phoneReleased,
+		"phone: tries at once are never too many":        phoneTriesAtOnce,
+		"phone: of those that prove it at once one wins": phoneProvedAtOnce,
 		"data storage: a round trip keeps every field":   storageRoundTrip,
 	} {
 		t.Run(name, func(t *testing.T) {
