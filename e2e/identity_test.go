@@ -53,8 +53,8 @@ type office struct {
 	env []string
 }
 
-// openOffice starts all of it.
-func openOffice(t *testing.T) *office {
+// openOffice starts all of it, with more settings.
+func openOffice(t *testing.T, env ...string) *office {
 	t.Helper()
 	tool(t, "envoy") // before anything takes time: without it the test is not run
 	o := &office{bin: barongBin(t), post: openPost(t)}
@@ -75,18 +75,18 @@ func openOffice(t *testing.T) *office {
 		}
 	}
 	postHost, postPort, _ := strings.Cut(o.post.addr, ":")
-	o.env = []string{
-		"BARONG_DATABASE_URL=" + postgres.URL("postgres"),
-		"BARONG_REDIS_URL=redis://" + redis.Addr,
-		"BARONG_SECRET_KEY=" + base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32)),
-		"BARONG_TRUSTED_PROXIES=" + trusted,
-		"BARONG_DOMAIN=" + site,
-		"BARONG_EVENT_API_RABBITMQ_URL=" + (&url.URL{
+	o.env = append(env,
+		"BARONG_DATABASE_URL="+postgres.URL("postgres"),
+		"BARONG_REDIS_URL=redis://"+redis.Addr,
+		"BARONG_SECRET_KEY="+base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32)),
+		"BARONG_TRUSTED_PROXIES="+trusted,
+		"BARONG_DOMAIN="+site,
+		"BARONG_EVENT_API_RABBITMQ_URL="+(&url.URL{
 			Scheme: "amqp", User: url.UserPassword(o.broker.Username, o.broker.Password), Host: o.wire.Addr(), Path: "/",
 		}).String(),
-		"BARONG_SMTP_HOST=" + postHost, "BARONG_SMTP_PORT=" + postPort, "BARONG_SMTP_TLS=starttls",
-		"BARONG_SMTP_CA=" + o.post.certs.CA, "BARONG_SMTP_USER=" + postUser, "BARONG_SMTP_PASSWORD=" + postPassword,
-	}
+		"BARONG_SMTP_HOST="+postHost, "BARONG_SMTP_PORT="+postPort, "BARONG_SMTP_TLS=starttls",
+		"BARONG_SMTP_CA="+o.post.certs.CA, "BARONG_SMTP_USER="+postUser, "BARONG_SMTP_PASSWORD="+postPassword,
+	)
 	t.Cleanup(func() {
 		for i, r := range o.replicas {
 			if r == nil {
