@@ -15,6 +15,7 @@ import (
 	"barong/internal/session"
 	"barong/internal/signin"
 	"barong/internal/view"
+	"barong/policy"
 	"barong/policy/editor"
 )
 
@@ -78,7 +79,7 @@ func (a *API) Mount(s *rest.Server) {
 var ErrAddress = errors.New("identity: no sign-in from this address")
 
 // addressErrors are those of every endpoint that opens a session.
-var addressErrors = rest.On(ErrAddress, 423, "authz.restrict.blocklogin")
+var addressErrors = rest.On(ErrAddress, 423, policy.ReasonBlocklogin)
 
 // errCrossSite refuses a browser that another site sent (FX-13).
 var errCrossSite = errors.New("identity: a page of another site asks")

@@ -171,8 +171,11 @@ func reasonOf(category string) string {
 	case Blacklist:
 		return "authz.restrict.blacklist"
 	}
-	return "authz.restrict.blocklogin"
+	return ReasonBlocklogin
 }
+
+// ReasonBlocklogin is the reason of denials by a blocklogin rule (AZ-48).
+const ReasonBlocklogin = "authz.restrict.blocklogin"
 
 func (s *Snapshot) addCuts(cuts []Cut, w *warnings) {
 	cuts = slices.Clone(cuts)
