@@ -22,15 +22,17 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 
 	"barong/authz/authztest"
+	"barong/internal/apikey"
 )
 
 // TestWarmDecisionAllocatesNothing holds parse and decide of a warm session and a warm API
 // key at 0 allocations.
 func TestWarmDecisionAllocatesNothing(t *testing.T) {
-	for _, name := range []string{"by session", "by API key", "anonymous on a pass path"} {
+	for _, name := range []string{"by session", "by API key", "by a bound API key", "anonymous on a pass path"} {
 		t.Run(name, func(t *testing.T) {
 			w := small(t)
 			s := worldServer(t, w)
+			s.Uses = apikey.NewUses(nil, nil)
 			fresh := asked(t, w, name)
 			var r request
 			var d decision

@@ -147,6 +147,7 @@ func configOf(s config.Settings) Config {
 		SessionName:   s.Session.Name, SecureCookie: true, SessionAbsolute: s.Session.Absolute,
 		SessionMaskV4: s.Session.MaskV4, SessionMaskV6: s.Session.MaskV6,
 		NonceLifetime: s.APIKey.NonceLifetime, Replay: Replay(s.APIKey.Replay), APIKeyForbidden: s.APIKey.Forbidden,
+		ScopeEnforce:      s.APIKey.ScopeEnforce,
 		PartyPerComponent: s.Token.Party == "component",
 		TrustedProxies:    s.Client.TrustedProxies, Gateway: s.Client.Gateway, GatewayNetworks: s.Client.GatewayNetworks,
 	}
@@ -171,7 +172,7 @@ func httpRequest(t testing.TB, q authztest.Question) *http.Request {
 
 func ofDecision(r *request, d *decision) authztest.Answer {
 	a := authztest.Answer{
-		Status: d.status, Reason: d.reason, Outage: d.outage, Bearer: d.bearer,
+		Status: d.status, Reason: d.reason, Detail: d.detail, Outage: d.outage, Bearer: d.bearer,
 		ClearsCookie: d.clearCookie != "",
 	}
 	if d.allowed() {
@@ -191,7 +192,7 @@ func ofHTTP(q authztest.Question, res *http.Response) authztest.Answer {
 	if res.StatusCode != http.StatusOK {
 		var body bytes.Buffer
 		body.ReadFrom(res.Body)
-		a.Reason = authztest.ReasonIn(body.String())
+		a.Reason, a.Detail = authztest.ReasonIn(body.String()), authztest.DetailIn(body.String())
 		a.Outage = a.Reason == reasonUnavailable
 		a.ClearsCookie = res.Header.Get("Set-Cookie") != ""
 		return a

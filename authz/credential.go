@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"barong/internal/account"
+	"barong/internal/apikey"
 	"barong/internal/session"
 	"barong/internal/token"
 	"barong/policy"
@@ -22,6 +23,7 @@ type credential struct {
 	slot      *token.Slot
 	via       credentialKind
 	kid       string // of an API key; outlives the request
+	key       *apikey.Entry
 }
 
 type credentialKind uint8

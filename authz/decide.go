@@ -105,14 +105,22 @@ func (s *Server) decide(ctx context.Context, r *request, d *decision, now time.T
 		return
 	}
 
-	// Whether the role may (AZ-140…151), and whether an API key may at all (design D10b).
-	permit := rules.Permission(who.principal.Role, r.method, r.path)
-	if !permit.Allows && !back || who.via == viaAPIKey && s.apiKeyForbidden(r.path) {
+	// Whether the role may (AZ-140…151), and whether an API key may: at all (design D10b), and by
+	// its scope.
+	permit, reason := rules.Permission(who.principal.Role, r.method, r.path), ""
+	switch {
+	case who.via == viaAPIKey && isOwnKey(r): // which says why it may do nothing else
+	case !permit.Allows && !back, who.via == viaAPIKey && s.apiKeyForbidden(r.path):
+		reason = reasonInvalidPermission
+	case who.via == viaAPIKey && !s.withinScope(rules, who.key, r):
+		reason = reasonAPIKeyScope
+	}
+	if reason != "" {
 		if !s.recordDenied(ctx, rules, r, who, now) {
 			d.unavailable(errAuditFull)
 			return
 		}
-		d.deny(refusal{status: s.RBACDeniedStatus, reason: reasonInvalidPermission})
+		d.deny(refusal{status: s.RBACDeniedStatus, reason: reason})
 		return
 	}
 
@@ -130,7 +138,15 @@ func (s *Server) decide(ctx context.Context, r *request, d *decision, now time.T
 		d.unavailable(errAuditFull)
 		return
 	}
+	if who.key != nil && s.Uses != nil {
+		s.Uses.Note(who.key, r.ip, now)
+	}
 	s.allow(r, d, bearer)
+}
+
+// isOwnKey reports whether r reads the API key that signs it, which every key may do.
+func isOwnKey(r *request) bool {
+	return r.verb == http.MethodGet && r.path == "api/v2/barong/resource/api_keys/self"
 }
 
 // isWayBack reports whether path is where restrictions and permissions are changed: an active
@@ -176,6 +192,9 @@ const (
 	reasonInvalidSignature  = "authz.invalid_signature"
 	reasonReplayed          = "authz.signature_blacklisted"
 	reasonAPIKeyNotActive   = "authz.apikey_not_active"
+	reasonAPIKeyExpired     = "authz.apikey_expired"
+	reasonAPIKeyAddress     = "authz.apikey_address_not_allowed"
+	reasonAPIKeyScope       = "authz.apikey_scope_not_allowed"
 	reasonDisabled2FA       = "authz.disabled_2fa"
 	reasonInvalidPermission = "authz.invalid_permission"
 	reasonUnavailable       = "authz.unavailable"
@@ -251,8 +270,12 @@ func (s *Server) bearer(who credential, party string, now time.Time) (string, er
 	if bearer, ok := s.Tokens.Reuse(who.slot, party, p.Version, now); ok {
 		return bearer, nil
 	}
+	kid := ""
+	if party == token.PartyBarong {
+		kid = who.kid
+	}
 	bearer, err := s.Tokens.Mint(who.slot, p.Version, token.Claims{
-		Party: party, UID: p.UID, Email: p.Email, Role: p.Role, State: p.State, Level: p.Level,
+		APIKey: kid, Party: party, UID: p.UID, Email: p.Email, Role: p.Role, State: p.State, Level: p.Level,
 		Username: p.Username, ReferralID: p.ReferralID,
 		ServiceAccount: p.Kind == account.KindServiceAccount,
 	}, now)

@@ -64,6 +64,8 @@ type request struct {
 type decision struct {
 	status int    // 200 for allow, otherwise the denial's HTTP status
 	reason string // wire code of the denial, "" on allow
+	// detail is a JSON object that helps the author of a bot to mend the request, "" for none.
+	detail string
 	// outage marks an answer that says nothing about the caller: error_response on gRPC
 	// (design D20), with retry-after.
 	outage bool

@@ -110,6 +110,7 @@ const (
 	removeToken       = "\x2a\x0dauthorization"
 	removeCookie      = "\x2a\x06cookie"
 	jsonHead, jsonEnd = `{"errors":["`, `"]}`
+	jsonDetail        = `"],"detail":`
 )
 
 // denialHeaders are those that every denial carries.
@@ -180,8 +181,14 @@ func appendDenial(b []byte, d *decision, o responseOptions) []byte {
 		b = appendHeader(b, "retry-after", retryAfter)
 	}
 	b = append(b, tagBody)
-	b = protowire.AppendVarint(b, uint64(len(jsonHead)+len(d.reason)+len(jsonEnd)))
-	b = append(append(append(b, jsonHead...), d.reason...), jsonEnd...)
+	if d.detail == "" {
+		b = protowire.AppendVarint(b, uint64(len(jsonHead)+len(d.reason)+len(jsonEnd)))
+		b = append(append(append(b, jsonHead...), d.reason...), jsonEnd...)
+	} else {
+		b = protowire.AppendVarint(b, uint64(len(jsonHead)+len(d.reason)+len(jsonDetail)+len(d.detail)+1))
+		b = append(append(append(append(b, jsonHead...), d.reason...), jsonDetail...), d.detail...)
+		b = append(b, '}')
+	}
 	return shut(b, at)
 }
 

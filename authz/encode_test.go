@@ -172,18 +172,19 @@ func TestAnswerMetadata(t *testing.T) {
 }
 
 func FuzzAppendResponse(f *testing.F) {
-	f.Add(200, "", bearer, uint8(1), "a=b", "x-auth-apikey\nauthorization", "", "ID1", "trader", int64(7), "D1", uint8(4))
-	f.Add(401, "authz.x", "", uint8(0), "", "", "s=; Max-Age=0", "", "", int64(0), "", uint8(0))
-	f.Add(503, "authz.unavailable", "", uint8(2), "\xff", "\xff", "", "", "", int64(-1), strings.Repeat("d", 20000), uint8(7))
-	f.Fuzz(func(t *testing.T, status int, reason, bearer string, fate uint8, cookie, remove, clear,
+	f.Add(200, "", "", bearer, uint8(1), "a=b", "x-auth-apikey\nauthorization", "", "ID1", "trader", int64(7), "D1", uint8(4))
+	f.Add(401, "authz.x", "", "", uint8(0), "", "", "s=; Max-Age=0", "", "", int64(0), "", uint8(0))
+	f.Add(401, "authz.nonce_expired", `{"unit":"ms"}`, "", uint8(0), "", "", "", "", "", int64(0), "", uint8(0))
+	f.Add(503, "authz.unavailable", strings.Repeat("x", 300), "", uint8(2), "\xff", "\xff", "", "", "", int64(-1), strings.Repeat("d", 20000), uint8(7))
+	f.Fuzz(func(t *testing.T, status int, reason, detail, bearer string, fate uint8, cookie, remove, clear,
 		uid, role string, snapshot int64, id string, flags uint8) {
 		// These come from ourselves; only cookie and the names to remove are the client's.
-		for _, s := range []string{reason, bearer, clear, uid, role, id} {
+		for _, s := range []string{reason, detail, bearer, clear, uid, role, id} {
 			if !utf8.ValidString(s) {
 				return
 			}
 		}
-		d := decision{status: status, reason: reason, bearer: bearer, cookie: cookieFate(fate % 3),
+		d := decision{status: status, reason: reason, detail: detail, bearer: bearer, cookie: cookieFate(fate % 3),
 			cookieValue: cookie, clearCookie: clear, snapshot: snapshot, id: id,
 			outage: flags&1 != 0, metadata: flags&4 != 0, component: flags&8 != 0, remove: strings.Split(remove, "\n")}
 		if uid != "" {

@@ -273,7 +273,10 @@ func (h *hypothesis) steps(asked, r *request, d *decision) (all []Step) {
 		return all
 	}
 	role := d.who.Role
-	if permit := h.snapshot.Permission(role, r.method, r.path); !permit.Allows && back {
+	ownKey := d.via == viaAPIKey && isOwnKey(r)
+	if permit := h.snapshot.Permission(role, r.method, r.path); ownKey {
+		add("permission", pass, "an API key may read itself")
+	} else if !permit.Allows && back {
 		add("permission", pass, "role %s: refused by its rows; here superadmins may undo that", role)
 	} else if !permit.Allows {
 		add("permission", denied, "role %s: no ACCEPT row, or a DROP row", role)
@@ -283,8 +286,12 @@ func (h *hypothesis) steps(asked, r *request, d *decision) (all []Step) {
 	} else {
 		add("permission", pass, "role %s: ACCEPT", role)
 	}
-	if d.via == viaAPIKey && h.apiKeyForbidden(r.path) {
+	if d.via == viaAPIKey && !ownKey && h.apiKeyForbidden(r.path) {
 		add("api_key", denied, "no API key may reach this path")
+		return all
+	}
+	if d.reason == reasonAPIKeyScope {
+		add("api_key", denied, "the key's scope does not cover it")
 		return all
 	}
 	switch {

@@ -242,7 +242,7 @@ func nginxDenial(w http.ResponseWriter, d *decision) {
 }
 
 func writeDenial(w http.ResponseWriter, d *decision, status int) {
-	body := denialBody(d.reason)
+	body := denialBody(d.reason, d.detail)
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")

@@ -170,7 +170,7 @@ func TestDenialsOverHTTP(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			rec := httptest.NewRecorder()
 			plainDenial(rec, &test.d)
-			if rec.Code != test.d.status || rec.Body.String() != denialBody(test.d.reason) {
+			if rec.Code != test.d.status || rec.Body.String() != denialBody(test.d.reason, test.d.detail) {
 				t.Errorf("got %d %s", rec.Code, rec.Body)
 			}
 			for header, want := range test.want {

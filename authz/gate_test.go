@@ -126,7 +126,7 @@ func TestGateRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			rec, seen, _ := gated(t, s, test.req)
-			if rec.Code != test.status || rec.Body.String() != denialBody(test.reason) || seen != nil {
+			if rec.Code != test.status || rec.Body.String() != denialBody(test.reason, "") || seen != nil {
 				t.Errorf("got %d %s (handler called: %v), want %d %q", rec.Code, rec.Body, seen != nil, test.status, test.reason)
 			}
 		})

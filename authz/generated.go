@@ -72,7 +72,7 @@ func toProto(d *decision, o responseOptions) *authv3.CheckResponse {
 				header("content-type", "application/json"),
 				header("cache-control", "no-store"),
 			},
-			Body: denialBody(d.reason),
+			Body: denialBody(d.reason, d.detail),
 		}
 		if d.clearCookie != "" {
 			denied.Headers = append(denied.Headers, header("set-cookie", d.clearCookie))

@@ -15,6 +15,7 @@ type Metrics struct {
 	decisions *prometheus.CounterVec
 	seconds   [outcomes]prometheus.Observer
 	replays   prometheus.Counter
+	beyond    prometheus.Counter
 	panics    prometheus.Counter
 	unlogged  prometheus.Counter
 	suspects  [suspicions]prometheus.Counter
@@ -53,6 +54,10 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "barong_apikey_replays_total",
 			Help: "API key nonces that had been used before, whether refused or only watched.",
 		}),
+		beyond: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "barong_apikey_unscoped_total",
+			Help: "Requests outside their imported API key's scope that were not refused for it, as apikey_scope_enforce is off.",
+		}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "barong_decision_panics_total",
 			Help: "Decisions that panicked and were answered 503.",
@@ -67,7 +72,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			reasonInvalidMethod, reasonPermissionDenied, reasonInvalidRequest, reasonAPIKeyHeaders, reasonMissingCSRF,
 			reasonCSRFMismatch, reasonInvalidSession, reasonClientMismatch, reasonUserNotActive, reasonEmailNotVerified,
 			reasonUnknownAPIKey, reasonNonceInvalid, reasonNonceExpired, reasonInvalidSignature,
-			reasonReplayed, reasonAPIKeyNotActive, reasonDisabled2FA, reasonInvalidPermission,
+			reasonReplayed, reasonAPIKeyNotActive, reasonAPIKeyExpired, reasonAPIKeyAddress, reasonAPIKeyScope, reasonDisabled2FA, reasonInvalidPermission,
 			reasonUnavailable,
 		},
 	}
@@ -85,7 +90,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	for cause := suspectPeer; cause < suspicions; cause++ {
 		m.suspects[cause] = suspects.WithLabelValues(cause.String())
 	}
-	reg.MustRegister(m.decisions, seconds, m.replays, m.panics, m.unlogged, suspects)
+	reg.MustRegister(m.decisions, seconds, m.replays, m.beyond, m.panics, m.unlogged, suspects)
 	m.reasons = make(map[string]int, len(m.names))
 	for i, name := range m.names {
 		m.reasons[name] = i
@@ -124,6 +129,12 @@ func (m *Metrics) decided(d *decision, took time.Duration) {
 func (m *Metrics) replayed() {
 	if m != nil {
 		m.replays.Inc()
+	}
+}
+
+func (m *Metrics) unscoped() {
+	if m != nil {
+		m.beyond.Inc()
 	}
 }
 

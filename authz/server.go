@@ -58,6 +58,11 @@ type Keys interface {
 	DummyMAC(nonce, kid string) [32]byte
 }
 
+// Uses hears of the use of API keys; apikey.Uses does. It does not wait.
+type Uses interface {
+	Note(key *apikey.Entry, ip netip.Addr, now time.Time)
+}
+
 // Tokens mints bearer tokens; token.Minter does.
 type Tokens interface {
 	Reuse(slot *token.Slot, party string, version int64, now time.Time) (bearer string, ok bool)
@@ -81,7 +86,8 @@ type Activities interface {
 }
 
 // Parts are the sources a Server decides by. Nonces may be nil when Config.Replay is off
-// and there are no StaffRoles, Metrics, Log, Readable, Warnings, Now and Shared always; the rest must be set.
+// and there are no StaffRoles, Uses, Metrics, Log, Readable, Warnings, Now and Shared always; the rest must
+// be set.
 type Parts struct {
 	Rules      Rules
 	Feed       Feed
@@ -90,6 +96,7 @@ type Parts struct {
 	Keys       Keys
 	Tokens     Tokens
 	Nonces     Nonces
+	Uses       Uses
 	Activities Activities
 	Metrics    *Metrics
 	Log        *DecisionLog
@@ -146,6 +153,8 @@ type Config struct {
 	PartyPerComponent bool
 	// APIKeyForbidden are canonical paths that API keys may not reach (design D10b).
 	APIKeyForbidden []string
+	// ScopeEnforce holds keys to their scope also where that was given them elsewhere.
+	ScopeEnforce bool
 
 	// TrustedProxies, Gateway and GatewayNetworks find the client's address (design D13).
 	// TrustPipe believes peers on a Unix socket.

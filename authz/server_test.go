@@ -157,15 +157,20 @@ rules: [AZ-30]
 policy:
   permissions: ["member ACCEPT ALL api/v2/peatio/market", "member AUDIT POST api/v2/peatio/market"]
   pass: [api/v2/peatio/public]
+  scopes: {read: [GET api/v2/peatio/account], trade: [ALL api/v2/peatio/market]}
 accounts:
   users: [{uid: ID1, otp: true}]
   sessions: [{name: home, user: ID1}]
-  api_keys: [{kid: 61d025b8573501c2, holder: ID1}]
+  api_keys:
+    - {kid: 61d025b8573501c2, holder: ID1}
+    - {kid: bound, holder: ID1, scope: [read, trade], left: 1h, ip_whitelist: [192.0.2.0/24, "2001:db8::/32", 203.0.113.10]}
 cases:
   - name: by session
     request: {path: "/api/v2/peatio/market/orders?market=btcusd", cookies: "lang=en; _barong_session={home}"}
   - name: by API key
     request: {path: /api/v2/peatio/market/orders, sign: {kid: 61d025b8573501c2}}
+  - name: by a bound API key
+    request: {path: /api/v2/peatio/market/orders, sign: {kid: bound}}
   - name: by session, audited
     request: {method: POST, path: /api/v2/peatio/market/orders, session: home, csrf: home}
   - name: by session, from another browser

@@ -347,12 +347,13 @@ func (w *storedWorld) put(ctx context.Context, a authztest.Accounts) error {
 		}
 	}
 	for _, k := range a.APIKeys {
-		r := k.Record("")
-		err := w.db.DeleteAPIKey(ctx, k.Holder, k.Kid) // a row's secret never changes
+		row, err := k.Key(w.Now())
+		if err != nil {
+			return err
+		}
+		err = w.db.DeleteAPIKey(ctx, k.Holder, k.Kid) // a row's secret never changes
 		if err == nil || errors.Is(err, account.ErrNotFound) {
-			err = w.db.AddAPIKey(ctx, &apikey.Key{
-				Kid: r.Kid, Algorithm: r.Algorithm, Secret: string(r.Secret), State: r.State, HolderUID: r.HolderUID,
-			})
+			err = w.db.AddAPIKey(ctx, &row)
 		}
 		if errors.Is(err, account.ErrNotFound) {
 			w.orphans[k.Kid] = true

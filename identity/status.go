@@ -13,7 +13,11 @@ type ping struct {
 }
 
 type clock struct {
-	Time int64 `json:"time" doc:"Seconds since 1970."`
+	Time int64 `json:"time" doc:"Since 1970, in the unit of precision."`
+}
+
+type precision struct {
+	Precision string `name:"precision" enum:"s,ms" default:"s" value:".invalid_precision" doc:"Seconds, or milliseconds, as nonces of API keys have them."`
 }
 
 // Version names the build that answers.
@@ -40,7 +44,10 @@ func (a *API) ping(context.Context, visitor, rest.None) (ping, error) {
 	return ping{"pong"}, nil
 }
 
-func (a *API) time(context.Context, visitor, rest.None) (clock, error) {
+func (a *API) time(_ context.Context, _ visitor, in precision) (clock, error) {
+	if in.Precision == "ms" {
+		return clock{a.Now().UnixMilli()}, nil
+	}
 	return clock{a.Now().Unix()}, nil
 }
 

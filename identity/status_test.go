@@ -53,10 +53,13 @@ func TestEveryEndpointUnderEveryPrefix(t *testing.T) {
 // The same facts in both namespaces.
 func TestGeneral(t *testing.T) {
 	c := newWorld(t).Browser()
-	for _, namespace := range []string{"identity", "public"} {
+	for namespace, wrong := range map[string]string{"identity": "identity.general.invalid_precision", "public": "public.general.invalid_precision"} {
 		base := "/api/v2/" + namespace
 		c.Get(t, base+"/ping").Want(t, 200, `{"ping":"pong"}`)
 		c.Get(t, base+"/time").Want(t, 200, `{"time":1795248000}`)
+		c.Get(t, base+"/time?precision=s").Want(t, 200, `{"time":1795248000}`)
+		c.Get(t, base+"/time?precision=ms").Want(t, 200, `{"time":1795248000000}`)
+		c.Get(t, base+"/time?precision=us").WantTokens(t, 422, wrong)
 		c.Get(t, base+"/version").Want(t, 200,
 			`{"git_tag":"3.0.0","git_sha":"abc","build_date":"2020-12-08T15:09:53.000+02:00","version":"3.0.0"}`)
 	}

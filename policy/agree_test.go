@@ -17,8 +17,10 @@ import (
 // words is where random rows and questions come from: few and alike, so that they meet.
 var words = struct {
 	pieces, stars, roles, verbs, actions, methods, topics, components []string
-	ips, nets, scopes, categories, countries, continents              []string
+	ips, nets, scopes, categories, countries, continents, keyScopes   []string
 }{
+	keyScopes: []string{"read", "trade", "withdraw"},
+
 	pieces: []string{"api/v2", "/", "/", "/", "api", "v2", "barong", "auth", "admin", "identity", "ad",
 		"peatio", "foo", "foobar", "Foo", "PEATIO", "Admin", "a", ".", ".json", "-", "_", "~", "x", "%61", "é", "..", ";"},
 	stars:   []string{"", "", "", "*", "/*", "/"},
@@ -127,6 +129,12 @@ func (c chooser) policyOf(n int) policy.Naive {
 	for range c(min(n, 3) + 1) {
 		p.Rules.Block = append(p.Rules.Block, c.path()+c.of(words.stars))
 	}
+	p.Rules.Scopes = map[string][]policy.Endpoint{}
+	for range c(min(n, 6) + 1) {
+		name := c.of(words.keyScopes)
+		p.Rules.Scopes[name] = append(p.Rules.Scopes[name],
+			policy.Endpoint{Verb: strings.ToUpper(c.of(words.verbs)), Path: c.path() + c.of(words.stars)})
+	}
 	if c(4) == 0 {
 		p.Options.Matching = policy.MatchPrefix
 	}
@@ -147,7 +155,13 @@ func (c chooser) ask(s *policy.Snapshot, n policy.Naive) error {
 		ip = netip.MustParseAddr(c.of(words.ips))
 	}
 	method, path := c.of(words.methods), c.canonical()
-	if rows := n.Rows.Permissions; len(rows) > 0 && c(2) == 0 {
+	rows := n.Rows.Permissions
+	for _, name := range words.keyScopes {
+		for _, e := range n.Rules.Scopes[name] {
+			rows = append(rows[:len(rows):len(rows)], policy.Permission{Path: e.Path})
+		}
+	}
+	if len(rows) > 0 && c(2) == 0 {
 		// Near a row: its own path and something after it.
 		p := strings.TrimSuffix(rows[c(len(rows))].Path, "*") + c.of([]string{"", "/", ".", "-", "x", "/x", "~/"})
 		if p, err := policy.CanonicalPattern(p); err == nil {
@@ -183,6 +197,11 @@ func (c chooser) ask(s *policy.Snapshot, n policy.Naive) error {
 	}
 	if got, want := s.BlocksLogin(ip), n.BlocksLogin(ip); got != want {
 		return fmt.Errorf("BlocksLogin(%s): compiled %v, naive %v", ip, got, want)
+	}
+	for _, scopes := range [][]string{nil, {"read"}, {"trade", "withdraw"}, {"unknown", "read"}} {
+		if got, want := s.Scoped(scopes, method, path), n.Scoped(scopes, method, path); got != want {
+			return fmt.Errorf("Scoped(%q, %q, %q): compiled %v, naive %v", scopes, method, path, got, want)
+		}
 	}
 	created := moment(c(6) - 1)
 	if got, want := s.CutOff(ip, created), n.CutOff(ip, created); got != want {

@@ -44,7 +44,7 @@ func (o Options) locator() Locator {
 // A Warning is something in the rows that an operator should put right; the snapshot works
 // without it.
 type Warning struct {
-	Row     string // "permission 12", "restriction 3", "pass rule", "session cut", "block rule"
+	Row     string // "permission 12", "restriction 3", "pass rule", "session cut", "block rule", "scope trade"
 	Problem string
 }
 
@@ -96,6 +96,7 @@ func Compile(rows Rows, rules RouteRules, o Options) (*Snapshot, []Warning) {
 	s.addRules(rules.Block, Drop, "block rule", o.Matching, &w)
 	s.addRules(rules.Pass, Accept, "pass rule", o.Matching, &w)
 	s.routes.trim()
+	s.addScopes(rules.Scopes, o.Matching, &w)
 	s.addPermissions(rows.Permissions, o.Matching, &w)
 	return s, w.all()
 }

@@ -179,6 +179,18 @@ func (n Naive) Permission(role, method, path string) Permit {
 	return permit
 }
 
+// Scoped is Snapshot.Scoped.
+func (n Naive) Scoped(scopes []string, method, path string) bool {
+	for _, name := range scopes {
+		for _, e := range n.Rules.Scopes[name] {
+			if verbCovers(e.Verb, method) && n.matches(e.Path, Accept, path) >= 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 func verbCovers(verb, method string) bool {
 	seven := []string{"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}
 	return slices.Contains(seven, method) &&

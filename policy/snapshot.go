@@ -59,6 +59,7 @@ type Snapshot struct {
 	cutVersion int64
 	routes     table
 	roles      map[string]*table
+	scopes     map[string]*table // of API keys
 	topics     []string
 	gate       gate
 	geo        Locator

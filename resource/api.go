@@ -52,6 +52,7 @@ func (a *API) Mount(s *rest.Server) {
 	a.phones(g.At("/phones", "phone"))
 	a.dataStorages(g.At("/data_storage", "datastorage"))
 	a.keys(g.At("/api_keys", "apikey"))
+	a.keyItself(rest.NewGroup(s, "resource", a.keyGuard()).At("/api_keys", "apikey"))
 	a.sessions(g.At("/sessions", "session"))
 	a.serviceAccounts(g.At("/service_accounts", "serviceaccount"))
 	a.serviceAccountKeys(g.At("/service_accounts/api_keys", "serviceaccount"))
@@ -91,6 +92,29 @@ func (a *API) guard() rest.Guard[me] {
 			{Name: "apikey", Type: "apiKey", In: "header", Key: "X-Auth-Apikey",
 				Description: "Through the gateway; with X-Auth-Nonce and X-Auth-Signature."},
 		},
+	}
+}
+
+// signer is the caller as the holder of the API key that signed the request.
+type signer struct{ uid, kid string }
+
+// keyGuard admits API keys alone, of users and of service accounts. Others it refuses as guard
+// does, and those whom guard would let in have no key to speak of.
+func (a *API) keyGuard() rest.Guard[signer] {
+	g := a.guard()
+	return rest.Guard[signer]{
+		Admit: func(r *http.Request) (signer, error) {
+			uid, kid, err := a.Key(r)
+			if err == nil && kid == "" {
+				if _, _, err = a.SignedIn(r); err == nil {
+					err = apikey.ErrNoKey
+				}
+			}
+			return signer{uid, kid}, err
+		},
+		Principal: func(who signer) string { return who.uid },
+		Refusals:  rest.All(g.Refusals, rest.On(caller.ErrUnproved, 403, "authz.email_not_verified")),
+		Schemes:   g.Schemes,
 	}
 }
 

@@ -30,16 +30,24 @@ type keyPage struct {
 
 type keyInput struct {
 	Algorithm string  `name:"algorithm" rule:"required,nonblank" doc:"HS256."`
-	Scope     *string `name:"scope" rule:"nonblank" doc:"Comma-separated."`
+	Scope     *string `name:"scope" rule:"nonblank" doc:"Comma-separated: what the key may be used for, of the scopes of the rules file (as shipped: read, trade, withdraw, account); without it, for all that its holder may do."`
 	TOTP      string  `name:"totp_code" rule:"required,nonblank" in:"query" missing:"resource.api_key.missing_totp"`
 	Kid       string  `name:"kid" rule:"nonblank" doc:"The key's id, if it shall not be made up."`
+	keyBounds
+}
+
+// keyBounds are where and how long a key may be used.
+type keyBounds struct {
+	Networks  *[]string `name:"ip_whitelist" doc:"Addresses and networks (CIDR) that requests may come from, at most 50, as a list or comma-separated; empty means any."`
+	ExpiresIn *int      `name:"expires_in" doc:"Seconds from now until the key is refused; 0, and none at creation, mean the longest that the rules of the exchange admit, without any for ever."`
 }
 
 type keyChange struct {
 	Kid   string  `name:"kid"`
-	Scope *string `name:"scope" rule:"nonblank" doc:"Comma-separated; stays as it is when absent."`
+	Scope *string `name:"scope" rule:"nonblank" doc:"Comma-separated, as at creation; stays as it is when absent."`
 	State *string `name:"state" rule:"nonblank" doc:"active, or inactive or disabled, which are the same to requests; stays as it is when absent."`
 	TOTP  string  `name:"totp_code" rule:"required,nonblank" in:"query"`
+	keyBounds
 }
 
 type keyRef struct {
@@ -58,10 +66,13 @@ var (
 		rest.TooMany())
 	keyErrors = rest.All(
 		rest.On(apikey.ErrCouldNotSaveSecret, 422, "api_key.could_not_save_secret"),
-		rest.Rules("kid.blank", "algorithm.inclusion", "scope.too_long",
-			"key_holder_account.invalid", "api_key.limit_reached"))
+		rest.Rules("kid.blank", "algorithm.inclusion"), boundErrors,
+		rest.Rules("key_holder_account.invalid", "api_key.limit_reached"))
 	kidErrors       = rest.Rules("kid.invalid", "kid.taken")
-	keyChangeErrors = rest.Rules("scope.too_long", "state.inclusion", "state.invalid")
+	keyChangeErrors = rest.All(boundErrors, rest.Rules("state.inclusion", "state.invalid"))
+	boundErrors     = rest.Rules("scope.too_long", "scope.unknown",
+		"ip_whitelist.invalid", "ip_whitelist.too_long", "ip_whitelist.too_wide", "ip_whitelist.required",
+		"expires_in.invalid", "expires_in.too_long")
 )
 
 func (a *API) keys(g rest.Group[me]) {
@@ -73,10 +84,21 @@ func (a *API) keys(g rest.Group[me]) {
 	}, a.createKey)
 	for _, method := range []string{"PATCH", "PUT"} { // both, as clients send either
 		rest.Add(g, rest.Op{
-			Method: method, Path: "/{kid}", Summary: "Change scope or state of an API key.", Errors: keyChangeErrors,
+			Method: method, Path: "/{kid}", Summary: "Change scope, state, addresses or expiry of an API key.", Errors: keyChangeErrors,
 		}, a.updateKey)
 	}
 	rest.Add(g, rest.Op{Method: "DELETE", Path: "/{kid}", Summary: "Delete an API key."}, a.deleteKey)
+}
+
+func (a *API) keyItself(g rest.Group[signer]) {
+	rest.Add(g, rest.Op{
+		Method: "GET", Path: "/self", Summary: "Read the API key that signs the request: its scope, addresses and expiry.",
+	}, a.readSelf)
+}
+
+func (a *API) readSelf(ctx context.Context, who signer, _ rest.None) (view.APIKey, error) {
+	k, err := a.Keys.Self(ctx, who.uid, who.kid)
+	return view.APIKeyOf(k), err
 }
 
 func (a *API) listKeys(ctx context.Context, who me, in keyPage) (out rest.Page[view.APIKey], err error) {
@@ -90,7 +112,7 @@ func (a *API) listKeys(ctx context.Context, who me, in keyPage) (out rest.Page[v
 
 func (a *API) createKey(ctx context.Context, who me, in keyInput) (view.APIKey, error) {
 	k, err := a.Keys.CreateKey(ctx, who.Actor, in.TOTP, apikey.Holder{}, apikey.Input{
-		Kid: in.Kid, Algorithm: in.Algorithm, Scope: scopes(in.Scope),
+		Kid: in.Kid, Algorithm: in.Algorithm, Bounds: in.bounds(in.Scope),
 	})
 	return view.NewAPIKeyOf(k), err
 }
@@ -114,19 +136,17 @@ func (a *API) pageOfKeys(
 }
 
 func (a *API) changeKey(ctx context.Context, who me, of apikey.Holder, in keyChange) (view.APIKey, error) {
-	patch := apikey.Patch{State: in.State}
-	if in.Scope != nil {
-		list := scopes(in.Scope)
-		patch.Scope = &list
-	}
-	k, err := a.Keys.UpdateKey(ctx, who.Actor, in.TOTP, of, in.Kid, patch)
+	k, err := a.Keys.UpdateKey(ctx, who.Actor, in.TOTP, of, in.Kid, apikey.Patch{
+		State: in.State, Bounds: in.bounds(in.Scope),
+	})
 	return view.APIKeyOf(k), err
 }
 
-// scopes takes the comma-separated form apart, untrimmed.
-func scopes(text *string) []string {
-	if text == nil {
-		return nil
+// bounds takes the comma-separated form of a scope apart, untrimmed.
+func (in keyBounds) bounds(scope *string) apikey.Bounds {
+	b := apikey.Bounds{Networks: in.Networks, ExpiresIn: in.ExpiresIn}
+	if scope != nil {
+		b.Scope = new(strings.Split(*scope, ","))
 	}
-	return strings.Split(*text, ",")
+	return b
 }

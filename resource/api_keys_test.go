@@ -3,6 +3,7 @@ package resource_test
 import (
 	"cmp"
 	"encoding/json"
+	"net/netip"
 	"net/url"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"barong/internal/factor"
 	"barong/internal/limit"
 	"barong/internal/rest/resttest"
+	"barong/internal/token"
 )
 
 const (
@@ -60,6 +62,7 @@ func (w *world) key(b keyBase, kid string) apikey.Key {
 	k := apikey.Key{
 		Kid: kid, Algorithm: apikey.HS256, Scope: []string{"trade"}, State: apikey.Active,
 		HolderUID: b.holder, HolderKind: account.KindUser, Secret: "s3cr3t-0123456789",
+		Networks: apikey.Networks{netip.MustParsePrefix("192.0.2.0/24")}, ExpiresAt: w.Now.Add(time.Hour).UTC(),
 	}
 	if b.holder == robot {
 		k.HolderKind = account.KindServiceAccount
@@ -79,8 +82,18 @@ func (w *world) rowOf(b keyBase, kid string) apikey.Key {
 func keyJSON(t testing.TB, k apikey.Key, secret string) string {
 	t.Helper()
 	v := map[string]any{
-		"kid": k.Kid, "algorithm": k.Algorithm, "scope": k.Scope, "state": k.State,
+		"kid": k.Kid, "algorithm": k.Algorithm, "scope": k.Scope, "state": k.State, "ip_whitelist": k.Networks, "expires_at": nil,
 		"created_at": k.CreatedAt.Format(time.RFC3339), "updated_at": k.UpdatedAt.Format(time.RFC3339),
+	}
+	v["last_used_at"], v["last_used_ip"] = nil, nil
+	if !k.LastUsedAt.IsZero() {
+		v["last_used_at"], v["last_used_ip"] = k.LastUsedAt.Format(time.RFC3339), k.LastUsedIP
+	}
+	if k.Networks == nil {
+		v["ip_whitelist"] = []string{}
+	}
+	if !k.ExpiresAt.IsZero() {
+		v["expires_at"] = k.ExpiresAt.Format(time.RFC3339)
 	}
 	if secret != "" {
 		v["secret"] = secret
@@ -123,6 +136,53 @@ func TestListKeys(t *testing.T) {
 	})
 }
 
+// A key reads itself, and nothing else, by the token that the gate makes of its signature.
+func TestReadTheKeyItself(t *testing.T) {
+	eachFamily(t, func(t *testing.T, b keyBase) {
+		w := newWorld(t)
+		k := w.key(b, kid)
+		w.key(b, "another0")
+		bearer := func(kid string) *resttest.Client {
+			t.Helper()
+			jwt, err := w.Minter.Mint(new(token.Slot), 1, token.Claims{Party: token.PartyBarong, UID: b.holder, APIKey: kid}, w.Now)
+			expect.OK(t, err)
+			return w.Client().With("Authorization", jwt)
+		}
+		c := bearer(kid)
+		c.Get(t, own+"/self").Want(t, 200, keyJSON(t, k, ""))
+		k.LastUsedAt, k.LastUsedIP = w.Now, netip.MustParseAddr("192.0.2.7")
+		expect.OK(t, w.DB.NoteKeyUses(t.Context(), []apikey.Use{{Kid: kid, At: k.LastUsedAt, IP: k.LastUsedIP}}))
+		c.Get(t, own+"/self").Want(t, 200, keyJSON(t, k, ""))
+		bearer("unknown0").Get(t, own+"/self").WantTokens(t, 404, "record.not_found")
+		w.mine().Get(t, own+"/self").WantTokens(t, 404, "record.not_found")
+		for name, change := range map[string]func(k *apikey.Key){
+			"switched off": func(k *apikey.Key) { k.State = apikey.Inactive },
+			"over":         func(k *apikey.Key) { k.ExpiresAt = w.Now },
+		} {
+			changed := k
+			change(&changed)
+			expect.OK(t, w.DB.PutAPIKey(t.Context(), &changed))
+			if a := c.Get(t, own+"/self"); a.Status != 401 {
+				t.Errorf("a key that is %s: %d %s", name, a.Status, a.Body)
+			}
+			expect.OK(t, w.DB.PutAPIKey(t.Context(), &k))
+		}
+		if b.holder == me {
+			w.Faults.Fail(apitest.ErrOutage, "User")
+			c.Get(t, own+"/self").WantTokens(t, 503, "server.internal_error")
+			w.Faults.Fail(nil, "User")
+			w.PutUser(me, func(u *account.User) { u.State = account.StateBanned })
+		} else {
+			a := expect.Must(w.DB.ServiceAccount(t.Context(), robot))(t)
+			a.State = account.StateDisabled
+			expect.OK(t, w.DB.PutServiceAccount(t.Context(), &a))
+		}
+		c.Get(t, own+"/self").WantTokens(t, 401, "authz.user_not_active")
+		expect.OK(t, w.DB.DeleteAPIKey(t.Context(), b.holder, kid))
+		c.Get(t, own+"/self").WantTokens(t, 404, "record.not_found")
+	})
+}
+
 // A code that is sent is checked.
 func TestListKeysWithACode(t *testing.T) {
 	w := newWorld(t)
@@ -148,6 +208,8 @@ func TestListKeysWithACode(t *testing.T) {
 type made struct {
 	Kid, Secret, State, Algorithm string
 	Scope                         []string
+	Networks                      []string  `json:"ip_whitelist"`
+	ExpiresAt                     time.Time `json:"expires_at"`
 }
 
 // The one answer that shows the secret.
@@ -167,15 +229,20 @@ func TestCreateKey(t *testing.T) {
 			}
 			return k
 		}
-		full := b.form("algorithm", "HS256", "totp_code", code(), "scope", "trade, sell")
+		full := b.form("algorithm", "HS256", "totp_code", code(), "scope", "trade, read",
+			"ip_whitelist", "192.0.2.1, 2001:DB8::/32", "expires_in", "60")
 		k := create(c.Form(t, "POST", b.path, full))
-		expect.Equal(t, []any{len(k.Kid), k.State, k.Algorithm, k.Scope}, []any{16, "active", "HS256", []string{"trade", " sell"}})
+		expect.Equal(t, []any{len(k.Kid), k.State, k.Algorithm, k.Scope}, []any{16, "active", "HS256", []string{"trade", "read"}})
+		expect.Equal(t, k.Networks, []string{"192.0.2.1/32", "2001:db8::/32"})
+		expect.Equal(t, k.ExpiresAt, w.Now.Add(time.Minute))
 		want := ""
 		if b.path == own { // the old documents let the client choose
 			full.Set("kid", "my-own-kid")
 			want = "my-own-kid"
 		}
 		full.Del("scope")
+		full.Set("ip_whitelist", "")
+		full.Del("expires_in")
 		full.Set("totp_code", code())
 		k = create(c.Send(t, "POST", b.path+"?"+full.Encode(), "", ""))
 		if want != "" {
@@ -265,11 +332,18 @@ func TestKeyRefusals(t *testing.T) {
 		"the code's secret is sealed": {before: with(func(w *world, _ keyBase) { w.Faults.Fail(apitest.ErrBug, "Open") }), status: 422, tokens: plain("totp.error")},
 		"sealing fails": {before: with(func(w *world, _ keyBase) { w.Faults.Fail(apitest.ErrBug, "Seal") }), status: 422,
 			tokens: plain("api_key.could_not_save_secret"), only: "POST"},
-		"algorithm kek":            {form: []string{"algorithm", "kek"}, status: 422, tokens: plain("kid.blank", "algorithm.inclusion"), only: "POST"},
-		"a kid that cannot be":     {form: []string{"kid", "a b"}, status: 422, tokens: plain("kid.invalid"), only: "POST", family: own},
-		"kid taken":                {form: []string{"kid", kid}, status: 422, tokens: plain("kid.taken"), only: "POST", family: own},
-		"too long a scope":         {form: []string{"scope", long}, status: 422, tokens: plain("scope.too_long"), only: "POST PATCH PUT"},
-		"holder not active (9.12)": {before: inactive, status: 422, tokens: plain("key_holder_account.invalid"), only: "POST"},
+		"algorithm kek":             {form: []string{"algorithm", "kek"}, status: 422, tokens: plain("kid.blank", "algorithm.inclusion"), only: "POST"},
+		"a kid that cannot be":      {form: []string{"kid", "a b"}, status: 422, tokens: plain("kid.invalid"), only: "POST", family: own},
+		"kid taken":                 {form: []string{"kid", kid}, status: 422, tokens: plain("kid.taken"), only: "POST", family: own},
+		"too long a scope":          {form: []string{"scope", long}, status: 422, tokens: plain("scope.too_long"), only: "POST PATCH PUT"},
+		"a scope that is none":      {form: []string{"scope", "trade,sell"}, status: 422, tokens: plain("scope.unknown"), only: "POST PATCH PUT"},
+		"a network that is none":    {form: []string{"ip_whitelist", "192.0.2.1,x"}, status: 422, tokens: plain("ip_whitelist.invalid"), only: "POST PATCH PUT"},
+		"a network of everybody":    {form: []string{"ip_whitelist", "0.0.0.0/0"}, status: 422, tokens: plain("ip_whitelist.too_wide"), only: "POST PATCH PUT"},
+		"too many networks":         {form: []string{"ip_whitelist", strings.Repeat("192.0.2.1,", 51)}, status: 422, tokens: plain("ip_whitelist.too_long"), only: "POST PATCH PUT"},
+		"withdrawing from anywhere": {form: []string{"scope", "withdraw", "ip_whitelist", ""}, status: 422, tokens: plain("ip_whitelist.required"), only: "POST PATCH PUT"},
+		"trading for ever":          {form: []string{"scope", "trade", "ip_whitelist", "", "expires_in", "7776001"}, status: 422, tokens: plain("expires_in.too_long"), only: "POST PATCH PUT"},
+		"a life before its start":   {form: []string{"expires_in", "-1"}, status: 422, tokens: plain("expires_in.invalid"), only: "POST PATCH PUT"},
+		"holder not active (9.12)":  {before: inactive, status: 422, tokens: plain("key_holder_account.invalid"), only: "POST"},
 		"too many keys (W-R10)": {before: func(w *world, b keyBase) string {
 			w.Account.MaxKeys = 1
 			w.Restart()
@@ -345,13 +419,21 @@ func TestUpdateKey(t *testing.T) {
 			}
 			want.State = "inactive"
 			update("state", "inactive")
-			want.Scope = []string{"sell"}
-			update("scope", "sell")
+			want.Scope, want.ScopeEnforced = []string{"read"}, true
+			update("scope", "read")
 			update("kid", "other")
 			want.State = "disabled" // D30
 			update("state", "disabled")
-			want.State, want.Scope = "active", []string{"a", "b"}
-			update("state", "active", "scope", "a,b")
+			want.State, want.Scope = "active", []string{"read", "trade"}
+			update("state", "active", "scope", "read,trade")
+			want.Networks = apikey.Networks{netip.MustParsePrefix("198.51.100.7/32")}
+			update("ip_whitelist", "::ffff:198.51.100.7")
+			want.ExpiresAt = time.Time{}
+			update("expires_in", "0")
+			want.Scope = []string{"read"}
+			update("scope", "read")
+			want.Networks = apikey.Networks{}
+			update("ip_whitelist", "")
 
 			c.Form(t, method, b.path+"/k1", b.form()).
 				WantTokens(t, 400, b.bound+".missing_totp_code", b.bound+".empty_totp_code")

@@ -24,8 +24,9 @@ type serviceAccountKeyPage struct {
 type serviceAccountKeyInput struct {
 	serviceAccount
 	Algorithm string  `name:"algorithm" rule:"required,nonblank" doc:"HS256."`
-	Scope     *string `name:"scope" rule:"nonblank" doc:"Comma-separated."`
+	Scope     *string `name:"scope" rule:"nonblank" doc:"Comma-separated: what the key may be used for, of the scopes of the rules file (as shipped: read, trade, withdraw, account); without it, for all that its holder may do."`
 	TOTP      string  `name:"totp_code" rule:"required,nonblank" in:"query" missing:"resource.service_accounts.missing_totp"`
+	keyBounds
 }
 
 type serviceAccountKeyChange struct {
@@ -63,7 +64,7 @@ func (a *API) serviceAccountKeys(g rest.Group[me]) {
 	}, a.createServiceAccountKey)
 	for _, method := range []string{"PUT", "PATCH"} { // both, as clients send either
 		rest.Add(changes, rest.Op{
-			Method: method, Path: "/{kid}", Summary: "Change scope or state of an API key of one of your service accounts.",
+			Method: method, Path: "/{kid}", Summary: "Change scope, state, addresses or expiry of an API key of one of your service accounts.",
 			Errors: keyChangeErrors,
 		}, a.updateServiceAccountKey)
 	}
@@ -82,7 +83,7 @@ func (a *API) createServiceAccountKey(
 	ctx context.Context, who me, in serviceAccountKeyInput,
 ) (view.APIKey, error) {
 	k, err := a.Keys.CreateKey(ctx, who.Actor, in.TOTP, apikey.OfServiceAccount(in.UID), apikey.Input{
-		Algorithm: in.Algorithm, Scope: scopes(in.Scope),
+		Algorithm: in.Algorithm, Bounds: in.bounds(in.Scope),
 	})
 	return view.NewAPIKeyOf(k), err
 }

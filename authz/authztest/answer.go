@@ -20,6 +20,7 @@ import (
 type Answer struct {
 	Status       int
 	Reason       string
+	Detail       string // the object that a denial may have beside its reason
 	Outage       bool
 	Bearer       string
 	Cookie       string   // the header that the upstream gets
@@ -45,6 +46,14 @@ func (x Expect) Problems(w State, q Question, got Answer) (list []string) {
 	}
 	if got.Status != want || got.Reason != x.Reason {
 		wrong("got %d %q, want %d %q", got.Status, got.Reason, want, x.Reason)
+	}
+	for _, text := range x.Detail {
+		if !strings.Contains(got.Detail, text) {
+			wrong("detail %q lacks %s", got.Detail, text)
+		}
+	}
+	if got.Detail != "" && len(x.Detail) == 0 {
+		wrong("the denial explains itself by %s, which the case does not state", got.Detail)
 	}
 	if got.Outage != x.Outage {
 		wrong("told as an outage: %v, want %v", got.Outage, x.Outage)
@@ -236,7 +245,8 @@ func OfResponse(q Question, m *authv3.CheckResponse) Answer {
 		}
 		return a
 	}
-	a.Status, a.Reason = int(denied.GetStatus().GetCode()), ReasonIn(denied.GetBody())
+	a.Status = int(denied.GetStatus().GetCode())
+	a.Reason, a.Detail = denialIn(denied.GetBody())
 	if a.Reason == "authz.unavailable" {
 		a.Outage = true // outage_answer=deny says it the other way
 	}
@@ -257,12 +267,31 @@ func (q Question) SentCookie() string {
 	return strings.Join(all, "; ")
 }
 
-// ReasonIn is the code in a denial's body, which must have exactly one shape.
+// ReasonIn is the code in a denial's body, which must have exactly one shape: the code alone, or
+// with an object that explains it.
 func ReasonIn(body string) string {
-	reason, ok := strings.CutPrefix(body, `{"errors":["`)
-	reason, ok2 := strings.CutSuffix(reason, `"]}`)
-	if !ok || !ok2 {
-		return "not a denial: " + body
-	}
+	reason, _ := denialIn(body)
 	return reason
+}
+
+// DetailIn is the object in a denial's body, "" for none.
+func DetailIn(body string) string {
+	_, detail := denialIn(body)
+	return detail
+}
+
+func denialIn(body string) (reason, detail string) {
+	rest, ok := strings.CutPrefix(body, `{"errors":["`)
+	reason, rest, ok2 := strings.Cut(rest, `"]`)
+	detail, more := strings.CutPrefix(rest, `,"detail":`)
+	if more {
+		detail, more = strings.CutSuffix(detail, "}")
+		more = more && strings.HasPrefix(detail, "{") && json.Valid([]byte(detail))
+	} else {
+		detail, more = "", rest == "}"
+	}
+	if !ok || !ok2 || !more {
+		return "not a denial: " + body, ""
+	}
+	return reason, detail
 }

@@ -82,6 +82,7 @@ type Settings struct {
 	NonceLifetime      *Duration `yaml:"apikey_nonce_lifetime,omitempty"`
 	Replay             string    `yaml:"apikey_replay,omitempty"`
 	APIKeyForbidden    []string  `yaml:"apikey_forbidden,omitempty"`
+	ScopeEnforce       bool      `yaml:"apikey_scope_enforce,omitempty"`
 	TrustedProxies     []string  `yaml:"trusted_proxies,omitempty"`
 	Gateway            string    `yaml:"gateway,omitempty"`
 	GatewayNetworks    []string  `yaml:"gateway_networks,omitempty"`
@@ -117,6 +118,8 @@ type Policy struct {
 	Restrictions []Restriction `yaml:"restrictions"`
 	Pass         []string      `yaml:"pass"`
 	Block        []string      `yaml:"block"`
+	// Scopes are those of API keys, each a list of "VERB path".
+	Scopes map[string][]string `yaml:"scopes"`
 	// Cuts end sessions that are older than Ago and match.
 	Cuts []Cut `yaml:"cuts"`
 	// Countries says where addresses are: address → alpha-2 code and continent, "GB EU".
@@ -199,12 +202,17 @@ func digest(text string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// An APIKey belongs to Holder; its state is active and its secret Secret by default.
+// An APIKey belongs to Holder; its state is active and its secret Secret by default. It may be used
+// from the networks of IPWhitelist, from anywhere without any, and ends in Left, never by default.
 type APIKey struct {
-	Kid    string `yaml:"kid"`
-	Secret string `yaml:"secret"`
-	Holder string `yaml:"holder"`
-	State  string `yaml:"state"`
+	Kid         string    `yaml:"kid"`
+	Scope       []string  `yaml:"scope"`
+	Imported    bool      `yaml:"imported"` // its scope is advice
+	Secret      string    `yaml:"secret"`
+	Holder      string    `yaml:"holder"`
+	State       string    `yaml:"state"`
+	IPWhitelist []string  `yaml:"ip_whitelist"`
+	Left        *Duration `yaml:"left"`
 }
 
 // Secret is the secret of all API keys that do not name another.
@@ -304,6 +312,8 @@ type Expect struct {
 	Status int    `yaml:"status"` // default 200
 	Reason string `yaml:"reason"`
 	Outage bool   `yaml:"outage"`
+	// Detail are texts that must occur in the object beside a denial's reason; without any there is none.
+	Detail []string `yaml:"detail"`
 	// Token says whether there is one; Claims implies it.
 	Token  *bool          `yaml:"token"`
 	Claims map[string]any `yaml:"claims"`

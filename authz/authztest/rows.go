@@ -33,11 +33,27 @@ func (s Service) Principal() account.Principal {
 	}
 }
 
-// Record is k as decisions see it, held by a principal of that kind.
-func (k APIKey) Record(holder account.Kind) apikey.Record {
+// Key is k as a store keeps it, in a world whose clock shows now.
+func (k APIKey) Key(now time.Time) (apikey.Key, error) {
+	networks, broken := apikey.ParseNetworks(k.IPWhitelist)
+	if len(broken) > 0 {
+		return apikey.Key{}, fmt.Errorf("key %s: ip_whitelist %q: %q", k.Kid, k.IPWhitelist, broken)
+	}
+	key := apikey.Key{
+		Kid: k.Kid, Algorithm: apikey.HS256, Secret: or(k.Secret, Secret), State: or(k.State, apikey.Active),
+		HolderUID: k.Holder, Networks: networks, Scope: k.Scope, ScopeEnforced: !k.Imported,
+	}
+	if k.Left != nil {
+		key.ExpiresAt = now.Add(time.Duration(*k.Left))
+	}
+	return key, nil
+}
+
+// recordOf is k as decisions see it, held by a principal of that kind.
+func recordOf(k apikey.Key, holder account.Kind) apikey.Record {
 	return apikey.Record{
-		Kid: k.Kid, Algorithm: apikey.HS256, Secret: []byte(or(k.Secret, Secret)),
-		State: or(k.State, apikey.Active), HolderUID: k.Holder, HolderKind: holder,
+		Kid: k.Kid, Algorithm: k.Algorithm, Secret: []byte(k.Secret), State: k.State, HolderUID: k.HolderUID,
+		HolderKind: holder, Networks: k.Networks, ExpiresAt: k.ExpiresAt, Scope: k.Scope, ScopeEnforced: k.ScopeEnforced,
 	}
 }
 
@@ -135,7 +151,14 @@ func (p Policy) Rows(now time.Time) (rows policy.Rows, err error) {
 
 // RouteRules are those of p.
 func (p Policy) RouteRules() policy.RouteRules {
-	return policy.RouteRules{Pass: p.Pass, Block: p.Block}
+	scopes := map[string][]policy.Endpoint{}
+	for name, list := range p.Scopes {
+		for _, one := range list {
+			verb, path, _ := strings.Cut(one, " ")
+			scopes[name] = append(scopes[name], policy.Endpoint{Verb: verb, Path: path})
+		}
+	}
+	return policy.RouteRules{Pass: p.Pass, Block: p.Block, Scopes: scopes}
 }
 
 // Options are those that p is compiled with.

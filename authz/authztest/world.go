@@ -277,7 +277,11 @@ func (w *World) rows(a Accounts) (changes []feed.Change, err error) {
 		if p, ok := w.principals[k.Holder]; ok {
 			kind = p.Kind
 		}
-		w.keys[k.Kid] = k.Record(kind)
+		key, err := k.Key(w.now)
+		if err != nil {
+			return nil, err
+		}
+		w.keys[k.Kid] = recordOf(key, kind)
 		changes = append(changes, feed.Change{Seq: w.seq, Kind: feed.Key, Ref: k.Kid})
 	}
 	for _, s := range a.Sessions {

@@ -45,6 +45,7 @@ var unsettled = map[string]string{
 	"factor.Config.Code":               "a limit of docs/limits.md",
 	"factor.Config.QR":                 "a limit of docs/limits.md",
 	"person.Config.Phones":             "limits of docs/limits.md",
+	"apikey.Config.MaxKeys":            "an internal bound",
 	"signin.Config.Limits":             "limits of docs/limits.md",
 	"redis.Config.Batch":               "an internal bound",
 	"redis.Config.Pipelines":           "an internal bound",
@@ -121,7 +122,7 @@ func configs(s config.Settings, rules exchange.Rules) []any {
 		configured.Postgres(s), configured.Redis(s), configured.Keys(s), configured.Tokens(s), configured.Decisions(s),
 		configured.Policy(s, nil), configured.Audit(s), configured.Accounts(s, rules, []string{"staff"}),
 		configured.Persons(s, rules), configured.Twilio(s), configured.SignIns(s), configured.Codes(s), configured.Sessions(s), configured.Cookies(s),
-		configured.Directory(s), configured.APIKeys(s), configured.GRPC(s), configured.REST(s), configured.CORS(s),
+		configured.Directory(s), configured.APIKeys(s), configured.KeyRules(s), configured.GRPC(s), configured.REST(s), configured.CORS(s),
 		configured.Broker(s), configured.Mail(s), configured.SMTP(s), configured.KYC(s), configured.Bucket(s), configured.Scanner(s),
 		configured.Auth0(s), configured.GeeTest(s), configured.Captcha(s),
 	}

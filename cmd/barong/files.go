@@ -34,6 +34,13 @@ func builtInFile(name string) ([]byte, bool) {
 // builtInFiles are their names.
 func builtInFiles() []string { return append(defaults.Names(), "mailer") }
 
+// builtInScopes are those of API keys, for a file that knows none: the reference's has no such mapping.
+func builtInScopes() map[string][]policy.Endpoint {
+	text, _ := builtInFile("authz_rules")
+	rules, _ := policy.ParseRules(text) // a test parses it
+	return rules.Scopes
+}
+
 // policyFiles reads and checks all of them; the error names every problem of every file.
 func policyFiles(s config.Settings) (files, error) {
 	var f files
@@ -58,7 +65,9 @@ func policyFiles(s config.Settings) (files, error) {
 		return err
 	})
 	read("BARONG_AUTHZ_RULES", s.Policy.AuthzRules, "authz_rules", func(b []byte) (err error) {
-		f.rules, err = policy.ParseRules(b)
+		if f.rules, err = policy.ParseRules(b); err == nil && f.rules.Scopes == nil {
+			f.rules.Scopes = builtInScopes()
+		}
 		return err
 	})
 	read("BARONG_CONFIG", s.Policy.Config, "barong", func(b []byte) (err error) {

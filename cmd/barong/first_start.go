@@ -17,21 +17,21 @@ const firstAdmin = "admin@barong.local"
 
 // seedIfEmpty applies the seeds to a database that nobody has set up, which is one without
 // a single permission (docs/adr/0003).
-func seedIfEmpty(ctx context.Context, f files, db *store.DB, accounts *account.Service, term *terminal) error {
+func seedIfEmpty(ctx context.Context, s config.Settings, f files, db *store.DB, accounts *account.Service, term *terminal) error {
 	permissions, err := db.Permissions(ctx)
 	if err != nil || len(permissions) > 0 {
 		return err
 	}
-	_, users, err := seedAll(ctx, f, db, accounts)
-	printSeeded(term, users)
+	done, err := seedAll(ctx, s, f, db, accounts)
+	printSeeded(term, done)
 	return err
 }
 
 // printSeeded prints the new users of the seeds file, with made-up passwords, and the errors of
 // others. It also prints users made before an error ended the run: nobody can print their
 // passwords later.
-func printSeeded(term *terminal, users []account.Seeded) {
-	for _, u := range users {
+func printSeeded(term *terminal, done seeded) {
+	for _, u := range done.users {
 		switch {
 		case u.Err != nil:
 			fmt.Fprintln(term.err, u.Err)
@@ -42,11 +42,22 @@ func printSeeded(term *terminal, users []account.Seeded) {
 			fmt.Fprintf(term.out, "user %s created\n", u.Email)
 		}
 	}
+	for _, k := range done.keys {
+		switch {
+		case k.Err != nil:
+			fmt.Fprintln(term.err, k.Err)
+		case k.Skipped:
+		case k.Secret != "":
+			fmt.Fprintf(term.out, "api key %s of %s created, secret %s\n", k.Kid, k.ServiceAccount, k.Secret)
+		default:
+			fmt.Fprintf(term.out, "api key %s of %s created\n", k.Kid, k.ServiceAccount)
+		}
+	}
 }
 
 // firstStart seeds an empty database and, in the embedded run, makes the first superadmin.
 func (sv *service) firstStart(ctx context.Context, f files) error {
-	if err := seedIfEmpty(ctx, f, sv.db, sv.accounts, sv.term); err != nil {
+	if err := seedIfEmpty(ctx, sv.settings, f, sv.db, sv.accounts, sv.term); err != nil {
 		return err
 	}
 	n, err := sv.db.CountUsers(ctx, account.RoleSuperadmin, "")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,11 +10,13 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
 	"barong/authz"
 	"barong/internal/account"
+	"barong/internal/apikey"
 	"barong/internal/config"
 	"barong/internal/configured"
 	"barong/internal/limit"
@@ -235,20 +238,58 @@ func openKeys(ctx context.Context, s config.Settings, db *store.DB) (*token.Keys
 	return token.OpenKeys(ctx, db, configured.Keys(s), db.Time)
 }
 
+// seeded is the outcome of seedAll: the rows of the policy, the users with the passwords that were
+// made up, and the API keys with such secrets.
+type seeded struct {
+	policy seed.Report
+	users  []account.Seeded
+	keys   []apikey.Seeded
+}
+
 // seedAll adds the entries of the seeds file that the database lacks, in the order in which the
-// parts need each other. It returns the passwords that it made up, by e-mail.
-func seedAll(ctx context.Context, f files, db *store.DB, accounts *account.Service) (seed.Report, []account.Seeded, error) {
+// parts need each other.
+func seedAll(ctx context.Context, s config.Settings, f files, db *store.DB, accounts *account.Service) (done seeded, err error) {
+	keys := slices.Clone(f.seeds.APIKeys)
+	for i := range keys {
+		if err := revealSecret(&keys[i]); err != nil {
+			return done, err
+		}
+	}
 	if _, err := accounts.SeedLevels(ctx, f.seeds.Levels); err != nil {
-		return seed.Report{}, nil, err
+		return done, err
 	}
-	withoutUsers := f.seeds
-	withoutUsers.Users = nil
-	report, err := seed.Apply(ctx, db, withoutUsers)
-	if err != nil {
-		return report, nil, err
+	if done.policy, err = seed.Apply(ctx, db, f.seeds); err != nil {
+		return done, err
 	}
-	seeded, err := accounts.SeedUsers(ctx, f.seeds.Users)
-	return report, seeded, err
+	if done.users, err = accounts.SeedUsers(ctx, f.seeds.Users); err != nil {
+		return done, err
+	}
+	service := apikey.NewService(configured.KeyRules(s), apikey.Parts{
+		Accounts: accounts, Rows: db, Update: store.Update[apikey.Tx](db), Now: db.Time,
+		Scopes: func(name string) bool { return f.rules.Scopes[name] != nil },
+	})
+	done.keys, err = service.SeedKeys(ctx, keys)
+	return done, err
+}
+
+// revealSecret reads the secret of a key where the seeds file only names its place.
+func revealSecret(k *account.SeedKey) error {
+	switch {
+	case k.SecretFile != "":
+		text, err := os.ReadFile(k.SecretFile)
+		if err != nil {
+			return fmt.Errorf("secret_file of api key %s: %w", k.Kid, err)
+		}
+		k.Secret = strings.TrimSpace(string(text))
+	case k.SecretEnv != "":
+		k.Secret = strings.TrimSpace(os.Getenv(k.SecretEnv))
+	default:
+		return nil
+	}
+	if k.Secret == "" {
+		return fmt.Errorf("api key %s: its secret is empty in %s", k.Kid, cmp.Or(k.SecretFile, "$"+k.SecretEnv))
+	}
+	return nil
 }
 
 // newLog makes the process's logger: JSON unless it speaks to a terminal.

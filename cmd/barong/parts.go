@@ -53,6 +53,7 @@ type service struct {
 	sessions  *session.Manager
 	directory *directory.Directory
 	apiKeyOf  *apikey.Cache
+	keyUses   *apikey.Uses
 	keys      *token.Keys
 	minter    *token.Minter
 	audit     *audit.Writer
@@ -119,8 +120,9 @@ func (sv *service) openAccounts(f files) error {
 	}
 	sv.accountServices = accountServices{
 		accounts: accounts, codes: codes, signIns: signIns,
-		apiKeys: apikey.NewService(apikey.Config{}, apikey.Parts{
+		apiKeys: apikey.NewService(configured.KeyRules(s), apikey.Parts{
 			Accounts: accounts, Codes: codes, Rows: db, Update: store.Update[apikey.Tx](db), Now: db.Time,
+			Scopes: func(name string) bool { return sv.holder.Load().Scope(name) },
 		}),
 		persons: person.NewService(configured.Persons(s, f.accounts), person.Parts{
 			Accounts: accounts, Rows: db, Update: store.Update[person.Tx](db), Attempts: attempts, Phones: phones, Now: db.Time,
@@ -140,6 +142,7 @@ func (sv *service) openCaches(ctx context.Context, c session.Config, sessions se
 	if sv.directory, err = directory.New(configured.Directory(sv.settings), sv.db, nil); err != nil {
 		return err
 	}
+	sv.keyUses = apikey.NewUses(sv.db, sv.log)
 	sv.apiKeyOf, err = apikey.NewCache(configured.APIKeys(sv.settings), sv.db, nil)
 	return err
 }

@@ -5,12 +5,15 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
+	"barong/internal/apikey"
 	"barong/internal/config"
 	"barong/internal/configured"
 	"barong/internal/provider/amqp"
@@ -130,7 +133,28 @@ func reviewFiles(s config.Settings, f files, problems config.Problems) (wrong co
 			odd = append(odd, ofFile(s, x))
 		}
 	}
-	return wrong, odd
+	return wrong, append(odd, unknownScopes(s, f)...)
+}
+
+// unknownScopes warns of rules for API keys that are about no scope of the rules file, unless nobody
+// wrote them.
+func unknownScopes(s config.Settings, f files) (odd []string) {
+	shipped := config.Default().APIKey
+	for _, x := range []struct {
+		setting      string
+		list, before []string
+	}{
+		{"BARONG_APIKEY_LISTED_SCOPES", s.APIKey.ListedScopes, shipped.ListedScopes},
+		{"BARONG_APIKEY_SHORT_SCOPES", s.APIKey.ShortScopes, shipped.ShortScopes},
+	} {
+		for _, name := range x.list {
+			if f.rules.Scopes[name] == nil && name != apikey.AnyScope && !slices.Equal(x.list, x.before) {
+				odd = append(odd, fmt.Sprintf("%s: there is no scope %q; the rules file has %s",
+					x.setting, name, strings.Join(slices.Sorted(maps.Keys(f.rules.Scopes)), ", ")))
+			}
+		}
+	}
+	return odd
 }
 
 // placeOf is the setting that names a file, and the path, "" for the built-in one.

@@ -131,6 +131,28 @@ func TestCheckSaysWhatServeSays(t *testing.T) {
 	}
 }
 
+// A rule for API keys that is about no scope is a warning; those as shipped are not, whatever the rules file has.
+func TestCheckWarnsOfRulesAboutNoScope(t *testing.T) {
+	rules := filepath.Join(t.TempDir(), "rules.yml")
+	if err := os.WriteFile(rules, []byte("rules: {pass: [api/v2/barong/identity], scopes: {buy: []}}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for env, want := range map[string]string{
+		"BARONG_APIKEY_LISTED_SCOPES=withdrawals,*":                               `no scope "withdrawals"`,
+		"BARONG_APIKEY_SHORT_SCOPES=trade,sell":                                   `no scope "sell"; the rules file has account, read, trade, withdraw`,
+		"BARONG_APIKEY_LISTED_SCOPES=trade,withdraw BARONG_APIKEY_SHORT_SCOPES=*": "",
+		"BARONG_AUTHZ_RULES=" + rules:                                             "",
+		"BARONG_APIKEY_SHORT_SCOPES=buy,trade BARONG_AUTHZ_RULES=" + rules:        `no scope "trade"; the rules file has buy`,
+	} {
+		c := newConsole(t)
+		c.env = append(c.env, strings.Fields(env)...)
+		got := c.run("", "config check").want(t, 0)
+		if said := strings.Contains(got.err, "there is no scope"); said != (want != "") || !strings.Contains(got.err, want) {
+			t.Errorf("%s: got %q, want a warning with %q", env, got.err, want)
+		}
+	}
+}
+
 // A setting that an operator has hardly meant is a warning of both, and no failure.
 func TestCheckWarns(t *testing.T) {
 	dir := t.TempDir()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/hex"
 	"fmt"
 	"net/http"
 	"os"
@@ -10,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"barong/internal/apikey"
 )
 
 // document is a file of the repository.
@@ -137,6 +140,34 @@ for name, value in headers(*sys.argv[1:]).items():
 	signed := strings.Split(strings.TrimSpace(string(out)), "\n")
 	if resp := raw(t, p.http, "GET /api/v2/resource/users/me", signed...); resp.StatusCode != http.StatusOK {
 		t.Errorf("signed in Python: got %d %s, want 200", resp.StatusCode, text(t, resp))
+	}
+}
+
+// The vector of docs/api-keys.md is what a decision computes, and the documented Python.
+func TestAPIKeyDocumentHasARightVector(t *testing.T) {
+	page := document(t, "docs/api-keys.md")
+	row := func(name string) string {
+		t.Helper()
+		m := regexp.MustCompile("\\| " + name + " \\| `([^`]+)` \\|").FindStringSubmatch(page)
+		if m == nil {
+			t.Fatalf("no row %q", name)
+		}
+		return m[1]
+	}
+	kid, secret, nonce := row("key id"), row("secret"), row("nonce")
+	mac := apikey.NewEntry(apikey.Record{Secret: []byte(secret)}).MAC(nonce, kid)
+	if row("message") != nonce+kid || row("signature") != hex.EncodeToString(mac[:]) {
+		t.Errorf("message and signature must be %s and %x", nonce+kid, mac)
+	}
+	needs(t, "python3")
+	program := blocks(t, "docs/api-keys.md", "Sign in Python", "python") + `
+import sys
+time.time_ns = lambda: int(sys.argv[3]) * 1_000_000 + 999_999
+print(headers(*sys.argv[1:3])["X-Auth-Signature"])
+`
+	out, err := exec.Command("python3", "-c", program, kid, secret, nonce).CombinedOutput()
+	if err != nil || strings.TrimSpace(string(out)) != row("signature") {
+		t.Errorf("Python signs %s (%v)", out, err)
 	}
 }
 

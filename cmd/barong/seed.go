@@ -37,11 +37,11 @@ func (seedCmd) Run(ctx context.Context, term *terminal) error {
 	if err != nil {
 		return err
 	}
-	report, users, err := seedAll(ctx, f, db, accounts)
-	printSeeded(term, users)
+	done, err := seedAll(ctx, s, f, db, accounts)
+	printSeeded(term, done)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(term.out, report)
+	fmt.Fprintln(term.out, done.policy)
 	return nil
 }

@@ -119,7 +119,7 @@ func newService(
 	decisions := configured.Decisions(s)
 	decisions.StaffRoles = append(f.abilities.Staff(), account.RoleSuperadmin, account.RoleAdmin)
 	if sv.decider, err = authz.New(authz.Parts{
-		Rules: sv.holder, Feed: sv.follower, Sessions: sv.sessions, Accounts: sv.directory, Keys: sv.apiKeyOf, Tokens: sv.minter,
+		Rules: sv.holder, Feed: sv.follower, Sessions: sv.sessions, Accounts: sv.directory, Keys: sv.apiKeyOf, Uses: sv.keyUses, Tokens: sv.minter,
 		Nonces: stores.nonces, Activities: sv.audit, Metrics: metrics, Log: sv.decisions,
 		Readable: readable, Warnings: sv.log, Shared: db.Shared,
 	}, decisions); err != nil {
@@ -165,6 +165,7 @@ func (sv *service) run(ctx context.Context, at bound) error {
 	background.Go(func() { sv.follower.Run(working) })
 	background.Go(func() { sv.sessions.Run(working) })
 	background.Go(func() { sv.apiKeyOf.Run(working) })
+	background.Go(func() { sv.keyUses.Run(working) })
 	background.Go(func() { sv.keepPolicy(working, hangup) })
 	background.Go(func() { sv.keepKeys(working) })
 	background.Go(func() { sv.sweep(working) })

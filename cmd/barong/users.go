@@ -62,7 +62,7 @@ func (c usersCreateCmd) Run(ctx context.Context, term *terminal) error {
 	if c.Format == "json" {
 		seeds.out = term.err // standard output is one JSON object
 	}
-	if err := seedIfEmpty(ctx, f, db, accounts, &seeds); err != nil {
+	if err := seedIfEmpty(ctx, s, f, db, accounts, &seeds); err != nil {
 		return err
 	}
 	if known, err := db.RoleExists(ctx, c.Role); err != nil || !known {

@@ -192,6 +192,7 @@ func (r *rig) rows(ctx context.Context, o options) ([]row, error) {
 		{name: "barong: warm session, 100,000 rules", on: large, pick: warm, want: "Bearer "},
 		{name: "barong: warm session, PostgreSQL and Redis, 100 rules", on: shared, pick: warm, want: "Bearer "},
 		{name: "barong: warm API key, token reused", on: small, pick: func(w world) [][]byte { return w.keyed }, want: "Bearer "},
+		{name: "barong: warm API key with scopes, networks and expiry", on: small, pick: func(w world) [][]byte { return w.bound }, want: "Bearer "},
 		{name: "barong: public path (pass rule)", on: small, pick: func(w world) [][]byte { return w.passing }},
 		{name: "barong: denial by permission, a flood of 10 users", on: small, pick: func(w world) [][]byte { return w.denied[:10] }, want: "authz.invalid_permission"},
 		{name: "barong: denial by permission, 1,000 users, rows written", on: small, pick: denied, want: "authz.invalid_permission"},

@@ -38,7 +38,7 @@ type world struct {
 	place
 	key []byte // seals it
 
-	warm, cold, keyed, passing, denied, restricted, forged, unknown [][]byte
+	warm, cold, keyed, bound, passing, denied, restricted, forged, unknown [][]byte
 }
 
 const (
@@ -69,10 +69,15 @@ func populate(ctx context.Context, at place, rules, cold int) (world, error) {
 	if err != nil {
 		return w, err
 	}
-	keys, err := addKeys(ctx, db, users, principals)
+	keys, err := addKeys(ctx, db, users, principals, false)
 	if err != nil {
 		return w, err
 	}
+	bound, err := addKeys(ctx, db, users, principals, true)
+	if err != nil {
+		return w, err
+	}
+	keys = append(keys, bound...)
 	for i, c := range cookies {
 		if i < principals {
 			w.warm = append(w.warm, question("GET", allowedPath, clientIP, map[string]string{"cookie": cookie(c)}))
@@ -82,7 +87,11 @@ func populate(ctx context.Context, at place, rules, cold int) (world, error) {
 		}
 	}
 	for _, k := range keys {
-		w.keyed = append(w.keyed, question("GET", allowedPath, clientIP, signed(k.Kid, k.Secret)))
+		to := &w.keyed
+		if len(k.Networks) > 0 {
+			to = &w.bound
+		}
+		*to = append(*to, question("GET", allowedPath, clientIP, signed(k.Kid, k.Secret)))
 		w.forged = append(w.forged, question("GET", allowedPath, clientIP, signed(k.Kid, "another secret")))
 		w.unknown = append(w.unknown, question("GET", allowedPath, clientIP, signed("x"+k.Kid[1:], k.Secret)))
 	}
@@ -110,7 +119,7 @@ func populateResident(ctx context.Context, at place, sessions, keys int) (world,
 	if err != nil {
 		return w, err
 	}
-	made, err := addKeys(ctx, db, users, keys)
+	made, err := addKeys(ctx, db, users, keys, false)
 	if err != nil {
 		return w, err
 	}
@@ -251,13 +260,21 @@ func addSessions(ctx context.Context, db *store.DB, redisURL string, uids []stri
 	return cookies, errors.Join(errs...)
 }
 
-func addKeys(ctx context.Context, db *store.DB, uids []string, n int) ([]apikey.Key, error) {
+// addKeys adds keys, bound ones to scopes, networks and a time.
+func addKeys(ctx context.Context, db *store.DB, uids []string, n int, bound bool) ([]apikey.Key, error) {
 	keys := make([]apikey.Key, n)
 	return keys, store.Update[apikey.Tx](db)(ctx, func(tx apikey.Tx) error {
 		for i := range n {
 			k := apikey.Key{
 				Kid: secret.Hex(8), Algorithm: apikey.HS256, State: apikey.Active,
 				HolderUID: uids[i%len(uids)], HolderKind: account.KindUser, Secret: secret.Hex(16),
+			}
+			if bound {
+				k.Scope, k.ScopeEnforced, k.ExpiresAt = []string{"withdraw", "trade"}, true, time.Now().Add(24*time.Hour)
+				for j := range 10 { // the last one admits
+					k.Networks = append(k.Networks, netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(j)}), 16))
+				}
+				k.Networks = append(k.Networks, netip.MustParsePrefix("203.0.113.0/24"))
 			}
 			keys[i] = k
 			if err := tx.AddAPIKey(ctx, &k); err != nil {

@@ -146,3 +146,25 @@ func (s *Service) seedUser(ctx context.Context, seed SeedUser) (Seeded, error) {
 	one.UID = u.UID
 	return one, nil
 }
+
+// A SeedKey is one API key of the seeds file, with the service account that holds it. Package apikey
+// makes both.
+type SeedKey struct {
+	Kid string
+	// Secret is the key's own. SecretFile and SecretEnv name a file or a variable of the environment
+	// that has it in its place. Without any of the three one is made up.
+	Secret, SecretFile, SecretEnv string
+	ServiceAccount                string // the uid
+	// Email, Role and Owner are those of a service account that is not there yet. Owner is a user's
+	// address.
+	Email, Role, Owner string
+	// Scope and Networks are comma-separated.
+	Scope, Networks string
+	Line            int // in the file, for messages
+}
+
+// String leaves the secret out.
+func (k SeedKey) String() string { return "api key " + k.Kid }
+
+// GoString leaves the secret out.
+func (k SeedKey) GoString() string { return k.String() }

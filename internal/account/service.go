@@ -43,6 +43,8 @@ type Config struct {
 	ReservedLabels []string
 	// DefaultLanguage of mails, two letters.
 	DefaultLanguage string
+	// StopKeysOn2FALoss switches API keys off with their owner's second factor.
+	StopKeysOn2FALoss bool
 }
 
 // Validate lists every problem.

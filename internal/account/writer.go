@@ -34,7 +34,8 @@ type Writer struct {
 
 // SaveUser writes u and all that follows from how it differs from before: sessions end when
 // the account may no longer act, or is another by role or e-mail (design D11); API keys stop
-// when the account is not active any more or has lost its second factor (AZ-286); service
+// when the account is not active any more or, unless Config says otherwise, has lost its second
+// factor (AZ-286); service
 // accounts take state and level over (W-R21), but one that was disabled by itself stays so. A deleted
 // account loses the proofs of its phones, which others may then prove; one whose address or username
 // another has by now stays deleted: Invalid (email.taken).
@@ -54,7 +55,7 @@ func (w Writer) SaveUser(ctx context.Context, before User, u *User) error {
 	if err != nil {
 		return fmt.Errorf("save user: %w", err)
 	}
-	if before.OTP && !u.OTP || before.State != u.State && u.State != StateActive {
+	if before.OTP && !u.OTP && w.service.cfg.StopKeysOn2FALoss || before.State != u.State && u.State != StateActive {
 		if _, err := w.DeactivateAPIKeys(ctx, u.UID); err != nil {
 			return fmt.Errorf("deactivate api keys: %w", err)
 		}

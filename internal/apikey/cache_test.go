@@ -6,8 +6,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -57,6 +59,22 @@ func TestCacheServesUntilTheFeedSaysOtherwise(t *testing.T) {
 	c.Stale()
 	if again, _ := c.Key(t.Context(), someKid); again != k || s.reads != 2 {
 		t.Error("a key that stands was replaced on revalidation, its token lost")
+	}
+	for name, change := range map[string]func(*apikey.Record){
+		"scope":               func(r *apikey.Record) { r.Scope = []string{"read"} },
+		"scope's enforcement": func(r *apikey.Record) { r.ScopeEnforced = true },
+		"networks":            func(r *apikey.Record) { r.Networks = apikey.Networks{netip.MustParsePrefix("192.0.2.0/24")} },
+		"expiry":              func(r *apikey.Record) { r.ExpiresAt = time.Unix(1700000000, 0) },
+	} {
+		r := s.keys[someKid]
+		change(&r)
+		s.keys[someKid] = r
+		c.Stale()
+		again, _ := c.Key(t.Context(), someKid)
+		if again == k {
+			t.Errorf("a key whose %s has changed was kept on revalidation", name)
+		}
+		k = again
 	}
 	changed := s.keys[someKid]
 	changed.State = apikey.Disabled

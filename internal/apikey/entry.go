@@ -4,6 +4,11 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+	"time"
+	"unsafe"
 
 	"barong/internal/account"
 	"barong/internal/token"
@@ -19,6 +24,21 @@ type Record struct {
 	// HolderUID names the user or service account that owns the key.
 	HolderUID  string
 	HolderKind account.Kind
+	// Scope has the names of the rules' scopes, one of which must cover a request; none covers all.
+	// Without ScopeEnforced it restricts nothing: such a key was made when scopes were mere words.
+	Scope         []string
+	ScopeEnforced bool
+	// Networks are where the key may be used from.
+	Networks Networks
+	// ExpiresAt is the time from which the key is refused; the zero time is never.
+	ExpiresAt time.Time
+	// LastUsedAt is the time of the last use that was written when the record was read, zero for none.
+	LastUsedAt time.Time
+}
+
+// Expired reports whether the key's time is over.
+func (k *Record) Expired(now time.Time) bool {
+	return !k.ExpiresAt.IsZero() && !now.Before(k.ExpiresAt)
 }
 
 // String keeps the secret out of logs and errors.
@@ -34,6 +54,7 @@ type Entry struct {
 	// Token holds the bearer token last minted for this key.
 	Token token.Slot
 	mac   macKey
+	noted atomic.Int64 // Unix seconds of the use that was handed on last; see Uses
 }
 
 // NewEntry makes the entry of a record that no Cache holds.
@@ -45,19 +66,30 @@ func NewEntry(r Record) *Entry {
 
 // Bytes implements feed.Sized.
 func (k *Entry) Bytes() int {
-	return len(k.Kid) + len(k.Algorithm) + len(k.Secret) + len(k.State) + len(k.HolderUID) + len(k.HolderKind)
+	return len(k.Kid) + len(k.Algorithm) + len(k.Secret) + len(k.State) + len(k.HolderUID) + len(k.HolderKind) +
+		len(k.Networks)*int(unsafe.Sizeof(netip.Prefix{})) + len(k.Scope)*int(unsafe.Sizeof("")) + k.scopeBytes()
+}
+
+func (k *Record) scopeBytes() (n int) {
+	for _, name := range k.Scope {
+		n += len(name)
+	}
+	return n
 }
 
 // set fills a key nobody else sees yet.
 func (k *Entry) set(r Record) {
 	k.Record = r
 	k.mac = newMACKey(r.Secret)
+	k.noted.Store(r.LastUsedAt.Unix())
 }
 
 // stands reports whether a reload that found r may keep k, with its minted token.
 func (k *Entry) stands(r Record) bool {
 	return k.Kid == r.Kid && k.Algorithm == r.Algorithm && k.State == r.State &&
 		k.HolderUID == r.HolderUID && k.HolderKind == r.HolderKind &&
+		slices.Equal(k.Scope, r.Scope) && k.ScopeEnforced == r.ScopeEnforced &&
+		slices.Equal(k.Networks, r.Networks) && k.ExpiresAt.Equal(r.ExpiresAt) &&
 		subtle.ConstantTimeCompare(k.Secret, r.Secret) == 1
 }
 

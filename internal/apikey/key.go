@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -35,13 +36,26 @@ const (
 
 // A Key signs requests for its holder.
 type Key struct {
-	ID         int64
-	Kid        string
-	Algorithm  string
-	Scope      []string
-	State      string
-	HolderUID  string
-	HolderKind account.Kind
+	ID        int64
+	Kid       string
+	Algorithm string
+	// Scope names the scopes of the rules that the key may use; none is all of them. ScopeEnforced
+	// says so of keys that this service has given their scope: others, imported or made by earlier
+	// versions, have one that was a mere word.
+	Scope         []string
+	ScopeEnforced bool
+	State         string
+	HolderUID     string
+	HolderKind    account.Kind
+	// Networks are where the key may be used from.
+	Networks Networks
+	// ExpiresAt is the time from which requests are refused, whatever State says; the zero time is
+	// never.
+	ExpiresAt time.Time
+	// LastUsedAt and LastUsedIP are those of the last request that the key was allowed, to the
+	// minute; zero for none. Writes of a key leave them.
+	LastUsedAt time.Time
+	LastUsedIP netip.Addr
 	// Secret is set on creation and by KeyRecord only; lists leave it "".
 	Secret    string
 	CreatedAt time.Time
@@ -91,7 +105,7 @@ type keyWriter interface {
 	// AddAPIKey seals the secret, inserts k and fills ID and times; ErrTaken for the kid,
 	// account.ErrNotFound when there is no such holder, ErrSeal when the secret cannot be sealed.
 	AddAPIKey(ctx context.Context, k *Key) error
-	// PutAPIKey writes scope and state by kid; ErrNoKey.
+	// PutAPIKey writes scope, its enforcement, state, networks and expiry by kid; ErrNoKey.
 	PutAPIKey(ctx context.Context, k *Key) error
 	// DeleteAPIKey removes one of a holder's keys; ErrNoKey.
 	DeleteAPIKey(ctx context.Context, holderUID, kid string) error
@@ -161,11 +175,47 @@ func (s *Service) ListKeys(ctx context.Context, by account.Actor, of Holder, q Q
 	return keys, total, nil
 }
 
+// Self returns the key that signed the caller's own request, without its secret; uid is its holder, as the
+// gate has proved it. ErrNoKey when it is no key of that holder's any more; account.ErrActorChanged when it, or
+// the holder, may not act by now.
+func (s *Service) Self(ctx context.Context, uid, kid string) (Key, error) {
+	k, err := s.rows.APIKey(ctx, uid, kid)
+	if err != nil {
+		return Key{}, fmt.Errorf("read the api key itself: %w", err)
+	}
+	var state string
+	if k.HolderKind == account.KindUser {
+		u, err := s.rows.User(ctx, uid)
+		if err != nil {
+			return Key{}, fmt.Errorf("load key holder: %w", err)
+		}
+		state = u.State
+	} else {
+		a, err := s.rows.ServiceAccount(ctx, uid)
+		if err != nil {
+			return Key{}, fmt.Errorf("load key holder: %w", err)
+		}
+		state = a.State
+	}
+	over := !k.ExpiresAt.IsZero() && !s.now().Before(k.ExpiresAt)
+	if k.State != Active || over || !account.MayAct(state) {
+		return Key{}, account.ErrActorChanged
+	}
+	return k, nil
+}
+
 // An Input is the input of CreateKey.
 type Input struct {
 	Kid       string // "" generates one
 	Algorithm string
-	Scope     []string
+	Bounds
+}
+
+// Bounds are the limits of a key's use that its holder sets; nil leaves one as it is.
+type Bounds struct {
+	Scope     *[]string // names of the rules' scopes; blanks around them do not count
+	Networks  *[]string // see ParseNetworks
+	ExpiresIn *int      // seconds from now; 0 is the longest that the rules admit, without any for ever
 }
 
 // CreateKey makes an active key and returns it with its secret, the only time that it shows. code is
@@ -181,12 +231,12 @@ func (s *Service) CreateKey(ctx context.Context, by account.Actor, code string, 
 		if err != nil {
 			return err
 		}
-		if err := s.checkNewKey(ctx, tx, h, in); err != nil {
-			return err
-		}
 		k = Key{
-			Kid: in.Kid, Algorithm: in.Algorithm, Scope: in.Scope, State: Active,
-			HolderUID: h.UID, HolderKind: h.Kind, Secret: secret.Hex(16),
+			Kid: in.Kid, Algorithm: in.Algorithm, State: Active,
+			HolderUID: h.UID, HolderKind: h.Kind, Secret: secret.Hex(16), ScopeEnforced: true,
+		}
+		if err := s.checkNewKey(ctx, tx, h, in, &k); err != nil {
+			return err
 		}
 		if k.Kid == "" {
 			k.Kid = secret.Hex(8)
@@ -211,7 +261,8 @@ func (s *Service) CreateKey(ctx context.Context, by account.Actor, code string, 
 	return k, nil
 }
 
-func (s *Service) checkNewKey(ctx context.Context, rows Reader, h keyHolder, in Input) error {
+// checkNewKey fills the part of k that bounds its use, and returns invalid.Fields.
+func (s *Service) checkNewKey(ctx context.Context, rows Reader, h keyHolder, in Input, k *Key) error {
 	var p invalid.Fields
 	if in.Kid != "" && !kidShape.MatchString(in.Kid) {
 		p.Add("kid", "invalid")
@@ -222,7 +273,7 @@ func (s *Service) checkNewKey(ctx context.Context, rows Reader, h keyHolder, in 
 		}
 		p.Add("algorithm", "inclusion")
 	}
-	p.Add("scope", scopeProblems(in.Scope)...)
+	s.bound(k, in.Bounds, &p)
 	if h.State != account.StateActive {
 		p.Add("key_holder_account", "invalid")
 	}
@@ -236,17 +287,78 @@ func (s *Service) checkNewKey(ctx context.Context, rows Reader, h keyHolder, in 
 	return p.Err()
 }
 
-func scopeProblems(scope []string) []string {
-	if len(strings.Join(scope, ",")) > scopeMax {
-		return []string{"too_long"}
+// maxExpiresIn is the longest life of a key, in seconds: ten years.
+const maxExpiresIn = 10 * 365 * 24 * 60 * 60
+
+// bound gives k the limits of b, and adds the rules that they break to p.
+func (s *Service) bound(k *Key, b Bounds, p *invalid.Fields) {
+	if b == (Bounds{}) && k.ID != 0 {
+		return // a key of before the rules may be switched on and off
 	}
-	return nil
+	if b.Scope != nil {
+		k.Scope, k.ScopeEnforced = nil, true
+		known := true
+		for _, name := range *b.Scope {
+			name = strings.TrimSpace(name)
+			known = known && s.scopes(name)
+			if !slices.Contains(k.Scope, name) {
+				k.Scope = append(k.Scope, name)
+			}
+		}
+		switch {
+		case len(strings.Join(k.Scope, ",")) > scopeMax:
+			p.Add("scope", invalid.TooLong)
+		case !known:
+			p.Add("scope", "unknown")
+		}
+	}
+	if b.Networks != nil {
+		list, rules := ParseNetworks(*b.Networks)
+		k.Networks = list
+		p.Add("ip_whitelist", rules...)
+	}
+	life := time.Duration(-1) // as it is
+	if b.ExpiresIn != nil {
+		if *b.ExpiresIn < 0 || *b.ExpiresIn > maxExpiresIn {
+			p.Add("expires_in", invalid.Malformed)
+			return
+		}
+		life = time.Duration(*b.ExpiresIn) * time.Second
+	}
+	s.age(k, life, p)
+}
+
+// age has k live for life, or for as long as its scope and networks admit: 0 asks for that, and a
+// negative life leaves the expiry as it is, where it may be so. It adds the rules that are broken.
+func (s *Service) age(k *Key, life time.Duration, p *invalid.Fields) {
+	now := s.now().UTC().Truncate(time.Second)
+	switch {
+	case life == 0:
+		k.ExpiresAt = time.Time{}
+	case life > 0:
+		k.ExpiresAt = now.Add(life)
+	}
+	if len(k.Networks) > 0 || p.Has("ip_whitelist") {
+		return
+	}
+	if has(s.cfg.ListedScopes, k.Scope) {
+		p.Add("ip_whitelist", "required")
+	}
+	if s.cfg.ShortLife <= 0 || !has(s.cfg.ShortScopes, k.Scope) {
+		return
+	}
+	switch last := now.Add(s.cfg.ShortLife); {
+	case life > s.cfg.ShortLife:
+		p.Add("expires_in", invalid.TooLong)
+	case k.ExpiresAt.IsZero(), k.ExpiresAt.After(last):
+		k.ExpiresAt = last
+	}
 }
 
 // A Patch changes the fields that are not nil.
 type Patch struct {
-	Scope *[]string
 	State *string
+	Bounds
 }
 
 // UpdateKey changes a key and returns it without its secret. code is as in CreateKey. Errors, in
@@ -267,10 +379,7 @@ func (s *Service) UpdateKey(
 			return err
 		}
 		var p invalid.Fields
-		if patch.Scope != nil {
-			k.Scope = *patch.Scope
-			p.Add("scope", scopeProblems(k.Scope)...)
-		}
+		s.bound(&k, patch.Bounds, &p)
 		if patch.State != nil {
 			k.State = *patch.State
 		}

@@ -2,6 +2,7 @@ package apikey
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"barong/internal/account"
@@ -12,6 +13,22 @@ import (
 type Config struct {
 	// MaxKeys bounds the API keys of one holder: 20 (W-R10).
 	MaxKeys int
+	// A key that has one of ListedScopes must have a list of networks. One that has one of
+	// ShortScopes and no such list lives for ShortLife at most; 0 sets no bound. In both "*" is
+	// a key without a scope.
+	ListedScopes, ShortScopes []string
+	ShortLife                 time.Duration
+}
+
+// AnyScope stands in lists of Config for a key without a scope.
+const AnyScope = "*"
+
+// has reports whether a key of that scope is one that list is about.
+func has(list, scope []string) bool {
+	if len(scope) == 0 {
+		return slices.Contains(list, AnyScope)
+	}
+	return slices.ContainsFunc(scope, func(name string) bool { return slices.Contains(list, name) })
 }
 
 // Parts are the parts that a Service works with.
@@ -19,8 +36,10 @@ type Parts struct {
 	Accounts *account.Service
 	Codes    *factor.Service
 	Rows     Reader
-	Update   func(ctx context.Context, f func(Tx) error) error // as account.Parts has it
-	Now      func() time.Time                                  // nil for time.Now
+	// Scopes reports whether the rules of the moment define a scope of that name.
+	Scopes func(name string) bool
+	Update func(ctx context.Context, f func(Tx) error) error // as account.Parts has it
+	Now    func() time.Time                                  // nil for time.Now
 }
 
 // A Service holds the rules of API keys. Its methods are safe for concurrent use; each commits its
@@ -30,6 +49,7 @@ type Service struct {
 	accounts *account.Service
 	codes    *factor.Service
 	rows     Reader
+	scopes   func(name string) bool
 	commit   func(ctx context.Context, f func(Tx) error) error
 	now      func() time.Time
 }
@@ -42,7 +62,7 @@ func NewService(cfg Config, p Parts) *Service {
 	if p.Now == nil {
 		p.Now = time.Now
 	}
-	return &Service{cfg: cfg, accounts: p.Accounts, codes: p.Codes, rows: p.Rows, commit: p.Update, now: p.Now}
+	return &Service{cfg: cfg, accounts: p.Accounts, codes: p.Codes, rows: p.Rows, scopes: p.Scopes, commit: p.Update, now: p.Now}
 }
 
 // work is one transaction: its writes of users and labels announce themselves.

@@ -34,6 +34,9 @@ var (
 type Verifier interface {
 	// Verify takes the JWT alone; every error means that it is refused.
 	Verify(jwt string, now time.Time) (uid string, err error)
+	// VerifyKey is Verify that also returns the id of the API key that signed the request, "" for
+	// another credential.
+	VerifyKey(jwt string, now time.Time) (uid, kid string, err error)
 }
 
 // Users reads accounts from a database; store.DB is one.
@@ -87,11 +90,7 @@ func (d Resolver) SignedIn(r *http.Request) (account.User, account.Actor, error)
 // Unproved is SignedIn that also lets in whose address awaits its proof: for reading one's own
 // account.
 func (d Resolver) Unproved(r *http.Request) (account.User, account.Actor, error) {
-	sent := r.Header.Values("Authorization")
-	if len(sent) != 1 {
-		return account.User{}, account.Actor{}, ErrNoToken
-	}
-	jwt, ok := strings.CutPrefix(sent[0], "Bearer ")
+	jwt, ok := bearer(r)
 	if !ok {
 		return account.User{}, account.Actor{}, ErrNoToken
 	}
@@ -110,4 +109,27 @@ func (d Resolver) Unproved(r *http.Request) (account.User, account.Actor, error)
 		return account.User{}, account.Actor{}, ErrNotActive
 	}
 	return u, account.Actor{UID: u.UID, Role: u.Role, Client: d.Client(r)}, nil
+}
+
+// bearer is the one token of r.
+func bearer(r *http.Request) (jwt string, ok bool) {
+	sent := r.Header.Values("Authorization")
+	if len(sent) != 1 {
+		return "", false
+	}
+	return strings.CutPrefix(sent[0], "Bearer ")
+}
+
+// Key returns the API key that signed r, and the uid of the user or service account that holds
+// it, as the gate has proved them: whether either still stands is for the caller to ask. kid is "" when r has
+// another credential; ErrNoToken.
+func (d Resolver) Key(r *http.Request) (uid, kid string, err error) {
+	jwt, ok := bearer(r)
+	if !ok {
+		return "", "", ErrNoToken
+	}
+	if uid, kid, err = d.Tokens.VerifyKey(jwt, d.Now()); err != nil {
+		return "", "", ErrNoToken
+	}
+	return uid, kid, nil
 }

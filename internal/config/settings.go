@@ -165,6 +165,12 @@ type APIKey struct {
 	NonceLifetime time.Duration `key:"apikey_nonce_lifetime" default:"5000ms" unit:"ms" doc:"How far a nonce may be from the server's clock. A plain number is milliseconds."`
 	Replay        string        `key:"apikey_replay" default:"off" enum:"off,monitor,enforce" doc:"Treatment of a nonce that was used before: ignore, count, or refuse it."`
 	Forbidden     []string      `key:"apikey_forbidden" default:"api/v2/barong/resource/otp,api/v2/barong/resource/passkeys,api/v2/barong/resource/sessions,api/v2/barong/resource/api_keys,api/v2/barong/resource/service_accounts,api/v2/barong/resource/users/password,api/v2/barong/admin" doc:"Paths that API keys may not reach: a leaked key must not become the account, nor staff."`
+	ScopeEnforce  bool          `key:"apikey_scope_enforce" default:"false" doc:"Hold imported API keys, too, to their scope; off, only keys that got theirs from this service are, and barong_apikey_unscoped_total counts what would be refused."`
+	ListedScopes  []string      `key:"apikey_listed_scopes" default:"withdraw" doc:"Scopes that an API key has only with an ip_whitelist; * is a key without a scope, which may use all of them."`
+	ShortScopes   []string      `key:"apikey_short_scopes" default:"trade,withdraw" doc:"Scopes that an API key without an ip_whitelist has for apikey_short_life at most; * is a key without a scope."`
+	ShortLife     time.Duration `key:"apikey_short_life" default:"2160h" doc:"Longest life of such a key; 0 sets no bound."`
+	StopOnReset   bool          `key:"apikey_stop_on_reset" default:"true" doc:"At a password reset by mail, switch the user's API keys off, and those of the user's service accounts, until their owner switches them on again with the second factor. A change with the old password leaves them."`
+	StopOn2FALoss bool          `key:"apikey_stop_on_2fa_loss" default:"true" doc:"The same when the second factor is switched off, by the user or by staff. Otherwise keys of the user are refused until there is one again, and those of service accounts go on."`
 	CacheSize     int           `key:"apikey_cache_size" default:"200000" min:"1" doc:"API keys kept in memory."`
 }
 

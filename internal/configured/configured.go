@@ -91,6 +91,7 @@ func Decisions(s config.Settings) authz.Config {
 		SessionName:   s.Session.Name, SecureCookie: s.SecureCookie(), SessionAbsolute: s.Session.Absolute,
 		SessionMaskV4: s.Session.MaskV4, SessionMaskV6: s.Session.MaskV6,
 		NonceLifetime: s.APIKey.NonceLifetime, Replay: authz.Replay(s.APIKey.Replay), APIKeyForbidden: s.APIKey.Forbidden,
+		ScopeEnforce:      s.APIKey.ScopeEnforce,
 		PartyPerComponent: s.Token.Party == "component",
 		TrustedProxies:    s.Client.TrustedProxies, Gateway: s.Client.Gateway, GatewayNetworks: s.Client.GatewayNetworks,
 		TrustPipe: strings.HasPrefix(s.Listen.GRPC, "unix:"), DirectClients: s.DirectClients(),
@@ -116,20 +117,23 @@ func Audit(s config.Settings) audit.Config {
 // of the abilities.
 func Accounts(s config.Settings, rules exchange.Rules, staff []string) account.Config {
 	return account.Config{
-		UIDPrefix:       s.Account.UIDPrefix,
-		Activation:      rules.Activation,
-		Triggers:        rules.Triggers,
-		StaffRoles:      staff,
-		MemberRoles:     s.Account.MemberRoles,
-		Passwords:       passwords(s),
-		ReservedLabels:  rules.StorageTitles,
-		DefaultLanguage: s.Account.Language,
+		UIDPrefix:         s.Account.UIDPrefix,
+		Activation:        rules.Activation,
+		Triggers:          rules.Triggers,
+		StaffRoles:        staff,
+		MemberRoles:       s.Account.MemberRoles,
+		Passwords:         passwords(s),
+		ReservedLabels:    rules.StorageTitles,
+		DefaultLanguage:   s.Account.Language,
+		StopKeysOn2FALoss: s.APIKey.StopOn2FALoss,
 	}
 }
 
 // SignIns is the part of the settings that sign-ins and mailed links go by.
 func SignIns(s config.Settings) signin.Config {
-	return signin.Config{UIDPrefix: s.Account.UIDPrefix, FailureFloor: s.Account.SigninFloor, Domain: site(s)}
+	return signin.Config{
+		UIDPrefix: s.Account.UIDPrefix, FailureFloor: s.Account.SigninFloor, Domain: site(s), StopKeysOnReset: s.APIKey.StopOnReset,
+	}
 }
 
 // Codes is the part of the settings that second factors go by.
@@ -164,6 +168,12 @@ func Directory(s config.Settings) directory.Config {
 // APIKeys is the part of the settings that the cache of API keys goes by.
 func APIKeys(s config.Settings) apikey.CacheConfig {
 	return apikey.CacheConfig{Size: s.APIKey.CacheSize, Loads: s.Account.LoadsAtOnce}
+}
+
+// KeyRules is the part of the settings that new and changed API keys go by.
+func KeyRules(s config.Settings) apikey.Config {
+	k := s.APIKey
+	return apikey.Config{ListedScopes: k.ListedScopes, ShortScopes: k.ShortScopes, ShortLife: k.ShortLife}
 }
 
 // GRPC is the part of the settings that the gRPC listener goes by, without its TLS.

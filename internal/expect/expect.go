@@ -3,9 +3,11 @@ package expect
 
 import (
 	"errors"
+	"net/netip"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 // OK ends the test when err is an error.
@@ -37,6 +39,7 @@ func Error(t testing.TB, err, want error) {
 // Equal reports the differences between two values; the test goes on.
 func Equal(t testing.TB, got, want any, options ...cmp.Option) {
 	t.Helper()
+	options = append(options, cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}))
 	if d := cmp.Diff(want, got, options...); d != "" {
 		t.Errorf("want -, got +:\n%s", d)
 	}

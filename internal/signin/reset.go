@@ -43,11 +43,12 @@ func (Reset) String() string { return "password reset" }
 func (in Reset) GoString() string { return in.String() }
 
 // ResetPassword sets a new password, which may be the old one, by a mailed link. All other
-// links of the user are void with it and all sessions end; API keys and the second factor
-// stay, unless this is the first proof of the address: see proveEmail. Refusals, in order: limit.TooMany (from the caller's network); *token.MailError;
-// ErrUtilizedToken (also without the user, with
-// another address by now, and for accounts that may not act); Invalid, after which the link
-// still works.
+// links of the user are void with it and all sessions end. API keys of the user and of the user's
+// service accounts are switched off if Config says so: the one who reads the mail may not be their owner, who
+// switches them on again with the second factor. That stays, unless this is the first proof of the
+// address: see proveEmail. Refusals, in order: limit.TooMany (from the caller's network);
+// *token.MailError; ErrUtilizedToken (also without the user, with another address by now, and for
+// accounts that may not act); Invalid, after which the link still works.
 func (s *Service) ResetPassword(ctx context.Context, in Reset) error {
 	tries := s.byNetwork(flowMailToken, in.Client)
 	if err := s.attempts.Spend(ctx, tries); err != nil {
@@ -92,6 +93,17 @@ func (s *Service) ResetPassword(ctx context.Context, in Reset) error {
 		u.SessionGeneration++
 		if err := tx.SaveUser(ctx, before, &u); err != nil {
 			return err
+		}
+		if s.cfg.StopKeysOnReset {
+			stopped, err := tx.DeactivateAPIKeys(ctx, u.UID)
+			if err != nil {
+				return fmt.Errorf("stop api keys: %w", err)
+			}
+			if stopped > 0 {
+				if err := tx.AddActivity(ctx, s.activity(u.UID, in.Client, topicAccount, actionStopKeys, audit.Succeed, "")); err != nil {
+					return err
+				}
+			}
 		}
 		if u.Unproved {
 			if u, err = s.proveEmail(ctx, tx, u, true); err != nil {

@@ -44,6 +44,8 @@ func TestResetPassword(t *testing.T) {
 	u := w.User("a@example.com", 1)
 	w.SecondFactor(u)
 	kid := w.Key(u.UID, account.KindUser)
+	a := w.ServiceAccount(u, "SI0000000001")
+	robot := w.Key(a.UID, account.KindServiceAccount)
 	before := w.Reload(u.UID)
 	link := w.resetLink("A@example.com")
 	told := len(w.Activities(u.UID))
@@ -54,11 +56,11 @@ func TestResetPassword(t *testing.T) {
 		t.Errorf("digest %q, generation %d after %d; want the new password, and all sessions to end",
 			after.PasswordDigest, after.SessionGeneration, before.SessionGeneration)
 	}
-	if !after.OTP || w.KeyState(u.UID, kid) != apikey.Active {
-		t.Errorf("second factor %v, key %s; want both untouched", after.OTP, w.KeyState(u.UID, kid))
+	if !after.OTP || w.KeyState(u.UID, kid) != apikey.Inactive || w.KeyState(a.UID, robot) != apikey.Inactive {
+		t.Errorf("second factor %v, keys %s and %s; want it on, and them off", after.OTP, w.KeyState(u.UID, kid), w.KeyState(a.UID, robot))
 	}
 	if d := cmp.Diff([]string{
-		"password request password reset succeed", "password password reset succeed",
+		"password request password reset succeed", "account api keys stop succeed", "password password reset succeed",
 	}, w.Activities(u.UID)[told-1:]); d != "" {
 		t.Errorf("activities (-want +got):\n%s", d)
 	}
@@ -73,6 +75,17 @@ func TestResetPassword(t *testing.T) {
 		t.Errorf("again: %v, want ErrUtilizedToken", err)
 	}
 	w.Must(w.reset(w.resetLink("a@example.com"), otherPassword)) // the old one is allowed
+}
+
+// Where an operator says so, keys go on.
+func TestResetMayLeaveKeys(t *testing.T) {
+	w := newWorld(t, worldtest.Config{KeepKeys: true})
+	u := w.User("a@example.com", 1)
+	kid := w.Key(u.UID, account.KindUser)
+	w.Must(w.reset(w.resetLink("a@example.com"), otherPassword))
+	if state := w.KeyState(u.UID, kid); state != apikey.Active {
+		t.Errorf("the key is %s, want active", state)
+	}
 }
 
 // A user tries some passwords before a reset: they do not hold back the new one.

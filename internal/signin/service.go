@@ -23,6 +23,8 @@ type Config struct {
 	FailureFloor time.Duration
 	// Domain is the site that mailed links lead to.
 	Domain string
+	// StopKeysOnReset switches API keys off when a mailed link sets a new password.
+	StopKeysOnReset bool
 	// Limits bound how often things may be tried.
 	Limits Limits
 }
@@ -142,6 +144,7 @@ const (
 	actionLogin2F      = "login::2fa"
 	actionResetRequest = "request password reset"
 	actionReset        = "password reset"
+	actionStopKeys     = "api keys stop"
 )
 
 // activity is an activity of the user uid.

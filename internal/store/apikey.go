@@ -21,30 +21,40 @@ const keysAndHolders = `apikeys k
 const holderKind = `CASE WHEN k.user_id IS NULL THEN 'service_account' ELSE 'user' END`
 
 var apiKeys = noun[apikey.Key]{
-	columns: `k.id, k.kid, k.algorithm, k.scope, k.state, COALESCE(u.uid, s.uid), ` + holderKind + `,
-	       k.created_at, k.updated_at`,
+	columns: `k.id, k.kid, k.algorithm, k.scope, k.scope_enforced, k.state, COALESCE(u.uid, s.uid), ` + holderKind + `,
+	       k.ip_whitelist, k.expires_at, k.last_used_at, k.last_used_ip, k.created_at, k.updated_at`,
 	from: keysAndHolders,
 	into: func(k *apikey.Key) []any {
 		return []any{
-			&k.ID, &k.Kid, &k.Algorithm, jsonOf(&k.Scope), &k.State, &k.HolderUID, &k.HolderKind,
-			at(&k.CreatedAt), at(&k.UpdatedAt),
+			&k.ID, &k.Kid, &k.Algorithm, jsonOf(&k.Scope), &k.ScopeEnforced, &k.State, &k.HolderUID, &k.HolderKind,
+			jsonOf(&k.Networks), at(&k.ExpiresAt), at(&k.LastUsedAt), address(&k.LastUsedIP), at(&k.CreatedAt), at(&k.UpdatedAt),
 		}
 	},
 	missing: apikey.ErrNoKey,
 }
 
 const selectKeyRecord = `
-	SELECT k.uuid, k.kid, k.algorithm, k.secret, k.state, COALESCE(u.uid, s.uid), ` + holderKind + `
+	SELECT k.uuid, k.kid, k.algorithm, k.secret, k.state, COALESCE(u.uid, s.uid), ` + holderKind + `,
+	       k.scope, k.scope_enforced, k.ip_whitelist, k.expires_at, k.last_used_at
 	FROM ` + keysAndHolders + `
 	WHERE k.kid = $1`
 
-// scopeText is the JSON list of a key's scope; none is [].
-func scopeText(scope []string) (string, error) {
-	if len(scope) == 0 {
+// listText is a JSON list; none is [].
+func listText[T any](list []T) (string, error) {
+	if len(list) == 0 {
 		return "[]", nil
 	}
-	b, err := json.Marshal(scope)
+	b, err := json.Marshal(list)
 	return string(b), err
+}
+
+// boundsText are the lists of a key as their columns have them.
+func boundsText(k *apikey.Key) (scope, networks string, err error) {
+	if scope, err = listText(k.Scope); err != nil {
+		return "", "", err
+	}
+	networks, err = listText(k.Networks)
+	return scope, networks, err
 }
 
 // KeyRecord implements apikey.Source.
@@ -53,7 +63,7 @@ func (db *DB) KeyRecord(ctx context.Context, kid string) (apikey.Record, error) 
 	var row string
 	var sealed []byte
 	err := db.keyByKid.row(ctx, db, kid).Scan(&row, &k.Kid, &k.Algorithm, &sealed, &k.State,
-		&k.HolderUID, &k.HolderKind)
+		&k.HolderUID, &k.HolderKind, jsonOf(&k.Scope), &k.ScopeEnforced, jsonOf(&k.Networks), at(&k.ExpiresAt), at(&k.LastUsedAt))
 	if err != nil {
 		return apikey.Record{}, fmt.Errorf("load api key: %w", found(err, apikey.ErrNoKey))
 	}
@@ -118,18 +128,18 @@ func (q queries) AddAPIKey(ctx context.Context, k *apikey.Key) error {
 		if err != nil {
 			return err
 		}
-		scope, err := scopeText(k.Scope)
+		scope, networks, err := boundsText(k)
 		if err != nil {
 			return err
 		}
 		err = t.QueryRowContext(ctx, `
-			INSERT INTO apikeys (uuid, user_id, service_account_id, kid, algorithm, scope, secret,
-			                     state, created_at, updated_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)
+			INSERT INTO apikeys (uuid, user_id, service_account_id, kid, algorithm, scope, scope_enforced, secret,
+			                     state, ip_whitelist, expires_at, created_at, updated_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)
 			ON CONFLICT DO NOTHING
 			RETURNING id`,
-			row, user, serviceAccount, k.Kid, k.Algorithm, scope, sealed, k.State,
-			t.now.UnixMicro()).Scan(&k.ID)
+			row, user, serviceAccount, k.Kid, k.Algorithm, scope, k.ScopeEnforced, sealed, k.State,
+			networks, orNull(k.ExpiresAt), t.now.UnixMicro()).Scan(&k.ID)
 		if err := inserted(err, account.ErrTaken); err != nil {
 			return err
 		}
@@ -146,18 +156,39 @@ func (q queries) AddAPIKey(ctx context.Context, k *apikey.Key) error {
 // PutAPIKey implements apikey.Tx.
 func (q queries) PutAPIKey(ctx context.Context, k *apikey.Key) error {
 	return q.write(ctx, "put api key", func(t *txn) error {
-		scope, err := scopeText(k.Scope)
+		scope, networks, err := boundsText(k)
 		if err != nil {
 			return err
 		}
-		err = t.change(ctx, apikey.ErrNoKey,
-			`UPDATE apikeys SET scope = $1, state = $2, updated_at = $3 WHERE kid = $4`,
-			scope, k.State, t.now.UnixMicro(), k.Kid)
+		err = t.change(ctx, apikey.ErrNoKey, `
+			UPDATE apikeys SET scope = $1, scope_enforced = $2, state = $3, ip_whitelist = $4, expires_at = $5,
+			                   updated_at = $6
+			WHERE kid = $7`,
+			scope, k.ScopeEnforced, k.State, networks, orNull(k.ExpiresAt), t.now.UnixMicro(), k.Kid)
 		if err != nil {
 			return err
 		}
 		k.UpdatedAt = t.now
 		t.changed(feed.Key, k.Kid)
+		return nil
+	})
+}
+
+// NoteKeyUses implements apikey.UseStore.
+func (db *DB) NoteKeyUses(ctx context.Context, uses []apikey.Use) error {
+	return db.write(ctx, "note uses of api keys", func(t *txn) error {
+		for _, u := range uses {
+			ip := ""
+			if u.IP.IsValid() {
+				ip = u.IP.String()
+			}
+			if _, err := t.ExecContext(ctx, `
+				UPDATE apikeys SET last_used_at = $1, last_used_ip = $2
+				WHERE kid = $3 AND (last_used_at IS NULL OR last_used_at < $1)`,
+				u.At.UnixMicro(), ip, u.Kid); err != nil {
+				return err
+			}
+		}
 		return nil
 	})
 }

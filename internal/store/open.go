@@ -62,6 +62,7 @@ type DB struct {
 var (
 	_ directory.Source = (*DB)(nil)
 	_ apikey.Source    = (*DB)(nil)
+	_ apikey.UseStore  = (*DB)(nil)
 	_ session.Store    = (*DB)(nil)
 	_ session.Ledger   = (*DB)(nil)
 	_ policy.Store     = (*DB)(nil)

@@ -39,6 +39,9 @@ type Claims struct {
 	Username       *string
 	ReferralID     *int64
 	ServiceAccount bool
+	// APIKey is the id of the key that signed the request, "" for another credential. Tokens for
+	// this service alone should say it: a component has no use for it.
+	APIKey string
 }
 
 // A Minter makes and verifies bearer tokens. It is safe for concurrent use.
@@ -149,6 +152,10 @@ func (m *Minter) appendClaims(b []byte, c Claims, now time.Time) []byte {
 	b = strconv.AppendInt(b, int64(c.Level), 10)
 	b = append(b, `,"state":`...)
 	b = appendString(b, c.State)
+	if c.APIKey != "" {
+		b = append(b, `,"apikey":`...)
+		b = appendString(b, c.APIKey)
+	}
 	if c.ServiceAccount {
 		return append(b, '}')
 	}

@@ -29,14 +29,21 @@ const (
 // empty, exp is there and in the future, and iat and nbf, if there, are not in the future (2 s
 // of leeway). Everything else is ErrInvalid.
 func (m *Minter) Verify(bearer string, now time.Time) (uid string, err error) {
+	uid, _, err = m.VerifyKey(bearer, now)
+	return uid, err
+}
+
+// VerifyKey is Verify that also returns the id of the API key that signed the request, "" for
+// another credential.
+func (m *Minter) VerifyKey(bearer string, now time.Time) (uid, kid string, err error) {
 	claims, word := m.keys.set.Load().open(bearer, UseBearer, maxBearer)
+	if word == "" {
+		word = bearerProblem(claims, now)
+	}
 	if word != "" {
-		return "", fmt.Errorf("%w: %s", ErrInvalid, word)
+		return "", "", fmt.Errorf("%w: %s", ErrInvalid, word)
 	}
-	if problem := bearerProblem(claims, now); problem != "" {
-		return "", fmt.Errorf("%w: %s", ErrInvalid, problem)
-	}
-	return text(claims["uid"]), nil
+	return text(claims["uid"]), text(claims["apikey"]), nil
 }
 
 func bearerProblem(c map[string]json.RawMessage, now time.Time) string {

@@ -2,6 +2,7 @@ package view_test
 
 import (
 	"encoding/json"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -68,10 +69,14 @@ func TestUserWithFullInfo(t *testing.T) {
 // AZ-275, AZ-276: the secret is shown on creation and never again.
 func TestAPIKey(t *testing.T) {
 	k := apikey.Key{Kid: "k", Algorithm: "HS256", State: "active", Secret: "s", CreatedAt: at, UpdatedAt: at}
-	show(t, view.APIKeyOf(k), `{"kid":"k","algorithm":"HS256","scope":[],"state":"active",`+
+	show(t, view.APIKeyOf(k), `{"kid":"k","algorithm":"HS256","scope":[],"state":"active","ip_whitelist":[],"expires_at":null,"last_used_at":null,"last_used_ip":null,`+
 		`"created_at":"2020-06-01T07:01:20Z","updated_at":"2020-06-01T07:01:20Z"}`)
-	k.Scope = []string{"trade"}
-	show(t, view.NewAPIKeyOf(k), `{"kid":"k","algorithm":"HS256","scope":["trade"],"state":"active","secret":"s",`+
+	k.Scope, k.ExpiresAt = []string{"trade"}, at
+	k.LastUsedAt, k.LastUsedIP = at, netip.MustParseAddr("2001:db8::1")
+	k.Networks = apikey.Networks{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::1/128")}
+	show(t, view.NewAPIKeyOf(k), `{"kid":"k","algorithm":"HS256","scope":["trade"],"state":"active",`+
+		`"ip_whitelist":["192.0.2.0/24","2001:db8::1/128"],"expires_at":"2020-06-01T07:01:20Z",`+
+		`"last_used_at":"2020-06-01T07:01:20Z","last_used_ip":"2001:db8::1","secret":"s",`+
 		`"created_at":"2020-06-01T07:01:20Z","updated_at":"2020-06-01T07:01:20Z"}`)
 }
 

@@ -4,6 +4,7 @@ package review
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -172,16 +173,27 @@ func (v *review) signIn() {
 	}
 }
 
+// A ruleList is one list of the rules file, with its place there.
+type ruleList struct {
+	name     string
+	patterns []string
+}
+
 // unknownComponents looks for rules of components that nobody can ask for.
 func (v *review) unknownComponents() {
 	if slices.Contains(v.options.Components, "*") {
 		return
 	}
 	known := slices.DeleteFunc(slices.Clone(v.options.Components), func(c string) bool { return c == "" || c[0] == '/' })
-	for _, list := range []struct {
-		name     string
-		patterns []string
-	}{{"pass", v.rules.Pass}, {"block", v.rules.Block}} {
+	lists := []ruleList{{"pass", v.rules.Pass}, {"block", v.rules.Block}}
+	for _, name := range slices.Sorted(maps.Keys(v.rules.Scopes)) {
+		l := ruleList{name: "scopes." + name}
+		for _, e := range v.rules.Scopes[name] {
+			l.patterns = append(l.patterns, e.Path)
+		}
+		lists = append(lists, l)
+	}
+	for _, list := range lists {
 		for _, pattern := range list.patterns {
 			folded, _ := policy.Fold(strings.TrimSuffix(pattern, "*"))
 			rest, under := strings.CutPrefix(folded, root)

@@ -15,16 +15,18 @@ import (
 	"barong/policy"
 )
 
-// A File is the content of a seeds file. Levels and Users are for the account service to apply:
-// levels first, in order, then permissions, then users, then restrictions.
+// A File is the content of a seeds file. Levels and Users are for the account service to apply, and
+// APIKeys for the service of keys: levels first, in order, then permissions, then users, then
+// restrictions, then keys.
 type File struct {
 	Levels       []account.SeedLevel
 	Permissions  []policy.Permission // normalised, without duplicates
 	Users        []account.SeedUser
 	Restrictions []policy.Restriction // normalised, without duplicates
+	APIKeys      []account.SeedKey
 }
 
-// Parse reads a seeds file: the lists users, levels, permissions and restrictions, each of
+// Parse reads a seeds file: the lists users, levels, permissions, restrictions and api_keys, each of
 // which may be missing. Keys, verbs, actions, categories, scopes and states may be in any
 // case. Templates, unknown keys, missing and invalid values are errors; all of them come
 // at once, each with its line (AZ-420).
@@ -55,8 +57,12 @@ func Parse(data []byte) (File, error) {
 			for _, n := range d.Items(f.Value, key) {
 				s.addRestriction(&d, n, seen)
 			}
+		case "api_keys":
+			for _, n := range d.Items(f.Value, key) {
+				s.addKey(&d, n)
+			}
 		default:
-			d.Unknown(f, "the file", []string{"levels", "permissions", "restrictions", "users"})
+			d.Unknown(f, "the file", []string{"api_keys", "levels", "permissions", "restrictions", "users"})
 		}
 	}
 	if err := d.Err(); err != nil {
@@ -116,6 +122,29 @@ func (s *File) addUser(d *strictyaml.Document, n *yaml.Node) {
 	}
 	u.Level = &rung
 	s.Users = append(s.Users, u)
+}
+
+func (s *File) addKey(d *strictyaml.Document, n *yaml.Node) {
+	k := account.SeedKey{Line: n.Line}
+	if !d.Record(n, "api_keys", map[string]*string{"kid": &k.Kid, "secret": &k.Secret, "secret_file": &k.SecretFile,
+		"secret_env": &k.SecretEnv, "service_account": &k.ServiceAccount, "email": &k.Email, "role": &k.Role,
+		"owner": &k.Owner, "scope": &k.Scope, "ip_whitelist": &k.Networks}) {
+		return
+	}
+	sources := 0
+	for _, source := range []string{k.Secret, k.SecretFile, k.SecretEnv} {
+		if source != "" {
+			sources++
+		}
+	}
+	switch {
+	case k.Kid == "" || k.ServiceAccount == "":
+		d.Problem(n.Line, "api_keys: kid and service_account are needed")
+	case sources > 1:
+		d.Problem(n.Line, "api_keys: of secret, secret_file and secret_env at most one is taken")
+	default:
+		s.APIKeys = append(s.APIKeys, k)
+	}
 }
 
 func (s *File) addRestriction(d *strictyaml.Document, n *yaml.Node, seen map[policy.RestrictionKey]bool) {

@@ -142,6 +142,9 @@ permissions:
 users:
   - {email: a@b.c, password: "12345678", role: admin, state: active, level: 2}
   - {email: c@d.e, level: 0}
+api_keys:
+  - {kid: maker-01, secret_env: MAKER, service_account: SI0000000001, email: m@b.c, role: maker, owner: a@b.c, scope: trade, ip_whitelist: 192.0.2.1}
+  - {kid: reader-1, secret: "0123456789abcdef", service_account: SI0000000001}
 restrictions:
   - {category: Blacklist, scope: country, value: USA, code: 435, state: Disabled}
   - {category: blacklist, scope: country, value: United States, state: enabled}
@@ -157,6 +160,11 @@ restrictions:
 			{Email: "a@b.c", Password: "12345678", Role: "admin", State: "active", Level: new(2), Line: 10},
 			{Email: "c@d.e", Level: new(0), Line: 11},
 		},
+		APIKeys: []account.SeedKey{
+			{Kid: "maker-01", SecretEnv: "MAKER", ServiceAccount: "SI0000000001", Email: "m@b.c", Role: "maker", Owner: "a@b.c",
+				Scope: "trade", Networks: "192.0.2.1", Line: 13},
+			{Kid: "reader-1", Secret: "0123456789abcdef", ServiceAccount: "SI0000000001", Line: 14},
+		},
 		Restrictions: []policy.Restriction{
 			{Category: "blacklist", Scope: "country", Value: "US", Code: 435, State: "disabled"},
 		},
@@ -164,8 +172,8 @@ restrictions:
 	if d := cmp.Diff(want, got); err != nil || d != "" {
 		t.Errorf("error %v, seeds (-want +got):\n%s", err, d)
 	}
-	if text := fmt.Sprintf("%v %+v %#v", got.Users, got.Users[0], got.Users[0]); strings.Contains(text, "12345678") {
-		t.Errorf("the password shows in %s", text)
+	if text := fmt.Sprintf("%v %+v %#v %v %+v %#v", got.Users, got.Users[0], got.Users[0], got.APIKeys, got.APIKeys[1], got.APIKeys[1]); strings.Contains(text, "12345678") {
+		t.Errorf("a password or a secret shows in %s", text)
 	}
 }
 
@@ -184,6 +192,9 @@ func TestParseSeedsProblems(t *testing.T) {
 		"AZ-420: a bad permission":   {"permissions:\n  - {role: a, verb: fetch, path: x, action: accept}", "line 2: Can't create permission: verb.invalid"},
 		"an unknown key of an item":  {"permissions:\n  - {role: a, verbs: get, path: x, action: accept}", "line 2: permissions: unknown key \"verbs\"; did you mean \"verb\"?"},
 		"an unknown key of the file": {"permission: []", "line 1: the file: unknown key \"permission\"; did you mean \"permissions\"?"},
+		"a key without its id":       {"api_keys:\n  - {service_account: SI1}", "line 2: api_keys: kid and service_account are needed"},
+		"a key without a holder":     {"api_keys:\n  - {kid: a}", "line 2: api_keys: kid and service_account are needed"},
+		"a key with two secrets":     {"api_keys:\n  - {kid: a, service_account: SI1, secret: x, secret_env: X}", "line 2: api_keys: of secret, secret_file and secret_env at most one is taken"},
 		"a template":                 {"users:\n  - email: <%= ENV['X'] %>", "line 2: this is a template"},
 		"an item that is no mapping": {"levels: [email]", "line 1: levels: every item must be a mapping"},
 		"a level without a value":    {"levels:\n  - {key: email}", "line 2: levels: key and value are needed"},

@@ -4,10 +4,12 @@ package accounttest
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"barong/internal/account"
 	"barong/internal/directory"
@@ -94,7 +96,7 @@ func WantErr(t testing.TB, err, want error) {
 // Equal fails the test unless the two are equal.
 func Equal(t testing.TB, got, want any) {
 	t.Helper()
-	if d := cmp.Diff(want, got); d != "" {
+	if d := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})); d != "" {
 		t.Fatalf("want (-), got (+):\n%s", d)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"barong/internal/person"
 	"barong/internal/signin"
 	"barong/internal/store"
+	"barong/policy"
 	"barong/policy/ability"
 	"barong/policy/defaults"
 )
@@ -35,6 +36,8 @@ type Config struct {
 	Code, QR                                    limit.Rule
 	Unlimited                                   bool
 	MaxKeys                                     int
+	Keys                                        *apikey.Config // nil has the shipped values
+	KeepKeys                                    bool           // whatever becomes of password and second factor
 	StorageTitles                               []string
 	Outside                                     bool
 	PhoneLimits                                 person.PhoneLimits
@@ -110,13 +113,19 @@ func Open(cfg Config, db *store.DB, hasher account.Hasher, limits limit.Store, n
 			Accounts: accounts, Codes: codes, Rows: cfg.Rows, Update: update[signin.Tx](cfg, db), Attempts: attempts,
 			Mail: cfg.Mail, Devices: cfg.Devices, Now: now, Sleep: cfg.Sleep,
 		})),
-		Keys: apikey.NewService(apikey.Config{MaxKeys: cfg.MaxKeys}, apikey.Parts{
-			Accounts: accounts, Codes: codes, Rows: cfg.Rows, Update: update[apikey.Tx](cfg, db), Now: now,
+		Keys: apikey.NewService(cfg.keys(), apikey.Parts{
+			Accounts: accounts, Codes: codes, Rows: cfg.Rows, Scopes: ShippedScopes, Update: update[apikey.Tx](cfg, db), Now: now,
 		}),
 		Persons: person.NewService(cfg.persons(), person.Parts{
 			Accounts: accounts, Rows: cfg.Rows, Update: update[person.Tx](cfg, db), Attempts: attempts, Phones: cfg.Phones, Now: now,
 		}),
 	}
+}
+
+// ShippedScopes reports whether the shipped rules define a scope of API keys.
+func ShippedScopes(name string) bool {
+	text, _ := defaults.File("authz_rules")
+	return made(policy.ParseRules(text)).Scopes[name] != nil
 }
 
 // accounts is the shipped configuration with the fields of cfg in their place.
@@ -125,7 +134,7 @@ func (cfg Config) accounts() account.Config {
 	abilities, _ := defaults.File("abilities")
 	c := configured.Accounts(config.Default(), made(exchange.Parse(rules)), made(ability.Parse(abilities)).Staff())
 	c.UIDPrefix, c.DefaultLanguage = cmp.Or(cfg.UIDPrefix, c.UIDPrefix), cmp.Or(cfg.DefaultLanguage, c.DefaultLanguage)
-	c.Passwords = cfg.Passwords
+	c.Passwords, c.StopKeysOn2FALoss = cfg.Passwords, c.StopKeysOn2FALoss && !cfg.KeepKeys
 	if cfg.Activation != nil {
 		c.Activation = cfg.Activation
 	}
@@ -141,6 +150,15 @@ func (cfg Config) accounts() account.Config {
 	if cfg.StorageTitles != nil {
 		c.ReservedLabels = cfg.StorageTitles
 	}
+	return c
+}
+
+func (cfg Config) keys() apikey.Config {
+	c := configured.KeyRules(config.Default())
+	if cfg.Keys != nil {
+		c = *cfg.Keys
+	}
+	c.MaxKeys = cfg.MaxKeys
 	return c
 }
 
@@ -160,6 +178,7 @@ func (cfg Config) persons() person.Config {
 func (cfg Config) signIns() signin.Config {
 	c := configured.SignIns(config.Default())
 	c.UIDPrefix, c.Domain = cmp.Or(cfg.UIDPrefix, c.UIDPrefix), cmp.Or(cfg.Domain, c.Domain)
+	c.StopKeysOnReset = c.StopKeysOnReset && !cfg.KeepKeys
 	c.FailureFloor, c.Limits = cmp.Or(cfg.FailureFloor, c.FailureFloor), cfg.Limits
 	return c
 }

@@ -3,8 +3,10 @@ package apikeytest
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"barong/internal/account"
 	"barong/internal/account/accounttest"
@@ -15,6 +17,7 @@ import (
 type Store interface {
 	apikey.Tx
 	apikey.Source
+	apikey.UseStore
 	Update(ctx context.Context, f func(apikey.Tx) error) error
 }
 
@@ -25,7 +28,8 @@ func TestStore(t *testing.T, open func(testing.TB) Store) {
 		"lists and lookups never carry the secret":              keyListHidesSecret,
 		"of a service account":                                  keyOfServiceAccount,
 		"kid is unique, the holder must exist":                  keyTaken,
-		"a write changes scope and state only":                  keyPut,
+		"a write changes state and bounds only":                 keyPut,
+		"the last use is kept, and is no change":                keyUsed,
 		"another holder's is not found":                         keyOfAnother,
 		"pages in every order":                                  keyPages,
 		"an unknown order is refused":                           keyUnknownOrder,
@@ -49,7 +53,8 @@ func keyRoundTrip(t *testing.T, s Store) {
 	accounttest.Must(t, err)
 	accounttest.Equal(t, record, apikey.Record{
 		Kid: want.Kid, Algorithm: want.Algorithm, Secret: []byte(want.Secret), State: want.State,
-		HolderUID: u.UID, HolderKind: account.KindUser,
+		HolderUID: u.UID, HolderKind: account.KindUser, Networks: want.Networks, ExpiresAt: want.ExpiresAt,
+		Scope: want.Scope, ScopeEnforced: true,
 	})
 	got, err := s.APIKey(t.Context(), u.UID, want.Kid)
 	accounttest.Must(t, err)
@@ -94,11 +99,15 @@ func keyPut(t *testing.T, s Store) {
 	k := addKey(t, s, "aa", u.UID)
 	changed := k
 	changed.Scope, changed.State, changed.Algorithm, changed.Secret = nil, apikey.Inactive, "none", "other"
+	changed.ScopeEnforced = false
+	changed.Networks, changed.ExpiresAt = apikey.Networks{netip.MustParsePrefix("10.0.0.0/8")}, time.Time{}
 	accounttest.Must(t, s.PutAPIKey(t.Context(), &changed))
 	got, err := s.APIKey(t.Context(), u.UID, "aa")
 	accounttest.Must(t, err)
 	want := k
 	want.Scope, want.State, want.Secret, want.UpdatedAt = got.Scope, apikey.Inactive, "", changed.UpdatedAt
+	want.ScopeEnforced = false
+	want.Networks, want.ExpiresAt = changed.Networks, changed.ExpiresAt
 	accounttest.Equal(t, got, want)
 	if len(got.Scope) != 0 {
 		t.Errorf("scope: got %v, want none", got.Scope)
@@ -108,6 +117,37 @@ func keyPut(t *testing.T, s Store) {
 	accounttest.Equal(t, string(record.Secret), k.Secret)
 	changed.Kid = "404"
 	accounttest.WantErr(t, s.PutAPIKey(t.Context(), &changed), apikey.ErrNoKey)
+}
+
+func keyUsed(t *testing.T, s Store) {
+	u := accounttest.AddUser(t, s, "1")
+	one, two := addKey(t, s, "aa", u.UID), addKey(t, s, "bb", u.UID)
+	at := time.Date(2030, 1, 2, 3, 4, 5, 6000, time.UTC)
+	ip, other := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")
+	accounttest.Must(t, s.NoteKeyUses(t.Context(), []apikey.Use{
+		{Kid: "404", At: at, IP: ip}, {Kid: "aa", At: at, IP: ip}, {Kid: "bb", At: at, IP: other},
+	}))
+	accounttest.Must(t, s.NoteKeyUses(t.Context(), []apikey.Use{
+		{Kid: "aa", At: at.Add(-time.Minute), IP: other}, {Kid: "bb", At: at.Add(time.Minute)},
+	}))
+	for _, want := range []struct {
+		apikey.Key
+		at time.Time
+		ip netip.Addr
+	}{{one, at, ip}, {two, at.Add(time.Minute), netip.Addr{}}} {
+		want.Secret, want.LastUsedAt, want.LastUsedIP = "", want.at, want.ip
+		got, err := s.APIKey(t.Context(), u.UID, want.Kid)
+		accounttest.Must(t, err)
+		accounttest.Equal(t, got, want.Key)
+		record, err := s.KeyRecord(t.Context(), want.Kid)
+		accounttest.Must(t, err)
+		accounttest.Equal(t, record.LastUsedAt, want.at)
+		got.LastUsedAt, got.LastUsedIP = time.Time{}, netip.Addr{}
+		accounttest.Must(t, s.PutAPIKey(t.Context(), &got))
+		got, err = s.APIKey(t.Context(), u.UID, want.Kid)
+		accounttest.Must(t, err)
+		accounttest.Equal(t, got.LastUsedAt, want.at)
+	}
 }
 
 func keyOfAnother(t *testing.T, s Store) {
@@ -207,6 +247,9 @@ func addKey(t testing.TB, s apikey.Tx, kid, holder string) apikey.Key {
 	k := apikey.Key{
 		Kid: kid, Algorithm: apikey.HS256, Scope: []string{"trade", "read"},
 		State: apikey.Active, HolderUID: holder, Secret: "0123456789abcdef" + kid,
+		Networks:      apikey.Networks{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")},
+		ScopeEnforced: true,
+		ExpiresAt:     time.Date(2040, 1, 2, 3, 4, 5, 6000, time.UTC),
 	}
 	accounttest.Must(t, s.AddAPIKey(context.Background(), &k))
 	return k

@@ -40,6 +40,7 @@ type Store interface {
 	Tx
 	directory.Source
 	apikey.Source
+	apikey.UseStore
 	Update(ctx context.Context, f func(Tx) error) error
 	policy.Store
 	policy.Tx // each write a transaction of its own

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -111,6 +112,17 @@ func putService(name string, change func(*account.ServiceAccount)) write {
 	}
 }
 
+func putKey(name string, change func(*apikey.Key)) write {
+	return write{
+		name: "PutAPIKey: " + name, method: "PutAPIKey", want: rowOf(feed.Key, userKid),
+		account: func(ctx context.Context, tx Tx, f *fixture) error {
+			k := f.key
+			change(&k)
+			return tx.PutAPIKey(ctx, &k)
+		},
+	}
+}
+
 func signingKeys(name string, f func([]token.SigningKey) []token.SigningKey) write {
 	return write{
 		name: "UpdateSigningKeys: " + name, method: "UpdateSigningKeys", want: rowOf(feed.SigningKeys, ""),
@@ -168,14 +180,11 @@ var writes = []write{
 			return tx.AddAPIKey(ctx, &apikey.Key{Kid: "cc", Algorithm: "HS256", State: "active", HolderUID: f.user.UID, Secret: "s"})
 		},
 	},
-	{
-		name: "PutAPIKey", method: "PutAPIKey", want: rowOf(feed.Key, userKid),
-		account: func(ctx context.Context, tx Tx, f *fixture) error {
-			k := f.key
-			k.State = apikey.Inactive
-			return tx.PutAPIKey(ctx, &k)
-		},
-	},
+	putKey("state", func(k *apikey.Key) { k.State = apikey.Inactive }),
+	putKey("scope", func(k *apikey.Key) { k.Scope = []string{"read"} }),
+	putKey("enforcement of the scope", func(k *apikey.Key) { k.ScopeEnforced = true }),
+	putKey("networks", func(k *apikey.Key) { k.Networks = apikey.Networks{netip.MustParsePrefix("192.0.2.0/24")} }),
+	putKey("expiry", func(k *apikey.Key) { k.ExpiresAt = until }),
 	{
 		name: "DeleteAPIKey", method: "DeleteAPIKey", want: rowOf(feed.Key, userKid),
 		account: func(ctx context.Context, tx Tx, f *fixture) error {
@@ -280,7 +289,7 @@ var quiet = []string{
 	"PutLabel", "DeleteLabel", "Levels", "PutLevel", "APIKeys", "APIKey", "TOTPSecret",
 	"PutTOTPSecret", "AdvanceTOTP", "DeleteTOTPSecret", "PutRecoveryCodes", "RecoveryCodesLeft",
 	"UseRecoveryCode", "DeleteRecoveryCodes", "RoleExists", "AddActivity", "Principal",
-	"KeyRecord", "Permissions", "Restrictions", "Rows", "UpdatePolicy", "EndedSessions", "Ended",
+	"KeyRecord", "NoteKeyUses", "Permissions", "Restrictions", "Rows", "UpdatePolicy", "EndedSessions", "Ended",
 	"Epoch", "SigningKeys", "Emit", "Take", "Return", "Clear",
 	"MailToken", "AddMailToken", "UseMailToken", "DeleteMailTokens", "SignedInBefore", "SessionStands",
 	"AddVerification", "Verification", "NewestVerification", "FinishVerification",
@@ -294,8 +303,11 @@ func quietCalls(s Store, f *fixture) map[string]func(context.Context) error {
 		"User":      func(ctx context.Context) error { _, err := s.User(ctx, f.user.UID); return err },
 		"Principal": func(ctx context.Context) error { _, err := s.Principal(ctx, f.user.UID); return err },
 		"KeyRecord": func(ctx context.Context) error { _, err := s.KeyRecord(ctx, userKid); return err },
-		"Rows":      func(ctx context.Context) error { _, err := s.Rows(ctx); return err },
-		"Profiles":  func(ctx context.Context) error { _, err := s.Profiles(ctx, f.user.UID); return err },
+		"NoteKeyUses": func(ctx context.Context) error {
+			return s.NoteKeyUses(ctx, []apikey.Use{{Kid: userKid, At: until}})
+		},
+		"Rows":     func(ctx context.Context) error { _, err := s.Rows(ctx); return err },
+		"Profiles": func(ctx context.Context) error { _, err := s.Profiles(ctx, f.user.UID); return err },
 		"AddProfile": func(ctx context.Context) error {
 			return s.AddProfile(ctx, &person.Profile{UserUID: f.user.UID, State: person.ProfileVerified})
 		},
