@@ -12,6 +12,7 @@ import (
 	"github.com/pquerna/otp/totp"
 
 	"barong/internal/account"
+	"barong/internal/account/worldtest"
 	"barong/internal/apitest"
 	"barong/internal/expect"
 	"barong/internal/secret"
@@ -30,7 +31,7 @@ func TestNothingPrivateIsInTheClear(t *testing.T) {
 		t.Run(engine, func(t *testing.T) {
 			of := open(t)
 			of.Hasher = secret.NewHasher(1, 4)
-			of.Account.StorageTitles = []string{"settings"}
+			of.Account.Phones = &worldtest.Inbox{}
 			of.Restart()
 			w := peopled(t, of)
 			const password, next = "Kanari-Horse-9-Battery", "Vogel-Horse-9-Battery"
@@ -50,6 +51,8 @@ func TestNothingPrivateIsInTheClear(t *testing.T) {
 			expect.Must(w.Accounts.EnableOTP(t.Context(), by, code()))(t)
 			canaries["session"] = w.open(me)
 			c := within(w.mine(), canaries["session"])
+			askFor(t, c, "", phone)
+			canaries["phone"] = phone[1:]
 			for _, x := range []struct {
 				method, path string
 				body         map[string]any

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"barong/internal/account/worldtest"
 	"barong/internal/apitest"
 	"barong/internal/limit"
 	"barong/internal/rest/resttest"
@@ -58,9 +59,12 @@ func newStrangers(t *testing.T, w *apitest.World) *strangers {
 	w.Account.Code = limit.Rule{Burst: 1 << 20, Period: time.Second}
 	w.Account.QR = w.Account.Code
 	w.Account.StorageTitles = []string{"settings"}
+	inbox := &worldtest.Inbox{}
+	w.Account.Phones = inbox
 	w.Restart()
 	s := &strangers{world: peopled(t, w), known: map[string]bool{}}
 	s.settle(me, robot, mark)
+	s.identifiers = []identifier{{"phone_number", numberOf(me)}, {"verification_code", sentCode(t, inbox)}}
 	s.second = s.settle(stranger, foreign, "second")
 	s.shared = s.texts(stranger)
 	for _, name := range []string{"settings", apitest.Agent, w.IP.String()} {
@@ -89,6 +93,7 @@ func (s *strangers) settle(uid, robot, mark string) settler {
 		body         map[string]any
 	}{
 		{"POST", "/labels", map[string]any{"key": mark + "-key", "value": mark + "-value"}},
+		{"POST", "/phones", map[string]any{"phone_number": numberOf(uid)}},
 		{"PUT", "/users/me", map[string]any{"data": `{"note":"` + mark + `-data"}`}},
 		{"POST", "/data_storage", map[string]any{"title": "settings", "data": `{"note":"` + mark + `-storage"}`}},
 		{"POST", "/profiles", map[string]any{
@@ -151,6 +156,13 @@ func (s *strangers) everything(uid string) (all []identifier) {
 		}
 	}
 	return all
+}
+
+func numberOf(uid string) string {
+	if uid == me {
+		return phone
+	}
+	return otherPhone
 }
 
 func robotOf(uid string) string {
@@ -218,6 +230,8 @@ func (s *strangers) valueFor(p resttest.Param, of settler) any {
 		return of.code()
 	case p.Name == "service_account_uid":
 		return of.robot
+	case p.Name == "phone_number":
+		return numberOf(of.uid)
 	case p.Name == "state":
 		return "inactive"
 	case p.Name == "title":
