@@ -60,6 +60,7 @@ func TestGeneral(t *testing.T) {
 		c.Get(t, base+"/time?precision=s").Want(t, 200, `{"time":1795248000}`)
 		c.Get(t, base+"/time?precision=ms").Want(t, 200, `{"time":1795248000000}`)
 		c.Get(t, base+"/time?precision=us").WantTokens(t, 422, wrong)
+		c.Get(t, base+"/time?precision=m%00").WantTokens(t, 422, "invalid", wrong)
 		c.Get(t, base+"/version").Want(t, 200,
 			`{"git_tag":"3.0.0","git_sha":"abc","build_date":"2020-12-08T15:09:53.000+02:00","version":"3.0.0"}`)
 	}

@@ -118,12 +118,12 @@ func TestJourney(t *testing.T) {
 	}
 	j.me(moved).JSON(t, "POST", own, map[string]any{"algorithm": "kek", "totp_code": j.code(key)}).
 		WantTokens(t, 422, "kid.blank", "algorithm.inclusion")
-	j.me(moved).JSON(t, "POST", own, map[string]any{"algorithm": "HS256", "scope": "trade,sell", "totp_code": j.code(key)}).
+	j.me(moved).JSON(t, "POST", own, map[string]any{"algorithm": "HS256", "scope": "trade,read", "totp_code": j.code(key)}).
 		Into(t, &made)
-	expect.Equal(t, []any{len(made.Kid), len(made.Secret), made.Scope, made.State}, []any{16, 32, []string{"trade", "sell"}, "active"})
+	expect.Equal(t, []any{len(made.Kid), len(made.Secret), made.Scope, made.State}, []any{16, 32, []string{"trade", "read"}, "active"})
 	j.me(moved).JSON(t, "PATCH", own+"/"+made.Kid, map[string]any{"state": "inactive", "totp_code": j.code(key)}).
 		Into(t, &made)
-	expect.Equal(t, []any{made.State, made.Scope}, []any{"inactive", []string{"trade", "sell"}})
+	expect.Equal(t, []any{made.State, made.Scope}, []any{"inactive", []string{"trade", "read"}})
 	j.me(moved).JSON(t, "PUT", own+"/unknown", map[string]any{"totp_code": j.code(key)}).
 		WantTokens(t, 404, "record.not_found")
 	j.me(moved).JSON(t, "PATCH", own+"/"+made.Kid, map[string]any{"state": "active", "totp_code": j.code(key)})
