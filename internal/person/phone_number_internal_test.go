@@ -1,6 +1,7 @@
 package person
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -63,7 +64,7 @@ func TestTextsThatAreNoNumberOfAPerson(t *testing.T) {
 		"broken UTF-8":          "\xff\xfe",
 		"NUL":                   "\x00",
 	} {
-		if got, err := parsePhone(text); err != ErrNoNumber {
+		if got, err := parsePhone(text); !errors.Is(err, ErrNoNumber) {
 			t.Errorf("%s: %+v, %v; want ErrNoNumber", name, got, err)
 		}
 	}
@@ -95,7 +96,7 @@ func FuzzParsePhone(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		n, err := parsePhone(text)
 		if err != nil {
-			if err != ErrNoNumber || n != (phoneNumber{}) {
+			if !errors.Is(err, ErrNoNumber) || n != (phoneNumber{}) {
 				t.Errorf("%q: %+v, %v", text, n, err)
 			}
 			return

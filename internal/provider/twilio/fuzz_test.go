@@ -16,7 +16,7 @@ func FuzzParseAnswer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, status int, body []byte) {
 		a, err := parseAnswer(status, body)
 		if err != nil {
-			if _, refused := errors.AsType[refusal](err); !refused && err != errAnswer || a != (answer{}) {
+			if _, refused := errors.AsType[refusal](err); !refused && !errors.Is(err, errAnswer) || a != (answer{}) {
 				t.Errorf("%v with %+v", err, a)
 			}
 			return

@@ -210,7 +210,7 @@ func TestOddAnswers(t *testing.T) {
 					t.Errorf("%q is in an error or in the log: %s", secret, said)
 				}
 			}
-			if logged := f.log.Len() > 0; logged != (x.want == person.ErrPhoneProvider) {
+			if logged := f.log.Len() > 0; logged != errors.Is(x.want, person.ErrPhoneProvider) {
 				t.Errorf("the log has %q", f.log.String())
 			}
 		})
