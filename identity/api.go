@@ -10,6 +10,7 @@ import (
 	"barong/internal/account"
 	"barong/internal/caller"
 	"barong/internal/captcha"
+	"barong/internal/factor"
 	"barong/internal/person"
 	"barong/internal/rest"
 	"barong/internal/session"
@@ -62,6 +63,7 @@ func (a *API) Mount(s *rest.Server) {
 	a.configs(g.At("", "general"))
 	a.sessions(g.At("/sessions", "session"))
 	a.auth0(g.At("/sessions", "session"))
+	a.passkey(g.At("/sessions", "session"))
 	a.users(g.At("/users", "user"))
 	a.email(g.At("/users/email", "user"))
 	a.password(g.At("/users/password", "user"))
@@ -91,6 +93,8 @@ type visitor struct {
 	// twins are Set-Cookie values that take away the others of several session cookies.
 	twins  []string
 	device string // the device cookie's value, "" for none
+	// challenge is the value of the cookie of a passkey's challenge, "" for none.
+	challenge string
 }
 
 // guard admits everybody.
@@ -98,7 +102,7 @@ func (a *API) guard() rest.Guard[visitor] {
 	return rest.Guard[visitor]{Admit: func(r *http.Request) (visitor, error) {
 		return visitor{
 			Client: a.Client(r), cookies: a.Cookies.Of(r), twins: a.Cookies.ClearTwins(r),
-			device: rest.Cookie(r, signin.DeviceCookie),
+			device: rest.Cookie(r, signin.DeviceCookie), challenge: rest.Cookie(r, factor.PasskeyCookie),
 		}, nil
 	}}
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"barong/identity"
+	"barong/internal/account/worldtest"
 	"barong/internal/expect"
 	"barong/internal/rest/resttest"
 	"barong/internal/session"
@@ -18,6 +19,8 @@ func TestSessionsAreOfAnAdmittedAddress(t *testing.T) {
 	w.user(known, 1)
 	_, jwt, _ := w.signedUp()
 	w.vouch(known, ptr(true))
+	d := worldtest.NewDevice()
+	w.passkey(w.user("passkey@barong.io", 1), d)
 	var asked netip.Addr
 	w.Identity.Admit = func(_ context.Context, ip netip.Addr) (session.Moment, error) {
 		asked = ip
@@ -26,6 +29,10 @@ func TestSessionsAreOfAnAdmittedAddress(t *testing.T) {
 	for name, ask := range map[string]func(c *resttest.Client) resttest.Answer{
 		"sign in": func(c *resttest.Client) resttest.Answer {
 			return c.JSON(t, "POST", sessions, body{"email": known, "password": password})
+		},
+		"sign in by passkey": func(*resttest.Client) resttest.Answer {
+			c, answer := w.shown(d)
+			return c.JSON(t, "POST", byPasskey, body{"credential": answer})
 		},
 		"sign in with Auth0": func(c *resttest.Client) resttest.Answer { return signInAuth0(t, c) },
 		"sign up": func(c *resttest.Client) resttest.Answer {

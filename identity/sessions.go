@@ -40,16 +40,21 @@ func (a *API) sessions(g rest.Group[visitor]) {
 	}, a.signOut)
 }
 
-// signInErrors are the refusals after the first factor was proved.
-var signInErrors = rest.All(
-	addressErrors,
-	rest.On(signin.ErrBanned, 401, ".banned"),
-	rest.On(signin.ErrDeleted, 401, ".deleted"),
-	rest.On(signin.ErrNotActive, 401, ".not_active"),
-	rest.On(factor.ErrMissingOTP, 401, ".missing_otp"),
-	rest.On(factor.ErrInvalidOTP, 403, ".invalid_otp"),
-	rest.On(factor.ErrOTPReplay, 422, "totp.error"),
-	rest.On(account.ErrSeal, 422, "totp.error"))
+// stateErrors are the refusals of accounts and addresses that may not act, and signInErrors all that come
+// after the first factor was proved.
+var (
+	stateErrors = rest.All(
+		addressErrors,
+		rest.On(signin.ErrBanned, 401, ".banned"),
+		rest.On(signin.ErrDeleted, 401, ".deleted"),
+		rest.On(signin.ErrNotActive, 401, ".not_active"))
+	signInErrors = rest.All(
+		stateErrors,
+		rest.On(factor.ErrMissingOTP, 401, ".missing_otp"),
+		rest.On(factor.ErrInvalidOTP, 403, ".invalid_otp"),
+		rest.On(factor.ErrOTPReplay, 422, "totp.error"),
+		rest.On(account.ErrSeal, 422, "totp.error"))
+)
 
 // errNoSession says that the request came with no session, not even one that is over.
 var errNoSession = errors.New("identity: no session")

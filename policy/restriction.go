@@ -34,6 +34,7 @@ const SignInPath = own + "identity/sessions"
 var signInPaths = []string{
 	SignInPath,
 	SignInPath + "/auth0",
+	SignInPath + "/passkey",
 	own + "identity/users",
 	own + "identity/users/email/confirm_code",
 }

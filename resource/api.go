@@ -48,6 +48,7 @@ func (a *API) Mount(s *rest.Server) {
 	a.activities(g.At("/users", "user"))
 	a.labels(g.At("/labels", "label"))
 	a.otp(g.At("/otp", "otp"))
+	a.passkeys(g.At("/passkeys", "passkey"))
 	a.profiles(g.At("/profiles", "profile"))
 	a.phones(g.At("/phones", "phone"))
 	a.dataStorages(g.At("/data_storage", "datastorage"))
@@ -65,6 +66,8 @@ type me struct {
 	account.User
 	account.Actor
 	cookies []string // the session cookie's different values
+	// challenge is the value of the cookie of a passkey's challenge, "" for none.
+	challenge string
 }
 
 // guard admits users with a bearer token whose account may act, also those whose address
@@ -74,7 +77,7 @@ func (a *API) guard() rest.Guard[me] {
 	return rest.Guard[me]{
 		Admit: func(r *http.Request) (me, error) {
 			u, actor, err := a.Unproved(r)
-			return me{User: u, Actor: actor, cookies: a.Cookies.Of(r)}, err
+			return me{User: u, Actor: actor, cookies: a.Cookies.Of(r), challenge: rest.Cookie(r, factor.PasskeyCookie)}, err
 		},
 		Principal: func(who me) string { return who.Actor.UID },
 		Refusals: rest.All(

@@ -12,9 +12,10 @@ import (
 
 func TestEveryEndpointIsCounted(t *testing.T) { apitest.TestBudgets(t, "resource") }
 
-// dearer are the endpoints with a smaller budget, as they hash a password or ask a provider.
+// dearer are the endpoints with a smaller budget, as they hash a password, mail the owner or ask a provider.
 var dearer = map[string]int{
 	"DELETE /resource/users/me": 20, "PUT /resource/users/password": 20,
+	"POST /resource/passkeys/begin": 20, "POST /resource/passkeys": 20, "DELETE /resource/passkeys/x": 20,
 	"POST /resource/phones": 30, "POST /resource/phones/send_code": 30, "POST /resource/phones/verify": 30,
 }
 

@@ -56,6 +56,7 @@ var mayImport = map[string][]string{
 // foreign lists the packages that alone may import the libraries of an adapter or of one edge.
 var foreign = map[string][]string{
 	"github.com/gin-gonic/gin":               {"barong/internal/rest"},
+	"github.com/go-webauthn/webauthn":        {"barong/internal/factor"},
 	"github.com/envoyproxy/go-control-plane": {"barong/authz", "barong/e2e"},
 	"google.golang.org/grpc":                 {"barong/authz", "barong/e2e", "barong/cmd/barong"},
 	"database/sql":                           {"barong/internal/store"},

@@ -19,6 +19,7 @@ import (
 	"barong/internal/apikey"
 	"barong/internal/config"
 	"barong/internal/configured"
+	"barong/internal/factor"
 	"barong/internal/limit"
 	"barong/internal/secret"
 	"barong/internal/session"
@@ -219,13 +220,19 @@ func newHasher(s config.Settings) *secret.Hasher {
 	return secret.NewHasher(workers, s.Account.HashQueue)
 }
 
-// openDevices makes the signer of device cookies, by the keys that open the database.
-func openDevices(s config.Settings) (*signin.Devices, error) {
+// openCookies makes the signers of device cookies and of passkeys' challenges, by the keys that open the
+// database. Challenges of a former key are over in five minutes.
+func openCookies(s config.Settings) (*signin.Devices, *factor.Challenges, error) {
 	key, others, err := masterKeys(s)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return signin.NewDevices(key, others...)
+	devices, err := signin.NewDevices(key, others...)
+	if err != nil {
+		return nil, nil, err
+	}
+	challenges, err := factor.NewChallenges(key)
+	return devices, challenges, err
 }
 
 // newAccounts makes the account service; hasher may be nil where nobody gets a password.

@@ -89,7 +89,7 @@ type accountServices struct {
 // openAccounts makes the services of the serving process.
 func (sv *service) openAccounts(f files) error {
 	s, db := sv.settings, sv.db
-	devices, err := openDevices(s)
+	devices, challenges, err := openCookies(s)
 	if err != nil {
 		return err
 	}
@@ -102,7 +102,8 @@ func (sv *service) openAccounts(f files) error {
 		return err
 	}
 	codes, err := factor.NewService(configured.Codes(s), factor.Parts{
-		Accounts: accounts, Rows: db, Update: store.Update[factor.Tx](db), Attempts: attempts, Now: db.Time,
+		Accounts: accounts, Rows: db, Update: store.Update[factor.Tx](db), Attempts: attempts,
+		Challenges: challenges, Now: db.Time,
 	})
 	if err != nil {
 		return err

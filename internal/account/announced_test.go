@@ -34,6 +34,12 @@ var unannounced = map[string]string{
 	"PutTOTPSecret":       "the user's flag announces itself",
 	"AdvanceTOTP":         "a counter of this service's own",
 	"DeleteTOTPSecret":    "the user's flag announces itself",
+	"UserHandle":          "nobody else knows it",
+	"AddPasskey":          "the room that has it announces it",
+	"UsePasskey":          "a counter of this service's own",
+	"RenamePasskey":       "nobody else knows it",
+	"DeletePasskey":       "nobody else knows it",
+	"DeletePasskeys":      "nobody else knows it",
 	"PutRecoveryCodes":    "nobody else takes them",
 	"UseRecoveryCode":     "the mail is an event of its own",
 	"DeleteRecoveryCodes": "nobody else takes them",
@@ -58,7 +64,7 @@ var unannounced = map[string]string{
 // reading are the verbs that write nothing.
 var reading = []string{
 	"User", "UserByEmail", "CountUsers", "ServiceAccount", "ServiceAccountsOf", "Labels", "Label", "Levels", "RoleExists",
-	"SignedInBefore", "SessionStands", "MailToken", "TOTPSecret", "RecoveryCodesLeft", "APIKeys", "APIKey", "Verification", "NewestVerification",
+	"SignedInBefore", "SessionStands", "MailToken", "TOTPSecret", "RecoveryCodesLeft", "Passkeys", "PasskeyOf", "APIKeys", "APIKey", "Verification", "NewestVerification",
 	"Profiles", "DataStorages", "Phones", "PhoneProved", "PhoneAlias",
 }
 

@@ -116,11 +116,16 @@ func (s *Service) knownState(state string) bool {
 		slices.ContainsFunc(s.cfg.Triggers, func(t Trigger) bool { return t.State == state })
 }
 
-// SwitchOffOTP switches the user's one-time codes off: the secret and its label are forgotten, API
-// keys stop, sessions end. Errors: those of byStaff, NoChange.
+// SwitchOffOTP takes the user's second factor away, for people who have lost it: one-time codes with
+// their secret, recovery codes and label, and passkeys. API keys stop, sessions end. Errors: those of
+// byStaff, NoChange.
 func (s *Service) SwitchOffOTP(ctx context.Context, by Actor, uid string) error {
 	err := s.byStaff(ctx, by, uid, func(tx Writer, _, u User) (User, error) {
-		if !u.OTP {
+		passkeys, err := tx.DeletePasskeys(ctx, uid)
+		if err != nil {
+			return u, err
+		}
+		if !u.OTP && passkeys == 0 {
 			return u, NoChange{"otp"}
 		}
 		u.SessionGeneration++

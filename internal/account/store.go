@@ -58,6 +58,8 @@ type Tx interface {
 	// ReleasePhones makes the numbers that a user has proved free for others, and returns how many; no
 	// error when there is none.
 	ReleasePhones(ctx context.Context, uid string) (int, error)
+	// DeletePasskeys removes a user's passkeys, and returns how many.
+	DeletePasskeys(ctx context.Context, uid string) (int, error)
 	// DeleteMailTokens voids a user's mailed links of a purpose (of token.MailClaims), "" for
 	// all; no error when there is none.
 	DeleteMailTokens(ctx context.Context, uid, purpose string) error

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"cmp"
+	"net"
 	"net/mail"
 	"net/url"
 	"regexp"
@@ -34,6 +36,7 @@ func (s Settings) checkPeople(say func(keys, format string, args ...any)) {
 			say(names[1]+" captcha", "is mandatory when BARONG_CAPTCHA is %s", s.Captcha.Kind)
 		}
 	}
+	s.checkPasskeys(say)
 	switch domain, client := s.External.Auth0Domain, s.External.Auth0ClientID; {
 	case domain != "" && client == "":
 		say("auth0_domain auth0_client_id", "goes with BARONG_AUTH0_CLIENT_ID: give both or neither")
@@ -78,6 +81,51 @@ func (s Settings) checkPeople(say func(keys, format string, args ...any)) {
 	if s.Mail.TokenExpire < time.Second {
 		say("mail_token_expire_time", "must be at least a second")
 	}
+}
+
+// PasskeySite is the domain that passkeys are for and the origins of the pages that use them; "" when
+// there are none.
+func (s Settings) PasskeySite() (site string, origins []string) {
+	const local = "localhost"
+	site, origins = s.Passkeys.Site, s.Passkeys.Origins
+	if !s.EmbeddedGate() {
+		return site, origins
+	}
+	if site = cmp.Or(site, local); site == local && len(origins) == 0 {
+		scheme := "http://"
+		if s.TLS.HTTPCert != "" {
+			scheme = "https://"
+		}
+		_, port, _ := net.SplitHostPort(s.Listen.HTTP)
+		origins = []string{scheme + net.JoinHostPort(local, port), scheme + local}
+	}
+	return site, origins
+}
+
+func (s Settings) checkPasskeys(say func(keys, format string, args ...any)) {
+	site, origins := s.PasskeySite()
+	switch {
+	case site != "" && len(origins) == 0:
+		say("webauthn_origins webauthn_rp_id", "is mandatory with BARONG_WEBAUTHN_RP_ID: passkeys are taken from the pages that it lists alone")
+	case site == "" && len(origins) > 0:
+		say("webauthn_rp_id webauthn_origins", "is mandatory with BARONG_WEBAUTHN_ORIGINS: the domain that passkeys are for")
+	case site != "":
+		for _, o := range origins {
+			if !validOrigin(o) || !passkeyOrigin(o, site) {
+				say("webauthn_origins webauthn_rp_id", "must be https://host[:port], the host %s or one below it; got %q", site, o)
+			}
+		}
+	}
+}
+
+// passkeyOrigin reports whether browsers let pages of a valid origin use the passkeys of site: those
+// of the domain and below it, over TLS or on this machine.
+func passkeyOrigin(origin, site string) bool {
+	u, err := url.Parse(origin)
+	if err != nil || u.Scheme != "https" && u.Hostname() != "localhost" && !strings.HasSuffix(u.Hostname(), ".localhost") {
+		return false
+	}
+	return u.Hostname() == site || strings.HasSuffix(u.Hostname(), "."+site)
 }
 
 // Site is the setting domain as the address of a site, without a slash at the end; localhost

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -21,11 +22,45 @@ func TestSettingsAboutPeopleAreChecked(t *testing.T) {
 		"a sender that is no address":         {[]string{"BARONG_SENDER_EMAIL=nobody"}, "BARONG_SENDER_EMAIL: "},
 		"a folder of mails for replicas": {[]string{"BARONG_MAIL_DELIVERY=folder", "BARONG_DATABASE_URL=postgres://h/d",
 			"BARONG_SECRET_KEY=eA=="}, "BARONG_MAIL_DELIVERY: "},
-		"links that never work": {[]string{"BARONG_MAIL_TOKEN_EXPIRE_TIME=0"}, "BARONG_MAIL_TOKEN_EXPIRE_TIME: "},
+		"passkeys of no page":                {[]string{"BARONG_GATE=off", "BARONG_WEBAUTHN_RP_ID=a.example"}, "BARONG_WEBAUTHN_ORIGINS: "},
+		"passkeys for no domain":             {[]string{"BARONG_GATE=off", "BARONG_WEBAUTHN_ORIGINS=https://a.example"}, "BARONG_WEBAUTHN_RP_ID: "},
+		"a domain with a scheme":             {[]string{"BARONG_WEBAUTHN_RP_ID=https://a.example"}, "BARONG_WEBAUTHN_RP_ID"},
+		"a page of another domain":           {[]string{"BARONG_WEBAUTHN_RP_ID=a.example", "BARONG_WEBAUTHN_ORIGINS=https://b.example"}, "BARONG_WEBAUTHN_ORIGINS: "},
+		"a page of a domain that ends alike": {[]string{"BARONG_WEBAUTHN_RP_ID=a.example", "BARONG_WEBAUTHN_ORIGINS=https://ba.example"}, "BARONG_WEBAUTHN_ORIGINS: "},
+		"a page without TLS":                 {[]string{"BARONG_WEBAUTHN_RP_ID=a.example", "BARONG_WEBAUTHN_ORIGINS=http://a.example"}, "BARONG_WEBAUTHN_ORIGINS: "},
+		"a page with a path":                 {[]string{"BARONG_WEBAUTHN_RP_ID=a.example", "BARONG_WEBAUTHN_ORIGINS=https://a.example/x"}, "BARONG_WEBAUTHN_ORIGINS: "},
+		"links that never work":              {[]string{"BARONG_MAIL_TOKEN_EXPIRE_TIME=0"}, "BARONG_MAIL_TOKEN_EXPIRE_TIME: "},
 	} {
 		_, err := Load(tt.environ)
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: got %v, want %q in it", name, err, tt.want)
+		}
+	}
+}
+
+func TestPasskeySite(t *testing.T) {
+	for name, tt := range map[string]struct {
+		environ []string
+		site    string
+		origins []string
+	}{
+		"embedded": {nil, "localhost", []string{"http://localhost:8001", "http://localhost"}},
+		"embedded, another port": {
+			[]string{"BARONG_HTTP_ADDR=[::1]:9", "BARONG_WEBAUTHN_RP_ID=localhost"}, "localhost",
+			[]string{"http://localhost:9", "http://localhost"}},
+		"embedded, a page of its own": {
+			[]string{"BARONG_WEBAUTHN_ORIGINS=http://localhost:3000"}, "localhost", []string{"http://localhost:3000"}},
+		"behind a proxy, off": {[]string{"BARONG_GATE=off"}, "", nil},
+		"behind a proxy": {
+			[]string{"BARONG_GATE=off", "BARONG_WEBAUTHN_RP_ID=a.example", "BARONG_WEBAUTHN_ORIGINS=https://a.example,https://x.a.example:8443"},
+			"a.example", []string{"https://a.example", "https://x.a.example:8443"}},
+	} {
+		s, err := Load(tt.environ)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if site, origins := s.PasskeySite(); site != tt.site || !slices.Equal(origins, tt.origins) {
+			t.Errorf("%s: got %q, %q; want %q, %q", name, site, origins, tt.site, tt.origins)
 		}
 	}
 }

@@ -29,6 +29,7 @@ type Settings struct {
 	APIKey   APIKey   `group:"API keys"`
 	Token    Token    `group:"Tokens"`
 	Account  Account  `group:"Accounts"`
+	Passkeys Passkeys `group:"Passkeys"`
 	Abuse    Abuse    `group:"Abuse"`
 	Captcha  Captcha  `group:"Captcha"`
 	Mail     Mail     `group:"Mail"`
@@ -201,6 +202,12 @@ type Account struct {
 	LoadsAtOnce int           `key:"cache_loads" default:"64" min:"1" doc:"Cache misses that may ask the database at once."`
 	Masking     bool          `key:"api_data_masking_enabled" default:"true" doc:"Hide parts of last names, dates of birth and numbers in the answers to their own user."`
 	SigninFloor time.Duration `key:"signin_floor" default:"250ms" doc:"Least time that a refused sign-in takes, so that timing reveals nothing."`
+}
+
+// Passkeys names the site that passkeys are for.
+type Passkeys struct {
+	Site    string   `key:"webauthn_rp_id" default:"" match:"^([a-z0-9-]+([.][a-z0-9-]+)*)?$" doc:"Domain that passkeys are for (WebAuthn's relying party id): that of the pages, or one above it. Empty means localhost with the embedded gate, and no passkeys elsewhere. It cannot be changed later: passkeys of another domain do not work."`
+	Origins []string `key:"webauthn_origins" default:"" doc:"Origins (https://host[:port]) of the pages that use passkeys. Mandatory with webauthn_rp_id; with the embedded gate, empty means http://localhost, also with the port of http_addr."`
 }
 
 // Abuse bounds the attempts of strangers.

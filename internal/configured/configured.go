@@ -137,7 +137,10 @@ func SignIns(s config.Settings) signin.Config {
 }
 
 // Codes is the part of the settings that second factors go by.
-func Codes(s config.Settings) factor.Config { return factor.Config{AppName: s.Account.AppName} }
+func Codes(s config.Settings) factor.Config {
+	site, origins := s.PasskeySite()
+	return factor.Config{AppName: s.Account.AppName, PasskeySite: site, PasskeyOrigins: origins}
+}
 
 // Persons is the part of the settings, and of their files, that proofs about people go by.
 func Persons(s config.Settings, rules exchange.Rules) person.Config {

@@ -62,7 +62,7 @@ func Keys(category string) []string {
 		return []string{
 			"session.create", "session.new_device", "user.email.confirmation.token", "user.email.confirmed",
 			"user.password.reset.token", "user.password.reset", "user.password.change", "user.account.deleted",
-			"user.recovery_code.used", "document.verified", "document.rejected",
+			"user.recovery_code.used", "user.passkey.added", "document.verified", "document.rejected",
 		}
 	}
 	return nil
@@ -225,6 +225,18 @@ func RecoveryCodeUsed(u User, left int, ip, userAgent, country string, at time.T
 		Country   string `json:"country"`
 		At        Time   `json:"at"`
 	}{u, left, ip, userAgent, country, Time(at)})}
+}
+
+// PasskeyAdded announces a new passkey of a user. It is not among the reference's events: a mail is
+// made of it.
+func PasskeyAdded(u User, ip, userAgent, country string, at time.Time) Event {
+	return Event{Name: "system.user.passkey.added", UID: u.UID, Record: marshal(struct {
+		User      User   `json:"user"`
+		IP        string `json:"user_ip"`
+		UserAgent string `json:"user_agent"`
+		Country   string `json:"country"`
+		At        Time   `json:"at"`
+	}{u, ip, userAgent, country, Time(at)})}
 }
 
 // A Notice describes a change of an account, for events whose record is user and domain.

@@ -80,6 +80,7 @@ func TestGolden(t *testing.T) {
 		"user_password_reset":                 PasswordReset(unknown),
 		"user_password_change":                PasswordChanged(unknown),
 		"user_recovery_code_used":             RecoveryCodeUsed(bare(1), 9, "192.0.2.1", "curl/8", "DE", time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)),
+		"user_passkey_added":                  PasskeyAdded(bare(1), "192.0.2.1", "curl/8", "DE", time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)),
 		"user_account_deleted":                AccountDeleted(bare(1)),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -3,7 +3,10 @@ package factor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
+
+	"github.com/go-webauthn/webauthn/webauthn"
 
 	"barong/internal/account"
 	"barong/internal/audit"
@@ -14,6 +17,10 @@ import (
 type Config struct {
 	// AppName is the issuer that authenticator apps show; mandatory.
 	AppName string
+	// PasskeySite is the domain that passkeys are for (the relying party's id), "" for none, and
+	// PasskeyOrigins are the origins of the pages that may use them, "scheme://host[:port]".
+	PasskeySite    string
+	PasskeyOrigins []string
 	// Code bounds the wrong codes of a user, all endpoints together, and QR the new secrets of
 	// one. Zero rules are the shipped ones.
 	Code, QR limit.Rule
@@ -43,6 +50,7 @@ type Reader interface {
 	account.Reader
 	totpReader
 	recoveryReader
+	PasskeyReader
 }
 
 // Tx is the part of the store that changes of a second factor write in one transaction.
@@ -63,6 +71,8 @@ type factors interface {
 	totpWriter
 	recoveryReader
 	recoveryWriter
+	PasskeyReader
+	passkeyWriter
 }
 
 // Parts are the parts that a Service works with.
@@ -71,18 +81,22 @@ type Parts struct {
 	Rows     Reader
 	Update   func(ctx context.Context, f func(Tx) error) error // as account.Parts has it
 	Attempts *limit.Attempts
-	Now      func() time.Time // nil for time.Now
+	// Challenges are those of passkeys; mandatory with Config.PasskeySite.
+	Challenges *Challenges
+	Now        func() time.Time // nil for time.Now
 }
 
 // A Service holds the rules of second factors. Its methods are safe for concurrent use; each
 // commits its rows, its activity and its events together.
 type Service struct {
-	cfg      Config
-	accounts *account.Service
-	rows     Reader
-	commit   func(ctx context.Context, f func(Tx) error) error
-	attempts *limit.Attempts
-	now      func() time.Time
+	cfg        Config
+	accounts   *account.Service
+	rows       Reader
+	commit     func(ctx context.Context, f func(Tx) error) error
+	attempts   *limit.Attempts
+	site       *webauthn.WebAuthn // nil when passkeys are off
+	challenges *Challenges
+	now        func() time.Time
 }
 
 // NewService checks cfg and makes a service.
@@ -93,8 +107,16 @@ func NewService(cfg Config, p Parts) (*Service, error) {
 	if p.Now == nil {
 		p.Now = time.Now
 	}
+	site, err := newSite(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("factor: configuration: passkeys: %w", err)
+	}
+	if site != nil && p.Challenges == nil {
+		return nil, errors.New("factor: configuration: no challenges for passkeys")
+	}
 	return &Service{
-		cfg: cfg.withDefaults(), accounts: p.Accounts, rows: p.Rows, commit: p.Update, attempts: p.Attempts, now: p.Now,
+		cfg: cfg.withDefaults(), accounts: p.Accounts, rows: p.Rows, commit: p.Update, attempts: p.Attempts,
+		site: site, challenges: p.Challenges, now: p.Now,
 	}, nil
 }
 

@@ -67,6 +67,7 @@ func TestGoldenMails(t *testing.T) {
 		"password_changed":   event.PasswordReset(notice),
 		"new_login":          event.DeviceAdded(user(), "192.0.2.7", "Mozilla/5.0 <script>", "Germany", at),
 		"recovery_code_used": event.RecoveryCodeUsed(user(), 9, "192.0.2.7", "Mozilla/5.0 <script>", "Germany", at),
+		"passkey_added":      event.PasskeyAdded(user(), "192.0.2.7", "Mozilla/5.0 <script>", "Germany", at),
 		"phone":              event.LabelCreated(label),
 		"document":           event.LabelUpdated(document, label),
 	} {

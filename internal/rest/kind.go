@@ -26,6 +26,15 @@ type TextOrObject struct {
 	Object map[string]any // nil when it was text
 }
 
+// JSON is the object as JSON, or the text, which need not be any.
+func (v TextOrObject) JSON() []byte {
+	if v.Object == nil {
+		return []byte(v.Text)
+	}
+	b, _ := json.Marshal(v.Object) // it was read from JSON
+	return b
+}
+
 // Raw is the body as it was sent, for callers that sign it; the parameters in it are read as
 // always. It is no parameter of the document.
 type Raw []byte

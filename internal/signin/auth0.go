@@ -87,11 +87,12 @@ func (s *Service) SignInAuth0(ctx context.Context, in Auth0) (SignedIn, error) {
 		return SignedIn{}, err
 	}
 	p := proof{user: u}
-	admitted := u
-	if u.AwaitsProof() {
-		admitted.OTP = false // whose it is, nobody knows: the proof removes it
+	if u.AwaitsProof() { // nobody knows whose its second factor is: the proof removes it
+		p.action, err = actionLogin, nil
+	} else {
+		p.action, err = s.admit(ctx, u, in.OTPCode, in.Client)
 	}
-	if p.action, err = s.admit(ctx, admitted, in.OTPCode, in.Client); err != nil {
+	if err != nil {
 		return SignedIn{}, err
 	}
 	if err := s.spendToken(ctx, in); err != nil {

@@ -70,6 +70,7 @@ func (s *Service) ConfirmEmail(ctx context.Context, in Confirmation) (u account.
 	if err != nil {
 		return account.User{}, false, fmt.Errorf("confirm e-mail: %w", err)
 	}
+	var passkeys bool
 	err = s.update(ctx, func(tx work) error {
 		u, err = confirmable(ctx, tx, c)
 		if err != nil {
@@ -84,6 +85,11 @@ func (s *Service) ConfirmEmail(ctx context.Context, in Confirmation) (u account.
 		if u, err = s.proveEmail(ctx, tx, u, known); err != nil {
 			return err
 		}
+		held, err := tx.Passkeys(ctx, u.UID)
+		if err != nil {
+			return err
+		}
+		passkeys = len(held) > 0
 		if err := tx.Emit(ctx, event.EmailConfirmed(s.notice(u, wish{in.Language, in.Client.Language}))); err != nil || !lost {
 			return err
 		}
@@ -98,7 +104,7 @@ func (s *Service) ConfirmEmail(ctx context.Context, in Confirmation) (u account.
 		return account.User{}, false, fmt.Errorf("confirm e-mail: %w", err)
 	}
 	_ = s.attempts.GiveBack(ctx, tries) // it is done, whatever becomes of the count
-	return u, account.MayAct(u.State) && !u.OTP, nil
+	return u, account.MayAct(u.State) && !u.OTP && !passkeys, nil
 }
 
 // confirmable loads the user whom a confirmation link is for; ErrActiveOrUnknown.

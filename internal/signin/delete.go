@@ -2,37 +2,20 @@ package signin
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strings"
 
 	"barong/internal/account"
 	"barong/internal/audit"
-	"barong/internal/factor"
 )
 
 const actionDelete = "delete account"
 
 // DeleteAccount deletes the actor's own account, proved by the password and, when one-time codes are
-// on, by one: see account.Writer.DeleteUser. Errors, in order: account.ErrNoUser, limit.TooMany,
-// ErrWrongPassword, factor.ErrMissingOTP, those of factor.Service.Use; account.ErrLastSuperadmin.
+// on, by one: see account.Writer.DeleteUser. Errors: those of ownProof; account.ErrLastSuperadmin.
 func (s *Service) DeleteAccount(ctx context.Context, by account.Actor, password, code string) error {
-	proved, err := s.ownPassword(ctx, by, password)
-	switch {
-	case errors.Is(err, ErrWrongPassword):
-		return s.refuseDelete(ctx, by, err, "Invalid password")
-	case err != nil:
+	proved, err := s.ownProof(ctx, by, password, code, topicAccount, actionDelete)
+	if err != nil {
 		return err
-	}
-	if proved.OTP {
-		if strings.TrimSpace(code) == "" {
-			return factor.ErrMissingOTP
-		}
-		if err := s.codes.Use(ctx, by.UID, code); errors.Is(err, factor.ErrInvalidOTP) {
-			return s.refuseDelete(ctx, by, err, "OTP code is invalid")
-		} else if err != nil {
-			return err
-		}
 	}
 	err = s.update(ctx, func(tx work) error {
 		err := tx.DeleteUser(ctx, by.UID, func(u account.User) error {
@@ -50,9 +33,4 @@ func (s *Service) DeleteAccount(ctx context.Context, by account.Actor, password,
 		return fmt.Errorf("delete account: %w", err)
 	}
 	return nil
-}
-
-// refuseDelete records a refusal and returns why.
-func (s *Service) refuseDelete(ctx context.Context, by account.Actor, why error, reason string) error {
-	return s.refuseOwn(ctx, by, why, topicAccount, actionDelete, reason)
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"barong/internal/account"
 	"barong/internal/audit"
+	"barong/internal/factor"
 	"barong/internal/limit"
 	"barong/internal/secret"
 )
@@ -30,6 +32,27 @@ func (s *Service) ownPassword(ctx context.Context, by account.Actor, password st
 		return u, ErrWrongPassword
 	}
 	return u, errors.Join(err, s.attempts.GiveBack(ctx, try))
+}
+
+// ownProof loads the user that by acts for and proves that it is its owner who asks: by the password
+// and, when one-time codes are on, by a code of the authenticator app. Wrong ones are recorded as
+// refusals of an action. Errors, in order: those of ownPassword, factor.ErrMissingOTP, those of
+// factor.Service.Use.
+func (s *Service) ownProof(ctx context.Context, by account.Actor, password, code, topic, action string) (account.User, error) {
+	u, err := s.ownPassword(ctx, by, password)
+	switch {
+	case errors.Is(err, ErrWrongPassword):
+		return u, s.refuseOwn(ctx, by, err, topic, action, "Invalid password")
+	case err != nil || !u.OTP:
+		return u, err
+	case strings.TrimSpace(code) == "":
+		return u, factor.ErrMissingOTP
+	}
+	err = s.codes.Use(ctx, by.UID, code)
+	if errors.Is(err, factor.ErrInvalidOTP) {
+		return u, s.refuseOwn(ctx, by, err, topic, action, "OTP code is invalid")
+	}
+	return u, err
 }
 
 // refuseOwn records that the actor was refused and returns why.

@@ -31,6 +31,9 @@ func (s *Service) proveEmail(ctx context.Context, tx work, before account.User, 
 				return account.User{}, err
 			}
 		}
+		if _, err := tx.DeletePasskeys(ctx, u.UID); err != nil {
+			return account.User{}, err
+		}
 		if _, err := tx.DeleteAPIKeys(ctx, u.UID); err != nil {
 			return account.User{}, fmt.Errorf("delete api keys: %w", err)
 		}

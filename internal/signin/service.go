@@ -53,20 +53,21 @@ type Reader interface {
 // Tx is the part of the store that sign-ins and mailed links write in one transaction.
 type Tx interface {
 	account.Tx
-	mailTokenReader
-	mailTokenWriter
+	ways
 }
 
 // work is one transaction: its writes of users and labels announce themselves.
 type work struct {
 	account.Writer
-	mailTokens
+	ways
 }
 
-// mailTokens is the part of a Tx that is not account's.
-type mailTokens interface {
+// ways is the part of a Tx that is not account's.
+type ways interface {
 	mailTokenReader
 	mailTokenWriter
+	factor.PasskeyReader
+	factor.PasskeyAdvancer
 }
 
 // Parts are the parts that a Service works with.
@@ -140,8 +141,10 @@ const (
 	topicSession       = "session"
 	topicAccount       = "account"
 	topicPassword      = "password"
+	topicOTP           = "otp"
 	actionLogin        = "login"
 	actionLogin2F      = "login::2fa"
+	actionLoginPasskey = "login::passkey"
 	actionResetRequest = "request password reset"
 	actionReset        = "password reset"
 	actionStopKeys     = "api keys stop"

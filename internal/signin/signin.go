@@ -63,7 +63,8 @@ func (in SignedIn) GoString() string { return in.String() }
 // SignIn proves that the caller is a user (design D3, W-I1). Refusals, in order:
 // limit.TooMany; ErrBadCredentials (unknown e-mail and wrong password alike, after equal
 // work); then, only after the right password, ErrBanned, ErrDeleted, ErrNotActive;
-// ErrMissingOTP, limit.TooMany, ErrInvalidOTP, ErrOTPReplay. Each takes a whole number of
+// ErrMissingOTP (also for users with passkeys and no one-time codes, whose way in is SignInPasskey),
+// limit.TooMany, ErrInvalidOTP, ErrOTPReplay. Each takes a whole number of
 // Config.FailureFloor. Anything else is an outage: the hasher's full queue, the store or the
 // limiters.
 //
@@ -135,6 +136,8 @@ type proof struct {
 	user   account.User // as read
 	action string       // of the activity
 	digest string       // replaces the user's when it is not ""
+	// passkey is the one that proved it, by both factors; nil for a password or a provider.
+	passkey *factor.PasskeyProof
 }
 
 // prove checks password, state and second factor of u, which is nobody without a uid. It records
@@ -170,7 +173,7 @@ func (s *Service) admit(ctx context.Context, u account.User, code string, c acco
 		return "", s.refuseSignIn(ctx, u, c, why, actionLogin, reason)
 	}
 	if !u.OTP {
-		return actionLogin, nil
+		return actionLogin, s.withoutPasskeys(ctx, u, c)
 	}
 	if strings.TrimSpace(code) == "" {
 		return "", s.refuseSignIn(ctx, u, c, factor.ErrMissingOTP, actionLogin2F, "OTP code is missing")
@@ -181,6 +184,19 @@ func (s *Service) admit(ctx context.Context, u account.User, code string, c acco
 		return "", err
 	}
 	return actionLogin2F, nil
+}
+
+// withoutPasskeys refuses a user with passkeys and no one-time codes: the first factor alone is not
+// enough, and the passkey signs in by itself (SignInPasskey). It records the refusal.
+func (s *Service) withoutPasskeys(ctx context.Context, u account.User, c account.Client) error {
+	has, err := s.codes.HasPasskeys(ctx, u.UID)
+	if err != nil {
+		return fmt.Errorf("look for passkeys: %w", err)
+	}
+	if has {
+		return s.refuseSignIn(ctx, u, c, factor.ErrMissingOTP, actionLogin, "Passkey is missing")
+	}
+	return nil
 }
 
 // refuseSignIn records a refusal and returns why, also after the caller has left: a wrong
@@ -224,6 +240,9 @@ func (s *Service) signedIn(ctx context.Context, p proof, language, cookie string
 		if _, why := stateRefusal(u.State); why != nil {
 			return why
 		}
+		if err := s.factorStands(ctx, tx, p); err != nil {
+			return err
+		}
 		if p.digest != "" {
 			u.PasswordDigest = p.digest
 			if err := tx.PutUser(ctx, &u); err != nil {
@@ -259,6 +278,22 @@ func (s *Service) signedIn(ctx context.Context, p proof, language, cookie string
 	}
 	out.Device = s.RememberDevice(cookie, out.User)
 	return out, nil
+}
+
+// factorStands notes the use of the passkey that p is by. One that was registered since a first factor
+// was judged to be enough refuses it: ErrBadCredentials. factor.ErrNoPasskey, factor.ErrCopiedPasskey.
+func (s *Service) factorStands(ctx context.Context, tx work, p proof) error {
+	if p.passkey != nil {
+		return tx.UsePasskey(ctx, p.user.UID, p.passkey.ID, p.passkey.Count)
+	}
+	if p.action != actionLogin {
+		return nil
+	}
+	all, err := tx.Passkeys(ctx, p.user.UID)
+	if err == nil && len(all) > 0 {
+		return ErrBadCredentials
+	}
+	return err
 }
 
 // RememberDevice returns the device cookie's new value for a device on which u has just opened

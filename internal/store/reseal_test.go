@@ -75,6 +75,8 @@ func fillSealed(t testing.TB, db *store.DB, n int) {
 				UserUID: u.UID, State: "drafted",
 				FirstName: text("first"), LastName: text("last"), DOB: text("born"), Address: text("address"),
 			}),
+			func() error { _, err := db.UserHandle(ctx, u.UID, []byte("handle of "+u.UID)); return err }(),
+			db.AddPasskey(ctx, &factor.Passkey{UserUID: u.UID, Name: "phone of " + u.UID, CredentialID: []byte(u.UID), PublicKey: []byte("key")}, 1),
 			db.AddPhone(ctx, &person.Phone{UserUID: u.UID, Country: "DE", Number: "49151000000" + fmt.Sprint(i)}),
 			db.Emit(ctx, event.UserCreated(event.User{UID: u.UID, Email: u.Email})),
 		); err != nil {

@@ -31,6 +31,9 @@ func TestCascade(t *testing.T) {
 			{`INSERT INTO labels (user_id, key, value, created_at, updated_at) VALUES (1, 'a', 'b', 0, 0)`, nil},
 			{`INSERT INTO totp_secrets (uuid, user_id, secret, created_at, updated_at) VALUES ('u', 1, $1, 0, 0)`, []any{sealed}},
 			{`INSERT INTO recovery_codes (user_id, hash, created_at) VALUES (1, $1, 0)`, []any{sealed}},
+			{`INSERT INTO passkey_handles (user_id, handle, created_at) VALUES (1, $1, 0)`, []any{sealed}},
+			{`INSERT INTO passkeys (uuid, user_id, name, credential_id, public_key, sign_count, synced, created_at)
+			  VALUES ('u', 1, $1, $1, $1, 0, FALSE, 0)`, []any{sealed}},
 			{`INSERT INTO mail_tokens (hash, user_id, purpose, expires_at, created_at) VALUES ($1, 1, 'p', 0, 0)`, []any{sealed}},
 			{`INSERT INTO kyc_verifications (verification_id, applicant_id, user_id, kind, created_at, updated_at) VALUES ('v', 'a', 1, 'address', 0, 0)`, nil},
 			{`INSERT INTO phones (uuid, user_id, country, number, number_index, index_key, created_at, updated_at)
@@ -45,7 +48,7 @@ func TestCascade(t *testing.T) {
 			}
 		}
 		for table, want := range map[string]int{
-			"users": 1, "service_accounts": 0, "apikeys": 0, "labels": 0, "totp_secrets": 0, "recovery_codes": 0, "mail_tokens": 0,
+			"users": 1, "service_accounts": 0, "apikeys": 0, "labels": 0, "totp_secrets": 0, "recovery_codes": 0, "passkey_handles": 0, "passkeys": 0, "mail_tokens": 0,
 			"kyc_verifications": 0, "phones": 0, "activities": 1, "outbox": 1,
 		} {
 			var n int

@@ -21,6 +21,7 @@ var sealedColumns = []SealedColumn{
 	{Table: signingKeysTable, Column: signingKeysPEM},
 	{Table: apikeysTable, Column: apikeysSecret},
 	{Table: totpTable, Column: totpSecret},
+	{Table: passkeysTable, Column: passkeyName},
 	{Table: profilesTable, Column: "first_name"},
 	{Table: profilesTable, Column: "last_name"},
 	{Table: profilesTable, Column: "dob"},

@@ -25,7 +25,7 @@ func signedInBefore(t *testing.T, s Store) {
 	did(one.UID, "session", "logout", audit.Succeed)
 	did(one.UID, "password", "password reset", audit.Succeed)
 	Equal(t, had(one.UID), false)
-	for _, action := range [][2]string{{"session", "login"}, {"session", "login::2fa"}, {"account", "signup"}} {
+	for _, action := range [][2]string{{"session", "login"}, {"session", "login::2fa"}, {"session", "login::passkey"}, {"account", "signup"}} {
 		Must(t, s.Update(t.Context(), func(tx account.Tx) error {
 			u := NewUser("3" + action[1])
 			Must(t, tx.AddUser(t.Context(), &u))

@@ -16,6 +16,7 @@ import (
 	"barong/internal/limit"
 	"barong/internal/password"
 	"barong/internal/person"
+	"barong/internal/secret"
 	"barong/internal/signin"
 	"barong/internal/store"
 	"barong/policy"
@@ -34,7 +35,7 @@ type Config struct {
 	FailureFloor                                time.Duration
 	Limits                                      signin.Limits
 	Code, QR                                    limit.Rule
-	Unlimited                                   bool
+	Unlimited, NoPasskeys                       bool
 	MaxKeys                                     int
 	Keys                                        *apikey.Config // nil has the shipped values
 	KeepKeys                                    bool           // whatever becomes of password and second factor
@@ -105,7 +106,8 @@ func Open(cfg Config, db *store.DB, hasher account.Hasher, limits limit.Store, n
 		Rows: cfg.Rows, Update: update[account.Tx](cfg, db), Hasher: hasher, Now: now,
 	}))
 	codes := made(factor.NewService(cfg.codes(), factor.Parts{
-		Accounts: accounts, Rows: cfg.Rows, Update: update[factor.Tx](cfg, db), Attempts: attempts, Now: now,
+		Accounts: accounts, Rows: cfg.Rows, Update: update[factor.Tx](cfg, db), Attempts: attempts,
+		Challenges: made(factor.NewChallenges(make([]byte, secret.KeySize))), Now: now,
 	}))
 	return Services{
 		Accounts: accounts, Codes: codes,
@@ -165,6 +167,9 @@ func (cfg Config) keys() apikey.Config {
 func (cfg Config) codes() factor.Config {
 	c := configured.Codes(config.Default())
 	c.AppName, c.Code, c.QR = cmp.Or(cfg.AppName, c.AppName), cfg.Code, cfg.QR
+	if cfg.NoPasskeys {
+		c.PasskeySite, c.PasskeyOrigins = "", nil
+	}
 	return c
 }
 

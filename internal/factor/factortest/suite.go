@@ -3,7 +3,9 @@ package factortest
 
 import (
 	"context"
+	"errors"
 	"testing"
+	"time"
 
 	"barong/internal/account"
 	"barong/internal/account/accounttest"
@@ -23,6 +25,9 @@ func TestStore(t *testing.T, open func(testing.TB) Store) {
 		"of two equal codes one wins":               totpRace,
 		"recovery codes are replaced and used once": recoveryRoundTrip,
 		"of two uses of a recovery code one wins":   recoveryRace,
+		"passkeys keep every field":                 passkeyRoundTrip,
+		"passkeys are bounded, and nobody else's":   passkeyBounds,
+		"a passkey's count rises or stays zero":     passkeyCount,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -134,4 +139,91 @@ func recoveryRace(t *testing.T, s Store) {
 		}
 	}
 	accounttest.Equal(t, winners, 1)
+}
+
+// passkey adds one of u, whose every field is set.
+func passkey(t *testing.T, s Store, u account.User, id string) factor.Passkey {
+	t.Helper()
+	handle, err := s.UserHandle(t.Context(), u.UID, []byte("handle of "+u.UID))
+	accounttest.Must(t, err)
+	p := factor.Passkey{
+		UserUID: u.UID, Name: "phone " + id, CredentialID: []byte(id), Handle: handle, PublicKey: []byte("key " + id),
+		SignCount: 1<<32 - 2, Synced: true, LastUsedAt: time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC),
+	}
+	accounttest.Must(t, s.AddPasskey(t.Context(), &p, 10))
+	return p
+}
+
+func passkeyRoundTrip(t *testing.T, s Store) {
+	u := accounttest.AddUser(t, s, "1")
+	one, two := passkey(t, s, u, "1"), passkey(t, s, u, "2")
+	all, err := s.Passkeys(t.Context(), u.UID)
+	accounttest.Must(t, err)
+	accounttest.Equal(t, all, []factor.Passkey{one, two})
+	got, err := s.PasskeyOf(t.Context(), []byte("2"))
+	accounttest.Must(t, err)
+	accounttest.Equal(t, got, two)
+	accounttest.Must(t, s.RenamePasskey(t.Context(), u.UID, two.ID, "tablet"))
+	two.Name = "tablet"
+	got, err = s.PasskeyOf(t.Context(), []byte("2"))
+	accounttest.Must(t, err)
+	accounttest.Equal(t, got, two)
+	accounttest.Must(t, s.DeletePasskey(t.Context(), u.UID, one.ID))
+	_, err = s.PasskeyOf(t.Context(), []byte("1"))
+	accounttest.WantErr(t, err, factor.ErrNoPasskey)
+	accounttest.WantErr(t, s.DeletePasskey(t.Context(), u.UID, one.ID), factor.ErrNoPasskey)
+	n, err := s.DeletePasskeys(t.Context(), u.UID)
+	accounttest.Must(t, err)
+	accounttest.Equal(t, n, 1)
+	handle, err := s.UserHandle(t.Context(), u.UID, []byte("another"))
+	accounttest.Must(t, err)
+	accounttest.Equal(t, string(handle), "handle of "+u.UID)
+}
+
+func passkeyBounds(t *testing.T, s Store) {
+	u, other := accounttest.AddUser(t, s, "1"), accounttest.AddUser(t, s, "2")
+	p := passkey(t, s, u, "1")
+	q := factor.Passkey{UserUID: u.UID, CredentialID: []byte("2"), PublicKey: []byte("k")}
+	accounttest.WantErr(t, s.AddPasskey(t.Context(), &q, 1), factor.ErrTooManyPasskeys)
+	q.UserUID, q.CredentialID = other.UID, p.CredentialID
+	accounttest.WantErr(t, s.AddPasskey(t.Context(), &q, 1), factor.ErrPasskeyTaken)
+	q.UserUID = "ID404"
+	accounttest.WantErr(t, s.AddPasskey(t.Context(), &q, 1), account.ErrNoUser)
+	_, err := s.UserHandle(t.Context(), "ID404", []byte("h"))
+	accounttest.WantErr(t, err, account.ErrNoUser)
+	accounttest.WantErr(t, s.RenamePasskey(t.Context(), other.UID, p.ID, "x"), factor.ErrNoPasskey)
+	accounttest.WantErr(t, s.DeletePasskey(t.Context(), other.UID, p.ID), factor.ErrNoPasskey)
+	accounttest.WantErr(t, s.UsePasskey(t.Context(), other.UID, p.ID, 1<<32-1), factor.ErrNoPasskey)
+	n, err := s.DeletePasskeys(t.Context(), other.UID)
+	accounttest.Must(t, err)
+	accounttest.Equal(t, n, 0)
+	all, err := s.Passkeys(t.Context(), u.UID)
+	accounttest.Must(t, err)
+	accounttest.Equal(t, all, []factor.Passkey{p})
+}
+
+func passkeyCount(t *testing.T, s Store) {
+	u := accounttest.AddUser(t, s, "1")
+	_, err := s.UserHandle(t.Context(), u.UID, []byte("h"))
+	accounttest.Must(t, err)
+	p := factor.Passkey{UserUID: u.UID, CredentialID: []byte("1"), PublicKey: []byte("k")}
+	accounttest.Must(t, s.AddPasskey(t.Context(), &p, 1))
+	for n, use := range []struct {
+		count uint32
+		want  error
+	}{
+		{0, nil}, {0, nil}, {3, nil}, {3, factor.ErrCopiedPasskey}, {2, factor.ErrCopiedPasskey}, {0, factor.ErrCopiedPasskey},
+		{1<<32 - 1, nil}, {1<<32 - 1, factor.ErrCopiedPasskey},
+	} {
+		if err := s.UsePasskey(t.Context(), u.UID, p.ID, use.count); !errors.Is(err, use.want) || (err == nil) != (use.want == nil) {
+			t.Errorf("use %d with count %d: %v, want %v", n, use.count, err, use.want)
+		}
+	}
+	accounttest.WantErr(t, s.UsePasskey(t.Context(), u.UID, "no", 9), factor.ErrNoPasskey)
+	got, err := s.PasskeyOf(t.Context(), []byte("1"))
+	accounttest.Must(t, err)
+	accounttest.Equal(t, got.SignCount, uint32(1<<32-1))
+	if got.LastUsedAt.IsZero() {
+		t.Error("the time of its use is not kept")
+	}
 }

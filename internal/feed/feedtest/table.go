@@ -288,7 +288,8 @@ var quiet = []string{
 	"User", "UserByEmail", "CountUsers", "ServiceAccount", "ServiceAccountsOf", "Labels", "Label",
 	"PutLabel", "DeleteLabel", "Levels", "PutLevel", "APIKeys", "APIKey", "TOTPSecret",
 	"PutTOTPSecret", "AdvanceTOTP", "DeleteTOTPSecret", "PutRecoveryCodes", "RecoveryCodesLeft",
-	"UseRecoveryCode", "DeleteRecoveryCodes", "RoleExists", "AddActivity", "Principal",
+	"UseRecoveryCode", "DeleteRecoveryCodes", "UserHandle", "Passkeys", "PasskeyOf", "AddPasskey", "UsePasskey",
+	"RenamePasskey", "DeletePasskey", "DeletePasskeys", "RoleExists", "AddActivity", "Principal",
 	"KeyRecord", "NoteKeyUses", "Permissions", "Restrictions", "Rows", "UpdatePolicy", "EndedSessions", "Ended",
 	"Epoch", "SigningKeys", "Emit", "Take", "Return", "Clear",
 	"MailToken", "AddMailToken", "UseMailToken", "DeleteMailTokens", "SignedInBefore", "SessionStands",
@@ -366,6 +367,17 @@ func quietCalls(s Store, f *fixture) map[string]func(context.Context) error {
 			_, used := s.UseRecoveryCode(ctx, f.user.UID, "abcd-efgh-ijkl-mnop")
 			_, left := s.RecoveryCodesLeft(ctx, f.user.UID)
 			return errors.Join(put, used, left, s.DeleteRecoveryCodes(ctx, f.user.UID))
+		},
+		"passkeys": func(ctx context.Context) error {
+			p := factor.Passkey{UserUID: f.user.UID, Name: "n", CredentialID: []byte("c"), PublicKey: []byte("k")}
+			_, handle := s.UserHandle(ctx, f.user.UID, []byte("h"))
+			add := s.AddPasskey(ctx, &p, 1)
+			_, list := s.Passkeys(ctx, f.user.UID)
+			_, load := s.PasskeyOf(ctx, p.CredentialID)
+			changed := errors.Join(s.UsePasskey(ctx, f.user.UID, p.ID, 1), s.RenamePasskey(ctx, f.user.UID, p.ID, "m"),
+				s.DeletePasskey(ctx, f.user.UID, p.ID))
+			_, none := s.DeletePasskeys(ctx, f.user.UID)
+			return errors.Join(handle, add, list, load, changed, none)
 		},
 		"mail tokens": func(ctx context.Context) error {
 			m := signin.MailToken{Hash: [32]byte{1}, UserUID: f.user.UID, Purpose: token.Reset, ExpiresAt: until}
