@@ -1,17 +1,27 @@
 package e2e_test
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/pquerna/otp/totp"
+
+	"barong/internal/account"
+	"barong/internal/account/worldtest"
+	"barong/internal/secret"
+	"barong/internal/store"
 )
 
 // A life is a person's, through the gate, from the first sign-up to the second.
@@ -30,13 +40,15 @@ type botKey struct{ kid, secret, ip string }
 // order in which people do it. A step goes on where the one before ended.
 func TestALife(t *testing.T) {
 	began := time.Now()
-	l := &life{office: openOffice(t), person: newcomer(70)}
+	l := &life{office: openOffice(t, "BARONG_PHONE_VERIFICATION=mock"), person: newcomer(70)}
 	for _, step := range []struct {
 		name string
 		take func(*testing.T)
 	}{
 		{"signs up and proves the address", l.arrives},
 		{"states name, birth and address, and submits them", l.introduces},
+		{"proves a phone by the code that it gets", l.provesPhone},
+		{"is approved by staff, and reaches level 3", l.isApproved},
 		{"keeps a piece of data with the account", l.keepsData},
 		{"switches the second factor on", l.protects},
 		{"makes an API key, by which a bot calls", l.makesKey},
@@ -114,6 +126,45 @@ func (l *life) introduces(t *testing.T) {
 	if got := l.does(t, 200, `"city":"London"`, "GET", "/resource/profiles/me"); strings.Contains(got.body, "Lovelace") {
 		t.Errorf("the name is shown whole: %s", got.body)
 	}
+}
+
+// number is the phone's.
+const number = "+447418084106"
+
+var sentCode = regexp.MustCompile(`\b\d{5,8}\b`)
+
+func (l *life) provesPhone(t *testing.T) {
+	l.does(t, 200, "via sms", "POST", "/resource/phones", "phone_number", number)
+	files, err := filepath.Glob(filepath.Join(l.replicas[0].Dir, "data", "outbox", "*.sms"))
+	must(t, err)
+	if len(files) != 1 {
+		t.Fatalf("%d messages to phones, want one", len(files))
+	}
+	text, err := os.ReadFile(files[0])
+	must(t, err)
+	_, message, _ := strings.Cut(string(text), "\n\n")
+	l.does(t, 404, `"resource.phone.verification_invalid"`, "POST", "/resource/phones/verify", "phone_number", number, "verification_code", "x")
+	l.does(t, 201, `"level":2`, "POST", "/resource/phones/verify", "phone_number", number, "verification_code", sentCode.FindString(message))
+	if got := l.does(t, 200, `4106`, "GET", "/resource/phones"); strings.Contains(got.body, number[1:]) {
+		t.Errorf("the number is shown whole: %s", got.body)
+	}
+}
+
+// isApproved has the label of approved documents set as a service that staff use would.
+func (l *life) isApproved(t *testing.T) {
+	at := slices.IndexFunc(l.env, func(pair string) bool { return strings.HasPrefix(pair, "BARONG_DATABASE_URL=") })
+	_, url, _ := strings.Cut(l.env[at], "=")
+	sealer, err := secret.NewSealer(bytes.Repeat([]byte{7}, secret.KeySize))
+	must(t, err)
+	db, err := store.Open(t.Context(), url, sealer)
+	must(t, err)
+	defer db.Close()
+	of := worldtest.Open(worldtest.Config{Mail: worldtest.Letters{}}, db, nil, nil, time.Now)
+	_, err = of.Accounts.SetLabel(t.Context(), worldtest.Peer, account.LabelInput{
+		UserUID: l.uid, Key: "document", Value: "verified", Scope: account.ScopePrivate,
+	})
+	must(t, err)
+	l.does(t, 200, `"level":3`, "GET", "/resource/users/me")
 }
 
 func (l *life) keepsData(t *testing.T) {
@@ -205,5 +256,23 @@ func (l *life) returns(t *testing.T) {
 	if l.uid == was {
 		t.Errorf("the new account is the old one, %s", was)
 	}
+	l.confirm(t, l.gate, l.lastToken(t))
 	l.does(t, 200, `"phones":[]`, "GET", "/resource/users/me")
+	l.does(t, 200, "via sms", "POST", "/resource/phones", "phone_number", number)
+}
+
+// lastToken is that of the newest confirmation mail, once there are two.
+func (l *life) lastToken(t *testing.T) string {
+	t.Helper()
+	var tokens []string
+	eventually(t, "a second confirmation mail to "+l.email, func() bool {
+		tokens = nil
+		for _, m := range l.post.all(l.email) {
+			if link := mailedLink.FindStringSubmatch(m.text); link != nil && m.subject == "Registration Confirmation" {
+				tokens = append(tokens, link[1])
+			}
+		}
+		return len(tokens) == 2
+	})
+	return tokens[1]
 }
