@@ -35,6 +35,7 @@ type KYCPerson struct {
 	DOB                 string // YYYY-MM-DD
 	Country             string // alpha-2 code of ISO 3166-1
 	Email               string
+	Phone               string // the last one that was proved, international, with "+"
 }
 
 // String keeps the person out of logs and errors.

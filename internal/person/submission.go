@@ -34,7 +34,11 @@ func (s *Service) SubmitProfile(ctx context.Context, provider KYCService, key, u
 	if !ok {
 		return nil
 	}
-	applicant, refusal := provider.CreateApplicant(ctx, key, p.kycPerson(u))
+	phones, err := s.rows.Phones(ctx, uid)
+	if err != nil {
+		return fmt.Errorf("submit profile: %w", err)
+	}
+	applicant, refusal := provider.CreateApplicant(ctx, key, p.kycPerson(u, phones))
 	if refusal != nil && !errors.Is(refusal, ErrKYCRefused) {
 		return fmt.Errorf("submit profile: %w", refusal)
 	}
@@ -77,16 +81,24 @@ func submitted(all []Profile, id int64) (Profile, bool) {
 	return all[i], true
 }
 
-func (p Profile) kycPerson(u account.User) KYCPerson {
-	text := func(s *string) string {
-		if s == nil {
-			return ""
-		}
-		return *s
-	}
-	return KYCPerson{
+func (p Profile) kycPerson(u account.User, phones []Phone) KYCPerson {
+	a := KYCPerson{
 		FirstName: text(p.FirstName), LastName: text(p.LastName), DOB: text(p.DOB), Country: alpha2(text(p.Country)), Email: u.Email,
 	}
+	for _, phone := range phones {
+		if !phone.ProvedAt.IsZero() {
+			a.Phone = "+" + phone.Number
+		}
+	}
+	return a
+}
+
+// text is s, "" for none.
+func text(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
 }
 
 // alpha2 is the code of two letters of a country whose code isCountry has passed; "" for none.

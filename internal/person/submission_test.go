@@ -99,13 +99,17 @@ func TestSubmittedProfilesAreNotedForTheProvider(t *testing.T) {
 func TestAnApplicantVerifiesTheProfile(t *testing.T) {
 	w, u, by := submitter(t, worldtest.Config{})
 	in := full()
+	for _, number := range []string{"4915112345678", "4915187654321"} {
+		w.Must(w.DB.AddPhone(t.Context(), &person.Phone{UserUID: u.UID, Country: "DE", Number: number}))
+	}
+	w.Must(w.DB.ProvePhone(t.Context(), u.UID, "4915112345678", w.Now)) // the other awaits its proof
 	_, err := w.Persons.CreateProfile(t.Context(), by, in)
 	w.Must(err)
 	i := w.note()
 	asked := 0
 	k, log := w.kyc(func(key string, a person.KYCPerson) (string, error) {
 		asked++
-		want := person.KYCPerson{FirstName: "Zoë", LastName: "O'Hara", Country: "DE", Email: u.Email}
+		want := person.KYCPerson{FirstName: "Zoë", LastName: "O'Hara", Country: "DE", Email: u.Email, Phone: "+4915112345678"}
 		if d := cmp.Diff(want, a); d != "" || key != "note1" {
 			t.Errorf("key %s, the person (-want +got):\n%s", key, d)
 		}

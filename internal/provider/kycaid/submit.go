@@ -18,7 +18,7 @@ import (
 func (c *Client) CreateApplicant(ctx context.Context, key string, a person.KYCPerson) (string, error) {
 	return c.create(ctx, "applicant", key, map[string]any{
 		"type": "PERSON", "first_name": a.FirstName, "last_name": a.LastName, "dob": a.DOB, "residence_country": a.Country,
-		"email": a.Email,
+		"email": a.Email, "phone": a.Phone,
 	})
 }
 

@@ -18,7 +18,7 @@ import (
 	"barong/internal/provider/kycaid"
 )
 
-var zoe = person.KYCPerson{FirstName: "Zoë", LastName: "O'Hara", DOB: "1990-12-24", Country: "DE", Email: "zoe@example.com"}
+var zoe = person.KYCPerson{FirstName: "Zoë", LastName: "O'Hara", DOB: "1990-12-24", Country: "DE", Email: "zoe@example.com", Phone: "+4915112345678"}
 
 // creating is a client of a fake service that answers each POST alike, and the last request with its
 // body.
@@ -58,7 +58,7 @@ func TestApplicantsAreCreated(t *testing.T) {
 			t.Errorf("asked %s %s with %v", last.Method, last.URL, last.Header)
 		}
 		want := map[string]any{
-			"type": "PERSON", "first_name": "Zoë", "last_name": "O'Hara", "dob": "1990-12-24", "residence_country": "DE", "email": "zoe@example.com",
+			"type": "PERSON", "first_name": "Zoë", "last_name": "O'Hara", "dob": "1990-12-24", "residence_country": "DE", "email": "zoe@example.com", "phone": "+4915112345678",
 		}
 		if d := cmp.Diff(want, body); d != "" {
 			t.Errorf("sent (-want +got):\n%s", d)
@@ -202,7 +202,7 @@ func TestAnswersToSubmissions(t *testing.T) {
 			if err == nil || got != "" || errors.Is(err, refused) != (c.want == refused) || errors.Is(err, away) != (c.want == away) || errors.Is(err, event.ErrPermanent) {
 				t.Errorf("got %q (%v), want no id and %v", got, err, c.want)
 			}
-			for _, text := range []string{"hunter2", apiToken, "Zoë", "zoe@"} {
+			for _, text := range []string{"hunter2", apiToken, "Zoë", "zoe@", "4915"} {
 				if strings.Contains(fmt.Sprint(err), text) {
 					t.Errorf("the error says %q: %v", text, err)
 				}
