@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/webauthn"
 	"github.com/chromedp/chromedp"
 
@@ -78,22 +78,20 @@ func TestPasskeyInABrowser(t *testing.T) {
 	defer cancel()
 	_, port, err := net.SplitHostPort(at.HTTP)
 	must(t, err)
-	var text string
-	must(t, chromedp.Run(ctx,
-		chromedp.ActionFunc(func(ctx context.Context) error {
-			if err := webauthn.Enable().Do(ctx); err != nil {
-				return err
-			}
-			_, err := webauthn.AddVirtualAuthenticator(&webauthn.VirtualAuthenticatorOptions{
+	must(t, chromedp.Do(ctx, chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
+		if _, err := cdp.Call(ctx, tab, webauthn.Enable, webauthn.EnableParams{}); err != nil {
+			return err
+		}
+		_, err := cdp.Call(ctx, tab, webauthn.AddVirtualAuthenticator, webauthn.AddVirtualAuthenticatorParams{
+			Options: &webauthn.VirtualAuthenticatorOptions{
 				Protocol: webauthn.AuthenticatorProtocolCtap2, Transport: webauthn.AuthenticatorTransportInternal,
 				HasResidentKey: true, HasUserVerification: true, IsUserVerified: true, AutomaticPresenceSimulation: true,
-			}).Do(ctx)
-			return err
-		}),
-		chromedp.Navigate("http://localhost:"+port+"/api/v2/identity/ping"),
-		chromedp.Evaluate(fmt.Sprintf(passkeyPage, staffEmail, staffPassword), &text,
-			func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }),
-	))
+			},
+		})
+		return err
+	}), chromedp.Navigate("http://localhost:"+port+"/api/v2/identity/ping")))
+	text, err := chromedp.Run(ctx, chromedp.Evaluate[string](fmt.Sprintf(passkeyPage, staffEmail, staffPassword), chromedp.EvalAwaitPromise))
+	must(t, err)
 	var done []string
 	must(t, json.Unmarshal([]byte(text), &done))
 	want := []string{
