@@ -75,6 +75,7 @@ func (a *API) Mount(s *rest.Server) {
 	a.configs(p)
 	a.auth0Configs(p)
 	a.kyc(p)
+	a.documents(p.At("/documents", "document"))
 }
 
 // ErrAddress says that restrictions let nobody sign in from the caller's address.

@@ -28,6 +28,8 @@ type API struct {
 	SignIns  *signin.Service
 	Keys     *apikey.Service
 	Persons  *person.Service
+	// Documents are the rules of Persons on documents, of which the tokens are made.
+	Documents person.DocumentRules
 	// Masks hides parts of what identifies a person.
 	Masks view.Masks
 	// Activities lists them.
@@ -52,6 +54,8 @@ func (a *API) Mount(s *rest.Server) {
 	a.profiles(g.At("/profiles", "profile"))
 	a.phones(g.At("/phones", "phone"))
 	a.dataStorages(g.At("/data_storage", "datastorage"))
+	a.documents(g.At("/documents", "document"))
+	a.addresses(g.At("/addresses", "address"))
 	a.keys(g.At("/api_keys", "apikey"))
 	a.keyItself(rest.NewGroup(s, "resource", a.keyGuard()).At("/api_keys", "apikey"))
 	a.sessions(g.At("/sessions", "session"))

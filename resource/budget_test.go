@@ -17,6 +17,7 @@ var dearer = map[string]int{
 	"DELETE /resource/users/me": 20, "PUT /resource/users/password": 20,
 	"POST /resource/passkeys/begin": 20, "POST /resource/passkeys": 20, "DELETE /resource/passkeys/x": 20,
 	"POST /resource/phones": 30, "POST /resource/phones/send_code": 30, "POST /resource/phones/verify": 30,
+	"POST /resource/documents": 20, "POST /resource/addresses": 20,
 }
 
 // One's own changes are bounded by account, whatever comes of them: codes that are off, an end

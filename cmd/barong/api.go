@@ -15,7 +15,9 @@ import (
 	"barong/internal/captcha"
 	"barong/internal/config"
 	"barong/internal/configured"
+	"barong/internal/exchange"
 	"barong/internal/limit"
+	"barong/internal/person"
 	"barong/internal/provider/auth0"
 	"barong/internal/rest"
 	"barong/internal/secret"
@@ -56,7 +58,8 @@ func newAPI(p apiParts) (*rest.Server, error) {
 	s := p.settings
 	c := configured.REST(s)
 	c.Log, c.ClientIP, c.Budget, c.Track, c.Lost = p.log, p.clientIP, p.budget, p.track, p.lost
-	c.Outages, c.Unavailable = []error{errBehind, secret.ErrBusy, captcha.ErrOutage, auth0.ErrOutage}, unavailable
+	c.Outages = []error{errBehind, secret.ErrBusy, captcha.ErrOutage, auth0.ErrOutage, person.ErrFiles, person.ErrScanner}
+	c.Unavailable = unavailable
 	server, err := rest.New(c)
 	if err != nil {
 		return nil, err
@@ -85,7 +88,7 @@ func newAPI(p apiParts) (*rest.Server, error) {
 	}).Mount(server)
 	(&resource.API{
 		Resolver: resolver, Accounts: p.services.accounts, Codes: p.services.codes, SignIns: p.services.signIns,
-		Keys: p.services.apiKeys, Persons: p.services.persons, Masks: masks, Activities: p.store, Sessions: p.sessions, Cookies: cookies, Log: p.log,
+		Keys: p.services.apiKeys, Persons: p.services.persons, Documents: configured.Documents(s, exchange.Rules{}), Masks: masks, Activities: p.store, Sessions: p.sessions, Cookies: cookies, Log: p.log,
 	}).Mount(server)
 	(&admin.API{
 		Resolver: resolver, Policy: p.rules, Activities: p.store, Abilities: p.abilities, Explain: p.explain,

@@ -64,6 +64,7 @@ var foreign = map[string][]string{
 	"github.com/lestrrat-go/jwx":             {"barong/internal/token"},
 	"github.com/oschwald/maxminddb-golang":   {"barong/policy"},
 	"github.com/alecthomas/kong":             {"barong/cmd/barong"},
+	"github.com/gabriel-vasile/mimetype":     {"barong/internal/person"},
 	"github.com/getkin/kin-openapi":          {"barong/internal/rest"},
 	"github.com/prometheus/client_golang":    {"barong/authz", "barong/cmd/barong", "barong/internal/rest"},
 	"github.com/go-playground/validator":     {"barong/internal/rest"},

@@ -266,3 +266,46 @@ func (sv *service) sweep(ctx context.Context) {
 		}
 	}
 }
+
+// sweepDocuments lowers users whose documents have expired, and once an hour removes files that an
+// upload has left behind.
+func (sv *service) sweepDocuments(ctx context.Context) {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	var swept time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		err := bounded(ctx, sweepTimeout, func(ctx context.Context) error {
+			n, err := sv.persons.ExpireDocuments(ctx)
+			if n > 0 {
+				sv.log.Info("documents have expired", "users", n)
+			}
+			return err
+		})
+		if time.Since(swept) > time.Hour {
+			swept = time.Now()
+			err = errors.Join(err, bounded(ctx, filesTimeout, sv.sweepFiles))
+		}
+		if err != nil && ctx.Err() == nil {
+			sv.log.Error("sweep of documents", "error", err)
+		}
+	}
+}
+
+// filesTimeout bounds one look at all files.
+const filesTimeout = 30 * time.Minute
+
+func (sv *service) sweepFiles(ctx context.Context) error {
+	removed, strange, err := sv.persons.SweepFiles(ctx)
+	if removed > 0 {
+		sv.log.Info("files of no document removed", "files", removed)
+	}
+	if strange > 0 {
+		sv.log.Warn("old files of no document are left: they may be another database's", "files", strange)
+	}
+	return err
+}

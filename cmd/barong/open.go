@@ -19,8 +19,10 @@ import (
 	"barong/internal/apikey"
 	"barong/internal/config"
 	"barong/internal/configured"
+	"barong/internal/exchange"
 	"barong/internal/factor"
 	"barong/internal/limit"
+	"barong/internal/person"
 	"barong/internal/secret"
 	"barong/internal/session"
 	"barong/internal/signin"
@@ -64,6 +66,7 @@ func checkParts(s config.Settings, problems *config.Problems) {
 	check("BARONG_AUDIT_*", "audit_queue audit_flush_interval audit_spill_max", configured.Audit(s).Validate())
 	check("decisions", "policy_max_stale cache_max_stale decision_timeout session_name apikey_nonce_lifetime "+
 		"session_ip_v4_mask session_ip_v6_mask rbac_denied_status outage_answer apikey_replay", configured.Decisions(s).Validate())
+	check("BARONG_UPLOAD_*", "upload_extension_whitelist upload_size_min_range upload_size_max_range", configured.Documents(s, exchange.Rules{}).Validate())
 	if s.Redis.URL != "" {
 		check("BARONG_REDIS_URL and the settings beside it", "redis_url redis_sentinels redis_cluster", configured.Redis(s).Validate())
 	}
@@ -233,6 +236,15 @@ func openCookies(s config.Settings) (*signin.Devices, *factor.Challenges, error)
 	}
 	challenges, err := factor.NewChallenges(key)
 	return devices, challenges, err
+}
+
+// openLinks makes the signer of links to files, by the key that seals the database.
+func openLinks(s config.Settings) (*person.Links, error) {
+	key, err := masterKey(s)
+	if err != nil {
+		return nil, err
+	}
+	return person.NewLinks(key, time.Duration(s.Uploads.LinkMinutes)*time.Minute)
 }
 
 // newAccounts makes the account service; hasher may be nil where nobody gets a password.

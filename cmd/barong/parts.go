@@ -119,6 +119,18 @@ func (sv *service) openAccounts(f files) error {
 	if err != nil {
 		return usageError{err}
 	}
+	uploads, err := sv.openFiles(s)
+	if err != nil {
+		return err
+	}
+	scanner, err := openScanner(s)
+	if err != nil {
+		return usageError{err}
+	}
+	links, err := openLinks(s)
+	if err != nil {
+		return err
+	}
 	sv.accountServices = accountServices{
 		accounts: accounts, codes: codes, signIns: signIns,
 		apiKeys: apikey.NewService(configured.KeyRules(s), apikey.Parts{
@@ -127,6 +139,7 @@ func (sv *service) openAccounts(f files) error {
 		}),
 		persons: person.NewService(configured.Persons(s, f.accounts), person.Parts{
 			Accounts: accounts, Rows: db, Update: store.Update[person.Tx](db), Attempts: attempts, Phones: phones, Now: db.Time,
+			Files: uploads, Scanner: scanner, Links: links,
 		}),
 	}
 	return nil

@@ -169,6 +169,7 @@ func (sv *service) run(ctx context.Context, at bound) error {
 	background.Go(func() { sv.keepPolicy(working, hangup) })
 	background.Go(func() { sv.keepKeys(working) })
 	background.Go(func() { sv.sweep(working) })
+	background.Go(func() { sv.sweepDocuments(working) })
 	background.Go(func() { sv.db.Watch(working) })
 	background.Go(func() { sv.reseal(working) })
 	background.Go(func() { sv.relay.Run(working) })

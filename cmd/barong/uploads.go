@@ -10,6 +10,8 @@ import (
 	"barong/internal/configured"
 	"barong/internal/person"
 	"barong/internal/provider/clamd"
+	"barong/internal/provider/s3"
+	"barong/internal/store/folder"
 )
 
 // openScanner makes the scanner of uploads; nil when none is named.
@@ -22,6 +24,23 @@ func openScanner(s config.Settings) (person.Scanner, error) {
 		return nil, fmt.Errorf("BARONG_CLAMD_ADDRESS, BARONG_CLAMD_TIMEOUT: %w", err)
 	}
 	return scanner, nil
+}
+
+// openFiles opens the store of uploaded files.
+func (sv *service) openFiles(s config.Settings) (person.Files, error) {
+	if s.Storage.Provider == "s3" {
+		files, err := s3.New(configured.Bucket(s), nil)
+		if err != nil {
+			return nil, usageError{named("BARONG_STORAGE_*", err)}
+		}
+		return files, nil
+	}
+	files, err := folder.Open(s.Documents())
+	if err != nil {
+		return nil, named("BARONG_STORAGE_FOLDER", err)
+	}
+	sv.closers = append(sv.closers, files.Close)
+	return files, nil
 }
 
 // checkBucket looks at the settings of files in S3.

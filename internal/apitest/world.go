@@ -33,6 +33,8 @@ import (
 	"barong/internal/expect"
 	"barong/internal/limit"
 	"barong/internal/password"
+	"barong/internal/person"
+	"barong/internal/person/persontest"
 	"barong/internal/provider/auth0"
 	"barong/internal/rest"
 	"barong/internal/rest/resttest"
@@ -90,6 +92,8 @@ type World struct {
 	Identity *identity.API
 	Resource *resource.API
 	Admin    *admin.API
+	// Files are those of documents.
+	Files *persontest.Files
 	// Refused are the activities of changes that staff could not make.
 	Refused Journal
 
@@ -115,12 +119,13 @@ func NewPostgres(t testing.TB) *World {
 func open(t testing.TB, url string) *World {
 	t.Helper()
 	w := &World{
-		T: t, URL: url, Now: Start, IP: netip.MustParseAddr("10.0.0.1"), Hasher: plain{}, Spent: new(limit.Memory),
+		T: t, URL: url, Now: Start, IP: netip.MustParseAddr("10.0.0.1"), Hasher: plain{}, Spent: new(limit.Memory), Files: persontest.NewFiles(),
 		REST: configured.REST(config.Default()),
 	}
-	w.REST.Outages, w.REST.Unavailable = []error{ErrOutage, secret.ErrBusy, captcha.ErrOutage, auth0.ErrOutage}, store.Unavailable
+	w.REST.Outages, w.REST.Unavailable = []error{ErrOutage, secret.ErrBusy, captcha.ErrOutage, auth0.ErrOutage, person.ErrFiles, person.ErrScanner}, store.Unavailable
 	w.Clock = func() time.Time { return w.Now }
 	w.ClientIP = func(*http.Request) netip.Addr { return w.IP }
+	w.Files.Now = w.clock
 	t.Cleanup(w.searchLog)
 	db, err := store.Open(t.Context(), url, sealer{storetest.Sealer(t), &w.Faults},
 		store.WithoutSync(), store.WithClock(w.clock),
@@ -137,6 +142,7 @@ func open(t testing.TB, url string) *World {
 		Domain: "exchange.example", DefaultLanguage: "en",
 		Devices:   expect.Must(signin.NewDevices(bytes.Repeat([]byte{9}, 32)))(t),
 		Passwords: password.Rules{Dictionary: password.Common()},
+		Files:     w.Files, Links: expect.Must(person.NewLinks(bytes.Repeat([]byte{9}, 32), time.Minute))(t),
 	}
 	w.Route(policy.RouteRules{Pass: []string{"api/v2/barong/identity"}})
 	w.namespaces()
@@ -189,7 +195,7 @@ func (w *World) Mount() *rest.Server {
 	w.Identity.SignIns, w.Identity.Sessions, w.Identity.Whitelinks = of.SignIns, w.Sessions, w.Rules
 	w.Resource.Accounts, w.Resource.Codes, w.Resource.SignIns, w.Resource.Keys = of.Accounts, of.Codes, of.SignIns, of.Keys
 	w.Identity.Persons, w.Identity.Masks = of.Persons, true
-	w.Resource.Persons, w.Resource.Masks = of.Persons, true
+	w.Resource.Persons, w.Resource.Masks, w.Resource.Documents = of.Persons, true, w.Account.DocumentRules()
 	w.Resource.Sessions, w.Resource.Activities = w.Sessions, db
 	w.Admin.Accounts, w.Admin.Policy, w.Admin.Activities = of.Accounts, w.Rules, db
 	c := w.REST

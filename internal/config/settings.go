@@ -36,6 +36,7 @@ type Settings struct {
 	Events   Events   `group:"Events"`
 	External External `group:"Outside services"`
 	Storage  Storage  `group:"Uploaded files"`
+	Uploads  Uploads  `group:"Documents"`
 	REST     REST     `group:"REST"`
 	Audit    Audit    `group:"Audit"`
 	Process  Process  `group:"Process"`
@@ -289,6 +290,18 @@ type Storage struct {
 	Timeout      time.Duration `key:"storage_timeout" default:"30s" doc:"Longest time of a write to s3, and of each wait for more of a file from it."`
 	Clamd        string        `key:"clamd_address" default:"" doc:"Daemon of ClamAV, host:port or unix:///path, that looks at every upload: an infected one is refused, and all are while it does not answer. Empty scans nothing. Its StreamMaxLength and MaxFileSize must be at least the largest upload, and AlertExceedsMax on."`
 	ClamdTimeout time.Duration `key:"clamd_timeout" default:"30s" doc:"Longest time of one scan."`
+}
+
+// Uploads shapes documents and their files.
+type Uploads struct {
+	NeedExpiry  bool     `key:"required_docs_expire" default:"true" doc:"Whether a document must have a day of expiry that is not over; those of addresses need none."`
+	Most        int      `key:"doc_num_limit" default:"10" min:"1" max:"1000" doc:"Documents that a user may have, those of addresses among them."`
+	SizeMin     int      `key:"upload_size_min_range" default:"1" min:"1" doc:"Least size of a file in bytes."`
+	SizeMax     int      `key:"upload_size_max_range" default:"10" min:"1" max:"50" doc:"Largest size of a file in megabytes of 1048576 bytes."`
+	Extensions  []string `key:"upload_extension_whitelist" default:"jpg,jpeg,png,pdf" doc:"Extensions of files that may be uploaded, of jpg, jpeg, png, gif and pdf; the content must be of the same kind."`
+	LinkMinutes int      `key:"upload_auth_url_expiration" default:"1" min:"1" max:"1440" doc:"Minutes for which a link to a file works."`
+	AtOnce      int      `key:"uploads_at_once" default:"8" min:"1" doc:"Requests with files that this process reads at once, of which one account has four; the files of each take at most 68 MB of disk until they are stored."`
+	Spool       string   `key:"upload_spool" default:"" doc:"Folder in which files are until they are stored; empty means the system's for temporary files. It should not be in memory."`
 }
 
 // REST shapes the REST listener.

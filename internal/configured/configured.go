@@ -146,7 +146,7 @@ func Codes(s config.Settings) factor.Config {
 func Persons(s config.Settings, rules exchange.Rules) person.Config {
 	return person.Config{
 		StorageTitles: rules.StorageTitles, AppName: s.Account.AppName, CodeText: s.External.SMSTemplate,
-		Outside: s.External.KYCProvider != "local",
+		Outside: s.External.KYCProvider != "local", Documents: Documents(s, rules),
 	}
 }
 
@@ -202,6 +202,19 @@ func passwords(s config.Settings) password.Rules {
 func REST(s config.Settings) rest.Config {
 	return rest.Config{
 		MaxBody: int64(s.REST.MaxBody), ReferenceStatus: s.REST.SuccessStatus == "reference", CORS: CORS(s),
+		Uploads: s.Uploads.AtOnce, Spool: s.Uploads.Spool,
+	}
+}
+
+// Documents is the part of the settings, and of their files, that documents go by.
+func Documents(s config.Settings, rules exchange.Rules) person.DocumentRules {
+	extensions := make([]string, len(s.Uploads.Extensions))
+	for i, e := range s.Uploads.Extensions {
+		extensions[i] = strings.ToLower(e)
+	}
+	return person.DocumentRules{
+		Types: rules.DocumentTypes, Extensions: extensions, SizeMin: int64(s.Uploads.SizeMin), SizeMax: int64(s.Uploads.SizeMax) << 20,
+		Most: s.Uploads.Most, NeedExpiry: s.Uploads.NeedExpiry,
 	}
 }
 

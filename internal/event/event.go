@@ -56,7 +56,7 @@ func Keys(category string) []string {
 	case "model":
 		return []string{
 			"user.created", "user.updated", "label.created", "label.updated", "profile.created", "profile.updated",
-			"data_storage.created",
+			"data_storage.created", "document.created",
 		}
 	case "system":
 		return []string{
@@ -176,6 +176,23 @@ type DataStorage struct {
 // DataStorageCreated announces a new data storage.
 func DataStorageCreated(d DataStorage) Event {
 	return Event{Name: "model.data_storage.created", UID: d.User.UID, Record: marshal(d)}
+}
+
+// Document is a document as other systems know it: without its number, which is nobody else's
+// business; absent fields are left out. Upload is the name under which its file is kept, a relative URL.
+type Document struct {
+	User      User    `json:"user"`
+	Upload    string  `json:"upload"`
+	Type      string  `json:"doc_type"`
+	Expires   *string `json:"doc_expire"`
+	Metadata  *string `json:"metadata"`
+	CreatedAt Time    `json:"created_at"`
+	UpdatedAt Time    `json:"updated_at"`
+}
+
+// DocumentCreated announces a new document.
+func DocumentCreated(d Document) Event {
+	return Event{Name: "model.document.created", UID: d.User.UID, Record: withoutNulls(marshal(d))}
 }
 
 // DocumentReviewed announces that the private label document was saved or removed with the value

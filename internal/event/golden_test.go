@@ -60,6 +60,10 @@ func TestGolden(t *testing.T) {
 		"data_storage_created": DataStorageCreated(DataStorage{
 			User: bare(2), Title: "personal", Data: `{"a":1}`, CreatedAt: profile.CreatedAt, UpdatedAt: profile.UpdatedAt,
 		}),
+		"document_created": DocumentCreated(Document{
+			User: bare(2), Upload: "ID1A2B3C4D5E/0f8fad5b-d9cb-469f-a165-70867728950e/0123456789abcdef", Type: "Passport",
+			Expires: new("2031-08-07"), CreatedAt: profile.CreatedAt, UpdatedAt: profile.UpdatedAt,
+		}),
 		"user_created":                        UserCreated(userOf(1)),
 		"user_created_absent_fields":          UserCreated(bare(1)), // AZ-386
 		"user_updated":                        UserUpdated(changed, userOf(1)),

@@ -26,6 +26,7 @@ const (
 	Notice                    // a mail to the account's owner about a change
 	Mail                      // a mail to an address that the caller names
 	Call                      // a question to a provider
+	Upload                    // files that are stored
 )
 
 // A Class is one kind of cost, and how much of it one network and one principal may cause.
@@ -85,6 +86,8 @@ func Classes() []Class {
 			Rule{60, hour}, Rule{10, hour}, true},
 		{Call, "call", "asks a provider", 0, 0, 0, 1,
 			Rule{120, 10 * minute}, Rule{30, 10 * minute}, true},
+		{Upload, "upload", "stores files", 500 * time.Millisecond, 16, 0, 0,
+			Rule{200, 10 * minute}, Rule{20, 10 * minute}, false},
 	}
 }
 

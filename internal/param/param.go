@@ -52,18 +52,25 @@ func Form(text string) (map[string]any, error) {
 	return nest(values), nil
 }
 
-// Multipart reads a parsed multipart/form-data body by the rules of Form. Files are lists of
-// *multipart.FileHeader, and win over values of their name.
+// Multipart is Parts of a parsed multipart/form-data body; files are *multipart.FileHeader.
 func Multipart(form *multipart.Form) map[string]any {
-	values := nest(form.Value)
-	for _, key := range slices.Sorted(maps.Keys(form.File)) {
-		list := make([]any, len(form.File[key]))
-		for i, h := range form.File[key] {
-			list[i] = h
+	files := make(map[string][]any, len(form.File))
+	for key, list := range form.File {
+		for _, h := range list {
+			files[key] = append(files[key], h)
 		}
-		put(values, key, list)
 	}
-	return values
+	return Parts(form.Value, files)
+}
+
+// Parts reads the texts and files of a multipart/form-data body by the rules of Form. Files are lists,
+// and win over values of their name.
+func Parts(values url.Values, files map[string][]any) map[string]any {
+	tree := nest(values)
+	for _, key := range slices.Sorted(maps.Keys(files)) {
+		put(tree, key, files[key])
+	}
+	return tree
 }
 
 // Text is the text form of a scalar. Text with a NUL or broken UTF-8 has none: databases

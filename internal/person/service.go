@@ -13,7 +13,8 @@ import (
 type Config struct {
 	// StorageTitles are those under which clients may keep data.
 	StorageTitles []string
-	// Outside says that an outside provider checks identities: submitted profiles are noted for KYC.
+	// Outside says that an outside provider checks identities: submitted profiles are noted for KYC,
+	// and a document is complete with all of its files.
 	// Else staff do.
 	Outside bool
 	// AppName is the name of this service in messages to phones.
@@ -23,6 +24,8 @@ type Config struct {
 	CodeText string
 	// Phones bound what is asked and sent about phones.
 	Phones PhoneLimits
+	// Documents are the rules for them.
+	Documents DocumentRules
 }
 
 // Reader reads committed rows, or those of a transaction when it is part of a Tx.
@@ -32,6 +35,7 @@ type Reader interface {
 	profileReader
 	storageReader
 	phoneReader
+	documentReader
 }
 
 // Tx is the part of the store that proofs about a person write in one transaction.
@@ -49,6 +53,8 @@ type records interface {
 	storageWriter
 	phoneReader
 	phoneWriter
+	documentReader
+	documentWriter
 }
 
 // work is one transaction: its writes of users and labels announce themselves.
@@ -65,6 +71,9 @@ type Parts struct {
 	Attempts *limit.Attempts
 	Phones   PhoneProvider    // nil where phones are not verified
 	Now      func() time.Time // nil for time.Now
+	Files    Files            // nil where nothing can be uploaded
+	Scanner  Scanner          // nil looks at nothing
+	Links    *Links           // nil where no links are made
 }
 
 // A Service holds the rules of proofs about a person. Its methods are safe for concurrent use; each
@@ -77,6 +86,9 @@ type Service struct {
 	attempts *limit.Attempts
 	phones   PhoneProvider
 	now      func() time.Time
+	files    Files
+	scanner  Scanner
+	links    *Links
 }
 
 // NewService makes a service.
@@ -87,6 +99,7 @@ func NewService(cfg Config, p Parts) *Service {
 	cfg.Phones = cfg.Phones.withDefaults()
 	return &Service{
 		cfg: cfg, accounts: p.Accounts, rows: p.Rows, commit: p.Update, attempts: p.Attempts, phones: p.Phones, now: p.Now,
+		files: p.Files, scanner: p.Scanner, links: p.Links,
 	}
 }
 

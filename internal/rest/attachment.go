@@ -33,7 +33,7 @@ const anyType = "application/octet-stream"
 
 // AttachmentTypes are the media types of attachments.
 func AttachmentTypes() []string {
-	return []string{"application/pdf", "image/jpeg", "image/png", "text/csv", anyType}
+	return []string{"application/pdf", "image/gif", "image/jpeg", "image/png", "text/csv", anyType}
 }
 
 var attachmentHeaders = map[string]string{

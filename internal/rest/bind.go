@@ -17,7 +17,8 @@ import (
 // plan is how one input struct is filled: by the tags that the package comment lists.
 type plan struct {
 	fields []*field
-	raw    bool // a field wants the body as it was sent
+	raw    bool     // a field wants the body as it was sent
+	files  []string // the parameters that are files
 }
 
 // field is one parameter.
@@ -78,6 +79,9 @@ func planOf(t reflect.Type, method, path, base string) (*plan, error) {
 			return nil, fmt.Errorf("input %v names %q twice", t, f.name)
 		}
 		seen[f.name] = true
+		if f.kind.format == "binary" {
+			p.files = append(p.files, f.name)
+		}
 		f.secret = slices.ContainsFunc(secretNames, func(s string) bool {
 			return strings.Contains(f.name, s)
 		})

@@ -1,7 +1,6 @@
 package rest
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,6 +15,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"barong/internal/limit"
+	"barong/internal/param"
 )
 
 // An Op describes the path, the purpose and the failures of an endpoint.
@@ -195,13 +195,19 @@ func (s *Server) mount(e *endpoint, call func(*http.Request, exchange) (any, err
 		on := passageOf(r.Context())
 		on.route, on.prefix = e.path, prefix
 		settle := func() {}
+		var slow *transfer
+		if e.in.files != nil {
+			r, slow = slowly(c.Writer, r, s.config.Timeout)
+			defer slow.close()
+		}
 		if s.config.Track != nil {
 			var ctx context.Context
 			ctx, settle = s.config.Track(r.Context())
 			r = r.WithContext(ctx)
 		}
 		r.Body = http.MaxBytesReader(c.Writer, r.Body, e.op.MaxBody)
-		var done func()
+		done := func() {}
+		defer func() { done() }()
 		if err := s.count(r, e.op.Cost); err != nil {
 			s.fail(c.Writer, r, e, err)
 			return
@@ -213,10 +219,14 @@ func (s *Server) mount(e *endpoint, call func(*http.Request, exchange) (any, err
 			},
 			bind: func(dst reflect.Value, source []byte) (err error) {
 				var p params
-				if e.sourced {
-					p.body, err = readJSON(bytes.NewReader(source))
-				} else {
-					p, done, err = read(r, e.in.raw)
+				switch {
+				case e.sourced:
+					p.body, err = param.JSON(source)
+					err = unreadable(err, tokenJSON)
+				case slow != nil:
+					p, done, err = s.receive(r, e, slow)
+				default:
+					p, done, err = s.read(r, e)
 				}
 				if err != nil {
 					return err
@@ -228,9 +238,6 @@ func (s *Server) mount(e *endpoint, call func(*http.Request, exchange) (any, err
 				return e.in.bind(dst, p)
 			},
 		})
-		if done != nil {
-			defer done()
-		}
 		settle() // a failure, too, may have written
 		if err != nil {
 			s.fail(c.Writer, r, e, err)

@@ -125,6 +125,9 @@ func TooMany() Failure {
 	return On(limit.ErrTooMany, http.StatusTooManyRequests, ".too_many_requests").After()
 }
 
+// TokenWord stands in a declared token for a word of the client's, of [a-z0-9]*.
+const TokenWord = "{word}"
+
 // Rules declares the tokens that a Tokens error of this endpoint can hold, for the document:
 // 422 with any of these.
 func Rules(tokens ...string) Failure {
@@ -282,7 +285,7 @@ func (e *endpoint) words(tokens []string) []string {
 }
 
 func (s *Server) outage(err error) bool {
-	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) ||
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.Is(err, errSpool) ||
 		slices.ContainsFunc(s.config.Outages, func(o error) bool { return errors.Is(err, o) }) ||
 		s.config.Unavailable != nil && s.config.Unavailable(err)
 }
@@ -291,7 +294,7 @@ func (s *Server) logFailure(r *http.Request, e *endpoint, status int, err error)
 	kind, level := lineKind{message: "request failed", status: status, error: e.String()}, slog.LevelError
 	on := passageOf(r.Context())
 	on.failed()
-	if r.Context().Err() == context.Canceled {
+	if context.Cause(r.Context()) == context.Canceled {
 		// The client left; not our failure, and no line of it may stand in the way of one that is.
 		kind.left, level, on.fault = true, slog.LevelInfo, false
 	}

@@ -3,7 +3,6 @@ package rest
 import (
 	"encoding/json"
 	"fmt"
-	"mime/multipart"
 	"reflect"
 	"strconv"
 	"strings"
@@ -39,12 +38,6 @@ func (v TextOrObject) JSON() []byte {
 // always. It is no parameter of the document.
 type Raw []byte
 
-// File is one uploaded element: a file, or the text that a client sent in its place.
-type File struct {
-	// Header opens the file; nil when the client sent text. It is gone after the handler.
-	Header *multipart.FileHeader
-}
-
 // kind holds the values that a parameter of one Go type accepts.
 type kind struct {
 	typ, format string // OpenAPI; "" typ is anything
@@ -54,8 +47,8 @@ type kind struct {
 	// enum are the only values, nil for any, and value is the token of a refusal of others.
 	enum  []string
 	value string
-	// set stores raw, which is not nil: string, json.Number, bool, []any, map[string]any
-	// or *multipart.FileHeader. It reports whether raw has the type.
+	// set stores raw, which is not nil: string, json.Number, bool, []any, map[string]any, File or
+	// longText. It reports whether raw has the type.
 	set func(dst reflect.Value, raw any) bool
 }
 
@@ -207,7 +200,7 @@ func setTexts(dst reflect.Value, raw any) bool {
 	return true
 }
 
-// setFiles takes files and text in any mixture; a lone element is an array of one.
+// setFiles takes what plan.decode has made; texts of a query are no files.
 func setFiles(dst reflect.Value, raw any) bool {
 	list, ok := raw.([]any)
 	if !ok {
@@ -215,8 +208,8 @@ func setFiles(dst reflect.Value, raw any) bool {
 	}
 	files := make([]File, 0, len(list))
 	for _, v := range list {
-		h, _ := v.(*multipart.FileHeader)
-		files = append(files, File{h})
+		f, _ := v.(File)
+		files = append(files, f)
 	}
 	dst.Set(reflect.ValueOf(files))
 	return true

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -119,7 +120,6 @@ func (e *endpoint) id() string {
 func (e *endpoint) parameters(o *openapi3.Operation, types *schemas) {
 	inQuery := !e.sourced && (e.op.Method == http.MethodGet || e.op.Method == http.MethodDelete)
 	body := openapi3.NewObjectSchema()
-	files := false
 	for _, f := range e.in.fields {
 		switch {
 		case f.in == inRaw:
@@ -135,7 +135,6 @@ func (e *endpoint) parameters(o *openapi3.Operation, types *schemas) {
 			property := f.schema()
 			property.Description = f.doc
 			body.WithProperty(f.name, property)
-			files = files || f.kind.format == "binary"
 			if f.required {
 				body.Required = append(body.Required, f.name)
 			}
@@ -148,11 +147,8 @@ func (e *endpoint) parameters(o *openapi3.Operation, types *schemas) {
 	types.doc[name] = &openapi3.SchemaRef{Value: body}
 	ref := &openapi3.SchemaRef{Ref: "#/components/schemas/" + name, Value: body}
 	media := []string{"application/json", "application/x-www-form-urlencoded", "multipart/form-data"}
-	switch {
-	case e.sourced:
+	if e.sourced {
 		media = media[:1]
-	case files:
-		media = media[2:]
 	}
 	o.RequestBody = &openapi3.RequestBodyRef{Value: openapi3.NewRequestBody().
 		WithRequired(len(body.Required) > 0 || e.sourced).WithDescription(e.sourceDoc).
@@ -367,8 +363,17 @@ func (pl *plan) problems() (out []Problem) {
 // errorsSchema is the body of a refusal with any of these tokens.
 func errorsSchema(tokens []string) *openapi3.Schema {
 	one := openapi3.NewStringSchema()
+	var open openapi3.SchemaRefs
 	for _, t := range tokens {
+		if before, after, ok := strings.Cut(t, TokenWord); ok {
+			word := openapi3.NewStringSchema().WithPattern("^" + regexp.QuoteMeta(before) + "[a-z0-9]*" + regexp.QuoteMeta(after) + "$")
+			open = append(open, &openapi3.SchemaRef{Value: word})
+			continue
+		}
 		one.Enum = append(one.Enum, t)
+	}
+	if open != nil {
+		one = &openapi3.Schema{AnyOf: append(open, &openapi3.SchemaRef{Value: one})}
 	}
 	list := openapi3.NewArraySchema().WithMinItems(1)
 	list.Items = &openapi3.SchemaRef{Value: one}

@@ -66,19 +66,15 @@ func echo(_ context.Context, _ struct{}, in everything) (seen, error) {
 	}
 	out.Words = append(out.Words, in.Words...)
 	for _, f := range in.Files {
-		if f.Header == nil {
-			out.Files = append(out.Files, "text")
+		if f.Content == nil {
+			out.Files = append(out.Files, "no file")
 			continue
 		}
-		r, err := f.Header.Open()
+		b, err := io.ReadAll(f.Content)
 		if err != nil {
 			return out, err
 		}
-		b, err := io.ReadAll(r)
-		if err != nil {
-			return out, err
-		}
-		out.Files = append(out.Files, f.Header.Filename+"="+string(b))
+		out.Files = append(out.Files, f.Name+f.Media+"="+string(b))
 	}
 	return out, nil
 }
@@ -209,7 +205,19 @@ func TestBinding(t *testing.T) {
 			s.Need, s.Files = "m", []string{"a.txt=AA", "b.txt=BB"}
 		}},
 		"text where a file belongs": {media: form, body: "need=n&upload[]=x", want: func(s *seen) {
-			s.Need, s.Files = "n", []string{"text"}
+			s.Need, s.Files = "n", []string{"no file"}
+		}},
+		"base64 in JSON, in each of its spellings": {media: "application/json", want: func(s *seen) {
+			s.Need, s.Files = "n", []string{"=a?>", "=a?>", "=a?>", "=a", "image/png=a?>", "=a?>", "no file", "no file", "no file", "no file"}
+		}, body: `{"need":"n","upload":["YT8+","YT8-","YT8\u002b","YQ","data:Image/PNG;name=a.png;base64,YT8+","YT\r\n8+\n","YQ=","YQ==YQ",null,{"a":1}]}`},
+		"one text, by the name that forms have": {media: "application/json", body: `{"need":"n","upload[]":"YQ=="}`, want: func(s *seen) {
+			s.Need, s.Files = "n", []string{"=a"}
+		}},
+		"a data URI without base64 is no file": {media: form, body: "need=n&upload=data:image/png,YQ==", want: func(s *seen) {
+			s.Need, s.Files = "n", []string{"no file"}
+		}},
+		"an empty data URI is an empty file": {media: form, body: "need=n&upload=data:%3Bbase64,", want: func(s *seen) {
+			s.Need, s.Files = "n", []string{"="}
 		}},
 		"the query": {query: "&need=q&ordering=desc", want: func(s *seen) { s.Need, s.Order = "q", "desc" }},
 		"the body overrides the query": {query: "&need=q", media: form, body: "need=b",

@@ -29,8 +29,13 @@ type Config struct {
 	Prefixes []string
 	// MaxBody bounds request bodies in bytes; an Op may have its own. It is mandatory.
 	MaxBody int64
-	// Timeout ends the context of one request; 0 means 30 s.
+	// Timeout ends the context of one request; 0 means 30 s. A body with files has minutes beside it.
 	Timeout time.Duration
+	// Uploads is how many requests with files are read and served at once; 0 means 8. Further ones
+	// wait a little, and are then refused as one too many. Spool is the folder in which their files
+	// are until then, "" for the system's.
+	Uploads int
+	Spool   string
 	// Outages are the errors that mean "try again later": answered 503, unless an endpoint
 	// declares them otherwise. A deadline that passed always is one. Unavailable, when set,
 	// says the same of errors without a name, as a driver's.
@@ -67,6 +72,7 @@ type Server struct {
 	declared  map[string]bool // the literal beginnings of every route, for the access line
 	endpoints []*endpoint
 	lines     lines
+	turns     *turns
 }
 
 // New makes an empty server; the error lists the faults of c.
@@ -86,6 +92,9 @@ func New(c Config) (*Server, error) {
 	if c.Budget != nil && c.ClientIP == nil {
 		return nil, errors.New("rest: a budget needs the addresses of clients")
 	}
+	if c.Uploads == 0 {
+		c.Uploads = 8
+	}
 	cors, err := c.CORS.compile()
 	if err != nil {
 		return nil, err
@@ -97,7 +106,7 @@ func New(c Config) (*Server, error) {
 	e.UseEscapedPath = true
 	e.UnescapePathValues = false
 	e.RedirectTrailingSlash = false
-	s := &Server{config: c, engine: e, cors: cors, exact: map[string]bool{}, declared: map[string]bool{}}
+	s := &Server{config: c, engine: e, cors: cors, exact: map[string]bool{}, declared: map[string]bool{}, turns: newTurns(c.Uploads)}
 	s.lines.start(c.Log)
 	e.NoRoute(func(c *gin.Context) {
 		if s.config.Lost != nil {
@@ -149,7 +158,7 @@ func (s *Server) Prefixes() []string { return append([]string(nil), s.config.Pre
 
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	on := &passage{id: requestID(r), sent: r.URL, path: s.canonical(r.URL), start: time.Now()}
+	on := &passage{id: requestID(r), sent: r.URL, path: s.canonical(r.URL), base: r.Context(), start: time.Now()}
 	ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), passageKey{}, on), s.config.Timeout)
 	defer cancel()
 	out := &recorder{ResponseWriter: w, head: r.Method == http.MethodHead}
@@ -332,6 +341,7 @@ type passage struct {
 	uid    string   // of the caller that its guard admitted
 	error  string   // the tokens of a refusal
 	fault  bool     // it is our own failure, an outage for one, for every caller
+	base   context.Context
 	start  time.Time
 }
 

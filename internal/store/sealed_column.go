@@ -27,6 +27,9 @@ var sealedColumns = []SealedColumn{
 	{Table: profilesTable, Column: "dob"},
 	{Table: profilesTable, Column: "address"},
 	{Table: phonesTable, Column: phoneNumber, Index: "number_index", IndexKey: "index_key"},
+	{Table: documentsTable, Column: "doc_number"},
+	{Table: documentsTable, Column: "file_name"},
+	{Table: documentsTable, Column: "address"},
 	{Table: outboxTable, Column: outboxPayload},
 }
 

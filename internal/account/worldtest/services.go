@@ -44,6 +44,10 @@ type Config struct {
 	PhoneLimits                                 person.PhoneLimits
 	Phones                                      person.PhoneProvider // nil is none; Inbox is one
 	CodeText                                    string
+	Documents                                   func(*person.DocumentRules) // changes the shipped ones; nil does not
+	Files                                       person.Files
+	Scanner                                     person.Scanner
+	Links                                       *person.Links
 	Mail                                        signin.MailTokens
 	Devices                                     *signin.Devices
 	Sleep                                       func(ctx context.Context, d time.Duration) // nil sleeps
@@ -120,6 +124,7 @@ func Open(cfg Config, db *store.DB, hasher account.Hasher, limits limit.Store, n
 		}),
 		Persons: person.NewService(cfg.persons(), person.Parts{
 			Accounts: accounts, Rows: cfg.Rows, Update: update[person.Tx](cfg, db), Attempts: attempts, Phones: cfg.Phones, Now: now,
+			Files: cfg.Files, Scanner: cfg.Scanner, Links: cfg.Links,
 		}),
 	}
 }
@@ -128,6 +133,16 @@ func Open(cfg Config, db *store.DB, hasher account.Hasher, limits limit.Store, n
 func ShippedScopes(name string) bool {
 	text, _ := defaults.File("authz_rules")
 	return made(policy.ParseRules(text)).Scopes[name] != nil
+}
+
+// DocumentRules are the shipped ones after cfg.Documents.
+func (cfg Config) DocumentRules() person.DocumentRules {
+	rules, _ := defaults.File("barong")
+	r := configured.Documents(config.Default(), made(exchange.Parse(rules)))
+	if cfg.Documents != nil {
+		cfg.Documents(&r)
+	}
+	return r
 }
 
 // accounts is the shipped configuration with the fields of cfg in their place.
@@ -176,7 +191,7 @@ func (cfg Config) codes() factor.Config {
 func (cfg Config) persons() person.Config {
 	c := configured.Persons(config.Default(), exchange.Rules{StorageTitles: cfg.StorageTitles})
 	c.AppName, c.CodeText, c.Phones = cmp.Or(cfg.AppName, c.AppName), cfg.CodeText, cfg.PhoneLimits
-	c.Outside = cfg.Outside
+	c.Outside, c.Documents = cfg.Outside, cfg.DocumentRules()
 	return c
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"net/netip"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"barong/internal/feed"
 	"barong/internal/limit"
 	"barong/internal/person"
+	"barong/internal/secret"
 	"barong/internal/session"
 	"barong/internal/signin"
 	"barong/internal/token"
@@ -296,6 +298,7 @@ var quiet = []string{
 	"AddVerification", "Verification", "NewestVerification", "FinishVerification",
 	"Profiles", "AddProfile", "PutProfile", "DataStorages", "AddDataStorage",
 	"Phones", "PhoneProved", "PhoneAlias", "AddPhone", "DeletePhone", "PutPhoneCode", "TryPhoneCode", "ProvePhone", "ReleasePhones",
+	"Documents", "Document", "DocumentFiles", "Lapsed", "AddDocument", "MarkLapsed",
 }
 
 func quietCalls(s Store, f *fixture) map[string]func(context.Context) error {
@@ -338,7 +341,20 @@ func quietCalls(s Store, f *fixture) map[string]func(context.Context) error {
 			_, released := s.ReleasePhones(ctx, f.user.UID)
 			return errors.Join(added, code, tried, proved, asked, listed, released, s.DeletePhone(ctx, f.user.UID, number))
 		},
-		"Ended": func(ctx context.Context) error { _, err := s.Ended(ctx, session.ID{}); return err },
+		"Documents": func(ctx context.Context) error { _, err := s.Documents(ctx, f.user.UID); return err },
+		"Document": func(ctx context.Context) error {
+			if _, err := s.Document(ctx, "none"); !errors.Is(err, person.ErrNoDocument) {
+				return fmt.Errorf("a document that is not there: %v", err)
+			}
+			return nil
+		},
+		"DocumentFiles": func(ctx context.Context) error { _, err := s.DocumentFiles(ctx, []string{"a"}); return err },
+		"Lapsed":        func(ctx context.Context) error { _, err := s.Lapsed(ctx, "2026-11-30", 1); return err },
+		"AddDocument": func(ctx context.Context) error {
+			return s.AddDocument(ctx, &person.Document{ID: secret.UUID(), UserUID: f.user.UID, Type: "Passport", File: secret.UUID(), FileName: "a.png", Media: "image/png", Size: 1, Identificator: "a"})
+		},
+		"MarkLapsed": func(ctx context.Context) error { _, err := s.MarkLapsed(ctx, f.user.UID, "2026-11-30"); return err },
+		"Ended":      func(ctx context.Context) error { _, err := s.Ended(ctx, session.ID{}); return err },
 		"SessionStands": func(ctx context.Context) error {
 			_, err := s.SessionStands(ctx, f.user.UID, account.SessionMark{})
 			return err

@@ -305,8 +305,11 @@ func tokensOf(ref *openapi3.SchemaRef) (tokens []string) {
 	if list == nil || list.Value.Items == nil {
 		return tokens
 	}
-	for _, t := range list.Value.Items.Value.Enum {
-		tokens = append(tokens, fmt.Sprint(t))
+	items := list.Value.Items.Value
+	for _, one := range append(openapi3.SchemaRefs{{Value: items}}, items.AnyOf...) { // those with a word are beside the others
+		for _, t := range one.Value.Enum {
+			tokens = append(tokens, fmt.Sprint(t))
+		}
 	}
 	return tokens
 }
