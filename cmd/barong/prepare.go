@@ -87,6 +87,9 @@ func prepare(term *terminal) (prepared, error) {
 	if s.Account.Domain == "" && s.MailDelivery() == "smtp" {
 		p.odd = append(p.odd, "BARONG_DOMAIN is empty: the links in mails lead to localhost")
 	}
+	if s.Account.Domain == "" && s.External.KYCProvider == "kycaid" {
+		p.odd = append(p.odd, "BARONG_DOMAIN is empty: KYCAID is asked to call back at localhost")
+	}
 	p.odd = append(p.odd, oddUploads(s)...)
 	if text := phonesOdd(s); text != "" {
 		p.odd = append(p.odd, text)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/base64"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -187,6 +188,20 @@ func TestCheckWarnsOfNoDomain(t *testing.T) {
 	c.env = append(c.env, "BARONG_DOMAIN=exchange.example")
 	if got := c.run("", "config check").want(t, 0); got.err != "" {
 		t.Errorf("with a domain: got %q", got.err)
+	}
+}
+
+// Each of these settings works, and is hardly meant so.
+func TestCheckWarnsOfFilesAndCallbacks(t *testing.T) {
+	for env, says := range map[string]string{
+		"BARONG_KYC_PROVIDER=kycaid BARONG_KYCAID_AUTHORIZATION_TOKEN=x": "BARONG_DOMAIN is empty: KYCAID",
+		"BARONG_CLAMD_ADDRESS=clamd.example:3310":                        "BARONG_CLAMD_ADDRESS is another machine",
+		"BARONG_DATABASE_URL=postgres://127.0.0.1/x BARONG_GATE=off BARONG_SECRET_KEY=" + base64.StdEncoding.EncodeToString(make([]byte, 32)): "BARONG_STORAGE_FOLDER is empty",
+	} {
+		c := &console{t, t.TempDir(), strings.Fields(env)}
+		if got := c.run("", "config check").want(t, 0); !strings.Contains(got.err, says) {
+			t.Errorf("%s: got %q, want %q", env, got.err, says)
+		}
 	}
 }
 
