@@ -45,6 +45,9 @@ func destinations(s config.Settings, f files) func(event.Event) []string {
 // giveUpMail is the age at which an undelivered mail or KYC callback is given up.
 const giveUpMail = 24 * time.Hour
 
+// timeoutKYC bounds the work on one note: at most three files and three further calls.
+const timeoutKYC = 4 * time.Minute
+
 // openRelay makes the relay that delivers the outbox.
 func (sv *service) openRelay(f files) error {
 	s := sv.settings
@@ -83,7 +86,7 @@ func (sv *service) openRelay(f files) error {
 		}
 		kyc := person.KYC{Persons: sv.persons, Provider: provider, Log: sv.log}
 		sv.kyc = kyc
-		to = append(to, event.Destination{Name: toKYC, Sender: kyc, GiveUp: giveUpMail, Share: 1})
+		to = append(to, event.Destination{Name: toKYC, Sender: kyc, GiveUp: giveUpMail, Share: 1, Timeout: timeoutKYC})
 	}
 	relay, err := event.NewRelay(event.Config{}, sv.db, to, sv.log, nil)
 	sv.relay = relay

@@ -57,6 +57,7 @@ var unannounced = map[string]string{
 	"TryPhoneCode":        "a counter of this service's own",
 	"ProvePhone":          "the label that it brings announces itself",
 	"ReleasePhones":       "the user's state announces itself",
+	"AddKYCStep":          "a mark of this service's own",
 	"AddDocument":         "the room that has it announces it, with its label",
 	"MarkLapsed":          "a mark of this service's own",
 	"AddActivity":         "a record, not a change",
@@ -67,7 +68,7 @@ var unannounced = map[string]string{
 var reading = []string{
 	"User", "UserByEmail", "CountUsers", "ServiceAccount", "ServiceAccountsOf", "Labels", "Label", "Levels", "RoleExists",
 	"SignedInBefore", "SessionStands", "MailToken", "TOTPSecret", "RecoveryCodesLeft", "Passkeys", "PasskeyOf", "APIKeys", "APIKey", "Verification", "NewestVerification",
-	"Profiles", "DataStorages", "Documents", "Document", "DocumentFiles", "Lapsed", "Phones", "PhoneProved", "PhoneAlias",
+	"Profiles", "DataStorages", "Documents", "Document", "DocumentFiles", "Lapsed", "KYCSteps", "Phones", "PhoneProved", "PhoneAlias",
 }
 
 // Every verb of a transaction announces its writes, or is exempt by name: one that comes to be

@@ -324,6 +324,9 @@ func (s *Service) add(ctx context.Context, tx work, by account.Actor, documents 
 		if err := tx.SetPrivate(ctx, by.UID, label, KYCPending); err != nil {
 			return err
 		}
+		if err := s.noteDocuments(ctx, tx, by.UID, label, documents[0].Identificator); err != nil {
+			return err
+		}
 	}
 	return tx.AddActivity(ctx, by.Activity(s.now(), "account", action, audit.Succeed, ""))
 }

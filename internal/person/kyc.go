@@ -46,6 +46,9 @@ func (k KYC) Send(ctx context.Context, i event.Item) error {
 	if id, ok := event.KYCProfile(i.Event); ok {
 		return k.submit(ctx, i.UUID, i.UID, id)
 	}
+	if review, batch, ok := event.KYCDocuments(i.Event); ok {
+		return k.submitDocuments(ctx, i.UUID, i.UID, review, batch)
+	}
 	return fmt.Errorf("%w: it is no note about identity checks", event.ErrPermanent)
 }
 
@@ -65,6 +68,16 @@ func (k KYC) submit(ctx context.Context, key, uid string, id int64) error {
 	err := k.Persons.SubmitProfile(ctx, k.Provider, key, uid, id)
 	if errors.Is(err, ErrKYCRefused) {
 		k.Log.WarnContext(ctx, "KYC provider refuses a profile", "uid", uid)
+		return nil
+	}
+	return err
+}
+
+// submitDocuments hands a batch of documents over. A refusal rejects it and is logged.
+func (k KYC) submitDocuments(ctx context.Context, key, uid, review, batch string) error {
+	err := k.Persons.SubmitDocuments(ctx, k.Provider, key, uid, review, batch)
+	if errors.Is(err, ErrKYCRefused) {
+		k.Log.WarnContext(ctx, "KYC provider refuses documents", "uid", uid, "review", review)
 		return nil
 	}
 	return err

@@ -36,6 +36,7 @@ type Reader interface {
 	storageReader
 	phoneReader
 	documentReader
+	kycStepReader
 }
 
 // Tx is the part of the store that proofs about a person write in one transaction.
@@ -55,6 +56,8 @@ type records interface {
 	phoneWriter
 	documentReader
 	documentWriter
+	kycStepReader
+	kycStepWriter
 }
 
 // work is one transaction: its writes of users and labels announce themselves.

@@ -75,7 +75,7 @@ func (db *DB) EndListener(ctx context.Context) error {
 // it is done again. For SQLite.
 func (db *DB) BeOvertaken(ctx context.Context, by int64) error {
 	_, err := db.w.ExecContext(ctx, fmt.Sprintf(`
-		ALTER TABLE profiles DROP COLUMN applicant_id;
+		ALTER TABLE profiles DROP COLUMN applicant_id; DROP TABLE kyc_steps;
 		DELETE FROM schema_versions WHERE version = %[1]d;
 		DELETE FROM goose_db_version WHERE version_id = %[1]d;
 		CREATE TRIGGER overtaken AFTER INSERT ON goose_db_version WHEN NEW.version_id = %[1]d

@@ -38,6 +38,7 @@ func TestCascade(t *testing.T) {
 			{`INSERT INTO kyc_verifications (verification_id, applicant_id, user_id, kind, created_at, updated_at) VALUES ('v', 'a', 1, 'address', 0, 0)`, nil},
 			{`INSERT INTO phones (uuid, user_id, country, number, number_index, index_key, created_at, updated_at)
 			  VALUES ('u', 1, 'GB', $1, $1, '0123456789abcdef', 0, 0)`, []any{sealed}},
+			{`INSERT INTO kyc_steps (user_id, batch, step, external_id, created_at) VALUES (1, 'b', 's', 'e', 0)`, nil},
 			{`INSERT INTO documents (uuid, user_id, file, file_name, size, media, doc_type, identificator, created_at, updated_at)
 			  VALUES ('u', 1, 'f', $1, 1, 'm', 't', 'i', 0, 0)`, []any{sealed}},
 			{`INSERT INTO activities (ref, actor_uid, actor_kind, actor_ref, category, ip, user_agent, topic, action, result, day, created_at)
@@ -51,7 +52,7 @@ func TestCascade(t *testing.T) {
 		}
 		for table, want := range map[string]int{
 			"users": 1, "service_accounts": 0, "apikeys": 0, "labels": 0, "totp_secrets": 0, "recovery_codes": 0, "passkey_handles": 0, "passkeys": 0, "mail_tokens": 0,
-			"kyc_verifications": 0, "phones": 0, "documents": 0, "activities": 1, "outbox": 1,
+			"kyc_verifications": 0, "phones": 0, "documents": 0, "kyc_steps": 0, "activities": 1, "outbox": 1,
 		} {
 			var n int
 			if err := db.r.QueryRowContext(t.Context(), `SELECT count(*) FROM `+table).Scan(&n); err != nil || n != want {

@@ -296,7 +296,7 @@ var quiet = []string{
 	"Epoch", "SigningKeys", "Emit", "Take", "Return", "Clear",
 	"MailToken", "AddMailToken", "UseMailToken", "DeleteMailTokens", "SignedInBefore", "SessionStands",
 	"AddVerification", "Verification", "NewestVerification", "FinishVerification",
-	"Profiles", "AddProfile", "PutProfile", "DataStorages", "AddDataStorage",
+	"Profiles", "AddProfile", "PutProfile", "DataStorages", "AddDataStorage", "KYCSteps", "AddKYCStep",
 	"Phones", "PhoneProved", "PhoneAlias", "AddPhone", "DeletePhone", "PutPhoneCode", "TryPhoneCode", "ProvePhone", "ReleasePhones",
 	"Documents", "Document", "DocumentFiles", "Lapsed", "AddDocument", "MarkLapsed",
 }
@@ -321,6 +321,14 @@ func quietCalls(s Store, f *fixture) map[string]func(context.Context) error {
 				return err
 			}
 			return s.PutProfile(ctx, &all[0])
+		},
+		"KYCSteps": func(ctx context.Context) error { _, err := s.KYCSteps(ctx, f.user.UID, "b"); return err },
+		"AddKYCStep": func(ctx context.Context) error {
+			err := s.AddKYCStep(ctx, f.user.UID, "b", "front", "id")
+			if errors.Is(err, account.ErrTaken) {
+				return nil
+			}
+			return err
 		},
 		"DataStorages": func(ctx context.Context) error { _, err := s.DataStorages(ctx, f.user.UID); return err },
 		"AddDataStorage": func(ctx context.Context) error {

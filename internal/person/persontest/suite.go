@@ -27,6 +27,7 @@ func TestStore(t *testing.T, open func(testing.TB) Store) {
 		"the id is unique, the user and kind must exist": kycTaken,
 		"what is not there is ErrNotFound":               kycNotFound,
 		"of two that finish it one is first":             kycRace,
+		"kyc: steps are kept once, by user and batch":    kycSteps,
 		"profile: a round trip keeps every field":        profileRoundTrip,
 		"profile: a write keeps every field":             profilePut,
 		"profile: one at a time is open":                 profileOpen,
