@@ -294,7 +294,7 @@ func (s *Server) logFailure(r *http.Request, e *endpoint, status int, err error)
 	kind, level := lineKind{message: "request failed", status: status, error: e.String()}, slog.LevelError
 	on := passageOf(r.Context())
 	on.failed()
-	if context.Cause(r.Context()) == context.Canceled {
+	if errors.Is(context.Cause(r.Context()), context.Canceled) {
 		// The client left; not our failure, and no line of it may stand in the way of one that is.
 		kind.left, level, on.fault = true, slog.LevelInfo, false
 	}

@@ -60,7 +60,7 @@ func (s *spool) decode(text *io.SectionReader) (File, error) {
 	case errors.Is(err, errSpool):
 		return f, err
 	case err != nil, at == 0 && content.Size() == 0:
-		return f, nil
+		return f, nil //nolint:nilerr // a text that is no base64 is no file
 	}
 	return File{Media: media, Content: content}, nil
 }

@@ -323,7 +323,7 @@ func (s *sieve) multipart(r io.Reader, boundary string) (map[string]any, error) 
 		bounded.left, bounded.on = maxPartHead, true
 		part, err := parts.NextPart()
 		switch {
-		case err == io.EOF:
+		case err == io.EOF: //nolint:errorlint // one that comes too early is wrapped
 			return s.restore(param.Parts(values, files)), nil
 		case err != nil:
 			return nil, err

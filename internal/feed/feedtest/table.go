@@ -352,7 +352,7 @@ func quietCalls(s Store, f *fixture) map[string]func(context.Context) error {
 		"Documents": func(ctx context.Context) error { _, err := s.Documents(ctx, f.user.UID); return err },
 		"Document": func(ctx context.Context) error {
 			if _, err := s.Document(ctx, "none"); !errors.Is(err, person.ErrNoDocument) {
-				return fmt.Errorf("a document that is not there: %v", err)
+				return fmt.Errorf("a document that is not there: %w", err)
 			}
 			return nil
 		},

@@ -110,7 +110,7 @@ func (f *Files) Names(_ context.Context, yield func(name string, modified time.T
 	return nil
 }
 
-// A Scanner finds what its function says. It reads each file to its end.
+// A Scanner finds the outcome of its function. It reads each file to its end.
 type Scanner func(content []byte) error
 
 // Scan implements person.Scanner.

@@ -199,7 +199,7 @@ func TestAnswersToSubmissions(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			client, _, _ := creating(t, c.status, c.body)
 			got, err := client.CreateApplicant(t.Context(), "key", zoe)
-			if err == nil || got != "" || errors.Is(err, refused) != (c.want == refused) || errors.Is(err, away) != (c.want == away) || errors.Is(err, event.ErrPermanent) {
+			if err == nil || got != "" || errors.Is(err, refused) != errors.Is(c.want, refused) || errors.Is(err, away) != errors.Is(c.want, away) || errors.Is(err, event.ErrPermanent) {
 				t.Errorf("got %q (%v), want no id and %v", got, err, c.want)
 			}
 			for _, text := range []string{"hunter2", apiToken, "Zoë", "zoe@", "4915"} {
