@@ -120,6 +120,7 @@ func TestPasskeySignInRefusals(t *testing.T) {
 	c.JSON(t, "POST", byPasskey, body{"credential": answer}).WantTokens(t, 401, "identity.session.copied_passkey")
 	c.JSON(t, "POST", byPasskey, nil).WantTokens(t, 400, "identity.session.missing_credential")
 	c.JSON(t, "POST", byPasskey, body{"credential": []any{}}).WantTokens(t, 422, "identity.session.invalid_passkey")
+	c.JSON(t, "POST", byPasskey, body{"credential": "{}", "lang": body{}}).WantTokens(t, 422, "invalid")
 	for _, path := range []string{byPasskey, byPasskey + "/begin"} {
 		w.Client().With("Origin", "https://evil.example").JSON(t, "POST", path, body{"credential": answer}).
 			WantTokens(t, 403, "identity.cross_site_request")

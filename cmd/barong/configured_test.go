@@ -173,6 +173,10 @@ func TestDefaultsStandInTheSettingsAlone(t *testing.T) {
 	s.Redis.URL, s.Events.Host = "redis://h", "h"
 	s.Storage.Bucket, s.Storage.AccessKey, s.Storage.SecretKey, s.Storage.Clamd = "abc", "k", "k", "h:1"
 	s.External.KYCAIDToken, s.External.TwilioAccount, s.External.TwilioToken = "t", "AC1", "t"
+	challenges, err := factor.NewChallenges(make([]byte, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
 	logged := configured.REST(s)
 	logged.Log = slog.New(slog.DiscardHandler)
 	for name, c := range map[string][2]error{ // none of the settings, the default ones
@@ -181,7 +185,7 @@ func TestDefaultsStandInTheSettingsAlone(t *testing.T) {
 		"API keys":   {failed(apikey.NewCache(apikey.CacheConfig{}, nil, nil)), failed(apikey.NewCache(configured.APIKeys(s), nil, nil))},
 		"bucket":     {valid(s3.Config{Bucket: "abc", AccessKey: "k", SecretKey: "k", Endpoint: "https://h"}), valid(configured.Bucket(s))},
 		"broker":     {valid(amqp.Config{}), valid(configured.Broker(s))},
-		"codes":      {failed(factor.NewService(factor.Config{}, factor.Parts{})), failed(factor.NewService(configured.Codes(s), factor.Parts{}))},
+		"codes":      {failed(factor.NewService(factor.Config{}, factor.Parts{})), failed(factor.NewService(configured.Codes(s), factor.Parts{Challenges: challenges}))},
 		"decisions":  {valid(authz.Config{}), valid(configured.Decisions(s))},
 		"directory":  {failed(directory.New(directory.Config{}, nil, nil)), failed(directory.New(configured.Directory(s), nil, nil))},
 		"keys":       {valid(token.KeysConfig{}), valid(configured.Keys(s))},

@@ -36,37 +36,32 @@ func TestAnAnsweredChangeIsObeyed(t *testing.T) {
 	}
 }
 
-func obeyed(t *testing.T, changes int, env []string) {
-	const boss, bot = "boss@barong.example", "bot@barong.example"
-	c := newConsole(t)
-	c.env = env
-	c.run("", "seed").want(t, 0)
-	c.run(memberPassword+"\n", "users create --role superadmin --state active --level 3 --email "+boss).want(t, 0)
-	uid := c.person(bot, memberPassword)
-	var uids []string
-	for i := range 5 {
-		uids = append(uids, c.person("m"+strconv.Itoa(i)+"@barong.example", memberPassword))
+// signedIn signs in and returns a caller of REST that asks as a proxy does: the session becomes a bearer token.
+func signedIn(t *testing.T, p *process, gate authv3.AuthorizationClient, email string) asker {
+	t.Helper()
+	b := newBrowser(p).signIn(email, memberPassword)
+	m, err := gate.Check(t.Context(), question("GET", mine, map[string]string{
+		"cookie": "_barong_session=" + b.cookie(), "user-agent": "curl/8",
+	}))
+	if err != nil || m.GetOkResponse() == nil {
+		t.Fatalf("no token for %s: %v, %v", email, m, err)
 	}
-	p := serving(t, t.TempDir(), env...)
-	gate := authv3.NewAuthorizationClient(dial(t, p.grpc))
-
-	// signedIn calls REST as a proxy does: the session becomes a bearer token.
-	signedIn := func(email string) func(want int, method, path string, form url.Values) string {
-		b := newBrowser(p).signIn(email, memberPassword)
-		m, err := gate.Check(t.Context(), question("GET", mine, map[string]string{
-			"cookie": "_barong_session=" + b.cookie(), "user-agent": "curl/8",
-		}))
-		if err != nil || m.GetOkResponse() == nil {
-			t.Fatalf("no token for %s: %v, %v", email, m, err)
-		}
-		bearer := m.GetOkResponse().GetHeaders()[0].GetHeader().GetValue()
-		return func(want int, method, path string, form url.Values) string {
-			t.Helper()
-			return b.want(want, "", method, path, form, "Authorization", bearer)
-		}
+	bearer := m.GetOkResponse().GetHeaders()[0].GetHeader().GetValue()
+	return func(want int, method, path string, form url.Values) string {
+		t.Helper()
+		return b.want(want, "", method, path, form, "Authorization", bearer)
 	}
-	me, admin := signedIn(bot), signedIn(boss)
+}
 
+// An asker is a caller of REST that fails the test unless the answer has the status, and returns the body.
+type asker func(status int, method, path string, form url.Values) string
+
+// A botKey is an API key.
+type botKey struct{ Kid, Secret string }
+
+// newBotKey switches the second factor of a user on and makes an API key of a scope, "" for all.
+func newBotKey(t *testing.T, me asker, scope string) (key botKey) {
+	t.Helper()
 	var qr struct{ Data struct{ URL string } }
 	into(t, me(200, "POST", "/api/v2/resource/otp/generate_qrcode", url.Values{}), &qr)
 	u, err := url.Parse(qr.Data.URL)
@@ -83,8 +78,41 @@ func obeyed(t *testing.T, changes int, env []string) {
 		return code
 	}
 	me(200, "POST", "/api/v2/resource/otp/enable", url.Values{"code": {code(0)}})
-	var key struct{ Kid, Secret string }
-	into(t, me(201, "POST", "/api/v2/resource/api_keys", url.Values{"algorithm": {"HS256"}, "totp_code": {code(1)}}), &key)
+	form := url.Values{"algorithm": {"HS256"}, "totp_code": {code(1)}}
+	if scope != "" {
+		form.Set("scope", scope)
+	}
+	into(t, me(201, "POST", "/api/v2/resource/api_keys", form), &key)
+	return key
+}
+
+// signs are the headers of a request that the key signs now, from an address.
+func (k botKey) signs(ip string) map[string]string {
+	nonce := strconv.FormatInt(time.Now().UnixMilli(), 10)
+	mac := hmac.New(sha256.New, []byte(k.Secret))
+	mac.Write([]byte(nonce + k.Kid))
+	return map[string]string{
+		"x-auth-apikey": k.Kid, "x-auth-nonce": nonce, "x-auth-signature": hex.EncodeToString(mac.Sum(nil)),
+		"x-forwarded-for": ip,
+	}
+}
+
+func obeyed(t *testing.T, changes int, env []string) {
+	const boss, bot = "boss@barong.example", "bot@barong.example"
+	c := newConsole(t)
+	c.env = env
+	c.run("", "seed").want(t, 0)
+	c.run(memberPassword+"\n", "users create --role superadmin --state active --level 3 --email "+boss).want(t, 0)
+	uid := c.person(bot, memberPassword)
+	var uids []string
+	for i := range 5 {
+		uids = append(uids, c.person("m"+strconv.Itoa(i)+"@barong.example", memberPassword))
+	}
+	p := serving(t, t.TempDir(), env...)
+	gate := authv3.NewAuthorizationClient(dial(t, p.grpc))
+
+	me, admin := signedIn(t, p, gate, bot), signedIn(t, p, gate, boss)
+	key := newBotKey(t, me, "")
 
 	const asked, elsewhere, network = "api/v2/peatio/account/withdraws", "api/v2/peatio/account/elsewhere", "203.0.113.9"
 	admin(201, "POST", "/api/v2/admin/permissions", url.Values{
@@ -113,13 +141,7 @@ func obeyed(t *testing.T, changes int, env []string) {
 
 	allowed := func() bool {
 		t.Helper()
-		nonce := strconv.FormatInt(time.Now().UnixMilli(), 10)
-		mac := hmac.New(sha256.New, []byte(key.Secret))
-		mac.Write([]byte(nonce + key.Kid))
-		m, err := gate.Check(t.Context(), question("GET", "/"+asked, map[string]string{
-			"x-auth-apikey": key.Kid, "x-auth-nonce": nonce, "x-auth-signature": hex.EncodeToString(mac.Sum(nil)),
-			"x-forwarded-for": network,
-		}))
+		m, err := gate.Check(t.Context(), question("GET", "/"+asked, key.signs(network)))
 		if err != nil {
 			t.Fatal(err)
 		}

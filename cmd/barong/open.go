@@ -66,7 +66,7 @@ func checkParts(s config.Settings, problems *config.Problems) {
 	check("BARONG_AUDIT_*", "audit_queue audit_flush_interval audit_spill_max", configured.Audit(s).Validate())
 	check("decisions", "policy_max_stale cache_max_stale decision_timeout session_name apikey_nonce_lifetime "+
 		"session_ip_v4_mask session_ip_v6_mask rbac_denied_status outage_answer apikey_replay", configured.Decisions(s).Validate())
-	check("BARONG_UPLOAD_*", "upload_extension_whitelist upload_size_min_range upload_size_max_range", configured.Documents(s, exchange.Rules{}).Validate())
+	check("BARONG_UPLOAD_EXTENSION_WHITELIST, BARONG_UPLOAD_SIZE_*", "upload_extension_whitelist upload_size_min_range upload_size_max_range", configured.Documents(s, exchange.Rules{}).Validate())
 	if s.Redis.URL != "" {
 		check("BARONG_REDIS_URL and the settings beside it", "redis_url redis_sentinels redis_cluster", configured.Redis(s).Validate())
 	}

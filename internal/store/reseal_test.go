@@ -78,6 +78,10 @@ func fillSealed(t testing.TB, db *store.DB, n int) {
 			func() error { _, err := db.UserHandle(ctx, u.UID, []byte("handle of "+u.UID)); return err }(),
 			db.AddPasskey(ctx, &factor.Passkey{UserUID: u.UID, Name: "phone of " + u.UID, CredentialID: []byte(u.UID), PublicKey: []byte("key")}, 1),
 			db.AddPhone(ctx, &person.Phone{UserUID: u.UID, Country: "DE", Number: "49151000000" + fmt.Sprint(i)}),
+			db.AddDocument(ctx, &person.Document{
+				ID: secret.UUID(), UserUID: u.UID, Type: person.AddressType, Identificator: "one", File: u.UID + "/1/a", Size: 1,
+				Media: "image/png", Number: text("number"), FileName: "file of " + u.UID, Address: &person.Address{City: "city of " + u.UID},
+			}),
 			db.Emit(ctx, event.UserCreated(event.User{UID: u.UID, Email: u.Email})),
 		); err != nil {
 			t.Fatal(err)

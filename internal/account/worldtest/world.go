@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -55,6 +56,8 @@ type World struct {
 	Hasher *Hasher
 	Now    time.Time
 	Slept  time.Duration
+
+	sleeping sync.Mutex // guards Slept
 }
 
 // Start is the time at which a World begins.
@@ -91,7 +94,11 @@ func NewOn(t testing.TB, cfg Config, open storetest.Opener) *World {
 
 // Serve begins anew over the same database, with limits that have forgotten everything.
 func (w *World) Serve(cfg Config, hasher account.Hasher, limits limit.Store) {
-	cfg.Sleep = func(_ context.Context, d time.Duration) { w.Slept += d }
+	cfg.Sleep = func(_ context.Context, d time.Duration) {
+		w.sleeping.Lock()
+		w.Slept += d
+		w.sleeping.Unlock()
+	}
 	w.Services = Open(cfg, w.DB, hasher, limits, func() time.Time { return w.Now })
 }
 
