@@ -20,6 +20,7 @@ import (
 
 	"barong/internal/account"
 	"barong/internal/account/worldtest"
+	"barong/internal/factor/passkeytest"
 	"barong/internal/secret"
 	"barong/internal/store"
 )
@@ -31,6 +32,7 @@ type life struct {
 	secret   string // of the second factor
 	lastStep int64  // of its last code, in half minutes since 1970
 	key      botKey
+	device   *passkeytest.Device
 }
 
 // botKey is an API key, and the address that its bot calls from.
@@ -40,7 +42,11 @@ type botKey struct{ kid, secret, ip string }
 // order in which people do it. A step goes on where the one before ended.
 func TestALife(t *testing.T) {
 	began := time.Now()
-	l := &life{office: openOffice(t, "BARONG_PHONE_VERIFICATION=mock"), person: newcomer(70)}
+	const page = "https://app.exchange.example"
+	l := &life{
+		office: openOffice(t, "BARONG_PHONE_VERIFICATION=mock", "BARONG_WEBAUTHN_RP_ID=exchange.example", "BARONG_WEBAUTHN_ORIGINS="+page),
+		person: newcomer(70), device: &passkeytest.Device{Origin: page},
+	}
 	for _, step := range []struct {
 		name string
 		take func(*testing.T)
@@ -48,13 +54,15 @@ func TestALife(t *testing.T) {
 		{"signs up and proves the address", l.arrives},
 		{"states name, birth and address, and submits them", l.introduces},
 		{"proves a phone by the code that it gets", l.provesPhone},
+		{"uploads a passport", l.uploads},
 		{"is approved by staff, and reaches level 3", l.isApproved},
 		{"keeps a piece of data with the account", l.keepsData},
 		{"switches the second factor on", l.protects},
-		{"makes an API key, by which a bot calls", l.makesKey},
+		{"makes an API key, by which a bot calls within its scope and networks", l.makesKey},
 		{"replaces the key by a new one", l.replacesKey},
 		{"signs in elsewhere with a code", l.signsInElsewhere},
 		{"signs in by a recovery code, once", l.recovers},
+		{"adds a passkey, and signs in by it alone", l.addsPasskey},
 		{"reads the activities", l.looksBack},
 		{"deletes the account", l.leaves},
 		{"signs up again with the same address", l.returns},
@@ -150,6 +158,20 @@ func (l *life) provesPhone(t *testing.T) {
 	}
 }
 
+// passport is a picture, as base64.
+const passport = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+
+func (l *life) uploads(t *testing.T) {
+	l.does(t, 422, "upload", "POST", "/resource/documents", "doc_type", "Passport", "doc_number", "AB 123456",
+		"doc_expire", "2040-12-31", "upload", "bm8gcGljdHVyZQ==")
+	l.does(t, 201, "", "POST", "/resource/documents", "doc_type", "Passport", "doc_number", "AB 123456",
+		"doc_expire", "2040-12-31", "doc_category", "front_side", "upload", "data:image/png;base64,"+passport)
+	if got := l.does(t, 200, `"doc_type":"Passport"`, "GET", "/resource/documents"); strings.Contains(got.body, "123456") {
+		t.Errorf("the number is shown whole: %s", got.body)
+	}
+	l.does(t, 200, `"value":"pending"`, "GET", "/resource/labels/document")
+}
+
 // isApproved has the label of approved documents set as a service that staff use would.
 func (l *life) isApproved(t *testing.T) {
 	at := slices.IndexFunc(l.env, func(pair string) bool { return strings.HasPrefix(pair, "BARONG_DATABASE_URL=") })
@@ -186,7 +208,8 @@ func (l *life) protects(t *testing.T) {
 // newKey makes an API key with the next code.
 func (l *life) newKey(t *testing.T) (k botKey) {
 	t.Helper()
-	got := l.does(t, 201, `"secret"`, "POST", "/resource/api_keys", "algorithm", "HS256", "scope", "trade", "totp_code", l.code(t))
+	got := l.does(t, 201, `"secret"`, "POST", "/resource/api_keys", "algorithm", "HS256", "scope", "trade", "ip_whitelist", l.ip+"/30",
+		"totp_code", l.code(t))
 	var made struct{ Kid, Secret string }
 	must(t, json.Unmarshal([]byte(got.body), &made))
 	return botKey{made.Kid, made.Secret, l.ip}
@@ -196,6 +219,10 @@ func (l *life) makesKey(t *testing.T) {
 	l.key = l.newKey(t)
 	l.calls(t, l.key, "GET", "/peatio/market/orders", 200, "")
 	l.calls(t, l.key, "GET", "/barong/resource/api_keys", 401, "authz.invalid_permission")
+	l.calls(t, l.key, "GET", "/peatio/account/balances", 401, "authz.apikey_scope_not_allowed")
+	moved := l.key
+	moved.ip = "203.0.113.70"
+	l.calls(t, moved, "GET", "/peatio/market/orders", 401, "authz.apikey_address_not_allowed")
 	forged := l.key
 	forged.secret += "x"
 	l.calls(t, forged, "GET", "/peatio/market/orders", 401, "authz.invalid_signature")
@@ -230,6 +257,23 @@ func (l *life) recovers(t *testing.T) {
 	other.enter(t, "active", l.gate, "/identity/sessions", credentials)
 	again := l.elsewhere()
 	again.want(t, 403, `"identity.session.invalid_otp"`, l.gate, "POST", "/identity/sessions", credentials)
+	other.want(t, 204, "", l.gate, "DELETE", "/identity/sessions", nil)
+}
+
+func (l *life) addsPasskey(t *testing.T) {
+	begun := l.does(t, 201, `"challenge"`, "POST", "/resource/passkeys/begin", "password", l.password, "code", l.code(t))
+	made, err := l.device.Create([]byte(begun.body))
+	must(t, err)
+	l.does(t, 201, `"name":"phone"`, "POST", "/resource/passkeys", "credential", string(made), "name", "phone")
+
+	other := l.elsewhere()
+	begun = other.want(t, 201, `"challenge"`, l.gate, "POST", "/identity/sessions/passkey/begin", map[string]string{})
+	shown, err := l.device.Get([]byte(begun.body))
+	must(t, err)
+	thief := l.elsewhere() // without the cookie of the challenge
+	thief.want(t, 422, `"identity.session.challenge_expired"`, l.gate, "POST", "/identity/sessions/passkey", map[string]string{"credential": string(shown)})
+	other.enter(t, "active", l.gate, "/identity/sessions/passkey", map[string]string{"credential": string(shown)})
+	other.want(t, 200, `"level":3`, l.gate, "GET", "/resource/users/me", nil)
 	other.want(t, 204, "", l.gate, "DELETE", "/identity/sessions", nil)
 }
 
