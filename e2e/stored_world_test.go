@@ -267,9 +267,9 @@ func (w *storedWorld) Activities() []audit.Activity {
 	return all[from:]
 }
 
-// setPolicy replaces all rows of the policy in one transaction. Rules are as old as can be, so
-// that those against signing in cut no session of the world; the world's cuts come from rules
-// that were switched on then, and off again.
+// setPolicy replaces all rows of the policy in one transaction. The cuts of rules against signing in are as
+// old as can be, so that they end no session of the world; the world's own cuts come from rules that
+// were switched on then, and off again.
 func (w *storedWorld) setPolicy(ctx context.Context, p authztest.Policy) error {
 	w.policy = p
 	now := w.Now()
@@ -311,11 +311,17 @@ func (w *storedWorld) setPolicy(ctx context.Context, p authztest.Policy) error {
 		return nil
 	})
 	for _, c := range rows.Cuts {
-		w.clock.set(c.At)
 		r := policy.Restriction{Category: policy.Blocklogin, Scope: c.Scope, Value: c.Value, State: "enabled"}
 		err = errors.Join(err, w.db.AddRestriction(ctx, &r))
 		r.State = "disabled"
 		err = errors.Join(err, w.db.PutRestriction(ctx, &r))
+	}
+	// The database has given cuts its own time.
+	_, aged := w.raw.ExecContext(ctx, `UPDATE session_cuts SET cut_at = $1`, now.Add(-365*24*time.Hour).UnixMicro())
+	err = errors.Join(err, aged)
+	for _, c := range rows.Cuts {
+		_, moved := w.raw.ExecContext(ctx, `UPDATE session_cuts SET cut_at = $1 WHERE scope = $2 AND value = $3`, c.At.UnixMicro(), c.Scope, c.Value)
+		err = errors.Join(err, moved)
 	}
 	return err
 }
