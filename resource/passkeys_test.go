@@ -176,26 +176,71 @@ func TestPasskeysAreBounded(t *testing.T) {
 	w.mine().JSON(t, "POST", passkeysBase, map[string]any{"credential": answer}).WantTokens(t, 422, "resource.passkey.not_configured")
 }
 
-// A registration that is under way when the limit is reached, or in a session that has ended, is
-// refused.
+// The limit holds for a registration that began below it, also when the passkeys that fill it ended
+// no session.
+func TestPasskeysAreBoundedAtTheEnd(t *testing.T) {
+	w := newWorld(t)
+	c, answer := w.created(worldtest.NewDevice(), "", owner())
+	for i := range factor.MaxPasskeys {
+		p := factor.Passkey{UserUID: me, CredentialID: []byte{byte(i)}, PublicKey: []byte("key")}
+		expect.OK(t, w.DB.AddPasskey(t.Context(), &p, factor.MaxPasskeys))
+	}
+	c.JSON(t, "POST", passkeysBase, map[string]any{"credential": answer}).WantTokens(t, 422, "resource.passkey.limit_reached")
+}
+
+// A registration or a deletion in a session that has ended, or ends meanwhile, is refused.
 func TestLatePasskeys(t *testing.T) {
 	for name, test := range currencies() {
 		if !test.over {
 			continue
 		}
-		w := newWorld(t)
-		cookie := test.cookie(w)
-		c, answer := w.created(worldtest.NewDevice(), cookie, owner())
-		if test.before != nil {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			cookie := test.cookie(w)
+			c, answer := w.created(worldtest.NewDevice(), cookie, owner())
 			test.before(w, cookie)
-		}
-		a := c.JSON(t, "POST", passkeysBase, map[string]any{"credential": answer})
-		w.Faults.Fail(nil, "Update")
-		if a.Status != 401 && a.Status != 422 {
-			t.Errorf("%s: %d %s, want a refusal", name, a.Status, a.Body)
-		}
-		w.mine().Get(t, passkeysBase).Want(t, 200, `[]`)
+			a := c.JSON(t, "POST", passkeysBase, map[string]any{"credential": answer})
+			w.Faults.Fail(nil, "Update")
+			if a.Status != 401 && a.Status != 422 {
+				t.Errorf("%d %s, want a refusal", a.Status, a.Body)
+			}
+			w.mine().Get(t, passkeysBase).Want(t, 200, `[]`)
+
+			one, cookie := w.registered(), test.cookie(w)
+			test.before(w, cookie)
+			a = within(w.mine(), cookie).JSON(t, "DELETE", passkeysBase+"/"+one, owner())
+			w.Faults.Fail(nil, "Update")
+			a.WantTokens(t, 401, "authz.invalid_session")
+			expect.Equal(t, len(expect.Must(w.DB.Passkeys(t.Context(), me))(t)), 1)
+		})
 	}
+}
+
+// Of each parameter but the credential, which may be an object, a list is refused.
+func TestPasskeyParametersAreNoLists(t *testing.T) {
+	w := newWorld(t)
+	one := passkeysBase + "/" + w.registered()
+	list := []string{"x"}
+	for _, test := range []struct {
+		method, path string
+		body         map[string]any
+	}{
+		{"POST", passkeysBase + "/begin", map[string]any{"password": list}},
+		{"POST", passkeysBase, map[string]any{"credential": map[string]any{}, "name": list}},
+		{"PUT", one, map[string]any{"name": list}},
+		{"DELETE", one, map[string]any{"password": list}},
+	} {
+		w.mine().JSON(t, test.method, test.path, test.body).WantTokens(t, 422, "invalid")
+	}
+}
+
+// registered gives the user one more passkey and returns its id.
+func (w *world) registered() string {
+	w.T.Helper()
+	c, answer := w.created(worldtest.NewDevice(), "", owner())
+	var p struct{ ID string }
+	c.JSON(w.T, "POST", passkeysBase, map[string]any{"credential": answer}).Into(w.T, &p)
+	return p.ID
 }
 
 // FuzzPasskeyBodies: whatever is sent to finish a registration gets an answer that is declared.
