@@ -11,8 +11,8 @@ import (
 // forwardPrefix is the path that Envoy's HTTP mode puts before the original one (AZ-1).
 const forwardPrefix = "/api/v2/auth"
 
-// decisionHeader carries the decision id to the access log of Envoy's HTTP mode. It is for the
-// proxy alone: the shipped configuration passes it on to nobody.
+// decisionHeader carries the decision id to the proxy: to the access log of Envoy's HTTP mode, and
+// with every allow, which an answer without it is not. The shipped files pass it on to nobody.
 const decisionHeader = "X-Barong-Decision"
 
 // maxAuditBody is how much of a body is read for activities (FX-36).
@@ -55,10 +55,7 @@ func (s *Server) forwardEnvoy(w http.ResponseWriter, req *http.Request) {
 	}
 	var d decision
 	s.conclude(req.Context(), &r, &d, nil)
-	if d.id == "" {
-		d.id = s.ids.next()
-	}
-	w.Header().Set(decisionHeader, d.id)
+	s.identify(w, &d)
 	if !d.allowed() {
 		plainDenial(w, &d)
 		return
@@ -68,6 +65,14 @@ func (s *Server) forwardEnvoy(w http.ResponseWriter, req *http.Request) {
 		w.Header().Set("Cookie", d.cookieValue)
 	}
 	w.WriteHeader(http.StatusOK)
+}
+
+// identify gives the answer the decision's id.
+func (s *Server) identify(w http.ResponseWriter, d *decision) {
+	if d.id == "" {
+		d.id = s.ids.next()
+	}
+	w.Header().Set(decisionHeader, d.id)
 }
 
 func (s *Server) forwardVerify(w http.ResponseWriter, req *http.Request, denial func(http.ResponseWriter, *decision)) {
@@ -98,6 +103,7 @@ func (s *Server) forwardVerify(w http.ResponseWriter, req *http.Request, denial 
 		denial(w, &d)
 		return
 	}
+	s.identify(w, &d)
 	writeAllow(w, &d)
 	switch d.upstreamCookie() {
 	case cookieReplace:

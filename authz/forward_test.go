@@ -182,6 +182,25 @@ func TestDenialsOverHTTP(t *testing.T) {
 	}
 }
 
+// Caddy takes an answer with a decision's id alone for an allow. A denial's goes to the client, and
+// has none.
+func TestAllowsHaveTheDecision(t *testing.T) {
+	s := worldServer(t, small(t))
+	for _, path := range []string{"/verify/caddy", "/verify/traefik", "/verify/nginx"} {
+		for target, want := range map[string]int{"/api/v2/peatio/public/ping": 16, "/api/v2/peatio/market/orders": 0} {
+			req := httptest.NewRequest(http.MethodGet, path, nil)
+			req.Header.Set("X-Forwarded-Method", "GET")
+			req.Header.Set("X-Forwarded-Uri", target)
+			req.RemoteAddr = "127.0.0.1:1"
+			w := httptest.NewRecorder()
+			s.Forward().ServeHTTP(w, req)
+			if id := w.Header().Get("X-Barong-Decision"); len(id) != want || (w.Code == http.StatusOK) != (want > 0) {
+				t.Errorf("%s for %s: got %d and decision id %q, want one of %d characters", path, target, w.Code, id, want)
+			}
+		}
+	}
+}
+
 // Envoy's HTTP mode reads the decision id from the answer, allowed or not, for its log.
 func TestForwardTellsEnvoyTheDecision(t *testing.T) {
 	s := worldServer(t, small(t))

@@ -111,10 +111,7 @@ func (s *Server) readDirect(r *request, req *http.Request) {
 
 // gateDenial is a denial with the names by which it is found in the log.
 func (s *Server) gateDenial(w http.ResponseWriter, req *http.Request, d *decision) {
-	if d.id == "" {
-		d.id = s.ids.next()
-	}
-	w.Header().Set(decisionHeader, d.id)
+	s.identify(w, d)
 	if id := req.Header.Get("X-Request-Id"); harmlessID(id) {
 		w.Header().Set("X-Request-Id", id)
 	}

@@ -66,10 +66,13 @@ func (f *forwardAuthorizer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.next.ServeHTTP(w, r)
 		return
 	}
+	status := f.status
+	if status == http.StatusOK {
+		w.Header().Set("X-Barong-Decision", "d-4711")
+	}
 	for k, v := range f.header {
 		w.Header().Set(k, v)
 	}
-	status := f.status
 	if status != http.StatusOK {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
