@@ -51,13 +51,14 @@ func (a *API) signInAuth0(ctx context.Context, who visitor, in auth0SignIn) (out
 	if err != nil {
 		return out, err
 	}
+	d := a.admission(who)
 	u, err := a.SignIns.SignInAuth0(ctx, signin.Auth0{
 		Email: claims.Email, EmailVerified: claims.EmailVerified, OTPCode: in.OTPCode, Asked: in.Nonce,
 		Nonce: claims.Nonce, Token: claims.Fingerprint, ExpiresAt: claims.ExpiresAt,
-		Language: a.Language(in.Lang), Device: who.device, Client: who.Client,
+		Language: a.Language(in.Lang), Device: who.device, Admit: d.ask, Client: who.Client,
 	})
 	if err != nil {
 		return out, err
 	}
-	return a.open(ctx, who, u)
+	return a.open(ctx, who, d, u)
 }

@@ -50,8 +50,10 @@ func (a *API) sendConfirmation(ctx context.Context, who visitor, in mailRequest)
 }
 
 func (a *API) confirmEmail(ctx context.Context, who visitor, in confirmEmail) (out welcome, err error) {
+	d := a.admission(who)
 	u, session, err := a.SignIns.ConfirmEmail(ctx, signin.Confirmation{
-		Token: in.Token, Password: in.Password, Language: a.Language(in.Lang), Device: who.device, Client: who.Client,
+		Token: in.Token, Password: in.Password, Language: a.Language(in.Lang), Device: who.device,
+		Admit: d.ask, Client: who.Client,
 	})
 	switch {
 	case err != nil:
@@ -59,7 +61,7 @@ func (a *API) confirmEmail(ctx context.Context, who visitor, in confirmEmail) (o
 	case !session:
 		return a.show(ctx, u)
 	}
-	return a.openHere(ctx, who, u)
+	return a.openHere(ctx, who, d, u)
 }
 
 // linkErrors are the refusals of a mailed token that does not verify.

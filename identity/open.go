@@ -2,7 +2,9 @@ package identity
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"barong/internal/account"
@@ -16,18 +18,34 @@ import (
 // the session cookie.
 type welcome = rest.Reply[view.UserWithFullInfo, rest.Cookies]
 
-// open starts a session of u, in place of the one that the browser came with.
-func (a *API) open(ctx context.Context, who visitor, u signin.SignedIn) (welcome, error) {
+// An admission asks API.Admit for a visitor, and keeps the moment of the answer for the session.
+type admission struct {
+	api *API
+	ip  netip.Addr
+	at  session.Moment // zero until the visitor is admitted
+}
+
+func (a *API) admission(who visitor) *admission { return &admission{api: a, ip: who.IP} }
+
+// ask is a signin.Admission.
+func (d *admission) ask(ctx context.Context) (err error) {
+	if d.at, err = d.api.Admit(ctx, d.ip); err != nil {
+		return fmt.Errorf("admit address: %w", err)
+	}
+	return nil
+}
+
+// open starts a session of u, as of the admission, in place of the one that the browser came with.
+func (a *API) open(ctx context.Context, who visitor, d *admission, u signin.SignedIn) (welcome, error) {
 	out, err := a.show(ctx, u.User)
 	if err != nil {
 		return out, err
 	}
-	admitted, err := a.Admit(ctx, who.IP)
-	if err != nil {
-		return welcome{}, fmt.Errorf("admit address: %w", err)
+	if d.at.At.IsZero() {
+		return welcome{}, errors.New("open session: nobody has admitted the address")
 	}
 	cookie, s, err := a.Sessions.Open(ctx, session.Opening{
-		UID: u.UID, Generation: u.SessionGeneration, IP: who.IP, UserAgent: who.UserAgent, Admitted: admitted,
+		UID: u.UID, Generation: u.SessionGeneration, IP: who.IP, UserAgent: who.UserAgent, Admitted: d.at,
 		Replaces: who.cookies,
 	}, a.Now())
 	if err != nil {
@@ -40,8 +58,8 @@ func (a *API) open(ctx context.Context, who visitor, u signin.SignedIn) (welcome
 }
 
 // openHere is open for a person that needed no password to prove to be u: the device is known from now on.
-func (a *API) openHere(ctx context.Context, who visitor, u account.User) (welcome, error) {
-	return a.open(ctx, who, signin.SignedIn{User: u, Device: a.SignIns.RememberDevice(who.device, u)})
+func (a *API) openHere(ctx context.Context, who visitor, d *admission, u account.User) (welcome, error) {
+	return a.open(ctx, who, d, signin.SignedIn{User: u, Device: a.SignIns.RememberDevice(who.device, u)})
 }
 
 // show is the answer that shows u and opens nothing.

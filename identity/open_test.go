@@ -2,17 +2,21 @@ package identity_test
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"testing"
 
 	"barong/identity"
+	"barong/internal/account"
 	"barong/internal/account/worldtest"
+	"barong/internal/audit"
 	"barong/internal/expect"
 	"barong/internal/rest/resttest"
 	"barong/internal/session"
 )
 
 // Each way to a session asks once more whether the address may have one, and opens it as of then.
+// It asks before anything is written.
 func TestSessionsAreOfAnAdmittedAddress(t *testing.T) {
 	const known, stranger = "known@barong.io", "stranger@barong.io"
 	w := newWorld(t)
@@ -22,6 +26,8 @@ func TestSessionsAreOfAnAdmittedAddress(t *testing.T) {
 	d := worldtest.NewDevice()
 	w.passkey(w.user("passkey@barong.io", 1), d)
 	var asked netip.Addr
+	w.News()
+	before := w.Activities(audit.Query{})
 	w.Identity.Admit = func(_ context.Context, ip netip.Addr) (session.Moment, error) {
 		asked = ip
 		return session.Moment{}, identity.ErrAddress
@@ -52,6 +58,16 @@ func TestSessionsAreOfAnAdmittedAddress(t *testing.T) {
 		closed(t, a)
 		expect.Equal(t, asked.String(), w.IP.String())
 	}
+	expect.Equal(t, len(w.News()), 0)
+	expect.Equal(t, w.Activities(audit.Query{}), before)
+	if _, err := w.DB.UserByEmail(t.Context(), stranger); !errors.Is(err, account.ErrNoUser) {
+		t.Errorf("the sign-up that was refused left an account: %v", err)
+	}
+
+	// Nothing is used up: the same proofs are good where the address may sign in.
+	w.Identity.Admit = func(ctx context.Context, _ netip.Addr) (session.Moment, error) { return w.DB.Moment(ctx) }
+	w.opened(signInAuth0(t, w.Browser()), 200)
+	w.opened(w.Browser().JSON(t, "POST", emails+"confirm_code", body{"token": jwt}), 201)
 }
 
 // The session is as old as its admission.

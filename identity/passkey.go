@@ -51,11 +51,13 @@ func (a *API) beginPasskey(_ context.Context, _ visitor, _ rest.None) (out rest.
 }
 
 func (a *API) signInPasskey(ctx context.Context, who visitor, in passkeySignIn) (out welcome, err error) {
+	d := a.admission(who)
 	u, err := a.SignIns.SignInPasskey(ctx, signin.Passkey{
-		Cookie: who.challenge, Answer: in.Credential.JSON(), Language: a.Language(in.Lang), Device: who.device, Client: who.Client,
+		Cookie: who.challenge, Answer: in.Credential.JSON(), Language: a.Language(in.Lang), Device: who.device,
+		Admit: d.ask, Client: who.Client,
 	})
 	if err != nil {
 		return out, err
 	}
-	return a.open(ctx, who, u)
+	return a.open(ctx, who, d, u)
 }

@@ -60,9 +60,10 @@ var (
 var errNoSession = errors.New("identity: no session")
 
 func (a *API) signIn(ctx context.Context, who visitor, in signIn) (out welcome, err error) {
+	d := a.admission(who)
 	attempt := signin.SignIn{
 		Email: string(in.Email), Password: string(in.Password), OTPCode: in.OTPCode,
-		Device: who.device, Client: who.Client,
+		Device: who.device, Admit: d.ask, Client: who.Client,
 	}
 	// A client that comes back with the code has used the captcha up, and a page sends it again (D30).
 	if a.Captcha.Protects(captcha.SignIn) && strings.TrimSpace(in.OTPCode) != "" {
@@ -80,7 +81,7 @@ func (a *API) signIn(ctx context.Context, who visitor, in signIn) (out welcome, 
 	if err != nil {
 		return out, err
 	}
-	return a.open(ctx, who, u)
+	return a.open(ctx, who, d, u)
 }
 
 // signOut ends the sessions that the request came with: of several cookies one may be left

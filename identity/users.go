@@ -40,12 +40,13 @@ func (a *API) signUp(ctx context.Context, who visitor, in signUp) (out welcome, 
 	if err != nil {
 		return out, err
 	}
+	d := a.admission(who)
 	u, err := a.SignIns.SignUp(ctx, signin.SignUp{
 		Email: in.Email, Password: in.Password, Username: in.Username, Data: in.Data, RefID: in.RefID,
-		Unproved: !proved, Language: a.Language(in.Lang), Client: who.Client,
+		Unproved: !proved, Language: a.Language(in.Lang), Admit: d.ask, Client: who.Client,
 	})
 	if err != nil {
 		return out, err
 	}
-	return a.openHere(ctx, who, u)
+	return a.openHere(ctx, who, d, u)
 }

@@ -43,6 +43,7 @@ type Auth0 struct {
 	ExpiresAt time.Time
 	Language  string // as in MailRequest
 	Device    string // as in SignIn
+	Admit     Admission
 	account.Client
 }
 
@@ -55,7 +56,7 @@ func (in Auth0) GoString() string { return in.String() }
 // SignInAuth0 signs in whom a provider knows by a verified address (W-I5), as SignIn does
 // after the right password. Refusals, in order: ErrOtherNonce, ErrUnverifiedEmail,
 // ErrVerificationAbsent, ErrBadEmail, limit.TooMany (sign-ups from the caller's
-// network, sign-ins of the account), then ErrBanned and those after it of SignIn, ErrTokenUsed.
+// network, sign-ins of the account), then ErrBanned and those after it of SignIn, the Admission's too, ErrTokenUsed.
 //
 // An address that nobody has becomes a user, active, with a password that nobody knows. For an
 // account whose address nobody has proved it is the proof: see proveEmail.
@@ -95,6 +96,9 @@ func (s *Service) SignInAuth0(ctx context.Context, in Auth0) (SignedIn, error) {
 	if err != nil {
 		return SignedIn{}, err
 	}
+	if err := in.Admit.admit(ctx); err != nil {
+		return SignedIn{}, err
+	}
 	if err := s.spendToken(ctx, in); err != nil {
 		return SignedIn{}, err
 	}
@@ -109,6 +113,9 @@ func (s *Service) SignInAuth0(ctx context.Context, in Auth0) (SignedIn, error) {
 // signUpAuth0 makes the user of a sign-in whose address nobody has, and signs in.
 func (s *Service) signUpAuth0(ctx context.Context, in Auth0) (SignedIn, error) {
 	if err := s.attempts.Spend(ctx, s.byNetwork(flowSignUp, in.Client)); err != nil {
+		return SignedIn{}, err
+	}
+	if err := in.Admit.admit(ctx); err != nil {
 		return SignedIn{}, err
 	}
 	if err := s.spendToken(ctx, in); err != nil {

@@ -38,6 +38,7 @@ type Confirmation struct {
 	Password string // of the sign-up, "" when it is not given
 	Language string // as in MailRequest
 	Device   string // as in SignIn
+	Admit    Admission
 	account.Client
 }
 
@@ -56,7 +57,7 @@ func (in Confirmation) GoString() string { return in.String() }
 // The caller may open a session for u when session is true; it is false for whom a second factor
 // protects, since a mailbox is not two factors, and for whom the state forbids it. Refusals, in
 // order: limit.TooMany (from the caller's network), *token.MailError, ErrActiveOrUnknown,
-// ErrUtilizedToken; then the hasher's, when a password is given.
+// ErrUtilizedToken; then the hasher's, when a password is given; the Admission's.
 func (s *Service) ConfirmEmail(ctx context.Context, in Confirmation) (u account.User, session bool, err error) {
 	tries := s.byNetwork(flowMailToken, in.Client)
 	if err := s.attempts.Spend(ctx, tries); err != nil {
@@ -69,6 +70,9 @@ func (s *Service) ConfirmEmail(ctx context.Context, in Confirmation) (u account.
 	given, err := s.givenPassword(ctx, c, in.Password, in.Client)
 	if err != nil {
 		return account.User{}, false, fmt.Errorf("confirm e-mail: %w", err)
+	}
+	if err := in.Admit.admit(ctx); err != nil {
+		return account.User{}, false, err
 	}
 	var passkeys bool
 	err = s.update(ctx, func(tx work) error {

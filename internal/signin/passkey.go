@@ -15,6 +15,7 @@ type Passkey struct {
 	Answer   []byte // PublicKeyCredential as JSON
 	Language string // as in SignIn
 	Device   string // as in SignIn
+	Admit    Admission
 	account.Client
 }
 
@@ -27,7 +28,7 @@ func (in Passkey) GoString() string { return in.String() }
 // SignInPasskey signs in the user of a passkey, by both factors: the device has verified its user.
 // Refusals, in order: limit.TooMany; factor.ErrNoPasskeys, factor.ErrNoChallenge, factor.ErrBadPasskey;
 // limit.TooMany (sign-ins of the account); then ErrBanned, ErrDeleted, ErrNotActive;
-// factor.ErrCopiedPasskey. Each takes a whole number of Config.FailureFloor. A refused challenge or
+// the Admission's; factor.ErrCopiedPasskey. Each takes a whole number of Config.FailureFloor. A refused challenge or
 // passkey counts as a failure, for the network.
 func (s *Service) SignInPasskey(ctx context.Context, in Passkey) (SignedIn, error) {
 	began := s.now()
@@ -64,6 +65,9 @@ func (s *Service) signInPasskey(ctx context.Context, in Passkey) (SignedIn, erro
 	}
 	if reason, why := stateRefusal(u.State); why != nil {
 		return SignedIn{}, s.refuseSignIn(ctx, u, in.Client, why, actionLoginPasskey, reason)
+	}
+	if err := in.Admit.admit(ctx); err != nil {
+		return SignedIn{}, err
 	}
 	out, err := s.signedIn(ctx, proof{user: u, action: actionLoginPasskey, passkey: &shown}, in.Language, in.Device, in.Client)
 	switch {

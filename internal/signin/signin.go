@@ -22,6 +22,18 @@ var (
 	ErrNotActive      = errors.New("signin: not active")
 )
 
+// An Admission reports whether the policy lets the client sign in, as it is now, which the gateway may
+// not have known: nil does. It is asked when all is proved and before anything is written. nil
+// admits everybody.
+type Admission func(context.Context) error
+
+func (ask Admission) admit(ctx context.Context) error {
+	if ask == nil {
+		return nil
+	}
+	return ask(ctx)
+}
+
 // recordTimeout bounds writing down a refusal whose caller does not wait for it.
 const recordTimeout = 5 * time.Second
 
@@ -34,6 +46,7 @@ type SignIn struct {
 	Device   string // the device cookie's value, "" for none
 	// Human says that a captcha was solved for this attempt, or that AwaitsCode stood for one.
 	Human bool
+	Admit Admission
 	account.Client
 }
 
@@ -64,7 +77,7 @@ func (in SignedIn) GoString() string { return in.String() }
 // limit.TooMany; ErrBadCredentials (unknown e-mail and wrong password alike, after equal
 // work); then, only after the right password, ErrBanned, ErrDeleted, ErrNotActive;
 // ErrMissingOTP (also for users with passkeys and no one-time codes, whose way in is SignInPasskey),
-// limit.TooMany, ErrInvalidOTP, ErrOTPReplay. Each takes a whole number of
+// limit.TooMany, ErrInvalidOTP, ErrOTPReplay; the Admission's. Each takes a whole number of
 // Config.FailureFloor. Anything else is an outage: the hasher's full queue, the store or the
 // limiters.
 //
@@ -125,6 +138,9 @@ func (s *Service) signIn(ctx context.Context, in SignIn) (SignedIn, error) {
 		return SignedIn{}, errors.Join(err, s.attempts.GiveBack(ctx, network, try))
 	}
 	// Before the commit: a sign-in that is written down is not refused any more.
+	if err := in.Admit.admit(ctx); err != nil {
+		return SignedIn{}, errors.Join(err, s.attempts.GiveBack(ctx, network, try))
+	}
 	if err := errors.Join(s.attempts.GiveBack(ctx, network), s.attempts.Forget(ctx, try)); err != nil {
 		return SignedIn{}, err
 	}

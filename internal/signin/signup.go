@@ -29,6 +29,7 @@ type SignUp struct {
 	// Unproved says that no captcha was solved where one could have been asked for.
 	Unproved bool
 	Language string // of mails, as in MailRequest
+	Admit    Admission
 	account.Client
 }
 
@@ -67,6 +68,9 @@ func (s *Service) SignUp(ctx context.Context, in SignUp) (account.User, error) {
 		} else if err != nil {
 			return account.User{}, fmt.Errorf("look up referral: %w", err)
 		}
+	}
+	if err := in.Admit.admit(ctx); err != nil {
+		return account.User{}, err
 	}
 	var u account.User
 	ctx = queued(ctx, in.Client, "sign-up of "+account.FoldEmail(in.Email))
