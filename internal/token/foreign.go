@@ -1,21 +1,10 @@
 package token
 
 import (
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rsa"
-	"crypto/x509"
-	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
-
-	"github.com/golang-jwt/jwt/v5"
 )
 
 // ErrForeignEvent says that a message is no event of the service it should be of, or not any
@@ -37,85 +26,21 @@ var lastForeign = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 // A ForeignKey is the public key by which another service signs its events, with the one
 // algorithm that it is used with. It never changes; the zero value verifies nothing.
 type ForeignKey struct {
-	signer, algorithm string
-	public            crypto.PublicKey
-	method            jwt.SigningMethod
+	signer string
+	key    PublicKey
 }
 
 // Signer is the name under which the service signs, the kid of its messages (AZ-380).
 func (k ForeignKey) Signer() string { return k.signer }
 
-// ParseForeignKey reads the key of a signer: PEM of a SubjectPublicKeyInfo (RFC 5280) or of a
-// PKCS#1 RSA key, or the base64 of one, as in the keychain of the reference. The algorithm is
-// RS256 (2048 to 8192 bits), ES256 (P-256) or EdDSA (Ed25519) and fits the key; the signer's
-// name has 1 to 100 bytes. Errors are ErrBadKey.
+// ParseForeignKey reads the key of a signer as ParsePublicKey does; the signer's name has 1 to 100
+// bytes. Errors are ErrBadKey.
 func ParseForeignKey(signer, algorithm, text string) (ForeignKey, error) {
-	bad := func(why string) (ForeignKey, error) { return ForeignKey{}, fmt.Errorf("%w: %s", ErrBadKey, why) }
 	if signer == "" || len(signer) > maxForeignSigner {
-		return bad("the signer has no name, or a very long one")
+		return ForeignKey{}, fmt.Errorf("%w: the signer has no name, or a very long one", ErrBadKey)
 	}
-	m, err := method(algorithm)
-	if err != nil {
-		return bad(fmt.Sprintf("the algorithm is %.20q, want RS256, ES256 or EdDSA", algorithm))
-	}
-	block, why := publicBlock(text)
-	if why != "" {
-		return bad(why)
-	}
-	var parsed any
-	switch block.Type {
-	case "PUBLIC KEY":
-		parsed, err = x509.ParsePKIXPublicKey(block.Bytes)
-	case "RSA PUBLIC KEY":
-		parsed, err = x509.ParsePKCS1PublicKey(block.Bytes)
-	default:
-		return bad(fmt.Sprintf("the PEM block is %.40q, want a public key", block.Type))
-	}
-	if err != nil {
-		return bad("the PEM block holds no valid key")
-	}
-	fits := false
-	switch p := parsed.(type) {
-	case *rsa.PublicKey:
-		if bits := p.N.BitLen(); bits < 2048 || bits > 8192 {
-			return bad(fmt.Sprintf("the RSA key has %d bits, want 2048 to 8192", bits))
-		}
-		fits = algorithm == RS256
-	case *ecdsa.PublicKey:
-		fits = algorithm == ES256 && p.Curve == elliptic.P256()
-	case ed25519.PublicKey:
-		fits = algorithm == EdDSA
-	}
-	if !fits {
-		return bad("the key is not one of " + algorithm)
-	}
-	return ForeignKey{signer, algorithm, parsed, m}, nil
-}
-
-// publicBlock is the one PEM block of a text, or why there is none.
-func publicBlock(text string) (block *pem.Block, why string) {
-	if len(text) > maxPEM {
-		return nil, "it is too long"
-	}
-	block, rest := pem.Decode([]byte(text))
-	if block == nil {
-		compact := strings.TrimRight(strings.Join(strings.Fields(text), ""), "=")
-		enc := base64.RawURLEncoding
-		if strings.ContainsAny(compact, "+/") {
-			enc = base64.RawStdEncoding
-		}
-		decoded, err := enc.DecodeString(compact)
-		if err != nil {
-			return nil, "it is neither PEM nor base64 of PEM"
-		}
-		if block, rest = pem.Decode(decoded); block == nil {
-			return nil, "it is base64, but not of PEM"
-		}
-	}
-	if next, _ := pem.Decode(rest); next != nil {
-		return nil, "it holds more than one PEM block"
-	}
-	return block, ""
+	key, err := ParsePublicKey(algorithm, text)
+	return ForeignKey{signer, key}, err
 }
 
 // A ForeignEvent is an event that another service has signed.
@@ -145,33 +70,25 @@ func VerifyForeignEvent(message []byte, k ForeignKey, now time.Time) (ForeignEve
 	refuse := func(why string) (ForeignEvent, error) {
 		return ForeignEvent{}, fmt.Errorf("%w: %s", ErrForeignEvent, why)
 	}
-	if k.public == nil {
+	if k.key.public == nil {
 		return refuse("there is no key")
 	}
 	if len(message) > maxForeign {
 		return refuse("it is too long")
 	}
-	var envelope struct {
-		Payload    *string            `json:"payload"`
-		Signatures []foreignSignature `json:"signatures"`
-	}
-	if json.Unmarshal(message, &envelope) != nil || envelope.Payload == nil || !namesOnce(message) {
-		return refuse("it is no JWS in general JSON serialization")
-	}
-	if len(envelope.Signatures) > maxForeignSignatures {
-		return refuse("it has too many signatures")
+	g, err := ParseGeneral(message, maxForeignSignatures)
+	if err != nil {
+		return ForeignEvent{}, fmt.Errorf("%w: %w", ErrForeignEvent, err)
 	}
 	why := "it is not signed by " + k.signer
-	for _, s := range envelope.Signatures {
-		mine, problem := s.verify(*envelope.Payload, k)
-		if !mine {
+	for _, s := range g.Signatures {
+		if s.Kid != k.signer {
 			continue
 		}
-		if problem != "" {
-			why = problem
+		if why = k.key.Fault(g, s); why != "" {
 			continue
 		}
-		e, problem := readForeign(*envelope.Payload, now)
+		e, problem := readForeign(g, now)
 		if problem != "" {
 			return refuse(problem)
 		}
@@ -180,47 +97,9 @@ func VerifyForeignEvent(message []byte, k ForeignKey, now time.Time) (ForeignEve
 	return refuse(why)
 }
 
-// foreignSignature is one of a JWS.
-type foreignSignature struct {
-	Protected string                     `json:"protected"`
-	Header    map[string]json.RawMessage `json:"header"`
-	Signature string                     `json:"signature"`
-}
-
-// verify reports whether a signature claims to be by the key's signer, and its fault,
-// "" for none.
-func (s foreignSignature) verify(payload string, k ForeignKey) (mine bool, problem string) {
-	protected, encoded := decodeObject(s.Protected)
-	if !encoded {
-		return text(s.Header["kid"]) == k.signer, "its protected header cannot be read"
-	}
-	if text(s.Header["kid"]) != k.signer && text(protected["kid"]) != k.signer {
-		return false, ""
-	}
-	for name := range s.Header {
-		if _, twice := protected[name]; twice { // RFC 7515 §7.2.1: names must be disjoint
-			return true, "a header member is protected and not"
-		}
-	}
-	// RFC 7515 §4.1.11: nothing is understood. RFC 7797 §3: b64 comes with crit only.
-	for _, name := range []string{"crit", "b64"} {
-		if protected[name] != nil || s.Header[name] != nil {
-			return true, "it has critical header members"
-		}
-	}
-	if text(protected["alg"]) != k.algorithm {
-		return true, "the algorithm is not the key's"
-	}
-	signature, encoded := decodePart(s.Signature)
-	if !encoded || k.method.Verify(s.Protected+"."+payload, signature, k.public) != nil {
-		return true, "the signature is wrong"
-	}
-	return true, ""
-}
-
 // readForeign checks the claims of a payload whose signature is right.
-func readForeign(payload string, now time.Time) (e ForeignEvent, problem string) {
-	claims, encoded := decodeObject(payload)
+func readForeign(g General, now time.Time) (e ForeignEvent, problem string) {
+	claims, encoded := g.Object()
 	if !encoded {
 		return e, "the payload is no object"
 	}

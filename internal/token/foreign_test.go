@@ -135,8 +135,9 @@ func TestForeignEventIsRefused(t *testing.T) {
 		"an event that is null":               {claims(`{"jti":"j1","exp":1700003600,"event":null}`), key, "event"},
 		"a payload that is no object":         {claims(`[]`), key, "payload"},
 		"a compact JWS":                       {[]byte("a.b.c"), key, "general"},
-		"no payload":                          {[]byte(`{"signatures":[]}`), key, "general"},
-		"no signatures":                       {[]byte(`{"payload":""}`), key, "not signed"},
+		"no payload":                          {[]byte(`{"signatures":[]}`), key, "no payload"},
+		"no signatures":                       {[]byte(`{"payload":"","signatures":[]}`), key, "not signed"},
+		"no list of signatures":               {[]byte(`{"payload":""}`), key, "list of signatures"},
 		"too many signatures":                 {[]byte(`{"payload":"","signatures":[{},{},{},{},{},{},{},{},{}]}`), key, "too many"},
 		"more than 256 KiB":                   {[]byte(strings.Repeat(" ", 256<<10+1)), key, "too long"},
 		"a key that is the zero value":        {claims(fine), ForeignKey{}, "no key"},
@@ -223,8 +224,8 @@ func FuzzParseForeignKey(f *testing.F) {
 		if err != nil && !errors.Is(err, ErrBadKey) {
 			t.Errorf("got %v, want ErrBadKey", err)
 		}
-		if err == nil && (k.algorithm != algorithm || k.public == nil) {
-			t.Errorf("got a key of %q for %q", k.algorithm, algorithm)
+		if err == nil && (k.key.algorithm != algorithm || k.key.public == nil) {
+			t.Errorf("got a key of %q for %q", k.key.algorithm, algorithm)
 		}
 	})
 }

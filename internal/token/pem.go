@@ -1,7 +1,6 @@
 package token
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -13,7 +12,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/lestrrat-go/jwx/v2/jwk"
@@ -50,34 +48,41 @@ func encodeKey(private crypto.Signer) ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 }
 
-// parseKey reads a private key: one PEM block of PKCS#8, PKCS#1 or SEC1, or the URL-safe
-// base64 of one, which is how the reference passes keys in its environment. RSA keys have
-// 2048 to 4096 bits, elliptic ones are P-256 or Ed25519. Errors are ErrBadKey and hold
-// nothing of the key.
+// parseKey reads a private key for our tokens. RSA keys have 2048 to 4096 bits, elliptic ones are
+// P-256 or Ed25519. Errors are ErrBadKey and hold nothing of the key.
 func parseKey(text []byte) (crypto.Signer, string, error) {
 	bad := func(why string) (crypto.Signer, string, error) {
 		return nil, "", fmt.Errorf("%w: %s", ErrBadKey, why)
 	}
-	if len(text) > maxPEM {
-		return bad("it is too long")
+	private, err := readPrivate(text)
+	if err != nil {
+		return nil, "", err
 	}
-	block, rest := pem.Decode(text)
-	if block == nil {
-		compact := strings.TrimRight(string(bytes.TrimSpace(text)), "=")
-		enc := base64.RawURLEncoding
-		if strings.ContainsAny(compact, "+/") {
-			enc = base64.RawStdEncoding
+	switch k := private.(type) {
+	case *rsa.PrivateKey:
+		if bits := k.N.BitLen(); bits < rsaBits || bits > rsaMaxBits {
+			return bad(fmt.Sprintf("the RSA key has %d bits, want %d to %d", bits, rsaBits, rsaMaxBits))
 		}
-		decoded, err := enc.DecodeString(compact)
-		if err != nil {
-			return bad("it is neither PEM nor base64 of PEM")
+		return k, RS256, nil
+	case *ecdsa.PrivateKey:
+		if k.Curve != elliptic.P256() {
+			return bad("the curve is not P-256")
 		}
-		if block, rest = pem.Decode(decoded); block == nil {
-			return bad("it is base64, but not of PEM")
-		}
+		return k, ES256, nil
+	case ed25519.PrivateKey:
+		return k, EdDSA, nil
 	}
-	if next, _ := pem.Decode(rest); next != nil {
-		return bad("it holds more than one PEM block")
+	return bad("it is of a kind that signs no tokens here")
+}
+
+// readPrivate reads a private key: one PEM block of PKCS#8, PKCS#1 or SEC1, or the URL-safe
+// base64 of one, which is how the reference passes keys in its environment. Errors are ErrBadKey
+// and hold nothing of the key.
+func readPrivate(text []byte) (crypto.Signer, error) {
+	bad := func(why string) (crypto.Signer, error) { return nil, fmt.Errorf("%w: %s", ErrBadKey, why) }
+	block, why := pemBlock(string(text))
+	if why != "" {
+		return bad(why)
 	}
 	var parsed any
 	var err error
@@ -96,21 +101,11 @@ func parseKey(text []byte) (crypto.Signer, string, error) {
 	if err != nil {
 		return bad("the PEM block holds no valid key")
 	}
-	switch k := parsed.(type) {
-	case *rsa.PrivateKey:
-		if bits := k.N.BitLen(); bits < rsaBits || bits > rsaMaxBits {
-			return bad(fmt.Sprintf("the RSA key has %d bits, want %d to %d", bits, rsaBits, rsaMaxBits))
-		}
-		return k, RS256, nil
-	case *ecdsa.PrivateKey:
-		if k.Curve != elliptic.P256() {
-			return bad("the curve is not P-256")
-		}
-		return k, ES256, nil
-	case ed25519.PrivateKey:
-		return k, EdDSA, nil
+	private, ok := parsed.(crypto.Signer)
+	if !ok {
+		return bad("it is of a kind that signs no tokens here")
 	}
-	return bad("it is of a kind that signs no tokens here")
+	return private, nil
 }
 
 // thumbprint is the key's id (RFC 7638, SHA-256, base64url).
