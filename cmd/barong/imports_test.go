@@ -28,7 +28,7 @@ var layers = map[string]string{
 	"barong/internal/account": "domain", "barong/internal/session": "domain",
 	"barong/internal/token": "domain", "barong/internal/audit": "domain", "barong/internal/event": "domain",
 	"barong/internal/notify": "domain", "barong/internal/feed": "domain", "barong/internal/limit": "domain",
-	"barong/internal/captcha": "domain",
+	"barong/internal/captcha": "domain", "barong/internal/peer": "domain",
 
 	// Rooms stand on accounts; nothing that they stand on knows them.
 	"barong/internal/signin": "room", "barong/internal/factor": "room", "barong/internal/apikey": "room",
@@ -76,7 +76,7 @@ var foreign = map[string][]string{
 	"github.com/minio/minio-go":              {"barong/internal/provider/s3"},
 	"github.com/wneessen/go-mail":            {"barong/internal/provider/smtp"},
 	"github.com/nyaruka/phonenumbers":        {"barong/internal/person"},
-	"go.yaml.in/yaml":                        {"barong/internal/strictyaml", "barong/internal/config", "barong/policy", "barong/internal/notify", "barong/authz/authztest", "barong/e2e"},
+	"go.yaml.in/yaml":                        {"barong/internal/strictyaml", "barong/internal/config", "barong/policy", "barong/internal/notify", "barong/internal/peer", "barong/authz/authztest", "barong/e2e"},
 }
 
 // TestImportsPointInward holds the import rule of the package tree over `go list`.

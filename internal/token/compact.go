@@ -174,9 +174,9 @@ func texts(raw json.RawMessage) (list []string) {
 	return list
 }
 
-// second is a NumericDate (RFC 7519 §2), cut to whole seconds; false for anything that is no number, or
-// beyond any date.
-func second(raw json.RawMessage) (time.Time, bool) {
+// NumericDate is the time of a claim such as exp (RFC 7519 §2), cut to whole seconds; false for
+// anything that is no number, or beyond any date.
+func NumericDate(raw json.RawMessage) (time.Time, bool) {
 	var n *float64
 	if json.Unmarshal(raw, &n) != nil || n == nil || math.Abs(*n) >= 1<<53 {
 		return time.Time{}, false

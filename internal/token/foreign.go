@@ -108,11 +108,11 @@ func readForeign(g General, now time.Time) (e ForeignEvent, problem string) {
 		if claims[name] == nil {
 			continue
 		}
-		if t, ok := second(claims[name]); !ok || t.After(late) {
+		if t, ok := NumericDate(claims[name]); !ok || t.After(late) {
 			return e, name + " is in the future, or no time"
 		}
 	}
-	exp, ok := second(claims["exp"])
+	exp, ok := NumericDate(claims["exp"])
 	switch {
 	case !ok || !exp.Before(lastForeign):
 		return e, "exp is missing, or no sensible time"

@@ -200,9 +200,9 @@ func readIDToken(claims map[string]json.RawMessage, issuer, audience string, now
 	}
 	party, partyOK := member[string](claims, "azp")
 	named := texts(claims["aud"])
-	exp, expires := second(claims["exp"])
-	iat, issued := second(claims["iat"])
-	nbf, begins := second(claims["nbf"])
+	exp, expires := NumericDate(claims["exp"])
+	iat, issued := NumericDate(claims["iat"])
+	nbf, begins := NumericDate(claims["nbf"])
 	late := now.Add(idLeeway)
 	switch {
 	case issuer == "" || text(claims["iss"]) != issuer:

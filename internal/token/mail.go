@@ -107,15 +107,15 @@ func (k *Keys) VerifyMail(jwt, purpose string, now time.Time) (MailClaims, error
 
 // readMail checks the claims.
 func readMail(payload map[string]json.RawMessage, purpose string, now time.Time) (c MailClaims, word string) {
-	exp, ok := second(payload["exp"])
+	exp, ok := NumericDate(payload["exp"])
 	if !ok || !now.Before(exp) {
 		return c, "expired"
 	}
 	late := now.Add(leeway)
-	if nbf, ok := second(payload["nbf"]); payload["nbf"] != nil && (!ok || nbf.After(late)) {
+	if nbf, ok := NumericDate(payload["nbf"]); payload["nbf"] != nil && (!ok || nbf.After(late)) {
 		return c, "reached"
 	}
-	if iat, ok := second(payload["iat"]); !ok || iat.After(late) {
+	if iat, ok := NumericDate(payload["iat"]); !ok || iat.After(late) {
 		return c, "iat"
 	}
 	c = MailClaims{

@@ -47,10 +47,10 @@ func (m *Minter) VerifyKey(bearer string, now time.Time) (uid, kid string, err e
 }
 
 func bearerProblem(c map[string]json.RawMessage, now time.Time) string {
-	exp, expires := second(c["exp"])
+	exp, expires := NumericDate(c["exp"])
 	late := now.Add(leeway)
 	ahead := func(name string) bool {
-		t, ok := second(c[name])
+		t, ok := NumericDate(c[name])
 		return c[name] != nil && (!ok || t.After(late))
 	}
 	switch {

@@ -1,0 +1,220 @@
+package peer
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"barong/internal/token"
+)
+
+var (
+	// ErrUnreadable says that a body is not JSON.
+	ErrUnreadable = errors.New("peer: the body is not JSON")
+	// ErrUnverified says that a body is no message that may be believed; the text around it says why,
+	// for logs, and holds nothing secret.
+	ErrUnverified = errors.New("peer: the message is not verified")
+	// ErrSignatures says that a message lacks the signatures of its scope.
+	ErrSignatures = errors.New("peer: the message lacks signatures")
+	// ErrReplayed says that a message, or another one of its id, was accepted before. It wraps
+	// ErrUnverified.
+	ErrReplayed = fmt.Errorf("%w: it was used before", ErrUnverified)
+)
+
+const (
+	// MaxBody is the size of a body that carries no file, and MaxUpload of one that does: 10 MB in
+	// base64 within base64.
+	MaxBody   = 64 << 10
+	MaxUpload = 20 << 20
+	// MaxSignatures is how many signatures a message has at most.
+	MaxSignatures = 16
+	// MaxLifetime is from iat to exp, where replay is refused. Without iat it is from now.
+	MaxLifetime = 300 * time.Second
+	// maxID is the longest jti in bytes.
+	maxID = 255
+	// afterlife is how much longer a claim is kept than its message lives: another replica's clock
+	// may be behind.
+	afterlife = time.Minute
+)
+
+// A Store remembers the messages that were used, for all replicas. It is safe for concurrent use.
+type Store interface {
+	// ClaimMessage records the use of the message with the id, the SHA-256 of its jti, and reports whether
+	// it is the first: of several equal calls one is. The record may be forgotten after until.
+	ClaimMessage(ctx context.Context, id [sha256.Size]byte, until time.Time) (first bool, err error)
+}
+
+// A Verifier verifies messages. It never changes.
+type Verifier struct {
+	file    File
+	enforce bool
+	used    Store
+	now     func() time.Time
+}
+
+// Treatments of a message that was used before.
+const (
+	ReplayEnforce = "enforce" // it is refused: exp and jti are mandatory, the life is MaxLifetime at most
+	ReplayOff     = "off"     // nothing; a message without exp is valid forever, as in the reference
+)
+
+// Config shapes a Verifier.
+type Config struct {
+	Replay string // ReplayEnforce or ReplayOff
+}
+
+// NewVerifier makes a verifier of a file. Its errors name each contradiction of file and
+// configuration. now is the time that all replicas share.
+func NewVerifier(c Config, f File, used Store, now func() time.Time) (*Verifier, error) {
+	v := &Verifier{file: f, enforce: c.Replay == ReplayEnforce, used: used, now: now}
+	var errs []error
+	switch {
+	case c.Replay != ReplayEnforce && c.Replay != ReplayOff:
+		errs = append(errs, fmt.Errorf("peer: replay is %q, want enforce or off", c.Replay))
+	case used == nil || now == nil:
+		errs = append(errs, errors.New("peer: a verifier needs a store and a clock"))
+	case v.enforce && !f.claims.expiration:
+		errs = append(errs, errors.New("jwt.verify_expiration is false, but messages that never expire can be replayed: "+
+			"leave it out, or set management_replay to off"))
+	}
+	return v, errors.Join(errs...)
+}
+
+// A Request is a call of a peer.
+type Request struct {
+	Scope string // of the endpoint, such as write_users
+	// Method and Path are those of the call, the path below the namespace: "/users/update". A message
+	// may be bound to them by claims of these names.
+	Method, Path string
+	// Body is the whole body; the caller bounds its size.
+	Body []byte
+}
+
+// A Message is verified.
+type Message struct {
+	// Signers are the ids of the permitted signers that have signed it, sorted, each once.
+	Signers []string
+	// ID is the claim jti, "" if there is none.
+	ID string
+	// Data is the claim data, a JSON object: {} if the claim is missing or is no object.
+	Data json.RawMessage
+
+	verifier *Verifier
+	general  token.General
+}
+
+// String keeps the data out of logs and errors.
+func (m Message) String() string {
+	return fmt.Sprintf("message %.64q of %s", m.ID, strings.Join(m.Signers, ", "))
+}
+
+// GoString keeps it out of %#v.
+func (m Message) GoString() string { return m.String() }
+
+// Verify checks a message for a scope, in this order: its form (ErrUnreadable if it is not JSON,
+// ErrUnverified), the signatures of signers whom the scope permits and the keychain knows, and the claims
+// (ErrUnverified); the mandatory and the number of signers (ErrSignatures); and last that it is used for the first
+// time (ErrReplayed). Signatures of other signers count for nothing, right or wrong. Any other error is
+// the store's.
+func (v *Verifier) Verify(ctx context.Context, r Request) (Message, error) {
+	g, err := token.ParseGeneral(r.Body, MaxSignatures)
+	switch {
+	case errors.Is(err, token.ErrNotJSON):
+		return Message{}, ErrUnreadable
+	case err != nil:
+		return Message{}, fmt.Errorf("%w: %w", ErrUnverified, err)
+	}
+	for _, s := range g.Signatures {
+		if s.Kid == "" || s.Fault != "" {
+			return Message{}, refused("a signature of %.64q cannot be used: %s", s.Kid, s.Fault)
+		}
+	}
+	signers, err := v.signers(r.Scope, g)
+	if err != nil {
+		return Message{}, err
+	}
+	claims, ok := g.Object()
+	if !ok {
+		return Message{}, refused("the payload is no JSON object that names each member once")
+	}
+	now := v.now()
+	c, fault := v.file.claims.check(claims, v.enforce, now)
+	if fault == "" {
+		fault = bound(claims, r)
+	}
+	if fault != "" {
+		return Message{}, refused("%s", fault)
+	}
+	if err := v.file.scopes[r.Scope].satisfied(r.Scope, signers); err != nil {
+		return Message{}, err
+	}
+	if v.enforce {
+		// The payload holds the id, so that a change of it needs every signature anew: the id alone
+		// stands for both, and refuses another payload of that id too.
+		first, err := v.used.ClaimMessage(ctx, sha256.Sum256([]byte(c.id)),
+			c.expires.Add(v.file.claims.expLeeway+afterlife))
+		if err != nil {
+			return Message{}, fmt.Errorf("claim message: %w", err)
+		}
+		if !first {
+			return Message{}, fmt.Errorf("%w: jti %.64q of %s", ErrReplayed, c.id, strings.Join(signers, ", "))
+		}
+	}
+	return Message{Signers: signers, ID: c.id, Data: data(claims), verifier: v, general: g}, nil
+}
+
+// Allows reports whether the signatures of a verified message satisfy another scope too; the errors are
+// those of Verify. It uses nothing up.
+func (m Message) Allows(scope string) error {
+	if m.verifier == nil {
+		return refused("there is no message")
+	}
+	signers, err := m.verifier.signers(scope, m.general)
+	if err != nil {
+		return err
+	}
+	return m.verifier.file.scopes[scope].satisfied(scope, signers)
+}
+
+// signers lists the permitted signers of a scope that have signed. One wrong signature of such a
+// signer refuses the message.
+func (v *Verifier) signers(scope string, g token.General) (list []string, err error) {
+	sc, ok := v.file.scopes[scope]
+	if !ok {
+		return nil, refused("scope %s is not configured", scope)
+	}
+	for _, s := range g.Signatures {
+		key, known := v.file.keychain[s.Kid]
+		if !known || !slices.Contains(sc.permitted, s.Kid) {
+			continue
+		}
+		if fault := key.Fault(g, s); fault != "" {
+			return nil, refused("the signature of %s: %s", s.Kid, fault)
+		}
+		list = append(list, s.Kid)
+	}
+	slices.Sort(list)
+	return slices.Compact(list), nil
+}
+
+// satisfied reports whether signers, each there once, are enough for the scope.
+func (s scope) satisfied(name string, signers []string) error {
+	for _, m := range s.mandatory {
+		if !slices.Contains(signers, m) {
+			return fmt.Errorf("%w: scope %s needs %s", ErrSignatures, name, m)
+		}
+	}
+	if len(signers) < s.min {
+		return fmt.Errorf("%w: scope %s needs %d signers, got %d", ErrSignatures, name, s.min, len(signers))
+	}
+	return nil
+}
+
+func refused(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrUnverified, fmt.Sprintf(format, args...))
+}
