@@ -16,6 +16,7 @@ import (
 	"barong/internal/feed/feedtest"
 	"barong/internal/limit"
 	"barong/internal/limit/limittest"
+	"barong/internal/peer/peertest"
 	"barong/internal/person"
 	"barong/internal/person/persontest"
 	"barong/internal/session"
@@ -120,5 +121,21 @@ func TestNonces(t *testing.T) {
 func TestLimits(t *testing.T) {
 	storetest.Engines(t, func(t *testing.T, open storetest.Opener) {
 		limittest.TestStore(t, func(t testing.TB) limit.Store { return open(t) })
+	})
+}
+
+// SQLite is for one process; PostgreSQL is asked over two pools.
+func TestMessagesOfPeers(t *testing.T) {
+	t.Run("sqlite", func(t *testing.T) {
+		peertest.TestStore(t, func(t testing.TB) (a, b peertest.Store) {
+			db := storetest.Open(t)
+			return db, db
+		})
+	})
+	t.Run("postgres", func(t *testing.T) {
+		peertest.TestStore(t, func(t testing.TB) (a, b peertest.Store) {
+			url := storetest.PostgresURL(t)
+			return storetest.OpenURL(t, url), storetest.OpenURL(t, url)
+		})
 	})
 }
