@@ -36,7 +36,7 @@ func (configDocsCmd) Run(term *terminal) error {
 }
 
 type configDefaultsCmd struct {
-	Name string `arg:"" optional:"" help:"settings (default), or a built-in file: seeds, authz_rules, config, abilities, mailer."`
+	Name string `arg:"" optional:"" help:"settings (default), or a built-in file: seeds, authz_rules, config, abilities, management_api, mailer."`
 }
 
 func (c configDefaultsCmd) Run(term *terminal) error {

@@ -6,8 +6,10 @@ import (
 	"os"
 
 	"barong/internal/config"
+	"barong/internal/configured"
 	"barong/internal/exchange"
 	"barong/internal/notify"
+	"barong/internal/peer"
 	"barong/policy"
 	"barong/policy/ability"
 	"barong/policy/defaults"
@@ -21,6 +23,7 @@ type files struct {
 	accounts  exchange.Rules
 	abilities ability.Set
 	mails     notify.Rules
+	peers     peer.File
 }
 
 // builtInFile is one of the embedded YAML files.
@@ -81,6 +84,12 @@ func policyFiles(s config.Settings) (files, error) {
 	read("BARONG_MAILER", s.Mail.Rules, "mailer", func(b []byte) (err error) {
 		f.mails, err = notify.ParseRules(b)
 		return err
+	})
+	read("BARONG_MANAGEMENT_API", s.Peers.File, "management_api", func(b []byte) (err error) {
+		if f.peers, err = peer.Parse(b); err != nil {
+			return err
+		}
+		return configured.Peers(s).Check(f.peers)
 	})
 	return f, errors.Join(errs...)
 }

@@ -111,7 +111,11 @@ Try:
 `, web(http, sv.settings.TLS.HTTPCert), grpc, web(forward, sv.settings.TLS.ForwardCert), ops, firstAdmin, password)
 		sv.password = ""
 	}
-	sv.log.Info("serving", "http", http, "grpc", grpc, "forward", forward, "ops", ops,
+	management := "beside REST"
+	if at.management != nil {
+		management = shown(at.management)
+	}
+	sv.log.Info("serving", "http", http, "grpc", grpc, "forward", forward, "ops", ops, "management", management,
 		"gate", gateName(sv.settings), "policy", sv.holder.Load().Version())
 }
 

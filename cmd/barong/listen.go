@@ -13,10 +13,10 @@ import (
 	"barong/internal/config"
 )
 
-// bound is the listeners.
-type bound struct{ http, grpc, forward, ops net.Listener }
+// bound is the listeners; management is nil without an address of its own.
+type bound struct{ http, grpc, forward, ops, management net.Listener }
 
-// listen binds all of them or none; the error names the setting of each that failed.
+// listen binds all that have an address, or none; the error names the setting of each that failed.
 func listen(l config.Listen) (b bound, err error) {
 	var errs []error
 	for _, x := range []struct {
@@ -27,7 +27,11 @@ func listen(l config.Listen) (b bound, err error) {
 		{"BARONG_GRPC_ADDR", l.GRPC, &b.grpc},
 		{"BARONG_FORWARD_ADDR", l.Forward, &b.forward},
 		{"BARONG_OPS_ADDR", l.Ops, &b.ops},
+		{"BARONG_MANAGEMENT_ADDR", l.Management, &b.management},
 	} {
+		if x.addr == "" {
+			continue
+		}
 		got, err := listenOn(x.addr)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", x.key, err))
@@ -44,7 +48,7 @@ func listen(l config.Listen) (b bound, err error) {
 
 // close frees the addresses; those that a server has closed already stay so.
 func (b bound) close() {
-	for _, l := range []net.Listener{b.http, b.grpc, b.forward, b.ops} {
+	for _, l := range []net.Listener{b.http, b.grpc, b.forward, b.ops, b.management} {
 		if l != nil {
 			_ = l.Close()
 		}

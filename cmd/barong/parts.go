@@ -62,6 +62,7 @@ type service struct {
 	tls       listenerTLS
 	grpc      *authz.GRPC
 	rest      http.Handler
+	peers     http.Handler // the management API; nil without an address of its own
 	ops       http.Handler
 
 	relay   *event.Relay
@@ -188,10 +189,15 @@ func (sv *service) newREST(f files, people people) (http.Handler, error) {
 		return nil, err
 	}
 	sv.closers = append(sv.closers, func() error { server.Flush(); return nil })
-	if s.EmbeddedGate() {
-		return sv.decider.Gate(server), nil
+	public := http.Handler(server)
+	if s.Listen.Management != "" {
+		sv.peers = sv.decider.Addressed(managementOnly(server))
+		public = withoutManagement(server)
 	}
-	return sv.decider.Addressed(server), nil
+	if s.EmbeddedGate() {
+		return sv.decider.Gate(public), nil
+	}
+	return sv.decider.Addressed(public), nil
 }
 
 // country names where an address is, for activities.

@@ -55,7 +55,8 @@ func prepare(term *terminal) (prepared, error) {
 	part("maxminddb_path", err)
 	p.tls, err = openTLS(s, newLog(s, term))
 	part("http_tls_cert http_tls_key http_tls_client_ca grpc_tls_cert grpc_tls_key grpc_tls_client_ca "+
-		"forward_tls_cert forward_tls_key forward_tls_client_ca", err)
+		"forward_tls_cert forward_tls_key forward_tls_client_ca "+
+		"management_tls_cert management_tls_key management_tls_client_ca", err)
 	p.people, err = openPeople(s, p.files)
 	part("captcha sender_email default_language domain mail_token_expire_time auth0_domain auth0_client_id", err)
 	if s.MailDelivery() != "off" {

@@ -184,7 +184,7 @@ func (sv *service) run(ctx context.Context, at bound) error {
 	background.Go(func() { tuneCollector(working) })
 	background.Go(func() { sv.grpc.WatchReady(working, time.Second, sv.ready) })
 
-	failed := make(chan error, 4)
+	failed := make(chan error, 5)
 	serve := func(name string, f func() error) {
 		go func() {
 			if err := f(); err != nil && !errors.Is(err, http.ErrServerClosed) {
@@ -199,6 +199,12 @@ func (sv *service) run(ctx context.Context, at bound) error {
 	serve("forward-auth", func() error { return forwardServer.Serve(secured(at.forward, sv.tls.forward)) })
 	serve("ops", func() error { return opsServer.Serve(at.ops) })
 	serve("gRPC", func() error { return sv.grpc.Serve(at.grpc) })
+	draining := []*http.Server{restServer, forwardServer}
+	if at.management != nil {
+		managementServer := newHTTPServer(sv.leaving(sv.peers), sv.log)
+		serve("management", func() error { return managementServer.Serve(secured(at.management, sv.tls.management)) })
+		draining = append(draining, managementServer)
+	}
 	sv.greet(at)
 
 	var cause error
@@ -214,7 +220,7 @@ func (sv *service) run(ctx context.Context, at bound) error {
 	total := sv.settings.Process.ShutdownTimeout
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), total)
 	defer cancel()
-	sv.drain(limit, total-min(total/4, 5*time.Second), restServer, forwardServer)
+	sv.drain(limit, total-min(total/4, 5*time.Second), draining...)
 	sv.closeRelay(limit)
 	errs := []error{cause}
 	for _, c := range sv.closers {

@@ -15,7 +15,7 @@ import (
 )
 
 // listenerTLS is the TLS of each listener; nil means none.
-type listenerTLS struct{ http, grpc, forward *tls.Config }
+type listenerTLS struct{ http, grpc, forward, management *tls.Config }
 
 // openTLS reads the certificates of the settings; the error names the setting of each that
 // cannot be used. log hears of those that are read again.
@@ -30,9 +30,10 @@ func openTLS(s config.Settings, log *slog.Logger) (listenerTLS, error) {
 	}
 	t := s.TLS
 	all := listenerTLS{
-		http:    open("BARONG_HTTP_TLS_CERT", t.HTTP(), "http/1.1"),
-		grpc:    open("BARONG_GRPC_TLS_CERT", t.GRPC(), "h2"),
-		forward: open("BARONG_FORWARD_TLS_CERT", t.Forward(), "http/1.1"),
+		http:       open("BARONG_HTTP_TLS_CERT", t.HTTP(), "http/1.1"),
+		grpc:       open("BARONG_GRPC_TLS_CERT", t.GRPC(), "h2"),
+		forward:    open("BARONG_FORWARD_TLS_CERT", t.Forward(), "http/1.1"),
+		management: open("BARONG_MANAGEMENT_TLS_CERT", t.Management(), "http/1.1"),
 	}
 	return all, errors.Join(errs...)
 }

@@ -36,8 +36,8 @@ func (s Settings) SecureCookie() bool {
 func (s Settings) OpenGRPC() bool { return !loopback(s.Listen.GRPC) && s.TLS.GRPCCert == "" }
 
 func (s Settings) loopbackOnly() bool {
-	for _, a := range []string{s.Listen.HTTP, s.Listen.GRPC, s.Listen.Forward, s.Listen.Ops} {
-		if !loopback(a) {
+	for _, a := range []string{s.Listen.HTTP, s.Listen.GRPC, s.Listen.Forward, s.Listen.Ops, s.Listen.Management} {
+		if a != "" && !loopback(a) {
 			return false
 		}
 	}
@@ -90,8 +90,9 @@ func (s Settings) check(p *Problems) {
 		{"grpc_addr", s.Listen.GRPC},
 		{"forward_addr", s.Listen.Forward},
 		{"ops_addr", s.Listen.Ops},
+		{"management_addr", s.Listen.Management},
 	} {
-		if l.key == "grpc_addr" && strings.HasPrefix(l.addr, "unix://") {
+		if l.key == "grpc_addr" && strings.HasPrefix(l.addr, "unix://") || l.key == "management_addr" && l.addr == "" {
 			continue
 		}
 		if _, _, err := net.SplitHostPort(l.addr); err != nil {
@@ -121,7 +122,7 @@ func (s Settings) check(p *Problems) {
 	for _, l := range []struct {
 		name  string
 		files Certificate
-	}{{"http", s.TLS.HTTP()}, {"grpc", s.TLS.GRPC()}, {"forward", s.TLS.Forward()}} {
+	}{{"http", s.TLS.HTTP()}, {"grpc", s.TLS.GRPC()}, {"forward", s.TLS.Forward()}, {"management", s.TLS.Management()}} {
 		cert, key := l.name+"_tls_cert", l.name+"_tls_key"
 		switch f := l.files; {
 		case f.Cert != "" && f.Key == "":
@@ -132,8 +133,11 @@ func (s Settings) check(p *Problems) {
 			say(l.name+"_tls_client_ca "+cert, "needs %s%s: only a listener with a certificate asks clients for theirs", Prefix, strings.ToUpper(cert))
 		}
 	}
+	if s.Listen.Management == "" && s.TLS.ManagementCert != "" {
+		say("management_tls_cert management_addr", "needs BARONG_MANAGEMENT_ADDR: without a listener of its own the management API has the certificate of REST")
+	}
 	if s.Listen.Gate == "embedded" && !(s.SQLite() && s.loopbackOnly()) {
-		say("gate database_url http_addr grpc_addr forward_addr ops_addr", "embedded needs SQLite and loopback addresses for every listener; put a proxy in front and set it off")
+		say("gate database_url http_addr grpc_addr forward_addr ops_addr management_addr", "embedded needs SQLite and loopback addresses for every listener; put a proxy in front and set it off")
 	}
 	if s.Token.Expire < time.Second || s.Token.Expire%time.Second != 0 {
 		say("jwt_expire_time", "must be whole seconds, at least one; got %s", s.Token.Expire)

@@ -23,6 +23,7 @@ type Settings struct {
 	Stores   Stores   `group:"Stores and secrets"`
 	Redis    Redis    `group:"Redis"`
 	Policy   Policy   `group:"Policy"`
+	Peers    Peers    `group:"Management API"`
 	Decision Decision `group:"Decisions"`
 	Client   Client   `group:"Client address"`
 	Session  Session  `group:"Sessions"`
@@ -42,37 +43,44 @@ type Settings struct {
 	Process  Process  `group:"Process"`
 }
 
-// Listen names the four listeners.
+// Listen names the listeners.
 type Listen struct {
-	HTTP    string `key:"http_addr" default:"127.0.0.1:8001" doc:"Address of the REST API."`
-	GRPC    string `key:"grpc_addr" default:"127.0.0.1:9001" doc:"Address of Envoy's ext_authz service and grpc.health.v1; unix:///path makes a socket of mode 0660."`
-	Forward string `key:"forward_addr" default:"127.0.0.1:8002" doc:"Address of forward-auth decisions over HTTP, and nothing else."`
-	Ops     string `key:"ops_addr" default:"127.0.0.1:9091" doc:"Address of /healthz, /readyz, /metrics and, when pprof is on, /debug/pprof."`
-	Gate    string `key:"gate" default:"auto" enum:"auto,embedded,off" doc:"embedded takes every request of the REST listener through the decision in process, so that everything works without a proxy; only with SQLite and loopback listeners, where auto means it. Elsewhere auto means off."`
-	PProf   bool   `key:"pprof" default:"false" doc:"Serve /debug/pprof on the ops listener."`
+	HTTP       string `key:"http_addr" default:"127.0.0.1:8001" doc:"Address of the REST API."`
+	GRPC       string `key:"grpc_addr" default:"127.0.0.1:9001" doc:"Address of Envoy's ext_authz service and grpc.health.v1; unix:///path makes a socket of mode 0660."`
+	Forward    string `key:"forward_addr" default:"127.0.0.1:8002" doc:"Address of forward-auth decisions over HTTP, and nothing else."`
+	Ops        string `key:"ops_addr" default:"127.0.0.1:9091" doc:"Address of /healthz, /readyz, /metrics and, when pprof is on, /debug/pprof."`
+	Management string `key:"management_addr" default:"" doc:"Address of the management API and nothing else. Empty means that it stands beside the REST API, which answers 404 for it otherwise."`
+	Gate       string `key:"gate" default:"auto" enum:"auto,embedded,off" doc:"embedded takes every request of the REST listener through the decision in process, so that everything works without a proxy; only with SQLite and loopback listeners, where auto means it. Elsewhere auto means off."`
+	PProf      bool   `key:"pprof" default:"false" doc:"Serve /debug/pprof on the ops listener."`
 }
 
 // TLS names the certificates of the listeners.
 type TLS struct {
-	HTTPCert        string `key:"http_tls_cert" default:"" doc:"PEM file of the REST listener's certificate chain; empty means no TLS. The files are read again when they change."`
-	HTTPKey         string `key:"http_tls_key" default:"" doc:"PEM file of its private key."`
-	HTTPClientCA    string `key:"http_tls_client_ca" default:"" doc:"PEM file of authorities; when given, clients must show a certificate of theirs."`
-	GRPCCert        string `key:"grpc_tls_cert" default:"" doc:"PEM file of the gRPC listener's certificate chain; empty means no TLS. The files are read again when they change."`
-	GRPCKey         string `key:"grpc_tls_key" default:"" doc:"PEM file of its private key."`
-	GRPCClientCA    string `key:"grpc_tls_client_ca" default:"" doc:"PEM file of authorities; when given, clients must show a certificate of theirs."`
-	ForwardCert     string `key:"forward_tls_cert" default:"" doc:"PEM file of the forward-auth listener's certificate chain; empty means no TLS. The files are read again when they change."`
-	ForwardKey      string `key:"forward_tls_key" default:"" doc:"PEM file of its private key."`
-	ForwardClientCA string `key:"forward_tls_client_ca" default:"" doc:"PEM file of authorities; when given, clients must show a certificate of theirs."`
+	HTTPCert           string `key:"http_tls_cert" default:"" doc:"PEM file of the REST listener's certificate chain; empty means no TLS. The files are read again when they change."`
+	HTTPKey            string `key:"http_tls_key" default:"" doc:"PEM file of its private key."`
+	HTTPClientCA       string `key:"http_tls_client_ca" default:"" doc:"PEM file of authorities; when given, clients must show a certificate of theirs."`
+	GRPCCert           string `key:"grpc_tls_cert" default:"" doc:"PEM file of the gRPC listener's certificate chain; empty means no TLS. The files are read again when they change."`
+	GRPCKey            string `key:"grpc_tls_key" default:"" doc:"PEM file of its private key."`
+	GRPCClientCA       string `key:"grpc_tls_client_ca" default:"" doc:"PEM file of authorities; when given, clients must show a certificate of theirs."`
+	ForwardCert        string `key:"forward_tls_cert" default:"" doc:"PEM file of the forward-auth listener's certificate chain; empty means no TLS. The files are read again when they change."`
+	ForwardKey         string `key:"forward_tls_key" default:"" doc:"PEM file of its private key."`
+	ForwardClientCA    string `key:"forward_tls_client_ca" default:"" doc:"PEM file of authorities; when given, clients must show a certificate of theirs."`
+	ManagementCert     string `key:"management_tls_cert" default:"" doc:"PEM file of the management listener's certificate chain; empty means no TLS. The files are read again when they change."`
+	ManagementKey      string `key:"management_tls_key" default:"" doc:"PEM file of its private key."`
+	ManagementClientCA string `key:"management_tls_client_ca" default:"" doc:"PEM file of authorities; when given, clients must show a certificate of theirs."`
 }
 
 // A Certificate names the files of one listener's TLS; no Cert means none.
 type Certificate struct{ Cert, Key, ClientCA string }
 
-// HTTP, GRPC and Forward are the files of each listener.
+// HTTP, GRPC, Forward and Management are the files of each listener.
 func (t TLS) HTTP() Certificate { return Certificate{t.HTTPCert, t.HTTPKey, t.HTTPClientCA} }
 func (t TLS) GRPC() Certificate { return Certificate{t.GRPCCert, t.GRPCKey, t.GRPCClientCA} }
 func (t TLS) Forward() Certificate {
 	return Certificate{t.ForwardCert, t.ForwardKey, t.ForwardClientCA}
+}
+func (t TLS) Management() Certificate {
+	return Certificate{t.ManagementCert, t.ManagementKey, t.ManagementClientCA}
 }
 
 // Stores names the database and its key.
@@ -126,6 +134,12 @@ type Policy struct {
 	MaxMindDBPath string        `key:"maxminddb_path" default:"" doc:"MaxMind country database; empty means that country and continent restrictions never match. The file is read again when it changes."`
 	GeoIPLang     string        `key:"geoip_lang" default:"en" enum:"en,de,es,fr,ja,ru" doc:"Language of country names in activities."`
 	MaxStale      time.Duration `key:"policy_max_stale" default:"300s" doc:"Longest time that a policy may be served without having been confirmed against the database; after it every decision is 503."`
+}
+
+// Peers says which services may call the management API, and how often the same message counts.
+type Peers struct {
+	File   string `key:"management_api" alias:"management_api_file" default:"" doc:"YAML file of the services that may call the management API, their public keys and scopes, in the reference's shape; empty means the built-in one, which has none."`
+	Replay string `key:"management_replay" default:"enforce" enum:"enforce,off" doc:"enforce wants jti and exp in every message, at most 300 s after iat, and accepts each message once. off takes messages of old callers as often as they come, and forever those without exp."`
 }
 
 // Decision shapes the answers.

@@ -22,6 +22,7 @@ import (
 	"barong/internal/factor"
 	"barong/internal/notify"
 	"barong/internal/password"
+	"barong/internal/peer"
 	"barong/internal/person"
 	"barong/internal/provider/amqp"
 	"barong/internal/provider/auth0"
@@ -48,6 +49,9 @@ func site(s config.Settings) string {
 	local, _ := s.Site()
 	return local
 }
+
+// Peers is the part of the settings by which messages of peer services are verified.
+func Peers(s config.Settings) peer.Config { return peer.Config{Replay: s.Peers.Replay} }
 
 // Postgres is the part of the settings that PostgreSQL is used by.
 func Postgres(s config.Settings) store.Postgres {

@@ -68,21 +68,25 @@ type Config struct {
 	Replay string // ReplayEnforce or ReplayOff
 }
 
-// NewVerifier makes a verifier of a file. Its errors name each contradiction of file and
-// configuration. now is the time that all replicas share.
-func NewVerifier(c Config, f File, used Store, now func() time.Time) (*Verifier, error) {
-	v := &Verifier{file: f, enforce: c.Replay == ReplayEnforce, used: used, now: now}
-	var errs []error
+// Check finds contradictions of the configuration and a file.
+func (c Config) Check(f File) error {
 	switch {
 	case c.Replay != ReplayEnforce && c.Replay != ReplayOff:
-		errs = append(errs, fmt.Errorf("peer: replay is %q, want enforce or off", c.Replay))
-	case used == nil || now == nil:
-		errs = append(errs, errors.New("peer: a verifier needs a store and a clock"))
-	case v.enforce && !f.claims.expiration:
-		errs = append(errs, errors.New("jwt.verify_expiration is false, but messages that never expire can be replayed: "+
-			"leave it out, or set management_replay to off"))
+		return fmt.Errorf("peer: replay is %q, want enforce or off", c.Replay)
+	case c.Replay == ReplayEnforce && !f.claims.expiration:
+		return errors.New("jwt.verify_expiration is false, but a message that never expires can be replayed: " +
+			"leave it out, or set management_replay to off")
 	}
-	return v, errors.Join(errs...)
+	return nil
+}
+
+// NewVerifier makes a verifier of a file; its errors are those of Check. now is the time that all
+// replicas share.
+func NewVerifier(c Config, f File, used Store, now func() time.Time) (*Verifier, error) {
+	if err := c.Check(f); err != nil {
+		return nil, err
+	}
+	return &Verifier{file: f, enforce: c.Replay == ReplayEnforce, used: used, now: now}, nil
 }
 
 // A Request is a call of a peer.

@@ -33,7 +33,7 @@ func verify(t *testing.T, p *peertest.Peers, replay string, body []byte) (peer.M
 	return p.Verifier(t, replay, clock, call).Verify(t.Context(), request(body))
 }
 
-// M1, and the rules of a scope (management 1.5).
+// Signers are counted, not signatures.
 func TestSignersOfAScopeAreCounted(t *testing.T) {
 	p := peertest.New(t)
 	p.Add(t, "stranger", "EdDSA")
@@ -279,7 +279,7 @@ func TestClaims(t *testing.T) {
 	}
 }
 
-// The options of the file's key jwt (M6 to M12).
+// The options of the key jwt.
 func TestOptionsOfTheFile(t *testing.T) {
 	p := peertest.New(t)
 	at := now.Unix()

@@ -10,10 +10,10 @@ import (
 var files embed.FS
 
 // Names lists the names that File knows.
-func Names() []string { return []string{"abilities", "authz_rules", "barong", "seeds"} }
+func Names() []string { return []string{"abilities", "authz_rules", "barong", "management_api", "seeds"} }
 
 // File is the built-in file of that name, with or without ".yml": seeds, authz_rules,
-// abilities and barong, the rules about accounts. The caller may keep and change it.
+// abilities, management_api and barong, the rules about accounts. The caller may keep and change it.
 //
 // They are the reference's but for this: admin/engine is admin/engines, as the route is called
 // (FX-2); PATCH is audited too (FX-37); role service_account has the rows of sa_maker, and

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A path belongs to one of the two listeners, however it is written.
+func TestManagementPathsHaveOneListener(t *testing.T) {
+	reached := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
+	status := func(h http.Handler, path string) int {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, path, http.NoBody))
+		return w.Code
+	}
+	for path, management := range map[string]bool{
+		"/api/v2/management": true, "/api/v2/management/": true, "/api/v2/management/users/get": true,
+		"/api/v2/barong/management/labels": true, "/api/v2/auth/management/labels": true,
+		"/api/v2/%6danagement/labels": true, "/api/v2//management/labels": true, "/api/v2/barong/../management/x": true,
+		"/api/v2/management%2Flabels": true, "/api/v2/Management/labels": true, "/api/v2/./management/x?a=b": true,
+		"/api/v2/managements": false, "/api/v2/public/time": false, "/": false, "/api/v2/peatio/management/x": false,
+		"/api/v2/management/../public/time": false, "/api/v2/management/%2e%2e/public/time": true,
+	} {
+		own, public := http.StatusTeapot, http.StatusNotFound
+		if !management {
+			own, public = public, own
+		}
+		if got := status(managementOnly(reached), path); got != own {
+			t.Errorf("%s at its own listener: %d, want %d", path, got, own)
+		}
+		if got := status(withoutManagement(reached), path); got != public {
+			t.Errorf("%s at REST: %d, want %d", path, got, public)
+		}
+	}
+}
+
+func TestManagementHasAListenerOfItsOwn(t *testing.T) {
+	dir := t.TempDir()
+	a := newAuthority(t)
+	at := func(name string) string { return filepath.Join(dir, name) }
+	a.issue(t, "server", at("cert.pem"), at("key.pem"))
+	a.issue(t, "client", at("client.pem"), at("client.key"))
+	if err := os.WriteFile(at("ca.pem"), a.pem, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := serving(t, dir, "BARONG_GATE=off", "BARONG_MANAGEMENT_ADDR=127.0.0.1:0", "BARONG_MANAGEMENT_TLS_CERT="+at("cert.pem"),
+		"BARONG_MANAGEMENT_TLS_KEY="+at("key.pem"), "BARONG_MANAGEMENT_TLS_CLIENT_CA="+at("ca.pem"))
+	management, _ := p.logged("serving")["management"].(string)
+	post := func(url string, c *tls.Config) (string, error) {
+		client := &http.Client{Transport: &http.Transport{TLSClientConfig: c}, Timeout: within}
+		defer client.CloseIdleConnections()
+		resp, err := client.Post(url, "application/json", strings.NewReader("{}"))
+		if err != nil {
+			return "", err
+		}
+		return fmt.Sprint(resp.StatusCode, " ", text(t, resp)), nil
+	}
+	known, stranger := a.client(t, at("client.pem"), at("client.key")), a.client(t, "", "")
+	const unknown = `404 {"error":"Route is not found"}`
+	for name, c := range map[string]struct {
+		url  string
+		tls  *tls.Config
+		want string
+	}{
+		"management at REST":      {"http://" + p.http + "/api/v2/management/timestamp", nil, unknown},
+		"management by its alias": {"http://" + p.http + "/api/v2/barong/management/timestamp", nil, unknown},
+		"REST at management":      {"https://" + management + "/api/v2/identity/sessions", known, unknown},
+		"decisions there":         {"https://" + management + "/api/v2/auth/api/v2/barong/public/time", known, unknown},
+		"management by a gate":    {"http://" + p.forward + "/api/v2/auth/api/v2/barong/management/timestamp", nil, `401 {"errors":["authz.permission_denied"]}`},
+	} {
+		if got, err := post(c.url, c.tls); err != nil || got != c.want {
+			t.Errorf("%s: %q, %v; want %q", name, got, err, c.want)
+		}
+	}
+	if got, err := post("https://"+management+"/api/v2/management/timestamp", stranger); err == nil {
+		t.Errorf("without a certificate: %q, want a failed handshake", got)
+	}
+	p.stop()
+}
