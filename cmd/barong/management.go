@@ -1,9 +1,19 @@
 package main
 
 import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
 	"net/http"
+	"os"
 	"path"
 	"strings"
+	"time"
+
+	"barong/internal/peer"
+	"barong/internal/secret"
+	"barong/internal/token"
 )
 
 // inManagement reports whether a path, read as leniently as any router might, is one of the
@@ -47,4 +57,92 @@ func noManagement(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(http.StatusNotFound)
 	_, _ = w.Write([]byte(`{"error":"Route is not found"}`))
+}
+
+type managementCmd struct {
+	Sign managementSignCmd `cmd:"" help:"Print a signed body, for curl."`
+}
+
+// managementSignCmd needs no settings and no database: callers have neither.
+type managementSignCmd struct {
+	Data string        `arg:"" optional:"" default:"{}" help:"Parameters as a JSON object, @FILE that holds them, or - for standard input."`
+	Keys []string      `name:"key" required:"" sep:"none" placeholder:"ID=FILE" help:"A signer: its id in the keychain, and the PEM file of its private key; once for each. ID:ALGORITHM=FILE names another algorithm than the usual one of the key."`
+	Life time.Duration `default:"60s" help:"Time until the body expires; 300s at most is accepted."`
+	Bind string        `placeholder:"'POST /users/get'" help:"Method and path for which alone the body is good."`
+}
+
+func (c managementSignCmd) Run(term *terminal) error {
+	data, err := c.data(term)
+	if err != nil {
+		return usageError{err}
+	}
+	if c.Life < time.Second || c.Life > peer.MaxLifetime {
+		return usageError{fmt.Errorf("management sign: --life is %s, want 1s to %s", c.Life, peer.MaxLifetime)}
+	}
+	now := time.Now()
+	claims := map[string]any{
+		"iat": now.Unix(), "exp": now.Add(c.Life).Unix(), "jti": secret.UUID(), "data": data,
+	}
+	if c.Bind != "" {
+		method, path, ok := strings.Cut(c.Bind, " ")
+		if !ok || !strings.HasPrefix(path, "/") {
+			return usageError{fmt.Errorf("management sign: --bind is %q, want a method and a path", c.Bind)}
+		}
+		claims["method"], claims["path"] = method, path
+	}
+	var keys []token.PrivateKey
+	for _, text := range c.Keys {
+		k, err := readSigner(text)
+		if err != nil {
+			return usageError{fmt.Errorf("management sign: --key: %w", err)}
+		}
+		keys = append(keys, k)
+	}
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return err
+	}
+	body, err := token.SignGeneral(payload, keys...)
+	if err != nil {
+		return err
+	}
+	_, err = term.out.Write(append(body, '\n'))
+	return err
+}
+
+// data is the JSON object to send.
+func (c managementSignCmd) data(term *terminal) (json.RawMessage, error) {
+	text := []byte(c.Data)
+	var err error
+	if file, ok := strings.CutPrefix(c.Data, "@"); ok {
+		text, err = os.ReadFile(file)
+	} else if c.Data == "-" {
+		text, err = io.ReadAll(io.LimitReader(term.in, peer.MaxUpload))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("management sign: %w", err)
+	}
+	var object map[string]json.RawMessage
+	if json.Unmarshal(text, &object) != nil || object == nil {
+		return nil, errors.New("management sign: the parameters are not a JSON object")
+	}
+	return text, nil
+}
+
+// readSigner reads ID=FILE or ID:ALGORITHM=FILE.
+func readSigner(text string) (token.PrivateKey, error) {
+	id, file, ok := strings.Cut(text, "=")
+	id, algorithm, _ := strings.Cut(id, ":")
+	if !ok || id == "" || file == "" {
+		return token.PrivateKey{}, fmt.Errorf("it is %q, want ID=FILE", text)
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return token.PrivateKey{}, err
+	}
+	k, err := token.ParsePrivateKey(id, algorithm, pem)
+	if err != nil {
+		return token.PrivateKey{}, fmt.Errorf("%s: %w", file, err)
+	}
+	return k, nil
 }

@@ -9,6 +9,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"barong/internal/peer"
+	"barong/internal/peer/peertest"
 )
 
 // A path belongs to one of the two listeners, however it is written.
@@ -82,4 +86,67 @@ func TestManagementHasAListenerOfItsOwn(t *testing.T) {
 		t.Errorf("without a certificate: %q, want a failed handshake", got)
 	}
 	p.stop()
+}
+
+func TestManagementSign(t *testing.T) {
+	dir := t.TempDir()
+	p := peertest.New(t)
+	file := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	alex, jeff, james := file("alex.pem", p.PrivatePEM(t, "alex")), file("jeff.pem", p.PrivatePEM(t, "jeff")), file("james.pem", p.PrivatePEM(t, "james"))
+	public := file("public.pem", p.PublicPEM(t, "alex"))
+	data := file("data.json", `{"uid":"ID2"}`)
+	sign := func(in string, args ...string) (body string, status int) {
+		var out, errs strings.Builder
+		status = run(t.Context(), append([]string{"management", "sign"}, args...),
+			&terminal{in: strings.NewReader(in), out: &out, err: &errs})
+		if strings.Contains(errs.String(), "PRIVATE") {
+			t.Errorf("%v: the error quotes the key: %s", args, errs.String())
+		}
+		return out.String(), status
+	}
+	for name, c := range map[string]struct {
+		in, path, data string
+		args           []string
+		signers        string
+	}{
+		"one key":             {args: []string{"--key", "alex=" + alex, `{"uid":"ID1"}`}, data: `{"uid":"ID1"}`, signers: "alex"},
+		"several keys":        {args: []string{"--key", "jeff=" + jeff, "--key", "alex=" + alex}, data: "{}", signers: "alex jeff"},
+		"a file":              {args: []string{"--key", "alex=" + alex, "@" + data}, data: `{"uid":"ID2"}`, signers: "alex"},
+		"standard input":      {args: []string{"--key", "alex=" + alex, "-"}, in: `{"uid":"ID3"}`, data: `{"uid":"ID3"}`, signers: "alex"},
+		"bound to a call":     {args: []string{"--key", "alex=" + alex, "--bind", "POST /users/get"}, path: "/users/get", data: "{}", signers: "alex"},
+		"one that is ignored": {args: []string{"--key", "alex=" + alex, "--key", "james:RS256=" + james}, data: "{}", signers: "alex"},
+	} {
+		body, status := sign(c.in, c.args...)
+		if status != 0 {
+			t.Errorf("%s: exit status %d", name, status)
+			continue
+		}
+		m, err := p.Verifier(t, peer.ReplayEnforce, time.Now, "tools").Verify(t.Context(),
+			peer.Request{Scope: "tools", Method: "POST", Path: c.path, Body: []byte(body)})
+		if err != nil || string(m.Data) != c.data || strings.Join(m.Signers, " ") != c.signers {
+			t.Errorf("%s: data %s, signers %v, %v", name, m.Data, m.Signers, err)
+		}
+	}
+	for name, args := range map[string][]string{
+		"no key":                     {"{}"},
+		"a key without a name":       {"--key", alex},
+		"a file that is not there":   {"--key", "alex=" + alex + "x"},
+		"a public key":               {"--key", "alex=" + public},
+		"another algorithm":          {"--key", "alex:RS256=" + alex},
+		"HS256":                      {"--key", "alex:HS256=" + alex},
+		"a list":                     {"--key", "alex=" + alex, "[1]"},
+		"no JSON":                    {"--key", "alex=" + alex, "uid=1"},
+		"a life that is too long":    {"--key", "alex=" + alex, "--life", "301s"},
+		"a binding without a method": {"--key", "alex=" + alex, "--bind", "/users"},
+	} {
+		if body, status := sign("", args...); status != 2 || body != "" {
+			t.Errorf("%s: exit status %d, %q; want 2", name, status, body)
+		}
+	}
 }
