@@ -9,6 +9,7 @@ import (
 	"math"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Faults of the text of a token, in the words that a MailError has.
@@ -100,10 +101,10 @@ func decodeObject(part string) (map[string]json.RawMessage, bool) {
 	return object(raw)
 }
 
-// object reads one JSON object, in which and below which no name is there twice: of two, each
+// object reads one JSON object in UTF-8, in which and below which no name is there twice: of two, each
 // reader would take another (RFC 7515 §4, RFC 7519 §4).
 func object(raw []byte) (members map[string]json.RawMessage, ok bool) {
-	if json.Unmarshal(raw, &members) != nil || members == nil || !namesOnce(raw) {
+	if !utf8.Valid(raw) || json.Unmarshal(raw, &members) != nil || members == nil || !namesOnce(raw) {
 		return nil, false
 	}
 	return members, true

@@ -150,11 +150,7 @@ func headerFault(protected, header map[string]json.RawMessage) string {
 // Object returns the members of the payload, in base64url, if it is a JSON object in UTF-8 that
 // names no member twice.
 func (g General) Object() (map[string]json.RawMessage, bool) {
-	raw, ok := decodePart(g.Payload)
-	if !ok || !utf8.Valid(raw) {
-		return nil, false
-	}
-	return object(raw)
+	return decodeObject(g.Payload)
 }
 
 // A PublicKey verifies signatures of one algorithm. It never changes; the zero value verifies

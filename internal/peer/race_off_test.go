@@ -1,0 +1,6 @@
+//go:build !race
+
+package peer_test
+
+// rounds is how many changed messages are tried.
+const rounds = 100_000
