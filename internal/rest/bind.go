@@ -34,7 +34,7 @@ type field struct {
 	in                 string
 	secret             bool // by its name
 	tokens             map[Breach]word
-	oneOf              string // token of the group that it is in, "" for none
+	oneOf, anyOf       string // token of the group that it is in, "" for none
 	doc                string
 }
 
@@ -131,7 +131,7 @@ func fieldOf(sf reflect.StructField, index []int, base string) (*field, error) {
 	}
 	f := &field{
 		name: name, index: index, in: tag("in", ""), doc: tag("doc", ""), kind: k, enum: k.enum,
-		oneOf: under(base, tag("oneof", "")),
+		oneOf: under(base, tag("oneof", "")), anyOf: under(base, tag("anyof", "")),
 	}
 	token := func(key, otherwise string) word {
 		text, named := sf.Tag.Lookup(key)
@@ -227,12 +227,13 @@ const (
 	Unlisted                    // none of its values, or out of its range
 	NoneOf                      // of several, of which exactly one must be sent, there is none
 	SeveralOf                   // of such there are more than one
+	NotAnyOf                    // of several, of which at least one must be sent, there is none
 )
 
 // A Problem is one broken rule.
 type Problem struct {
 	Breach Breach
-	// Params names the parameter, or all of NoneOf, or those of SeveralOf that were sent.
+	// Params names the parameter, or all of NoneOf and NotAnyOf, or those of SeveralOf that were sent.
 	Params []string
 	// Token refuses it; Named says that the declaration of the parameter names the token.
 	Token string
@@ -272,12 +273,9 @@ func (pl *plan) bind(dst reflect.Value, p params) error {
 	for _, f := range pl.fields {
 		bad = append(bad, f.bind(dst.FieldByIndex(f.index), p)...)
 	}
-	for _, token := range pl.groups() {
+	for _, g := range pl.groups() {
 		var all, sent []string
-		for _, f := range pl.fields {
-			if f.oneOf != token {
-				continue
-			}
+		for _, f := range g.fields {
 			all = append(all, f.name)
 			if _, present := p.get(f); present {
 				sent = append(sent, f.name)
@@ -285,9 +283,9 @@ func (pl *plan) bind(dst reflect.Value, p params) error {
 		}
 		switch {
 		case len(sent) == 0:
-			bad = append(bad, Problem{Breach: NoneOf, Params: all, Token: token, Named: true})
-		case len(sent) > 1:
-			bad = append(bad, Problem{Breach: SeveralOf, Params: sent, Token: token, Named: true})
+			bad = append(bad, Problem{Breach: g.none, Params: all, Token: g.token, Named: true})
+		case len(sent) > 1 && g.none == NoneOf:
+			bad = append(bad, Problem{Breach: SeveralOf, Params: sent, Token: g.token, Named: true})
 		}
 	}
 	if len(bad) == 0 {
@@ -296,14 +294,30 @@ func (pl *plan) bind(dst reflect.Value, p params) error {
 	return bad
 }
 
-// groups are the tokens of parameters of which exactly one must be sent, in order.
-func (pl *plan) groups() (tokens []string) {
-	for _, f := range pl.fields {
-		if f.oneOf != "" && !slices.Contains(tokens, f.oneOf) {
-			tokens = append(tokens, f.oneOf)
+// A choice is some parameters of which exactly one, or at least one, must be sent.
+type choice struct {
+	token  string
+	none   Breach // NoneOf or NotAnyOf
+	fields []*field
+}
+
+// groups are the choices of pl, in the order of their first parameters.
+func (pl *plan) groups() (all []choice) {
+	add := func(f *field, token string, none Breach) {
+		if token == "" {
+			return
 		}
+		i := slices.IndexFunc(all, func(g choice) bool { return g.token == token && g.none == none })
+		if i < 0 {
+			i, all = len(all), append(all, choice{token: token, none: none})
+		}
+		all[i].fields = append(all[i].fields, f)
 	}
-	return tokens
+	for _, f := range pl.fields {
+		add(f, f.oneOf, NoneOf)
+		add(f, f.anyOf, NotAnyOf)
+	}
+	return all
 }
 
 // bind runs the rules of one parameter: presence, type, then the others;

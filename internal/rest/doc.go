@@ -36,9 +36,10 @@
 //	                      "value"; one that begins with a dot continues the group's name,
 //	                      "<namespace>.<resource>"
 //	oneof:"…"             exactly one of the parameters with this token is sent, even if blank
+//	anyof:"…"             at least one of them is
 //	doc:"…"               a sentence for the document
 //
-// Its type is string, int, int64, bool, Date, Lenient, TextOrObject, []string, []File or a
+// Its type is string, int, int64, bool, Date, Lenient, TextOrObject, Object, []string, []File or a
 // pointer to one, which is nil for absent and null. A "{name}" segment of
 // the path fills the field of that name. Parameters are taken from the path, else the body
 // (JSON object, urlencoded or multipart, with any verb), else the query. Unknown ones are

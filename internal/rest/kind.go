@@ -34,6 +34,9 @@ func (v TextOrObject) JSON() []byte {
 	return b
 }
 
+// Object is a parameter that is a JSON object; no text of a form or a query is one.
+type Object map[string]any
+
 // Raw is the body as it was sent, for callers that sign it; the parameters in it are read as
 // always. It is no parameter of the document.
 type Raw []byte
@@ -85,6 +88,12 @@ func kindOf(t reflect.Type) (kind, error) {
 		return kind{typ: "string", format: "date", emptyIsNull: true, set: setDate}, nil
 	case reflect.TypeFor[TextOrObject]():
 		return kind{set: setTextOrObject}, nil
+	case reflect.TypeFor[Object]():
+		return kind{typ: "object", emptyIsNull: true, set: func(dst reflect.Value, raw any) bool {
+			o, ok := raw.(map[string]any)
+			dst.Set(reflect.ValueOf(Object(o)))
+			return ok
+		}}, nil
 	case reflect.TypeFor[Raw]():
 		return kind{anything: true, set: func(dst reflect.Value, raw any) bool {
 			body, _ := raw.([]byte)

@@ -347,15 +347,15 @@ func (pl *plan) problems() (out []Problem) {
 			out = append(out, f.problem(Unlisted, absent))
 		}
 	}
-	for _, token := range pl.groups() {
+	for _, g := range pl.groups() {
 		var all []string
-		for _, f := range pl.fields {
-			if f.oneOf == token {
-				all = append(all, f.name)
-			}
+		for _, f := range g.fields {
+			all = append(all, f.name)
 		}
-		out = append(out, Problem{Breach: NoneOf, Params: all, Token: token, Named: true},
-			Problem{Breach: SeveralOf, Params: all, Token: token, Named: true})
+		out = append(out, Problem{Breach: g.none, Params: all, Token: g.token, Named: true})
+		if g.none == NoneOf {
+			out = append(out, Problem{Breach: SeveralOf, Params: all, Token: g.token, Named: true})
+		}
 	}
 	return out
 }
