@@ -43,6 +43,7 @@ const (
 	argonMaxKey     = 64
 	bcryptMaxCost   = 15
 	bcryptMaxLength = 72 // bytes of password that bcrypt looks at
+	bcryptAlphabet  = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 )
 
 // A Hasher hashes and matches passwords, at most so many at a time: each takes 19 MiB and
@@ -106,7 +107,7 @@ func (h *Hasher) Match(ctx context.Context, digest, password string) (ok, rehash
 		return false, false, fmt.Errorf("match password: %w", err)
 	}
 	defer release()
-	if isBcrypt(digest) {
+	if IsBcrypt(digest) {
 		h.aside.run(func() { ok = matchBcrypt(digest, password) })
 		return ok, ok, nil
 	}
@@ -180,15 +181,16 @@ func phcNumber(s, prefix string, most uint32) (uint32, bool) {
 	return uint32(n), err == nil && uint32(n) <= most
 }
 
-// isBcrypt accepts the three prefixes that mean the same correct algorithm, and costs that
-// do not tie up a worker for longer than a few seconds.
-func isBcrypt(digest string) bool {
+// IsBcrypt reports whether a text is a digest of bcrypt that Match reads. It accepts the three prefixes
+// that mean the same correct algorithm, and costs that do not tie up a worker for longer than a few
+// seconds.
+func IsBcrypt(digest string) bool {
 	if len(digest) != 60 || !(strings.HasPrefix(digest, "$2a$") ||
 		strings.HasPrefix(digest, "$2b$") || strings.HasPrefix(digest, "$2y$")) {
 		return false
 	}
 	cost, err := bcrypt.Cost([]byte(digest))
-	return err == nil && cost <= bcryptMaxCost
+	return err == nil && cost <= bcryptMaxCost && strings.Trim(digest[len("$2a$04$"):], bcryptAlphabet) == ""
 }
 
 func matchBcrypt(digest, password string) bool {
