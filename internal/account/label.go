@@ -134,12 +134,17 @@ func (s *Service) SetLabel(ctx context.Context, by Actor, in LabelInput) (Label,
 // rules are those of SetLabel. Errors, in order: ErrActorChanged, ErrNoUser, ErrSuperadminOnly,
 // ErrRank, ErrPrivateLabel, ErrNoLabel.
 func (s *Service) RemoveLabel(ctx context.Context, by Actor, uid, key, scope string) error {
-	err := s.update(ctx, func(tx Writer) error {
+	_, err := s.TakeLabel(ctx, by, uid, key, scope)
+	return err
+}
+
+// TakeLabel is RemoveLabel that returns the label as it was.
+func (s *Service) TakeLabel(ctx context.Context, by Actor, uid, key, scope string) (before Label, err error) {
+	err = s.update(ctx, func(tx Writer) error {
 		if err := tx.mayLabel(ctx, by, uid, scope); err != nil {
 			return err
 		}
-		before, err := tx.labelOf(ctx, by, uid, key, scope)
-		if err != nil {
+		if before, err = tx.labelOf(ctx, by, uid, key, scope); err != nil {
 			return err
 		}
 		if err := tx.DeleteLabel(ctx, uid, key, scope); err != nil {
@@ -151,9 +156,21 @@ func (s *Service) RemoveLabel(ctx context.Context, by Actor, uid, key, scope str
 		return tx.AddActivity(ctx, s.labelActivity(by, "delete", before, Label{UserUID: uid}))
 	})
 	if err != nil {
-		return fmt.Errorf("remove label: %w", err)
+		return Label{}, fmt.Errorf("remove label: %w", err)
 	}
-	return nil
+	return before, nil
+}
+
+// LabelsOf lists the labels of a user, of both scopes, by row id; ErrNoUser.
+func (s *Service) LabelsOf(ctx context.Context, uid string) ([]Label, error) {
+	all, err := s.rows.Labels(ctx, uid)
+	if err == nil && len(all) == 0 {
+		_, err = s.rows.User(ctx, uid)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list labels: %w", err)
+	}
+	return all, nil
 }
 
 // mayLabel returns why the actor may not change labels of the scope of the user uid, nil when it
@@ -244,7 +261,7 @@ func (s *Service) labelActivity(by Actor, action string, before, after Label) au
 	case after.UserUID:
 		topic, action = "account", "label "+action
 	case "":
-		topic, action = "management", "label "+action
+		topic, action = topicManagement, "label "+action
 	}
 	a := by.Activity(s.now(), topic, action, audit.Succeed, "")
 	if by.UID != after.UserUID {

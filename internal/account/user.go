@@ -54,6 +54,8 @@ type userReader interface {
 	// UserByEmail loads by the folded address; ErrNoUser. It finds a deleted account, the newest
 	// one, if no other has the address.
 	UserByEmail(ctx context.Context, email string) (User, error)
+	// UsersByUID loads the users among uids, by uid; those that are not there are left out.
+	UsersByUID(ctx context.Context, uids []string) (map[string]User, error)
 	// CountUsers counts users of a role in a state; "" matches any.
 	CountUsers(ctx context.Context, role, state string) (int, error)
 }

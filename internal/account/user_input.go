@@ -20,6 +20,9 @@ var errLevels = errors.New("account: no enough levels")
 type UserInput struct {
 	Email    string
 	Password string // clear; "" is refused as blank
+	// Digest stands for a password that another service has hashed, by bcrypt: no rule for passwords is
+	// asked.
+	Digest   string
 	Username *string
 	Data     *string // JSON object
 	Referral *string // uid of the referring user
@@ -47,7 +50,7 @@ func (UserInput) String() string { return "user input" }
 func (in UserInput) GoString() string { return in.String() }
 
 // CreateUser makes a user under a new uid. Errors: Invalid with every broken rule (data,
-// role, referral_id, email, username, password; a blank or too long password first),
+// role, referral_id, email, username, password_digest, password; a blank or too long password first),
 // ErrSuperadminOnly, errLevels, the hasher's.
 func (s *Service) CreateUser(ctx context.Context, in UserInput) (User, error) {
 	run := s.update
@@ -85,11 +88,13 @@ func (s *Service) CreateUserIn(
 	if err := s.checkInput(ctx, &u, in); err != nil {
 		return err
 	}
-	digest, err := s.hasher.Hash(ctx, in.Password)
-	if err != nil {
-		return fmt.Errorf("hash password: %w", err)
+	u.PasswordDigest = in.Digest
+	var err error
+	if in.Digest == "" {
+		if u.PasswordDigest, err = s.hasher.Hash(ctx, in.Password); err != nil {
+			return fmt.Errorf("hash password: %w", err)
+		}
 	}
-	u.PasswordDigest = digest
 
 	add := func(ctx context.Context, tx Writer) (User, error) {
 		made := u
@@ -182,7 +187,10 @@ func (s *Service) checkInput(ctx context.Context, u *User, in UserInput) error {
 	if u.Username != nil {
 		after.Add("username", usernameProblems(*u.Username)...)
 	}
-	for _, reason := range s.cfg.Passwords.Check(in.Password) {
+	if in.Digest != "" && !secret.IsBcrypt(in.Digest) {
+		after.Add("password_digest", "invalid")
+	}
+	for _, reason := range s.newPassword(in) {
 		if reason == "blank" || reason == "too_long" {
 			first.Add("password", reason)
 		} else {
@@ -201,6 +209,14 @@ func (s *Service) checkInput(ctx context.Context, u *User, in UserInput) error {
 	}
 	rest.Add("email", wrong...)
 	return slices.Concat(first, rest, after).Err()
+}
+
+// newPassword are the rules for passwords that the one of in breaks.
+func (s *Service) newPassword(in UserInput) []string {
+	if in.Digest != "" {
+		return nil
+	}
+	return s.cfg.Passwords.Check(in.Password)
 }
 
 func fold(text *string) *string {

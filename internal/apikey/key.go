@@ -225,9 +225,17 @@ func (s *Service) CreateKey(ctx context.Context, by account.Actor, code string, 
 	if err := s.open(ctx, by, code, of); err != nil {
 		return Key{}, fmt.Errorf("create api key: %w", err)
 	}
+	return s.create(ctx, in, func(tx work) (keyHolder, error) { return resolve(ctx, tx, by, of) },
+		func(k Key) audit.Activity { return s.keyActivity(by, "api key create", k.Kid) })
+}
+
+// create makes a key of the holder, with the activity that note makes of it.
+func (s *Service) create(
+	ctx context.Context, in Input, holder func(work) (keyHolder, error), note func(Key) audit.Activity,
+) (Key, error) {
 	var k Key
 	create := func(tx work) error {
-		h, err := resolve(ctx, tx, by, of)
+		h, err := holder(tx)
 		if err != nil {
 			return err
 		}
@@ -244,7 +252,7 @@ func (s *Service) CreateKey(ctx context.Context, by account.Actor, code string, 
 		if err := tx.AddAPIKey(ctx, &k); err != nil {
 			return err
 		}
-		return tx.AddActivity(ctx, s.keyActivity(by, "api key create", k.Kid))
+		return tx.AddActivity(ctx, note(k))
 	}
 	err := s.update(ctx, create)
 	if errors.Is(err, account.ErrTaken) && in.Kid == "" {
@@ -369,9 +377,16 @@ func (s *Service) UpdateKey(
 	if err := s.open(ctx, by, code, of); err != nil {
 		return Key{}, fmt.Errorf("update api key: %w", err)
 	}
-	var k Key
-	err := s.update(ctx, func(tx work) error {
-		h, err := resolve(ctx, tx, by, of)
+	return s.change(ctx, kid, patch, func(tx work) (keyHolder, error) { return resolve(ctx, tx, by, of) },
+		s.keyActivity(by, "api key update", kid))
+}
+
+// change applies a patch to a key of the holder, with an activity.
+func (s *Service) change(
+	ctx context.Context, kid string, patch Patch, holder func(work) (keyHolder, error), note audit.Activity,
+) (k Key, err error) {
+	err = s.update(ctx, func(tx work) error {
+		h, err := holder(tx)
 		if err != nil {
 			return err
 		}
@@ -395,7 +410,7 @@ func (s *Service) UpdateKey(
 		if err := tx.PutAPIKey(ctx, &k); err != nil {
 			return err
 		}
-		return tx.AddActivity(ctx, s.keyActivity(by, "api key update", kid))
+		return tx.AddActivity(ctx, note)
 	})
 	if err != nil {
 		return Key{}, fmt.Errorf("update api key: %w", err)

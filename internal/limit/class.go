@@ -27,6 +27,7 @@ const (
 	Mail                      // a mail to an address that the caller names
 	Call                      // a question to a provider
 	Upload                    // files that are stored
+	Peer                      // a request of a peer service, whatever it does
 )
 
 // A Class is one kind of cost, and how much of it one network and one principal may cause.
@@ -88,6 +89,8 @@ func Classes() []Class {
 			Rule{120, 10 * minute}, Rule{30, 10 * minute}, true},
 		{Upload, "upload", "stores files", 500 * time.Millisecond, 16, 0, 0,
 			Rule{200, 10 * minute}, Rule{20, 10 * minute}, false},
+		{Peer, "peer", "is signed by peer services", 20 * time.Millisecond, 8, 0, 0,
+			Rule{12000, minute}, Rule{6000, minute}, false},
 	}
 }
 

@@ -152,14 +152,19 @@ func (p Profile) open() bool { return p.State == ProfileDrafted || p.State == Pr
 // profileSaved gives the private label profile the state of p, writes the activity, notes a submitted
 // profile for an outside provider, and announces p; before is nil for a new one.
 func (s *Service) profileSaved(ctx context.Context, tx work, by account.Actor, before *Profile, p Profile) error {
-	if err := tx.SetPrivate(ctx, p.UserUID, "profile", p.State); err != nil {
-		return err
-	}
 	action := "profile create"
 	if before != nil {
 		action = "profile update"
 	}
 	if err := tx.AddActivity(ctx, by.Activity(s.now(), "account", action, audit.Succeed, "")); err != nil {
+		return err
+	}
+	return s.profileFollows(ctx, tx, before, p)
+}
+
+// profileFollows is profileSaved without the activity.
+func (s *Service) profileFollows(ctx context.Context, tx work, before *Profile, p Profile) error {
+	if err := tx.SetPrivate(ctx, p.UserUID, "profile", p.State); err != nil {
 		return err
 	}
 	if s.cfg.Outside && p.State == ProfileSubmitted {

@@ -33,6 +33,28 @@ func (q queries) ServiceAccountsOf(ctx context.Context, ownerUID string) ([]acco
 	return serviceAccounts.many(ctx, q, "list service accounts", unlocked, `WHERE o.uid = $1 ORDER BY a.id`, ownerUID)
 }
 
+// ServiceAccountByEmail implements account.Reader; it folds the address itself.
+func (q queries) ServiceAccountByEmail(ctx context.Context, email string) (account.ServiceAccount, error) {
+	email = account.FoldEmail(email)
+	return serviceAccounts.one(ctx, q, "load service account by e-mail", lockRows("service_accounts", "email = $1", email),
+		`WHERE a.email = $1`, email)
+}
+
+// ServiceAccountPage implements account.Reader.
+func (q queries) ServiceAccountPage(ctx context.Context, of account.ServiceAccountQuery) ([]account.ServiceAccount, int, error) {
+	var f filter
+	if of.OwnerUID != "" {
+		f.add("a.owner_id = (SELECT id FROM users WHERE uid = $%d)", of.OwnerUID)
+	}
+	total, err := one(ctx, q, "count service accounts", unlocked, nil, value[int], `SELECT count(*) FROM service_accounts a`+f.where(), f.args...)
+	if err != nil {
+		return nil, 0, err
+	}
+	page, args := f.page(of.Limit, of.Offset)
+	list, err := serviceAccounts.many(ctx, q, "list service accounts", unlocked, f.where()+` ORDER BY a.id`+page, args...)
+	return list, total, err
+}
+
 // AddServiceAccount implements account.Tx; it folds a.Email.
 func (q queries) AddServiceAccount(ctx context.Context, a *account.ServiceAccount) error {
 	return q.writeLocked(ctx, "add service account", serializeUID(a.UID), func(t *txn) error {

@@ -39,7 +39,7 @@ func (q queries) UserByEmail(ctx context.Context, email string) (account.User, e
 		byEmail, email)
 }
 
-// UsersByUID loads the users among uids, by uid; those that are not there are left out.
+// UsersByUID implements account.Reader.
 func (q queries) UsersByUID(ctx context.Context, uids []string) (map[string]account.User, error) {
 	found := make(map[string]account.User, len(uids))
 	for part := range slices.Chunk(uids, 200) {

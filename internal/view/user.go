@@ -26,6 +26,27 @@ func UserOf(u account.User) User {
 	}
 }
 
+// UserWithProfile is an account with the statements of its person, unmasked, for staff and peer
+// services.
+type UserWithProfile struct {
+	User
+	Profile   *Profile  `json:"profile" doc:"The newest one."`
+	Profiles  []Profile `json:"profiles"`
+	CreatedAt Time      `json:"created_at"`
+	UpdatedAt Time      `json:"updated_at"`
+}
+
+// UserWithProfileOf shows u with its profiles, in row order.
+func UserWithProfileOf(u account.User, profiles []person.Profile) UserWithProfile {
+	v := UserWithProfile{
+		User: UserOf(u), Profiles: Masks(false).ProfilesOf(profiles), CreatedAt: Time(u.CreatedAt), UpdatedAt: Time(u.UpdatedAt),
+	}
+	if n := len(v.Profiles); n > 0 {
+		v.Profile = &v.Profiles[n-1]
+	}
+	return v
+}
+
 // UserWithFullInfo is an account with all that its owner may see of it
 // (D16).
 type UserWithFullInfo struct {

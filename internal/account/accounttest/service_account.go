@@ -108,3 +108,43 @@ func principalOfServiceAccount(t *testing.T, s Store) {
 	Must(t, err)
 	Equal(t, got, orphan.Principal())
 }
+
+func serviceAccountByEmail(t *testing.T, s Store) {
+	want := AddServiceAccount(t, s, "1", AddUser(t, s, "1").UID)
+	got, err := s.ServiceAccountByEmail(t.Context(), "SERVICE1@example.com")
+	Must(t, err)
+	Equal(t, got, want)
+	_, err = s.ServiceAccountByEmail(t.Context(), "user1@example.com")
+	WantErr(t, err, account.ErrNoServiceAccount)
+}
+
+func serviceAccountPage(t *testing.T, s Store) {
+	one := AddUser(t, s, "1")
+	mine := []account.ServiceAccount{AddServiceAccount(t, s, "9", one.UID), AddServiceAccount(t, s, "1", one.UID)}
+	all := append(mine, AddServiceAccount(t, s, "5", AddUser(t, s, "2").UID), AddServiceAccount(t, s, "6", ""))
+	page := func(q account.ServiceAccountQuery, want []account.ServiceAccount, total int) {
+		t.Helper()
+		got, n, err := s.ServiceAccountPage(t.Context(), q)
+		Must(t, err)
+		Equal(t, got, want)
+		Equal(t, n, total)
+	}
+	page(account.ServiceAccountQuery{Limit: 10}, all, 4)
+	page(account.ServiceAccountQuery{Limit: 2, Offset: 1}, all[1:3], 4)
+	page(account.ServiceAccountQuery{Limit: 2, Offset: 4}, nil, 4)
+	page(account.ServiceAccountQuery{OwnerUID: one.UID, Limit: 1, Offset: 1}, mine[1:], 2)
+	page(account.ServiceAccountQuery{OwnerUID: "ID404", Limit: 10}, nil, 0)
+}
+
+func usersByUID(t *testing.T, s Store) {
+	AddUser(t, s, "1")
+	AddUser(t, s, "2")
+	got, err := s.UsersByUID(t.Context(), []string{"ID000000001", "ID000000002", "ID404"})
+	Must(t, err)
+	Equal(t, len(got), 2)
+	for uid, u := range got {
+		want, err := s.User(t.Context(), uid)
+		Must(t, err)
+		Equal(t, u, want)
+	}
+}
