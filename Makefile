@@ -42,6 +42,7 @@ generate: ## Rewrite the files that are made from code: docs/configuration.md, d
 	go run ./cmd/barong config limits > docs/limits.md
 	go run ./cmd/barong openapi user > docs/openapi.json
 	go run ./cmd/barong openapi admin > docs/openapi-admin.json
+	go run ./cmd/barong openapi management > docs/openapi-management.json
 
 .PHONY: fuzz
 fuzz: ## Every fuzz target for five minutes (FUZZTIME=5m); scripts/fuzz keep puts what they found into the tree

@@ -25,6 +25,7 @@ import (
 	"barong/internal/store"
 	"barong/internal/token"
 	"barong/internal/view"
+	"barong/management"
 	"barong/policy/ability"
 	"barong/policy/editor"
 	"barong/resource"
@@ -51,6 +52,7 @@ type apiParts struct {
 	track     func(context.Context) (context.Context, func())
 	lost      func(*http.Request)
 	admit     func(context.Context, netip.Addr) (session.Moment, error)
+	envelopes management.Envelopes // of peer services; nil leaves their API out
 }
 
 // newAPI mounts every endpoint. The OpenAPI document comes from the endpoints mounted here.
@@ -94,6 +96,13 @@ func newAPI(p apiParts) (*rest.Server, error) {
 		Resolver: resolver, Policy: p.rules, Activities: p.store, Abilities: p.abilities, Explain: p.explain,
 		Accounts: p.services.accounts, Record: p.record,
 	}).Mount(server)
+	if p.envelopes != nil {
+		resolver.Users, resolver.Tokens = nil, nil // its clients have no bearer token
+		(&management.API{
+			Resolver: resolver, Envelopes: p.envelopes, Accounts: p.services.accounts, Persons: p.services.persons,
+			APIKeys: p.services.apiKeys, Codes: p.services.codes, Signer: p.keys, Keys: configured.ManagedKeys(s),
+		}).Mount(server)
+	}
 	maxAge := s.Token.JWKSMaxAge
 	if p.keys != nil {
 		identity.MountJWKS(server, p.keys, maxAge)
@@ -105,12 +114,15 @@ func newAPI(p apiParts) (*rest.Server, error) {
 func describedAPI(p people) (*rest.Server, error) {
 	return newAPI(apiParts{
 		settings: config.Default(), log: slog.New(slog.DiscardHandler), people: p,
-		clientIP: func(*http.Request) netip.Addr { return netip.Addr{} },
+		clientIP: func(*http.Request) netip.Addr { return netip.Addr{} }, envelopes: unopened{},
 	})
 }
 
+// unopened opens nothing: documents need no more.
+type unopened struct{ management.Envelopes }
+
 type openAPICmd struct {
-	API string `arg:"" enum:"user,admin" default:"user" help:"user: what people and bots call; admin: what staff calls."`
+	API string `arg:"" enum:"user,admin,management" default:"user" help:"user: what people and bots call; admin: what staff calls; management: what peer services call."`
 }
 
 func (c openAPICmd) Run(term *terminal) error {
@@ -118,7 +130,7 @@ func (c openAPICmd) Run(term *terminal) error {
 	if err != nil {
 		return err
 	}
-	namespaces := map[string][]string{"user": {"identity", "public", "resource"}, "admin": {"admin"}}
+	namespaces := map[string][]string{"user": {"identity", "public", "resource"}, "admin": {"admin"}, "management": {"management"}}
 	doc, err := server.Document("Barong "+c.API+" API", "2", namespaces[c.API]...)
 	if err != nil {
 		return err

@@ -24,6 +24,8 @@ func TestGolden(t *testing.T) {
 		"limits.md":          "config limits",
 		"openapi.json":       "openapi user",
 		"openapi-admin.json": "openapi admin",
+
+		"openapi-management.json": "openapi management",
 	} {
 		t.Run(file, func(t *testing.T) {
 			got := newConsole(t).run("", args).want(t, 0).out

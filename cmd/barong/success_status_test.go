@@ -31,7 +31,7 @@ func TestSuccessStatusOfEveryEndpoint(t *testing.T) {
 		s.REST.SuccessStatus = setting
 		server, err := newAPI(apiParts{
 			settings: s, log: slog.New(slog.DiscardHandler),
-			clientIP: func(*http.Request) netip.Addr { return netip.Addr{} },
+			clientIP: func(*http.Request) netip.Addr { return netip.Addr{} }, envelopes: unopened{},
 		})
 		if err != nil {
 			t.Fatal(err)

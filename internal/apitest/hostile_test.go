@@ -20,6 +20,7 @@ func TestHostileValuesAreRefused(t *testing.T) {
 	as := func(uid string) *resttest.Client { return w.Client().With("Authorization", w.Bearer(uid)) }
 	clients := map[string]*resttest.Client{
 		"identity": w.Client(), "public": w.Client(), "resource": as("MEMBER"), "admin": as("SUPERADMIN"),
+		"management": w.Peer("alex", "jeff"),
 	}
 	mounted := 0
 	for namespace, c := range clients {
@@ -37,7 +38,7 @@ func TestHostileValuesAreRefused(t *testing.T) {
 					switch p.Name {
 					case "title":
 						values[p.Name] = "settings"
-					case "uid":
+					case "uid", "user_uid":
 						values[p.Name] = "MEMBER"
 					case "password":
 						if op.String() == "DELETE /resource/users/me" { // the right one ends the account

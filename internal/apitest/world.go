@@ -45,6 +45,7 @@ import (
 	"barong/internal/store/storetest"
 	"barong/internal/testenv"
 	"barong/internal/token"
+	"barong/management"
 	"barong/policy"
 	"barong/policy/editor"
 	"barong/resource"
@@ -92,6 +93,9 @@ type World struct {
 	Identity *identity.API
 	Resource *resource.API
 	Admin    *admin.API
+	// Management opens bodies as Peers says.
+	Management *management.API
+	Peers      Peers
 	// Files are those of documents.
 	Files *persontest.Files
 	// Refused are the activities of changes that staff could not make.
@@ -182,6 +186,9 @@ func (w *World) namespaces() {
 	w.Identity.Admit = func(ctx context.Context, _ netip.Addr) (session.Moment, error) { return w.DB.Moment(ctx) }
 	w.Resource = &resource.API{Resolver: resolver, Cookies: cookies, Log: log}
 	w.Admin = &admin.API{Resolver: resolver, Record: w.Refused.add, Patience: 50 * time.Millisecond}
+	w.Management = &management.API{
+		Resolver: resolver, Envelopes: &w.Peers, Signer: w.Keys, Keys: management.Keys{OfUsers: true, OfServiceAccounts: true, UIDPrefix: "ID"},
+	}
 }
 
 // Mount serves every namespace, as cmd/barong does, over the services as they are now.
@@ -207,6 +214,8 @@ func (w *World) Mount() *rest.Server {
 	w.Identity.Mount(s)
 	w.Resource.Mount(s)
 	w.Admin.Mount(s)
+	w.Management.Accounts, w.Management.Persons, w.Management.APIKeys, w.Management.Codes = of.Accounts, of.Persons, of.Keys, of.Codes
+	w.Management.Mount(s)
 	identity.MountJWKS(s, w.Keys, 5*time.Minute)
 	w.server, w.client = s, nil
 	return s

@@ -185,6 +185,8 @@ type APIKey struct {
 	ListedScopes  []string      `key:"apikey_listed_scopes" default:"withdraw" doc:"Scopes that an API key has only with an ip_whitelist; * is a key without a scope, which may use all of them."`
 	ShortScopes   []string      `key:"apikey_short_scopes" default:"trade,withdraw" doc:"Scopes that an API key without an ip_whitelist has for apikey_short_life at most; * is a key without a scope."`
 	ShortLife     time.Duration `key:"apikey_short_life" default:"2160h" doc:"Longest life of such a key; 0 sets no bound."`
+	ManageUsers   bool          `key:"mgn_api_keys_user" default:"false" doc:"Let peer services make and change API keys of users by the management API."`
+	ManageRobots  bool          `key:"mgn_api_keys_sa" default:"false" doc:"The same for API keys of service accounts."`
 	StopOnReset   bool          `key:"apikey_stop_on_reset" default:"true" doc:"At a password reset by mail, switch the user's API keys off, and those of the user's service accounts, until their owner switches them on again with the second factor. A change with the old password leaves them."`
 	StopOn2FALoss bool          `key:"apikey_stop_on_2fa_loss" default:"true" doc:"The same when the second factor is switched off, by the user or by staff. Otherwise keys of the user are refused until there is one again, and those of service accounts go on."`
 	CacheSize     int           `key:"apikey_cache_size" default:"200000" min:"1" doc:"API keys kept in memory."`

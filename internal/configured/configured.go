@@ -38,6 +38,7 @@ import (
 	"barong/internal/store"
 	"barong/internal/store/redis"
 	"barong/internal/token"
+	"barong/management"
 	"barong/policy"
 )
 
@@ -181,6 +182,13 @@ func APIKeys(s config.Settings) apikey.CacheConfig {
 func KeyRules(s config.Settings) apikey.Config {
 	k := s.APIKey
 	return apikey.Config{ListedScopes: k.ListedScopes, ShortScopes: k.ShortScopes, ShortLife: k.ShortLife}
+}
+
+// ManagedKeys is the part of the settings that peer services' changes of API keys go by.
+func ManagedKeys(s config.Settings) management.Keys {
+	return management.Keys{
+		OfUsers: s.APIKey.ManageUsers, OfServiceAccounts: s.APIKey.ManageRobots, UIDPrefix: strings.ToUpper(s.Account.UIDPrefix),
+	}
 }
 
 // GRPC is the part of the settings that the gRPC listener goes by, without its TLS.

@@ -1,0 +1,95 @@
+package management
+
+import (
+	"context"
+	"errors"
+
+	"barong/internal/account"
+	"barong/internal/rest"
+	"barong/internal/view"
+)
+
+type labelsOf struct {
+	UserUID string `name:"user_uid" rule:"required,nonblank"`
+}
+
+type labelInput struct {
+	UserUID     string  `name:"user_uid" rule:"required,nonblank"`
+	Key         string  `name:"key" rule:"required,nonblank" doc:"3 to 255 of [a-z0-9_-]."`
+	Value       string  `name:"value" rule:"required,nonblank" doc:"As the key."`
+	Description *string `name:"description" rule:"nonblank" doc:"For staff, at most 255 characters."`
+}
+
+type labelChange struct {
+	labelInput
+	Replace bool    `name:"replace" default:"true" doc:"Create the label when the user has none of the key."`
+	Scope   *string `name:"scope" doc:"public makes a label that is created public; any other text makes it private."`
+}
+
+type labelRef struct {
+	UserUID string `name:"user_uid" rule:"required,nonblank"`
+	Key     string `name:"key" rule:"required,nonblank"`
+}
+
+// errNoLabel says that the label to be changed is not there.
+var errNoLabel = errors.New("management: no label to be changed")
+
+// labelRules are the rules that a label can break.
+var labelRules = rest.Rules("key.too_short", "key.too_long", "key.invalid", "value.too_short", "value.too_long", "value.invalid", "description.too_long")
+
+func (a *API) labels(g rest.Group[peer]) {
+	g = g.Worded(rest.Wording{Rules: byAttribute}).Failing(notFound(account.ErrNoUser))
+	rest.Add(a.scoped(g, labelsReadScope), rest.Op{
+		Method: "POST", Path: "/list", Summary: "List the labels of a user, of both scopes.",
+	}, a.listLabels)
+	write := a.scoped(g, labelsWriteScope)
+	rest.Add(write, rest.Op{
+		Method: "POST", Summary: "Give a user a private label, from which level and state follow.",
+		Errors: rest.All(labelRules, rest.Rules("key.taken")),
+	}, a.createLabel)
+	rest.Add(write, rest.Op{
+		Method: "PUT", Summary: "Change the value of a private label, or create it.",
+		Errors: rest.All(rest.OnText(errNoLabel, 404, "label doesnt exist"), labelRules, rest.Rules("key.taken")),
+	}, a.changeLabel)
+	rest.Add(write, rest.Op{
+		Method: "POST", Path: "/delete", Reference: 204, Summary: "Delete a private label.", Errors: notFound(account.ErrNoLabel),
+	}, a.deleteLabel)
+}
+
+func (a *API) listLabels(ctx context.Context, _ peer, in labelsOf) ([]view.AdminLabel, error) {
+	all, err := a.Accounts.LabelsOf(ctx, in.UserUID)
+	if err != nil {
+		return nil, err
+	}
+	return view.AdminLabelsOf(all), nil
+}
+
+func (a *API) createLabel(ctx context.Context, who peer, in labelInput) (view.Label, error) {
+	l, err := a.Accounts.SetLabel(ctx, who.Actor, account.LabelInput{
+		UserUID: in.UserUID, Key: in.Key, Value: in.Value, Scope: account.ScopePrivate, Description: in.Description, OnlyNew: true,
+	})
+	return view.LabelOf(l), err
+}
+
+func (a *API) changeLabel(ctx context.Context, who peer, in labelChange) (view.Label, error) {
+	to := account.LabelInput{
+		UserUID: in.UserUID, Key: in.Key, Value: in.Value, Scope: account.ScopePrivate, Description: in.Description, KeepDescription: true,
+	}
+	public := in.Scope != nil && *in.Scope == account.ScopePublic
+	to.OnlyOld = !in.Replace || public
+	l, err := a.Accounts.SetLabel(ctx, who.Actor, to)
+	switch {
+	case !errors.Is(err, account.ErrNoLabel):
+	case in.Replace:
+		to.Scope, to.OnlyOld, to.OnlyNew = account.ScopePublic, false, true
+		l, err = a.Accounts.SetLabel(ctx, who.Actor, to)
+	default:
+		err = errNoLabel
+	}
+	return view.LabelOf(l), err
+}
+
+func (a *API) deleteLabel(ctx context.Context, who peer, in labelRef) (view.Label, error) {
+	l, err := a.Accounts.TakeLabel(ctx, who.Actor, in.UserUID, in.Key, account.ScopePrivate)
+	return view.LabelOf(l), err
+}
