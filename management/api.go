@@ -83,11 +83,16 @@ type API struct {
 	Codes     *factor.Service
 	Signer    Countersigner
 	Keys      Keys
+	// Documents are the rules by which Persons takes them.
+	Documents person.DocumentRules
+
+	turns chan struct{} // of requests with a file
 }
 
 // Mount adds the endpoints to s.
 func (a *API) Mount(s *rest.Server) {
-	g := rest.NewGroup(s, "management", a.guard()).Worded(rest.Wording{Params: sentence, Rules: listed})
+	words := rest.Wording{Params: sentence, Rules: listed}
+	g := rest.NewGroup(s, "management", a.guard()).Worded(words)
 	a.clock(g.At("/timestamp", "timestamp"))
 	a.labels(g.At("/labels", "label"))
 	a.users(g.At("/users", "user"))
@@ -96,6 +101,7 @@ func (a *API) Mount(s *rest.Server) {
 	a.serviceAccounts(g.At("/service_accounts", "service_account"))
 	a.keys(g.At("/api_keys", "apikey"))
 	a.otp(g.At("/otp", "otp"))
+	a.documents(rest.NewGroup(s, "management", a.oneOfFew(a.guard())).Worded(words).At("/documents", "document"))
 }
 
 // peer is the caller of an endpoint: one or more services that have signed the request.

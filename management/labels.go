@@ -26,6 +26,16 @@ type labelChange struct {
 	Scope   *string `name:"scope" doc:"public makes a label that is created public; any other text makes it private."`
 }
 
+type labelFilter struct {
+	Key      string `name:"key" rule:"required,nonblank"`
+	Value    string `name:"value" rule:"nonblank"`
+	Scope    string `name:"scope" rule:"nonblank" doc:"public or private; both when it is not sent."`
+	Extended bool   `name:"extended" invalid:"Non boolean extended value" doc:"Show profiles, too."`
+	Range    string `name:"range" default:"created" enum:"created,updated" value:"Invalid range" doc:"Whether from and to bound the creation of the label or its last change."`
+	rest.Span
+	rest.LongPaging
+}
+
 type labelRef struct {
 	UserUID string `name:"user_uid" rule:"required,nonblank"`
 	Key     string `name:"key" rule:"required,nonblank"`
@@ -38,6 +48,9 @@ var errNoLabel = errors.New("management: no label to be changed")
 var labelRules = rest.Rules("key.too_short", "key.too_long", "key.invalid", "value.too_short", "value.too_long", "value.invalid", "description.too_long")
 
 func (a *API) labels(g rest.Group[peer]) {
+	rest.Add(a.scoped(g, usersReadScope), rest.Op{
+		Method: "POST", Path: "/filter/users", Reference: 200, Summary: "List the users that have a label.",
+	}, a.listHolders)
 	g = g.Worded(rest.Wording{Rules: byAttribute}).Failing(notFound(account.ErrNoUser))
 	rest.Add(a.scoped(g, labelsReadScope), rest.Op{
 		Method: "POST", Path: "/list", Summary: "List the labels of a user, of both scopes.",
@@ -62,6 +75,18 @@ func (a *API) listLabels(ctx context.Context, _ peer, in labelsOf) ([]view.Admin
 		return nil, err
 	}
 	return view.AdminLabelsOf(all), nil
+}
+
+func (a *API) listHolders(ctx context.Context, _ peer, in labelFilter) (rest.Page[view.UserWithProfile], error) {
+	q := account.LabelQuery{
+		Key: in.Key, Value: in.Value, Scope: in.Scope, Updated: in.Range == "updated", Limit: in.Limit, Offset: in.Offset(),
+	}
+	q.From, q.To = in.Bounds()
+	list, total, err := a.Accounts.LabelHolders(ctx, q)
+	if err != nil {
+		return rest.Page[view.UserWithProfile]{}, err
+	}
+	return a.page(ctx, list, total, rest.Paging(in.LongPaging), in.Extended)
 }
 
 func (a *API) createLabel(ctx context.Context, who peer, in labelInput) (view.Label, error) {

@@ -1,12 +1,15 @@
 package management_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
 	"barong/internal/account"
+	"barong/internal/apitest"
 	"barong/internal/audit"
 	"barong/internal/expect"
+	"barong/internal/rest/resttest"
 )
 
 const missingLabel = `{"error":"user_uid is missing, user_uid is empty, key is missing, key is empty, value is missing, value is empty"}`
@@ -109,4 +112,58 @@ func TestListLabels(t *testing.T) {
 	w.ask(t, "/labels/list", m{"user_uid": "TRADER"}).Want(t, 201, `[]`)
 	w.ask(t, "/labels/list", m{"user_uid": "NOBODY"}).Want(t, 404, `{"error":"Record is not found"}`)
 	w.ask(t, "/labels/list", m{"user_uid": " "}).Want(t, 422, `{"error":"user_uid is empty"}`)
+}
+
+func TestLabelHolders(t *testing.T) {
+	w := newWorld(t)
+	for uid, days := range map[string]int{"MEMBER": -3, "TRADER": 0} {
+		w.Now = apitest.Start.AddDate(0, 0, days)
+		w.addLabel(uid, "badge", "gold", account.ScopePrivate)
+		w.addLabel(uid, "badge", "gold", account.ScopePublic)
+	}
+	w.Now = apitest.Start
+	w.addLabel("MAKER", "badge", "iron", account.ScopePublic)
+	w.ask(t, "/profiles", m{"uid": "TRADER", "last_name": "Hopper", "dob": "1990-12-10"})
+	find := func(params m) (uids []string, a resttest.Answer) {
+		t.Helper()
+		a = w.ask(t, "/labels/filter/users", params)
+		var all []struct{ UID string }
+		a.Into(t, &all)
+		for _, u := range all {
+			uids = append(uids, u.UID)
+		}
+		slices.Sort(uids)
+		return uids, a
+	}
+	yesterday := apitest.Start.AddDate(0, 0, -1).Unix()
+	for _, c := range []struct {
+		params m
+		want   []string
+	}{
+		{m{"key": "badge", "value": "gold", "scope": "private"}, []string{"MEMBER", "TRADER"}},
+		{m{"key": "Badge"}, []string{"MAKER", "MEMBER", "TRADER"}},
+		{m{"key": "badge", "scope": "public", "value": "iron"}, []string{"MAKER"}},
+		{m{"key": "badge", "to": yesterday}, []string{"MEMBER"}},
+		{m{"key": "badge", "value": "gold", "from": yesterday, "range": "updated"}, []string{"TRADER"}},
+		{m{"key": "badge", "from": apitest.Start.Unix(), "to": apitest.Start.Unix() + 1, "value": "gold"}, []string{"TRADER"}},
+		{m{"key": "none"}, nil},
+		{m{"key": "badge", "scope": "secret"}, nil},
+	} {
+		got, _ := find(c.params)
+		expect.Equal(t, got, c.want)
+	}
+	_, a := find(m{"key": "badge", "limit": 2, "page": 2})
+	if a.Header.Get("Total") != "3" || a.Header.Get("Page") != "2" || a.Header.Get("Per-Page") != "2" || !strings.Contains(a.Header.Get("Link"), `/api/v2/management/labels/filter/users?page=1>; rel="first"`) {
+		t.Errorf("headers %v", a.Header)
+	}
+	w.ask(t, "/labels/filter/users", m{"key": "badge", "value": "iron"}).Want(t, 201, `[`+strings.NewReplacer("MEMBER", "MAKER", "member", "maker").Replace(memberView)+`]`)
+	_, a = find(m{"key": "badge", "extended": true})
+	if a.Status != 201 || !strings.Contains(a.Body, `"last_name":"Hopper","dob":"1990-12-10"`) || strings.Count(a.Body, `"profiles":[`) != 3 {
+		t.Errorf("got %d %s, want clear profiles", a.Status, a.Body)
+	}
+	w.ask(t, "/labels/filter/users", m{"value": "", "scope": " ", "extended": "x", "range": "never", "from": "x", "to": "y", "page": 0, "limit": 1001}).Want(t, 422,
+		`{"error":"key is missing, key is empty, value is empty, scope is empty, extended Non boolean extended value, range Invalid range, from is invalid, to is invalid, page non_positive_page, limit invalid_limit"}`)
+	w.REST.ReferenceStatus = true
+	w.Mount()
+	w.ask(t, "/labels/filter/users", m{"key": "none"}).Want(t, 200, `[]`)
 }

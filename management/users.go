@@ -67,6 +67,21 @@ func (a *API) patchUser(ctx context.Context, who peer, in userPatch) (view.UserW
 	return a.withProfiles(ctx, u)
 }
 
+// page shows a page of users, with their profiles if it is extended.
+func (a *API) page(ctx context.Context, list []account.User, total int, at rest.Paging, extended bool) (rest.Page[view.UserWithProfile], error) {
+	p := rest.PageOf(list, total, at, func(u account.User) view.UserWithProfile { return view.UserWithProfile{User: view.UserOf(u)} })
+	if !extended {
+		return p, nil
+	}
+	for i, u := range list {
+		var err error
+		if p.Items[i], err = a.withProfiles(ctx, u); err != nil {
+			return p, err
+		}
+	}
+	return p, nil
+}
+
 // withProfiles shows u with its profiles, unmasked.
 func (a *API) withProfiles(ctx context.Context, u account.User) (view.UserWithProfile, error) {
 	b, err := a.Persons.Belongings(ctx, u.UID)

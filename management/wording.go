@@ -64,6 +64,23 @@ func byAttribute(tokens []string) (int, any) {
 	return http.StatusUnprocessableEntity, out
 }
 
+// joined words broken rules as one sentence.
+func joined(tokens []string) (int, any) {
+	var all []string
+	for _, t := range tokens {
+		_, text := message(t)
+		all = append(all, text)
+	}
+	text := strings.Join(all, ", ")
+	switch n := len(all); {
+	case n == 2:
+		text = all[0] + " and " + all[1]
+	case n > 2:
+		text = strings.Join(all[:n-1], ", ") + ", and " + all[n-1]
+	}
+	return http.StatusUnprocessableEntity, rest.ErrorText{Error: text}
+}
+
 // plain leaves broken rules as the tokens that they are.
 func plain(tokens []string) (int, any) {
 	return http.StatusUnprocessableEntity, rest.Errors{Errors: tokens}
@@ -79,6 +96,7 @@ func verbatim(tokens []string) (int, any) {
 var reasons = map[string]string{
 	"blank": "can't be blank", "taken": "has already been taken", "invalid": "is invalid",
 	"inclusion": "is not included in the list", "exists": "already exists",
+	"infected": "holds a virus", "too_many_pixels": "has too many pixels",
 	"invalid_format": "data is not json compatible string",
 }
 

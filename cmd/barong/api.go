@@ -101,6 +101,7 @@ func newAPI(p apiParts) (*rest.Server, error) {
 		(&management.API{
 			Resolver: resolver, Envelopes: p.envelopes, Accounts: p.services.accounts, Persons: p.services.persons,
 			APIKeys: p.services.apiKeys, Codes: p.services.codes, Signer: p.keys, Keys: configured.ManagedKeys(s),
+			Documents: configured.Documents(s, exchange.Rules{}),
 		}).Mount(server)
 	}
 	maxAge := s.Token.JWKSMaxAge

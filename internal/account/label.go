@@ -32,6 +32,17 @@ type Label struct {
 	UpdatedAt   time.Time
 }
 
+// A LabelQuery selects users by a label of theirs, by row id.
+type LabelQuery struct {
+	Key          string
+	Value, Scope string // "" is any
+	// From, included, and To, not included, bound the time of the label's creation, or of its last change
+	// if Updated; the zero time is no bound.
+	From, To      time.Time
+	Updated       bool
+	Limit, Offset int
+}
+
 // A Level is one rung: a user of level n has the private labels of rungs 1 to n.
 type Level struct {
 	ID          int64 // the level's number
@@ -46,6 +57,8 @@ type labelReader interface {
 	Labels(ctx context.Context, uid string) ([]Label, error)
 	// Label loads one by (uid, key, scope); ErrNoLabel.
 	Label(ctx context.Context, uid, key, scope string) (Label, error)
+	// LabelHolders returns a page of users that have a label, each once, and how many there are in all.
+	LabelHolders(ctx context.Context, q LabelQuery) ([]User, int, error)
 	// Levels lists the ladder by id.
 	Levels(ctx context.Context) ([]Level, error)
 }
@@ -159,6 +172,17 @@ func (s *Service) TakeLabel(ctx context.Context, by Actor, uid, key, scope strin
 		return Label{}, fmt.Errorf("remove label: %w", err)
 	}
 	return before, nil
+}
+
+// LabelHolders returns a page of users that have a label, each once, and how many there are in all. Key
+// and value are folded first.
+func (s *Service) LabelHolders(ctx context.Context, q LabelQuery) ([]User, int, error) {
+	q.Key, q.Value = squish(q.Key), squish(q.Value)
+	list, total, err := s.rows.LabelHolders(ctx, q)
+	if err != nil {
+		return nil, 0, fmt.Errorf("list users with a label: %w", err)
+	}
+	return list, total, nil
 }
 
 // LabelsOf lists the labels of a user, of both scopes, by row id; ErrNoUser.

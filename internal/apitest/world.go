@@ -214,6 +214,7 @@ func (w *World) Mount() *rest.Server {
 	w.Identity.Mount(s)
 	w.Resource.Mount(s)
 	w.Admin.Mount(s)
+	w.Management.Documents = w.Account.DocumentRules()
 	w.Management.Accounts, w.Management.Persons, w.Management.APIKeys, w.Management.Codes = of.Accounts, of.Persons, of.Keys, of.Codes
 	w.Management.Mount(s)
 	identity.MountJWKS(s, w.Keys, 5*time.Minute)

@@ -37,7 +37,7 @@ func (s *Service) AddAddress(ctx context.Context, by account.Actor, a Address, f
 		}
 	}
 	d := Document{UserUID: by.UID, Type: AddressType, Identificator: secret.Hex(16), Address: &a}
-	if err := s.store(ctx, by, d, files, "address create", wrong); err != nil {
+	if err := s.store(ctx, filing{by: by, action: "address create"}, d, files, wrong); err != nil {
 		return fmt.Errorf("add address: %w", err)
 	}
 	return nil

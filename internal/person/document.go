@@ -156,14 +156,46 @@ func (s *Service) addDocuments(ctx context.Context, by account.Actor, in Documen
 	case in.Expires.Format(time.DateOnly) < s.today():
 		return ErrExpired
 	}
+	d := in.document(by.UID)
+	return s.store(ctx, filing{by: by, action: "document create"}, d, in.Files, rules.wrong(d))
+}
+
+// document is the document of a user that in describes, without its file.
+func (in DocumentInput) document(uid string) Document {
 	d := Document{
-		UserUID: by.UID, Type: in.Type, Number: &in.Number, Expires: day(in.Expires), Issued: day(in.Issued),
+		UserUID: uid, Type: in.Type, Number: &in.Number, Expires: day(in.Expires), Issued: day(in.Issued),
 		Category: in.Category, Identificator: in.Identificator, Metadata: in.Metadata,
 	}
 	if d.Identificator == "" {
 		d.Identificator = secret.Hex(16)
 	}
-	return s.store(ctx, by, d, in.Files, "document create", rules.wrong(d))
+	return d
+}
+
+// A filing says by whom, and how, documents of a user are stored.
+type filing struct {
+	by     account.Actor
+	action string
+	// unbounded stores them however many there are, silent leaves the labels as they are.
+	unbounded, silent bool
+}
+
+// activity is that of f about documents of the user uid.
+func (f filing) activity(at time.Time, uid, result, reason string) audit.Activity {
+	if f.by.Service != "" {
+		a := f.by.PeerActivity(at, f.action, uid)
+		a.Result = result
+		return a
+	}
+	return f.by.Activity(at, "account", f.action, result, reason)
+}
+
+// room is that of the rules, for f.
+func (f filing) room(r DocumentRules, held, more int) error {
+	if f.unbounded {
+		return nil
+	}
+	return r.room(held, more)
 }
 
 // today is the day by which documents expire, in UTC.
@@ -222,12 +254,12 @@ func (s *Service) Documents(ctx context.Context, by account.Actor) ([]Document, 
 
 // store keeps each file as a document like d, all or none. The files are kept first, so that no row
 // is ever without one; those of a row that fails are taken away again, at once or by SweepFiles.
-func (s *Service) store(ctx context.Context, by account.Actor, d Document, files []Upload, action string, wrong invalid.Fields) error {
+func (s *Service) store(ctx context.Context, f filing, d Document, files []Upload, wrong invalid.Fields) error {
 	held, err := s.rows.Documents(ctx, d.UserUID)
 	if err != nil {
 		return err
 	}
-	if err := s.cfg.Documents.room(len(held), len(files)); err != nil {
+	if err := f.room(s.cfg.Documents, len(held), len(files)); err != nil {
 		return err // before the files cost anything
 	}
 	documents, err := s.inspect(d, files, wrong)
@@ -236,7 +268,7 @@ func (s *Service) store(ctx context.Context, by account.Actor, d Document, files
 	}
 	if err := s.scan(ctx, files); err != nil {
 		if errors.Is(err, ErrInfected) {
-			err = errors.Join(err, s.refused(ctx, by, action, "infected"))
+			err = errors.Join(err, s.refused(ctx, f, d.UserUID, "infected"))
 		}
 		return err
 	}
@@ -246,7 +278,7 @@ func (s *Service) store(ctx context.Context, by account.Actor, d Document, files
 	decided := false
 	err = s.update(ctx, func(tx work) error {
 		decided = false
-		err := s.add(ctx, tx, by, documents, action)
+		err := s.add(ctx, tx, f, documents)
 		decided = err == nil
 		return err
 	})
@@ -257,9 +289,9 @@ func (s *Service) store(ctx context.Context, by account.Actor, d Document, files
 }
 
 // refused writes the activity of an upload that was refused.
-func (s *Service) refused(ctx context.Context, by account.Actor, action, reason string) error {
+func (s *Service) refused(ctx context.Context, f filing, uid, reason string) error {
 	return s.update(ctx, func(tx work) error {
-		return tx.AddActivity(ctx, by.Activity(s.now(), "account", action, audit.Failed, reason))
+		return tx.AddActivity(ctx, f.activity(s.now(), uid, audit.Failed, reason))
 	})
 }
 
@@ -289,15 +321,16 @@ func (s *Service) inspect(d Document, files []Upload, fields invalid.Fields) ([]
 }
 
 // add writes the rows of documents, opens their review, writes the activity, and announces them.
-func (s *Service) add(ctx context.Context, tx work, by account.Actor, documents []Document, action string) error {
-	held, err := tx.Documents(ctx, by.UID)
+func (s *Service) add(ctx context.Context, tx work, f filing, documents []Document) error {
+	uid := documents[0].UserUID
+	held, err := tx.Documents(ctx, uid)
 	if err != nil {
 		return err
 	}
-	if err := s.cfg.Documents.room(len(held), len(documents)); err != nil {
+	if err := f.room(s.cfg.Documents, len(held), len(documents)); err != nil {
 		return err
 	}
-	u, err := tx.User(ctx, by.UID)
+	u, err := tx.User(ctx, uid)
 	if err != nil {
 		return err
 	}
@@ -308,7 +341,7 @@ func (s *Service) add(ctx context.Context, tx work, by account.Actor, documents 
 			return err
 		}
 		held = append(held, *d)
-		if label := s.review(*d, held); label != "" {
+		if label := s.review(*d, held); label != "" && !f.silent {
 			reviews[label] = true
 		}
 		e := event.DocumentCreated(d.event(u))
@@ -321,14 +354,14 @@ func (s *Service) add(ctx context.Context, tx work, by account.Actor, documents 
 		if !reviews[label] {
 			continue
 		}
-		if err := tx.SetPrivate(ctx, by.UID, label, KYCPending); err != nil {
+		if err := tx.SetPrivate(ctx, uid, label, KYCPending); err != nil {
 			return err
 		}
-		if err := s.noteDocuments(ctx, tx, by.UID, label, documents[0].Identificator); err != nil {
+		if err := s.noteDocuments(ctx, tx, uid, label, documents[0].Identificator); err != nil {
 			return err
 		}
 	}
-	return tx.AddActivity(ctx, by.Activity(s.now(), "account", action, audit.Succeed, ""))
+	return tx.AddActivity(ctx, f.activity(s.now(), uid, audit.Succeed, ""))
 }
 
 // batches are the numbers of files with which a document is complete, for an outside provider.

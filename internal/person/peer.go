@@ -241,3 +241,29 @@ func (s *Service) enterBelongings(ctx context.Context, tx work, uid string, in I
 	}
 	return s.enterProfile(ctx, tx, uid, in.Profile)
 }
+
+// EnterDocument stores documents of a user for a peer service, however many there are, and opens their
+// review unless silent leaves the labels as they are. Errors, in order: account.ErrServiceOnly,
+// account.ErrNoUser, Invalid, ErrInfected, ErrScanner, ErrFiles.
+func (s *Service) EnterDocument(ctx context.Context, by account.Actor, uid string, in DocumentInput, silent bool) error {
+	if by.Service == "" {
+		return account.ErrServiceOnly
+	}
+	if _, err := s.rows.User(ctx, uid); err != nil {
+		return fmt.Errorf("enter document: %w", err)
+	}
+	d := in.document(uid)
+	wrong := s.cfg.Documents.wrong(d)
+	switch {
+	case !s.cfg.Documents.NeedExpiry, d.Type == AddressType:
+	case d.Expires == nil:
+		wrong = append(invalid.Fields{{Field: "doc_expire", Rule: invalid.Blank}}, wrong...)
+	case *d.Expires < s.today():
+		wrong = append(invalid.Fields{{Field: "doc_expire", Rule: invalid.Malformed}}, wrong...)
+	}
+	f := filing{by: by, action: "document create", unbounded: true, silent: silent}
+	if err := s.store(ctx, f, d, in.Files, wrong); err != nil {
+		return fmt.Errorf("enter document: %w", err)
+	}
+	return nil
+}

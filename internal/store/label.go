@@ -26,6 +26,41 @@ func (q queries) Label(ctx context.Context, uid, key, scope string) (account.Lab
 		`WHERE u.uid = $1 AND l.key = $2 AND l.scope = $3`, uid, key, scope)
 }
 
+// LabelHolders implements account.Reader. It finds the page among the labels, by their index, before
+// it looks at users.
+func (q queries) LabelHolders(ctx context.Context, of account.LabelQuery) (all []account.User, total int, err error) {
+	err = q.together(ctx, "list users with a label", func(q querier) error {
+		f := holders(of)
+		if err := q.QueryRowContext(ctx, `SELECT count(DISTINCT l.user_id) FROM labels l`+f.where(), f.args...).Scan(&total); err != nil || of.Offset >= total {
+			return err
+		}
+		page, args := f.page(of.Limit, of.Offset)
+		all, err = users.list(ctx, q, `
+			WHERE u.id IN (SELECT DISTINCT l.user_id FROM labels l`+f.where()+` ORDER BY l.user_id`+page+`)
+			ORDER BY u.id`, args...)
+		return err
+	})
+	return all, total, err
+}
+
+// holders is the condition of a query on labels l.
+func holders(of account.LabelQuery) (f filter) {
+	scopes := []string{of.Scope}
+	if of.Scope == "" { // the index begins with it
+		scopes = []string{account.ScopePrivate, account.ScopePublic}
+	}
+	marks, args := inList(scopes)
+	f.conds, f.args = append(f.conds, "l.scope IN "+marks), args
+	f.match("l.key", of.Key)
+	f.match("l.value", of.Value)
+	column := "l.created_at"
+	if of.Updated {
+		column = "l.updated_at"
+	}
+	f.between(column, of.From, of.To)
+	return f
+}
+
 // PutLabel implements account.Tx.
 func (q queries) PutLabel(ctx context.Context, l *account.Label) error {
 	return q.write(ctx, "put label", func(t *txn) error {

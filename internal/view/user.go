@@ -26,14 +26,14 @@ func UserOf(u account.User) User {
 	}
 }
 
-// UserWithProfile is an account with the statements of its person, unmasked, for staff and peer
-// services.
+// UserWithProfile is an account of a list; the members beside the account's are there if the list was
+// asked to be extended.
 type UserWithProfile struct {
 	User
-	Profile   *Profile  `json:"profile" doc:"The newest one."`
-	Profiles  []Profile `json:"profiles"`
-	CreatedAt Time      `json:"created_at"`
-	UpdatedAt Time      `json:"updated_at"`
+	Profile   *Profile  `json:"profile,omitempty" doc:"The newest one."`
+	Profiles  []Profile `json:"profiles,omitzero"`
+	CreatedAt Time      `json:"created_at,omitzero"`
+	UpdatedAt Time      `json:"updated_at,omitzero"`
 }
 
 // UserWithProfileOf shows u with its profiles, in row order.

@@ -2,6 +2,7 @@ package accounttest
 
 import (
 	"testing"
+	"time"
 
 	"barong/internal/account"
 )
@@ -111,4 +112,50 @@ func levelTaken(t *testing.T, s Store) {
 	Must(t, s.PutLevel(t.Context(), account.Level{ID: 1, Key: "email", Value: "verified"}))
 	WantErr(t, s.PutLevel(t.Context(), account.Level{ID: 2, Key: "email", Value: "verified"}), account.ErrTaken)
 	Must(t, s.PutLevel(t.Context(), account.Level{ID: 2, Key: "email", Value: "other"}))
+}
+
+func labelHolders(t *testing.T, s Store) {
+	var uids []string
+	for i, n := range []string{"1", "2", "3", "4"} {
+		u := AddUser(t, s, n)
+		uids = append(uids, u.UID)
+		for _, l := range []account.Label{
+			{Key: "email", Value: "verified", Scope: account.ScopePrivate}, {Key: "email", Value: "verified", Scope: account.ScopePublic},
+			{Key: "phone", Value: "v" + n + "x", Scope: account.ScopePublic},
+		} {
+			if l.UserUID = u.UID; i < 3 || l.Key == "phone" {
+				Must(t, s.PutLabel(t.Context(), &l))
+			}
+		}
+	}
+	labels, err := s.Labels(t.Context(), uids[1])
+	Must(t, err)
+	at := labels[0].CreatedAt
+	for _, c := range []struct {
+		q     account.LabelQuery
+		want  []string
+		total int
+	}{
+		{account.LabelQuery{Key: "email"}, uids[:3], 3},
+		{account.LabelQuery{Key: "email", Limit: 2}, uids[:2], 3},
+		{account.LabelQuery{Key: "email", Limit: 2, Offset: 2}, uids[2:3], 3},
+		{account.LabelQuery{Key: "email", Limit: 2, Offset: 3}, nil, 3},
+		{account.LabelQuery{Key: "phone"}, uids, 4},
+		{account.LabelQuery{Key: "phone", Value: "v2x"}, uids[1:2], 1},
+		{account.LabelQuery{Key: "phone", Scope: account.ScopePrivate}, nil, 0},
+		{account.LabelQuery{Key: "email", Scope: account.ScopePublic, Value: "verified"}, uids[:3], 3},
+		{account.LabelQuery{Key: "email", Scope: "other"}, nil, 0},
+		{account.LabelQuery{Key: "email", From: at.Add(-time.Hour), To: at.Add(time.Hour)}, uids[:3], 3},
+		{account.LabelQuery{Key: "email", To: at.Add(-time.Hour)}, nil, 0},
+		{account.LabelQuery{Key: "email", From: at.Add(time.Hour), Updated: true}, nil, 0},
+	} {
+		got, total, err := s.LabelHolders(t.Context(), c.q)
+		Must(t, err)
+		var names []string
+		for _, u := range got {
+			names = append(names, u.UID)
+		}
+		Equal(t, names, c.want)
+		Equal(t, total, c.total)
+	}
 }
