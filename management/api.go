@@ -1,9 +1,6 @@
 package management
 
 import (
-	"cmp"
-	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"mime"
@@ -15,6 +12,7 @@ import (
 	"barong/internal/caller"
 	"barong/internal/factor"
 	"barong/internal/limit"
+	"barong/internal/peer"
 	"barong/internal/person"
 	"barong/internal/rest"
 )
@@ -45,44 +43,17 @@ func Scopes() []string {
 	}
 }
 
-// Refusals of signed bodies.
-var (
-	// ErrNoEnvelope says that a body is no JSON.
-	ErrNoEnvelope = errors.New("management: not a signed body")
-	// ErrUnverified says that the scope is not configured, that a signature of one of its signers is
-	// wrong, or that the claims do not hold.
-	ErrUnverified = errors.New("management: the signed body is not verified")
-	// ErrTooFew says that a signer is missing whom the scope wants.
-	ErrTooFew = errors.New("management: too few signatures")
-)
-
-// Envelopes opens signed bodies. It is safe for concurrent use.
-type Envelopes interface {
-	// Open verifies a body for a scope. Errors: ErrNoEnvelope, ErrUnverified, ErrTooFew; any other is
-	// an outage.
-	Open(ctx context.Context, scope string, body []byte) (Opened, error)
-}
-
-// Opened is a signed body that was verified.
-type Opened interface {
-	// Data is the claim data as it was sent, nil for none.
-	Data() json.RawMessage
-	// Signers are the names of those whose signatures count, sorted.
-	Signers() []string
-	// Also returns why the body would not do for another scope, nil when it does: ErrUnverified, ErrTooFew.
-	Also(scope string) error
-}
-
 // API is the management namespace.
 type API struct {
 	caller.Resolver
-	Envelopes Envelopes
-	Accounts  *account.Service
-	Persons   *person.Service
-	APIKeys   *apikey.Service
-	Codes     *factor.Service
-	Signer    Countersigner
-	Keys      Keys
+	// Peers verifies the bodies of requests.
+	Peers    *peer.Verifier
+	Accounts *account.Service
+	Persons  *person.Service
+	APIKeys  *apikey.Service
+	Codes    *factor.Service
+	Signer   Countersigner
+	Keys     Keys
 	// Documents are the rules by which Persons takes them.
 	Documents person.DocumentRules
 
@@ -104,10 +75,10 @@ func (a *API) Mount(s *rest.Server) {
 	a.documents(rest.NewGroup(s, "management", a.oneOfFew(a.guard())).Worded(words).At("/documents", "document"))
 }
 
-// peer is the caller of an endpoint: one or more services that have signed the request.
-type peer struct {
+// services are the caller of an endpoint: one or more services that have signed the request.
+type services struct {
 	account.Actor
-	Opened
+	peer.Message
 	body []byte
 }
 
@@ -117,35 +88,35 @@ var (
 )
 
 // guard reads the body. It admits nobody: only the groups of scoped do.
-func (a *API) guard() rest.Guard[peer] {
-	return rest.Guard[peer]{
-		Admit: func(r *http.Request) (peer, error) {
+func (a *API) guard() rest.Guard[services] {
+	return rest.Guard[services]{
+		Admit: func(r *http.Request) (services, error) {
 			if r.URL.RawQuery != "" {
-				return peer{}, errQuery
+				return services{}, errQuery
 			}
 			media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 			if err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) || media != "application/json" || len(r.Header.Values("Content-Type")) != 1 {
-				return peer{}, errMedia
+				return services{}, errMedia
 			}
 			body, err := io.ReadAll(r.Body)
 			if err != nil {
-				return peer{}, err
+				return services{}, err
 			}
-			return peer{Actor: account.Actor{Client: a.Client(r)}, body: body}, nil
+			return services{Actor: account.Actor{Client: a.Client(r)}, body: body}, nil
 		},
-		Principal: func(who peer) string { return who.Service },
+		Principal: func(who services) string { return who.Service },
 		Changes:   limit.Peer,
-		Source: rest.Source[peer]{
-			JSON: func(who peer) []byte { return who.Data() },
+		Source: rest.Source[services]{
+			JSON: func(who services) []byte { return who.Data },
 			Doc: "The claim data of the payload of a JWS in general JSON serialization (RFC 7515, section 7.2.1), " +
 				"signed by the services that the scope of the endpoint wants.",
 		},
 		Refusals: rest.All(
 			rest.OnText(errQuery, 400, "Query parameters are not allowed."),
 			rest.OnText(errMedia, 400, "Only JSON body is accepted."),
-			rest.OnText(ErrNoEnvelope, 400, "Couldn't parse JWT."),
-			rest.OnText(ErrUnverified, 401, "Failed to verify JWT."),
-			rest.OnText(ErrTooFew, 401, "Not enough signatures for the action."),
+			rest.OnText(peer.ErrUnreadable, 400, "Couldn't parse JWT."),
+			rest.OnText(peer.ErrUnverified, 401, "Failed to verify JWT."),
+			rest.OnText(peer.ErrSignatures, 401, "Not enough signatures for the action."),
 		),
 	}
 }
@@ -154,15 +125,17 @@ func (a *API) guard() rest.Guard[peer] {
 const maxActor = 255
 
 // scoped admits services whose signatures do for a scope.
-func (a *API) scoped(g rest.Group[peer], scope string) rest.Group[peer] {
-	return g.Narrow(func(r *http.Request, who peer) (peer, error) {
-		opened, err := a.Envelopes.Open(r.Context(), scope, who.body)
+func (a *API) scoped(g rest.Group[services], scope string) rest.Group[services] {
+	return g.Narrow(func(r *http.Request, who services) (services, error) {
+		message, err := a.Peers.Verify(r.Context(), peer.Request{
+			Scope: scope, Method: r.Method, Path: strings.TrimPrefix(rest.Path(r), "/management"), Body: who.body,
+		})
 		if err != nil {
-			return peer{}, err
+			return services{}, err
 		}
-		who.Opened, who.body = opened, nil
-		names := strings.Join(opened.Signers(), ",")
-		who.Service = cmp.Or(names[:min(len(names), maxActor)], "nobody")
+		who.Message, who.body = message, nil
+		names := strings.Join(message.Signers, ",")
+		who.Service = names[:min(len(names), maxActor)]
 		return who, nil
 	})
 }

@@ -42,7 +42,7 @@ var (
 	errNoPrefix         = errors.New("management: the uid is of no kind")
 )
 
-func (a *API) keys(g rest.Group[peer]) {
+func (a *API) keys(g rest.Group[services]) {
 	g = a.scoped(g, keysWriteScope).Worded(rest.Wording{Rules: plain}).Failing(
 		rest.OnText(apikey.ErrHoldersOff, 422, "disabled_management_endpoint"),
 		rest.OnText(errNoUser, 422, "user_doesnt_exist"),
@@ -62,21 +62,21 @@ func (a *API) keys(g rest.Group[peer]) {
 	}, a.updateKey)
 }
 
-func (a *API) createKey(ctx context.Context, who peer, in keyInput) (view.APIKey, error) {
+func (a *API) createKey(ctx context.Context, who services, in keyInput) (view.APIKey, error) {
 	grant, lacks := a.grant(who, in.UID)
 	k, err := a.APIKeys.IssueKey(ctx, who.Actor, grant, apikey.Input{Algorithm: in.Algorithm, Bounds: bounds(in.Scopes)})
 	return view.NewAPIKeyOf(k), a.refusal(err, lacks, in.UID)
 }
 
-func (a *API) updateKey(ctx context.Context, who peer, in keyChange) (view.APIKey, error) {
+func (a *API) updateKey(ctx context.Context, who services, in keyChange) (view.APIKey, error) {
 	grant, lacks := a.grant(who, in.UID)
 	k, err := a.APIKeys.ReviseKey(ctx, who.Actor, grant, in.Kid, apikey.Patch{State: in.State, Bounds: bounds(in.Scopes)})
 	return view.APIKeyOf(k), a.refusal(err, lacks, in.UID)
 }
 
 // grant says how far a peer may go with the keys of a holder; lacks says why the holder must be a member.
-func (a *API) grant(who peer, uid string) (g apikey.Grant, lacks error) {
-	lacks = who.Also(rolesScope)
+func (a *API) grant(who services, uid string) (g apikey.Grant, lacks error) {
+	lacks = who.Allows(rolesScope)
 	return apikey.Grant{
 		HolderUID: uid, Users: a.Keys.OfUsers, ServiceAccounts: a.Keys.OfServiceAccounts, Staff: lacks == nil,
 	}, lacks

@@ -37,10 +37,10 @@ const filesAtOnce = 2
 const turnWait = 5 * time.Second
 
 // oneOfFew is g for requests with a file: further ones wait, and are then refused as one too many.
-func (a *API) oneOfFew(g rest.Guard[peer]) rest.Guard[peer] {
+func (a *API) oneOfFew(g rest.Guard[services]) rest.Guard[services] {
 	a.turns = make(chan struct{}, filesAtOnce)
 	admit := g.Admit
-	g.Admit = func(r *http.Request) (peer, error) {
+	g.Admit = func(r *http.Request) (services, error) {
 		late := time.NewTimer(turnWait)
 		defer late.Stop()
 		select {
@@ -48,9 +48,9 @@ func (a *API) oneOfFew(g rest.Guard[peer]) rest.Guard[peer] {
 			context.AfterFunc(r.Context(), func() { <-a.turns }) // it ends with the request
 			return admit(r)
 		case <-late.C:
-			return peer{}, limit.TooMany{RetryAfter: turnWait}
+			return services{}, limit.TooMany{RetryAfter: turnWait}
 		case <-r.Context().Done():
-			return peer{}, r.Context().Err()
+			return services{}, r.Context().Err()
 		}
 	}
 	return g
@@ -59,7 +59,7 @@ func (a *API) oneOfFew(g rest.Guard[peer]) rest.Guard[peer] {
 // bodyFor is the size of a body with a file of so many bytes: base64 twice, and a little beside it.
 func bodyFor(file int64) int64 { return file*16/9 + 64<<10 }
 
-func (a *API) documents(g rest.Group[peer]) {
+func (a *API) documents(g rest.Group[services]) {
 	tokens := append(a.Documents.UploadTokens("exe"), "upload.infected", "doc_expire.blank", "doc_expire.invalid", "doc_type.inclusion",
 		"doc_number.too_long", "doc_number.invalid", "metadata.too_long", "metadata.invalid_format")
 	rest.Add(a.scoped(g, documentsWriteScope).Worded(rest.Wording{Rules: joined}), rest.Op{
@@ -71,7 +71,7 @@ func (a *API) documents(g rest.Group[peer]) {
 	}, a.createDocument)
 }
 
-func (a *API) createDocument(ctx context.Context, who peer, in documentInput) (rest.None, error) {
+func (a *API) createDocument(ctx context.Context, who services, in documentInput) (rest.None, error) {
 	content, err := base64.StdEncoding.Strict().DecodeString(in.Upload)
 	if err != nil {
 		return rest.None{}, errBase64

@@ -37,7 +37,7 @@ func TestEveryEndpointWantsSignatures(t *testing.T) {
 			c.JSON(t, e.Method, at, m{"uid": "MEMBER"}).Want(t, 401, `{"error":"Failed to verify JWT."}`)
 			w.As("SUPERADMIN").JSON(t, e.Method, at, m{"uid": "MEMBER"}).Want(t, 401, `{"error":"Failed to verify JWT."}`)
 			w.Peer("james", "jeff").JSON(t, e.Method, at, m{}).Want(t, 401, `{"error":"Not enough signatures for the action."}`)
-			w.Peer().JSON(t, e.Method, at, m{}).Want(t, 401, `{"error":"Failed to verify JWT."}`)
+			w.Peer().JSON(t, e.Method, at, m{}).Want(t, 401, `{"error":"Not enough signatures for the action."}`)
 		}
 		for _, other := range []string{"GET", "DELETE", "PATCH"} {
 			c.JSON(t, other, "/api/v2"+e.Path, nil).Want(t, 404, `{"error":"Route is not found"}`)

@@ -47,7 +47,7 @@ var errNoLabel = errors.New("management: no label to be changed")
 // labelRules are the rules that a label can break.
 var labelRules = rest.Rules("key.too_short", "key.too_long", "key.invalid", "value.too_short", "value.too_long", "value.invalid", "description.too_long")
 
-func (a *API) labels(g rest.Group[peer]) {
+func (a *API) labels(g rest.Group[services]) {
 	rest.Add(a.scoped(g, usersReadScope), rest.Op{
 		Method: "POST", Path: "/filter/users", Reference: 200, Summary: "List the users that have a label.",
 	}, a.listHolders)
@@ -69,7 +69,7 @@ func (a *API) labels(g rest.Group[peer]) {
 	}, a.deleteLabel)
 }
 
-func (a *API) listLabels(ctx context.Context, _ peer, in labelsOf) ([]view.AdminLabel, error) {
+func (a *API) listLabels(ctx context.Context, _ services, in labelsOf) ([]view.AdminLabel, error) {
 	all, err := a.Accounts.LabelsOf(ctx, in.UserUID)
 	if err != nil {
 		return nil, err
@@ -77,7 +77,7 @@ func (a *API) listLabels(ctx context.Context, _ peer, in labelsOf) ([]view.Admin
 	return view.AdminLabelsOf(all), nil
 }
 
-func (a *API) listHolders(ctx context.Context, _ peer, in labelFilter) (rest.Page[view.UserWithProfile], error) {
+func (a *API) listHolders(ctx context.Context, _ services, in labelFilter) (rest.Page[view.UserWithProfile], error) {
 	q := account.LabelQuery{
 		Key: in.Key, Value: in.Value, Scope: in.Scope, Updated: in.Range == "updated", Limit: in.Limit, Offset: in.Offset(),
 	}
@@ -89,14 +89,14 @@ func (a *API) listHolders(ctx context.Context, _ peer, in labelFilter) (rest.Pag
 	return a.page(ctx, list, total, rest.Paging(in.LongPaging), in.Extended)
 }
 
-func (a *API) createLabel(ctx context.Context, who peer, in labelInput) (view.Label, error) {
+func (a *API) createLabel(ctx context.Context, who services, in labelInput) (view.Label, error) {
 	l, err := a.Accounts.SetLabel(ctx, who.Actor, account.LabelInput{
 		UserUID: in.UserUID, Key: in.Key, Value: in.Value, Scope: account.ScopePrivate, Description: in.Description, OnlyNew: true,
 	})
 	return view.LabelOf(l), err
 }
 
-func (a *API) changeLabel(ctx context.Context, who peer, in labelChange) (view.Label, error) {
+func (a *API) changeLabel(ctx context.Context, who services, in labelChange) (view.Label, error) {
 	to := account.LabelInput{
 		UserUID: in.UserUID, Key: in.Key, Value: in.Value, Scope: account.ScopePrivate, Description: in.Description, KeepDescription: true,
 	}
@@ -114,7 +114,7 @@ func (a *API) changeLabel(ctx context.Context, who peer, in labelChange) (view.L
 	return view.LabelOf(l), err
 }
 
-func (a *API) deleteLabel(ctx context.Context, who peer, in labelRef) (view.Label, error) {
+func (a *API) deleteLabel(ctx context.Context, who services, in labelRef) (view.Label, error) {
 	l, err := a.Accounts.TakeLabel(ctx, who.Actor, in.UserUID, in.Key, account.ScopePrivate)
 	return view.LabelOf(l), err
 }

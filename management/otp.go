@@ -30,7 +30,7 @@ func (e badJWT) Tokens() []string {
 	return []string{"JWT is invalid by the reason " + strconv.Quote(token.ReasonOf(e.error))}
 }
 
-func (a *API) otp(g rest.Group[peer]) {
+func (a *API) otp(g rest.Group[services]) {
 	g = a.scoped(g, otpScope).Worded(rest.Wording{Rules: verbatim}).Failing(notFound(account.ErrNoUser))
 	rest.Add(g, rest.Op{
 		Method: "POST", Path: "/sign", Summary: "Sign a message of a peer service, if a user gives a one-time code for it.",
@@ -42,7 +42,7 @@ func (a *API) otp(g rest.Group[peer]) {
 	}, a.sign)
 }
 
-func (a *API) sign(ctx context.Context, who peer, in countersignature) (token.Countersigned, error) {
+func (a *API) sign(ctx context.Context, who services, in countersignature) (token.Countersigned, error) {
 	if err := a.Codes.UseFor(ctx, who.Actor, in.UserUID, in.Code); err != nil {
 		return token.Countersigned{}, err
 	}

@@ -20,7 +20,7 @@ type phoneRef struct {
 // unmasked shows all of a person.
 const unmasked = view.Masks(false)
 
-func (a *API) phones(g rest.Group[peer]) {
+func (a *API) phones(g rest.Group[services]) {
 	g = g.Failing(noUser)
 	rest.Add(a.scoped(g, phonesReadScope), rest.Op{Method: "POST", Path: "/get", Summary: "List the phones of a user."}, a.listPhones)
 	write := a.scoped(g, phonesWriteScope)
@@ -37,17 +37,17 @@ func (a *API) phones(g rest.Group[peer]) {
 	}, a.deletePhone)
 }
 
-func (a *API) listPhones(ctx context.Context, _ peer, in phonesOf) ([]view.Phone, error) {
+func (a *API) listPhones(ctx context.Context, _ services, in phonesOf) ([]view.Phone, error) {
 	all, err := a.Persons.PhonesOf(ctx, in.UID)
 	return unmasked.PhonesOf(all), err
 }
 
-func (a *API) createPhone(ctx context.Context, who peer, in phoneRef) (view.Phone, error) {
+func (a *API) createPhone(ctx context.Context, who services, in phoneRef) (view.Phone, error) {
 	p, err := a.Persons.EnterPhone(ctx, who.Actor, in.UID, in.Number)
 	return unmasked.PhoneOf(p), err
 }
 
-func (a *API) deletePhone(ctx context.Context, who peer, in phoneRef) (view.Phone, error) {
+func (a *API) deletePhone(ctx context.Context, who services, in phoneRef) (view.Phone, error) {
 	p, err := a.Persons.RemovePhone(ctx, who.Actor, in.UID, in.Number)
 	return unmasked.PhoneOf(p), err
 }

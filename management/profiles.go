@@ -40,14 +40,14 @@ var profileRules = rest.Rules("first_name.invalid", "first_name.too_long", "last
 	"city.invalid", "city.too_long", "country.must have alpha2 or alpha3 format", "postcode.invalid", "postcode.too_short", "postcode.too_long",
 	"address.invalid", "address.too_long", "dob.invalid", "state.inclusion")
 
-func (a *API) profiles(g rest.Group[peer]) {
+func (a *API) profiles(g rest.Group[services]) {
 	rest.Add(a.scoped(g, usersWriteScope), rest.Op{
 		Method: "POST", Summary: "Add a profile of a user, in any state; of drafted and submitted ones there may be one.",
 		Errors: rest.All(noUser, profileRules, rest.Rules("metadata.too_long", "metadata.invalid_format", "state.exists")),
 	}, a.createProfile)
 }
 
-func (a *API) createProfile(ctx context.Context, who peer, in profileInput) (view.UserWithProfile, error) {
+func (a *API) createProfile(ctx context.Context, who services, in profileInput) (view.UserWithProfile, error) {
 	p := in.entry()
 	p.Metadata = in.Metadata
 	u, err := a.Persons.EnterProfile(ctx, who.Actor, in.UID, p)
@@ -63,7 +63,7 @@ var importErrors = rest.All(
 	rest.Rules("referral_id.doesnt_exist", "email.invalid", "email.too_long", "password_digest.invalid", "number.invalid", "number.taken"),
 	profileRules)
 
-func (a *API) importPerson(ctx context.Context, who peer, in personImport) (view.UserWithProfile, error) {
+func (a *API) importPerson(ctx context.Context, who services, in personImport) (view.UserWithProfile, error) {
 	u, err := a.Persons.ImportPerson(ctx, who.Actor, person.Import{
 		Email: in.Email, Digest: in.Digest, Referral: in.Referral, Phone: in.Phone, Profile: in.entry(),
 	})

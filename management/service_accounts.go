@@ -61,7 +61,7 @@ func ownedOf(a account.OwnedServiceAccount) ownedServiceAccount {
 	return v
 }
 
-func (a *API) serviceAccounts(g rest.Group[peer]) {
+func (a *API) serviceAccounts(g rest.Group[services]) {
 	read, write := a.scoped(g, serviceAccountsReadScope), a.scoped(g, serviceAccountsWriteScope)
 	missing := notFound(account.ErrNoServiceAccount)
 	rest.Add(read, rest.Op{
@@ -84,7 +84,7 @@ func (a *API) serviceAccounts(g rest.Group[peer]) {
 	}, a.deleteServiceAccount)
 }
 
-func (a *API) readServiceAccount(ctx context.Context, _ peer, in serviceAccountLookup) (ownedServiceAccount, error) {
+func (a *API) readServiceAccount(ctx context.Context, _ services, in serviceAccountLookup) (ownedServiceAccount, error) {
 	var uid, email string
 	if in.UID != nil {
 		uid = *in.UID
@@ -95,13 +95,13 @@ func (a *API) readServiceAccount(ctx context.Context, _ peer, in serviceAccountL
 	return ownedOf(found), err
 }
 
-func (a *API) listServiceAccounts(ctx context.Context, _ peer, in serviceAccountFilter) (rest.Page[ownedServiceAccount], error) {
+func (a *API) listServiceAccounts(ctx context.Context, _ services, in serviceAccountFilter) (rest.Page[ownedServiceAccount], error) {
 	list, total, err := a.Accounts.ListServiceAccounts(ctx, in.OwnerUID, in.OwnerEmail, in.Limit, in.Offset())
 	return rest.PageOf(list, total, rest.Paging(in.LongPaging), ownedOf), err
 }
 
-func (a *API) createServiceAccount(ctx context.Context, who peer, in serviceAccountInput) (ownedServiceAccount, error) {
-	lacks := who.Also(rolesScope)
+func (a *API) createServiceAccount(ctx context.Context, who services, in serviceAccountInput) (ownedServiceAccount, error) {
+	lacks := who.Allows(rolesScope)
 	made, err := a.Accounts.EnterServiceAccount(ctx, who.Actor, account.ServiceAccountInput{
 		Role: in.Role, OwnerUID: in.OwnerUID, UID: in.UID, Email: in.Email, State: in.State, Level: in.Level, Staff: lacks == nil,
 	})
@@ -111,12 +111,12 @@ func (a *API) createServiceAccount(ctx context.Context, who peer, in serviceAcco
 	return ownedOf(made), err
 }
 
-func (a *API) updateServiceAccount(ctx context.Context, who peer, in serviceAccountChange) (ownedServiceAccount, error) {
+func (a *API) updateServiceAccount(ctx context.Context, who services, in serviceAccountChange) (ownedServiceAccount, error) {
 	changed, err := a.Accounts.AssignServiceAccount(ctx, who.Actor, in.UID, in.OwnerUID)
 	return ownedOf(changed), err
 }
 
-func (a *API) deleteServiceAccount(ctx context.Context, who peer, in serviceAccountRef) (ownedServiceAccount, error) {
+func (a *API) deleteServiceAccount(ctx context.Context, who services, in serviceAccountRef) (ownedServiceAccount, error) {
 	stopped, err := a.Accounts.StopServiceAccount(ctx, who.Actor, in.UID)
 	return ownedOf(stopped), err
 }

@@ -11,10 +11,10 @@ type timestamp struct {
 	Timestamp int64 `json:"timestamp" doc:"Seconds since 1970."`
 }
 
-func (a *API) clock(g rest.Group[peer]) {
+func (a *API) clock(g rest.Group[services]) {
 	rest.Add(a.scoped(g, toolsScope), rest.Op{Method: "POST", Reference: 200, Summary: "Read the time of this service."}, a.readTime)
 }
 
-func (a *API) readTime(context.Context, peer, rest.None) (timestamp, error) {
+func (a *API) readTime(context.Context, services, rest.None) (timestamp, error) {
 	return timestamp{a.Now().Unix()}, nil
 }

@@ -24,7 +24,7 @@ type userPatch struct {
 // noUser answers in the words of the endpoints that change a user.
 var noUser = rest.OnText(account.ErrNoUser, 422, "user.doesnt_exist")
 
-func (a *API) users(g rest.Group[peer]) {
+func (a *API) users(g rest.Group[services]) {
 	write := a.scoped(g, usersWriteScope)
 	rest.Add(write, rest.Op{
 		Method: "POST", Summary: "Create a user, whose address counts as one that a peer service vouches for.",
@@ -42,7 +42,7 @@ func (a *API) users(g rest.Group[peer]) {
 	}, a.importPerson)
 }
 
-func (a *API) createUser(ctx context.Context, who peer, in newUser) (view.UserWithProfile, error) {
+func (a *API) createUser(ctx context.Context, who services, in newUser) (view.UserWithProfile, error) {
 	u, err := a.Accounts.EnterUser(ctx, who.Actor, account.UserInput{Email: in.Email, Password: in.Password, Referral: in.Referral})
 	if err != nil {
 		return view.UserWithProfile{}, err
@@ -50,11 +50,11 @@ func (a *API) createUser(ctx context.Context, who peer, in newUser) (view.UserWi
 	return a.withProfiles(ctx, u)
 }
 
-func (a *API) patchUser(ctx context.Context, who peer, in userPatch) (view.UserWithProfile, error) {
+func (a *API) patchUser(ctx context.Context, who services, in userPatch) (view.UserWithProfile, error) {
 	patch := account.UserPatch{Role: in.Role, Data: in.Data}
 	var lacks error
 	if in.Role != nil {
-		lacks = who.Also(rolesScope)
+		lacks = who.Allows(rolesScope)
 		patch.Staff = lacks == nil
 	}
 	u, err := a.Accounts.PatchUser(ctx, who.Actor, in.UID, patch)

@@ -95,6 +95,7 @@ func TestRolesNeedTheirScope(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w.Peers = c.peers
+			w.Mount()
 			one := w.Peer("alex")
 			for _, params := range []m{
 				{"uid": "MEMBER", "role": "superadmin"}, {"uid": "MEMBER", "role": "support"}, {"uid": "ADMIN", "role": "member"},

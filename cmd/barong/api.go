@@ -17,6 +17,7 @@ import (
 	"barong/internal/configured"
 	"barong/internal/exchange"
 	"barong/internal/limit"
+	"barong/internal/peer"
 	"barong/internal/person"
 	"barong/internal/provider/auth0"
 	"barong/internal/rest"
@@ -52,7 +53,7 @@ type apiParts struct {
 	track     func(context.Context) (context.Context, func())
 	lost      func(*http.Request)
 	admit     func(context.Context, netip.Addr) (session.Moment, error)
-	envelopes management.Envelopes // of peer services; nil leaves their API out
+	peers     *peer.Verifier // nil verifies nothing: only documents are made
 }
 
 // newAPI mounts every endpoint. The OpenAPI document comes from the endpoints mounted here.
@@ -96,14 +97,12 @@ func newAPI(p apiParts) (*rest.Server, error) {
 		Resolver: resolver, Policy: p.rules, Activities: p.store, Abilities: p.abilities, Explain: p.explain,
 		Accounts: p.services.accounts, Record: p.record,
 	}).Mount(server)
-	if p.envelopes != nil {
-		resolver.Users, resolver.Tokens = nil, nil // its clients have no bearer token
-		(&management.API{
-			Resolver: resolver, Envelopes: p.envelopes, Accounts: p.services.accounts, Persons: p.services.persons,
-			APIKeys: p.services.apiKeys, Codes: p.services.codes, Signer: p.keys, Keys: configured.ManagedKeys(s),
-			Documents: configured.Documents(s, exchange.Rules{}),
-		}).Mount(server)
-	}
+	resolver.Users, resolver.Tokens = nil, nil // its clients have no bearer token
+	(&management.API{
+		Resolver: resolver, Peers: p.peers, Accounts: p.services.accounts, Persons: p.services.persons,
+		APIKeys: p.services.apiKeys, Codes: p.services.codes, Signer: p.keys, Keys: configured.ManagedKeys(s),
+		Documents: configured.Documents(s, exchange.Rules{}),
+	}).Mount(server)
 	maxAge := s.Token.JWKSMaxAge
 	if p.keys != nil {
 		identity.MountJWKS(server, p.keys, maxAge)
@@ -115,12 +114,9 @@ func newAPI(p apiParts) (*rest.Server, error) {
 func describedAPI(p people) (*rest.Server, error) {
 	return newAPI(apiParts{
 		settings: config.Default(), log: slog.New(slog.DiscardHandler), people: p,
-		clientIP: func(*http.Request) netip.Addr { return netip.Addr{} }, envelopes: unopened{},
+		clientIP: func(*http.Request) netip.Addr { return netip.Addr{} },
 	})
 }
-
-// unopened opens nothing: documents need no more.
-type unopened struct{ management.Envelopes }
 
 type openAPICmd struct {
 	API string `arg:"" enum:"user,admin,management" default:"user" help:"user: what people and bots call; admin: what staff calls; management: what peer services call."`

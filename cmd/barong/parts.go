@@ -20,6 +20,7 @@ import (
 	"barong/internal/feed"
 	"barong/internal/limit"
 	"barong/internal/notify"
+	"barong/internal/peer"
 	"barong/internal/person"
 	"barong/internal/provider/amqp"
 	"barong/internal/session"
@@ -178,7 +179,12 @@ func (sv *service) budget() *limit.Budget {
 // newREST mounts the REST APIs, behind the embedded gate if it is on.
 func (sv *service) newREST(f files, people people) (http.Handler, error) {
 	s := sv.settings
+	peers, err := peer.NewVerifier(configured.Peers(s), f.peers, sv.db, sv.db.Time)
+	if err != nil {
+		return nil, usageError{err}
+	}
 	server, err := newAPI(apiParts{
+		peers:    peers,
 		settings: s, people: people, kyc: sv.kyc, log: sv.log, services: sv.accountServices, sessions: sv.sessions, store: sv.db,
 		verifier: sv.minter, keys: sv.keys, country: sv.country, clientIP: sv.decider.ClientIP, budget: sv.budget(),
 		rules: editor.NewService(sv.db, sv.holder, s.Policy.WhitelinkUses, sv.db.Time), abilities: f.abilities,

@@ -31,7 +31,7 @@ func TestSuccessStatusOfEveryEndpoint(t *testing.T) {
 		s.REST.SuccessStatus = setting
 		server, err := newAPI(apiParts{
 			settings: s, log: slog.New(slog.DiscardHandler),
-			clientIP: func(*http.Request) netip.Addr { return netip.Addr{} }, envelopes: unopened{},
+			clientIP: func(*http.Request) netip.Addr { return netip.Addr{} },
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -1,62 +1,55 @@
 package apitest
 
 import (
-	"context"
 	"encoding/json"
 	"io"
 	"mime"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
+	"testing"
 
+	"barong/internal/config"
+	"barong/internal/configured"
+	"barong/internal/expect"
+	"barong/internal/peer"
+	"barong/internal/peer/peertest"
 	"barong/internal/rest/resttest"
 	"barong/management"
 )
 
-// Peers opens bodies that Peer has made, and verifies nothing: alex must sign for every scope, and jeff
-// may.
+// Peers shapes the file of the management API at Mount: for every scope alex must sign, and jeff may.
 type Peers struct {
-	// Missing are scopes that nobody has configured, and Both those for which jeff must sign, too.
+	// Missing are scopes that are not in it, and Both those for which jeff must sign, too.
 	Missing, Both []string
 }
 
-// enclosed is a body that Peers opens.
-type enclosed struct {
-	By     []string        `json:"signers"`
-	Claims json.RawMessage `json:"data"`
-	peers  *Peers
+var (
+	peersOnce sync.Once
+	peersKeys *peertest.Peers
+)
+
+// peers have keys that take a while to make: worlds share them.
+func peers(t testing.TB) *peertest.Peers {
+	peersOnce.Do(func() { peersKeys = peertest.New(t) })
+	return peersKeys
 }
 
-// Open implements management.Envelopes.
-func (p *Peers) Open(_ context.Context, scope string, body []byte) (management.Opened, error) {
-	in := enclosed{peers: p}
-	if err := json.Unmarshal(body, &in); err != nil {
-		if !json.Valid(body) {
-			return nil, management.ErrNoEnvelope
-		}
-		return nil, management.ErrUnverified
+// verifier verifies by the file, with the claims of messages in the database.
+func (w *World) verifier() *peer.Verifier {
+	w.T.Helper()
+	scopes := slices.DeleteFunc(management.Scopes(), func(s string) bool { return slices.Contains(w.Peers.Missing, s) })
+	text := peers(w.T).Text(w.T, "{}", scopes...)
+	for _, s := range w.Peers.Both {
+		from := "  " + s + ": {permitted_signers: [alex, jeff], mandatory_signers: [alex"
+		text = strings.Replace(text, from, from+", jeff", 1)
 	}
-	if in.By == nil {
-		return nil, management.ErrUnverified
-	}
-	return in, in.Also(scope)
+	file := expect.Must(peer.Parse([]byte(text)))(w.T)
+	return expect.Must(peer.NewVerifier(configured.Peers(config.Default()), file, w.DB, w.clock))(w.T)
 }
 
-func (e enclosed) Data() json.RawMessage { return e.Claims }
-
-func (e enclosed) Signers() []string { return e.By }
-
-func (e enclosed) Also(scope string) error {
-	switch {
-	case slices.Contains(e.peers.Missing, scope):
-		return management.ErrUnverified
-	case !slices.Contains(e.By, "alex"), slices.Contains(e.peers.Both, scope) && !slices.Contains(e.By, "jeff"):
-		return management.ErrTooFew
-	}
-	return nil
-}
-
-// Peer is a client that has its JSON bodies signed by these services.
+// Peer is a client that has its JSON bodies signed by these services, as the data of fresh messages.
 func (w *World) Peer(signers ...string) *resttest.Client {
 	w.T.Helper()
 	return w.Client().Before(func(r *http.Request) {
@@ -66,8 +59,7 @@ func (w *World) Peer(signers ...string) *resttest.Client {
 			body = []byte("null")
 		}
 		if media == "application/json" && json.Valid(body) {
-			text, _ := json.Marshal(enclosed{By: signers, Claims: body}) // valid JSON marshals
-			body = text
+			body = peers(w.T).Sign(w.T, json.RawMessage(body), w.Clock(), signers...)
 		}
 		r.Body, r.ContentLength = io.NopCloser(strings.NewReader(string(body))), int64(len(body))
 	})

@@ -93,7 +93,7 @@ type World struct {
 	Identity *identity.API
 	Resource *resource.API
 	Admin    *admin.API
-	// Management opens bodies as Peers says.
+	// Management verifies bodies as Peers says.
 	Management *management.API
 	Peers      Peers
 	// Files are those of documents.
@@ -187,7 +187,7 @@ func (w *World) namespaces() {
 	w.Resource = &resource.API{Resolver: resolver, Cookies: cookies, Log: log}
 	w.Admin = &admin.API{Resolver: resolver, Record: w.Refused.add, Patience: 50 * time.Millisecond}
 	w.Management = &management.API{
-		Resolver: resolver, Envelopes: &w.Peers, Signer: w.Keys, Keys: management.Keys{OfUsers: true, OfServiceAccounts: true, UIDPrefix: "ID"},
+		Resolver: resolver, Signer: w.Keys, Keys: management.Keys{OfUsers: true, OfServiceAccounts: true, UIDPrefix: "ID"},
 	}
 }
 
@@ -214,6 +214,7 @@ func (w *World) Mount() *rest.Server {
 	w.Identity.Mount(s)
 	w.Resource.Mount(s)
 	w.Admin.Mount(s)
+	w.Management.Peers = w.verifier()
 	w.Management.Documents = w.Account.DocumentRules()
 	w.Management.Accounts, w.Management.Persons, w.Management.APIKeys, w.Management.Codes = of.Accounts, of.Persons, of.Keys, of.Codes
 	w.Management.Mount(s)
