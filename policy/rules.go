@@ -17,6 +17,9 @@ type RouteRules struct {
 	Scopes map[string][]Endpoint
 }
 
+// management is the API of other services, which no gate lets anybody reach, whatever the rules say.
+const management = "api/v2/barong/management"
+
 // ParseRules reads an authz_rules file: a mapping `rules` with the lists `pass` and `block` and
 // the mapping `scopes`, each of which may be missing. Templates, unknown keys, empty and impossible paths are
 // errors; all of them come at once, each with its line (AZ-70, FX-38, FX-55).
