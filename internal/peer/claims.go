@@ -119,8 +119,7 @@ func bound(claims map[string]json.RawMessage, r Request) string {
 
 // data is the claim data as an object, {} for anything else.
 func data(claims map[string]json.RawMessage) json.RawMessage {
-	var object map[string]json.RawMessage
-	if raw := claims["data"]; raw != nil && json.Unmarshal(raw, &object) == nil && object != nil {
+	if raw := claims["data"]; len(raw) > 0 && raw[0] == '{' { // it is valid JSON
 		return raw
 	}
 	return json.RawMessage("{}")

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
-	"io"
 	"math"
 	"strings"
 	"time"
@@ -110,39 +108,46 @@ func object(raw []byte) (members map[string]json.RawMessage, ok bool) {
 	return members, true
 }
 
-// namesOnce reports whether no object in a valid JSON text has two members of one name.
+// namesOnce reports whether no object in a valid JSON text has two members of one name. It reads names
+// alone, and copies no value: a value may be a file.
 func namesOnce(raw []byte) bool {
-	type level struct {
-		names map[string]bool // nil in a list
-		name  bool            // a name comes next
-	}
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber()
-	levels := []level{{}}
-	for {
-		t, err := d.Token()
-		if err != nil {
-			return errors.Is(err, io.EOF)
-		}
-		in := &levels[len(levels)-1]
-		if name, isText := t.(string); isText && in.name {
-			if in.names[name] {
-				return false
+	var open []map[string]bool // the names of each object around this place; nil for a list
+	name := false              // a name comes next
+	for i := 0; i < len(raw); i++ {
+		switch raw[i] {
+		case '{':
+			open, name = append(open, map[string]bool{}), true
+		case '[':
+			open, name = append(open, nil), false
+		case '}', ']':
+			open = open[:len(open)-1]
+		case ',':
+			name = len(open) > 0 && open[len(open)-1] != nil
+		case '"':
+			end := endOfString(raw, i)
+			if name {
+				one, names := text(raw[i:end]), open[len(open)-1]
+				if names[one] {
+					return false
+				}
+				names[one], name = true, false
 			}
-			in.names[name], in.name = true, false
-			continue
+			i = end - 1
 		}
-		switch t {
-		case json.Delim('}'), json.Delim(']'):
-			levels = levels[:len(levels)-1]
-			continue
+	}
+	return true
+}
+
+// endOfString is the place after the string that begins at a place of a valid JSON text.
+func endOfString(raw []byte, begin int) int {
+	for end := begin + 1; ; end++ {
+		end += bytes.IndexByte(raw[end:], '"')
+		escapes := 0
+		for raw[end-1-escapes] == '\\' {
+			escapes++
 		}
-		in.name = in.names != nil // after this value
-		switch t {
-		case json.Delim('{'):
-			levels = append(levels, level{names: map[string]bool{}, name: true})
-		case json.Delim('['):
-			levels = append(levels, level{})
+		if escapes%2 == 0 { // of "\\\"" the last is escaped
+			return end + 1
 		}
 	}
 }
