@@ -75,6 +75,7 @@ func TestManagementHasAListenerOfItsOwn(t *testing.T) {
 		"management at REST":      {"http://" + p.http + "/api/v2/management/timestamp", nil, unknown},
 		"management by its alias": {"http://" + p.http + "/api/v2/barong/management/timestamp", nil, unknown},
 		"REST at management":      {"https://" + management + "/api/v2/identity/sessions", known, unknown},
+		"management there":        {"https://" + management + "/api/v2/management/timestamp", known, `401 {"error":"Failed to verify JWT."}`},
 		"decisions there":         {"https://" + management + "/api/v2/auth/api/v2/barong/public/time", known, unknown},
 		"management by a gate":    {"http://" + p.forward + "/api/v2/auth/api/v2/barong/management/timestamp", nil, `401 {"errors":["authz.permission_denied"]}`},
 	} {

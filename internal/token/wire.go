@@ -3,7 +3,6 @@ package token
 import (
 	"crypto/ed25519"
 	"crypto/x509"
-	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -55,16 +54,11 @@ func (k *Keys) SignEvent(event json.RawMessage, now time.Time) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("token: sign event: %w", err)
 	}
-	protected := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"` + key.Algorithm + `"}`))
-	payload := base64.RawURLEncoding.EncodeToString(claims)
-	signature, err := key.method.Sign(protected+"."+payload, key.private)
+	message, err := SignGeneral(claims, PrivateKey{wireKid, key.Algorithm, key.private, key.method})
 	if err != nil {
 		return nil, fmt.Errorf("token: sign event with %v: %w", key.SigningKey, err)
 	}
-	// All three are base64url and need no escaping.
-	return []byte(`{"payload":"` + payload + `","signatures":[{"protected":"` + protected +
-		`","header":{"kid":"` + wireKid + `"},"signature":"` +
-		base64.RawURLEncoding.EncodeToString(signature) + `"}]}`), nil
+	return message, nil
 }
 
 // Forms of a public key.
