@@ -8,12 +8,16 @@ import (
 	"net/http"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
+	"barong/internal/config"
 	"barong/internal/peer"
 	"barong/internal/secret"
+	"barong/internal/strictyaml"
 	"barong/internal/token"
+	"barong/management"
 )
 
 // inManagement reports whether a path, read as leniently as any router might, is one of the
@@ -57,6 +61,24 @@ func noManagement(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(http.StatusNotFound)
 	_, _ = w.Write([]byte(`{"error":"Route is not found"}`))
+}
+
+// oddPeers warns of scopes that no endpoint has, and of messages that count more than once.
+func oddPeers(s config.Settings, f peer.File) (odd []string) {
+	for _, scope := range f.Scopes() {
+		if slices.Contains(management.Scopes(), scope) {
+			continue
+		}
+		hint := ""
+		if near := strictyaml.Nearest(scope, management.Scopes()); near != "" {
+			hint = fmt.Sprintf("; did you mean %q?", near)
+		}
+		odd = append(odd, fmt.Sprintf("BARONG_MANAGEMENT_API: %s: no endpoint has the scope %q%s", s.Peers.File, scope, hint))
+	}
+	if s.Peers.Replay == peer.ReplayOff && len(f.Scopes()) > 0 {
+		odd = append(odd, "BARONG_MANAGEMENT_REPLAY is off: a body that was seen on its way can be sent again, one without exp forever")
+	}
+	return odd
 }
 
 type managementCmd struct {

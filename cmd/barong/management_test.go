@@ -89,6 +89,41 @@ func TestManagementHasAListenerOfItsOwn(t *testing.T) {
 	p.stop()
 }
 
+func TestConfigCheckLooksAtPeers(t *testing.T) {
+	dir := t.TempDir()
+	p := peertest.New(t)
+	check := func(text string, environ ...string) (out string, status int) {
+		path := filepath.Join(dir, "management_api.yml")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var all strings.Builder
+		status = run(t.Context(), []string{"config", "check"}, &terminal{
+			in: strings.NewReader(""), out: &all, err: &all,
+			environ: append(environ, "BARONG_MANAGEMENT_API_FILE="+path, "BARONG_DATABASE_URL=sqlite:"+filepath.Join(dir, "barong.db")),
+		})
+		return all.String(), status
+	}
+	for name, c := range map[string]struct {
+		text    string
+		environ []string
+		status  int
+		want    string
+	}{
+		"a good file":           {p.Text(t, "{}", "read_users", "write_roles"), nil, 0, ""},
+		"a scope of nothing":    {p.Text(t, "{}", "read_user"), nil, 0, `no endpoint has the scope "read_user"; did you mean "read_users"?`},
+		"replay":                {p.Text(t, "{}", "tools"), []string{"BARONG_MANAGEMENT_REPLAY=off"}, 0, "BARONG_MANAGEMENT_REPLAY is off"},
+		"a broken file":         {strings.Replace(p.Text(t, "{}", "tools"), "RS256", "HS256", 1), nil, 2, "Invalid public key format for key james"},
+		"a file for old bodies": {p.Text(t, "{verify_expiration: false}", "tools"), nil, 2, "verify_expiration"},
+		"with replay off":       {p.Text(t, "{verify_expiration: false}", "tools"), []string{"BARONG_MANAGEMENT_REPLAY=off"}, 0, ""},
+	} {
+		out, status := check(c.text, c.environ...)
+		if status != c.status || !strings.Contains(out, c.want) || c.want == "" && strings.Contains(out, "BARONG_MANAGEMENT_API") {
+			t.Errorf("%s: exit status %d, %s; want %d and %q", name, status, out, c.status, c.want)
+		}
+	}
+}
+
 func TestManagementSign(t *testing.T) {
 	dir := t.TempDir()
 	p := peertest.New(t)

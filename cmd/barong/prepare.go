@@ -92,6 +92,7 @@ func prepare(term *terminal) (prepared, error) {
 		p.odd = append(p.odd, "BARONG_DOMAIN is empty: KYCAID is asked to call back at localhost")
 	}
 	p.odd = append(p.odd, oddUploads(s)...)
+	p.odd = append(p.odd, oddPeers(s, p.files.peers)...)
 	if text := phonesOdd(s); text != "" {
 		p.odd = append(p.odd, text)
 	}
