@@ -87,6 +87,7 @@ func TestCountersignRefuses(t *testing.T) {
 		`{"payload":"` + encode(`{"s\u0075b":1}`) + `","signatures":[]}`:    "payload has the member sub",
 		`{"payload":"` + encode(`{"uid":"ID1"}`) + `","signatures":[]}`:     "payload has the member uid",
 		`{"payload":"` + encode(`{"event":{}}`) + `","signatures":[]}`:      "payload has the member event",
+		`{"payload":"` + encode(`{"Event":{}}`) + `","signatures":[]}`:      "payload has the member event",
 		`{"payload":"e30"}`:                                                 "signatures are missing",
 		`{"payload":"e30","signatures":{}}`:                                 "signatures are missing",
 		`{"payload":"e30","signatures":["a"]}`:                              "a signature is not an object",

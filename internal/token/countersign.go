@@ -55,8 +55,10 @@ func (k *Keys) Countersign(message map[string]any) (Countersigned, error) {
 		return refuse("payload is not a JSON object")
 	}
 	for _, name := range foreignClaims {
-		if _, there := claims[name]; there {
-			return refuse("payload has the member " + name)
+		for claim := range claims {
+			if strings.EqualFold(claim, name) { // as readers in Go take them
+				return refuse("payload has the member " + name)
+			}
 		}
 	}
 	out := Countersigned{Payload: payload, Signatures: []map[string]any{}}
