@@ -46,11 +46,11 @@ func TestActivities(t *testing.T) {
 	for query, want := range map[string]int{
 		"?topic=otp": 1, "?topic=": 0, "?action=login": 1, "?uid=TRADER": 1, "?email=Trader@barong.io": 1,
 		"?email=": 0, "?topic=otp&action=enable&uid=TRADER": 1, "?topic=otp&uid=MEMBER": 0,
-		"?from=" + itoa(start.Unix()) + "&to=" + itoa(start.Unix()): 1,
-		"?from=" + itoa(start.Unix()+1):                             1,
-		"?to=" + itoa(start.Unix()-1):                               0,
-		"?target_uid=nobody":                                        2, // not declared here
-		"?limit=1&page=2":                                           1, "?page=3&limit=1": 0,
+		"?from=" + itoa(start.Unix()) + "&to=" + itoa(start.Unix()+1): 1,
+		"?from=" + itoa(start.Unix()+1):                               1,
+		"?to=" + itoa(start.Unix()):                                   0,
+		"?target_uid=nobody":                                          2, // not declared here
+		"?limit=1&page=2":                                             1, "?page=3&limit=1": 0,
 	} {
 		var got []m
 		c.Get(t, list+query).Into(t, &got)

@@ -123,6 +123,15 @@ var endpoints = []endpoint{
 	{"PUT", "/admin/users", ability.Update, ability.SubjectUser, ""},
 	{"POST", "/admin/users/update", ability.Update, ability.SubjectUser, ""},
 	{"POST", "/admin/users/role", ability.Update, ability.SubjectUser, ""},
+	{"GET", "/admin/users", ability.Read, ability.SubjectUser, ""},
+	{"GET", "/admin/users/search", ability.Read, ability.SubjectUser, ""},
+	{"GET", "/admin/users/x", ability.Read, ability.SubjectUser, ""},
+	{"GET", "/admin/users/x/sessions", ability.Read, ability.SubjectUser, ""},
+	{"DELETE", "/admin/users/x/sessions/x", ability.Update, ability.SubjectUser, ""},
+	{"DELETE", "/admin/users/x/sessions", ability.Update, ability.SubjectUser, ""},
+	{"POST", "/admin/users/comments", ability.Update, ability.SubjectUser, ""},
+	{"PUT", "/admin/users/comments", ability.Update, ability.SubjectUser, ""},
+	{"DELETE", "/admin/users/comments", ability.Update, ability.SubjectUser, ""},
 }
 
 // Every endpoint that is mounted, as every role there is (AZ-191, AZ-194), alone and
@@ -172,14 +181,17 @@ func TestAbilityByRole(t *testing.T) {
 	}
 	restrictions := []string{"GET restrictions", "POST restrictions", "PUT restrictions", "DELETE restrictions",
 		"POST restrictions/whitelink", "POST restrictions/preview"}
+	people := []string{"GET users", "GET users/search", "GET users/x", "GET users/x/sessions"}
+	belongings := []string{"DELETE users/x/sessions/x", "DELETE users/x/sessions",
+		"POST users/comments", "PUT users/comments", "DELETE users/comments"}
 	expect.Equal(t, effective, map[string][]string{
 		"superadmin": all,
 		"admin": slices.Concat([]string{"GET abilities"}, restrictions,
-			[]string{"GET activities", "POST explain", "PUT users", "POST users/update"}),
-		"technical":  slices.Concat([]string{"GET abilities"}, restrictions, []string{"GET activities"}),
-		"accountant": {"GET abilities", "GET activities"},
-		"compliance": {"GET abilities", "PUT users", "POST users/update"},
-		"support":    {"GET abilities", "GET activities", "POST users/update"},
+			[]string{"GET activities", "POST explain", "PUT users", "POST users/update"}, people, belongings),
+		"technical":  slices.Concat([]string{"GET abilities"}, restrictions, []string{"GET activities"}, people),
+		"accountant": slices.Concat([]string{"GET abilities", "GET activities"}, people),
+		"compliance": slices.Concat([]string{"GET abilities", "PUT users", "POST users/update"}, people, belongings),
+		"support":    slices.Concat([]string{"GET abilities", "GET activities", "POST users/update"}, people),
 	})
 }
 

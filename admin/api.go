@@ -15,7 +15,10 @@ import (
 	"barong/internal/chronicle"
 	"barong/internal/feed"
 	"barong/internal/limit"
+	"barong/internal/person"
 	"barong/internal/rest"
+	"barong/internal/roster"
+	"barong/internal/session"
 	"barong/policy/ability"
 	"barong/policy/editor"
 )
@@ -26,9 +29,12 @@ type API struct {
 	Policy     *editor.Service
 	Activities chronicle.Reader
 	Accounts   *account.Service
+	Persons    *person.Service
+	People     roster.Reader
+	Sessions   *session.Manager
 	Explain    Explainer
-	// Record keeps the activity of a change that was refused; those of changes that were made
-	// are written with them. It never blocks; audit.Writer's does.
+	// Record keeps the activity of a change that was refused, or of a person who was read; those of
+	// changes that were made are written with them. It never blocks; audit.Writer's does.
 	Record func(audit.Activity) bool
 	// Abilities are the rights of roles here.
 	Abilities ability.Set
@@ -48,6 +54,9 @@ func (a *API) Mount(s *rest.Server) {
 	a.activities(at("/activities", "activity", ability.SubjectActivity))
 	a.explain(at("/explain", "explain", ability.SubjectPermission, ability.SubjectUser))
 	a.users(at("/users", "user", ability.SubjectUser))
+	a.people(at("/users", "user", ability.SubjectUser))
+	a.sessions(at("/users", "user", ability.SubjectUser))
+	a.comments(at("/users/comments", "comments", ability.SubjectUser))
 }
 
 // staff is the caller of an endpoint.
@@ -78,9 +87,9 @@ func (a *API) guard() rest.Guard[staff] {
 			switch {
 			case !who.changes || err == nil:
 			case errors.Is(err, errNotPermitted):
-				a.refused(ctx, who, audit.Denied, nil)
+				a.note(ctx, who, audit.Denied, nil)
 			case in != nil:
-				a.refused(ctx, who, audit.Failed, rest.Values(in))
+				a.note(ctx, who, audit.Failed, rest.Values(in))
 			}
 		},
 		Refusals: rest.All(
@@ -118,9 +127,9 @@ func (s section) may(action ability.Action) rest.Group[staff] {
 	}, rest.On(errNotPermitted, 401, "admin.ability.not_permitted"))
 }
 
-// refused keeps that a change was not made: the gate, which writes about components that one
-// was let through, leaves Barong's own to the endpoints, which know their outcome.
-func (a *API) refused(ctx context.Context, who staff, result string, sent url.Values) {
+// note keeps that a change was not made, or that a person was read: the gate, which writes about
+// components that one was let through, leaves Barong's own to the endpoints, which know their outcome.
+func (a *API) note(ctx context.Context, who staff, result string, sent url.Values) {
 	row := who.Activity(a.Now(), audit.TopicOf(who.path), audit.ActionOf(who.method), result, "")
 	row.Category = audit.CategoryAdmin
 	var target string

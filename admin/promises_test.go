@@ -175,7 +175,7 @@ func TestFiltersOfStaffsActivities(t *testing.T) {
 	for query, want := range map[string]int{
 		"?action=update&topic=users": 2, "?action=create": 0, "?uid=SUPERADMIN": 2, "?uid=ADMIN": 0,
 		"?email=superadmin@barong.io": 2, "?email=admin@barong.io": 0, "?page=2&limit=1": 1,
-		"?from=" + itoa(w.Now.Unix()) + "&to=" + itoa(w.Now.Unix()): 2, "?from=" + itoa(w.Now.Unix()+1): 0,
+		"?from=" + itoa(w.Now.Unix()) + "&to=" + itoa(w.Now.Unix()+1): 2, "?from=" + itoa(w.Now.Unix()+1): 0,
 		"?target_uid=TRADER": 1,
 	} {
 		var got []m

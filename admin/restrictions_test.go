@@ -53,13 +53,13 @@ func TestListRestrictions(t *testing.T) {
 		"?category=blacklist&scope=continent":       1,
 		"?from=" + itoa(w.Now.Unix()):               1,
 		"?from=" + itoa(w.Now.Unix()+1):             0,
-		"?to=" + itoa(old.Unix()):                   seeded,
-		"?to=" + itoa(old.Unix()-1):                 0,
+		"?to=" + itoa(old.Unix()+1):                 seeded,
+		"?to=" + itoa(old.Unix()):                   0,
 		"?range=updated&from=" + itoa(w.Now.Unix()): 1,
 		"?from=9223372036854775807":                 0,
 		"?to=9223372036854775807":                   seeded + 1,
 		"?from=-9223372036854775808":                seeded + 1,
-		"?range=created&from=" + itoa(old.Unix()) + "&to=" + itoa(old.Unix()): seeded,
+		"?range=created&from=" + itoa(old.Unix()) + "&to=" + itoa(old.Unix()+1): seeded,
 	} {
 		var got []m
 		c.Get(t, restrictions+query).Into(t, &got)

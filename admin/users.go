@@ -30,15 +30,16 @@ type userRole struct {
 // errEnableOTP says that nobody switches one-time codes on for another.
 var errEnableOTP = errors.New("admin: one-time codes are not switched on for others")
 
-// userErrors are those of every change of a user, stateErrors those of its state and second factor.
+// reachErrors are those of every change of what belongs to a user, userErrors of every change of a user,
+// stateErrors those of its state and second factor.
 var (
-	userErrors = rest.All(
-		rest.On(account.ErrNotFound, 404, ".doesnt_exist"),
+	reachErrors = rest.All(
 		rest.On(account.ErrActorChanged, 401, "admin.ability.not_permitted"),
-		rest.On(account.ErrSuperadminOnly, 422, ".superadmin_change"),
-		rest.On(account.ErrSelf, 422, ".update_himself"),
-		rest.On(account.ErrRank, 422, ".insufficient_rank"),
-		rest.On(account.ErrLastSuperadmin, 422, ".last_superadmin"))
+		rest.On(account.ErrSuperadminOnly, 422, "admin.user.superadmin_change"),
+		rest.On(account.ErrSelf, 422, "admin.user.update_himself"),
+		rest.On(account.ErrRank, 422, "admin.user.insufficient_rank"))
+	noUser      = rest.On(account.ErrNotFound, 404, "admin.user.doesnt_exist")
+	userErrors  = rest.All(noUser, reachErrors, rest.On(account.ErrLastSuperadmin, 422, ".last_superadmin"))
 	stateErrors = rest.All(
 		rest.On(errEnableOTP, 422, ".enable_2fa"),
 		rest.Rules(".state_no_change", ".otp_no_change", "state.inclusion", "email.taken"))

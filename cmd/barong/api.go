@@ -95,7 +95,7 @@ func newAPI(p apiParts) (*rest.Server, error) {
 	}).Mount(server)
 	(&admin.API{
 		Resolver: resolver, Policy: p.rules, Activities: p.store, Abilities: p.abilities, Explain: p.explain,
-		Accounts: p.services.accounts, Record: p.record,
+		Accounts: p.services.accounts, Persons: p.services.persons, People: p.store, Sessions: p.sessions, Record: p.record,
 	}).Mount(server)
 	resolver.Users, resolver.Tokens = nil, nil // its clients have no bearer token
 	(&management.API{

@@ -60,6 +60,9 @@ var unannounced = map[string]string{
 	"AddKYCStep":          "a mark of this service's own",
 	"AddDocument":         "the room that has it announces it, with its label",
 	"MarkLapsed":          "a mark of this service's own",
+	"AddComment":          "staff alone know it",
+	"PutComment":          "staff alone know it",
+	"DeleteComment":       "staff alone know it",
 	"AddActivity":         "a record, not a change",
 	"Emit":                "it is the event",
 }
@@ -68,7 +71,7 @@ var unannounced = map[string]string{
 var reading = []string{
 	"User", "UserByEmail", "CountUsers", "ServiceAccount", "ServiceAccountsOf", "ServiceAccountByEmail", "ServiceAccountPage", "UsersByUID", "Labels", "Label", "LabelHolders", "Levels", "RoleExists",
 	"SignedInBefore", "SessionStands", "MailToken", "TOTPSecret", "RecoveryCodesLeft", "Passkeys", "PasskeyOf", "APIKeys", "APIKey", "Verification", "NewestVerification",
-	"Profiles", "DataStorages", "Documents", "Document", "DocumentFiles", "Lapsed", "KYCSteps", "Phones", "PhoneProved", "PhoneAlias",
+	"Profiles", "DataStorages", "Documents", "Document", "DocumentFiles", "Lapsed", "KYCSteps", "Comments", "Comment", "Phones", "PhoneProved", "PhoneAlias",
 }
 
 // Every verb of a transaction announces its writes, or is exempt by name: one that comes to be

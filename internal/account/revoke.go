@@ -13,13 +13,15 @@ import (
 var ErrOperatorOnly = errors.New("account: for the operator alone")
 
 // RevokeSessions ends every session of a user, by one write however many they are, and returns
-// the user's new session generation. Errors, in order: ErrOperatorOnly; ErrNoUser: nobody has uid;
-// service accounts have no sessions.
+// the user's new session generation. The operator ends anybody's, staff those of a lower rank. Errors,
+// in order: those of Writer.MayChange; ErrNoUser: nobody has uid; service accounts have no sessions.
 func (s *Service) RevokeSessions(ctx context.Context, by Actor, uid string) (generation int64, err error) {
-	if by.Operator == "" {
-		return 0, ErrOperatorOnly
-	}
 	err = s.update(ctx, func(tx Writer) error {
+		if by.Operator == "" {
+			if _, err := tx.MayChange(ctx, by, uid); err != nil {
+				return err
+			}
+		}
 		if generation, err = tx.EndSessions(ctx, uid); err != nil {
 			return err
 		}
@@ -51,6 +53,6 @@ func (s *Service) RevokeAllSessions(ctx context.Context, by Actor) (epoch int64,
 
 func (s *Service) revoked(by Actor, uid, counter string, n int64) audit.Activity {
 	a := by.Activity(s.now(), "session", "revoke", audit.Succeed, "")
-	a.TargetUID, a.Data = uid, `{"`+counter+`":`+strconv.FormatInt(n, 10)+`}`
+	a.Category, a.TargetUID, a.Data = audit.CategoryAdmin, uid, `{"`+counter+`":`+strconv.FormatInt(n, 10)+`}`
 	return a
 }

@@ -196,19 +196,26 @@ func (s *Service) SetRole(ctx context.Context, by Actor, uid, role string) error
 }
 
 // MayChange returns the refusal that every change of the user by the actor would meet, and nil if
-// the change alone decides. Errors: ErrActorChanged, ErrNoUser, ErrSuperadminOnly, ErrSelf, ErrRank.
+// the change alone decides. Errors: those of Writer.MayChange.
 func (s *Service) MayChange(ctx context.Context, by Actor, uid string) error {
 	err := s.update(ctx, func(tx Writer) error {
-		me, u, err := tx.pair(ctx, by, uid)
-		if err != nil {
-			return err
-		}
-		return s.mayChange(me, u)
+		_, err := tx.MayChange(ctx, by, uid)
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("may change %s: %w", uid, err)
 	}
 	return nil
+}
+
+// MayChange returns the user uid for an actor who may change this user and all that belongs to it.
+// Errors: ErrActorChanged, ErrNoUser, ErrSuperadminOnly, ErrSelf, ErrRank.
+func (w Writer) MayChange(ctx context.Context, by Actor, uid string) (User, error) {
+	me, u, err := w.pair(ctx, by, uid)
+	if err != nil {
+		return u, err
+	}
+	return u, w.service.mayChange(me, u)
 }
 
 // byStaff changes one user for another, with the activity that records the change. change gets

@@ -37,6 +37,7 @@ type Reader interface {
 	phoneReader
 	documentReader
 	kycStepReader
+	commentReader
 }
 
 // Tx is the part of the store that proofs about a person write in one transaction.
@@ -58,6 +59,8 @@ type records interface {
 	documentWriter
 	kycStepReader
 	kycStepWriter
+	commentReader
+	commentWriter
 }
 
 // work is one transaction: its writes of users and labels announce themselves.
@@ -134,4 +137,25 @@ func (s *Service) Belongings(ctx context.Context, uid string) (b Belongings, err
 		return b, fmt.Errorf("load data storages: %w", err)
 	}
 	return b, nil
+}
+
+// A Dossier is all that there is about a person for staff, each list by row id.
+type Dossier struct {
+	Belongings
+	Documents []Document
+	Comments  []Comment
+}
+
+// Dossier loads that of the user uid.
+func (s *Service) Dossier(ctx context.Context, uid string) (d Dossier, err error) {
+	if d.Belongings, err = s.Belongings(ctx, uid); err != nil {
+		return d, err
+	}
+	if d.Documents, err = s.rows.Documents(ctx, uid); err != nil {
+		return d, fmt.Errorf("load documents: %w", err)
+	}
+	if d.Comments, err = s.rows.Comments(ctx, uid); err != nil {
+		return d, fmt.Errorf("load comments: %w", err)
+	}
+	return d, nil
 }

@@ -12,17 +12,12 @@ func Seconds(since1970 *int64) time.Time {
 	return time.Unix(min(max(*since1970, -longest), longest), 0)
 }
 
-// Span is embedded by inputs of lists that a range of time bounds.
+// Span is embedded by inputs of lists that a range of time bounds. Ranges that follow each other neither
+// lose nor repeat a row.
 type Span struct {
 	From *int64 `name:"from" doc:"Seconds since 1970, included."`
-	To   *int64 `name:"to" doc:"Seconds since 1970, included."`
+	To   *int64 `name:"to" doc:"Seconds since 1970, not included."`
 }
 
-// Bounds are from, included, and to, not included; zero is none. Times are shown to the
-// second, so all of the last one is in it.
-func (s Span) Bounds() (from, to time.Time) {
-	if to = Seconds(s.To); s.To != nil {
-		to = to.Add(time.Second)
-	}
-	return Seconds(s.From), to
-}
+// Bounds are from, included, and to, not included; zero is none.
+func (s Span) Bounds() (from, to time.Time) { return Seconds(s.From), Seconds(s.To) }

@@ -82,6 +82,7 @@ func fillSealed(t testing.TB, db *store.DB, n int) {
 				ID: secret.UUID(), UserUID: u.UID, Type: person.AddressType, Identificator: "one", File: u.UID + "/1/a", Size: 1,
 				Media: "image/png", Number: text("number"), FileName: "file of " + u.UID, Address: &person.Address{City: "city of " + u.UID},
 			}),
+			db.AddComment(ctx, &person.Comment{UserUID: u.UID, AuthorUID: u.UID, Title: "title of " + u.UID, Data: "data of " + u.UID}),
 			db.Emit(ctx, event.UserCreated(event.User{UID: u.UID, Email: u.Email})),
 		); err != nil {
 			t.Fatal(err)

@@ -30,6 +30,8 @@ var sealedColumns = []SealedColumn{
 	{Table: documentsTable, Column: "doc_number"},
 	{Table: documentsTable, Column: "file_name"},
 	{Table: documentsTable, Column: "address"},
+	{Table: commentsTable, Column: "title"},
+	{Table: commentsTable, Column: "data"},
 	{Table: outboxTable, Column: outboxPayload},
 }
 

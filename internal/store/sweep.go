@@ -18,7 +18,7 @@ const late = time.Minute
 
 // Sweep removes the rows that are useless by the database's clock: sessions and records of ended
 // ones that are over, used nonces, expired mail tokens, full buckets, old change-feed rows and
-// events given up long ago. It returns how many rows went; an error of one kind does not keep the
+// events given up long ago. It also sums up the numbers of users. It returns how many rows went; an error of one kind does not keep the
 // others. A process whose clock is wrong removes nothing.
 func (db *DB) Sweep(ctx context.Context) (int, error) {
 	if db.clocks.Wrong() {
@@ -46,6 +46,8 @@ func (db *DB) Sweep(ctx context.Context) (int, error) {
 		total += n
 		errs = append(errs, err)
 	}
+	_, err = db.foldUserCounts(ctx)
+	errs = append(errs, err)
 	return total, errors.Join(errs...)
 }
 

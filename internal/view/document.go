@@ -9,7 +9,7 @@ import (
 
 // File is a link to an uploaded file.
 type File struct {
-	URL string `json:"url" doc:"Relative; works for everybody who has it, for upload_auth_url_expiration minutes."`
+	URL string `json:"url" doc:"Relative; empty for staff who may not read documents; works for everybody who has it, for upload_auth_url_expiration minutes."`
 }
 
 // Document is a document as its owner sees it; the number may be masked.

@@ -43,3 +43,18 @@ func LabelsOf(list []account.Label) []Label {
 	}
 	return v
 }
+
+// AdminLabel is the staff's view of a label.
+type AdminLabel struct {
+	Key         string  `json:"key"`
+	Value       string  `json:"value"`
+	Scope       string  `json:"scope"`
+	Description *string `json:"description"`
+	CreatedAt   Time    `json:"created_at"`
+	UpdatedAt   Time    `json:"updated_at"`
+}
+
+// AdminLabelOf shows l.
+func AdminLabelOf(l account.Label) AdminLabel {
+	return AdminLabel{l.Key, l.Value, l.Scope, l.Description, Time(l.CreatedAt), Time(l.UpdatedAt)}
+}

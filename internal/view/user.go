@@ -3,6 +3,7 @@ package view
 import (
 	"barong/internal/account"
 	"barong/internal/person"
+	"barong/internal/roster"
 )
 
 // User is an account without its belongings.
@@ -73,6 +74,85 @@ func (m Masks) UserWithFullInfoOf(u account.User, b person.Belongings) UserWithF
 	}
 	for i, d := range b.Storages {
 		v.DataStorages[i] = DataStorageOf(d)
+	}
+	return v
+}
+
+// UserWithProfile is an account of a list; the members beside the account's are there if the list was
+// asked to be extended.
+type UserWithProfile struct {
+	User
+	Profile   *Profile  `json:"profile,omitempty" doc:"The newest one."`
+	Profiles  []Profile `json:"profiles,omitzero"`
+	CreatedAt Time      `json:"created_at,omitzero"`
+	UpdatedAt Time      `json:"updated_at,omitzero"`
+}
+
+// UserInList shows e alone.
+func UserInList(e roster.Entry) UserWithProfile { return UserWithProfile{User: UserOf(e.User)} }
+
+// UserWithProfileOf shows e with its profiles, clear.
+func UserWithProfileOf(e roster.Entry) UserWithProfile {
+	v := UserWithProfile{
+		User: UserOf(e.User), Profiles: Masks(false).ProfilesOf(e.Profiles), CreatedAt: Time(e.CreatedAt), UpdatedAt: Time(e.UpdatedAt),
+	}
+	if n := len(v.Profiles); n > 0 {
+		v.Profile = &v.Profiles[n-1]
+	}
+	return v
+}
+
+// UserWithKYC is an account with all that staff see of it (design D16).
+type UserWithKYC struct {
+	User
+	Profile      *Profile      `json:"profile" doc:"The newest one."`
+	Profiles     []Profile     `json:"profiles"`
+	Labels       []AdminLabel  `json:"labels"`
+	Phones       []Phone       `json:"phones"`
+	Documents    []Document    `json:"documents"`
+	DataStorages []DataStorage `json:"data_storages"`
+	Comments     []Comment     `json:"comments"`
+	CreatedAt    Time          `json:"created_at"`
+	UpdatedAt    Time          `json:"updated_at"`
+}
+
+// A Sight is the part of a person that the ability of a reader shows.
+type Sight struct {
+	// Profiles shows profiles and clear numbers of phones; without it there are no profiles, and numbers
+	// are masked.
+	Profiles bool
+	// Documents shows clear numbers of documents, and links to their files.
+	Documents bool
+}
+
+// UserWithKYCOf shows u with all that there is about it, in row order; link makes a link to a file.
+func (s Sight) UserWithKYCOf(u account.User, d person.Dossier, link func(person.Document) person.Link) UserWithKYC {
+	v := UserWithKYC{
+		User: UserOf(u), Profiles: []Profile{}, Labels: make([]AdminLabel, len(d.Labels)), Phones: Masks(!s.Profiles).PhonesOf(d.Phones),
+		Documents: make([]Document, len(d.Documents)), DataStorages: make([]DataStorage, len(d.Storages)),
+		Comments: make([]Comment, len(d.Comments)), CreatedAt: Time(u.CreatedAt), UpdatedAt: Time(u.UpdatedAt),
+	}
+	if s.Profiles {
+		v.Profiles = Masks(false).ProfilesOf(d.Profiles)
+	}
+	if n := len(v.Profiles); n > 0 {
+		v.Profile = &v.Profiles[n-1]
+	}
+	for i, l := range d.Labels {
+		v.Labels[i] = AdminLabelOf(l)
+	}
+	for i, x := range d.Documents {
+		v.Documents[i] = Masks(!s.Documents).DocumentOf(x, person.Link{})
+		v.Documents[i].Upload = File{}
+		if s.Documents {
+			v.Documents[i].Upload = FileOf(link(x))
+		}
+	}
+	for i, x := range d.Storages {
+		v.DataStorages[i] = DataStorageOf(x)
+	}
+	for i, c := range d.Comments {
+		v.Comments[i] = CommentOf(c)
 	}
 	return v
 }

@@ -299,6 +299,7 @@ var quiet = []string{
 	"Profiles", "AddProfile", "PutProfile", "DataStorages", "AddDataStorage", "KYCSteps", "AddKYCStep",
 	"Phones", "PhoneProved", "PhoneAlias", "AddPhone", "DeletePhone", "PutPhoneCode", "TryPhoneCode", "ProvePhone", "ReleasePhones",
 	"Documents", "Document", "DocumentFiles", "Lapsed", "AddDocument", "MarkLapsed",
+	"Comments", "Comment", "AddComment", "PutComment", "DeleteComment",
 }
 
 func quietCalls(s Store, f *fixture) map[string]func(context.Context) error {
@@ -362,7 +363,14 @@ func quietCalls(s Store, f *fixture) map[string]func(context.Context) error {
 			return s.AddDocument(ctx, &person.Document{ID: secret.UUID(), UserUID: f.user.UID, Type: "Passport", File: secret.UUID(), FileName: "a.png", Media: "image/png", Size: 1, Identificator: "a"})
 		},
 		"MarkLapsed": func(ctx context.Context) error { _, err := s.MarkLapsed(ctx, f.user.UID, "2026-11-30"); return err },
-		"Ended":      func(ctx context.Context) error { _, err := s.Ended(ctx, session.ID{}); return err },
+		"comments": func(ctx context.Context) error {
+			c := person.Comment{UserUID: f.user.UID, AuthorUID: f.user.UID, Title: "t", Data: "d"}
+			add := s.AddComment(ctx, &c)
+			_, one := s.Comment(ctx, c.ID)
+			_, all := s.Comments(ctx, f.user.UID)
+			return errors.Join(add, one, all, s.PutComment(ctx, &c), s.DeleteComment(ctx, c.ID))
+		},
+		"Ended": func(ctx context.Context) error { _, err := s.Ended(ctx, session.ID{}); return err },
 		"SessionStands": func(ctx context.Context) error {
 			_, err := s.SessionStands(ctx, f.user.UID, account.SessionMark{})
 			return err

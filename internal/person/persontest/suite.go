@@ -40,6 +40,7 @@ func TestStore(t *testing.T, open func(testing.TB) Store) {
 		"phone: tries at once are never too many":        phoneTriesAtOnce,
 		"phone: of those that prove it at once one wins": phoneProvedAtOnce,
 		"data storage: a round trip keeps every field":   storageRoundTrip,
+		"comment: a round trip keeps every field":        commentRoundTrip,
 		"document: a round trip keeps every field":       documentRoundTrip,
 		"document: its file is known by its name":        documentFiles,
 		"document: an expired one is found until marked": documentLapses,
