@@ -1,6 +1,7 @@
 package management
 
 import (
+	"context"
 	"errors"
 	"io"
 	"mime"
@@ -15,6 +16,7 @@ import (
 	"barong/internal/peer"
 	"barong/internal/person"
 	"barong/internal/rest"
+	"barong/internal/roster"
 )
 
 // Scopes of endpoints: by these names an operator says whose signatures may and must be there. rolesScope
@@ -50,6 +52,7 @@ type API struct {
 	Peers    *peer.Verifier
 	Accounts *account.Service
 	Persons  *person.Service
+	Roster   Users
 	APIKeys  *apikey.Service
 	Codes    *factor.Service
 	Signer   Countersigner
@@ -58,6 +61,14 @@ type API struct {
 	Documents person.DocumentRules
 
 	turns chan struct{} // of requests with a file
+}
+
+// Users reads accounts, one or a list; store.DB does.
+type Users interface {
+	roster.Reader
+	// User and UserByEmail are those of account.Reader.
+	User(ctx context.Context, uid string) (account.User, error)
+	UserByEmail(ctx context.Context, email string) (account.User, error)
 }
 
 // Mount adds the endpoints to s.

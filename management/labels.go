@@ -6,6 +6,7 @@ import (
 
 	"barong/internal/account"
 	"barong/internal/rest"
+	"barong/internal/roster"
 	"barong/internal/view"
 )
 
@@ -86,7 +87,8 @@ func (a *API) listHolders(ctx context.Context, _ services, in labelFilter) (rest
 	if err != nil {
 		return rest.Page[view.UserWithProfile]{}, err
 	}
-	return a.page(ctx, list, total, rest.Paging(in.LongPaging), in.Extended)
+	all, err := roster.Entries(ctx, a.Roster, list, in.Extended)
+	return entries(all, total, in.LongPaging, in.Extended), err
 }
 
 func (a *API) createLabel(ctx context.Context, who services, in labelInput) (view.Label, error) {

@@ -8,6 +8,7 @@ import (
 	"barong/internal/apitest"
 	"barong/internal/audit"
 	"barong/internal/expect"
+	"barong/internal/person"
 )
 
 const bcrypted = "$2a$04$XajjQvNhvvRt5GSeFk1xFeyqRrsxkhBkUiQeg0dt.wU1qD4aFDcga"
@@ -180,4 +181,63 @@ func TestImport(t *testing.T) {
 	if a.Status != 201 || !strings.Contains(a.Body, `"state":"drafted"`) {
 		t.Errorf("got %d %s, want a draft", a.Status, a.Body)
 	}
+}
+
+func TestReadUser(t *testing.T) {
+	w := newWorld(t)
+	w.ask(t, "/phones", m{"uid": "MEMBER", "number": "447418084106"})
+	expect.OK(t, w.DB.AddPhone(t.Context(), &person.Phone{UserUID: "BROKER", Country: "GB", Number: "447418084107"}))
+	w.ask(t, "/profiles", m{"uid": "MEMBER", "last_name": "Lovelace", "dob": "1990-12-10"})
+	for _, by := range []m{{"uid": "MEMBER"}, {"email": "Member@barong.io"}, {"phone_num": "447418084106"}} {
+		a := w.ask(t, "/users/get", by)
+		for _, want := range []string{`"uid":"MEMBER"`, `"last_name":"Lovelace"`, `"dob":"1990-12-10"`, `"number":"447418084106"`, `"labels":[`, `"documents":[]`, `"comments":[]`, `"data_storages":[]`} {
+			if a.Status != 201 || !strings.Contains(a.Body, want) {
+				t.Errorf("%v: got %d %s, want %s", by, a.Status, a.Body, want)
+			}
+		}
+	}
+	if a := w.ask(t, "/users/get", m{"phone_num": "447418084107"}); a.Status != 201 || !strings.Contains(a.Body, `"uid":"BROKER"`) {
+		t.Errorf("a phone that awaits its proof: %d %s", a.Status, a.Body)
+	}
+	w.ask(t, "/phones", m{"uid": "TRADER", "number": "447418084107"})
+	if a := w.ask(t, "/users/get", m{"phone_num": "447418084107"}); !strings.Contains(a.Body, `"uid":"TRADER"`) {
+		t.Errorf("got %s, want the one that has proved it", a.Body)
+	}
+	for _, by := range []m{{"uid": "NOBODY"}, {"email": "nobody@barong.io"}, {"phone_num": "447418084108"}, {"phone_num": "x"}} {
+		w.ask(t, "/users/get", by).Want(t, 404, `{"error":"Record is not found"}`)
+	}
+	w.ask(t, "/users/get", m{}).Want(t, 422, `{"error":"uid, email, phone_num are missing, exactly one parameter must be provided"}`)
+	w.ask(t, "/users/get", m{"uid": "a", "email": "b", "phone_num": "1"}).Want(t, 422, `{"error":"uid, email, phone_num are mutually exclusive"}`)
+}
+
+func TestListUsers(t *testing.T) {
+	w := newWorld(t)
+	w.ask(t, "/profiles", m{"uid": "TRADER", "last_name": "Hopper", "country": "MT", "state": "verified"})
+	find := func(params m) (n int, body string) {
+		t.Helper()
+		a := w.ask(t, "/users/list", params)
+		var all []m
+		a.Into(t, &all)
+		return len(all), a.Body
+	}
+	all, _ := find(nil)
+	now := apitest.Start.Unix()
+	for _, c := range []struct {
+		params m
+		want   int
+	}{
+		{m{"limit": 2}, 2}, {m{"limit": 2, "page": 2}, 2}, {m{"uid": "MEMBER"}, 1}, {m{"email": "member@barong.io"}, 1}, {m{"role": "admin"}, 1},
+		{m{"country": "MT"}, 1}, {m{"level": 7}, 0}, {m{"state": "banned"}, 0}, {m{"from": now, "to": now + 1}, all}, {m{"to": now}, 0},
+		{m{"range": "updated", "from": now + 1}, 0}, {m{"uid": ""}, 0},
+	} {
+		if n, body := find(c.params); n != c.want {
+			t.Errorf("%v: %d users, want %d: %s", c.params, n, c.want, body)
+		}
+	}
+	w.ask(t, "/users/list", m{"uid": "MEMBER"}).Want(t, 201, `[`+memberView+`]`)
+	if _, body := find(m{"uid": "TRADER", "extended": true}); !strings.Contains(body, `"last_name":"Hopper"`) {
+		t.Errorf("got %s, want clear profiles", body)
+	}
+	w.ask(t, "/users/list", m{"extended": "x", "range": "never", "from": "x", "to": "y", "page": 0, "limit": 0, "level": "z"}).Want(t, 422,
+		`{"error":"extended is invalid, range Non positive page, from is invalid, to is invalid, page non_positive_page, limit invalid_limit, level is invalid"}`)
 }

@@ -99,7 +99,7 @@ func newAPI(p apiParts) (*rest.Server, error) {
 	}).Mount(server)
 	resolver.Users, resolver.Tokens = nil, nil // its clients have no bearer token
 	(&management.API{
-		Resolver: resolver, Peers: p.peers, Accounts: p.services.accounts, Persons: p.services.persons,
+		Resolver: resolver, Peers: p.peers, Accounts: p.services.accounts, Persons: p.services.persons, Roster: p.store,
 		APIKeys: p.services.apiKeys, Codes: p.services.codes, Signer: p.keys, Keys: configured.ManagedKeys(s),
 		Documents: configured.Documents(s, exchange.Rules{}),
 	}).Mount(server)

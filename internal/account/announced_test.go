@@ -71,7 +71,7 @@ var unannounced = map[string]string{
 var reading = []string{
 	"User", "UserByEmail", "CountUsers", "ServiceAccount", "ServiceAccountsOf", "ServiceAccountByEmail", "ServiceAccountPage", "UsersByUID", "Labels", "Label", "LabelHolders", "Levels", "RoleExists",
 	"SignedInBefore", "SessionStands", "MailToken", "TOTPSecret", "RecoveryCodesLeft", "Passkeys", "PasskeyOf", "APIKeys", "APIKey", "Verification", "NewestVerification",
-	"Profiles", "DataStorages", "Documents", "Document", "DocumentFiles", "Lapsed", "KYCSteps", "Comments", "Comment", "Phones", "PhoneProved", "PhoneAlias",
+	"Profiles", "DataStorages", "Documents", "Document", "DocumentFiles", "Lapsed", "KYCSteps", "Comments", "Comment", "Phones", "PhoneProved", "PhoneHolder", "PhoneAlias",
 }
 
 // Every verb of a transaction announces its writes, or is exempt by name: one that comes to be

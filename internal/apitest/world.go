@@ -215,7 +215,7 @@ func (w *World) Mount() *rest.Server {
 	w.Identity.Mount(s)
 	w.Resource.Mount(s)
 	w.Admin.Mount(s)
-	w.Management.Peers = w.verifier()
+	w.Management.Peers, w.Management.Roster = w.verifier(), db
 	w.Management.Documents = w.Account.DocumentRules()
 	w.Management.Accounts, w.Management.Persons, w.Management.APIKeys, w.Management.Codes = of.Accounts, of.Persons, of.Keys, of.Codes
 	w.Management.Mount(s)

@@ -105,6 +105,19 @@ func (s *Service) PhonesOf(ctx context.Context, uid string) ([]Phone, error) {
 	return all, nil
 }
 
+// PhoneHolder returns the uid of the account that has proved a number, else that of the first of those
+// that have it and have not. ErrNoPhone, also for a text that is no number.
+func (s *Service) PhoneHolder(ctx context.Context, text string) (uid string, err error) {
+	number, err := parsePhone(text)
+	if err != nil {
+		return "", ErrNoPhone
+	}
+	if uid, err = s.rows.PhoneHolder(ctx, number.digits); err != nil {
+		return "", fmt.Errorf("find the holder of a phone: %w", err)
+	}
+	return uid, nil
+}
+
 // A ProfileEntry is a profile as a peer service states it.
 type ProfileEntry struct {
 	ProfileInput

@@ -106,6 +106,9 @@ type phoneReader interface {
 	Phones(ctx context.Context, uid string) ([]Phone, error)
 	// PhoneProved reports whether anybody has proved a number; account.ErrSeal.
 	PhoneProved(ctx context.Context, number string) (bool, error)
+	// PhoneHolder returns the uid of the account that has proved a number, else that of the first of those
+	// that have it and have not; ErrNoPhone, account.ErrSeal.
+	PhoneHolder(ctx context.Context, number string) (uid string, err error)
 	// PhoneAlias names a number without showing it, by the key that seals the database;
 	// account.ErrSeal without one. It reads nothing.
 	PhoneAlias(number string) (string, error)

@@ -94,19 +94,25 @@ func List(ctx context.Context, r Reader, q Query, profiles bool) ([]Entry, int, 
 	if err != nil {
 		return nil, 0, err
 	}
+	all, err := Entries(ctx, r, users, profiles)
+	return all, total, err
+}
+
+// Entries are the entries of users, with profiles each with its own.
+func Entries(ctx context.Context, r Reader, users []account.User, profiles bool) ([]Entry, error) {
 	all, uids := make([]Entry, len(users)), make([]string, len(users))
 	for i, u := range users {
 		all[i].User, uids[i] = u, u.UID
 	}
 	if !profiles || len(all) == 0 {
-		return all, total, nil
+		return all, nil
 	}
 	byUID, err := r.ProfilesOf(ctx, uids)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	for i := range all {
 		all[i].Profiles = append([]person.Profile{}, byUID[all[i].UID]...)
 	}
-	return all, total, nil
+	return all, nil
 }

@@ -71,6 +71,18 @@ func (q queries) PhoneProved(ctx context.Context, number string) (bool, error) {
 	return q.has(ctx, "look for phone", `SELECT 1 FROM phones WHERE `+is.cond(1)+` AND `+provedPhone, is.args()...)
 }
 
+// PhoneHolder implements person.Reader.
+func (q queries) PhoneHolder(ctx context.Context, number string) (string, error) {
+	const doing = "find the holder of a phone"
+	is, err := q.numberIs(number)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", doing, err)
+	}
+	return one(ctx, q, doing, unlocked, person.ErrNoPhone, value[string], `
+		SELECT u.uid FROM phones p JOIN users u ON u.id = p.user_id
+		WHERE `+is.cond(1)+` ORDER BY CASE WHEN p.validated_at IS NOT NULL AND p.released_at IS NULL THEN 0 ELSE 1 END, p.id LIMIT 1`, is.args()...)
+}
+
 // PhoneAlias implements person.Tx.
 func (q queries) PhoneAlias(number string) (string, error) {
 	is, err := q.numberIs(number)

@@ -16,21 +16,11 @@ func LabelOf(l account.Label) Label {
 	return Label{l.Key, l.Value, l.Scope, Time(l.CreatedAt), Time(l.UpdatedAt)}
 }
 
-// AdminLabel is a label with its description, as staff and peer services see it.
-type AdminLabel struct {
-	Key         string  `json:"key"`
-	Value       string  `json:"value"`
-	Scope       string  `json:"scope"`
-	Description *string `json:"description"`
-	CreatedAt   Time    `json:"created_at"`
-	UpdatedAt   Time    `json:"updated_at"`
-}
-
 // AdminLabelsOf shows all of list.
 func AdminLabelsOf(list []account.Label) []AdminLabel {
 	v := make([]AdminLabel, 0, len(list))
 	for _, l := range list {
-		v = append(v, AdminLabel{l.Key, l.Value, l.Scope, l.Description, Time(l.CreatedAt), Time(l.UpdatedAt)})
+		v = append(v, AdminLabelOf(l))
 	}
 	return v
 }

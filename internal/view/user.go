@@ -27,27 +27,6 @@ func UserOf(u account.User) User {
 	}
 }
 
-// UserWithProfile is an account of a list; the members beside the account's are there if the list was
-// asked to be extended.
-type UserWithProfile struct {
-	User
-	Profile   *Profile  `json:"profile,omitempty" doc:"The newest one."`
-	Profiles  []Profile `json:"profiles,omitzero"`
-	CreatedAt Time      `json:"created_at,omitzero"`
-	UpdatedAt Time      `json:"updated_at,omitzero"`
-}
-
-// UserWithProfileOf shows u with its profiles, in row order.
-func UserWithProfileOf(u account.User, profiles []person.Profile) UserWithProfile {
-	v := UserWithProfile{
-		User: UserOf(u), Profiles: Masks(false).ProfilesOf(profiles), CreatedAt: Time(u.CreatedAt), UpdatedAt: Time(u.UpdatedAt),
-	}
-	if n := len(v.Profiles); n > 0 {
-		v.Profile = &v.Profiles[n-1]
-	}
-	return v
-}
-
 // UserWithFullInfo is an account with all that its owner may see of it
 // (D16).
 type UserWithFullInfo struct {

@@ -297,7 +297,7 @@ var quiet = []string{
 	"MailToken", "AddMailToken", "UseMailToken", "DeleteMailTokens", "SignedInBefore", "SessionStands",
 	"AddVerification", "Verification", "NewestVerification", "FinishVerification",
 	"Profiles", "AddProfile", "PutProfile", "DataStorages", "AddDataStorage", "KYCSteps", "AddKYCStep",
-	"Phones", "PhoneProved", "PhoneAlias", "AddPhone", "DeletePhone", "PutPhoneCode", "TryPhoneCode", "ProvePhone", "ReleasePhones",
+	"Phones", "PhoneProved", "PhoneHolder", "PhoneAlias", "AddPhone", "DeletePhone", "PutPhoneCode", "TryPhoneCode", "ProvePhone", "ReleasePhones",
 	"Documents", "Document", "DocumentFiles", "Lapsed", "AddDocument", "MarkLapsed",
 	"Comments", "Comment", "AddComment", "PutComment", "DeleteComment",
 }
