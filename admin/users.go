@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"barong/internal/account"
 	"barong/internal/rest"
@@ -11,7 +12,7 @@ import (
 
 type userChange struct {
 	UID   string  `name:"uid" rule:"required,nonblank"`
-	State *string `name:"state" rule:"nonblank" oneof:".one_of_state_otp_email" doc:"pending, active, or a state of a trigger: banned, deleted, locked. It stands until it is changed here."`
+	State *string `name:"state" rule:"nonblank" oneof:".one_of_state_otp_email" doc:"pending, active, or a state of a trigger: banned, deleted, locked. A more restrictive one that labels give goes before; active takes what was set here away."`
 	OTP   *bool   `name:"otp" rule:"nonblank" oneof:".one_of_state_otp_email" doc:"false: one-time codes can be switched off only."`
 	Email *string `name:"email" rule:"nonblank" oneof:".one_of_state_otp_email" doc:"For superadmins."`
 }
@@ -64,22 +65,36 @@ func (a *API) users(s section) {
 	}, a.changeRole)
 }
 
-func (a *API) changeUser(ctx context.Context, who staff, in userChange) (none rest.None, err error) {
-	switch { // one of them was sent
-	case in.State != nil:
-		return none, a.Accounts.SetState(ctx, who.Actor, in.UID, *in.State)
-	case in.OTP != nil && *in.OTP:
-		if err := a.Accounts.MayChange(ctx, who.Actor, in.UID); err != nil {
-			return none, err
-		}
-		return none, errEnableOTP
-	case in.OTP != nil:
-		return none, a.Accounts.SwitchOffOTP(ctx, who.Actor, in.UID)
-	}
-	return none, a.Accounts.SetEmail(ctx, who.Actor, in.UID, *in.Email)
+// stateHeld is the header of changes of a state.
+type stateHeld struct {
+	By string `header:"X-State-Held-By" doc:"The private labels, as key:value with commas between, because of which the state is a more restrictive one than was asked for."`
 }
 
-func (a *API) updateUser(ctx context.Context, who staff, in userUpdate) (rest.None, error) {
+// changedUser is the answer of a change of a user.
+type changedUser = rest.Reply[rest.None, stateHeld]
+
+func (a *API) changeUser(ctx context.Context, who staff, in userChange) (out changedUser, err error) {
+	switch { // one of them was sent
+	case in.State != nil:
+		held, err := a.Accounts.SetState(ctx, who.Actor, in.UID, *in.State)
+		labels := make([]string, len(held))
+		for i, l := range held {
+			labels[i] = l.Key + ":" + l.Value
+		}
+		out.Header.By = strings.Join(labels, ", ")
+		return out, err
+	case in.OTP != nil && *in.OTP:
+		if err := a.Accounts.MayChange(ctx, who.Actor, in.UID); err != nil {
+			return out, err
+		}
+		return out, errEnableOTP
+	case in.OTP != nil:
+		return out, a.Accounts.SwitchOffOTP(ctx, who.Actor, in.UID)
+	}
+	return out, a.Accounts.SetEmail(ctx, who.Actor, in.UID, *in.Email)
+}
+
+func (a *API) updateUser(ctx context.Context, who staff, in userUpdate) (changedUser, error) {
 	return a.changeUser(ctx, who, userChange{UID: in.UID, State: in.State, OTP: in.OTP})
 }
 

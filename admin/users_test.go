@@ -267,6 +267,36 @@ func TestUserActivated(t *testing.T) {
 	expect.Equal(t, u.SessionGeneration > 0, true)
 }
 
+// A state that a label gives is lifted by the label alone; the answer names the labels that hold it.
+func TestStateHeldByLabels(t *testing.T) {
+	w := newWorld(t)
+	put := func(method, path, state string, status int, held string) {
+		t.Helper()
+		a := w.as("admin").JSON(t, method, users+path, m{"uid": "MEMBER", "state": state})
+		a.Want(t, status, itoa(int64(status)))
+		expect.Equal(t, a.Header.Get("X-State-Held-By"), held)
+	}
+	state := func() []string { u := w.User("MEMBER"); return []string{u.State, u.AdminState} }
+	w.as("admin").JSON(t, "PUT", users, m{"uid": "MEMBER", "state": "banned"})
+	_, err := w.Accounts.SetLabel(t.Context(), account.Actor{Service: "kyc"}, account.LabelInput{UserUID: "MEMBER", Key: "ban", Value: "fraud", Scope: "private"})
+	expect.OK(t, err)
+	_, err = w.Accounts.SetLabel(t.Context(), account.Actor{Service: "kyc"}, account.LabelInput{UserUID: "MEMBER", Key: "email", Value: "verified", Scope: "private"})
+	expect.OK(t, err)
+	put("PUT", "", "active", 200, "ban:fraud")
+	expect.Equal(t, state(), []string{"banned", ""})
+	put("POST", "/update", "active", 201, "ban:fraud")
+	put("PUT", "", "pending", 200, "ban:fraud")
+	expect.Equal(t, state(), []string{"banned", "pending"})
+	put("PUT", "", "locked", 200, "")
+	expect.Equal(t, state(), []string{"locked", "locked"})
+	put("PUT", "", "banned", 200, "")
+	expect.Equal(t, state(), []string{"banned", "banned"})
+	put("PUT", "", "active", 200, "ban:fraud")
+	expect.OK(t, w.Accounts.RemoveLabel(t.Context(), account.Actor{Service: "kyc"}, "MEMBER", "ban", "private"))
+	expect.Equal(t, state(), []string{"active", ""})
+	w.as("admin").JSON(t, "PUT", users, m{"uid": "MEMBER", "state": "active"}).WantTokens(t, 422, "admin.user.state_no_change")
+}
+
 // Only the declared field reaches the row, whatever else is sent and first.
 func TestUserWritesNothingUndeclared(t *testing.T) {
 	w := newWorld(t)

@@ -168,7 +168,7 @@ func TestLevelAndStateAreAFunctionOfTheLabels(t *testing.T) {
 				}
 				if begun && m.staff == "" && rapid.IntRange(0, 9).Draw(t, "staff") == 0 { // W-I17
 					m.staff = "frozen"
-					w.Put(u.UID, func(u *account.User) { u.State, u.AdminState = m.staff, m.staff })
+					w.Put(u.UID, func(u *account.User) { u.State, u.AdminState = m.state(), m.staff })
 				}
 				if !begun {
 					continue
@@ -211,9 +211,6 @@ func (m model) level() int {
 }
 
 func (m model) state() string {
-	if m.staff != "" {
-		return m.staff
-	}
 	state := "active"
 	for key, value := range m.cfg.Activation {
 		if m.have[labelKey{key, "private"}] != value {
@@ -226,6 +223,9 @@ func (m model) state() string {
 				state = trigger.State
 			}
 		}
+	}
+	if m.staff != "" && state != "deleted" { // of the states here that one alone is more than frozen
+		return m.staff
 	}
 	return state
 }

@@ -80,35 +80,40 @@ func (s *Service) power(role string) rank {
 	return rankMember
 }
 
-// SetState gives the user uid a state that stands whatever the labels say (W-I17), until staff
-// give the one that the labels give: then the labels go on. saveUser applies the effects of a
-// state. Errors: those of byStaff, NoChange, Invalid (state.inclusion: neither pending nor
-// active nor of a trigger), ErrLastSuperadmin.
-func (s *Service) SetState(ctx context.Context, by Actor, uid, state string) error {
-	err := s.byStaff(ctx, by, uid, func(tx Writer, _, u User) (User, error) {
-		if u.State == state {
+// SetState gives the user uid a state by staff, beside the one that the labels give: the more
+// restrictive of the two is the user's (effective). Active takes the state by staff away, and makes a
+// user active who only lacks proofs; pending goes, too, where the labels give it. held are the private
+// labels because of which the state is a more restrictive one than was asked for; nil where it is that.
+// saveUser applies the effects of a state. Errors: those of byStaff, NoChange, Invalid (state.inclusion:
+// neither pending nor active nor of a trigger), ErrLastSuperadmin.
+func (s *Service) SetState(ctx context.Context, by Actor, uid, state string) (held []Label, err error) {
+	err = s.byStaff(ctx, by, uid, func(tx Writer, _, u User) (User, error) {
+		// A ban by staff may come on top of one by a label, which it outlives.
+		if u.State == state && (MayAct(state) || u.AdminState == state) {
 			return u, NoChange{"state"}
 		}
 		if !s.knownState(state) {
 			return u, invalid.Field("state", "inclusion")
 		}
-		u.State, u.AdminState = state, state
-		if !MayAct(state) { // a ban by staff outlives a label that happens to ban, too
-			return u, nil
-		}
 		labels, err := tx.Labels(ctx, uid)
 		if err != nil {
 			return u, err
 		}
-		if s.labelState(labels) == state {
+		given := s.labelState(labels)
+		u.AdminState = state
+		if state == given && MayAct(state) || state == StateActive && !MayAct(given) {
 			u.AdminState = ""
+		}
+		u.State = s.effective(u.AdminState, given)
+		if held = nil; u.State != state {
+			held = s.holding(labels, u.State)
 		}
 		return u, nil
 	})
 	if err != nil {
-		return fmt.Errorf("set state of %s: %w", uid, err)
+		return nil, fmt.Errorf("set state of %s: %w", uid, err)
 	}
-	return nil
+	return held, nil
 }
 
 func (s *Service) knownState(state string) bool {
@@ -286,6 +291,7 @@ func activeSuperadmin(u User) bool { return u.Role == RoleSuperadmin && u.State 
 // keeps an old address known.
 type userNote struct {
 	State string `json:"state,omitempty"`
+	Staff string `json:"admin_state,omitempty"` // where the state stays
 	OTP   *bool  `json:"otp,omitempty"`
 	Email string `json:"email,omitempty"`
 	Role  string `json:"role,omitempty"`
@@ -294,6 +300,8 @@ type userNote struct {
 func noteOf(u, other User) (n userNote) {
 	if u.State != other.State {
 		n.State = u.State
+	} else if u.AdminState != other.AdminState {
+		n.Staff = u.AdminState
 	}
 	if u.OTP != other.OTP {
 		n.OTP = &u.OTP

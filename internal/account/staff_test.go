@@ -87,7 +87,7 @@ func (w *staffWorld) aboutUsers() []audit.Activity {
 func (w *staffWorld) writes() map[string]func(by account.Actor, uid string) error {
 	ctx := w.T.Context()
 	return map[string]func(by account.Actor, uid string) error{
-		"state": func(by account.Actor, uid string) error { return w.Accounts.SetState(ctx, by, uid, "banned") },
+		"state": func(by account.Actor, uid string) error { return w.setState(ctx, by, uid, "banned") },
 		"otp":   func(by account.Actor, uid string) error { return w.Accounts.SwitchOffOTP(ctx, by, uid) },
 		"email": func(by account.Actor, uid string) error { return w.Accounts.SetEmail(ctx, by, uid, "to@example.com") },
 		"role":  func(by account.Actor, uid string) error { return w.Accounts.SetRole(ctx, by, uid, "trader") },
@@ -199,9 +199,9 @@ func TestStaffRefusalsInOrder(t *testing.T) {
 		want error
 	}{
 		"nobody before everything":        {func() error { return w.Accounts.SwitchOffOTP(ctx, actor(admin), "ID404") }, account.ErrNotFound},
-		"a service account is nobody":     {func() error { return w.Accounts.SetState(ctx, actor(admin), "SI1", "banned") }, account.ErrNotFound},
+		"a service account is nobody":     {func() error { return w.setState(ctx, actor(admin), "SI1", "banned") }, account.ErrNotFound},
 		"a superadmin before the address": {func() error { return w.Accounts.SetEmail(ctx, actor(admin), super.UID, "x") }, account.ErrSuperadminOnly},
-		"oneself before the rank":         {func() error { return w.Accounts.SetState(ctx, actor(admin), admin.UID, "active") }, account.ErrSelf},
+		"oneself before the rank":         {func() error { return w.setState(ctx, actor(admin), admin.UID, "active") }, account.ErrSelf},
 		"a superadmin oneself":            {func() error { return w.Accounts.SetRole(ctx, actor(super), super.UID, "member") }, account.ErrSelf},
 		"the rank before the address":     {func() error { return w.Accounts.SetEmail(ctx, actor(admin), other.UID, "x") }, account.ErrRank},
 		"the address before its syntax":   {func() error { return w.Accounts.SetEmail(ctx, actor(admin), member.UID, "x") }, account.ErrEmailSuperadmin},
@@ -214,9 +214,9 @@ func TestStaffRefusalsInOrder(t *testing.T) {
 		}, account.ErrActorChanged},
 		"asked about a member":      {func() error { return w.Accounts.MayChange(ctx, actor(admin), member.UID) }, nil},
 		"switching off what is off": {func() error { return w.Accounts.SwitchOffOTP(ctx, actor(super), member.UID) }, account.NoChange{Field: "otp"}},
-		"the same state":            {func() error { return w.Accounts.SetState(ctx, actor(admin), banned.UID, "banned") }, account.NoChange{Field: "state"}},
+		"the same state":            {func() error { return w.setState(ctx, actor(admin), banned.UID, "banned") }, account.NoChange{Field: "state"}},
 		"the same state of no rule": {func() error {
-			return w.Accounts.SetState(ctx, actor(admin), w.state(w.add("member"), "odd").UID, "odd")
+			return w.setState(ctx, actor(admin), w.state(w.add("member"), "odd").UID, "odd")
 		}, account.NoChange{Field: "state"}},
 		"the same address, folded": {func() error {
 			return w.Accounts.SetEmail(ctx, actor(super), member.UID, " "+strings.ToUpper(member.Email))
@@ -234,8 +234,8 @@ func TestStaffRefusalsInOrder(t *testing.T) {
 		do   func() error
 		want []string
 	}{
-		"a state that nothing knows": {func() error { return w.Accounts.SetState(ctx, actor(admin), member.UID, "whatever") }, []string{"state.inclusion"}},
-		"a state in another case":    {func() error { return w.Accounts.SetState(ctx, actor(admin), member.UID, "Banned") }, []string{"state.inclusion"}},
+		"a state that nothing knows": {func() error { return w.setState(ctx, actor(admin), member.UID, "whatever") }, []string{"state.inclusion"}},
+		"a state in another case":    {func() error { return w.setState(ctx, actor(admin), member.UID, "Banned") }, []string{"state.inclusion"}},
 		"a role without permissions": {func() error { return w.Accounts.SetRole(ctx, actor(admin), member.UID, "king") }, []string{"role.doesnt_exist"}},
 		"an address without shape":   {func() error { return w.Accounts.SetEmail(ctx, actor(super), member.UID, "bad_format") }, []string{"email.invalid"}},
 		"an address too long": {func() error {
@@ -273,14 +273,14 @@ func TestWhatStaffWritesLeave(t *testing.T) {
 		}{
 			"banning": {
 				do: func(w *staffWorld, by account.Actor, uid string) error {
-					return w.Accounts.SetState(t.Context(), by, uid, "banned")
+					return w.setState(t.Context(), by, uid, "banned")
 				},
 				want:     func(u *account.User) { u.State, u.AdminState = "banned", "banned" },
 				sessions: true, keys: true, data: `{"before":{"state":"active"},"after":{"state":"banned"}}`,
 			},
 			"setting pending": {
 				do: func(w *staffWorld, by account.Actor, uid string) error {
-					return w.Accounts.SetState(t.Context(), by, uid, "pending")
+					return w.setState(t.Context(), by, uid, "pending")
 				},
 				want: func(u *account.User) { u.State, u.AdminState = "pending", "pending" },
 				keys: true, data: `{"before":{"state":"active"},"after":{"state":"pending"}}`,
@@ -288,7 +288,7 @@ func TestWhatStaffWritesLeave(t *testing.T) {
 			"from one ban to another": {
 				prepare: func(w *staffWorld, u account.User) account.User { return w.state(u, "locked") },
 				do: func(w *staffWorld, by account.Actor, uid string) error {
-					return w.Accounts.SetState(t.Context(), by, uid, "deleted")
+					return w.setState(t.Context(), by, uid, "deleted")
 				},
 				want: func(u *account.User) { u.State, u.AdminState = "deleted", "deleted" },
 				keys: true, data: `{"before":{"state":"locked"},"after":{"state":"deleted"}}`,
@@ -296,7 +296,7 @@ func TestWhatStaffWritesLeave(t *testing.T) {
 			"unbanning": {
 				prepare: func(w *staffWorld, u account.User) account.User { return w.state(u, "banned") },
 				do: func(w *staffWorld, by account.Actor, uid string) error {
-					return w.Accounts.SetState(t.Context(), by, uid, "active")
+					return w.setState(t.Context(), by, uid, "active")
 				},
 				want: func(u *account.User) { u.State, u.AdminState = "active", "" },
 				data: `{"before":{"state":"banned"},"after":{"state":"active"}}`,
@@ -404,7 +404,14 @@ func hasChange(list []feed.Change, c feed.Change) bool {
 	return false
 }
 
-// W-I17: a state that staff gave stands; the labels go on when it is the one they give.
+// setState is SetState without the labels that hold the state.
+func (w *staffWorld) setState(ctx context.Context, by account.Actor, uid, state string) error {
+	_, err := w.Accounts.SetState(ctx, by, uid, state)
+	return err
+}
+
+// W-I17: the more restrictive of the states by staff and by labels is the user's; the labels go on when
+// staff make the user active.
 func TestStateByStaffAgainstLabels(t *testing.T) {
 	w := newStaffWorld(t, storetest.Open, worldtest.Config{})
 	admin := w.add("admin")
@@ -426,8 +433,31 @@ func TestStateByStaffAgainstLabels(t *testing.T) {
 			set: []string{"banned", "active"}, want: "locked",
 			then: func(uid string) { w.Label(uid, "lock", "now", "private") },
 		},
-		"staff lift what a label gives": {
+		"staff do not lift what a label gives": {
+			labels: []string{"ban"}, set: []string{"active"}, want: "banned",
+			then: func(uid string) { w.Label(uid, "phone", "verified", "private") },
+		},
+		"the label that held it gone, a user whom staff made active is": {
 			labels: []string{"ban"}, set: []string{"active"}, want: "active",
+			then: func(uid string) { w.Must(w.Accounts.RemoveLabel(t.Context(), worldtest.Peer, uid, "ban", "private")) },
+		},
+		"a ban by staff is replaced by a label's that is more": {
+			set: []string{"banned"}, want: "locked",
+			then: func(uid string) { w.Label(uid, "lock", "now", "private") },
+		},
+		"and comes back after it": {
+			set: []string{"banned"}, want: "banned",
+			then: func(uid string) {
+				w.Label(uid, "lock", "now", "private")
+				w.Must(w.Accounts.RemoveLabel(t.Context(), worldtest.Peer, uid, "lock", "private"))
+			},
+		},
+		"a deletion is more than any": {
+			set: []string{"deleted"}, want: "deleted",
+			then: func(uid string) { w.Label(uid, "lock", "now", "private") },
+		},
+		"pending by staff waits for staff": {
+			set: []string{"pending"}, want: "pending",
 			then: func(uid string) { w.Label(uid, "phone", "verified", "private") },
 		},
 	} {
@@ -437,7 +467,7 @@ func TestStateByStaffAgainstLabels(t *testing.T) {
 				w.Label(u.UID, key, "yes", "private")
 			}
 			for _, state := range c.set {
-				w.Must(w.Accounts.SetState(t.Context(), actor(admin), u.UID, state))
+				w.Must(w.setState(t.Context(), actor(admin), u.UID, state))
 			}
 			c.then(u.UID)
 			if got := w.Reload(u.UID).State; got != c.want {
@@ -456,8 +486,8 @@ func TestLastActiveSuperadmin(t *testing.T) {
 		w.state(w.add("superadmin"), "banned")
 		for name, do := range map[string]func() error{
 			"another role": func() error { return w.Accounts.SetRole(t.Context(), actor(waiting), last.UID, "admin") },
-			"banned":       func() error { return w.Accounts.SetState(t.Context(), actor(waiting), last.UID, "banned") },
-			"pending":      func() error { return w.Accounts.SetState(t.Context(), actor(waiting), last.UID, "pending") },
+			"banned":       func() error { return w.setState(t.Context(), actor(waiting), last.UID, "banned") },
+			"pending":      func() error { return w.setState(t.Context(), actor(waiting), last.UID, "pending") },
 		} {
 			if err := do(); !errors.Is(err, account.ErrLastSuperadmin) {
 				t.Errorf("%s: got %v, want ErrLastSuperadmin", name, err)
@@ -483,7 +513,7 @@ func TestSuperadminsRemoveEachOther(t *testing.T) {
 			errs := make([]error, 2)
 			var wg sync.WaitGroup
 			wg.Go(func() { errs[0] = w.Accounts.SetRole(context.WithoutCancel(t.Context()), actor(a), b.UID, "member") })
-			wg.Go(func() { errs[1] = w.Accounts.SetState(context.WithoutCancel(t.Context()), actor(b), a.UID, "banned") })
+			wg.Go(func() { errs[1] = w.setState(context.WithoutCancel(t.Context()), actor(b), a.UID, "banned") })
 			wg.Wait()
 			won := 0
 			for _, err := range errs {

@@ -17,7 +17,8 @@ type User struct {
 	Level          int
 	OTP            bool
 	State          string
-	// AdminState, when not "", wins over the state that labels give (W-I17).
+	// AdminState is the state by staff, "" for none: State is the more restrictive of it and the one
+	// that labels give (W-I17).
 	AdminState string
 	// Unproved says that somebody signed up with the address and nobody has proved it since.
 	Unproved    bool

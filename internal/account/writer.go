@@ -103,7 +103,7 @@ func (w Writer) releasePhones(ctx context.Context, u *User) error {
 }
 
 // Recompute brings a user's level and state in line with the labels and returns the user.
-// A state that staff set wins over the labels' (W-I17). A change of a private label calls for it.
+// A state that staff set is lifted by no label (W-I17). A change of a private label calls for it.
 func (w Writer) Recompute(ctx context.Context, uid string) (User, error) {
 	before, err := w.User(ctx, uid)
 	if err != nil {
@@ -120,9 +120,7 @@ func (w Writer) Recompute(ctx context.Context, uid string) (User, error) {
 	u := before
 	u.Level = levelOf(levels, labels)
 	u.Unproved = before.Unproved && !emailProved(labels)
-	if u.State = before.AdminState; u.State == "" {
-		u.State = w.service.labelState(labels)
-	}
+	u.State = w.service.effective(before.AdminState, w.service.labelState(labels))
 	if u.Level == before.Level && u.State == before.State && u.Unproved == before.Unproved {
 		return u, nil
 	}
