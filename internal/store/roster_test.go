@@ -202,12 +202,12 @@ func TestRosterOfUnstorableText(t *testing.T) {
 	})
 }
 
-// With as many users as BARONG_TEST_CROWD says, such as 1000000, each filter and order answers its first
+// With as many users as BARONG_CROWD says, such as 1000000, each filter and order answers its first
 // page within 50 ms in 95 of 100 runs.
 func TestRosterOfACrowd(t *testing.T) {
-	n, _ := strconv.Atoi(os.Getenv("BARONG_TEST_CROWD"))
+	n, _ := strconv.Atoi(os.Getenv("BARONG_CROWD"))
 	if n == 0 {
-		t.Skip("BARONG_TEST_CROWD is not set")
+		t.Skip("BARONG_CROWD is not set")
 	}
 	db := openRawPostgres(t)
 	manyUsers(t, db, n)
