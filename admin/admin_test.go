@@ -12,6 +12,7 @@ import (
 	"barong/internal/account"
 	"barong/internal/apitest"
 	"barong/internal/expect"
+	"barong/internal/factor"
 	"barong/internal/feed"
 	"barong/internal/rest"
 	"barong/internal/rest/resttest"
@@ -200,6 +201,8 @@ func TestBearer(t *testing.T) {
 	w := newWorld(t)
 	banned := account.User{UID: "BANNED", Email: "b@barong.io", Role: "superadmin", State: account.StateBanned}
 	expect.OK(t, w.DB.AddUser(t.Context(), &banned))
+	pending := account.User{UID: "PENDING", Email: "p@barong.io", Role: "superadmin", State: account.StatePending}
+	expect.OK(t, w.DB.AddUser(t.Context(), &pending))
 	unproved := account.User{
 		UID: "UNPROVED", Email: "u@barong.io", Role: "superadmin", State: account.StatePending, Unproved: true,
 	}
@@ -214,6 +217,7 @@ func TestBearer(t *testing.T) {
 		"a forged one":           {"Bearer SUPERADMIN", 401, "jwt.decode_and_verify"},
 		"a user that is gone":    {w.Bearer("NOBODY"), 404, "record.not_found"},
 		"a user who may not act": {w.Bearer("BANNED"), 401, "authz.user_not_active"},
+		"staff not yet active":   {w.Bearer("PENDING"), 401, "authz.user_not_active"},
 		"an unproved address":    {w.Bearer("UNPROVED"), 403, "authz.email_not_verified"},
 		"while the store is out": {w.Bearer("SUPERADMIN"), 503, "server.internal_error"},
 	} {
@@ -233,6 +237,32 @@ func TestBearer(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Where staff need a second factor, each way to have one will do, and members need none.
+func TestStaffNeedASecondFactor(t *testing.T) {
+	w := newWorld(t)
+	w.Admin.Require2FA = true
+	const required = "admin.second_factor.required"
+	for _, e := range endpoints {
+		for _, role := range []string{"superadmin", "support"} {
+			w.as(role).JSON(t, e.method, "/api/v2"+e.path, m{}).WantTokens(t, 403, required)
+		}
+	}
+	w.as("member").Get(t, base+"/abilities").Want(t, 200, `{}`)
+	w.as("member").Get(t, base+"/permissions").WantTokens(t, 401, "admin.ability.not_permitted")
+
+	w.PutUser("SUPPORT", func(u *account.User) { u.OTP = true })
+	expect.Equal(t, w.as("support").Get(t, base+"/abilities").Status, 200)
+	p := factor.Passkey{UserUID: "SUPERADMIN", CredentialID: []byte{1}, PublicKey: []byte("key")}
+	expect.Must(w.DB.UserHandle(t.Context(), "SUPERADMIN", []byte("handle")))(t)
+	expect.OK(t, w.DB.AddPasskey(t.Context(), &p, factor.MaxPasskeys))
+	expect.Equal(t, w.as("superadmin").Get(t, base+"/permissions").Status, 200)
+	w.Faults.Fail(apitest.ErrOutage, "Passkeys")
+	w.as("superadmin").Get(t, base+"/permissions").WantTokens(t, 503, "server.internal_error")
+	w.Faults.Fail(nil, "Passkeys")
+	expect.OK(t, w.DB.DeletePasskey(t.Context(), "SUPERADMIN", p.ID))
+	w.as("superadmin").Get(t, base+"/permissions").WantTokens(t, 403, required)
 }
 
 // Staff read their own abilities and need none for it (AZ-192).

@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 	"barong/internal/audit"
 	"barong/internal/caller"
 	"barong/internal/chronicle"
+	"barong/internal/factor"
 	"barong/internal/feed"
 	"barong/internal/limit"
 	"barong/internal/person"
@@ -32,12 +35,15 @@ type API struct {
 	Persons    *person.Service
 	People     roster.Reader
 	Sessions   *session.Manager
+	Codes      *factor.Service
 	Explain    Explainer
 	// Record keeps the activity of a change that was refused, or of a person who was read; those of
 	// changes that were made are written with them. It never blocks; audit.Writer's does.
 	Record func(audit.Activity) bool
 	// Abilities are the rights of roles here.
 	Abilities ability.Set
+	// Require2FA refuses staff without a second factor.
+	Require2FA bool
 	// Patience bounds the wait for a policy version; 0 means 2 s.
 	Patience time.Duration
 }
@@ -72,13 +78,37 @@ const versionHeader = "X-Policy-Version"
 var (
 	errNotPermitted = errors.New("admin: the role lacks the ability")
 	errBadVersion   = errors.New("admin: not a policy version")
+	errNo2FA        = errors.New("admin: staff without a second factor")
 )
+
+// signedIn is SignedIn for staff: their own state is active, and where it is required they have
+// one-time codes or a passkey. Members pass: they lack every ability. Errors: those of SignedIn, errNo2FA.
+func (a *API) signedIn(r *http.Request) (account.User, account.Actor, error) {
+	u, actor, err := a.SignedIn(r)
+	if err != nil {
+		return u, actor, err
+	}
+	if u.State != account.StateActive {
+		return u, actor, caller.ErrNotActive
+	}
+	if u.OTP || !a.Require2FA || !slices.Contains(a.Abilities.Staff(), u.Role) {
+		return u, actor, nil
+	}
+	has, err := a.Codes.HasPasskeys(r.Context(), u.UID)
+	switch {
+	case err != nil:
+		return u, actor, fmt.Errorf("look for a second factor: %w", err)
+	case !has:
+		return u, actor, errNo2FA
+	}
+	return u, actor, nil
+}
 
 // guard admits users with a bearer token, before the parameters are looked at.
 func (a *API) guard() rest.Guard[staff] {
 	return rest.Guard[staff]{
 		Admit: func(r *http.Request) (staff, error) {
-			u, actor, err := a.SignedIn(r)
+			u, actor, err := a.signedIn(r)
 			return staff{User: u, Actor: actor, method: r.Method, path: "api/v2/barong" + rest.Path(r)}, err
 		},
 		Principal: func(who staff) string { return who.Actor.UID },
@@ -96,6 +126,7 @@ func (a *API) guard() rest.Guard[staff] {
 			rest.On(caller.ErrNoToken, 401, "jwt.decode_and_verify"),
 			rest.On(caller.ErrNotActive, 401, "authz.user_not_active"),
 			rest.On(caller.ErrUnproved, 403, "authz.email_not_verified"),
+			rest.On(errNo2FA, 403, "admin.second_factor.required"),
 			rest.On(caller.ErrNoUser, 404, "record.not_found"),
 			rest.On(errBadVersion, 400, "admin.policy_version.invalid"),
 			rest.On(editor.ErrBehind, 503, "admin.policy_version.not_reached").After(),

@@ -40,7 +40,7 @@ var (
 		rest.On(account.ErrSelf, 422, "admin.user.update_himself"),
 		rest.On(account.ErrRank, 422, "admin.user.insufficient_rank"))
 	noUser      = rest.On(account.ErrNotFound, 404, "admin.user.doesnt_exist")
-	userErrors  = rest.All(noUser, reachErrors, rest.On(account.ErrLastSuperadmin, 422, ".last_superadmin"))
+	userErrors  = rest.All(noUser, reachErrors)
 	stateErrors = rest.All(
 		rest.On(errEnableOTP, 422, ".enable_2fa"),
 		rest.Rules(".state_no_change", ".otp_no_change", "state.inclusion", "email.taken"))

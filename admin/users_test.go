@@ -157,7 +157,7 @@ func TestUserRefusals(t *testing.T) {
 	expect.Equal(t, len(w.journal()), 0)
 }
 
-// An inactive superadmin may act, but not remove the last active one (D24).
+// A superadmin who is not active does not remove the last active one, nor anything else (D24).
 func TestLastSuperadminStays(t *testing.T) {
 	w := newWorld(t)
 	w.addUser("last")
@@ -171,7 +171,7 @@ func TestLastSuperadminStays(t *testing.T) {
 		{"POST", "/update", m{"uid": "LAST", "state": "pending"}},
 		{"POST", "/role", m{"uid": "LAST", "role": "admin"}},
 	} {
-		w.as("superadmin").JSON(t, c.method, users+c.path, c.body).WantTokens(t, 422, "admin.user.last_superadmin")
+		w.as("superadmin").JSON(t, c.method, users+c.path, c.body).WantTokens(t, 401, "authz.user_not_active")
 	}
 	u := w.User("LAST")
 	expect.Equal(t, []string{u.Role, u.State}, []string{"superadmin", "active"})

@@ -34,7 +34,7 @@ func (s *Server) recordAllowed(
 // keepsOwnRecord reports whether r asks for a change that Barong's own REST API for staff would
 // make: that keeps one activity of it, with its outcome.
 func keepsOwnRecord(r *request) bool {
-	return changesState(r.method) && strings.HasPrefix(r.path, "api/v2/barong/admin/")
+	return changesState(r.method) && isAdmin(r.path)
 }
 
 // record builds the activity from copies: the request's strings die with its message. A missing

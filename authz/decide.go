@@ -105,6 +105,12 @@ func (s *Server) decide(ctx context.Context, r *request, d *decision, now time.T
 		return
 	}
 
+	// Staff work from an active account alone, as the admin API says, too.
+	if who.principal.State != account.StateActive && isAdmin(r.path) {
+		d.deny(unauthorized(reasonUserNotActive))
+		return
+	}
+
 	// Whether the role may (AZ-140…151), and whether an API key may: at all (design D10b), and by
 	// its scope.
 	permit, reason := rules.Permission(who.principal.Role, r.method, r.path), ""
@@ -154,12 +160,20 @@ func isOwnKey(r *request) bool {
 // somebody of a lower rank, can be undone (design D24). No API key does, and route rules,
 // which nobody changes from afar, still count.
 func isWayBack(path string) bool {
-	rest, ok := strings.CutPrefix(path, "api/v2/barong/admin/")
+	rest, ok := strings.CutPrefix(path, adminPath+"/")
 	if !ok {
 		return false
 	}
 	noun, _, _ := strings.Cut(rest, "/")
 	return noun == "restrictions" || noun == "permissions"
+}
+
+const adminPath = "api/v2/barong/admin"
+
+// isAdmin reports whether path is of Barong's admin API.
+func isAdmin(path string) bool {
+	rest, ok := strings.CutPrefix(path, adminPath)
+	return ok && (rest == "" || rest[0] == '/')
 }
 
 // restricted makes d the denial of a restriction, whatever a credential came to before.

@@ -40,7 +40,7 @@ func TestFrontEndInABrowser(t *testing.T) {
 	dir := t.TempDir()
 	bin := barongBin(t)
 	env := []string{
-		"BARONG_MAIL_DELIVERY=folder", "BARONG_DOMAIN=" + desk.origin, "BARONG_JWT_ALGORITHM=EdDSA",
+		"BARONG_MAIL_DELIVERY=folder", "BARONG_STAFF_REQUIRES_2FA=false", "BARONG_DOMAIN=" + desk.origin, "BARONG_JWT_ALGORITHM=EdDSA",
 		fmt.Sprintf("BARONG_SESSION_EXPIRE_TIME=%ds", int(frontExpiry.Seconds())),
 		"BARONG_DATABASE_URL=sqlite:" + dir + "/barong.db",
 	}

@@ -101,7 +101,7 @@ func TestRESTRefusesTheTokenOfAComponent(t *testing.T) {
 	p := serving(t, dir)
 	password := p.password()
 	p.stop()
-	p = serving(t, dir, "BARONG_GATE=off", "BARONG_SESSION_COOKIE_SECURE=false")
+	p = serving(t, dir, "BARONG_GATE=off", "BARONG_SESSION_COOKIE_SECURE=false", "BARONG_STAFF_REQUIRES_2FA=false")
 	jar, _ := cookiejar.New(nil)
 	b := &browser{t: t, p: p, client: http.Client{Jar: jar, Timeout: within}}
 	b.signIn(firstAdmin, password)

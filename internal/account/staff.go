@@ -13,7 +13,7 @@ import (
 
 // Refusals of staff changes to accounts (AZ-195, design D24).
 var (
-	// ErrActorChanged says that the actor is gone, may not act any more, or has another role
+	// ErrActorChanged says that the actor is gone, is not active any more, or has another role
 	// than when the request was let in.
 	ErrActorChanged = errors.New("account: the actor is not who was let in")
 	// ErrSuperadminOnly says that only superadmins change, make and unmake superadmins.
@@ -85,7 +85,7 @@ func (s *Service) power(role string) rank {
 // user active who only lacks proofs; pending goes, too, where the labels give it. held are the private
 // labels because of which the state is a more restrictive one than was asked for; nil where it is that.
 // saveUser applies the effects of a state. Errors: those of byStaff, NoChange, Invalid (state.inclusion:
-// neither pending nor active nor of a trigger), ErrLastSuperadmin.
+// neither pending nor active nor of a trigger).
 func (s *Service) SetState(ctx context.Context, by Actor, uid, state string) (held []Label, err error) {
 	err = s.byStaff(ctx, by, uid, func(tx Writer, _, u User) (User, error) {
 		// A ban by staff may come on top of one by a label, which it outlives.
@@ -171,7 +171,7 @@ func (s *Service) SetEmail(ctx context.Context, by Actor, uid, email string) err
 // SetRole gives the user a role that some permission has; sessions end. Superadmins give any,
 // others their own and those of a lower rank, which one that nobody has placed is not. Errors:
 // those of byStaff, Invalid (role.doesnt_exist), ErrSuperadminOnly and ErrRank also about the
-// role, NoChange, ErrLastSuperadmin.
+// role, NoChange.
 func (s *Service) SetRole(ctx context.Context, by Actor, uid, role string) error {
 	err := s.byStaff(ctx, by, uid, func(tx Writer, me, u User) (User, error) {
 		known, err := tx.RoleExists(ctx, role)
@@ -226,15 +226,15 @@ func (w Writer) MayChange(ctx context.Context, by Actor, uid string) (User, erro
 // byStaff changes one user for another, with the activity that records the change. change gets
 // both as they are in the transaction and returns the user as it is to be. Errors:
 // ErrActorChanged, ErrNoUser (nobody has uid), ErrSuperadminOnly, ErrSelf, ErrRank, then
-// change's, ErrLastSuperadmin, ErrTaken.
+// change's, ErrTaken.
 func (s *Service) byStaff(
 	ctx context.Context, by Actor, uid string, change func(tx Writer, me, u User) (User, error),
 ) error {
 	return s.update(ctx, func(tx Writer) error {
 		// Counting comes first: it makes changes by staff wait for each other, so that two
 		// superadmins do not remove each other, nor two rows get locked crosswise.
-		superadmins, err := tx.CountUsers(ctx, RoleSuperadmin, StateActive)
-		if err != nil {
+		// It needs no look at the number: only an active superadmin changes another one.
+		if _, err := tx.CountUsers(ctx, RoleSuperadmin, StateActive); err != nil {
 			return err
 		}
 		me, before, err := tx.pair(ctx, by, uid)
@@ -248,9 +248,6 @@ func (s *Service) byStaff(
 		if err != nil {
 			return err
 		}
-		if superadmins < 2 && activeSuperadmin(before) && !activeSuperadmin(u) {
-			return ErrLastSuperadmin
-		}
 		if err := tx.SaveUser(ctx, before, &u); err != nil {
 			return err
 		}
@@ -262,7 +259,7 @@ func (s *Service) byStaff(
 // ErrNoUser (nobody has uid).
 func (w Writer) pair(ctx context.Context, by Actor, uid string) (me, u User, err error) {
 	me, err = w.User(ctx, by.UID)
-	if errors.Is(err, ErrNoUser) || err == nil && (!MayAct(me.State) || me.Role != by.Role) {
+	if errors.Is(err, ErrNoUser) || err == nil && (me.State != StateActive || me.Role != by.Role) {
 		return User{}, User{}, ErrActorChanged
 	}
 	if err != nil || uid == by.UID {

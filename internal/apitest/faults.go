@@ -111,6 +111,13 @@ func (f faulty) TOTPSecret(ctx context.Context, uid string) (factor.TOTPSecret, 
 	return f.DB.TOTPSecret(ctx, uid)
 }
 
+func (f faulty) Passkeys(ctx context.Context, uid string) ([]factor.Passkey, error) {
+	if err := f.faults.at("Passkeys"); err != nil {
+		return nil, err
+	}
+	return f.DB.Passkeys(ctx, uid)
+}
+
 func (f faulty) Session(ctx context.Context, id session.ID, now time.Time) (session.Session, error) {
 	if err := f.faults.at("Session"); err != nil {
 		return session.Session{}, err

@@ -31,6 +31,11 @@ func (s Settings) SecureCookie() bool {
 	return s.Session.Secure == "true" || s.Session.Secure == "auto" && (!s.EmbeddedGate() || s.TLS.HTTPCert != "")
 }
 
+// StaffRequires2FA reports whether staff without a second factor are refused in the admin API.
+func (s Settings) StaffRequires2FA() bool {
+	return s.Account.StaffFactor == "true" || s.Account.StaffFactor == "auto" && !s.EmbeddedGate()
+}
+
 // OpenGRPC reports whether the gRPC listener can be reached from other machines without
 // TLS: then anybody on the way can answer for us.
 func (s Settings) OpenGRPC() bool { return !loopback(s.Listen.GRPC) && s.TLS.GRPCCert == "" }

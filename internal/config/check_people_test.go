@@ -65,6 +65,27 @@ func TestPasskeySite(t *testing.T) {
 	}
 }
 
+func TestStaffRequires2FA(t *testing.T) {
+	for name, tt := range map[string]struct {
+		environ []string
+		want    bool
+	}{
+		"embedded":                     {nil, false},
+		"embedded, asked for":          {[]string{"BARONG_STAFF_REQUIRES_2FA=true"}, true},
+		"behind a proxy":               {[]string{"BARONG_GATE=off"}, true},
+		"beyond loopback":              {[]string{"BARONG_HTTP_ADDR=0.0.0.0:8001"}, true},
+		"behind a proxy, switched off": {[]string{"BARONG_GATE=off", "BARONG_STAFF_REQUIRES_2FA=false"}, false},
+	} {
+		s, err := Load(tt.environ)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if got := s.StaffRequires2FA(); got != tt.want {
+			t.Errorf("%s: got %v, want %v", name, got, tt.want)
+		}
+	}
+}
+
 func TestSite(t *testing.T) {
 	for domain, want := range map[string]string{
 		"":                       "http://localhost",
