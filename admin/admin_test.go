@@ -133,6 +133,13 @@ var endpoints = []endpoint{
 	{"POST", "/admin/users/comments", ability.Update, ability.SubjectUser, ""},
 	{"PUT", "/admin/users/comments", ability.Update, ability.SubjectUser, ""},
 	{"DELETE", "/admin/users/comments", ability.Update, ability.SubjectUser, ""},
+	{"GET", "/admin/users/labels", ability.Read, ability.SubjectUser, ""},
+	{"GET", "/admin/users/labels/list", ability.Read, ability.SubjectUser, ""},
+	{"POST", "/admin/users/labels", ability.Create, ability.SubjectLabel, ""},
+	{"PUT", "/admin/users/labels", ability.Update, ability.SubjectLabel, ""},
+	{"POST", "/admin/users/labels/update", ability.Update, ability.SubjectLabel, ""},
+	{"DELETE", "/admin/users/labels", ability.Destroy, ability.SubjectLabel, ""},
+	{"GET", "/admin/levels", ability.Read, ability.SubjectLevel, ""},
 }
 
 // Every endpoint that is mounted, as every role there is (AZ-191, AZ-194), alone and
@@ -182,17 +189,19 @@ func TestAbilityByRole(t *testing.T) {
 	}
 	restrictions := []string{"GET restrictions", "POST restrictions", "PUT restrictions", "DELETE restrictions",
 		"POST restrictions/whitelink", "POST restrictions/preview"}
-	people := []string{"GET users", "GET users/search", "GET users/x", "GET users/x/sessions"}
+	people := []string{"GET users", "GET users/search", "GET users/x", "GET users/x/sessions", "GET users/labels", "GET users/labels/list"}
 	belongings := []string{"DELETE users/x/sessions/x", "DELETE users/x/sessions",
 		"POST users/comments", "PUT users/comments", "DELETE users/comments"}
+	labels := []string{"POST users/labels", "PUT users/labels", "POST users/labels/update", "DELETE users/labels"}
+	levels := []string{"GET levels"}
 	expect.Equal(t, effective, map[string][]string{
 		"superadmin": all,
 		"admin": slices.Concat([]string{"GET abilities"}, restrictions,
-			[]string{"GET activities", "POST explain", "PUT users", "POST users/update"}, people, belongings),
-		"technical":  slices.Concat([]string{"GET abilities"}, restrictions, []string{"GET activities"}, people),
-		"accountant": slices.Concat([]string{"GET abilities", "GET activities"}, people),
-		"compliance": slices.Concat([]string{"GET abilities", "PUT users", "POST users/update"}, people, belongings),
-		"support":    slices.Concat([]string{"GET abilities", "GET activities", "POST users/update"}, people),
+			[]string{"GET activities", "POST explain", "PUT users", "POST users/update"}, people, belongings, labels, levels),
+		"technical":  slices.Concat([]string{"GET abilities"}, restrictions, []string{"GET activities"}, people, levels),
+		"accountant": slices.Concat([]string{"GET abilities", "GET activities"}, people, levels),
+		"compliance": slices.Concat([]string{"GET abilities", "PUT users", "POST users/update"}, people, belongings, labels, levels),
+		"support":    slices.Concat([]string{"GET abilities", "GET activities", "POST users/update"}, people, levels),
 	})
 }
 

@@ -63,6 +63,8 @@ func (a *API) Mount(s *rest.Server) {
 	a.people(at("/users", "user", ability.SubjectUser))
 	a.sessions(at("/users", "user", ability.SubjectUser))
 	a.comments(at("/users/comments", "comments", ability.SubjectUser))
+	a.labels(at("/users/labels", "user", ability.SubjectLabel), at("/users/labels", "user", ability.SubjectUser))
+	a.levels(at("/levels", "level", ability.SubjectLevel))
 }
 
 // staff is the caller of an endpoint.

@@ -246,19 +246,20 @@ func (m *model) secondFactorOff(t *rapid.T) {
 func (m *model) stateByStaff(t *rapid.T) {
 	p := m.anyone(t)
 	state := rapid.SampledFrom([]string{"active", "active", "pending", "banned", "locked", "deleted"}).Draw(t, "state")
-	good := p.state() != state && (!p.deleted() || m.free(p.email, p))
-	if err := m.Accounts.SetState(m.T.Context(), m.staff, p.uid, state); (err == nil) != good {
+	byStaff := state
+	if account.MayAct(state) && p.given() == state || state == account.StateActive && !account.MayAct(p.given()) {
+		byStaff = ""
+	}
+	same := p.state() == state && (account.MayAct(state) || p.byStaff == state)
+	restored := p.deleted() && effective(byStaff, p.given()) != account.StateDeleted
+	good := !same && (!restored || m.free(p.email, p))
+	if _, err := m.Accounts.SetState(m.T.Context(), m.staff, p.uid, state); (err == nil) != good {
 		t.Fatalf("from %s to %s: %v", p.state(), state, err)
 	}
 	if !good {
 		return
 	}
-	m.change(p, func() {
-		p.byStaff = ""
-		if !account.MayAct(state) || p.state() != state {
-			p.byStaff = state
-		}
-	})
+	m.change(p, func() { p.byStaff = byStaff })
 }
 
 func (m *model) secondFactorOffByStaff(t *rapid.T) {

@@ -131,7 +131,7 @@ type person struct {
 	uid, email, role string
 	password         string // "" when nobody knows it
 	labels           map[string]string
-	byStaff          string // the state that staff gave, "" for the labels'
+	byStaff          string // the state that staff gave, "" for none
 	unproved         bool   // signed up, and nobody has proved the address since
 	secret           string // of the second factor, "" when it is off
 	step             int64  // of the newest accepted code
@@ -139,9 +139,21 @@ type person struct {
 }
 
 func (p *person) state() string {
+	return effective(p.byStaff, p.given())
+}
+
+// effective is the more restrictive of the states by staff and by labels (W-I17).
+func effective(byStaff, given string) string {
+	order := []string{account.StateActive, account.StatePending, account.StateBanned, account.StateLocked, account.StateDeleted}
+	if byStaff == account.StateActive && given == account.StatePending || slices.Index(order, byStaff) > slices.Index(order, given) {
+		return byStaff
+	}
+	return given
+}
+
+// given is the state that the labels give.
+func (p *person) given() string {
 	switch {
-	case p.byStaff != "":
-		return p.byStaff
 	case p.labels["lock"] != "":
 		return account.StateLocked
 	case p.labels["delete"] != "":

@@ -48,6 +48,9 @@ var errNoLabel = errors.New("management: no label to be changed")
 // labelRules are the rules that a label can break.
 var labelRules = rest.Rules("key.too_short", "key.too_long", "key.invalid", "value.too_short", "value.too_long", "value.invalid", "description.too_long")
 
+// lastSuperadmin refuses a change that would leave no active superadmin.
+var lastSuperadmin = rest.On(account.ErrLastSuperadmin, 422, "management.user.last_superadmin")
+
 func (a *API) labels(g rest.Group[services]) {
 	rest.Add(a.scoped(g, usersReadScope), rest.Op{
 		Method: "POST", Path: "/filter/users", Reference: 200, Summary: "List the users that have a label.",
@@ -59,14 +62,14 @@ func (a *API) labels(g rest.Group[services]) {
 	write := a.scoped(g, labelsWriteScope)
 	rest.Add(write, rest.Op{
 		Method: "POST", Summary: "Give a user a private label, from which level and state follow.",
-		Errors: rest.All(labelRules, rest.Rules("key.taken")),
+		Errors: rest.All(labelRules, lastSuperadmin, rest.Rules("key.taken")),
 	}, a.createLabel)
 	rest.Add(write, rest.Op{
 		Method: "PUT", Summary: "Change the value of a private label, or create it.",
-		Errors: rest.All(rest.OnText(errNoLabel, 404, "label doesnt exist"), labelRules, rest.Rules("key.taken")),
+		Errors: rest.All(rest.OnText(errNoLabel, 404, "label doesnt exist"), labelRules, lastSuperadmin, rest.Rules("key.taken")),
 	}, a.changeLabel)
 	rest.Add(write, rest.Op{
-		Method: "POST", Path: "/delete", Reference: 204, Summary: "Delete a private label.", Errors: notFound(account.ErrNoLabel),
+		Method: "POST", Path: "/delete", Reference: 204, Summary: "Delete a private label.", Errors: rest.All(notFound(account.ErrNoLabel), lastSuperadmin),
 	}, a.deleteLabel)
 }
 

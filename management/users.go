@@ -57,7 +57,7 @@ func (a *API) users(g rest.Group[services]) {
 	}, a.createUser)
 	rest.Add(write, rest.Op{
 		Method: "POST", Path: "/update", Summary: "Change the role or the data of a user.",
-		Errors: rest.All(noUser, rest.On(account.ErrLastSuperadmin, 422, "management.user.last_superadmin"),
+		Errors: rest.All(noUser, lastSuperadmin,
 			rest.Rules("role.doesnt_exist", "data.too_long", "data.invalid_format")),
 	}, a.patchUser)
 	rest.Add(write, rest.Op{

@@ -121,7 +121,13 @@ func TestRolesNeedTheirScope(t *testing.T) {
 func TestLastSuperadminStays(t *testing.T) {
 	w := newWorld(t)
 	w.ask(t, "/users/update", m{"uid": "SUPERADMIN", "role": "member"}).WantTokens(t, 422, "management.user.last_superadmin")
-	expect.Equal(t, w.User("SUPERADMIN").Role, "superadmin")
+	w.addLabel("SUPERADMIN", "email", "verified", account.ScopePrivate)
+	of := func(key, value string) m { return m{"user_uid": "SUPERADMIN", "key": key, "value": value} }
+	w.ask(t, "/labels", of("ban", "fraud")).WantTokens(t, 422, "management.user.last_superadmin")
+	w.peers().JSON(t, "PUT", base+"/labels", of("email", "rejected")).WantTokens(t, 422, "management.user.last_superadmin")
+	w.ask(t, "/labels/delete", of("email", "")).WantTokens(t, 422, "management.user.last_superadmin")
+	u := w.User("SUPERADMIN")
+	expect.Equal(t, []string{u.Role, u.State}, []string{"superadmin", "active"})
 }
 
 func TestImport(t *testing.T) {

@@ -51,6 +51,12 @@ type Level struct {
 	Description *string
 }
 
+// A LabelCount is how many users have a label.
+type LabelCount struct {
+	Key, Value string
+	Users      int
+}
+
 // labelReader is the part of Reader about labels and levels.
 type labelReader interface {
 	// Labels lists a user's labels of both scopes, by row id.
@@ -59,6 +65,8 @@ type labelReader interface {
 	Label(ctx context.Context, uid, key, scope string) (Label, error)
 	// LabelHolders returns a page of users that have a label, each once, and how many there are in all.
 	LabelHolders(ctx context.Context, q LabelQuery) ([]User, int, error)
+	// LabelCounts counts the users of each private label, by key and value.
+	LabelCounts(ctx context.Context) ([]LabelCount, error)
 	// Levels lists the ladder by id.
 	Levels(ctx context.Context) ([]Level, error)
 }
@@ -96,7 +104,7 @@ type LabelInput struct {
 // (W-R7). Staff set any of users of a lower rank, and of themselves no private one (design D24);
 // services set any. Errors, in order: ErrActorChanged, ErrNoUser, ErrSuperadminOnly, ErrRank,
 // ErrPrivateLabel, ErrNoLabel, Invalid, which also says that a user has maxOwnLabels already
-// (label.limit_reached).
+// (label.limit_reached), ErrLastSuperadmin.
 func (s *Service) SetLabel(ctx context.Context, by Actor, in LabelInput) (Label, error) {
 	l := Label{UserUID: in.UserUID, Key: squish(in.Key), Value: squish(in.Value), Scope: in.Scope, Description: in.Description}
 	if l.Scope == "" {
@@ -128,7 +136,7 @@ func (s *Service) SetLabel(ctx context.Context, by Actor, in LabelInput) (Label,
 		if err := tx.PutLabel(ctx, &l); err != nil {
 			return err
 		}
-		if err := tx.LabelChanged(ctx, l.UserUID, l.Scope); err != nil {
+		if err := tx.labelChanged(ctx, l.UserUID, l.Scope); err != nil {
 			return err
 		}
 		action := "update"
@@ -143,9 +151,9 @@ func (s *Service) SetLabel(ctx context.Context, by Actor, in LabelInput) (Label,
 	return l, nil
 }
 
-// RemoveLabel deletes a label and, when it was private, recomputes the user's level and state. The
-// rules are those of SetLabel. Errors, in order: ErrActorChanged, ErrNoUser, ErrSuperadminOnly,
-// ErrRank, ErrPrivateLabel, ErrNoLabel.
+// RemoveLabel deletes a label and, when it was private, recomputes the user's level and state. The key
+// is folded first; the rules are those of SetLabel. Errors, in order: ErrActorChanged, ErrNoUser,
+// ErrSuperadminOnly, ErrRank, ErrPrivateLabel, ErrNoLabel, ErrLastSuperadmin.
 func (s *Service) RemoveLabel(ctx context.Context, by Actor, uid, key, scope string) error {
 	_, err := s.TakeLabel(ctx, by, uid, key, scope)
 	return err
@@ -153,6 +161,7 @@ func (s *Service) RemoveLabel(ctx context.Context, by Actor, uid, key, scope str
 
 // TakeLabel is RemoveLabel that returns the label as it was.
 func (s *Service) TakeLabel(ctx context.Context, by Actor, uid, key, scope string) (before Label, err error) {
+	key = squish(key)
 	err = s.update(ctx, func(tx Writer) error {
 		if err := tx.mayLabel(ctx, by, uid, scope); err != nil {
 			return err
@@ -163,7 +172,7 @@ func (s *Service) TakeLabel(ctx context.Context, by Actor, uid, key, scope strin
 		if err := tx.DeleteLabel(ctx, uid, key, scope); err != nil {
 			return err
 		}
-		if err := tx.LabelChanged(ctx, uid, scope); err != nil {
+		if err := tx.labelChanged(ctx, uid, scope); err != nil {
 			return err
 		}
 		return tx.AddActivity(ctx, s.labelActivity(by, "delete", before, Label{UserUID: uid}))
@@ -195,6 +204,24 @@ func (s *Service) LabelsOf(ctx context.Context, uid string) ([]Label, error) {
 		return nil, fmt.Errorf("list labels: %w", err)
 	}
 	return all, nil
+}
+
+// LabelCounts counts the users of each private label, by key and value.
+func (s *Service) LabelCounts(ctx context.Context) ([]LabelCount, error) {
+	list, err := s.rows.LabelCounts(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("count labels: %w", err)
+	}
+	return list, nil
+}
+
+// Levels lists the ladder by id.
+func (s *Service) Levels(ctx context.Context) ([]Level, error) {
+	list, err := s.rows.Levels(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list levels: %w", err)
+	}
+	return list, nil
 }
 
 // mayLabel returns why the actor may not change labels of the scope of the user uid, nil when it
@@ -312,6 +339,26 @@ func (w Writer) LabelChanged(ctx context.Context, uid, scope string) error {
 	}
 	_, err := w.Recompute(ctx, uid)
 	return err
+}
+
+// labelChanged is LabelChanged for a change by somebody, which must leave an active superadmin
+// (design D24). Superadmins are counted under a lock, so that of two changes one is refused.
+func (w Writer) labelChanged(ctx context.Context, uid, scope string) error {
+	before, err := w.User(ctx, uid)
+	if err != nil {
+		return err
+	}
+	if err := w.LabelChanged(ctx, uid, scope); err != nil || !activeSuperadmin(before) {
+		return err
+	}
+	left, err := w.CountUsers(ctx, RoleSuperadmin, StateActive)
+	switch {
+	case err != nil:
+		return err
+	case left == 0:
+		return ErrLastSuperadmin
+	}
+	return nil
 }
 
 // squish lower-cases, trims, and makes one space of each run of white space.

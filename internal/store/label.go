@@ -61,6 +61,13 @@ func holders(of account.LabelQuery) (f filter) {
 	return f
 }
 
+// LabelCounts implements account.Tx.
+func (q queries) LabelCounts(ctx context.Context) ([]account.LabelCount, error) {
+	return many(ctx, q, "count labels", unlocked, func(row scanner) (c account.LabelCount, err error) {
+		return c, row.Scan(&c.Key, &c.Value, &c.Users)
+	}, `SELECT key, value, count(*) FROM labels WHERE scope = 'private' GROUP BY key, value ORDER BY key, value`)
+}
+
 // PutLabel implements account.Tx.
 func (q queries) PutLabel(ctx context.Context, l *account.Label) error {
 	return q.write(ctx, "put label", func(t *txn) error {

@@ -81,6 +81,25 @@ func labelList(t *testing.T, s Store) {
 	}
 }
 
+func labelCounts(t *testing.T, s Store) {
+	got, err := s.LabelCounts(t.Context())
+	Must(t, err)
+	Equal(t, got, []account.LabelCount(nil))
+	one, two := AddUser(t, s, "1"), AddUser(t, s, "2")
+	for _, l := range []account.Label{
+		{UserUID: one.UID, Key: "phone", Value: "verified", Scope: account.ScopePrivate},
+		{UserUID: one.UID, Key: "email", Value: "verified", Scope: account.ScopePrivate},
+		{UserUID: two.UID, Key: "email", Value: "verified", Scope: account.ScopePrivate},
+		{UserUID: two.UID, Key: "phone", Value: "rejected", Scope: account.ScopePrivate},
+		{UserUID: two.UID, Key: "phone", Value: "verified", Scope: account.ScopePublic},
+	} {
+		Must(t, s.PutLabel(t.Context(), &l))
+	}
+	got, err = s.LabelCounts(t.Context())
+	Must(t, err)
+	Equal(t, got, []account.LabelCount{{Key: "email", Value: "verified", Users: 2}, {Key: "phone", Value: "rejected", Users: 1}, {Key: "phone", Value: "verified", Users: 1}})
+}
+
 func idsNotReused(t *testing.T, s Store) {
 	u := AddUser(t, s, "1")
 	first := newLabel(u.UID, "email", account.ScopePrivate)

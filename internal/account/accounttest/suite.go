@@ -58,6 +58,7 @@ func TestStore(t *testing.T, open func(testing.TB) Store) {
 		"label: what is not there is ErrNotFound":                        labelNotFound,
 		"label: a user's are listed by row, another's are not":           labelList,
 		"label: users that have one are listed and counted once":         labelHolders,
+		"label: private ones are counted by key and value":               labelCounts,
 		"level: a round trip keeps every field, by number":               levelRoundTrip,
 		"level: key and value are unique":                                levelTaken,
 		"role: one that no permission names does not exist":              roleUnknown,

@@ -287,7 +287,7 @@ var writes = []write{
 // quiet names the methods that change no verdict: each is called by quietCalls, or is the
 // frame of a transaction.
 var quiet = []string{
-	"User", "UserByEmail", "CountUsers", "ServiceAccount", "ServiceAccountsOf", "ServiceAccountByEmail", "ServiceAccountPage", "UsersByUID", "Labels", "Label", "LabelHolders",
+	"User", "UserByEmail", "CountUsers", "ServiceAccount", "ServiceAccountsOf", "ServiceAccountByEmail", "ServiceAccountPage", "UsersByUID", "Labels", "Label", "LabelHolders", "LabelCounts",
 	"PutLabel", "DeleteLabel", "Levels", "PutLevel", "APIKeys", "APIKey", "TOTPSecret",
 	"PutTOTPSecret", "AdvanceTOTP", "DeleteTOTPSecret", "PutRecoveryCodes", "RecoveryCodesLeft",
 	"UseRecoveryCode", "DeleteRecoveryCodes", "UserHandle", "Passkeys", "PasskeyOf", "AddPasskey", "UsePasskey",
