@@ -139,6 +139,10 @@ var endpoints = []endpoint{
 	{"PUT", "/admin/users/labels", ability.Update, ability.SubjectLabel, ""},
 	{"POST", "/admin/users/labels/update", ability.Update, ability.SubjectLabel, ""},
 	{"DELETE", "/admin/users/labels", ability.Destroy, ability.SubjectLabel, ""},
+	{"DELETE", "/admin/users/data_storage", ability.Destroy, ability.SubjectUser, ""},
+	{"GET", "/admin/profiles", ability.Read, ability.SubjectProfile, ""},
+	{"POST", "/admin/profiles", ability.Create, ability.SubjectProfile, ""},
+	{"PUT", "/admin/profiles", ability.Update, ability.SubjectProfile, ""},
 	{"GET", "/admin/levels", ability.Read, ability.SubjectLevel, ""},
 }
 
@@ -189,19 +193,22 @@ func TestAbilityByRole(t *testing.T) {
 	}
 	restrictions := []string{"GET restrictions", "POST restrictions", "PUT restrictions", "DELETE restrictions",
 		"POST restrictions/whitelink", "POST restrictions/preview"}
-	people := []string{"GET users", "GET users/search", "GET users/x", "GET users/x/sessions", "GET users/labels", "GET users/labels/list"}
+	people := []string{"GET users", "GET users/search", "GET users/x", "GET users/x/sessions"}
 	belongings := []string{"DELETE users/x/sessions/x", "DELETE users/x/sessions",
 		"POST users/comments", "PUT users/comments", "DELETE users/comments"}
 	labels := []string{"POST users/labels", "PUT users/labels", "POST users/labels/update", "DELETE users/labels"}
+	labelled := []string{"GET users/labels", "GET users/labels/list"}
+	data := []string{"DELETE users/data_storage"}
+	profiles := []string{"GET profiles", "POST profiles", "PUT profiles"}
 	levels := []string{"GET levels"}
 	expect.Equal(t, effective, map[string][]string{
 		"superadmin": all,
 		"admin": slices.Concat([]string{"GET abilities"}, restrictions,
-			[]string{"GET activities", "POST explain", "PUT users", "POST users/update"}, people, belongings, labels, levels),
-		"technical":  slices.Concat([]string{"GET abilities"}, restrictions, []string{"GET activities"}, people, levels),
-		"accountant": slices.Concat([]string{"GET abilities", "GET activities"}, people, levels),
-		"compliance": slices.Concat([]string{"GET abilities", "PUT users", "POST users/update"}, people, belongings, labels, levels),
-		"support":    slices.Concat([]string{"GET abilities", "GET activities", "POST users/update"}, people, levels),
+			[]string{"GET activities", "POST explain", "PUT users", "POST users/update"}, people, belongings, labelled, labels, data, profiles, levels),
+		"technical":  slices.Concat([]string{"GET abilities"}, restrictions, []string{"GET activities"}, people, labelled, profiles[:1], levels),
+		"accountant": slices.Concat([]string{"GET abilities", "GET activities"}, people, labelled, profiles[:1], levels),
+		"compliance": slices.Concat([]string{"GET abilities", "PUT users", "POST users/update"}, people, belongings, labelled, labels, data, profiles[:1], levels),
+		"support":    slices.Concat([]string{"GET abilities", "GET activities", "POST users/update"}, people, labelled, profiles[:1], levels),
 	})
 }
 

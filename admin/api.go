@@ -64,6 +64,8 @@ func (a *API) Mount(s *rest.Server) {
 	a.sessions(at("/users", "user", ability.SubjectUser))
 	a.comments(at("/users/comments", "comments", ability.SubjectUser))
 	a.labels(at("/users/labels", "user", ability.SubjectLabel), at("/users/labels", "user", ability.SubjectUser))
+	a.dataStorages(at("/users/data_storage", "user", ability.SubjectUser))
+	a.profiles(at("/profiles", "profile", ability.SubjectProfile))
 	a.levels(at("/levels", "level", ability.SubjectLevel))
 }
 

@@ -1,6 +1,6 @@
 // Package admin owns the REST endpoints by which staff manage the policy and any
 // account: permissions, restrictions and whitelinks, previews of both, abilities, activities, levels,
-// explanations, users and their labels.
+// explanations, users with their labels and stored data, reviews of profiles.
 //
 // It takes bearer tokens only. A role's permissions, judged by the gateway, say which paths
 // staff reach; its abilities, judged here, give their rights there (AZ-190…194). The rules for

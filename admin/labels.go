@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"encoding/json"
+	"strings"
 
 	"barong/internal/account"
 	"barong/internal/rest"
@@ -50,6 +51,14 @@ type labelRef struct {
 // labelCounts is how many users have each private label, by key and value as a JSON array.
 type labelCounts map[string]int
 
+// labelOwner are the refusals of changes of labels and of stored data, by whose they are.
+var labelOwner = rest.All(
+	rest.On(account.ErrNoUser, 404, ".doesnt_exist"),
+	rest.On(account.ErrActorChanged, 401, "admin.ability.not_permitted"),
+	rest.On(account.ErrSuperadminOnly, 422, ".superadmin_change"),
+	rest.On(account.ErrSelf, 422, ".update_himself"),
+	rest.On(account.ErrRank, 422, ".insufficient_rank"))
+
 // labels mounts the endpoints about labels: lists of users ask for the ability to read users, as all
 // lists of users do.
 func (a *API) labels(s, users section) {
@@ -58,33 +67,30 @@ func (a *API) labels(s, users section) {
 		Method: "GET", Path: "/list", Summary: "Count the users of each private label; the names are arrays of key and value.",
 	}, a.countLabels)
 	var (
-		who = rest.All(
-			rest.On(account.ErrNoUser, 404, ".doesnt_exist"),
-			rest.On(account.ErrActorChanged, 401, "admin.ability.not_permitted"),
-			rest.On(account.ErrSuperadminOnly, 422, ".superadmin_change"),
-			rest.On(account.ErrSelf, 422, ".update_himself"),
-			rest.On(account.ErrRank, 422, ".insufficient_rank"))
 		absent = rest.On(account.ErrNoLabel, 404, "admin.label.doesnt_exist")
 		value  = rest.Rules("value.too_short", "value.too_long", "value.invalid", "description.too_long")
 		key    = rest.Rules("scope.inclusion", "key.too_short", "key.too_long", "key.invalid", "key.exclusion", "label.limit_reached")
 	)
 	rest.Add(s.may(ability.Create), rest.Op{
 		Method: "POST", Reference: 200, Summary: "Give a user a label; a private one has its effect on level and state at once.",
-		Errors: rest.All(who, key, rest.Rules("key.taken"), value),
+		Errors: rest.All(labelOwner, key, rest.Rules("key.taken"), value),
 	}, a.addLabel)
 	rest.Add(s.may(ability.Update), rest.Op{
-		Method: "PUT", Summary: "Change the value of a label.", Errors: rest.All(who, absent, value),
+		Method: "PUT", Summary: "Change the value of a label.", Errors: rest.All(labelOwner, absent, value),
 	}, a.changeLabel)
 	rest.Add(s.may(ability.Update), rest.Op{
 		Method: "POST", Path: "/update", Reference: 200, Summary: "Change the value and the description of a label, or create it.",
-		Errors: rest.All(who, absent, key, value),
+		Errors: rest.All(labelOwner, absent, key, value),
 	}, a.replaceLabel)
 	rest.Add(s.may(ability.Destroy), rest.Op{
-		Method: "DELETE", Reference: 200, Summary: "Delete a label.", Errors: rest.All(who, absent),
+		Method: "DELETE", Reference: 200, Summary: "Delete a label.", Errors: rest.All(labelOwner, absent),
 	}, a.deleteLabel)
 }
 
 func (a *API) listLabelled(ctx context.Context, _ staff, in labelSearch) (rest.Page[view.User], error) {
+	if strings.TrimSpace(in.Value) == "" { // which matches any
+		return rest.PageOf(nil, 0, in.Paging, view.UserOf), nil
+	}
 	list, total, err := a.Accounts.LabelHolders(ctx, account.LabelQuery{Key: in.Key, Value: in.Value, Limit: in.Limit, Offset: in.Offset()})
 	return rest.PageOf(list, total, in.Paging, view.UserOf), err
 }

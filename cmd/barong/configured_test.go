@@ -131,7 +131,7 @@ func configs(s config.Settings, rules exchange.Rules) []any {
 // Every field of each configuration is filled by some setting, or named as one that none fills.
 func TestNoFieldOfAConfigIsForgotten(t *testing.T) {
 	rules := exchange.Rules{
-		Activation: map[string]string{"email": "verified"}, Triggers: []account.Trigger{{}}, StorageTitles: []string{"x"},
+		Activation: map[string]string{"email": "verified"}, Triggers: []account.Trigger{{}}, StorageTitles: []string{"x"}, ProfileVerifiers: []string{"x"},
 	}
 	filled := map[string]bool{}
 	for _, s := range []config.Settings{fullSettings(t), config.Default(), otherSettings(t)} {

@@ -51,6 +51,7 @@ var unannounced = map[string]string{
 	"AddProfile":          "the room that has it announces it, with its label",
 	"PutProfile":          "the room that has it announces it, with its label",
 	"AddDataStorage":      "the room that has it announces it, with its label",
+	"DeleteDataStorage":   "consumers know what is made alone",
 	"AddPhone":            "the label that its proof brings announces itself",
 	"DeletePhone":         "consumers know its label alone",
 	"PutPhoneCode":        "a code is this service's own",
@@ -71,7 +72,7 @@ var unannounced = map[string]string{
 var reading = []string{
 	"User", "UserByEmail", "CountUsers", "ServiceAccount", "ServiceAccountsOf", "ServiceAccountByEmail", "ServiceAccountPage", "UsersByUID", "Labels", "Label", "LabelHolders", "LabelCounts", "Levels", "RoleExists",
 	"SignedInBefore", "SessionStands", "MailToken", "TOTPSecret", "RecoveryCodesLeft", "Passkeys", "PasskeyOf", "APIKeys", "APIKey", "Verification", "NewestVerification",
-	"Profiles", "DataStorages", "Documents", "Document", "DocumentFiles", "Lapsed", "KYCSteps", "Comments", "Comment", "Phones", "PhoneProved", "PhoneHolder", "PhoneAlias",
+	"Profiles", "ProfilePage", "DataStorages", "Documents", "Document", "DocumentFiles", "Lapsed", "KYCSteps", "Comments", "Comment", "Phones", "PhoneProved", "PhoneHolder", "PhoneAlias",
 }
 
 // Every verb of a transaction announces its writes, or is exempt by name: one that comes to be

@@ -18,7 +18,7 @@ var ErrOperatorOnly = errors.New("account: for the operator alone")
 func (s *Service) RevokeSessions(ctx context.Context, by Actor, uid string) (generation int64, err error) {
 	err = s.update(ctx, func(tx Writer) error {
 		if by.Operator == "" {
-			if _, err := tx.MayChange(ctx, by, uid); err != nil {
+			if err := tx.MayChange(ctx, by, uid); err != nil {
 				return err
 			}
 		}

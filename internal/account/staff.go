@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"barong/internal/audit"
 	"barong/internal/invalid"
@@ -203,24 +204,21 @@ func (s *Service) SetRole(ctx context.Context, by Actor, uid, role string) error
 // MayChange returns the refusal that every change of the user by the actor would meet, and nil if
 // the change alone decides. Errors: those of Writer.MayChange.
 func (s *Service) MayChange(ctx context.Context, by Actor, uid string) error {
-	err := s.update(ctx, func(tx Writer) error {
-		_, err := tx.MayChange(ctx, by, uid)
-		return err
-	})
+	err := s.update(ctx, func(tx Writer) error { return tx.MayChange(ctx, by, uid) })
 	if err != nil {
 		return fmt.Errorf("may change %s: %w", uid, err)
 	}
 	return nil
 }
 
-// MayChange returns the user uid for an actor who may change this user and all that belongs to it.
-// Errors: ErrActorChanged, ErrNoUser, ErrSuperadminOnly, ErrSelf, ErrRank.
-func (w Writer) MayChange(ctx context.Context, by Actor, uid string) (User, error) {
+// MayChange is Service.MayChange as of the transaction, in which both users stay as they are; it is for
+// all that belongs to the user, too. Errors: ErrActorChanged, ErrNoUser, ErrSuperadminOnly, ErrSelf, ErrRank.
+func (w Writer) MayChange(ctx context.Context, by Actor, uid string) error {
 	me, u, err := w.pair(ctx, by, uid)
 	if err != nil {
-		return u, err
+		return err
 	}
-	return u, w.service.mayChange(me, u)
+	return w.service.mayChange(me, u)
 }
 
 // byStaff changes one user for another, with the activity that records the change. change gets
@@ -313,12 +311,18 @@ func noteOf(u, other User) (n userNote) {
 }
 
 func (s *Service) staffActivity(by Actor, before, after User) audit.Activity {
-	a := by.Activity(s.now(), topicUsers, actionUpdate, audit.Succeed, "")
-	a.Category, a.TargetUID = audit.CategoryAdmin, after.UID
-	data, _ := json.Marshal(struct { // text and flags always marshal
+	return by.AboutUser(s.now(), topicUsers, actionUpdate, after.UID, struct {
 		Before userNote `json:"before"`
 		After  userNote `json:"after"`
 	}{noteOf(before, after), noteOf(after, before)})
+}
+
+// AboutUser is the activity of a member of staff who changed something of the user uid. The note goes
+// into its data as JSON, which it must have.
+func (by Actor) AboutUser(at time.Time, topic, action, uid string, note any) audit.Activity {
+	a := by.Activity(at, topic, action, audit.Succeed, "")
+	a.Category, a.TargetUID = audit.CategoryAdmin, uid
+	data, _ := json.Marshal(note)
 	a.Data = string(data)
 	return a
 }

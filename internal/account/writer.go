@@ -182,6 +182,18 @@ func (w Writer) SetPrivate(ctx context.Context, uid, key, value string) error {
 	return err
 }
 
+// RemovePrivate takes a private label from the user, if there is one, and recomputes level and state. The
+// key is folded first. An active superadmin must be left: ErrLastSuperadmin.
+func (w Writer) RemovePrivate(ctx context.Context, uid, key string) error {
+	switch err := w.DeleteLabel(ctx, uid, squish(key), ScopePrivate); {
+	case errors.Is(err, ErrNoLabel):
+		return nil
+	case err != nil:
+		return fmt.Errorf("remove label: %w", err)
+	}
+	return w.labelChanged(ctx, uid, ScopePrivate)
+}
+
 // ShowPhone sets the private label that shows the proof of a phone, unless there is one, such as a
 // refusal by staff.
 func (w Writer) ShowPhone(ctx context.Context, uid string) error {

@@ -25,7 +25,6 @@ var replaced = []struct {
 	{"BARONG_VAULT_ADDRESS BARONG_VAULT_TOKEN BARONG_VAULT_APP_NAME",
 		"Vault is not used: secrets of one-time codes and API keys are sealed in the database by BARONG_SECRET_KEY"},
 	{"BARONG_CRC32_SALT", "indexes of sealed columns are keyed by BARONG_SECRET_KEY"},
-	{"BARONG_PROFILE_DOUBLE_VERIFICATION", "reviews are not served"},
 	{"BARONG_STORAGE_SIGNATURE_VERSION", "always 4"},
 	{"BARONG_KYCAID_SANDBOX_MODE", "the account at KYCAID decides"},
 	{"BARONG_SENTRY_DSN_BACKEND SENTRY_DSN_BACKEND", "errors are in the log, which is JSON"},

@@ -278,19 +278,20 @@ type Events struct {
 
 // External names services that know people.
 type External struct {
-	Auth0Domain   string `key:"auth0_domain" default:"" doc:"Tenant of Auth0, as in https://<domain>/; empty switches sign-in with it off."`
-	Auth0ClientID string `key:"auth0_client_id" default:"" doc:"Client whose ID tokens are taken."`
-	KYCProvider   string `key:"kyc_provider" default:"local" enum:"local,kycaid" doc:"Checker of identities: local is staff."`
-	KYCAIDToken   Secret `key:"kycaid_authorization_token" default:"" secret:"yes" doc:"API token of KYCAID, which also signs its callbacks; mandatory with it."`
-	KYCAIDURL     string `key:"kycaid_api_endpoint" default:"https://api.kycaid.com/" doc:"Address of its API."`
-	KYCAIDForm    string `key:"kycaid_form_id" default:"" doc:"Form of our account at KYCAID by which verifications go; empty names none."`
-	PhoneKind     string `key:"phone_verification" default:"auto" enum:"auto,off,mock,twilio_sms,twilio_verify" doc:"How phones are verified: docs/phones.md. mock sends nothing and writes codes to the folder outbox beside the SQLite file; auto is mock with the embedded gate and off elsewhere. GET configs says which."`
-	TwilioAccount string `key:"twilio_account_sid" default:"" doc:"Account at Twilio; mandatory with both of its ways."`
-	TwilioToken   Secret `key:"twilio_auth_token" default:"" secret:"yes" doc:"Its auth token."`
-	TwilioNumber  string `key:"twilio_phone_number" default:"+15005550000" doc:"Number that messages of twilio_sms come from."`
-	TwilioService string `key:"twilio_service_sid" default:"" doc:"Service of twilio_verify, mandatory with it."`
-	TwilioURL     string `key:"twilio_url" default:"" doc:"Where Twilio is asked, instead of its own addresses."`
-	SMSTemplate   string `key:"sms_content_template" default:"" doc:"Text of messages with codes, {{code}} being the code; empty means a text in the language of the account (en, ru) with app_name."`
+	Auth0Domain    string `key:"auth0_domain" default:"" doc:"Tenant of Auth0, as in https://<domain>/; empty switches sign-in with it off."`
+	Auth0ClientID  string `key:"auth0_client_id" default:"" doc:"Client whose ID tokens are taken."`
+	KYCProvider    string `key:"kyc_provider" default:"local" enum:"local,kycaid" doc:"Checker of identities: local is staff."`
+	SecondReviewer bool   `key:"profile_double_verification" default:"false" doc:"Another member of staff must decide about a profile than the one who stated it, unless profile_verification_roles has the role."`
+	KYCAIDToken    Secret `key:"kycaid_authorization_token" default:"" secret:"yes" doc:"API token of KYCAID, which also signs its callbacks; mandatory with it."`
+	KYCAIDURL      string `key:"kycaid_api_endpoint" default:"https://api.kycaid.com/" doc:"Address of its API."`
+	KYCAIDForm     string `key:"kycaid_form_id" default:"" doc:"Form of our account at KYCAID by which verifications go; empty names none."`
+	PhoneKind      string `key:"phone_verification" default:"auto" enum:"auto,off,mock,twilio_sms,twilio_verify" doc:"How phones are verified: docs/phones.md. mock sends nothing and writes codes to the folder outbox beside the SQLite file; auto is mock with the embedded gate and off elsewhere. GET configs says which."`
+	TwilioAccount  string `key:"twilio_account_sid" default:"" doc:"Account at Twilio; mandatory with both of its ways."`
+	TwilioToken    Secret `key:"twilio_auth_token" default:"" secret:"yes" doc:"Its auth token."`
+	TwilioNumber   string `key:"twilio_phone_number" default:"+15005550000" doc:"Number that messages of twilio_sms come from."`
+	TwilioService  string `key:"twilio_service_sid" default:"" doc:"Service of twilio_verify, mandatory with it."`
+	TwilioURL      string `key:"twilio_url" default:"" doc:"Where Twilio is asked, instead of its own addresses."`
+	SMSTemplate    string `key:"sms_content_template" default:"" doc:"Text of messages with codes, {{code}} being the code; empty means a text in the language of the account (en, ru) with app_name."`
 }
 
 // Storage says where uploaded files are kept, and which daemon looks for viruses in them.

@@ -152,6 +152,7 @@ func Persons(s config.Settings, rules exchange.Rules) person.Config {
 	return person.Config{
 		StorageTitles: rules.StorageTitles, AppName: s.Account.AppName, CodeText: s.External.SMSTemplate,
 		Outside: s.External.KYCProvider != "local", Documents: Documents(s, rules),
+		SecondReviewer: s.External.SecondReviewer, SoleReviewers: rules.ProfileVerifiers,
 	}
 }
 

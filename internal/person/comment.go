@@ -83,7 +83,7 @@ func (c Comment) check() error {
 // AddComment notes something about the user uid. Errors: those of account.Writer.MayChange, TooLong.
 func (s *Service) AddComment(ctx context.Context, by account.Actor, uid, title, data string) error {
 	err := s.update(ctx, func(tx work) error {
-		if _, err := tx.MayChange(ctx, by, uid); err != nil {
+		if err := tx.MayChange(ctx, by, uid); err != nil {
 			return err
 		}
 		c := Comment{UserUID: uid, AuthorUID: by.UID, Title: title, Data: data}
@@ -143,11 +143,11 @@ func (s *Service) editComment(
 			return err
 		}
 		uid = c.UserUID
-		if _, err := tx.MayChange(ctx, by, c.UserUID); err != nil {
+		if err := tx.MayChange(ctx, by, c.UserUID); err != nil {
 			return err
 		}
 		if c.AuthorUID != by.UID {
-			_, err := tx.MayChange(ctx, by, c.AuthorUID)
+			err := tx.MayChange(ctx, by, c.AuthorUID)
 			if err != nil && !errors.Is(err, account.ErrNoUser) {
 				return err
 			}

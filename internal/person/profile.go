@@ -49,6 +49,7 @@ type Profile struct {
 	Metadata            *string // JSON text of the client's own
 	State               string
 	ApplicantID         *string // the KYC provider's name for the person, when it has one
+	AuthorUID           string  // of the member of staff who stated it last, "" when the person did
 	CreatedAt           time.Time
 	UpdatedAt           time.Time
 }
@@ -63,6 +64,9 @@ func (p Profile) GoString() string { return p.String() }
 type profileReader interface {
 	// Profiles lists a user's, by row id; in a transaction others wait that write rows of the user.
 	Profiles(ctx context.Context, uid string) ([]Profile, error)
+	// ProfilePage lists those of everybody, by row id, without the first offset and at most limit, and
+	// counts all.
+	ProfilePage(ctx context.Context, limit, offset int) ([]Profile, int, error)
 }
 
 // profileWriter is the part of Tx about profiles.
@@ -123,6 +127,7 @@ func (s *Service) UpdateProfile(ctx context.Context, by account.Actor, in Profil
 		}
 		before := all[i]
 		p = before
+		p.AuthorUID = ""
 		if err := p.set(in, s.now()); err != nil {
 			return err
 		}

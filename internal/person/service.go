@@ -26,6 +26,10 @@ type Config struct {
 	Phones PhoneLimits
 	// Documents are the rules for them.
 	Documents DocumentRules
+	// SecondReviewer wants another member of staff to decide about a profile than the one who stated it,
+	// unless the role is one of SoleReviewers.
+	SecondReviewer bool
+	SoleReviewers  []string
 }
 
 // Reader reads committed rows, or those of a transaction when it is part of a Tx.

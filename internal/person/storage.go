@@ -43,7 +43,12 @@ type storageWriter interface {
 	// AddDataStorage inserts d and fills ID and times; account.ErrNoUser, account.ErrTaken for the
 	// title.
 	AddDataStorage(ctx context.Context, d *DataStorage) error
+	// DeleteDataStorage removes one by (uid, title); ErrNoStorage.
+	DeleteDataStorage(ctx context.Context, uid, title string) error
 }
+
+// ErrNoStorage says that a user keeps no data under a title.
+var ErrNoStorage = fmt.Errorf("person: stored data: %w", account.ErrNotFound)
 
 // shownNouns are titles that would hide other parts of an account.
 var shownNouns = []string{"document", "label", "profile", "phone", "user"}
@@ -98,6 +103,29 @@ func (s *Service) StoreData(ctx context.Context, by account.Actor, title, data s
 	})
 	if err != nil {
 		return fmt.Errorf("store data: %w", err)
+	}
+	return nil
+}
+
+// RemoveData deletes the data that the user uid keeps under a title, for staff, and the private label of
+// that name; level and state follow. Errors, in order: those of account.Writer.MayChange, ErrNoStorage.
+func (s *Service) RemoveData(ctx context.Context, by account.Actor, uid, title string) error {
+	err := s.update(ctx, func(tx work) error {
+		if err := tx.MayChange(ctx, by, uid); err != nil {
+			return err
+		}
+		if err := tx.DeleteDataStorage(ctx, uid, title); err != nil {
+			return err
+		}
+		if err := tx.RemovePrivate(ctx, uid, title); err != nil {
+			return err
+		}
+		return tx.AddActivity(ctx, by.AboutUser(s.now(), "data_storage", "delete", uid, struct {
+			Title string `json:"title"`
+		}{title}))
+	})
+	if err != nil {
+		return fmt.Errorf("remove data: %w", err)
 	}
 	return nil
 }

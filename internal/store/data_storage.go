@@ -37,3 +37,12 @@ func (q queries) AddDataStorage(ctx context.Context, d *person.DataStorage) erro
 		return inserted(err, account.ErrTaken)
 	})
 }
+
+// DeleteDataStorage implements person.Tx.
+func (q queries) DeleteDataStorage(ctx context.Context, uid, title string) error {
+	return q.writeLocked(ctx, "delete data storage", lockUser(uid), func(t *txn) error {
+		return t.change(ctx, person.ErrNoStorage, `
+			DELETE FROM data_storages
+			WHERE user_id = (SELECT id FROM users WHERE uid = $1) AND title = $2`, uid, title)
+	})
+}

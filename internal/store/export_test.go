@@ -75,8 +75,7 @@ func (db *DB) EndListener(ctx context.Context) error {
 // it is done again. For SQLite.
 func (db *DB) BeOvertaken(ctx context.Context, by int64) error {
 	_, err := db.w.ExecContext(ctx, fmt.Sprintf(`
-		DROP INDEX users_username_order; DROP INDEX users_referral_order; DROP INDEX users_otp; DROP INDEX profiles_country;
-		DROP TRIGGER users_added; DROP TRIGGER users_removed; DROP TRIGGER users_changed; DROP TABLE user_counts; DROP TABLE comments;
+		ALTER TABLE profiles DROP COLUMN author_uid;
 		DELETE FROM schema_versions WHERE version = %[1]d;
 		DELETE FROM goose_db_version WHERE version_id = %[1]d;
 		CREATE TRIGGER overtaken AFTER INSERT ON goose_db_version WHEN NEW.version_id = %[1]d

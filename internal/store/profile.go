@@ -19,12 +19,12 @@ type sealedProfile struct {
 
 var profiles = noun[sealedProfile]{
 	columns: `p.id, p.uuid, u.uid, p.first_name, p.last_name, p.dob, p.address, p.postcode, p.city, p.country,
-	       p.metadata, p.state, p.applicant_id, p.created_at, p.updated_at`,
+	       p.metadata, p.state, p.applicant_id, COALESCE(p.author_uid, ''), p.created_at, p.updated_at`,
 	from: `profiles p JOIN users u ON u.id = p.user_id`,
 	into: func(p *sealedProfile) []any {
 		return []any{
 			&p.ID, &p.row, &p.UserUID, &p.firstName, &p.lastName, &p.born, &p.address, &p.Postcode, &p.City, &p.Country,
-			&p.Metadata, &p.State, &p.ApplicantID, at(&p.CreatedAt), at(&p.UpdatedAt),
+			&p.Metadata, &p.State, &p.ApplicantID, &p.AuthorUID, at(&p.CreatedAt), at(&p.UpdatedAt),
 		}
 	},
 	missing: account.ErrNotFound,
@@ -50,6 +50,29 @@ func (q queries) Profiles(ctx context.Context, uid string) ([]person.Profile, er
 	if err != nil {
 		return nil, err
 	}
+	return q.openProfiles(sealed)
+}
+
+// ProfilePage implements person.Reader. It finds the page by the index before it looks at rows.
+func (q queries) ProfilePage(ctx context.Context, limit, offset int) (all []person.Profile, total int, err error) {
+	var sealed []sealedProfile
+	err = q.together(ctx, "list profiles", func(q querier) error {
+		if err := q.QueryRowContext(ctx, `SELECT count(*) FROM profiles`).Scan(&total); err != nil || offset >= total {
+			return err
+		}
+		page, args := new(filter).page(limit, offset)
+		sealed, err = profiles.list(ctx, q, `WHERE p.id IN (SELECT id FROM profiles ORDER BY id`+page+`) ORDER BY p.id`, args...)
+		return err
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	all, err = q.openProfiles(sealed)
+	return all, total, err
+}
+
+// openProfiles are the profiles of rows.
+func (q queries) openProfiles(sealed []sealedProfile) ([]person.Profile, error) {
 	all := make([]person.Profile, len(sealed))
 	for i, p := range sealed {
 		if err := q.openTexts(profilesTable, p.row, p.secrets()); err != nil {
@@ -74,12 +97,12 @@ func (q queries) AddProfile(ctx context.Context, p *person.Profile) error {
 		p.CreatedAt, p.UpdatedAt = t.now, t.now
 		err = t.QueryRowContext(ctx, `
 			INSERT INTO profiles (uuid, user_id, first_name, last_name, dob, address, postcode, city, country,
-			                      metadata, state, applicant_id, created_at, updated_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13)
+			                      metadata, state, applicant_id, author_uid, created_at, updated_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14)
 			ON CONFLICT DO NOTHING
 			RETURNING id`,
 			s.row, user, s.firstName, s.lastName, s.born, s.address, p.Postcode, p.City, p.Country,
-			p.Metadata, p.State, p.ApplicantID, t.now.UnixMicro()).Scan(&p.ID)
+			p.Metadata, p.State, p.ApplicantID, textOrNull(p.AuthorUID), t.now.UnixMicro()).Scan(&p.ID)
 		return inserted(err, person.ErrProfileOpen)
 	})
 }
@@ -99,10 +122,10 @@ func (q queries) PutProfile(ctx context.Context, p *person.Profile) error {
 		err = t.exec(ctx, `
 			UPDATE profiles
 			SET first_name = $1, last_name = $2, dob = $3, address = $4, postcode = $5, city = $6, country = $7,
-			    metadata = $8, state = $9, applicant_id = $10, updated_at = $11
-			WHERE id = $12`,
+			    metadata = $8, state = $9, applicant_id = $10, author_uid = $11, updated_at = $12
+			WHERE id = $13`,
 			s.firstName, s.lastName, s.born, s.address, p.Postcode, p.City, p.Country,
-			p.Metadata, p.State, p.ApplicantID, t.now.UnixMicro(), p.ID)
+			p.Metadata, p.State, p.ApplicantID, textOrNull(p.AuthorUID), t.now.UnixMicro(), p.ID)
 		return updated(err, person.ErrProfileOpen)
 	})
 }

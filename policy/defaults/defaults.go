@@ -10,7 +10,9 @@ import (
 var files embed.FS
 
 // Names lists the names that File knows.
-func Names() []string { return []string{"abilities", "authz_rules", "barong", "management_api", "seeds"} }
+func Names() []string {
+	return []string{"abilities", "authz_rules", "barong", "management_api", "seeds"}
+}
 
 // File is the built-in file of that name, with or without ".yml": seeds, authz_rules,
 // abilities, management_api and barong, the rules about accounts. The caller may keep and change it.

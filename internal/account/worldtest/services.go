@@ -40,7 +40,7 @@ type Config struct {
 	Keys                                        *apikey.Config // nil has the shipped values
 	KeepKeys                                    bool           // whatever becomes of password and second factor
 	StorageTitles                               []string
-	Outside                                     bool
+	Outside, SecondReviewer                     bool
 	PhoneLimits                                 person.PhoneLimits
 	Phones                                      person.PhoneProvider // nil is none; Inbox is one
 	CodeText                                    string
@@ -192,6 +192,7 @@ func (cfg Config) persons() person.Config {
 	c := configured.Persons(config.Default(), exchange.Rules{StorageTitles: cfg.StorageTitles})
 	c.AppName, c.CodeText, c.Phones = cmp.Or(cfg.AppName, c.AppName), cfg.CodeText, cfg.PhoneLimits
 	c.Outside, c.Documents = cfg.Outside, cfg.DocumentRules()
+	c.SecondReviewer, c.SoleReviewers = cfg.SecondReviewer, []string{account.RoleSuperadmin}
 	return c
 }
 

@@ -296,7 +296,7 @@ var quiet = []string{
 	"Epoch", "SigningKeys", "Emit", "Take", "Return", "Clear",
 	"MailToken", "AddMailToken", "UseMailToken", "DeleteMailTokens", "SignedInBefore", "SessionStands",
 	"AddVerification", "Verification", "NewestVerification", "FinishVerification",
-	"Profiles", "AddProfile", "PutProfile", "DataStorages", "AddDataStorage", "KYCSteps", "AddKYCStep",
+	"Profiles", "ProfilePage", "AddProfile", "PutProfile", "DataStorages", "AddDataStorage", "DeleteDataStorage", "KYCSteps", "AddKYCStep",
 	"Phones", "PhoneProved", "PhoneHolder", "PhoneAlias", "AddPhone", "DeletePhone", "PutPhoneCode", "TryPhoneCode", "ProvePhone", "ReleasePhones",
 	"Documents", "Document", "DocumentFiles", "Lapsed", "AddDocument", "MarkLapsed",
 	"Comments", "Comment", "AddComment", "PutComment", "DeleteComment",
@@ -311,8 +311,9 @@ func quietCalls(s Store, f *fixture) map[string]func(context.Context) error {
 		"NoteKeyUses": func(ctx context.Context) error {
 			return s.NoteKeyUses(ctx, []apikey.Use{{Kid: userKid, At: until}})
 		},
-		"Rows":     func(ctx context.Context) error { _, err := s.Rows(ctx); return err },
-		"Profiles": func(ctx context.Context) error { _, err := s.Profiles(ctx, f.user.UID); return err },
+		"Rows":        func(ctx context.Context) error { _, err := s.Rows(ctx); return err },
+		"Profiles":    func(ctx context.Context) error { _, err := s.Profiles(ctx, f.user.UID); return err },
+		"ProfilePage": func(ctx context.Context) error { _, _, err := s.ProfilePage(ctx, 1, 0); return err },
 		"AddProfile": func(ctx context.Context) error {
 			return s.AddProfile(ctx, &person.Profile{UserUID: f.user.UID, State: person.ProfileVerified})
 		},
@@ -334,6 +335,13 @@ func quietCalls(s Store, f *fixture) map[string]func(context.Context) error {
 		"DataStorages": func(ctx context.Context) error { _, err := s.DataStorages(ctx, f.user.UID); return err },
 		"AddDataStorage": func(ctx context.Context) error {
 			return s.AddDataStorage(ctx, &person.DataStorage{UserUID: f.user.UID, Title: "personal", Data: "{}"})
+		},
+		"DeleteDataStorage": func(ctx context.Context) error {
+			err := s.DeleteDataStorage(ctx, f.user.UID, "personal")
+			if errors.Is(err, person.ErrNoStorage) {
+				return nil
+			}
+			return err
 		},
 		"phones": func(ctx context.Context) error {
 			const number, other = "447418084106", "447418084107"

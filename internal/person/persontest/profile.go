@@ -12,7 +12,7 @@ func newProfile(uid, state string) person.Profile {
 	return person.Profile{
 		UserUID: uid, FirstName: new("Zoë"), LastName: new("O'Hara"), DOB: new("1990-12-24"), Address: new("1 Main St."),
 		Postcode: new("AB-12"), City: new("Köln"), Country: new("DE"), Metadata: new(`{"a":1}`), State: state,
-		ApplicantID: new("applicant1"),
+		ApplicantID: new("applicant1"), AuthorUID: "STAFF1",
 	}
 }
 
@@ -41,7 +41,7 @@ func profilePut(t *testing.T, s Store) {
 	accounttest.Must(t, s.AddProfile(t.Context(), &other))
 	p.FirstName, p.LastName, p.DOB, p.Address = new("Ann"), nil, new("1991-01-02"), new("2 Side St.")
 	p.Postcode, p.City, p.Country, p.Metadata, p.State = new("CD"), new("Bonn"), new("FRA"), nil, person.ProfileSubmitted
-	p.ApplicantID = new("applicant2")
+	p.ApplicantID, p.AuthorUID = new("applicant2"), ""
 	made := p.CreatedAt
 	accounttest.Must(t, s.PutProfile(t.Context(), &p))
 	accounttest.Equal(t, p.CreatedAt, made)
@@ -67,6 +67,26 @@ func profileOpen(t *testing.T, s Store) {
 	accounttest.Must(t, s.PutProfile(t.Context(), &all[1]))
 }
 
+func profilePage(t *testing.T, s Store) {
+	page := func(limit, offset, total int, want ...person.Profile) {
+		t.Helper()
+		got, n, err := s.ProfilePage(t.Context(), limit, offset)
+		accounttest.Must(t, err)
+		accounttest.Equal(t, n, total)
+		accounttest.Equal(t, append([]person.Profile{}, got...), append([]person.Profile{}, want...))
+	}
+	page(10, 0, 0)
+	u, other := accounttest.AddUser(t, s, "1"), accounttest.AddUser(t, s, "2")
+	all := []person.Profile{newProfile(u.UID, person.ProfileVerified), newProfile(other.UID, person.ProfileDrafted), newProfile(u.UID, person.ProfileSubmitted)}
+	for i := range all {
+		accounttest.Must(t, s.AddProfile(t.Context(), &all[i]))
+	}
+	page(10, 0, 3, all...)
+	page(2, 0, 3, all[:2]...)
+	page(2, 2, 3, all[2])
+	page(2, 4, 3)
+}
+
 // profiles compares a user's with want.
 func profiles(t *testing.T, s Store, uid string, want ...person.Profile) {
 	t.Helper()
@@ -90,4 +110,10 @@ func storageRoundTrip(t *testing.T, s Store) {
 	got, err := s.DataStorages(t.Context(), u.UID)
 	accounttest.Must(t, err)
 	accounttest.Equal(t, got, []person.DataStorage{first, second})
+	accounttest.WantErr(t, s.DeleteDataStorage(t.Context(), u.UID, "Personal"), person.ErrNoStorage)
+	accounttest.WantErr(t, s.DeleteDataStorage(t.Context(), "ID404", "personal"), person.ErrNoStorage)
+	accounttest.Must(t, s.DeleteDataStorage(t.Context(), u.UID, "personal"))
+	got, err = s.DataStorages(t.Context(), u.UID)
+	accounttest.Must(t, err)
+	accounttest.Equal(t, got, []person.DataStorage{second})
 }

@@ -31,6 +31,7 @@ func TestStore(t *testing.T, open func(testing.TB) Store) {
 		"profile: a round trip keeps every field":        profileRoundTrip,
 		"profile: a write keeps every field":             profilePut,
 		"profile: one at a time is open":                 profileOpen,
+		"profile: those of everybody come by page":       profilePage,
 		"phone: a round trip keeps every field":          phoneRoundTrip,
 		"phone: what is not there is ErrNoPhone":         phoneNotFound,
 		"phone: a code is good until it is another":      phoneCode,
