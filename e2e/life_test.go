@@ -1,16 +1,15 @@
 package e2e_test
 
 import (
-	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -18,11 +17,7 @@ import (
 
 	"github.com/pquerna/otp/totp"
 
-	"barong/internal/account"
-	"barong/internal/account/worldtest"
 	"barong/internal/factor/passkeytest"
-	"barong/internal/secret"
-	"barong/internal/store"
 )
 
 // A life is a person's, through the gate, from the first sign-up to the second.
@@ -172,21 +167,30 @@ func (l *life) uploads(t *testing.T) {
 	l.does(t, 200, `"value":"pending"`, "GET", "/resource/labels/document")
 }
 
-// isApproved has the label of approved documents set as a service that staff use would.
+// isApproved has a member of staff, who holds a second factor, look at the labels and approve the document.
 func (l *life) isApproved(t *testing.T) {
-	at := slices.IndexFunc(l.env, func(pair string) bool { return strings.HasPrefix(pair, "BARONG_DATABASE_URL=") })
-	_, url, _ := strings.Cut(l.env[at], "=")
-	sealer, err := secret.NewSealer(bytes.Repeat([]byte{7}, secret.KeySize))
-	must(t, err)
-	db, err := store.Open(t.Context(), url, sealer)
-	must(t, err)
-	defer db.Close()
-	of := worldtest.Open(worldtest.Config{Mail: worldtest.Letters{}}, db, nil, nil, time.Now)
-	_, err = of.Accounts.SetLabel(t.Context(), worldtest.Peer, account.LabelInput{
-		UserUID: l.uid, Key: "document", Value: "verified", Scope: account.ScopePrivate,
-	})
-	must(t, err)
+	boss := &life{office: l.office, person: newcomer(90)}
+	boss.email = staffEmail
+	create := exec.CommandContext(t.Context(), l.bin, "users", "create", "--email", boss.email, "--role", "superadmin", "--level", "1")
+	create.Env, create.Dir, create.Stdin = l.env, t.TempDir(), strings.NewReader(boss.password+"\n")
+	if out, err := create.CombinedOutput(); err != nil {
+		t.Fatalf("make a superadmin: %v, %s", err, out)
+	}
+	boss.enter(t, "active", l.gate, "/identity/sessions", map[string]string{"email": boss.email, "password": boss.password})
+	boss.protects(t)
+	boss.does(t, 200, l.uid, "GET", "/admin/users/labels?key=document&value=pending")
+	boss.does(t, 422, "admin.user.update_himself", "POST", "/admin/users/labels/update",
+		"uid", boss.uid, "key", "document", "value", "verified", "scope", "private")
+	l.does(t, 401, "authz.invalid_permission", "POST", "/admin/users/labels/update",
+		"uid", l.uid, "key", "document", "value", "verified", "scope", "private")
+	boss.does(t, 422, "key.taken", "POST", "/admin/users/labels", "uid", l.uid, "key", "document", "value", "verified", "scope", "private")
+	boss.does(t, 200, "200", "PUT", "/admin/users/labels", "uid", l.uid, "key", "document", "value", "rejected", "scope", "private")
+	l.does(t, 200, `"level":2`, "GET", "/resource/users/me")
+	boss.does(t, 204, "", "DELETE", "/admin/users/labels", "uid", l.uid, "key", "document", "scope", "private")
+	boss.does(t, 201, "201", "POST", "/admin/users/labels",
+		"uid", l.uid, "key", "document", "value", "verified", "scope", "private", "description", "passport seen")
 	l.does(t, 200, `"level":3`, "GET", "/resource/users/me")
+	boss.does(t, 200, l.uid, "GET", "/admin/activities/admin?topic=labels")
 }
 
 func (l *life) keepsData(t *testing.T) {
