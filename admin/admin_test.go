@@ -121,6 +121,9 @@ var endpoints = []endpoint{
 	{"GET", "/admin/activities", ability.Read, ability.SubjectActivity, ""},
 	{"GET", "/admin/activities/admin", ability.Read, ability.SubjectActivity, ""},
 	{"POST", "/admin/explain", ability.Read, ability.SubjectPermission, ability.SubjectUser},
+	{"GET", "/admin/api_keys", ability.Read, ability.SubjectAPIKey, ""},
+	{"GET", "/admin/service_accounts", ability.Read, ability.SubjectUser, ""},
+	{"GET", "/admin/metrics", ability.Read, ability.SubjectUser, ""},
 	{"PUT", "/admin/users", ability.Update, ability.SubjectUser, ""},
 	{"POST", "/admin/users/update", ability.Update, ability.SubjectUser, ""},
 	{"POST", "/admin/users/role", ability.Update, ability.SubjectUser, ""},
@@ -201,14 +204,17 @@ func TestAbilityByRole(t *testing.T) {
 	data := []string{"DELETE users/data_storage"}
 	profiles := []string{"GET profiles", "POST profiles", "PUT profiles"}
 	levels := []string{"GET levels"}
+	keys, numbers := []string{"GET api_keys"}, []string{"GET service_accounts", "GET metrics"}
 	expect.Equal(t, effective, map[string][]string{
 		"superadmin": all,
 		"admin": slices.Concat([]string{"GET abilities"}, restrictions,
-			[]string{"GET activities", "POST explain", "PUT users", "POST users/update"}, people, belongings, labelled, labels, data, profiles, levels),
-		"technical":  slices.Concat([]string{"GET abilities"}, restrictions, []string{"GET activities"}, people, labelled, profiles[:1], levels),
-		"accountant": slices.Concat([]string{"GET abilities", "GET activities"}, people, labelled, profiles[:1], levels),
-		"compliance": slices.Concat([]string{"GET abilities", "PUT users", "POST users/update"}, people, belongings, labelled, labels, data, profiles[:1], levels),
-		"support":    slices.Concat([]string{"GET abilities", "GET activities", "POST users/update"}, people, labelled, profiles[:1], levels),
+			[]string{"GET activities", "POST explain"}, keys, numbers, []string{"PUT users", "POST users/update"}, people, belongings, labelled, labels, data, profiles, levels),
+		"technical": slices.Concat([]string{"GET abilities"}, restrictions, []string{"GET activities"}, keys, numbers,
+			people, labelled, profiles[:1], levels),
+		"accountant": slices.Concat([]string{"GET abilities", "GET activities"}, numbers, people, labelled, profiles[:1], levels),
+		"compliance": slices.Concat([]string{"GET abilities"}, numbers, []string{"PUT users", "POST users/update"},
+			people, belongings, labelled, labels, data, profiles[:1], levels),
+		"support": slices.Concat([]string{"GET abilities", "GET activities"}, numbers, []string{"POST users/update"}, people, labelled, profiles[:1], levels),
 	})
 }
 

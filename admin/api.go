@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"barong/internal/account"
+	"barong/internal/apikey"
 	"barong/internal/audit"
 	"barong/internal/caller"
 	"barong/internal/chronicle"
@@ -36,6 +37,7 @@ type API struct {
 	People     roster.Reader
 	Sessions   *session.Manager
 	Codes      *factor.Service
+	Keys       *apikey.Service
 	Explain    Explainer
 	// Record keeps the activity of a change that was refused, or of a person who was read; those of
 	// changes that were made are written with them. It never blocks; audit.Writer's does.
@@ -67,6 +69,9 @@ func (a *API) Mount(s *rest.Server) {
 	a.dataStorages(at("/users/data_storage", "user", ability.SubjectUser))
 	a.profiles(at("/profiles", "profile", ability.SubjectProfile))
 	a.levels(at("/levels", "level", ability.SubjectLevel))
+	a.apiKeys(at("/api_keys", "apikey", ability.SubjectAPIKey))
+	a.serviceAccounts(at("/service_accounts", "service_account", ability.SubjectUser))
+	a.metrics(at("/metrics", "metrics", ability.SubjectUser))
 }
 
 // staff is the caller of an endpoint.

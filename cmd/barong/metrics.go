@@ -79,7 +79,7 @@ func (sv *service) measure(r prometheus.Registerer) {
 		func() float64 { return float64(sv.audit.Folded()) })
 	counter(r, "barong_audit_lost_total", "Activities that could be kept nowhere.",
 		func() float64 { return float64(sv.audit.Lost()) })
-	r.MustRegister(relayMetrics{sv.relay})
+	r.MustRegister(relayMetrics{sv.relay}, &numberMetrics{from: sv.db, now: sv.db.Time})
 	if sv.mailer != nil {
 		r.MustRegister(mailMetrics{sv.mailer})
 	}

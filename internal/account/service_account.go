@@ -58,6 +58,18 @@ type serviceAccountWriter interface {
 	PutServiceAccount(ctx context.Context, a *ServiceAccount) error
 }
 
+// ServiceAccountsOf returns a user and the service accounts that it owns, by row id; ErrNoUser.
+func (s *Service) ServiceAccountsOf(ctx context.Context, ownerUID string) (owner User, list []ServiceAccount, err error) {
+	if owner, err = s.rows.User(ctx, ownerUID); err != nil {
+		return owner, nil, fmt.Errorf("list service accounts of %s: %w", ownerUID, err)
+	}
+	list, err = s.rows.ServiceAccountsOf(ctx, ownerUID)
+	if err != nil {
+		return owner, nil, fmt.Errorf("list service accounts of %s: %w", ownerUID, err)
+	}
+	return owner, list, nil
+}
+
 // ServiceAccounts lists those that the actor owns, by row id.
 func (s *Service) ServiceAccounts(ctx context.Context, by Actor) ([]ServiceAccount, error) {
 	list, err := s.rows.ServiceAccountsOf(ctx, by.UID)

@@ -168,6 +168,22 @@ func (s *Service) ListKeys(ctx context.Context, by account.Actor, of Holder, q Q
 		return nil, 0, err
 	}
 	q.HolderUID = h.UID
+	return s.page(ctx, q)
+}
+
+// KeysOf is ListKeys for staff, of the user or service account whose uid q has; account.ErrNotFound.
+func (s *Service) KeysOf(ctx context.Context, q Query) ([]Key, int, error) {
+	_, err := s.rows.User(ctx, q.HolderUID)
+	if errors.Is(err, account.ErrNoUser) {
+		_, err = s.rows.ServiceAccount(ctx, q.HolderUID)
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("load key holder: %w", err)
+	}
+	return s.page(ctx, q)
+}
+
+func (s *Service) page(ctx context.Context, q Query) ([]Key, int, error) {
 	keys, total, err := s.rows.APIKeys(ctx, q)
 	if err != nil {
 		return nil, 0, fmt.Errorf("list api keys: %w", err)

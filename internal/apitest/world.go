@@ -205,7 +205,7 @@ func (w *World) Mount() *rest.Server {
 	w.Resource.Persons, w.Resource.Masks, w.Resource.Documents = of.Persons, true, w.Account.DocumentRules()
 	w.Resource.Sessions, w.Resource.Activities = w.Sessions, db
 	w.Admin.Persons, w.Admin.People, w.Admin.Sessions = of.Persons, db, w.Sessions
-	w.Admin.Accounts, w.Admin.Codes, w.Admin.Policy, w.Admin.Activities = of.Accounts, of.Codes, w.Rules, db
+	w.Admin.Accounts, w.Admin.Codes, w.Admin.Keys, w.Admin.Policy, w.Admin.Activities = of.Accounts, of.Codes, of.Keys, w.Rules, db
 	c := w.REST
 	if !w.Account.Unlimited {
 		c.Budget = limit.NewBudget(w.Spent, new(limit.Memory), w.clock)

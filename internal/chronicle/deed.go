@@ -18,6 +18,7 @@ type Deed struct {
 // A Reader reads activities and the users in them; store.DB is one. It is safe for concurrent use.
 type Reader interface {
 	audit.Journal
+	Counter
 	// UsersByUID loads the users among uids, by uid; those that are not there are left out.
 	UsersByUID(ctx context.Context, uids []string) (map[string]account.User, error)
 }

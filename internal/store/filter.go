@@ -26,6 +26,16 @@ func (f *filter) match(column, value string) {
 	}
 }
 
+// in wants column to have one of the values. column is never input.
+func (f *filter) in(column string, values []string) {
+	marks := make([]string, len(values))
+	for i, v := range values {
+		f.args = append(f.args, v)
+		marks[i] = fmt.Sprintf("$%d", len(f.args))
+	}
+	f.conds = append(f.conds, column+" IN ("+strings.Join(marks, ", ")+")")
+}
+
 // between wants from <= column < to; a zero time is no bound. column is never input.
 func (f *filter) between(column string, from, to time.Time) {
 	if !from.IsZero() {

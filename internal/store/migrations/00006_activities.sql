@@ -25,6 +25,6 @@ CREATE INDEX activities_created ON activities (created_at, id);
 CREATE INDEX activities_actor ON activities (actor_uid, created_at, id, topic, result);
 CREATE INDEX activities_target ON activities (target_uid, created_at, id);
 CREATE INDEX activities_category ON activities (category, created_at, id);
-CREATE INDEX activities_day ON activities (topic, action, result, day);
+CREATE INDEX activities_day ON activities (topic, action, result, day, created_at);
 
 INSERT INTO schema_versions (version, oldest) VALUES (6, 6);
