@@ -15,7 +15,7 @@ type metricsRange struct {
 
 type metrics struct {
 	SignUps  map[string]int `json:"signups" doc:"By UTC day, YYYY-MM-DD; no day has 0."`
-	SignIns  map[string]int `json:"sucessful_logins" doc:"As signups; spelled as ever."` //nolint:misspell // the published spelling
+	SignIns  map[string]int `json:"sucessful_logins" doc:"As signups; spelled as ever."`
 	Failures map[string]int `json:"failed_logins" doc:"As signups."`
 	Pending  int            `json:"pending_applications" doc:"Users whose documents wait for review now, whatever the range."`
 }

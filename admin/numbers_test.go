@@ -25,7 +25,6 @@ func (w *world) deed(topic, action, result string, at time.Time) {
 func TestMetrics(t *testing.T) {
 	w := newWorld(t)
 	ask := func(query string) string { return w.as("support").Get(t, base+"/metrics"+query).Body }
-	//nolint:misspell // the published spelling
 	expect.Equal(t, ask(""), `{"signups":{},"sucessful_logins":{},"failed_logins":{},"pending_applications":0}`)
 
 	midnight := time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
@@ -46,7 +45,6 @@ func TestMetrics(t *testing.T) {
 	}
 	expect.OK(t, w.DB.PutLabel(t.Context(), &account.Label{UserUID: "DOC2", Key: "document", Value: "pending", Scope: account.ScopePublic}))
 
-	//nolint:misspell // the published spelling
 	expect.Equal(t, ask(""), `{"signups":{"2026-11-19":1,"2026-11-20":1},"sucessful_logins":{"2026-11-20":3},`+
 		`"failed_logins":{"2026-11-20":1,"2026-11-21":1,"2026-11-22":1},"pending_applications":2}`)
 	// The first second is in, the last is not; a day of which a part is cut off counts the rest.
