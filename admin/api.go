@@ -39,7 +39,7 @@ type API struct {
 	Codes      *factor.Service
 	Keys       *apikey.Service
 	Explain    Explainer
-	// Record keeps the activity of a change that was refused, or of a person who was read; those of
+	// Record keeps the activity of a change that was refused, or of a read of a person; those of
 	// changes that were made are written with them. It never blocks; audit.Writer's does.
 	Record func(audit.Activity) bool
 	// Abilities are the rights of roles here.

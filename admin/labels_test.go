@@ -114,7 +114,7 @@ func TestLabelsDecideLevelAndState(t *testing.T) {
 	is("active", 1, "inactive")
 }
 
-// What becomes of a document by its label is an event, also when a decided one is deleted.
+// The decision about a document by its label is an event, also when a decided one is deleted.
 func TestLabelsAreAnnounced(t *testing.T) {
 	w := newWorld(t)
 	w.putLabel("MEMBER", "email", "verified", account.ScopePrivate)
@@ -206,7 +206,7 @@ func TestLabelParameters(t *testing.T) {
 	expect.Equal(t, len(w.journal()), 0)
 }
 
-// Who may label whom, and the two ways of not being there, alike on every route; nothing changes (D24).
+// Rank says whose labels a member of staff sets, and the two ways of not being there are alike on every route; nothing changes (D24).
 func TestLabelRefusals(t *testing.T) {
 	w := newWorld(t)
 	w.addUser("second")
@@ -332,7 +332,7 @@ func TestLevels(t *testing.T) {
 		{"id":3,"key":"document","value":"verified"}]`)
 }
 
-// An outage of a list is 503; a caller who was demoted meanwhile labels nobody.
+// An outage of a list is 503; a caller that was demoted meanwhile labels nobody.
 func TestLabelsWhileSomethingElseHappens(t *testing.T) {
 	w := newWorld(t)
 	send := func() (all []resttest.Answer) {

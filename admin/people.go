@@ -124,7 +124,7 @@ func (a *API) dossier(ctx context.Context, who staff, uid string) (v view.UserWi
 	return a.sight(who).UserWithKYCOf(u, d, a.Persons.Link), nil
 }
 
-// sight is what the caller's role may see of persons.
+// sight is the caller's view of persons, by its role.
 func (a *API) sight(who staff) view.Sight {
 	return view.Sight{
 		Profiles:  a.Abilities.Can(who.User.Role, ability.Read, ability.SubjectProfile),

@@ -308,7 +308,7 @@ func TestComments(t *testing.T) {
 	for _, method := range []string{"PUT", "DELETE"} {
 		w.as("admin").JSON(t, method, c, m{"id": 2}).WantTokens(t, 422, "admin.user.update_himself")
 	}
-	// A user who rose since is out of reach for its comments, too.
+	// A user that rose since is out of reach for its comments, too.
 	w.PutUser("MEMBER", func(u *account.User) { u.Role = "superadmin" })
 	w.as("compliance").JSON(t, "PUT", c, m{"id": 1, "title": "a"}).WantTokens(t, 422, "admin.user.superadmin_change")
 	w.as("compliance").JSON(t, "DELETE", c+"?id=1", nil).WantTokens(t, 422, "admin.user.superadmin_change")

@@ -111,7 +111,7 @@ func TestProfilesNeedASecondReviewer(t *testing.T) {
 	expect.Equal(t, w.profile("TRADER").State, person.ProfileDrafted)
 }
 
-// Who may touch whose profile, alike for both writes; nothing changes (D24).
+// Rank decides on profiles of others, alike for both writes; nothing changes (D24).
 func TestProfileRefusals(t *testing.T) {
 	w := newWorld(t)
 	w.addUser("second")

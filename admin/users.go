@@ -31,7 +31,7 @@ type userRole struct {
 // errEnableOTP says that nobody switches one-time codes on for another.
 var errEnableOTP = errors.New("admin: one-time codes are not switched on for others")
 
-// reachErrors are those of every change of what belongs to a user, userErrors of every change of a user,
+// reachErrors are those of every change of the belongings of a user, userErrors of every change of a user,
 // stateErrors those of its state and second factor.
 var (
 	reachErrors = rest.All(

@@ -157,7 +157,7 @@ func TestUserRefusals(t *testing.T) {
 	expect.Equal(t, len(w.journal()), 0)
 }
 
-// A superadmin who is not active does not remove the last active one, nor anything else (D24).
+// A superadmin that is not active does not remove the last active one, nor anything else (D24).
 func TestLastSuperadminStays(t *testing.T) {
 	w := newWorld(t)
 	w.addUser("last")
