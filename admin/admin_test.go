@@ -129,6 +129,7 @@ var endpoints = []endpoint{
 	{"POST", "/admin/users/role", ability.Update, ability.SubjectUser, ""},
 	{"GET", "/admin/users", ability.Read, ability.SubjectUser, ""},
 	{"GET", "/admin/users/search", ability.Read, ability.SubjectUser, ""},
+	{"GET", "/admin/users/documents/pending", ability.Read, ability.SubjectUser, ""},
 	{"GET", "/admin/users/x", ability.Read, ability.SubjectUser, ""},
 	{"GET", "/admin/users/x/sessions", ability.Read, ability.SubjectUser, ""},
 	{"DELETE", "/admin/users/x/sessions/x", ability.Update, ability.SubjectUser, ""},
@@ -204,17 +205,18 @@ func TestAbilityByRole(t *testing.T) {
 	data := []string{"DELETE users/data_storage"}
 	profiles := []string{"GET profiles", "POST profiles", "PUT profiles"}
 	levels := []string{"GET levels"}
+	reviewers := slices.Insert(slices.Clone(people), 2, "GET users/documents/pending")
 	keys, numbers := []string{"GET api_keys"}, []string{"GET service_accounts", "GET metrics"}
 	expect.Equal(t, effective, map[string][]string{
 		"superadmin": all,
 		"admin": slices.Concat([]string{"GET abilities"}, restrictions,
-			[]string{"GET activities", "POST explain"}, keys, numbers, []string{"PUT users", "POST users/update"}, people, belongings, labelled, labels, data, profiles, levels),
+			[]string{"GET activities", "POST explain"}, keys, numbers, []string{"PUT users", "POST users/update"}, reviewers, belongings, labelled, labels, data, profiles, levels),
 		"technical": slices.Concat([]string{"GET abilities"}, restrictions, []string{"GET activities"}, keys, numbers,
 			people, labelled, profiles[:1], levels),
 		"accountant": slices.Concat([]string{"GET abilities", "GET activities"}, numbers, people, labelled, profiles[:1], levels),
 		"compliance": slices.Concat([]string{"GET abilities"}, numbers, []string{"PUT users", "POST users/update"},
-			people, belongings, labelled, labels, data, profiles[:1], levels),
-		"support": slices.Concat([]string{"GET abilities", "GET activities"}, numbers, []string{"POST users/update"}, people, labelled, profiles[:1], levels),
+			reviewers, belongings, labelled, labels, data, profiles[:1], levels),
+		"support": slices.Concat([]string{"GET abilities", "GET activities"}, numbers, []string{"POST users/update"}, reviewers, labelled, profiles[:1], levels),
 	})
 }
 

@@ -44,7 +44,7 @@ func (a *API) addComment(ctx context.Context, who staff, in commentInput) (v vie
 	if err := a.Persons.AddComment(ctx, who.Actor, in.UID, in.Title, in.Data); err != nil {
 		return v, err
 	}
-	return a.dossier(ctx, who, in.UID)
+	return a.dossierOf(ctx, who, in.UID)
 }
 
 func (a *API) changeComment(ctx context.Context, who staff, in commentChange) (v view.UserWithKYC, err error) {
@@ -52,7 +52,7 @@ func (a *API) changeComment(ctx context.Context, who staff, in commentChange) (v
 	if err != nil {
 		return v, err
 	}
-	return a.dossier(ctx, who, uid)
+	return a.dossierOf(ctx, who, uid)
 }
 
 func (a *API) removeComment(ctx context.Context, who staff, in commentRef) (v view.UserWithKYC, err error) {
@@ -60,5 +60,5 @@ func (a *API) removeComment(ctx context.Context, who staff, in commentRef) (v vi
 	if err != nil {
 		return v, err
 	}
-	return a.dossier(ctx, who, uid)
+	return a.dossierOf(ctx, who, uid)
 }

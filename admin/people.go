@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 
+	"barong/internal/account"
 	"barong/internal/audit"
 	"barong/internal/rest"
 	"barong/internal/roster"
@@ -54,6 +55,12 @@ type userPage struct {
 	rest.Paging
 }
 
+type applicantPage struct {
+	Extended bool `name:"extended" default:"false" invalid:".non_boolean_extended" doc:"With all that there is about each."`
+	userFilter
+	rest.Paging
+}
+
 type userSearch struct {
 	Field string `name:"field" rule:"required,nonblank" doc:"id, uid, email, role, level, otp or state."`
 	Value string `name:"value" rule:"required" doc:"The whole value."`
@@ -72,6 +79,10 @@ func (a *API) people(s section) {
 		Method: "GET", Path: "/search", Summary: "List the users of whom one field has a value, by address.",
 		Errors: rest.On(roster.ErrField, 422, ".non_user_field"),
 	}, a.searchUsers)
+	rest.Add(g, rest.Op{
+		Method: "GET", Path: "/documents/pending",
+		Summary: "List the users whose documents wait for a decision, the longest waiting first.",
+	}, a.listApplicants)
 	rest.Add(g, rest.Op{
 		Method: "GET", Path: "/{uid}", Errors: noUser,
 		Summary: "Read all that there is about a user. Profiles and clear numbers of phones need the ability to read profiles, documents that to read documents.",
@@ -93,6 +104,30 @@ func (a *API) listUsers(ctx context.Context, who staff, in userPage) (rest.Page[
 	return rest.PageOf(list, total, in.Paging, show), err
 }
 
+func (a *API) listApplicants(ctx context.Context, who staff, in applicantPage) (out rest.Page[view.Applicant], err error) {
+	q := in.query()
+	q.Limit, q.Offset = in.Limit, in.Offset()
+	list, total, err := a.People.Applicants(ctx, q)
+	if err != nil {
+		return out, err
+	}
+	all := make([]view.Applicant, len(list))
+	for i, u := range list {
+		all[i].User = view.UserOf(u)
+		if in.Extended {
+			v, err := a.dossier(ctx, who, u)
+			if err != nil {
+				return out, err
+			}
+			all[i] = view.Applicant(v)
+		}
+	}
+	if in.Extended {
+		a.note(ctx, who, audit.Succeed, rest.Values(in))
+	}
+	return rest.PageOf(all, total, in.Paging, func(v view.Applicant) view.Applicant { return v }), nil
+}
+
 func (a *API) searchUsers(ctx context.Context, _ staff, in userSearch) (out rest.Page[view.User], err error) {
 	q, err := roster.By(in.Field, in.Value)
 	if err != nil {
@@ -104,20 +139,25 @@ func (a *API) searchUsers(ctx context.Context, _ staff, in userSearch) (out rest
 }
 
 func (a *API) readUser(ctx context.Context, who staff, in userRef) (view.UserWithKYC, error) {
-	v, err := a.dossier(ctx, who, in.UID)
+	v, err := a.dossierOf(ctx, who, in.UID)
 	if err == nil {
 		a.note(ctx, who, audit.Succeed, rest.Values(in))
 	}
 	return v, err
 }
 
-// dossier is all that the caller may see of the user uid.
-func (a *API) dossier(ctx context.Context, who staff, uid string) (v view.UserWithKYC, err error) {
+// dossierOf is the dossier of the user uid.
+func (a *API) dossierOf(ctx context.Context, who staff, uid string) (v view.UserWithKYC, err error) {
 	u, err := a.Users.User(ctx, uid)
 	if err != nil {
 		return v, err
 	}
-	d, err := a.Persons.Dossier(ctx, uid)
+	return a.dossier(ctx, who, u)
+}
+
+// dossier is all that the caller may see of u.
+func (a *API) dossier(ctx context.Context, who staff, u account.User) (v view.UserWithKYC, err error) {
+	d, err := a.Persons.Dossier(ctx, u.UID)
 	if err != nil {
 		return v, err
 	}

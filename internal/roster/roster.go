@@ -75,6 +75,9 @@ func By(field, value string) (Query, error) {
 type Reader interface {
 	// Roster lists a page of the users that match, and counts all that do.
 	Roster(ctx context.Context, q Query) ([]account.User, int, error)
+	// Applicants lists a page of the users that match whose documents wait for a decision, the longest
+	// waiting first, and counts all that do. The query's order is not used.
+	Applicants(ctx context.Context, q Query) ([]account.User, int, error)
 	// ProfilesOf loads the profiles of all of uids, by uid, each list in the order of row ids.
 	ProfilesOf(ctx context.Context, uids []string) (map[string][]person.Profile, error)
 }

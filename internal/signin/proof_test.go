@@ -237,7 +237,7 @@ func TestAwaitsProof(t *testing.T) {
 	w := newWorld(t, worldtest.Config{})
 	u, err := w.signUp("ann@example.com")
 	w.Must(err)
-	w.Put(u.UID, func(u *account.User) { u.Role = account.RoleSuperadmin })
+	w.Put(u.UID, func(u *account.User) { u.Role = "admin" })
 	w.Label(u.UID, "vip", "yes", "private")
 	p, err := w.DB.Principal(t.Context(), u.UID)
 	w.Must(err)

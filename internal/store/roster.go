@@ -111,6 +111,25 @@ func rosterPage(f filter, query roster.Query, total int) (rest string, args []an
 	return `JOIN (SELECT u.id FROM users u` + f.where() + order(desc) + page + `) page ON page.id = u.id` + order(query.Desc), args
 }
 
+// applicants joins users u with the private label d by which their documents wait, of which each has one at
+// most.
+const applicants = ` JOIN labels d ON d.user_id = u.id AND d.scope = 'private' AND d.key = 'document' AND d.value IN ('pending', 'replaced')`
+
+// Applicants implements roster.Reader.
+func (q queries) Applicants(ctx context.Context, query roster.Query) (all []account.User, total int, err error) {
+	f, _ := rosterFilter(query)
+	err = q.together(ctx, "list users with pending documents", func(q querier) error {
+		err := q.QueryRowContext(ctx, `SELECT count(*) FROM users u`+applicants+f.where(), f.args...).Scan(&total)
+		if err != nil || query.Offset >= total {
+			return err
+		}
+		page, args := f.page(query.Limit, query.Offset)
+		all, err = users.list(ctx, q, applicants+f.where()+` ORDER BY d.updated_at, u.id`+page, args...)
+		return err
+	})
+	return all, total, found(err, nil)
+}
+
 // ProfilesOf implements roster.Reader.
 func (q queries) ProfilesOf(ctx context.Context, uids []string) (map[string][]person.Profile, error) {
 	found := map[string][]person.Profile{}

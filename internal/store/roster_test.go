@@ -92,6 +92,7 @@ func TestRosterUsesIndexes(t *testing.T) {
 			explain(name+", counted", `SELECT count(*) FROM users u`+f.where(), f.args)
 		}
 	}
+	explain("pending documents", users.query(applicants+` ORDER BY d.updated_at, u.id LIMIT 100`), nil)
 	for name, q := range ordered() {
 		for _, offset := range []int{0, 3000, n - 5} {
 			q.Limit, q.Offset = 100, offset

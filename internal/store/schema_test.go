@@ -109,8 +109,8 @@ func TestTablesReferByRowID(t *testing.T) {
 		SELECT m.name || '.' || c.name FROM sqlite_schema m JOIN pragma_table_info(m.name) c
 		WHERE m.type = 'table' AND (c.name = 'uid' OR c.name LIKE '%\_uid' ESCAPE '\') ORDER BY 1`)
 	want := []string{
-		"activities.actor_uid", "activities.target_uid", "comments.author_uid", "outbox.user_uid", "service_accounts.uid", "sessions.uid",
-		"users.uid", "whitelinks.creator_uid",
+		"activities.actor_uid", "activities.target_uid", "comments.author_uid", "outbox.user_uid", "profiles.author_uid", "service_accounts.uid",
+		"sessions.uid", "users.uid", "whitelinks.creator_uid",
 	}
 	if !slices.Equal(uids, want) {
 		t.Errorf("columns of uids: %q, want %q; a part of an account refers to it by user_id", uids, want)

@@ -95,6 +95,21 @@ type UserWithKYC struct {
 	UpdatedAt    Time          `json:"updated_at"`
 }
 
+// Applicant is an account of the list of those whose documents wait for a decision; the members beside the
+// account's are those of UserWithKYC, and there if the list was asked to be extended.
+type Applicant struct {
+	User
+	Profile      *Profile      `json:"profile,omitempty" doc:"The newest one."`
+	Profiles     []Profile     `json:"profiles,omitzero"`
+	Labels       []AdminLabel  `json:"labels,omitzero"`
+	Phones       []Phone       `json:"phones,omitzero"`
+	Documents    []Document    `json:"documents,omitzero"`
+	DataStorages []DataStorage `json:"data_storages,omitzero"`
+	Comments     []Comment     `json:"comments,omitzero"`
+	CreatedAt    Time          `json:"created_at,omitzero"`
+	UpdatedAt    Time          `json:"updated_at,omitzero"`
+}
+
 // A Sight is the part of a person that the ability of a reader shows.
 type Sight struct {
 	// Profiles shows profiles and clear numbers of phones; without it there are no profiles, and numbers
