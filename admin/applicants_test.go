@@ -9,7 +9,7 @@ import (
 	"barong/internal/expect"
 )
 
-// The users with a private label that says so, once each and the longest waiting first (A140 to A145).
+// The users with a private label that says so, once each and the longest waiting first.
 func TestApplicants(t *testing.T) {
 	const pending = users + "/documents/pending"
 	w, _ := crowd(t)
