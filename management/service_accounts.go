@@ -112,7 +112,11 @@ func (a *API) createServiceAccount(ctx context.Context, who services, in service
 }
 
 func (a *API) updateServiceAccount(ctx context.Context, who services, in serviceAccountChange) (ownedServiceAccount, error) {
-	changed, err := a.Accounts.AssignServiceAccount(ctx, who.Actor, in.UID, in.OwnerUID)
+	lacks := who.Allows(rolesScope)
+	changed, err := a.Accounts.AssignServiceAccount(ctx, who.Actor, in.UID, in.OwnerUID, lacks == nil)
+	if errors.Is(err, account.ErrRank) {
+		err = lacks
+	}
 	return ownedOf(changed), err
 }
 

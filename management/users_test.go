@@ -1,6 +1,7 @@
 package management_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -98,6 +99,14 @@ func TestRolesNeedTheirScope(t *testing.T) {
 			w.Peers = c.peers
 			w.Mount()
 			one := w.Peer("alex")
+			robot := account.ServiceAccount{UID: "SIHELP", Email: "help@barong.io", Role: "support", State: "active"}
+			if err := w.DB.AddServiceAccount(t.Context(), &robot); err != nil && !errors.Is(err, account.ErrTaken) {
+				t.Fatal(err)
+			}
+			one.JSON(t, "POST", base+"/service_accounts/update", m{"uid": "SIHELP", "owner_uid": "MEMBER"}).Want(t, 401, c.want)
+			if a, err := w.DB.ServiceAccount(t.Context(), "SIHELP"); err != nil || a.OwnerUID != "" {
+				t.Errorf("owner %q, %v: a member got keys of the role support", a.OwnerUID, err)
+			}
 			for _, params := range []m{
 				{"uid": "MEMBER", "role": "superadmin"}, {"uid": "MEMBER", "role": "support"}, {"uid": "ADMIN", "role": "member"},
 			} {

@@ -222,10 +222,16 @@ func (w Writer) checkServiceAccount(ctx context.Context, a ServiceAccount) error
 }
 
 // AssignServiceAccount gives a service account another owner, nil for the one that it has, for a peer
-// service. It takes the owner's state and level over, but for one that is disabled. Errors, in order:
-// ErrServiceOnly, ErrNoServiceAccount, ErrNoUser for the owner.
-func (s *Service) AssignServiceAccount(ctx context.Context, by Actor, uid string, ownerUID *string) (OwnedServiceAccount, error) {
+// service. It takes the owner's state and level over, but for one that is disabled. An owner makes API keys
+// that act by the account's role, so that one above member needs staff, as when it is made. Errors, in
+// order: ErrServiceOnly, ErrNoServiceAccount, ErrRank, ErrNoUser for the owner.
+func (s *Service) AssignServiceAccount(
+	ctx context.Context, by Actor, uid string, ownerUID *string, staff bool,
+) (OwnedServiceAccount, error) {
 	return s.changeServiceAccount(ctx, by, uid, "update", func(tx Writer, a *OwnedServiceAccount) error {
+		if !staff && s.AboveMember(a.Role) {
+			return ErrRank
+		}
 		owner := ownerUID
 		if owner == nil && a.OwnerUID != "" {
 			owner = new(a.OwnerUID)
