@@ -83,7 +83,7 @@ func (s *Service) power(role string) rank {
 
 // SetState gives the user uid a state by staff, beside the one that the labels give: the more
 // restrictive of the two is the user's (effective). Active takes the state by staff away, and makes a
-// user active who only lacks proofs; pending goes, too, where the labels give it. held are the private
+// user active that only lacks proofs; pending goes, too, where the labels give it. held are the private
 // labels because of which the state is a more restrictive one than was asked for; nil where it is that.
 // saveUser applies the effects of a state. Errors: those of byStaff, NoChange, Invalid (state.inclusion:
 // neither pending nor active nor of a trigger).
@@ -317,7 +317,7 @@ func (s *Service) staffActivity(by Actor, before, after User) audit.Activity {
 	}{noteOf(before, after), noteOf(after, before)})
 }
 
-// AboutUser is the activity of a member of staff who changed something of the user uid. The note goes
+// AboutUser is the activity of a change by staff of something of the user uid. The note goes
 // into its data as JSON, which it must have.
 func (by Actor) AboutUser(at time.Time, topic, action, uid string, note any) audit.Activity {
 	a := by.Activity(at, topic, action, audit.Succeed, "")

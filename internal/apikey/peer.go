@@ -22,8 +22,7 @@ type Grant struct {
 var ErrHoldersOff = errors.New("apikey: keys of such holders are not served")
 
 // holderOf loads the user or service account of a grant. Errors, in order: account.ErrServiceOnly,
-// account.ErrNoServiceAccount when
-// nobody has the uid, ErrHoldersOff, account.ErrRank.
+// account.ErrNoServiceAccount when nobody has the uid, ErrHoldersOff, account.ErrRank.
 func (s *Service) holderOf(ctx context.Context, tx work, by account.Actor, g Grant) (h keyHolder, err error) {
 	if by.Service == "" {
 		return h, account.ErrServiceOnly

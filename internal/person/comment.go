@@ -15,7 +15,7 @@ import (
 // ErrNoComment says that there is no such comment.
 var ErrNoComment = fmt.Errorf("person: comment: %w", account.ErrNotFound)
 
-// A Comment is a note of staff on a user, who never sees it.
+// A Comment is a note of staff on a user, hidden from that user.
 type Comment struct {
 	ID        int64
 	UserUID   string
@@ -103,7 +103,7 @@ func (s *Service) AddComment(ctx context.Context, by account.Actor, uid, title, 
 
 // ChangeComment replaces the texts of a comment that are not nil, and returns the uid of its user. The
 // author stays. Errors: ErrNoComment, those of account.Writer.MayChange about the user, account.ErrRank
-// also about another author who is not of a lower rank, TooLong.
+// also about another author that is not of a lower rank, TooLong.
 func (s *Service) ChangeComment(ctx context.Context, by account.Actor, id int64, title, data *string) (uid string, err error) {
 	uid, err = s.editComment(ctx, by, "update", id, func(tx work, c Comment) error {
 		if title != nil {
@@ -133,7 +133,7 @@ func (s *Service) RemoveComment(ctx context.Context, by account.Actor, id int64)
 	return uid, nil
 }
 
-// editComment changes a comment for an actor who may, with its activity.
+// editComment changes a comment for an actor of enough rank, with its activity.
 func (s *Service) editComment(
 	ctx context.Context, by account.Actor, action string, id int64, edit func(work, Comment) error,
 ) (uid string, err error) {

@@ -49,7 +49,7 @@ type Profile struct {
 	Metadata            *string // JSON text of the client's own
 	State               string
 	ApplicantID         *string // the KYC provider's name for the person, when it has one
-	AuthorUID           string  // of the member of staff who stated it last, "" when the person did
+	AuthorUID           string  // of the member of staff that stated it last, "" when the person did
 	CreatedAt           time.Time
 	UpdatedAt           time.Time
 }

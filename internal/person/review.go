@@ -66,7 +66,7 @@ func (s *Service) StateProfile(ctx context.Context, by account.Actor, uid string
 	return p, nil
 }
 
-// ReviewProfile changes the submitted profile of the user uid, for staff: who sends fields becomes its
+// ReviewProfile changes the submitted profile of the user uid, for staff: the sender of fields becomes its
 // author. Errors, in order: account.ErrActorChanged, ErrNoSubmission, account.ErrSuperadminOnly,
 // account.ErrSelf, account.ErrRank, ErrSecondReviewer, Invalid, which also says that there is no such
 // state (state.inclusion).

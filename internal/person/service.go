@@ -26,7 +26,7 @@ type Config struct {
 	Phones PhoneLimits
 	// Documents are the rules for them.
 	Documents DocumentRules
-	// SecondReviewer wants another member of staff to decide about a profile than the one who stated it,
+	// SecondReviewer wants another member of staff to decide about a profile than its author,
 	// unless the role is one of SoleReviewers.
 	SecondReviewer bool
 	SoleReviewers  []string

@@ -42,7 +42,7 @@ func daysOf(
 	f.add("topic = $%d", topic)
 	f.in("action", actions)
 	f.add("result = $%d", result)
-	if !from.IsZero() { // the day is what the index finds rows by
+	if !from.IsZero() { // the index finds rows by the day
 		f.add("day >= $%d", from.UTC().Format(time.DateOnly))
 	}
 	if !to.IsZero() {

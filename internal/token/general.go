@@ -44,7 +44,7 @@ type General struct {
 type Signature struct {
 	// Kid names the signer, "" if there is none. It may stand in the protected header or beside it.
 	Kid string
-	// Fault says what forbids to use this signature whatever the key is, "" for nothing.
+	// Fault is the reason against this signature under any key, "" for none.
 	Fault string
 
 	algorithm string // of the protected header

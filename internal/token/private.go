@@ -13,7 +13,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// A PrivateKey signs messages under one name by one algorithm, for those who call other services. It
+// A PrivateKey signs messages under one name by one algorithm, for callers of other services. It
 // never changes.
 type PrivateKey struct {
 	kid, algorithm string
