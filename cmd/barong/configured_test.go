@@ -73,7 +73,7 @@ var unsettled = map[string]string{
 	"amqp.Config.Timeout":              "an internal bound",
 	"notify.Config.Limits":             "of the stores",
 	"notify.Config.Log":                "the log of the process",
-	"notify.Config.Now":                "a clock for tests",
+	"notify.Config.Now":                "the clock of the database",
 	"smtp.Config.Timeout":              "an internal bound",
 	"kycaid.Config.Timeout":            "an internal bound",
 }

@@ -44,7 +44,7 @@ func (sv *service) openInbox(f files) error {
 	kept := mailStore{sv.db}
 	var err error
 	sv.inbox, err = amqp.NewConsumer(configured.Broker(sv.settings), amqp.ConsumerConfig{Bindings: bindings},
-		notify.Receiver{Rules: f.mails, Users: kept, Outbox: kept}, sv.log)
+		notify.Receiver{Rules: f.mails, Users: kept, Outbox: kept, Now: sv.db.Time}, sv.log)
 	if err != nil {
 		return usageError{fmt.Errorf("BARONG_EVENT_API_RABBITMQ_*: %w", err)}
 	}
@@ -78,6 +78,7 @@ type mailParts struct {
 	users  notify.Users
 	limits limit.Store
 	log    *slog.Logger
+	now    func() time.Time
 }
 
 // mailLimits count the mails to each reader, over all replicas; nil when nothing is limited.
@@ -95,7 +96,7 @@ func newMailer(s config.Settings, f files, sender notify.Sender, parts mailParts
 		mails = mails.Own()
 	}
 	c := configured.Mail(s)
-	c.Limits, c.Log = parts.limits, parts.log
+	c.Limits, c.Log, c.Now = parts.limits, parts.log, parts.now
 	m, err := notify.New(c, mails, sender, parts.users)
 	var path *fs.PathError
 	if errors.As(err, &path) {

@@ -65,7 +65,7 @@ func (sv *service) openRelay(f files) error {
 		if err != nil {
 			return usageError{err}
 		}
-		sv.mailer, err = newMailer(s, f, sender, mailParts{mailStore{sv.db}, sv.mailLimits(), sv.log})
+		sv.mailer, err = newMailer(s, f, sender, mailParts{mailStore{sv.db}, sv.mailLimits(), sv.log, sv.db.Time})
 		if err != nil {
 			return usageError{err}
 		}
@@ -88,7 +88,7 @@ func (sv *service) openRelay(f files) error {
 		sv.kyc = kyc
 		to = append(to, event.Destination{Name: toKYC, Sender: kyc, GiveUp: giveUpMail, Share: 1, Timeout: timeoutKYC})
 	}
-	relay, err := event.NewRelay(event.Config{}, sv.db, to, sv.log, nil)
+	relay, err := event.NewRelay(event.Config{Shared: sv.db.Shared}, sv.db, to, sv.log, nil)
 	sv.relay = relay
 	return err
 }

@@ -19,6 +19,9 @@ type Config struct {
 	// FirstRetry is the wait after the first failed attempt; it doubles up to LastRetry. The
 	// waits of a destination that is down end at a tenth of LastRetry. 1 s, 5 min.
 	FirstRetry, LastRetry time.Duration
+	// Shared is the time of the clock that all processes share, at a moment of this one's; nil is
+	// the moment itself. By it items are due, old and put off; leases and pauses go by the moments.
+	Shared func(now time.Time) time.Time
 }
 
 // Validate lists every problem.
@@ -53,6 +56,9 @@ func (c Config) withDefaults() Config {
 	standard(&c.LastRetry, 5*time.Minute)
 	if c.Batch == 0 {
 		c.Batch = 100
+	}
+	if c.Shared == nil {
+		c.Shared = func(now time.Time) time.Time { return now }
 	}
 	return c
 }

@@ -146,19 +146,20 @@ func (l *lane) record(ctx context.Context, o outcome, b *batch) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
 	now := l.now()
+	shared := l.config.Shared(now)
 	var err error
-	late := l.GiveUp > 0 && now.Sub(o.item.CreatedAt) >= l.GiveUp
+	late := l.GiveUp > 0 && shared.Sub(o.item.CreatedAt) >= l.GiveUp
 	switch {
 	case late || errors.Is(o.err, ErrPermanent):
 		l.gaveUp.Add(1)
 		b.progress = true
 		l.log.Error("events: one was given up", "event", o.item.String(), "id", o.item.ID,
 			"attempts", o.item.Attempts+1, "error", o.err)
-		err = l.outbox.ParkEvent(ctx, o.item.UUID, now, o.err.Error())
+		err = l.outbox.ParkEvent(ctx, o.item.UUID, shared, o.err.Error())
 	default:
 		l.retried.Add(1)
 		l.warn(o, now)
-		err = l.outbox.RetryEvent(ctx, o.item.UUID, now.Add(l.afterAttempts(o.item.Attempts)), o.err.Error())
+		err = l.outbox.RetryEvent(ctx, o.item.UUID, shared.Add(l.afterAttempts(o.item.Attempts)), o.err.Error())
 	}
 	if err != nil {
 		b.down = fmt.Errorf("record a failed delivery: %w", err)

@@ -91,7 +91,7 @@ func (l *lane) round(ctx context.Context) time.Duration {
 	if err := l.settle(ctx); err != nil {
 		return l.rest(ctx, err)
 	}
-	items, err := l.outbox.DueEvents(ctx, l.Name, now, l.config.Batch, l.Share)
+	items, err := l.outbox.DueEvents(ctx, l.Name, l.config.Shared(now), l.config.Batch, l.Share)
 	if err != nil {
 		return l.rest(ctx, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -56,6 +57,12 @@ type bench struct {
 
 // inBubble runs a test with a relay of the default configuration.
 func inBubble(t *testing.T, d Destination, test func(b *bench)) {
+	t.Helper()
+	inBubbleOf(t, Config{}, d, test)
+}
+
+func inBubbleOf(t *testing.T, c Config, d Destination, test func(b *bench)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		b := &bench{t: t, outbox: newMemory(), to: &target{}, log: &testenv.Log{}}
 		d.Name = "mail"
@@ -63,7 +70,7 @@ func inBubble(t *testing.T, d Destination, test func(b *bench)) {
 			d.Sender = b.to
 		}
 		var err error
-		b.relay, err = NewRelay(Config{}, b.outbox, []Destination{d}, slog.New(slog.NewTextHandler(b.log, nil)), nil)
+		b.relay, err = NewRelay(c, b.outbox, []Destination{d}, slog.New(slog.NewTextHandler(b.log, nil)), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -246,6 +253,46 @@ func TestEventThatFailsForLongIsGivenUp(t *testing.T) {
 			t.Error("want the first parked and the second delivered")
 		}
 	})
+}
+
+// Items are written, put off and given up by one clock, whatever that of the sender's machine says.
+func TestSenderWithAWrongClock(t *testing.T) {
+	for _, ahead := range []time.Duration{-24 * time.Hour, 24 * time.Hour} {
+		c := Config{Shared: func(now time.Time) time.Time { return now.Add(-ahead) }}
+		inBubbleOf(t, c, Destination{GiveUp: time.Hour}, func(b *bench) {
+			failures := 2
+			b.to.answer(func(i Item) error {
+				if i.ID == 1 || failures == 0 {
+					return nil
+				}
+				failures--
+				return errors.New("busy")
+			})
+			b.outbox.set(func() {
+				for n := range 2 {
+					b.outbox.rows = append(b.outbox.rows, &row{Item: Item{
+						UUID: strconv.Itoa(n + 1), ID: int64(n + 1), Event: Event{Name: "system.x", UID: "a"}, CreatedAt: time.Now().Add(-ahead),
+					}})
+				}
+			})
+			b.after(time.Minute)
+			if b.outbox.row(0) != nil || b.outbox.row(1) != nil {
+				t.Errorf("%s ahead: %+v and %+v wait, want both delivered after two failures", ahead, b.outbox.row(0), b.outbox.row(1))
+			}
+			b.to.answer(func(Item) error { return errors.New("busy") })
+			b.outbox.set(func() {
+				b.outbox.rows = append(b.outbox.rows, &row{Item: Item{UUID: "3", ID: 3, Event: Event{Name: "system.x", UID: "a"}, CreatedAt: time.Now().Add(-ahead)}})
+			})
+			b.after(59 * time.Minute)
+			if b.outbox.row(2).parked {
+				t.Errorf("%s ahead: it was given up too soon", ahead)
+			}
+			b.after(7 * time.Minute)
+			if !b.outbox.row(2).parked {
+				t.Errorf("%s ahead: it was not given up", ahead)
+			}
+		})
+	}
 }
 
 func TestEventThatDoesNotOpenIsNotSent(t *testing.T) {

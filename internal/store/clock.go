@@ -11,8 +11,8 @@ import (
 
 // Whose time counts: rows expire, are swept and are leased by the database's clock, which all
 // processes share (txn.after, queries.clock). Requests are judged by the same clock, as far as this
-// process knows it without asking (Clock). Its own clock writes the times that are shown, such as
-// created_at.
+// process knows it without asking (Clock), which also writes the times that are shown, such as
+// created_at: an event's age is judged by whichever process sends it.
 
 const (
 	clockOddFrom   = time.Second

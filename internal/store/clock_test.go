@@ -168,6 +168,26 @@ func TestLeasesGoByTheDatabasesClock(t *testing.T) {
 	}
 }
 
+// The age of an event, and with it whether its mail is still worth sending, is by one clock, whichever
+// process wrote and whichever sends.
+func TestRowsAreDatedByTheDatabasesClock(t *testing.T) {
+	for _, ahead := range []time.Duration{-3 * time.Hour, 3 * time.Hour} {
+		var clock stepped
+		clock.step(ahead)
+		db := storetest.OpenPostgres(t, store.WithClock(clock.now), store.WithDestinations(eventtest.Destinations))
+		if err := db.Emit(t.Context(), event.AccountDeleted(event.User{UID: "ID1"})); err != nil {
+			t.Fatal(err)
+		}
+		items, err := db.DueEvents(t.Context(), "mail", time.Now(), 10, 10)
+		if err != nil || len(items) != 1 {
+			t.Fatalf("%s ahead: %d events are due, %v; want one", ahead, len(items), err)
+		}
+		if off := time.Since(items[0].CreatedAt); off.Abs() > time.Minute {
+			t.Errorf("%s ahead: an event of now is %s old", ahead, off)
+		}
+	}
+}
+
 // A process finds out that its clock is wrong, says so once, and leaves sweeps and leases to
 // others until it is right again.
 func TestClocksAreCompared(t *testing.T) {

@@ -214,7 +214,7 @@ func (db *DB) transactOnce(ctx context.Context, f func(*txn) error) error {
 		return fmt.Errorf("begin: %w", err)
 	}
 	defer tx.Rollback() // does nothing after Commit
-	t := &txn{Tx: tx, dialect: db.dialect, clock: db.now, at: feed.Cursor{Name: feed.NewName()}}
+	t := &txn{Tx: tx, dialect: db.dialect, clock: db.Time, at: feed.Cursor{Name: feed.NewName()}}
 	t.tick()
 	if err := f(t); err != nil {
 		return err
