@@ -90,6 +90,21 @@ func TestAdminActivities(t *testing.T) {
 	c.Get(t, list+"?target_uid=").Want(t, 200, `[]`)
 	c.Get(t, list+"?range=updated").WantTokens(t, 422, "admin.activity.invalid_range")
 	c.Get(t, list+"?target_uid[]=a").WantTokens(t, 422, "admin.activity.non_string_target_uid")
+	// So are those of other services and of the command line, by their names.
+	w.Now = w.Now.Add(time.Minute)
+	for kind, name := range map[string]string{"service": "applogic,peatio", "operator": "root"} {
+		w.act(kind, func(a *audit.Activity) {
+			a.Category, a.ActorUID, a.ActorKind, a.ActorRef, a.TargetUID, a.Topic = audit.CategoryAdmin, "", kind, name, "MEMBER", kind
+		})
+		var got []struct {
+			Admin  struct{ Email, UID, Role string }
+			Target struct{ UID string }
+		}
+		c.Get(t, list+"?topic="+kind).Into(t, &got)
+		if len(got) != 1 || got[0].Admin.Email != name || got[0].Admin.Role != kind || got[0].Admin.UID != "" || got[0].Target.UID != "MEMBER" {
+			t.Errorf("of the %s %s: got %+v", kind, name, got)
+		}
+	}
 	// Activities that this API writes are to be read here.
 	c.JSON(t, "POST", permissions, newRow(nil)).Want(t, 201, `201`)
 	var got []struct{ Topic, Action string }

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// A JournalQuery selects the activities that staff may read: those of one category whose actor
-// is a user that exists, newest first. Pointers that are nil match any; the values of the others
+// A JournalQuery selects the activities that staff may read, newest first: those of one category, and of
+// users' own those whose actor exists. Pointers that are nil match any; the values of the others
 // must be equal, "" included.
 type JournalQuery struct {
 	Category                                       string

@@ -11,6 +11,8 @@ import (
 // A Deed is an activity with the users whom it names.
 type Deed struct {
 	audit.Activity
+	// Actor is the acting user. For a service, the operator, and a user who is gone there is a user of
+	// nothing but the uid, the kind of the actor as role, and its name as address.
 	Actor  account.User
 	Target *account.User // nil where it names none, or one that is gone
 }
@@ -23,8 +25,7 @@ type Reader interface {
 	UsersByUID(ctx context.Context, uids []string) (map[string]account.User, error)
 }
 
-// Deeds returns a page of activities and the number of all that match. It leaves out an activity
-// whose actor was deleted this very moment.
+// Deeds returns a page of activities and the number of all that match.
 func Deeds(ctx context.Context, c Reader, q audit.JournalQuery) (deeds []Deed, total int, err error) {
 	list, total, err := c.Journal(ctx, q)
 	if err != nil {
@@ -47,7 +48,7 @@ func Deeds(ctx context.Context, c Reader, q audit.JournalQuery) (deeds []Deed, t
 	for _, x := range list {
 		actor, there := users[x.ActorUID]
 		if !there {
-			continue
+			actor = account.User{UID: x.ActorUID, Role: x.ActorKind, Email: x.ActorRef}
 		}
 		d := Deed{Activity: x, Actor: actor}
 		if target, known := users[x.TargetUID]; known {

@@ -188,7 +188,7 @@ var activities = noun[audit.Activity]{
 
 // Activities implements audit.Store: newest first by CreatedAt, From included, To not. A
 // Limit of 0 is none.
-func (q queries) Activities(ctx context.Context, query audit.Query) (all []audit.Activity, total int, err error) {
+func (q queries) Activities(ctx context.Context, query audit.Query) ([]audit.Activity, int, error) {
 	var f filter
 	f.match("a.actor_uid", query.ActorUID)
 	f.match("a.target_uid", query.TargetUID)
@@ -197,12 +197,17 @@ func (q queries) Activities(ctx context.Context, query audit.Query) (all []audit
 	f.match("a.action", query.Action)
 	f.match("a.result", query.Result)
 	f.between("a.created_at", query.From, query.To)
-	err = q.together(ctx, "list activities", func(q querier) error {
+	return q.activities(ctx, "list activities", f, query.Limit, query.Offset)
+}
+
+// activities returns a page of those that match, newest first, and the number of all.
+func (q queries) activities(ctx context.Context, doing string, f filter, limit, offset int) (all []audit.Activity, total int, err error) {
+	err = q.together(ctx, doing, func(q querier) error {
 		err := q.QueryRowContext(ctx, `SELECT count(*) FROM activities a`+f.where(), f.args...).Scan(&total)
-		if err != nil || query.Offset >= total {
+		if err != nil || offset >= total {
 			return err
 		}
-		rest, args := activityPage(f, query.Limit, query.Offset, total)
+		rest, args := activityPage(f, limit, offset, total)
 		all, err = activities.list(ctx, q, rest, args...)
 		return err
 	})

@@ -10,8 +10,11 @@ import (
 var _ audit.Journal = (*DB)(nil)
 
 // Journal implements audit.Journal.
-func (q queries) Journal(ctx context.Context, query audit.JournalQuery) (all []audit.Activity, n int, err error) {
+func (q queries) Journal(ctx context.Context, query audit.JournalQuery) ([]audit.Activity, int, error) {
 	var f filter
+	if query.Category != audit.CategoryAdmin {
+		f.conds = append(f.conds, `a.actor_uid IN (SELECT u.uid FROM users u)`)
+	}
 	f.add("a.category = $%d", query.Category)
 	for _, m := range []struct {
 		column string
@@ -22,10 +25,8 @@ func (q queries) Journal(ctx context.Context, query audit.JournalQuery) (all []a
 		}
 	}
 	if query.ActorEmail != nil {
-		f.add("u.email = $%d", account.FoldEmail(*query.ActorEmail))
+		f.add("a.actor_uid IN (SELECT u.uid FROM users u WHERE u.email = $%d)", account.FoldEmail(*query.ActorEmail))
 	}
 	f.between("a.created_at", query.From, query.To)
-	journal := activities
-	journal.from += ` JOIN users u ON u.uid = a.actor_uid`
-	return journal.page(ctx, q, "list journal", f, `a.created_at DESC, a.id DESC`, query.Limit, query.Offset)
+	return q.activities(ctx, "list journal", f, query.Limit, query.Offset)
 }

@@ -54,7 +54,7 @@ func ActivityWithUserOf(d chronicle.Deed) ActivityWithUser {
 // AdminActivity is an activity of staff, as staff see it.
 type AdminActivity struct {
 	activity
-	Admin     User  `json:"admin"`
+	Admin     User  `json:"admin" doc:"Of a service of the management API and of the command line there are no more than role, which is service or operator, and email, which has the name."`
 	Target    *User `json:"target"`
 	CreatedAt Time  `json:"created_at"`
 }

@@ -34,19 +34,22 @@ func addUser(t testing.TB, s Journal, uid, email string) account.User {
 func journal(t *testing.T, s Journal) {
 	addUser(t, s, "ID1", "one@example.com")
 	addUser(t, s, Known, "known@example.com")
-	first, second, user, gone, nobody := entry("1"), entry("2"), entry("3"), entry("4"), entry("5")
+	first, second, user, gone, nobody, service := entry("1"), entry("2"), entry("3"), entry("4"), entry("5"), entry("6")
 	second.ActorUID, second.TargetUID, second.Topic, second.Action = Known, "", "", "update"
 	second.CreatedAt = base.Add(time.Second)
 	user.Category = audit.CategoryUser
-	gone.ActorUID, nobody.ActorUID = "ID404", ""
-	add(t, s, first, second, user, gone, nobody)
+	gone.ActorUID, nobody.ActorUID, gone.Category, nobody.Category = "ID404", "", audit.CategoryUser, audit.CategoryUser
+	service.ActorUID, service.ActorKind, service.ActorRef, service.TargetUID, service.Topic = "", "service", "peer.example", "", "management"
+	service.CreatedAt = base.Add(2 * time.Second)
+	add(t, s, first, second, user, gone, nobody, service)
 	text := func(s string) *string { return &s }
 	for name, c := range map[string]struct {
 		change func(*audit.JournalQuery)
 		want   string
 	}{
-		"all":                    {func(*audit.JournalQuery) {}, "21"},
+		"all":                    {func(*audit.JournalQuery) {}, "621"},
 		"category":               {func(q *audit.JournalQuery) { q.Category = audit.CategoryUser }, "3"},
+		"a service's":            {func(q *audit.JournalQuery) { q.Topic = text("management") }, "6"},
 		"no category":            {func(q *audit.JournalQuery) { q.Category = "" }, ""},
 		"topic":                  {func(q *audit.JournalQuery) { q.Topic = text("labels") }, "1"},
 		"the empty topic":        {func(q *audit.JournalQuery) { q.Topic = text("") }, "2"},
@@ -57,18 +60,18 @@ func journal(t *testing.T, s Journal) {
 		"no address":             {func(q *audit.JournalQuery) { q.ActorEmail = text("") }, ""},
 		"target":                 {func(q *audit.JournalQuery) { q.TargetUID = text(Known) }, "1"},
 		"the empty target":       {func(q *audit.JournalQuery) { q.TargetUID = text("") }, ""},
-		"from":                   {func(q *audit.JournalQuery) { q.From = base.Add(time.Second) }, "2"},
+		"from":                   {func(q *audit.JournalQuery) { q.From = base.Add(time.Second) }, "62"},
 		"to":                     {func(q *audit.JournalQuery) { q.To = base.Add(time.Second) }, "1"},
 		"all that contradict":    {func(q *audit.JournalQuery) { q.ActorUID, q.Action = text("ID1"), text("update") }, ""},
-		"the second page":        {func(q *audit.JournalQuery) { q.Limit, q.Offset = 1, 1 }, "1"},
-		"a page beyond the last": {func(q *audit.JournalQuery) { q.Limit, q.Offset = 1, 2 }, ""},
+		"the second page":        {func(q *audit.JournalQuery) { q.Limit, q.Offset = 1, 1 }, "2"},
+		"a page beyond the last": {func(q *audit.JournalQuery) { q.Limit, q.Offset = 1, 3 }, ""},
 	} {
 		q := audit.JournalQuery{Category: audit.CategoryAdmin, Limit: 10}
 		c.change(&q)
 		rows, n, err := s.Journal(t.Context(), q)
 		expect.OK(t, err)
-		want := map[byte]audit.Activity{'1': first.Activity, '2': second.Activity, '3': user.Activity}
-		if len(rows) != len(c.want) || q.Limit == 10 && n != len(rows) || q.Limit == 1 && n != 2 {
+		want := map[byte]audit.Activity{'1': first.Activity, '2': second.Activity, '3': user.Activity, '6': service.Activity}
+		if len(rows) != len(c.want) || q.Limit == 10 && n != len(rows) || q.Limit == 1 && n != 3 {
 			t.Errorf("%s: got %d rows of %d, want %d", name, len(rows), n, len(c.want))
 			continue
 		}
