@@ -46,33 +46,26 @@ type explainCmd struct {
 	Format    string `enum:"text,json" default:"text" help:"text or json."`
 }
 
-// Run decides over the database as it is now, without a server; with SQLite none may run.
+// Run decides as the service does that has the database open, or over the database as it is now.
 func (c explainCmd) Run(ctx context.Context, term *terminal) error {
-	ip, err := netip.ParseAddr(c.IP)
-	if err != nil {
+	if _, err := netip.ParseAddr(c.IP); err != nil {
 		return usageError{fmt.Errorf("explain: --ip: %w", err)}
 	}
-	s, f, db, err := openForCommand(ctx, term)
+	return operate(ctx, term, c)
+}
+
+func (c explainCmd) operate(ctx context.Context, term *terminal, on opened) error {
+	ip, err := netip.ParseAddr(c.IP)
 	if err != nil {
 		return err
 	}
-	defer db.Close()
-	sv := &service{settings: s, term: term, log: slog.New(slog.DiscardHandler), db: db, truth: db}
-	if err := sv.openPolicy(ctx, f); err != nil {
-		return err
+	sv := on.service
+	if sv == nil {
+		if sv, err = on.decider(ctx); err != nil {
+			return err
+		}
 	}
-	if err := sv.openCaches(ctx, configured.Sessions(s), db); err != nil {
-		return err
-	}
-	decider, err := authz.New(authz.Parts{
-		Rules: sv.holder, Feed: always{}, Sessions: sv.sessions,
-		Accounts: sv.directory, Keys: sv.apiKeyOf,
-		Tokens: always{}, Nonces: db, Activities: always{},
-	}, configured.Decisions(s))
-	if err != nil {
-		return usageError{err}
-	}
-	e, err := explainer(decider)(ctx, admin.ExplainRequest{
+	e, err := explainer(sv.decider)(ctx, admin.ExplainRequest{
 		Method: c.Method, Target: c.Path, UID: c.UID, Kid: c.Kid, IP: ip, UserAgent: c.UserAgent,
 	})
 	if err != nil {
@@ -80,13 +73,35 @@ func (c explainCmd) Run(ctx context.Context, term *terminal) error {
 	}
 	e.Permissions = view.PermissionsOf(nil)
 	if e.Role != "" && e.Path != "" {
-		rows, err := editor.NewService(db, sv.holder, 1, nil).MatchingPermissions(ctx, e.Role, c.Method, e.Path)
+		rows, err := editor.NewService(on.db, sv.holder, 1, nil).MatchingPermissions(ctx, e.Role, c.Method, e.Path)
 		if err != nil {
 			return err
 		}
 		e.Permissions = view.PermissionsOf(rows)
 	}
 	return c.print(term, e)
+}
+
+// decider makes of a service no more than a decision on one request needs.
+func (on opened) decider(ctx context.Context) (*service, error) {
+	s := on.settings
+	sv := &service{settings: s, log: slog.New(slog.DiscardHandler), db: on.db, truth: on.db}
+	if err := sv.openPolicy(ctx, on.files); err != nil {
+		return nil, err
+	}
+	if err := sv.openCaches(ctx, configured.Sessions(s), on.db); err != nil {
+		return nil, err
+	}
+	var err error
+	sv.decider, err = authz.New(authz.Parts{
+		Rules: sv.holder, Feed: always{}, Sessions: sv.sessions,
+		Accounts: sv.directory, Keys: sv.apiKeyOf,
+		Tokens: always{}, Nonces: on.db, Activities: always{},
+	}, configured.Decisions(s))
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return sv, nil
 }
 
 func (c explainCmd) print(term *terminal, e view.Explanation) error {

@@ -22,18 +22,9 @@ type keysCmd struct {
 	Public keysPublicCmd `cmd:"" help:"Print the public key in use, for those who configure it by hand."`
 }
 
-// withKeys opens the database and its keys for one command.
-func withKeys(ctx context.Context, term *terminal, f func(*token.Keys) error) error {
-	s, _, db, err := openForCommand(ctx, term)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	keys, err := openKeys(ctx, s, db)
-	if err != nil {
-		return err
-	}
-	return f(keys)
+// keys are the signing keys of the database, as they are in it now.
+func (on opened) keys(ctx context.Context) (*token.Keys, error) {
+	return openKeys(ctx, on.settings, on.db)
 }
 
 type keysListCmd struct {
@@ -51,24 +42,28 @@ type keyLine struct {
 	RetiredAt   *time.Time `json:"retired_at"`
 }
 
-func (c keysListCmd) Run(ctx context.Context, term *terminal) error {
-	return withKeys(ctx, term, func(keys *token.Keys) error {
-		var lines []keyLine
-		for _, k := range keys.List() {
-			lines = append(lines, keyLine{
-				k.Kid, k.Use, k.Algorithm, string(k.State), k.CreatedAt, orNil(k.ActivatedAt), orNil(k.RetiredAt),
-			})
-		}
-		if c.Format == "json" {
-			return json.NewEncoder(term.out).Encode(lines)
-		}
-		w := tabwriter.NewWriter(term.out, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(w, "KID\tUSE\tALGORITHM\tSTATE\tCREATED")
-		for _, l := range lines {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", l.Kid, l.Use, l.Algorithm, l.State, l.CreatedAt.Format(time.RFC3339))
-		}
-		return w.Flush()
-	})
+func (c keysListCmd) Run(ctx context.Context, term *terminal) error { return operate(ctx, term, c) }
+
+func (c keysListCmd) operate(ctx context.Context, term *terminal, on opened) error {
+	keys, err := on.keys(ctx)
+	if err != nil {
+		return err
+	}
+	var lines []keyLine
+	for _, k := range keys.List() {
+		lines = append(lines, keyLine{
+			k.Kid, k.Use, k.Algorithm, string(k.State), k.CreatedAt, orNil(k.ActivatedAt), orNil(k.RetiredAt),
+		})
+	}
+	if c.Format == "json" {
+		return json.NewEncoder(term.out).Encode(lines)
+	}
+	w := tabwriter.NewWriter(term.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "KID\tUSE\tALGORITHM\tSTATE\tCREATED")
+	for _, l := range lines {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", l.Kid, l.Use, l.Algorithm, l.State, l.CreatedAt.Format(time.RFC3339))
+	}
+	return w.Flush()
 }
 
 func orNil(t time.Time) *time.Time {
@@ -82,20 +77,26 @@ type keysRotateCmd struct {
 	Use string `enum:"bearer,mail,wire" default:"bearer" help:"Which key: bearer, mail or wire."`
 }
 
-func (c keysRotateCmd) Run(ctx context.Context, term *terminal) error {
-	return withKeys(ctx, term, func(keys *token.Keys) error {
-		if err := keys.Rotate(ctx, c.Use); err != nil {
-			return err
-		}
-		fmt.Fprintln(term.out, "A new key is published; it becomes active when every consumer's copy of the key set has run out.")
-		return nil
-	})
+func (c keysRotateCmd) Run(ctx context.Context, term *terminal) error { return operate(ctx, term, c) }
+
+func (c keysRotateCmd) operate(ctx context.Context, term *terminal, on opened) error {
+	keys, err := on.keys(ctx)
+	if err != nil {
+		return err
+	}
+	if err := keys.Rotate(ctx, c.Use); err != nil {
+		return err
+	}
+	fmt.Fprintln(term.out, "A new key is published; it becomes active when every consumer's copy of the key set has run out.")
+	return nil
 }
 
 type keysImportCmd struct {
 	File string `arg:"" help:"PEM file, or - for standard input."`
 	Use  string `enum:"bearer,mail,wire" default:"bearer" help:"What it is to sign: bearer, mail or wire."`
 	Now  bool   `help:"Make it active at once, for consumers that know it already."`
+
+	PEM []byte `kong:"-"`
 }
 
 func (c keysImportCmd) Run(ctx context.Context, term *terminal) error {
@@ -103,14 +104,21 @@ func (c keysImportCmd) Run(ctx context.Context, term *terminal) error {
 	if err != nil {
 		return err
 	}
-	return withKeys(ctx, term, func(keys *token.Keys) error {
-		kid, err := keys.Import(ctx, c.Use, text, c.Now)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintln(term.out, kid)
-		return nil
-	})
+	c.PEM = text
+	return operate(ctx, term, c)
+}
+
+func (c keysImportCmd) operate(ctx context.Context, term *terminal, on opened) error {
+	keys, err := on.keys(ctx)
+	if err != nil {
+		return err
+	}
+	kid, err := keys.Import(ctx, c.Use, c.PEM, c.Now)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(term.out, kid)
+	return nil
 }
 
 func (c keysImportCmd) read(term *terminal) ([]byte, error) {
@@ -131,29 +139,30 @@ type keysPublicCmd struct {
 	Format string `enum:"pem,raw,jwk" default:"pem" help:"pem; raw, which is PEM around the 32 bytes of an Ed25519 key, as Rango reads it; or jwk."`
 }
 
-func (c keysPublicCmd) Run(ctx context.Context, term *terminal) error {
-	return withKeys(ctx, term, func(keys *token.Keys) error {
-		text, err := keys.Public(c.Use, c.Format)
-		if err != nil {
-			return err
-		}
-		_, err = term.out.Write(text)
+func (c keysPublicCmd) Run(ctx context.Context, term *terminal) error { return operate(ctx, term, c) }
+
+func (c keysPublicCmd) operate(ctx context.Context, term *terminal, on opened) error {
+	keys, err := on.keys(ctx)
+	if err != nil {
 		return err
-	})
+	}
+	text, err := keys.Public(c.Use, c.Format)
+	if err != nil {
+		return err
+	}
+	_, err = term.out.Write(text)
+	return err
 }
 
 type keysResealCmd struct {
 	Format string `enum:"text,json" default:"text" help:"text or json."`
 }
 
-// Run fails while a value is left that the current key does not open.
-func (c keysResealCmd) Run(ctx context.Context, term *terminal) error {
-	_, _, db, err := openForCommand(ctx, term)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	columns, failed := db.Reseal(ctx)
+func (c keysResealCmd) Run(ctx context.Context, term *terminal) error { return operate(ctx, term, c) }
+
+// operate fails while a value is left that the current key does not open.
+func (c keysResealCmd) operate(ctx context.Context, term *terminal, on opened) error {
+	columns, failed := on.db.Reseal(ctx)
 	return errors.Join(c.show(term, columns), failed)
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -55,13 +56,17 @@ func (b bound) close() {
 	}
 }
 
-// listenOn binds host:port, or unix:///path as a socket of mode 0660. A socket that a dead
-// process left behind is replaced; one that answers is not.
+// listenOn binds host:port, or unix:///path as a socket of mode 0660.
 func listenOn(addr string) (net.Listener, error) {
-	path, ok := strings.CutPrefix(addr, "unix://")
-	if !ok {
-		return net.Listen("tcp", addr)
+	if path, ok := strings.CutPrefix(addr, "unix://"); ok {
+		return listenOnSocket(path, 0o660)
 	}
+	return net.Listen("tcp", addr)
+}
+
+// listenOnSocket binds a socket of the file system. One that a dead process left behind is replaced;
+// one that answers is not.
+func listenOnSocket(path string, mode fs.FileMode) (net.Listener, error) {
 	if info, err := os.Stat(path); err == nil && info.Mode()&os.ModeSocket != 0 {
 		c, err := net.DialTimeout("unix", path, time.Second)
 		if err == nil {
@@ -76,7 +81,7 @@ func listenOn(addr string) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Chmod(path, 0o660); err != nil {
+	if err := os.Chmod(path, mode); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil

@@ -44,6 +44,7 @@ type terminal struct {
 	in       io.Reader
 	out, err io.Writer
 	environ  []string
+	command  string // the words of the command that runs
 }
 
 // usageError marks failures that end with exit status 2.
@@ -83,6 +84,7 @@ func run(ctx context.Context, args []string, term *terminal) int {
 		fmt.Fprintln(term.err, "barong:", err)
 		return 2
 	}
+	term.command = commandOf(parsed.Selected())
 	if err := parsed.Run(); err != nil {
 		fmt.Fprintln(term.err, "barong:", err)
 		var problems config.Problems

@@ -153,15 +153,6 @@ func openMigrated(ctx context.Context, s config.Settings, f files, log *slog.Log
 	return db, nil
 }
 
-// openForCommand reads the settings and their files, and opens the database for a command, which closes it.
-func openForCommand(ctx context.Context, term *terminal) (s config.Settings, f files, db *store.DB, err error) {
-	if s, f, err = load(term); err != nil {
-		return s, f, nil, err
-	}
-	db, err = openMigrated(ctx, s, f, newLog(s, term))
-	return s, f, db, err
-}
-
 // migrate brings the schema up to date, unless the database is not for this program or not for
 // this key.
 func migrate(ctx context.Context, s config.Settings, db *store.DB) (int, error) {

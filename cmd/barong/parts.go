@@ -41,6 +41,7 @@ type truth interface {
 // service is everything that runs, wired.
 type service struct {
 	settings config.Settings
+	files    files
 	term     *terminal
 	log      *slog.Logger
 	db       *store.DB

@@ -27,17 +27,14 @@ func (migrateCmd) Run(ctx context.Context, term *terminal) error {
 
 type seedCmd struct{}
 
-func (seedCmd) Run(ctx context.Context, term *terminal) error {
-	s, f, db, err := openForCommand(ctx, term)
+func (c seedCmd) Run(ctx context.Context, term *terminal) error { return operate(ctx, term, c) }
+
+func (seedCmd) operate(ctx context.Context, term *terminal, on opened) error {
+	accounts, err := on.accounts()
 	if err != nil {
 		return err
 	}
-	defer db.Close()
-	accounts, err := newAccounts(s, f, db, newHasher(s))
-	if err != nil {
-		return err
-	}
-	done, err := seedAll(ctx, s, f, db, accounts)
+	done, err := seedAll(ctx, on.settings, on.files, on.db, accounts)
 	printSeeded(term, done)
 	if err != nil {
 		return err

@@ -66,7 +66,7 @@ func newService(
 ) (*service, error) {
 	s, f := p.settings, p.files
 	sv := &service{
-		settings: s, term: term, log: log, db: db, truth: db, stores: stores, geo: p.geo, tls: p.tls,
+		settings: s, files: f, term: term, log: log, db: db, truth: db, stores: stores, geo: p.geo, tls: p.tls,
 		refresh: make(chan struct{}, 1), reload: make(chan struct{}, 1),
 	}
 	var err error
@@ -184,7 +184,7 @@ func (sv *service) run(ctx context.Context, at bound) error {
 	background.Go(func() { tuneCollector(working) })
 	background.Go(func() { sv.grpc.WatchReady(working, time.Second, sv.ready) })
 
-	failed := make(chan error, 5)
+	failed := make(chan error, 6)
 	serve := func(name string, f func() error) {
 		go func() {
 			if err := f(); err != nil && !errors.Is(err, http.ErrServerClosed) {
@@ -204,6 +204,11 @@ func (sv *service) run(ctx context.Context, at bound) error {
 		managementServer := newHTTPServer(sv.leaving(sv.peers), sv.log)
 		serve("management", func() error { return managementServer.Serve(secured(at.management, sv.tls.management)) })
 		draining = append(draining, managementServer)
+	}
+	if l := listenControl(sv.settings, sv.log); l != nil {
+		controlServer := newControlServer(sv)
+		serve("control", func() error { return controlServer.Serve(l) })
+		draining = append(draining, controlServer)
 	}
 	sv.greet(at)
 

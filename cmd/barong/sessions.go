@@ -32,12 +32,11 @@ func (c sessionsRevokeCmd) Run(ctx context.Context, term *terminal) error {
 	if !c.All && c.User == "" { // --user "" or --all=false
 		return usageError{errors.New("whose sessions? give --user UID or --all")}
 	}
-	s, f, db, err := openForCommand(ctx, term)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	accounts, err := newAccounts(s, f, db, nil) // no passwords here
+	return operate(ctx, term, c)
+}
+
+func (c sessionsRevokeCmd) operate(ctx context.Context, term *terminal, on opened) error {
+	accounts, err := on.accounts()
 	if err != nil {
 		return err
 	}

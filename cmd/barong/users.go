@@ -30,6 +30,8 @@ type usersCreateCmd struct {
 	Level    int    `default:"0" help:"Level: gives the private labels of all levels up to it."`
 	Generate bool   `help:"Make up a password and print it."`
 	Format   string `enum:"text,json" default:"text" help:"text or json."`
+
+	Password string `kong:"-"`
 }
 
 func (c usersCreateCmd) Run(ctx context.Context, term *terminal) error {
@@ -39,22 +41,21 @@ func (c usersCreateCmd) Run(ctx context.Context, term *terminal) error {
 	if c.State == "" && c.Role == account.RoleSuperadmin {
 		c.State = account.StateActive
 	}
-	s, f, err := load(term)
-	if err != nil {
-		return err
-	}
-	var password string
 	if c.Generate {
-		password = passwords.Generate()
-	} else if password, err = readPassword(term); err != nil {
-		return err
+		c.Password = passwords.Generate()
+	} else {
+		password, err := readPassword(term)
+		if err != nil {
+			return err
+		}
+		c.Password = password
 	}
-	db, err := openMigrated(ctx, s, f, newLog(s, term))
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	accounts, err := newAccounts(s, f, db, newHasher(s))
+	return operate(ctx, term, c)
+}
+
+func (c usersCreateCmd) operate(ctx context.Context, term *terminal, on opened) error {
+	db := on.db
+	accounts, err := on.accounts()
 	if err != nil {
 		return err
 	}
@@ -62,7 +63,7 @@ func (c usersCreateCmd) Run(ctx context.Context, term *terminal) error {
 	if c.Format == "json" {
 		seeds.out = term.err // standard output is one JSON object
 	}
-	if err := seedIfEmpty(ctx, s, f, db, accounts, &seeds); err != nil {
+	if err := seedIfEmpty(ctx, on.settings, on.files, db, accounts, &seeds); err != nil {
 		return err
 	}
 	if known, err := db.RoleExists(ctx, c.Role); err != nil || !known {
@@ -72,7 +73,7 @@ func (c usersCreateCmd) Run(ctx context.Context, term *terminal) error {
 		return err
 	}
 	in := account.UserInput{
-		Email: c.Email, Password: password, Role: c.Role, State: c.State, Level: c.Level, Operator: true,
+		Email: c.Email, Password: c.Password, Role: c.Role, State: c.State, Level: c.Level, Operator: true,
 	}
 	if c.Username != "" {
 		in.Username = &c.Username
@@ -84,13 +85,13 @@ func (c usersCreateCmd) Run(ctx context.Context, term *terminal) error {
 	if c.Format == "json" {
 		shown := map[string]any{"uid": u.UID, "email": u.Email, "role": u.Role, "state": u.State, "level": u.Level}
 		if c.Generate {
-			shown["password"] = password
+			shown["password"] = c.Password
 		}
 		return json.NewEncoder(term.out).Encode(shown)
 	}
 	fmt.Fprintf(term.out, "%s %s role %s state %s level %d\n", u.UID, u.Email, u.Role, u.State, u.Level)
 	if c.Generate {
-		fmt.Fprintf(term.out, "password %s\n", password)
+		fmt.Fprintf(term.out, "password %s\n", c.Password)
 	}
 	return nil
 }

@@ -28,6 +28,20 @@ func (s Settings) SpillFile() string {
 	return filepath.Join(s.DataDir(), "audit.spill")
 }
 
+// ControlSocket is the socket by which commands reach the service that has the database open; ""
+// where there is none.
+func (s Settings) ControlSocket() string {
+	switch {
+	case s.Listen.Control == "off":
+		return ""
+	case s.Listen.Control != "":
+		return s.Listen.Control
+	case !s.SQLite(): // commands open the database themselves
+		return ""
+	}
+	return filepath.Join(s.DataDir(), "control.sock")
+}
+
 // Outbox is the folder of mails that are not sent.
 func (s Settings) Outbox() string { return filepath.Join(s.DataDir(), "outbox") }
 

@@ -51,6 +51,7 @@ type Listen struct {
 	Ops        string `key:"ops_addr" default:"127.0.0.1:9091" doc:"Address of /healthz, /readyz, /metrics and, when pprof is on, /debug/pprof."`
 	Management string `key:"management_addr" default:"" doc:"Address of the management API and nothing else. Empty means that it stands beside the REST API, which answers 404 for it otherwise."`
 	Gate       string `key:"gate" default:"auto" enum:"auto,embedded,off" doc:"embedded takes every request of the REST listener through the decision in process, so that everything works without a proxy; only with SQLite and loopback listeners, where auto means it. Elsewhere auto means off."`
+	Control    string `key:"control_socket" default:"" doc:"Socket by which commands reach the service that has the database open, of mode 0600; empty means control.sock beside the SQLite file and none with PostgreSQL, off means none."`
 	PProf      bool   `key:"pprof" default:"false" doc:"Serve /debug/pprof on the ops listener."`
 }
 
