@@ -314,8 +314,8 @@ func TestKeyRefusals(t *testing.T) {
 	})
 	long := strings.Repeat("x", 256)
 	for name, test := range map[string]refusal{
-		"2FA off (9.2 #5, 9.9 #15)": {before: func(*world, keyBase) string { return "123456" }, status: 400, tokens: said(".2fa_disabled")},
-		"wrong code":                {before: func(w *world, b keyBase) string { right(w, b); return "000000x" }, status: 422, tokens: said(".invalid_totp")},
+		"2FA off":    {before: func(*world, keyBase) string { return "123456" }, status: 400, tokens: said(".2fa_disabled")},
+		"wrong code": {before: func(w *world, b keyBase) string { right(w, b); return "000000x" }, status: 422, tokens: said(".invalid_totp")},
 		"used code": {before: func(w *world, b keyBase) string {
 			code := right(w, b)
 			expect.OK(w.T, w.Accounts.VerifyOTP(w.T.Context(), account.Actor{UID: me}, code))
@@ -343,7 +343,7 @@ func TestKeyRefusals(t *testing.T) {
 		"withdrawing from anywhere": {form: []string{"scope", "withdraw", "ip_whitelist", ""}, status: 422, tokens: plain("ip_whitelist.required"), only: "POST PATCH PUT"},
 		"trading for ever":          {form: []string{"scope", "trade", "ip_whitelist", "", "expires_in", "7776001"}, status: 422, tokens: plain("expires_in.too_long"), only: "POST PATCH PUT"},
 		"a life before its start":   {form: []string{"expires_in", "-1"}, status: 422, tokens: plain("expires_in.invalid"), only: "POST PATCH PUT"},
-		"holder not active (9.12)":  {before: inactive, status: 422, tokens: plain("key_holder_account.invalid"), only: "POST"},
+		"holder not active":         {before: inactive, status: 422, tokens: plain("key_holder_account.invalid"), only: "POST"},
 		"too many keys (W-R10)": {before: func(w *world, b keyBase) string {
 			w.Account.MaxKeys = 1
 			w.Restart()

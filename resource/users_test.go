@@ -41,6 +41,7 @@ func TestUpdateMe(t *testing.T) {
 		"nothing":   {nil, 400, []string{"resource.user.missing_data", "resource.user.empty_data"}},
 		"blank":     {[]string{"data", " "}, 400, []string{"resource.user.empty_data"}},
 		"a list":    {[]string{"data[]", "{}"}, 422, []string{"invalid"}},
+		"no JSON":   {[]string{"data", "random string"}, 422, []string{"data.invalid_format"}},
 		"no object": {[]string{"data", "[1]"}, 422, []string{"data.invalid_format"}},
 		"too much":  {[]string{"data", `{"a":"` + strings.Repeat("ä", 1024) + `"}`}, 422, []string{"data.too_long"}},
 	} {
@@ -183,6 +184,8 @@ func TestRefusedPasswordChanges(t *testing.T) {
 		"nothing": {nil, 400, []string{"resource.user.missing_old_password", "resource.user.empty_old_password",
 			"resource.user.missing_new_password", "resource.user.empty_new_password",
 			"resource.user.missing_confirm_password", "resource.user.empty_confirm_password"}},
+		"blanks": {change("", " ", ""), 400, []string{"resource.user.empty_old_password", "resource.user.empty_new_password",
+			"resource.user.empty_confirm_password"}},
 		"lists":        {[]string{"old_password[]", "a", "new_password[]", "b", "confirm_password[]", "c"}, 422, []string{"invalid"}},
 		"two new":      {change("Wrong0000", "Quooph7ei", "Zaem3ohgh"), 422, []string{"resource.password.doesnt_match"}},
 		"another old":  {change("Wrong0000", "Quooph7ei", "Quooph7ei"), 400, []string{"resource.password.prev_pass_not_correct"}},

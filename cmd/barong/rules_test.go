@@ -19,7 +19,7 @@ import (
 const rulesPage = "docs/rules.md"
 
 var (
-	ruleID = `(AZ-|FX-|W-[A-Z]|T-[A-Z]+-|D)(\d{1,3})([a-d]?)`
+	ruleID = `(AZ-|FX-|W-[A-Z]|T-[A-Z]+-|N-|D)(\d{1,3})([a-d]?)`
 	// cited is a rule id with the end of its range or the rest of its list: AZ-30…32, "D21, 22".
 	cited = regexp.MustCompile(`\b` + ruleID + `\b(?:(?:…| to )(?:AZ-|FX-|W-[A-Z]|T-[A-Z]+-|D)?(\d{1,3})\b)?`)
 	// longID is an id of a family that no other word looks like.

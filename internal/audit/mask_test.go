@@ -129,7 +129,8 @@ func TestMask(t *testing.T) {
 func TestSuspiciousBrowserIsNoted(t *testing.T) {
 	for agent, want := range map[string]bool{
 		"Chromium/126.0": false, "Edge/18.17763": false, "EdgA/120.0": false, "Gecko/20100101": false,
-		browser: false, "random-browser": true, "": true, "curl/8.5.0": true, "Go-http-client/1.1": true,
+		"Mozilla/5.0 (Linux; U; Android 1.5; de-; HTC Magic) AppleWebKit/528.5+ (KHTML, like Gecko) Version/3.1.2 Mobile Safari/525.20.1": false,
+		browser: false, "random-browser": true, "Magic Pony Browser": true, "": true, "curl/8.5.0": true, "Go-http-client/1.1": true,
 		"Mozilla/5.0 (Macintosh; Intel Mac OS X 14_5) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5 Safari/605.1.15": false,
 		"Mozilla/5.0 (X11; Ubuntu; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0":                                     false,
 	} {

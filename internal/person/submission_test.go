@@ -96,6 +96,25 @@ func TestSubmittedProfilesAreNotedForTheProvider(t *testing.T) {
 	}
 }
 
+// A decision of staff is theirs: the provider hears of the next profile that is submitted.
+func TestReviewedProfilesAreNotNoted(t *testing.T) {
+	w, u, by := submitter(t, worldtest.Config{})
+	staff := w.User("staff@example.com", 2)
+	w.Put(staff.UID, func(u *account.User) { u.Role = account.RoleSuperadmin })
+	for _, state := range []string{person.ProfileRejected, person.ProfileVerified} {
+		_, err := w.Persons.CreateProfile(t.Context(), by, full())
+		w.Must(err)
+		w.note()
+		_, err = w.Persons.ReviewProfile(t.Context(), account.Actor{UID: staff.UID, Role: account.RoleSuperadmin}, u.UID, person.Review{State: &state})
+		w.Must(err)
+		for _, e := range w.News() {
+			if e.Category() == event.KYC {
+				t.Errorf("%s: noted %v", state, e)
+			}
+		}
+	}
+}
+
 func TestAnApplicantVerifiesTheProfile(t *testing.T) {
 	w, u, by := submitter(t, worldtest.Config{})
 	in := full()
