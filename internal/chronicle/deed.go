@@ -11,8 +11,8 @@ import (
 // A Deed is an activity with the users whom it names.
 type Deed struct {
 	audit.Activity
-	// Actor is the acting user. For a service, the operator, and a user who is gone there is a user of
-	// nothing but the uid, the kind of the actor as role, and its name as address.
+	// Actor is the acting user. A service, the operator and a deleted user are a user of nothing but
+	// the uid, the kind of the actor as role, and its name as address.
 	Actor  account.User
 	Target *account.User // nil where it names none, or one that is gone
 }
