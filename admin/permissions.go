@@ -46,6 +46,25 @@ type previewedPermission struct {
 	permissionFields
 }
 
+type permissionPage struct {
+	ID       *int64           `name:"id"`
+	Role     *string          `name:"role"`
+	Verb     *string          `name:"verb" doc:"In any case."`
+	Path     *string          `name:"path" doc:"The beginning of the row's path."`
+	Action   *string          `name:"action" doc:"In any case."`
+	Topic    *string          `name:"topic"`
+	Ordering string           `name:"ordering" enum:"asc,desc" default:"asc" value:"permissions.ordering.invalid_ordering"`
+	OrderBy  permissionColumn `name:"order_by" default:"id" doc:"Rows that are equal in it are in the order of their making."`
+	rest.Paging
+}
+
+// permissionColumn is the word of an order.
+type permissionColumn string
+
+func (permissionColumn) Values() ([]string, string) {
+	return editor.PermissionOrders(), "permissions.ordering.invalid_attribute"
+}
+
 // rowRef names a row.
 type rowRef struct {
 	ID int64 `name:"id" rule:"required,nonblank"`
@@ -68,18 +87,22 @@ var (
 	permissionErrors = rest.All(rowErrors,
 		rest.On(editor.ErrLastSuperadmin, 422, ".last_superadmin"),
 		rest.On(editor.ErrRoleInUse, 422, ".role_in_use"))
-	permissionRules = rest.All(
-		rest.On(policy.ErrTaken, 422, "path.taken"),
+	permissionWords = rest.All(
 		rest.Rule("verb.invalid", "admin.permissions.invalid_verb"), // AZ-141
 		rest.Rule("action.invalid", "admin.permissions.invalid_action"),
+		rest.Rule("verb.blank", ".empty_verb"), rest.Rule("action.blank", ".empty_action"))
+	permissionRules = rest.All(
+		rest.On(policy.ErrTaken, 422, "path.taken"),
+		permissionWords,
 		rest.Rule("role.doesnt_exist", ".role_doesnt_exist"),
-		rest.Rule("role.blank", ".empty_role"), rest.Rule("verb.blank", ".empty_verb"),
-		rest.Rule("path.blank", ".empty_path"), rest.Rule("action.blank", ".empty_action"),
+		rest.Rule("role.blank", ".empty_role"), rest.Rule("path.blank", ".empty_path"),
 		rest.Rules("path.invalid", "path.too_long", "role.too_long", "topic.too_long"))
 )
 
 func (a *API) permissions(s section) {
-	rest.Add(s.may(ability.Read), rest.Op{Method: "GET", Summary: "List permissions, by id."}, a.listPermissions)
+	rest.Add(s.may(ability.Read), rest.Op{
+		Method: "GET", Summary: "List permissions, by id or as ordering and order_by say.", Errors: permissionWords,
+	}, a.listPermissions)
 	rest.Add(s.may(ability.Create), rest.Op{
 		Method: "POST", Reference: 200, Summary: "Add a permission.", Errors: rest.All(permissionRules, newErrors),
 	}, a.addPermission)
@@ -97,9 +120,13 @@ func (a *API) permissions(s section) {
 	}, a.previewPermission)
 }
 
-func (a *API) listPermissions(ctx context.Context, _ staff, in rest.Paging) (rest.Page[view.Permission], error) {
-	list, total, err := a.Policy.PermissionPage(ctx, in.Limit, in.Offset())
-	return rest.PageOf(list, total, in, view.PermissionOf), err
+func (a *API) listPermissions(ctx context.Context, _ staff, in permissionPage) (rest.Page[view.Permission], error) {
+	list, total, err := a.Policy.PermissionPage(ctx, editor.PermissionQuery{
+		ID: in.ID, Role: in.Role, Verb: in.Verb, Path: in.Path, Action: in.Action, Topic: in.Topic,
+		Order: editor.Order{By: string(in.OrderBy), Desc: in.Ordering == "desc"},
+		Limit: in.Limit, Offset: in.Offset(),
+	})
+	return rest.PageOf(list, total, in.Paging, view.PermissionOf), err
 }
 
 func (a *API) addPermission(ctx context.Context, who staff, in permissionInput) (changed, error) {

@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -60,6 +61,56 @@ func TestListPermissions(t *testing.T) {
 		WantTokens(t, 422, "non_positive_page", "invalid_limit")
 	w.as("superadmin").Get(t, permissions+"?page=a").
 		WantTokens(t, 422, "non_integer_page", "non_positive_page")
+}
+
+// The filters and orders of the list; a word that no row can have is refused.
+func TestFindPermissions(t *testing.T) {
+	w := newWorld(t)
+	c := w.as("superadmin")
+	rows := w.permissions()
+	found := func(query string) (ids []int64) {
+		t.Helper()
+		for page := 1; ; page++ {
+			var got []struct{ ID int64 }
+			c.Get(t, permissions+"?"+query+"&page="+fmt.Sprint(page)).Into(t, &got)
+			if len(got) == 0 {
+				return ids
+			}
+			for _, row := range got {
+				ids = append(ids, row.ID)
+			}
+		}
+	}
+	of := func(is func(policy.Permission) bool) (ids []int64) {
+		for _, p := range rows {
+			if is(p) {
+				ids = append(ids, p.ID)
+			}
+		}
+		return ids
+	}
+	expect.Equal(t, found("role=member"), of(func(p policy.Permission) bool { return p.Role == "member" }))
+	expect.Equal(t, found("verb=get&action=accept"), of(func(p policy.Permission) bool { return p.Verb == "GET" && p.Action == policy.Accept }))
+	expect.Equal(t, found("path=/api/v2/barong/admin"), of(func(p policy.Permission) bool { return strings.HasPrefix(p.Path, "api/v2/barong/admin") }))
+	expect.Equal(t, found("topic="), of(func(p policy.Permission) bool { return p.Topic == "" }))
+	expect.Equal(t, found("role="), []int64(nil))
+	expect.Equal(t, found("id="+itoa(rows[3].ID)), []int64{rows[3].ID})
+	byPath := slices.Clone(rows)
+	slices.SortFunc(byPath, func(a, b policy.Permission) int {
+		return -cmp.Or(strings.Compare(a.Path, b.Path), cmp.Compare(a.ID, b.ID))
+	})
+	rows = byPath
+	expect.Equal(t, found("order_by=path&ordering=desc"), of(func(policy.Permission) bool { return true }))
+	for query, tokens := range map[string][]string{
+		"verb=foo":              {"admin.permissions.invalid_verb"},
+		"action=all":            {"admin.permissions.invalid_action"},
+		"verb=&action=":         {"admin.permission.empty_verb", "admin.permission.empty_action"},
+		"order_by=lock_version": {"permissions.ordering.invalid_attribute"},
+		"ordering=down":         {"permissions.ordering.invalid_ordering"},
+		"id=x":                  {"invalid"},
+	} {
+		c.Get(t, permissions+"?"+query).WantTokens(t, 422, tokens...)
+	}
 }
 
 // Refusals of new permissions (D2, AZ-141, FX-51, FX-55).

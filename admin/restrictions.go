@@ -24,11 +24,24 @@ func (category) Values() ([]string, string) { return policy.Categories(), ".inva
 func (state) Values() ([]string, string)    { return policy.States(), ".invalid_state" }
 
 type restrictionPage struct {
+	ID       *int64   `name:"id"`
 	Scope    scope    `name:"scope" rule:"nonblank"`
 	Category category `name:"category" rule:"nonblank"`
+	Value    *string  `name:"value" doc:"The whole value, in any spelling that a new row may have."`
+	Code     *int     `name:"code" in:"query"`
+	State    state    `name:"state" rule:"nonblank"`
 	Range    string   `name:"range" enum:"created,updated" default:"created" value:".invalid_range" doc:"Which time from and to are about."`
 	rest.Span
+	Ordering string            `name:"ordering" enum:"asc,desc" default:"asc" value:"restrictions.ordering.invalid_ordering"`
+	OrderBy  restrictionColumn `name:"order_by" default:"id" doc:"Rows that are equal in it are in the order of their making."`
 	rest.Paging
+}
+
+// restrictionColumn is the word of an order.
+type restrictionColumn string
+
+func (restrictionColumn) Values() ([]string, string) {
+	return editor.RestrictionOrders(), "restrictions.ordering.invalid_attribute"
 }
 
 type restrictionInput struct {
@@ -81,7 +94,7 @@ var restrictionRules = rest.All(
 	rest.Rules("value.invalid", "value.too_long", "code.invalid"))
 
 func (a *API) restrictions(s section) {
-	rest.Add(s.may(ability.Read), rest.Op{Method: "GET", Summary: "List restrictions, by id."}, a.listRestrictions)
+	rest.Add(s.may(ability.Read), rest.Op{Method: "GET", Summary: "List restrictions, by id or as ordering and order_by say."}, a.listRestrictions)
 	rest.Add(s.may(ability.Create), rest.Op{
 		Method: "POST", Reference: 200, Summary: "Add a restriction.", Errors: rest.All(restrictionRules, newErrors),
 	}, a.addRestriction)
@@ -105,8 +118,13 @@ func (a *API) restrictions(s section) {
 
 func (a *API) listRestrictions(ctx context.Context, _ staff, in restrictionPage) (rest.Page[view.Restriction], error) {
 	q := editor.RestrictionQuery{
-		Scope: string(in.Scope), Category: string(in.Category), Updated: in.Range == "updated",
-		Limit: in.Limit, Offset: in.Offset(),
+		ID: in.ID, Scope: string(in.Scope), Category: string(in.Category), State: string(in.State), Code: in.Code,
+		Updated: in.Range == "updated",
+		Order:   editor.Order{By: string(in.OrderBy), Desc: in.Ordering == "desc"},
+		Limit:   in.Limit, Offset: in.Offset(),
+	}
+	if in.Value != nil {
+		q.Values = policy.Spellings(*in.Value)
 	}
 	q.From, q.To = in.Bounds()
 	list, total, err := a.Policy.RestrictionPage(ctx, q)

@@ -47,18 +47,26 @@ func TestListRestrictions(t *testing.T) {
 		`[{"id":%d,"category":"blacklist","scope":"ip","value":"2001:db8::1","code":418,"state":"enabled",
 		"created_at":"2026-11-23T08:00:00Z","updated_at":"2026-11-23T08:00:00Z","lock_version":%d}]`, row.ID, row.LockVersion))
 	for query, want := range map[string]int{
-		"":                                          seeded + 1,
-		"?scope=ip":                                 2,
-		"?scope=country":                            2,
-		"?category=blacklist&scope=continent":       1,
-		"?from=" + itoa(w.Now.Unix()):               1,
-		"?from=" + itoa(w.Now.Unix()+1):             0,
-		"?to=" + itoa(old.Unix()+1):                 seeded,
-		"?to=" + itoa(old.Unix()):                   0,
-		"?range=updated&from=" + itoa(w.Now.Unix()): 1,
-		"?from=9223372036854775807":                 0,
-		"?to=9223372036854775807":                   seeded + 1,
-		"?from=-9223372036854775808":                seeded + 1,
+		"":                                           seeded + 1,
+		"?scope=ip":                                  2,
+		"?scope=country":                             2,
+		"?category=blacklist&scope=continent":        1,
+		"?from=" + itoa(w.Now.Unix()):                1,
+		"?from=" + itoa(w.Now.Unix()+1):              0,
+		"?to=" + itoa(old.Unix()+1):                  seeded,
+		"?to=" + itoa(old.Unix()):                    0,
+		"?range=updated&from=" + itoa(w.Now.Unix()):  1,
+		"?from=9223372036854775807":                  0,
+		"?value=2001:DB8:0:0::1":                     1,
+		"?value=2001:db8::":                          0,
+		"?code=418":                                  1,
+		"?code=-9223372036854775808":                 0,
+		"?state=enabled&scope=ip&category=blacklist": 1,
+		"?state=disabled":                            seeded,
+		"?id=" + itoa(row.ID):                        1,
+		"?id=0":                                      0,
+		"?to=9223372036854775807":                    seeded + 1,
+		"?from=-9223372036854775808":                 seeded + 1,
 		"?range=created&from=" + itoa(old.Unix()) + "&to=" + itoa(old.Unix()+1): seeded,
 	} {
 		var got []m
@@ -67,6 +75,9 @@ func TestListRestrictions(t *testing.T) {
 			t.Errorf("%s: got %d rows, want %d", query, len(got), want)
 		}
 	}
+	var got []struct{ ID int64 }
+	c.Get(t, restrictions+"?order_by=created_at&ordering=desc&limit=1").Into(t, &got)
+	expect.Equal(t, got[0].ID, row.ID)
 	a := c.Get(t, restrictions+"?limit=1")
 	expect.Equal(t, a.Header.Get("Total"), fmt.Sprint(seeded+1))
 	for query, tokens := range map[string][]string{
@@ -74,7 +85,11 @@ func TestListRestrictions(t *testing.T) {
 		"?scope=":          {"admin.restriction.empty_scope", "admin.restriction.invalid_scope"},
 		"?category=allow":  {"admin.restriction.invalid_category"},
 		"?category=":       {"admin.restriction.empty_category", "admin.restriction.invalid_category"},
+		"?state=":          {"admin.restriction.empty_state", "admin.restriction.invalid_state"},
 		"?range=deleted":   {"admin.restriction.invalid_range"},
+		"?order_by=geo":    {"restrictions.ordering.invalid_attribute"},
+		"?ordering=up":     {"restrictions.ordering.invalid_ordering"},
+		"?code=x&id=y":     {"invalid"},
 		"?from=12abc&to=x": {"invalid"}, // read strictly
 		"?limit=0":         {"invalid_limit"},
 	} {

@@ -186,6 +186,18 @@ func canonicalValue(scope, value string) (string, error) {
 	return value, nil // scope all: free text
 }
 
+// Spellings are the values by which rows can be stored that mean the same as value in some scope:
+// value itself, and what Normalize makes of it.
+func Spellings(value string) []string {
+	all := []string{value}
+	for _, scope := range Scopes() {
+		if v, err := canonicalValue(scope, strings.TrimSpace(value)); err == nil && !slices.Contains(all, v) {
+			all = append(all, v)
+		}
+	}
+	return all
+}
+
 // foldIP is the form in which addresses are compared: IPv4 for v4-mapped ones, no zone
 // (FX-57).
 func foldIP(ip netip.Addr) netip.Addr { return ip.Unmap().WithZone("") }

@@ -1,10 +1,14 @@
 package store
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
+
+	"barong/policy/editor"
 )
 
 // filter collects the conditions of a list and numbers their parameters.
@@ -44,6 +48,29 @@ func (f *filter) between(column string, from, to time.Time) {
 	if !to.IsZero() {
 		f.add(column+" < $%d", to.UnixMicro())
 	}
+}
+
+// begins wants the text of column to begin with prefix. column is never input.
+func (f *filter) begins(column, prefix string) {
+	f.add(column+" >= $%d", prefix)
+	f.add(column+" < $%d", prefix+"\U0010ffff") // text is compared byte by byte
+}
+
+// orderBy is an ORDER BY of the columns that there are, with rows that are equal in the order of
+// their ids. A column is never input that is not among columns.
+func orderBy(by editor.Order, columns []string) (string, error) {
+	column := cmp.Or(by.By, "id")
+	if !slices.Contains(columns, column) {
+		return "", fmt.Errorf("cannot order by %q", column)
+	}
+	way := ""
+	if by.Desc {
+		way = " DESC"
+	}
+	if column == "id" {
+		return "id" + way, nil
+	}
+	return column + way + ", id" + way, nil
 }
 
 func (f *filter) where() string {

@@ -6,6 +6,7 @@ import (
 
 	"barong/internal/feed"
 	"barong/policy"
+	"barong/policy/editor"
 )
 
 // policyLock is held by writers of the policy, and shared by those that need a moment between two
@@ -45,8 +46,32 @@ func (q queries) Permissions(ctx context.Context) ([]policy.Permission, error) {
 }
 
 // PermissionPage implements editor.Store.
-func (q queries) PermissionPage(ctx context.Context, limit, offset int) ([]policy.Permission, int, error) {
-	return permissions.page(ctx, q, "list permissions", filter{}, `id`, limit, offset)
+func (q queries) PermissionPage(ctx context.Context, query editor.PermissionQuery) ([]policy.Permission, int, error) {
+	order, err := orderBy(query.Order, editor.PermissionOrders())
+	if err != nil {
+		return nil, 0, fmt.Errorf("list permissions: %w", err)
+	}
+	all, total, err := permissions.page(ctx, q, "list permissions", permissionFilter(query), order, query.Limit, query.Offset)
+	return all, total, found(err, nil) // a text that no column can hold is in no row
+}
+
+// permissionFilter is the condition on permissions.
+func permissionFilter(query editor.PermissionQuery) (f filter) {
+	if query.ID != nil {
+		f.add("id = $%d", *query.ID)
+	}
+	for _, want := range []struct {
+		column string
+		value  *string
+	}{{"role", query.Role}, {"verb", query.Verb}, {"action", query.Action}, {"topic", query.Topic}} {
+		if want.value != nil {
+			f.add(want.column+" = $%d", *want.value)
+		}
+	}
+	if query.Path != nil {
+		f.begins("path", *query.Path)
+	}
+	return f
 }
 
 // RoleExists implements account.Tx.

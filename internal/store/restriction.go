@@ -29,15 +29,34 @@ func (q queries) Restrictions(ctx context.Context) ([]policy.Restriction, error)
 
 // RestrictionPage implements editor.Store.
 func (q queries) RestrictionPage(ctx context.Context, query editor.RestrictionQuery) ([]policy.Restriction, int, error) {
-	var f filter
+	order, err := orderBy(query.Order, editor.RestrictionOrders())
+	if err != nil {
+		return nil, 0, fmt.Errorf("list restrictions: %w", err)
+	}
+	all, total, err := restrictions.page(ctx, q, "list restrictions", restrictionFilter(query), order, query.Limit, query.Offset)
+	return all, total, found(err, nil) // a text that no column can hold is in no row
+}
+
+// restrictionFilter is the condition on restrictions.
+func restrictionFilter(query editor.RestrictionQuery) (f filter) {
+	if query.ID != nil {
+		f.add("id = $%d", *query.ID)
+	}
 	f.match("scope", query.Scope)
 	f.match("category", query.Category)
+	f.match("state", query.State)
+	if query.Values != nil {
+		f.in("value", query.Values)
+	}
+	if query.Code != nil {
+		f.add("code = CAST($%d AS BIGINT)", *query.Code) // of any size
+	}
 	column := "created_at"
 	if query.Updated {
 		column = "updated_at"
 	}
 	f.between(column, query.From, query.To)
-	return restrictions.page(ctx, q, "list restrictions", f, `id`, query.Limit, query.Offset)
+	return f
 }
 
 // AddRestriction implements policy.Tx.

@@ -21,9 +21,40 @@ type PermissionChange struct {
 	Role, Verb, Path, Action, Topic *string
 }
 
-// PermissionPage lists permissions by id, and counts them.
-func (s *Service) PermissionPage(ctx context.Context, limit, offset int) ([]policy.Permission, int, error) {
-	return s.store.PermissionPage(ctx, limit, offset)
+// A PermissionQuery selects permissions; nil matches any.
+type PermissionQuery struct {
+	ID           *int64
+	Role, Topic  *string
+	Verb, Action *string // as stored; PermissionPage of a Service takes any case
+	Path         *string // the beginning of the row's
+	Order
+	Limit, Offset int
+}
+
+// PermissionOrders are the columns by which permissions can be ordered.
+func PermissionOrders() []string {
+	return []string{"id", "role", "verb", "path", "action", "topic", "created_at", "updated_at"}
+}
+
+// PermissionPage lists permissions, and counts all that match. Invalid names a verb or an action
+// that no row can have.
+func (s *Service) PermissionPage(ctx context.Context, q PermissionQuery) ([]policy.Permission, int, error) {
+	like := policy.Permission{Role: "any", Path: "any", Verb: policy.AllVerbs, Action: policy.Accept}
+	set(&like.Verb, q.Verb)
+	set(&like.Action, q.Action)
+	if err := like.Normalize(); err != nil {
+		return nil, 0, err
+	}
+	if q.Verb != nil {
+		q.Verb = &like.Verb
+	}
+	if q.Action != nil {
+		q.Action = &like.Action
+	}
+	if q.Path != nil {
+		q.Path = new(strings.Trim(*q.Path, "/"))
+	}
+	return s.store.PermissionPage(ctx, q)
 }
 
 // permissions is the kind of permission rows.

@@ -11,14 +11,23 @@ import (
 	"barong/policy"
 )
 
-// A RestrictionQuery selects restrictions, by id.
+// A RestrictionQuery selects restrictions; zero matches any.
 type RestrictionQuery struct {
-	Scope, Category string // "" matches any
+	ID                     *int64
+	Scope, Category, State string
+	Values                 []string // of which a row has one; nil matches any
+	Code                   *int
 	// From and To bound the time of creation, or of the last change when Updated is set; a
 	// zero time is no bound. From is included, To is not.
-	From, To      time.Time
-	Updated       bool
+	From, To time.Time
+	Updated  bool
+	Order
 	Limit, Offset int
+}
+
+// RestrictionOrders are the columns by which restrictions can be ordered.
+func RestrictionOrders() []string {
+	return []string{"id", "category", "scope", "value", "code", "state", "created_at", "updated_at"}
 }
 
 // A RestrictionChange adds a row when ID is nil, removes the row ID when Remove is set, and
@@ -31,7 +40,7 @@ type RestrictionChange struct {
 	Code                          *int
 }
 
-// RestrictionPage lists restrictions by id, and counts all that match.
+// RestrictionPage lists restrictions, and counts all that match.
 func (s *Service) RestrictionPage(ctx context.Context, q RestrictionQuery) ([]policy.Restriction, int, error) {
 	return s.store.RestrictionPage(ctx, q)
 }

@@ -70,8 +70,8 @@ type Store interface {
 	Rows(ctx context.Context) (policy.Rows, error)
 	// RoleInUse reports whether a user or service account has the role.
 	RoleInUse(ctx context.Context, role string) (bool, error)
-	// PermissionPage and RestrictionPage list rows by id, and count all that match.
-	PermissionPage(ctx context.Context, limit, offset int) ([]policy.Permission, int, error)
+	// PermissionPage and RestrictionPage list rows, and count all that match.
+	PermissionPage(ctx context.Context, q PermissionQuery) ([]policy.Permission, int, error)
 	RestrictionPage(ctx context.Context, q RestrictionQuery) ([]policy.Restriction, int, error)
 	// Includes reports whether a commit is part of the database's history: nil,
 	// feed.ErrHistory, or feed.ErrPruned where it is too old to say.
@@ -79,6 +79,12 @@ type Store interface {
 	// ChangePolicy runs f in one transaction, again when the engine asks for it; an error
 	// from f undoes all of it.
 	ChangePolicy(ctx context.Context, f func(Tx) error) error
+}
+
+// An Order is that of a list; rows that are equal in it are in the order of their ids.
+type Order struct {
+	By   string // a column; "" is id
+	Desc bool
 }
 
 // A Service holds the rules of changing the policy: the form of a row, the callers that must not

@@ -1,9 +1,14 @@
 package policytest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"reflect"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,6 +38,7 @@ func TestEditorStore(t *testing.T, open func(testing.TB) EditorStore) {
 		"changes of the policy come one after the other":        editorLock,
 		"a role of a user or a service account is in use":       roleInUse,
 		"permissions in pages, by id, with the number of all":   permissionPages,
+		"permissions by each filter and in each order":          permissionFilters,
 		"restrictions in pages, by scope, category and time":    restrictionPages,
 		"a whitelink has its uses and its end":                  whitelink,
 		"of many who use a whitelink as many as it has get in":  whitelinkRace,
@@ -140,13 +146,94 @@ func permissionPages(t *testing.T, s EditorStore) {
 	for n := range 5 {
 		want = append(want, addPermission(t, s, 9-n))
 	}
-	got, total, err := s.PermissionPage(t.Context(), 2, 1)
+	got, total, err := s.PermissionPage(t.Context(), editor.PermissionQuery{Limit: 2, Offset: 1})
 	expect.OK(t, err)
 	expect.Equal(t, total, 5)
 	expect.Equal(t, got, want[1:3])
-	got, total, err = s.PermissionPage(t.Context(), 2, 9)
+	got, total, err = s.PermissionPage(t.Context(), editor.PermissionQuery{Limit: 2, Offset: 9})
 	expect.OK(t, err)
 	expect.Equal(t, []int{len(got), total}, []int{0, 5})
+}
+
+// permissionFilters also compares every order with that of a sort in memory.
+func permissionFilters(t *testing.T, s EditorStore) {
+	ctx := t.Context()
+	var all []policy.Permission
+	for _, p := range []policy.Permission{
+		{Role: "member", Verb: "GET", Path: "api/v2/a", Action: policy.Accept, Topic: "z"},
+		{Role: "admin", Verb: "ALL", Path: "api/v2/a/b", Action: policy.Drop},
+		{Role: "member", Verb: "POST", Path: "api/v2/a\u00e9", Action: policy.Audit, Topic: "y"},
+		{Role: "admin", Verb: "GET", Path: "api/v2/B", Action: policy.Accept},
+	} {
+		expect.OK(t, s.AddPermission(ctx, &p))
+		all = append(all, p)
+	}
+	ask := func(q editor.PermissionQuery) []policy.Permission {
+		t.Helper()
+		got, total, err := s.PermissionPage(ctx, q)
+		expect.OK(t, err)
+		expect.Equal(t, total, len(got))
+		return got
+	}
+	for name, c := range map[string]struct {
+		q    editor.PermissionQuery
+		want []int
+	}{
+		"id":                 {editor.PermissionQuery{ID: &all[2].ID}, []int{2}},
+		"no such id":         {editor.PermissionQuery{ID: new(int64)}, nil},
+		"role":               {editor.PermissionQuery{Role: new("admin")}, []int{1, 3}},
+		"no role":            {editor.PermissionQuery{Role: new("")}, nil},
+		"verb":               {editor.PermissionQuery{Verb: new("GET")}, []int{0, 3}},
+		"action":             {editor.PermissionQuery{Action: new(policy.Accept)}, []int{0, 3}},
+		"topic":              {editor.PermissionQuery{Topic: new("y")}, []int{2}},
+		"no topic":           {editor.PermissionQuery{Topic: new("")}, []int{1, 3}},
+		"beginning":          {editor.PermissionQuery{Path: new("api/v2/a")}, []int{0, 1, 2}},
+		"any beginning":      {editor.PermissionQuery{Path: new("")}, []int{0, 1, 2, 3}},
+		"beginning, in case": {editor.PermissionQuery{Path: new("api/v2/b")}, nil},
+		"no pattern":         {editor.PermissionQuery{Path: new("api%")}, nil},
+		"not UTF-8":          {editor.PermissionQuery{Path: new("a\xff")}, nil},
+		"all at once": {editor.PermissionQuery{Role: new("member"), Verb: new("GET"), Path: new("api"), Action: new(policy.Accept), Topic: new("z")},
+			[]int{0}},
+	} {
+		var want []policy.Permission
+		for _, i := range c.want {
+			want = append(want, all[i])
+		}
+		if got := ask(c.q); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: got %v, want %v", name, got, want)
+		}
+	}
+	inOrder(t, all, editor.PermissionOrders(), func(o editor.Order) []policy.Permission { return ask(editor.PermissionQuery{Order: o}) },
+		func(p policy.Permission) (map[string]string, int64) {
+			return map[string]string{"role": p.Role, "verb": p.Verb, "path": p.Path, "action": p.Action, "topic": p.Topic}, p.ID
+		})
+	_, _, err := s.PermissionPage(ctx, editor.PermissionQuery{Order: editor.Order{By: "lock_version"}})
+	if err == nil {
+		t.Error("an order that is none is taken")
+	}
+}
+
+// inOrder asks for each order and compares it with a sort of all by texts, and by id behind them; rows
+// have no text for the columns in whose order they were made.
+func inOrder[R any](t *testing.T, all []R, columns []string, ask func(editor.Order) []R, texts func(R) (map[string]string, int64)) {
+	t.Helper()
+	for _, by := range append(columns, "") {
+		for _, desc := range []bool{false, true} {
+			want := slices.Clone(all)
+			slices.SortFunc(want, func(a, b R) int {
+				x, i := texts(a)
+				y, j := texts(b)
+				n := cmp.Or(strings.Compare(x[by], y[by]), cmp.Compare(i, j))
+				if desc {
+					return -n
+				}
+				return n
+			})
+			if got := ask(editor.Order{By: by, Desc: desc}); !reflect.DeepEqual(got, want) {
+				t.Errorf("by %q, descending %v: got %v, want %v", by, desc, got, want)
+			}
+		}
+	}
 }
 
 func restrictionPages(t *testing.T, s EditorStore) {
@@ -169,6 +256,14 @@ func restrictionPages(t *testing.T, s EditorStore) {
 		{editor.RestrictionQuery{Scope: policy.ScopeIP}, both[:1]},
 		{editor.RestrictionQuery{Category: policy.Whitelist}, both[1:]},
 		{editor.RestrictionQuery{Category: policy.Whitelist, Scope: policy.ScopeIP}, nil},
+		{editor.RestrictionQuery{ID: &second.ID}, both[1:]},
+		{editor.RestrictionQuery{ID: new(int64)}, nil},
+		{editor.RestrictionQuery{State: policy.Enabled}, nil},
+		{editor.RestrictionQuery{State: policy.Disabled}, both},
+		{editor.RestrictionQuery{Code: new(499)}, both[:1]},
+		{editor.RestrictionQuery{Code: new(math.MaxInt)}, nil},
+		{editor.RestrictionQuery{Values: []string{"x", net.Value}}, both[1:]},
+		{editor.RestrictionQuery{Values: []string{"x\xff"}}, nil},
 		{editor.RestrictionQuery{To: first.CreatedAt}, nil},
 		{editor.RestrictionQuery{From: first.CreatedAt, To: second.CreatedAt.Add(time.Microsecond)}, both},
 		{editor.RestrictionQuery{From: changed.UpdatedAt, To: changed.UpdatedAt.Add(time.Microsecond), Updated: true, Scope: policy.ScopeIP}, both[:1]},
@@ -182,6 +277,20 @@ func restrictionPages(t *testing.T, s EditorStore) {
 		} else {
 			expect.Equal(t, total, 2)
 		}
+	}
+	inOrder(t, both, editor.RestrictionOrders(), func(o editor.Order) []policy.Restriction {
+		got, _, err := s.RestrictionPage(ctx, editor.RestrictionQuery{Order: o})
+		expect.OK(t, err)
+		return got
+	}, func(r policy.Restriction) (map[string]string, int64) {
+		return map[string]string{
+			"category": r.Category, "scope": r.Scope, "value": r.Value, "code": fmt.Sprint(r.Code), "state": r.State,
+			"created_at": r.CreatedAt.Format(time.RFC3339Nano), "updated_at": r.UpdatedAt.Format(time.RFC3339Nano),
+		}, r.ID
+	})
+	_, _, err := s.RestrictionPage(ctx, editor.RestrictionQuery{Order: editor.Order{By: "lock_version"}})
+	if err == nil {
+		t.Error("an order that is none is taken")
 	}
 }
 
