@@ -15,6 +15,8 @@ type Addresses struct {
 	GRPC    string // decisions for Envoy
 	Forward string // decisions by forward-auth
 	Ops     string // health and metrics
+	// Management is the listener of the management API; "" leaves it beside REST.
+	Management string
 }
 
 // DefaultAddresses are those that barong and the shipped proxy files have built in.
@@ -59,6 +61,9 @@ func StartBarong(ctx context.Context, bin, dir string, at Addresses, env ...stri
 		"BARONG_OPS_ADDR=" + at.Ops,
 		"BARONG_DATABASE_URL=sqlite:" + filepath.Join(dir, "barong.db"),
 	}, env...)
+	if at.Management != "" {
+		all = append(all, "BARONG_MANAGEMENT_ADDR="+at.Management)
+	}
 	if !sets(env, "BARONG_GATE=") {
 		all = append(all, "BARONG_GATE=off")
 	}

@@ -32,11 +32,17 @@ func (p *person) elsewhere() *person {
 	return &person{email: p.email, password: p.password, ip: p.ip, uid: p.uid, cookies: map[string]string{}}
 }
 
-// ask sends one request and keeps the cookies of the answer; a body is JSON. It names the address
-// as a load balancer in front does.
+// ask is a request to Barong's own API.
 func (p *person) ask(t *testing.T, via serving, method, path string, body map[string]string) answer {
 	t.Helper()
-	head := method + " /api/v2/barong" + path + " HTTP/1.1\nUser-Agent: e2e\nX-Forwarded-For: " + p.ip
+	return p.send(t, via, method, "/api/v2/barong"+path, body)
+}
+
+// send sends one request and keeps the cookies of the answer; a body is JSON. It names the address
+// as a load balancer in front does.
+func (p *person) send(t *testing.T, via serving, method, path string, body map[string]string) answer {
+	t.Helper()
+	head := method + " " + path + " HTTP/1.1\nUser-Agent: e2e\nX-Forwarded-For: " + p.ip
 	if len(p.cookies) > 0 {
 		var pairs []string
 		for _, name := range slices.Sorted(maps.Keys(p.cookies)) {

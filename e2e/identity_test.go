@@ -101,14 +101,37 @@ func openOffice(t *testing.T, env ...string) *office {
 	for i := range o.replicas {
 		at, err := e2e.FreeAddresses()
 		must(t, err)
+		at.Management, err = e2e.FreeAddr()
+		must(t, err)
 		o.replicas[i], err = e2e.StartBarong(t.Context(), o.bin, t.TempDir(), at, o.env...)
 		must(t, err)
 	}
 	o.events = listen(t, o.broker, o.publicKey(t))
-	places, err := e2e.FreePlaces(o.replicas[0].Addresses, upstream(t))
-	must(t, err)
-	o.gate = startProxy(t, "envoy", places)
+	o.gate = o.gateOf(t, 0)
 	return o
+}
+
+// gateOf starts an Envoy before one of the replicas.
+func (o *office) gateOf(t *testing.T, replica int) e2e.Proxy {
+	t.Helper()
+	places, err := e2e.FreePlaces(o.replicas[replica].Addresses, upstream(t))
+	must(t, err)
+	return startProxy(t, "envoy", places)
+}
+
+// superadmin is one that the operator makes, signed in and with a second factor.
+func (o *office) superadmin(t *testing.T) *life {
+	t.Helper()
+	boss := &life{office: o, person: newcomer(90)}
+	boss.email = staffEmail
+	create := exec.CommandContext(t.Context(), o.bin, "users", "create", "--email", boss.email, "--role", "superadmin", "--level", "1")
+	create.Env, create.Dir, create.Stdin = o.env, t.TempDir(), strings.NewReader(boss.password+"\n")
+	if out, err := create.CombinedOutput(); err != nil {
+		t.Fatalf("make a superadmin: %v, %s", err, out)
+	}
+	boss.signIn(t, o.gate)
+	boss.protects(t)
+	return boss
 }
 
 // publicKey is the key that an operator hands to readers of events.

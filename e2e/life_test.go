@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -169,15 +168,7 @@ func (l *life) uploads(t *testing.T) {
 
 // isApproved has a member of staff, who holds a second factor, look at the labels and approve the document.
 func (l *life) isApproved(t *testing.T) {
-	boss := &life{office: l.office, person: newcomer(90)}
-	boss.email = staffEmail
-	create := exec.CommandContext(t.Context(), l.bin, "users", "create", "--email", boss.email, "--role", "superadmin", "--level", "1")
-	create.Env, create.Dir, create.Stdin = l.env, t.TempDir(), strings.NewReader(boss.password+"\n")
-	if out, err := create.CombinedOutput(); err != nil {
-		t.Fatalf("make a superadmin: %v, %s", err, out)
-	}
-	boss.enter(t, "active", l.gate, "/identity/sessions", map[string]string{"email": boss.email, "password": boss.password})
-	boss.protects(t)
+	boss := l.superadmin(t)
 	boss.does(t, 200, l.uid, "GET", "/admin/users/labels?key=document&value=pending")
 	boss.does(t, 422, "admin.user.update_himself", "POST", "/admin/users/labels/update",
 		"uid", boss.uid, "key", "document", "value", "verified", "scope", "private")

@@ -150,7 +150,7 @@ func environment(t testing.TB) []string {
 		"BARONG_DRAIN_DELAY=" + DrainDelay.String(),
 		"BARONG_RATE_LIMITS=false", // a load and a series of changes come from one client
 		"BARONG_STAFF_REQUIRES_2FA=false",
-		"BARONG_MAXMINDDB_PATH=" + writeWorld(t),
+		"BARONG_MAXMINDDB_PATH=" + WriteWorld(t),
 	}
 }
 

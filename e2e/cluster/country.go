@@ -22,8 +22,8 @@ import (
 const inWorld = "AD AE AF AL AM AO AR AT AU AZ BA BB BD BE BF BG BH BI BJ BN BO BR BS BT BW BY BZ CA CF CH CI CL CM CN CO CR CU CV CY " +
 	"CZ DE DJ DK DM DO DZ EC EE EG ER ES ET FI FJ FR GA GB GD GE GH GM GN GR GT GY HN HR HT HU ID IE IL IN IQ IR IS IT JM JO JP"
 
-// writeWorld writes a GeoIP file: 45.N.0.0/16 is in the N-th country.
-func writeWorld(t testing.TB) (path string) {
+// WriteWorld writes a GeoIP file: 45.N.0.0/16 is in the N-th country, of which 0 is AD and 1 is AE.
+func WriteWorld(t testing.TB) (path string) {
 	t.Helper()
 	tree, err := mmdbwriter.New(mmdbwriter.Options{DatabaseType: "GeoLite2-Country", Languages: []string{"en"}, RecordSize: 24})
 	must(t, err)
