@@ -17,10 +17,8 @@ var ErrOperatorOnly = errors.New("account: for the operator alone")
 // in order: those of Writer.MayChange; ErrNoUser: nobody has uid; service accounts have no sessions.
 func (s *Service) RevokeSessions(ctx context.Context, by Actor, uid string) (generation int64, err error) {
 	err = s.update(ctx, func(tx Writer) error {
-		if by.Operator == "" {
-			if err := tx.MayChange(ctx, by, uid); err != nil {
-				return err
-			}
+		if err := tx.MayChange(ctx, by, uid); err != nil {
+			return err
 		}
 		if generation, err = tx.EndSessions(ctx, uid); err != nil {
 			return err

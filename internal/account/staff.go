@@ -221,18 +221,18 @@ func (w Writer) MayChange(ctx context.Context, by Actor, uid string) error {
 	return w.service.mayChange(me, u)
 }
 
-// byStaff changes one user for another, with the activity that records the change. change gets
-// both as they are in the transaction and returns the user as it is to be. Errors:
+// byStaff changes one user for another, or for the operator, with the activity that records the
+// change. change gets both as they are in the transaction and returns the user as it is to be. Errors:
 // ErrActorChanged, ErrNoUser (nobody has uid), ErrSuperadminOnly, ErrSelf, ErrRank, then
-// change's, ErrTaken.
+// change's, ErrLastSuperadmin (of the operator's changes), ErrTaken.
 func (s *Service) byStaff(
 	ctx context.Context, by Actor, uid string, change func(tx Writer, me, u User) (User, error),
 ) error {
 	return s.update(ctx, func(tx Writer) error {
 		// Counting comes first: it makes changes by staff wait for each other, so that two
 		// superadmins do not remove each other, nor two rows get locked crosswise.
-		// It needs no look at the number: only an active superadmin changes another one.
-		if _, err := tx.CountUsers(ctx, RoleSuperadmin, StateActive); err != nil {
+		superadmins, err := tx.CountUsers(ctx, RoleSuperadmin, StateActive)
+		if err != nil {
 			return err
 		}
 		me, before, err := tx.pair(ctx, by, uid)
@@ -246,6 +246,10 @@ func (s *Service) byStaff(
 		if err != nil {
 			return err
 		}
+		// Staff need no look at the number: only an active superadmin changes another one.
+		if by.Operator != "" && superadmins == 1 && activeSuperadmin(before) && !activeSuperadmin(u) {
+			return ErrLastSuperadmin
+		}
 		if err := tx.SaveUser(ctx, before, &u); err != nil {
 			return err
 		}
@@ -253,9 +257,13 @@ func (s *Service) byStaff(
 	})
 }
 
-// pair loads the actor and the user uid as they are in the transaction. Errors: ErrActorChanged,
-// ErrNoUser (nobody has uid).
+// pair loads the actor and the user uid as they are in the transaction; the operator may do as
+// superadmins may. Errors: ErrActorChanged, ErrNoUser (nobody has uid).
 func (w Writer) pair(ctx context.Context, by Actor, uid string) (me, u User, err error) {
+	if by.Operator != "" {
+		u, err = w.User(ctx, uid)
+		return User{Role: RoleSuperadmin, State: StateActive}, u, err
+	}
 	me, err = w.User(ctx, by.UID)
 	if errors.Is(err, ErrNoUser) || err == nil && (me.State != StateActive || me.Role != by.Role) {
 		return User{}, User{}, ErrActorChanged

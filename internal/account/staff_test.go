@@ -596,3 +596,40 @@ func TestEmailRace(t *testing.T) {
 		}
 	})
 }
+
+// The operator's commands may do as superadmins may, leave an activity that names the command, and do
+// not take the last active superadmin away.
+func TestOperatorChangesUsers(t *testing.T) {
+	w := newStaffWorld(t, storetest.Open, worldtest.Config{MemberRoles: []string{"member", "trader"}})
+	ctx, by := t.Context(), account.Operator("users lock")
+	boss, second, member := w.add("superadmin"), w.add("superadmin"), w.withOTP(w.add("member"))
+	w.Must(w.setState(ctx, by, member.UID, "locked"))
+	w.Must(w.Accounts.SetRole(ctx, by, member.UID, "trader"))
+	w.Must(w.Accounts.SwitchOffOTP(ctx, by, member.UID))
+	got := w.Reload(member.UID)
+	if got.State != "locked" || got.Role != "trader" || got.OTP || got.SessionGeneration == member.SessionGeneration {
+		t.Errorf("got %+v, want a locked trader without codes and sessions", got)
+	}
+	rows := w.aboutUsers()
+	for _, r := range rows {
+		if r.ActorKind != "operator" || r.ActorRef != "users lock" || r.ActorUID != "" || r.TargetUID != member.UID {
+			t.Errorf("got activity %+v, want one of the command about %s", r, member.UID)
+		}
+	}
+	if len(rows) != 3 {
+		t.Errorf("got %d activities, want 3", len(rows))
+	}
+
+	w.Must(w.setState(ctx, by, second.UID, "locked"))
+	for name, change := range map[string]func() error{
+		"state": func() error { return w.setState(ctx, by, boss.UID, "locked") },
+		"role":  func() error { return w.Accounts.SetRole(ctx, by, boss.UID, "member") },
+	} {
+		if err := change(); !errors.Is(err, account.ErrLastSuperadmin) {
+			t.Errorf("%s: got %v, want ErrLastSuperadmin", name, err)
+		}
+	}
+	if err := w.Accounts.SetRole(ctx, by, "IDNOBODY", "member"); !errors.Is(err, account.ErrNoUser) {
+		t.Errorf("got %v, want ErrNoUser", err)
+	}
+}
