@@ -251,7 +251,7 @@ func strictJSON(r io.Reader, into any) error {
 // operationNamed makes the command with these words, if it is one that works on the database.
 func operationNamed(words string) (operation, error) {
 	var c cli
-	parser, err := kong.New(&c, kong.Name("barong"), kong.Exit(func(int) {}))
+	parser, err := newParser(&c)
 	if err != nil {
 		return nil, err
 	}

@@ -13,8 +13,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/alecthomas/kong"
 )
 
 // beside is a console on the database of a process that serves in dir.
@@ -88,7 +86,7 @@ func TestCommandsBesideAServiceWithoutSocket(t *testing.T) {
 // Every command but these works through the socket, if it opens the database at all.
 func TestOperations(t *testing.T) {
 	var c cli
-	parser, err := kong.New(&c, kong.Exit(func(int) {}))
+	parser, err := newParser(&c)
 	if err != nil {
 		t.Fatal(err)
 	}

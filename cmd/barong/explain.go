@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -11,8 +12,10 @@ import (
 
 	"barong/admin"
 	"barong/authz"
+	"barong/internal/apikey"
 	"barong/internal/audit"
 	"barong/internal/configured"
+	"barong/internal/store"
 	"barong/internal/token"
 	"barong/internal/view"
 	"barong/policy/editor"
@@ -40,6 +43,7 @@ type explainCmd struct {
 	Method    string `arg:"" help:"Method of the request."`
 	Path      string `arg:"" help:"Path and query of the request."`
 	UID       string `name:"uid" help:"Ask with a session that this user has just opened." xor:"who"`
+	Email     string `name:"email" help:"Ask with a session that the user with this e-mail address has just opened." xor:"who"`
 	Kid       string `name:"kid" help:"Ask with a request that this API key has just signed." xor:"who"`
 	IP        string `name:"ip" default:"127.0.0.1" help:"The client's address."`
 	UserAgent string `name:"user-agent" help:"The client's User-Agent."`
@@ -57,6 +61,9 @@ func (c explainCmd) Run(ctx context.Context, term *terminal) error {
 func (c explainCmd) operate(ctx context.Context, term *terminal, on opened) error {
 	ip, err := netip.ParseAddr(c.IP)
 	if err != nil {
+		return err
+	}
+	if err := c.identify(ctx, on.db); err != nil {
 		return err
 	}
 	sv := on.service
@@ -80,6 +87,24 @@ func (c explainCmd) operate(ctx context.Context, term *terminal, on opened) erro
 		e.Permissions = view.PermissionsOf(rows)
 	}
 	return c.print(term, e)
+}
+
+// identify finds the user or the API key of the question: a refusal of a credential that nobody can
+// have would look like an answer about them.
+func (c *explainCmd) identify(ctx context.Context, db *store.DB) error {
+	switch {
+	case c.UID != "" || c.Email != "":
+		u, err := whom{c.UID, c.Email}.find(ctx, db)
+		c.UID = u.UID
+		return err
+	case c.Kid != "":
+		if _, err := db.KeyRecord(ctx, c.Kid); errors.Is(err, apikey.ErrNoKey) {
+			return fmt.Errorf("no API key has the kid %q", c.Kid)
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // decider makes of a service no more than a decision on one request needs.

@@ -11,11 +11,13 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
 
 	"barong/internal/config"
+	"barong/internal/roster"
 )
 
 // Set by the linker; see the Makefile.
@@ -59,18 +61,25 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], term))
 }
 
+// newParser makes the parser that fills c.
+func newParser(c *cli, options ...kong.Option) (*kong.Kong, error) {
+	return kong.New(c, append(options,
+		kong.Name("barong"),
+		kong.Description("The gatekeeper of an exchange. Settings are BARONG_* variables: see `barong config docs`."),
+		kong.Vars{"user_orders": strings.Join(roster.Orders(), ",")},
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+	)...)
+}
+
 // run is main without the process: it returns the exit status.
 func run(ctx context.Context, args []string, term *terminal) int {
 	var c cli
 	exited := -1
-	parser, err := kong.New(&c,
-		kong.Name("barong"),
-		kong.Description("The gatekeeper of an exchange. Settings are BARONG_* variables: see `barong config docs`."),
+	parser, err := newParser(&c,
 		kong.Writers(term.out, term.err),
 		kong.Exit(func(code int) { exited = code }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(term),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 	)
 	if err != nil {
 		fmt.Fprintln(term.err, "barong:", err)

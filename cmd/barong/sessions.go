@@ -15,7 +15,8 @@ type sessionsCmd struct {
 
 type sessionsRevokeCmd struct {
 	All    bool   `xor:"whose" required:"" help:"Everybody's sessions."`
-	User   string `xor:"whose" required:"" placeholder:"UID" help:"The sessions of this user."`
+	UID    string `name:"uid" aliases:"user" xor:"whose" required:"" placeholder:"UID" help:"The sessions of the user with this uid."`
+	Email  string `name:"email" xor:"whose" required:"" placeholder:"ADDRESS" help:"The sessions of the user with this e-mail address."`
 	Format string `enum:"text,json" default:"text" help:"text or json."`
 }
 
@@ -29,8 +30,8 @@ type revoked struct {
 }
 
 func (c sessionsRevokeCmd) Run(ctx context.Context, term *terminal) error {
-	if !c.All && c.User == "" { // --user "" or --all=false
-		return usageError{errors.New("whose sessions? give --user UID or --all")}
+	if !c.All && c.UID == "" && c.Email == "" { // --uid "" or --all=false
+		return usageError{errors.New("whose sessions? give --uid, --email or --all")}
 	}
 	return operate(ctx, term, c)
 }
@@ -41,14 +42,16 @@ func (c sessionsRevokeCmd) operate(ctx context.Context, term *terminal, on opene
 		return err
 	}
 	by := account.Operator("sessions revoke")
-	done := revoked{All: c.All, UID: c.User}
+	done := revoked{All: c.All}
 	if c.All {
 		done.Epoch, err = accounts.RevokeAllSessions(ctx, by)
 	} else {
-		done.Generation, err = accounts.RevokeSessions(ctx, by, c.User)
-	}
-	if errors.Is(err, account.ErrNoUser) {
-		return fmt.Errorf("no user has the uid %q", c.User)
+		var u account.User
+		if u, err = (whom{c.UID, c.Email}).find(ctx, on.db); err != nil {
+			return err
+		}
+		done.UID = u.UID
+		done.Generation, err = accounts.RevokeSessions(ctx, by, u.UID)
 	}
 	if err != nil {
 		return err
@@ -59,7 +62,7 @@ func (c sessionsRevokeCmd) operate(ctx context.Context, term *terminal, on opene
 	case c.All:
 		fmt.Fprintln(term.out, "Every session has ended.")
 	default:
-		fmt.Fprintf(term.out, "Every session of %s has ended.\n", c.User)
+		fmt.Fprintf(term.out, "Every session of %s has ended.\n", done.UID)
 	}
 	return nil
 }

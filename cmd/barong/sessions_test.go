@@ -139,10 +139,10 @@ func TestSessionsRevokeWrongly(t *testing.T) {
 		status int
 		says   string
 	}{
-		"":                     {2, "--all or --user"},
-		"--all --user ID1":     {2, "--all and --user"},
-		"--all=false":          {2, "--user UID or --all"},
-		"--user=":              {2, "--user UID or --all"},
+		"":                     {2, "--all or --uid"},
+		"--all --user ID1":     {2, "--all and --uid"},
+		"--all=false":          {2, "--uid, --email or --all"},
+		"--user=":              {2, "--uid, --email or --all"},
 		"--user ID1 --fmt x":   {2, "--fmt"},
 		"--all --format xml":   {2, "--format"},
 		"--user ID0000000404":  {1, `no user has the uid "ID0000000404"`},

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,7 +18,13 @@ import (
 )
 
 type usersCmd struct {
-	Create usersCreateCmd `cmd:"" help:"Create a user; the password is asked for, or read from standard input."`
+	List     usersListCmd     `cmd:"" help:"List users."`
+	Show     usersShowCmd     `cmd:"" help:"Show a user, with labels, API keys and newest activities."`
+	Lock     usersLockCmd     `cmd:"" help:"Lock or ban a user: sessions end, API keys stop."`
+	Unlock   usersUnlockCmd   `cmd:"" help:"Take the state away that staff or lock gave a user."`
+	Role     usersRoleCmd     `cmd:"" help:"Give a user a role; sessions end."`
+	ResetOTP usersResetOTPCmd `cmd:"" name:"reset-otp" help:"Take a lost second factor away: one-time codes, recovery codes and passkeys."`
+	Create   usersCreateCmd   `cmd:"" help:"Create a user; the password is asked for, or read from standard input."`
 }
 
 type usersCreateCmd struct {
@@ -66,10 +71,7 @@ func (c usersCreateCmd) operate(ctx context.Context, term *terminal, on opened) 
 	if err := seedIfEmpty(ctx, on.settings, on.files, db, accounts, &seeds); err != nil {
 		return err
 	}
-	if known, err := db.RoleExists(ctx, c.Role); err != nil || !known {
-		if err == nil {
-			err = unknownRole(ctx, db, c.Role)
-		}
+	if err := knownRole(ctx, db, c.Role); err != nil {
 		return err
 	}
 	in := account.UserInput{
@@ -82,22 +84,17 @@ func (c usersCreateCmd) operate(ctx context.Context, term *terminal, on opened) 
 	if err != nil {
 		return fmt.Errorf("create user: %w", err)
 	}
-	if c.Format == "json" {
-		shown := map[string]any{"uid": u.UID, "email": u.Email, "role": u.Role, "state": u.State, "level": u.Level}
-		if c.Generate {
-			shown["password"] = c.Password
-		}
-		return json.NewEncoder(term.out).Encode(shown)
+	if !c.Generate {
+		c.Password = "" // they know it
 	}
-	fmt.Fprintf(term.out, "%s %s role %s state %s level %d\n", u.UID, u.Email, u.Role, u.State, u.Level)
-	if c.Generate {
-		fmt.Fprintf(term.out, "password %s\n", c.Password)
-	}
-	return nil
+	return printUser(term, c.Format, u, c.Password)
 }
 
-// unknownRole says that no permission is for a role, and which roles there are.
-func unknownRole(ctx context.Context, db *store.DB, role string) error {
+// knownRole is an error, which lists the roles that there are, unless a permission is for the role.
+func knownRole(ctx context.Context, db *store.DB, role string) error {
+	if known, err := db.RoleExists(ctx, role); err != nil || known {
+		return err
+	}
 	rows, err := db.Permissions(ctx)
 	if err != nil {
 		return err
@@ -107,7 +104,7 @@ func unknownRole(ctx context.Context, db *store.DB, role string) error {
 		roles = append(roles, p.Role)
 	}
 	slices.Sort(roles)
-	return fmt.Errorf("create user: no role %q; there are %s", role, strings.Join(slices.Compact(roles), ", "))
+	return fmt.Errorf("no role %q; there are %s", role, strings.Join(slices.Compact(roles), ", "))
 }
 
 // readPassword asks on a terminal without showing the input, and twice; from anything else it
