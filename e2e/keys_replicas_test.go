@@ -113,13 +113,15 @@ func TestKeysRotateUnderTwoReplicas(t *testing.T) {
 		at := now.now()
 		switch i {
 		case steps / 8:
-			must(t, replicas[0].keys.Rotate(t.Context(), token.UseBearer))
+			_, _, err := replicas[0].keys.Rotate(t.Context(), token.UseBearer, false)
+			must(t, err)
 			replicas[1].hear(t)
-			if err := replicas[1].keys.Rotate(t.Context(), token.UseBearer); !errors.Is(err, token.ErrRotating) {
+			if _, _, err := replicas[1].keys.Rotate(t.Context(), token.UseBearer, false); !errors.Is(err, token.ErrRotating) {
 				t.Errorf("a second rotation while the first is under way: got %v, want ErrRotating", err)
 			}
 		case steps / 2:
-			must(t, replicas[1].keys.Rotate(t.Context(), token.UseBearer))
+			_, _, err := replicas[1].keys.Rotate(t.Context(), token.UseBearer, false)
+			must(t, err)
 		}
 		replicas[0].hear(t)
 		if i%3 == 0 {

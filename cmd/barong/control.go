@@ -223,15 +223,14 @@ func (c *control) run(ctx context.Context, name string, op operation) operationR
 	sv := c.service
 	var out, errs bytes.Buffer
 	term := &terminal{in: strings.NewReader(""), out: &out, err: &errs, command: name}
+	ctx, obeyed := sv.track(ctx)
 	err := op.operate(ctx, term, opened{settings: sv.settings, files: sv.files, db: sv.db, service: sv})
 	done := operationResult{Out: out.String(), Err: errs.String()}
 	if err != nil {
 		done.Error, done.Usage = err.Error(), errors.As(err, &usageError{})
 	}
 	sv.log.Info("a command was run", "command", name, "error", done.Error)
-	soon, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	_ = sv.follower.Sync(soon) // logged there; the follower tries again
+	obeyed()
 	return done
 }
 

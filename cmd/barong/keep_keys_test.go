@@ -64,7 +64,7 @@ func madeKeys(ctx context.Context, n int) ([]token.SigningKey, error) {
 	rows = store.rows
 	for _, use := range append([]string{token.UseMail}, slices.Repeat([]string{token.UseBearer}, n)...) {
 		store.rows = nil
-		if err := k.Rotate(ctx, use); !errors.Is(err, token.ErrNoKey) {
+		if _, _, err := k.Rotate(ctx, use, false); !errors.Is(err, token.ErrNoKey) {
 			return nil, err
 		}
 		made := store.rows[0]

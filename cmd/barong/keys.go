@@ -10,6 +10,8 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"barong/internal/account"
+	"barong/internal/audit"
 	"barong/internal/store"
 	"barong/internal/token"
 )
@@ -17,6 +19,7 @@ import (
 type keysCmd struct {
 	List   keysListCmd   `cmd:"" help:"List the signing keys and their states."`
 	Rotate keysRotateCmd `cmd:"" help:"Publish a new key, which signs once every consumer can know it."`
+	Revoke keysRevokeCmd `cmd:"" help:"Remove a key that has leaked, at once; another signs in its place."`
 	Import keysImportCmd `cmd:"" help:"Bring the private key of the service that this replaces, as PEM."`
 	Reseal keysResealCmd `cmd:"" help:"Seal everything in the database again with BARONG_SECRET_KEY that BARONG_SECRET_KEYS_OTHER sealed."`
 	Public keysPublicCmd `cmd:"" help:"Print the public key in use, for those who configure it by hand."`
@@ -74,7 +77,9 @@ func orNil(t time.Time) *time.Time {
 }
 
 type keysRotateCmd struct {
-	Use string `enum:"bearer,mail,wire" default:"bearer" help:"Which key: bearer, mail or wire."`
+	Use    string `enum:"bearer,mail,wire" default:"bearer" help:"Which key: bearer, mail or wire."`
+	Now    bool   `help:"Sign by the new key at once: consumers refuse its tokens until they read the key set again."`
+	Format string `enum:"text,json" default:"text" help:"text or json."`
 }
 
 func (c keysRotateCmd) Run(ctx context.Context, term *terminal) error { return operate(ctx, term, c) }
@@ -84,17 +89,82 @@ func (c keysRotateCmd) operate(ctx context.Context, term *terminal, on opened) e
 	if err != nil {
 		return err
 	}
-	if err := keys.Rotate(ctx, c.Use); err != nil {
+	made, from, err := keys.Rotate(ctx, c.Use, c.Now)
+	if err != nil {
 		return err
 	}
-	fmt.Fprintln(term.out, "A new key is published; it becomes active when every consumer's copy of the key set has run out.")
+	if err := on.noteKey(ctx, term, "rotate", made.Kid, c.Use); err != nil {
+		return err
+	}
+	if c.Format == "json" {
+		return json.NewEncoder(term.out).Encode(map[string]any{
+			"kid": made.Kid, "use": made.Use, "algorithm": made.Algorithm, "state": made.State, "signs_from": from,
+		})
+	}
+	if c.Now {
+		fmt.Fprintf(term.out, "%s signs now.\n", made.Kid)
+		return nil
+	}
+	fmt.Fprintf(term.out, "%s is published; it signs from %s, when every consumer's copy of the key set has run out.\n",
+		made.Kid, from.Format(time.RFC3339))
+	return nil
+}
+
+type keysRevokeCmd struct {
+	Kid    string `arg:"" help:"The key to remove."`
+	Format string `enum:"text,json" default:"text" help:"text or json."`
+}
+
+func (c keysRevokeCmd) Run(ctx context.Context, term *terminal) error { return operate(ctx, term, c) }
+
+func (c keysRevokeCmd) operate(ctx context.Context, term *terminal, on opened) error {
+	keys, err := on.keys(ctx)
+	if err != nil {
+		return err
+	}
+	successor, err := keys.Revoke(ctx, c.Kid)
+	if errors.Is(err, token.ErrNoKey) {
+		return fmt.Errorf("no signing key has the kid %q", c.Kid)
+	}
+	if err != nil {
+		return err
+	}
+	if err := on.noteKey(ctx, term, "revoke", c.Kid, successor.Use); err != nil {
+		return err
+	}
+	if c.Format == "json" {
+		return json.NewEncoder(term.out).Encode(struct {
+			Kid       string `json:"kid"`
+			Successor string `json:"successor,omitempty"`
+		}{c.Kid, successor.Kid})
+	}
+	fmt.Fprintf(term.out, "%s is gone: tokens that it signed are refused here, and by consumers once they have read the key set again.\n", c.Kid)
+	if successor.Kid != "" {
+		fmt.Fprintf(term.out, "%s signs in its place.\n", successor.Kid)
+	}
+	return nil
+}
+
+// noteKey leaves an activity about a change of the signing keys.
+func (on opened) noteKey(ctx context.Context, term *terminal, action, kid, use string) error {
+	a := account.Operator(term.command).Activity(on.db.Time(), "signing_key", action, audit.Succeed, "")
+	data, err := json.Marshal(map[string]string{"kid": kid, "use": use})
+	if err != nil {
+		return err
+	}
+	a.Data = string(data)
+	err = store.Update[account.Tx](on.db)(ctx, func(tx account.Tx) error { return tx.AddActivity(ctx, a) })
+	if err != nil {
+		return fmt.Errorf("it is done, but not among the activities: %w", err)
+	}
 	return nil
 }
 
 type keysImportCmd struct {
-	File string `arg:"" help:"PEM file, or - for standard input."`
-	Use  string `enum:"bearer,mail,wire" default:"bearer" help:"What it is to sign: bearer, mail or wire."`
-	Now  bool   `help:"Make it active at once, for consumers that know it already."`
+	File   string `arg:"" help:"PEM file, or - for standard input."`
+	Use    string `enum:"bearer,mail,wire" default:"bearer" help:"What it is to sign: bearer, mail or wire."`
+	Now    bool   `help:"Make it active at once, for consumers that know it already."`
+	Format string `enum:"text,json" default:"text" help:"text or json."`
 
 	PEM []byte `kong:"-"`
 }
@@ -116,6 +186,12 @@ func (c keysImportCmd) operate(ctx context.Context, term *terminal, on opened) e
 	kid, err := keys.Import(ctx, c.Use, c.PEM, c.Now)
 	if err != nil {
 		return err
+	}
+	if err := on.noteKey(ctx, term, "import", kid, c.Use); err != nil {
+		return err
+	}
+	if c.Format == "json" {
+		return json.NewEncoder(term.out).Encode(map[string]string{"kid": kid, "use": c.Use})
 	}
 	fmt.Fprintln(term.out, kid)
 	return nil

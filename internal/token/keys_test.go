@@ -87,13 +87,13 @@ func TestRotationSteps(t *testing.T) {
 	_, keys, store, now := fixture(t, EdDSA)
 	ctx := t.Context()
 	first := keys.set.Load().bearer.Kid
-	if err := keys.Rotate(ctx, UseBearer); err != nil {
+	if _, _, err := keys.Rotate(ctx, UseBearer, false); err != nil {
 		t.Fatalf("Rotate: %v", err)
 	}
-	if err := keys.Rotate(ctx, UseBearer); !errors.Is(err, ErrRotating) {
+	if _, _, err := keys.Rotate(ctx, UseBearer, false); !errors.Is(err, ErrRotating) {
 		t.Errorf("a second Rotate: %v, want ErrRotating", err)
 	}
-	if err := keys.Rotate(ctx, "other"); !errors.Is(err, ErrNoKey) {
+	if _, _, err := keys.Rotate(ctx, "other", false); !errors.Is(err, ErrNoKey) {
 		t.Errorf("Rotate of an unknown use: %v, want ErrNoKey", err)
 	}
 	for _, step := range []struct {
@@ -134,7 +134,7 @@ func TestRotationSteps(t *testing.T) {
 
 func TestTokensOutliveRotation(t *testing.T) {
 	m, keys, _, now := fixture(t, EdDSA)
-	if err := keys.Rotate(t.Context(), UseBearer); err != nil {
+	if _, _, err := keys.Rotate(t.Context(), UseBearer, false); err != nil {
 		t.Fatal(err)
 	}
 	now.add(keys.config.publishBefore())
@@ -198,7 +198,7 @@ func TestReloadKeepsWhatItKnows(t *testing.T) {
 	if !reload() {
 		t.Error("the same rows made another key set")
 	}
-	if err := keys.Rotate(t.Context(), UseBearer); err != nil {
+	if _, _, err := keys.Rotate(t.Context(), UseBearer, false); err != nil {
 		t.Fatal(err)
 	}
 	if reload() || bearers(again) != "active next" {
@@ -341,7 +341,7 @@ func TestImportRefuses(t *testing.T) {
 func TestJWKSHoldsNoPrivateMember(t *testing.T) {
 	for _, algorithm := range []string{RS256, ES256, EdDSA} {
 		_, keys, _, _ := fixture(t, algorithm)
-		if err := keys.Rotate(t.Context(), UseBearer); err != nil {
+		if _, _, err := keys.Rotate(t.Context(), UseBearer, false); err != nil {
 			t.Fatal(err)
 		}
 		var doc struct {
@@ -415,7 +415,7 @@ func TestReloadKeepsTheOldKeysOnErrors(t *testing.T) {
 	if _, err := OpenKeys(t.Context(), store, keysConfig(EdDSA), now.now); !errors.Is(err, errBroken) {
 		t.Errorf("OpenKeys with the store down: %v, want its error", err)
 	}
-	if err := keys.Rotate(t.Context(), UseBearer); !errors.Is(err, errBroken) {
+	if _, _, err := keys.Rotate(t.Context(), UseBearer, false); !errors.Is(err, errBroken) {
 		t.Errorf("Rotate with the store down: %v, want its error", err)
 	}
 }
@@ -452,4 +452,84 @@ func FuzzImport(f *testing.F) {
 			t.Fatalf("error %v", err)
 		}
 	})
+}
+
+// A key that has leaked goes at once: its tokens are refused, another key signs.
+func TestRevoke(t *testing.T) {
+	m, keys, store, now := fixture(t, EdDSA)
+	ctx := t.Context()
+	var slot Slot
+	bearer, err := m.Mint(&slot, 1, user(), now.now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaked, err := keys.signer(UseBearer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	waiting, from, err := keys.Rotate(ctx, UseBearer, false)
+	if err != nil || !from.Equal(waiting.CreatedAt.Add(keys.config.publishBefore())) || waiting.PrivatePEM != nil {
+		t.Fatalf("Rotate: %v from %s, %v", waiting, from, err)
+	}
+	next, err := keys.Revoke(ctx, leaked.Kid)
+	if err != nil || next.Kid != waiting.Kid || next.State != Active || next.PrivatePEM != nil {
+		t.Fatalf("Revoke: got %v %s, %v; want the key that waited", next, next.State, err)
+	}
+	if _, err := m.Verify(bearer, now.now()); err == nil {
+		t.Error("a token of the revoked key is taken")
+	}
+	if _, ok := m.Reuse(&slot, PartyBarong, 1, now.now()); ok {
+		t.Error("a token of the revoked key is used again")
+	}
+	if strings.Contains(string(keys.JWKS()), leaked.Kid) {
+		t.Error("the revoked key is still published")
+	}
+	// Without a key that waits there is a new one.
+	next, err = keys.Revoke(ctx, waiting.Kid)
+	if err != nil || next.Kid == waiting.Kid || next.State != Active {
+		t.Fatalf("Revoke: got %v, %v; want a new key", next, err)
+	}
+	// A key that does not sign goes without a successor.
+	waiting, _, err = keys.Rotate(ctx, UseBearer, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if next, err = keys.Revoke(ctx, waiting.Kid); err != nil || next.Kid != "" || next.Use != UseBearer {
+		t.Errorf("Revoke: got %v, %v; want no successor", next, err)
+	}
+	if _, err := keys.Revoke(ctx, waiting.Kid); !errors.Is(err, ErrNoKey) {
+		t.Errorf("got %v, want ErrNoKey", err)
+	}
+	rows, err := store.SigningKeys(ctx)
+	if err != nil || len(rows) != 3 {
+		t.Errorf("got %d keys, %v; want one of each use", len(rows), err)
+	}
+}
+
+// Rotating at once makes the key that waits sign, or a new one.
+func TestRotateAtOnce(t *testing.T) {
+	_, keys, _, _ := fixture(t, EdDSA)
+	for range 2 {
+		before, err := keys.signer(UseBearer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		made, from, err := keys.Rotate(t.Context(), UseBearer, true)
+		if err != nil || made.State != Active || !from.Equal(made.ActivatedAt) {
+			t.Fatalf("got %v %s from %s, %v", made, made.State, from, err)
+		}
+		if now, err := keys.signer(UseBearer); err != nil || now.Kid != made.Kid || now.Kid == before.Kid {
+			t.Errorf("got %v, %v; want the new key", now, err)
+		}
+		if !strings.Contains(string(keys.JWKS()), before.Kid) {
+			t.Error("the key that retires is not published any more")
+		}
+	}
+	waiting, _, err := keys.Rotate(t.Context(), UseBearer, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if made, _, err := keys.Rotate(t.Context(), UseBearer, true); err != nil || made.Kid != waiting.Kid {
+		t.Errorf("got %v, %v; want the key that waited", made, err)
+	}
 }

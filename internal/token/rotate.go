@@ -7,23 +7,82 @@ import (
 	"time"
 )
 
-// Rotate puts a new key of the use in as next; Tick makes it active once every cached key
-// set without it has run out. ErrRotating when one is waiting already, ErrNoKey for an
-// unknown use.
-func (k *Keys) Rotate(ctx context.Context, use string) error {
+// Rotate puts a new key of the use in as next, and returns it without its private part and the time from
+// which Tick makes it active: once every cached key set without it has run out. With at once true the
+// new key, or the one that waits, is active when Rotate returns, and the active one retires: consumers
+// refuse its tokens until they read the key set again. ErrRotating when one is waiting already and at once
+// is false, ErrNoKey for an unknown use.
+func (k *Keys) Rotate(ctx context.Context, use string, atOnce bool) (made SigningKey, from time.Time, err error) {
 	if !slices.Contains(uses(), use) {
-		return fmt.Errorf("%w: use %q", ErrNoKey, use)
+		return SigningKey{}, time.Time{}, fmt.Errorf("%w: use %q", ErrNoKey, use)
 	}
 	row, err := k.generate(use)
 	if err != nil {
-		return err
+		return SigningKey{}, time.Time{}, err
 	}
-	return k.update(ctx, "rotate "+use+" key", func(rows []SigningKey) ([]SigningKey, error) {
-		if find(rows, use, Next) >= 0 {
+	err = k.update(ctx, "rotate "+use+" key", func(rows []SigningKey) ([]SigningKey, error) {
+		at := find(rows, use, Next)
+		switch {
+		case at >= 0 && !atOnce:
 			return nil, ErrRotating
+		case at < 0:
+			rows = append(rows, row)
+			at = len(rows) - 1
 		}
-		return append(rows, row), nil
+		if atOnce {
+			promote(rows, at, row.CreatedAt)
+		}
+		made = rows[at]
+		return rows, nil
 	})
+	if err != nil {
+		return SigningKey{}, time.Time{}, err
+	}
+	made.PrivatePEM = nil
+	if from = made.ActivatedAt; !atOnce {
+		from = made.CreatedAt.Add(k.config.publishBefore())
+	}
+	return made, from, nil
+}
+
+// Revoke removes a key at once, for one that has leaked: this service takes its tokens no more, consumers
+// as soon as they read the key set again, after JWKSMaxAge at the latest. In the place of an active key
+// the one that waits becomes active, or a new one, which it returns without its private part; else a
+// SigningKey that has its Use alone. ErrNoKey: there is no key with this kid.
+func (k *Keys) Revoke(ctx context.Context, kid string) (successor SigningKey, err error) {
+	rows, err := k.store.SigningKeys(ctx)
+	if err != nil {
+		return SigningKey{}, fmt.Errorf("revoke key: %w", err)
+	}
+	at := slices.IndexFunc(rows, func(r SigningKey) bool { return r.Kid == kid })
+	if at < 0 {
+		return SigningKey{}, fmt.Errorf("%w: kid %q", ErrNoKey, kid)
+	}
+	use := rows[at].Use
+	made, err := k.generate(use)
+	if err != nil {
+		return SigningKey{}, err
+	}
+	err = k.update(ctx, "revoke key", func(rows []SigningKey) ([]SigningKey, error) {
+		kept := slices.DeleteFunc(rows, func(r SigningKey) bool { return r.Kid == kid })
+		if find(kept, use, Active) >= 0 {
+			successor = SigningKey{Use: use}
+			return kept, nil
+		}
+		at := find(kept, use, Next)
+		if at < 0 {
+			kept = append(kept, made)
+			at = len(kept) - 1
+		}
+		promote(kept, at, made.CreatedAt)
+		successor = kept[at]
+		return kept, nil
+	})
+	if err != nil {
+		return SigningKey{}, err
+	}
+	successor.PrivatePEM = nil
+	return successor, nil
 }
 
 // Import adds a private key and returns its kid: PEM (PKCS#8, PKCS#1, SEC1) or the URL-safe

@@ -112,12 +112,14 @@ type Edit struct {
 	By account.Actor
 	// Seen are the lock versions that the row may have; nil means any.
 	Seen []int64
-	// Force goes on where ErrWouldLockOut would stop. Only superadmins may: theirs are the
-	// sessions that can undo it (design D24).
+	// Force goes on where ErrWouldLockOut would stop. Only superadmins may, whose sessions can undo it
+	// (design D24), and the operator.
 	Force bool
 }
 
-func (e Edit) forces() bool { return e.Force && e.By.Role == account.RoleSuperadmin }
+func (e Edit) forces() bool {
+	return e.Force && (e.By.Role == account.RoleSuperadmin || e.By.Operator != "")
+}
 
 // sees is ErrStale unless the row may have this lock version.
 func (e Edit) sees(version int64) error {
@@ -184,8 +186,8 @@ func (s *Service) compile(rows policy.Rows) *policy.Snapshot {
 
 // activity is that of a change; data is shown as JSON.
 func (s *Service) activity(by account.Actor, topic, action string, data any) audit.Activity {
-	a := by.Client.Activity(by.UID, s.now())
-	a.Category, a.Topic, a.Action, a.Result = audit.CategoryAdmin, topic, action, audit.Succeed
+	a := by.Activity(s.now(), topic, action, audit.Succeed, "")
+	a.Category = audit.CategoryAdmin
 	text, err := json.Marshal(data)
 	if err != nil { // our own types, of text and numbers
 		panic(fmt.Errorf("encode activity: %w", err))
