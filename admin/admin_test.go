@@ -148,6 +148,10 @@ var endpoints = []endpoint{
 	{"POST", "/admin/profiles", ability.Create, ability.SubjectProfile, ""},
 	{"PUT", "/admin/profiles", ability.Update, ability.SubjectProfile, ""},
 	{"GET", "/admin/levels", ability.Read, ability.SubjectLevel, ""},
+	{"GET", "/admin/requests", ability.Read, ability.SubjectRequest, ""},
+	{"GET", "/admin/requests/x", ability.Read, ability.SubjectRequest, ""},
+	{"POST", "/admin/requests/x/confirm", ability.Update, ability.SubjectRequest, ""},
+	{"POST", "/admin/requests/x/refuse", ability.Update, ability.SubjectRequest, ""},
 }
 
 // Every endpoint that is mounted, as every role there is (AZ-191, AZ-194), alone and
@@ -204,16 +208,17 @@ func TestAbilityByRole(t *testing.T) {
 	labelled := []string{"GET users/labels", "GET users/labels/list"}
 	data := []string{"DELETE users/data_storage"}
 	profiles := []string{"GET profiles", "POST profiles", "PUT profiles"}
-	levels := []string{"GET levels"}
+	levels := []string{"GET levels", "GET requests", "GET requests/x"}
+	decisions := []string{"POST requests/x/confirm", "POST requests/x/refuse"}
 	reviewers := slices.Insert(slices.Clone(people), 2, "GET users/documents/pending")
 	keys, numbers := []string{"GET api_keys"}, []string{"GET service_accounts", "GET metrics"}
 	expect.Equal(t, effective, map[string][]string{
 		"superadmin": all,
 		"admin": slices.Concat([]string{"GET abilities"}, restrictions,
-			[]string{"GET activities", "POST explain"}, keys, numbers, []string{"PUT users", "POST users/update"}, reviewers, belongings, labelled, labels, data, profiles, levels),
+			[]string{"GET activities", "POST explain"}, keys, numbers, []string{"PUT users", "POST users/update"}, reviewers, belongings, labelled, labels, data, profiles, levels, decisions),
 		"technical": slices.Concat([]string{"GET abilities"}, restrictions, []string{"GET activities"}, keys, numbers,
 			people, labelled, profiles[:1], levels),
-		"accountant": slices.Concat([]string{"GET abilities", "GET activities"}, numbers, people, labelled, profiles[:1], levels),
+		"accountant": slices.Concat([]string{"GET abilities", "GET activities"}, numbers, people, labelled, profiles[:1], levels[:1]),
 		"compliance": slices.Concat([]string{"GET abilities"}, numbers, []string{"PUT users", "POST users/update"},
 			reviewers, belongings, labelled, labels, data, profiles[:1], levels),
 		"support": slices.Concat([]string{"GET abilities", "GET activities"}, numbers, []string{"POST users/update"}, reviewers, labelled, profiles[:1], levels),
@@ -293,9 +298,9 @@ func TestStaffNeedASecondFactor(t *testing.T) {
 func TestAbilities(t *testing.T) {
 	w := newWorld(t)
 	w.as("admin").Get(t, base+"/abilities").Want(t, 200, `{"read":["Activity","Permission"],
-		"manage":["Ability","User","Level","Label","Profile","APIKey","Restriction","Document"]}`)
+		"manage":["Ability","User","Level","Label","Profile","APIKey","Restriction","Document","Request"]}`)
 	a := w.as("technical").Get(t, base+"/abilities")
-	if want := `{"read":["Ability","User","Level","Label","Profile","Activity"],"manage":["APIKey","Restriction"]}`; a.Body != want {
+	if want := `{"read":["Ability","User","Level","Label","Profile","Activity","Request"],"manage":["APIKey","Restriction"]}`; a.Body != want {
 		t.Errorf("got %s, want the order of the file: %s", a.Body, want)
 	}
 	w.as("member").Get(t, base+"/abilities").Want(t, 200, `{}`)

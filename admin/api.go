@@ -13,6 +13,7 @@ import (
 
 	"barong/internal/account"
 	"barong/internal/apikey"
+	"barong/internal/approval"
 	"barong/internal/audit"
 	"barong/internal/caller"
 	"barong/internal/chronicle"
@@ -38,6 +39,7 @@ type API struct {
 	Sessions   *session.Manager
 	Codes      *factor.Service
 	Keys       *apikey.Service
+	Requests   *approval.Service
 	Explain    Explainer
 	// Record keeps the activity of a change that was refused, or of a read of a person; those of
 	// changes that were made are written with them. It never blocks; audit.Writer's does.
@@ -71,6 +73,7 @@ func (a *API) Mount(s *rest.Server) {
 	a.levels(at("/levels", "level", ability.SubjectLevel))
 	a.apiKeys(at("/api_keys", "apikey", ability.SubjectAPIKey))
 	a.serviceAccounts(at("/service_accounts", "service_account", ability.SubjectUser))
+	a.requests(at("/requests", "request", ability.SubjectRequest))
 	a.metrics(at("/metrics", "metrics", ability.SubjectUser))
 }
 
@@ -123,6 +126,9 @@ func (a *API) guard() rest.Guard[staff] {
 		Principal: func(who staff) string { return who.Actor.UID },
 		Changes:   limit.Staff,
 		Done: func(ctx context.Context, who staff, in any, err error) {
+			if _, waits := errors.AsType[account.Asked](err); waits {
+				return // its activity is written with the request
+			}
 			switch {
 			case !who.changes || err == nil:
 			case errors.Is(err, errNotPermitted):

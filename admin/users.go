@@ -61,7 +61,7 @@ func (a *API) users(s section) {
 	}, a.updateUser)
 	rest.Add(g, rest.Op{
 		Method: "POST", Path: "/role", Reference: 200, Summary: "Give a user another role.",
-		Errors: rest.Rules(".role_no_change", "role.doesnt_exist"),
+		Errors: rest.All(rest.Rules(".role_no_change", "role.doesnt_exist"), asked),
 	}, a.changeRole)
 }
 

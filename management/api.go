@@ -45,6 +45,12 @@ func Scopes() []string {
 	}
 }
 
+// MayGiveRoles reports whether the services that have signed a request, by the name of its actor, may give
+// roles above member now.
+func MayGiveRoles(peers *peer.Verifier, actor string) bool {
+	return peers.Trusts(strings.Split(actor, ","), usersWriteScope, rolesScope)
+}
+
 // API is the management namespace.
 type API struct {
 	caller.Resolver

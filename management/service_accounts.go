@@ -72,12 +72,12 @@ func (a *API) serviceAccounts(g rest.Group[services]) {
 	}, a.listServiceAccounts)
 	rest.Add(write, rest.Op{
 		Method: "POST", Path: "/create", Summary: "Create a service account.",
-		Errors: rest.All(noUser, rest.Rules("role.doesnt_exist", "state.inclusion", "uid.invalid", "email.blank", "email.too_long", "email.invalid",
+		Errors: rest.All(noUser, fourEyes, rest.Rules("role.doesnt_exist", "state.inclusion", "uid.invalid", "email.blank", "email.too_long", "email.invalid",
 			"email_or_uid.not_uniq", "email.taken", "uid.taken")),
 	}, a.createServiceAccount)
 	rest.Add(write, rest.Op{
 		Method: "POST", Path: "/update", Summary: "Give a service account an owner, or the state and the level of the one that it has.",
-		Errors: rest.All(noUser, rest.OnText(account.ErrNoServiceAccount, 422, "Service account doesnt exist")),
+		Errors: rest.All(noUser, fourEyes, rest.OnText(account.ErrNoServiceAccount, 422, "Service account doesnt exist")),
 	}, a.updateServiceAccount)
 	rest.Add(write, rest.Op{
 		Method: "POST", Path: "/delete", Status: 200, Summary: "Disable a service account and its API keys.", Errors: missing,

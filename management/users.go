@@ -41,6 +41,15 @@ type userFilter struct {
 	State   *string `name:"state"`
 }
 
+// asked answers roles that wait for a second member of the staff, fourEyes changes that need one and cannot
+// wait.
+var (
+	asked = rest.All(
+		rest.Accepted(func(r account.Asked) (view.Waiting, string) { return view.WaitingOf(r), "" }),
+		rest.OnText(account.ErrTooManyRequests, 422, "request.too_many_open"))
+	fourEyes = rest.OnText(account.ErrFourEyes, 422, "role.four_eyes")
+)
+
 // noUser answers in the words of the endpoints that change a user.
 var noUser = rest.OnText(account.ErrNoUser, 422, "user.doesnt_exist")
 
@@ -57,7 +66,7 @@ func (a *API) users(g rest.Group[services]) {
 	}, a.createUser)
 	rest.Add(write, rest.Op{
 		Method: "POST", Path: "/update", Summary: "Change the role or the data of a user.",
-		Errors: rest.All(noUser, lastSuperadmin,
+		Errors: rest.All(noUser, lastSuperadmin, asked, fourEyes,
 			rest.Rules("role.doesnt_exist", "data.too_long", "data.invalid_format")),
 	}, a.patchUser)
 	rest.Add(write, rest.Op{

@@ -4,12 +4,14 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"barong/internal/account"
 	"barong/internal/apitest"
 	"barong/internal/audit"
 	"barong/internal/expect"
 	"barong/internal/person"
+	"barong/policy/ability"
 )
 
 const bcrypted = "$2a$04$XajjQvNhvvRt5GSeFk1xFeyqRrsxkhBkUiQeg0dt.wU1qD4aFDcga"
@@ -125,6 +127,49 @@ func TestRolesNeedTheirScope(t *testing.T) {
 			w.PutUser("MEMBER", func(u *account.User) { u.Role = "member" })
 		})
 	}
+}
+
+// A role that needs a second member of the staff waits for one, however many services have signed; a service
+// account of such a role is refused.
+func TestRolesUnderFourEyes(t *testing.T) {
+	w := newWorld(t)
+	w.Account.FourEyes = account.FourEyes{Actions: []string{account.ActionStaffRole}}
+	w.Restart()
+	w.Mount()
+	both := w.Peer("alex", "jeff")
+	support := m{"uid": "MEMBER", "role": "support"}
+	a := both.JSON(t, "POST", base+"/users/update", support)
+	a.Want(t, 202, `{"request_id":1,"action":"staff_role","expires_at":"`+w.Now.Add(24*time.Hour).UTC().Format(time.RFC3339)+`"}`)
+	if a := both.JSON(t, "POST", base+"/users/update", support); a.Status != 202 || w.User("MEMBER").Role != "member" {
+		t.Errorf("got %d and a %s", a.Status, w.User("MEMBER").Role)
+	}
+	both.JSON(t, "POST", base+"/users/update", m{"uid": "MEMBER", "role": "support", "data": "{}"}).Want(t, 422, `{"error":"role.four_eyes"}`)
+	both.JSON(t, "POST", base+"/service_accounts/create", m{"service_account_role": "admin", "owner_uid": "MEMBER"}).
+		Want(t, 422, `{"error":"role.four_eyes"}`)
+	expect.OK(t, w.DB.AddServiceAccount(t.Context(), &account.ServiceAccount{UID: "SIHELP", Email: "help@barong.io", Role: "support", State: "active"}))
+	both.JSON(t, "POST", base+"/service_accounts/update", m{"uid": "SIHELP", "owner_uid": "MEMBER"}).Want(t, 422, `{"error":"role.four_eyes"}`)
+
+	// Staff confirm the first; before the second, one of the signers loses the right.
+	confirm := func(id int64) error {
+		_, err := w.Admin.Requests.Confirm(t.Context(), account.Actor{UID: "SUPERADMIN", Role: "superadmin"}, id)
+		return err
+	}
+	w.Admin.Abilities = expect.Must(ability.Parse(w.Builtin("abilities")))(t)
+	w.Refresh()
+	expect.OK(t, confirm(1))
+	expect.Equal(t, w.User("MEMBER").Role, "support")
+	w.PutUser("MEMBER", func(u *account.User) { u.Role = "member" })
+	w.Peers = apitest.Peers{Missing: []string{"write_roles"}}
+	w.Mount()
+	expect.Error(t, confirm(2), account.ErrAskerLost)
+	expect.Equal(t, w.User("MEMBER").Role, "member")
+
+	w.Peers = apitest.Peers{}
+	w.Mount()
+	for range account.MostRequests {
+		expect.Equal(t, both.JSON(t, "POST", base+"/users/update", support).Status, 202)
+	}
+	both.JSON(t, "POST", base+"/users/update", support).Want(t, 422, `{"error":"request.too_many_open"}`)
 }
 
 func TestLastSuperadminStays(t *testing.T) {

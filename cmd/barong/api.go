@@ -96,7 +96,7 @@ func newAPI(p apiParts) (*rest.Server, error) {
 	(&admin.API{
 		Resolver: resolver, Policy: p.rules, Activities: p.store, Abilities: p.abilities, Explain: p.explain,
 		Accounts: p.services.accounts, Persons: p.services.persons, People: p.store, Sessions: p.sessions, Record: p.record,
-		Codes: p.services.codes, Keys: p.services.apiKeys, Require2FA: s.StaffRequires2FA(),
+		Codes: p.services.codes, Keys: p.services.apiKeys, Requests: p.services.requests, Require2FA: s.StaffRequires2FA(),
 	}).Mount(server)
 	resolver.Users, resolver.Tokens = nil, nil // its clients have no bearer token
 	(&management.API{

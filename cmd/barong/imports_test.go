@@ -33,7 +33,7 @@ var layers = map[string]string{
 	// Rooms stand on accounts; nothing that they stand on knows them.
 	"barong/internal/signin": "room", "barong/internal/factor": "room", "barong/internal/apikey": "room",
 	"barong/internal/person": "room", "barong/internal/directory": "room", "barong/internal/chronicle": "room",
-	"barong/internal/exchange": "room", "barong/internal/roster": "room",
+	"barong/internal/exchange": "room", "barong/internal/roster": "room", "barong/internal/approval": "room",
 
 	"barong/internal/password": "domain",
 

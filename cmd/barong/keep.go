@@ -267,6 +267,29 @@ func (sv *service) sweep(ctx context.Context) {
 	}
 }
 
+// sweepRequests closes requests for a second member of the staff whose time is over.
+func (sv *service) sweepRequests(ctx context.Context) {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		err := bounded(ctx, sweepTimeout, func(ctx context.Context) error {
+			n, err := sv.requests.LapseOverdue(ctx)
+			if n > 0 {
+				sv.log.Info("requests have lapsed", "requests", n)
+			}
+			return err
+		})
+		if err != nil && ctx.Err() == nil {
+			sv.log.Error("lapse requests", "error", err)
+		}
+	}
+}
+
 // sweepDocuments lowers users whose documents have expired, and once an hour removes files that an
 // upload has left behind.
 func (sv *service) sweepDocuments(ctx context.Context) {

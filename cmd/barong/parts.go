@@ -11,6 +11,7 @@ import (
 	"barong/identity"
 	"barong/internal/account"
 	"barong/internal/apikey"
+	"barong/internal/approval"
 	"barong/internal/audit"
 	"barong/internal/config"
 	"barong/internal/configured"
@@ -27,6 +28,7 @@ import (
 	"barong/internal/signin"
 	"barong/internal/store"
 	"barong/internal/token"
+	"barong/management"
 	"barong/policy"
 	"barong/policy/editor"
 )
@@ -87,6 +89,7 @@ type accountServices struct {
 	signIns  *signin.Service
 	apiKeys  *apikey.Service
 	persons  *person.Service
+	requests *approval.Service
 }
 
 // openAccounts makes the services of the serving process.
@@ -184,6 +187,12 @@ func (sv *service) newREST(f files, people people) (http.Handler, error) {
 	if err != nil {
 		return nil, usageError{err}
 	}
+	sv.requests = approval.NewService(approval.Parts{
+		Accounts: sv.accounts, Rows: sv.db, Update: store.Update[approval.Tx](sv.db), Can: f.abilities.Can,
+		Permits:    func(role, method, path string) bool { return sv.holder.Load().Permission(role, method, path).Allows },
+		Trusts:     func(names string) bool { return management.MayGiveRoles(peers, names) },
+		Require2FA: s.StaffRequires2FA(),
+	})
 	server, err := newAPI(apiParts{
 		peers:    peers,
 		settings: s, people: people, kyc: sv.kyc, log: sv.log, services: sv.accountServices, sessions: sv.sessions, store: sv.db,

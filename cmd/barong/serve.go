@@ -170,6 +170,7 @@ func (sv *service) run(ctx context.Context, at bound) error {
 	background.Go(func() { sv.keepKeys(working) })
 	background.Go(func() { sv.sweep(working) })
 	background.Go(func() { sv.sweepDocuments(working) })
+	background.Go(func() { sv.sweepRequests(working) })
 	background.Go(func() { sv.db.Watch(working) })
 	background.Go(func() { sv.reseal(working) })
 	background.Go(func() { sv.relay.Run(working) })

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"barong/internal/account"
 )
@@ -52,6 +53,10 @@ func (c sessionsRevokeCmd) operate(ctx context.Context, term *terminal, on opene
 		}
 		done.UID = u.UID
 		done.Generation, err = accounts.RevokeSessions(ctx, by, u.UID)
+	}
+	if asked, waits := errors.AsType[account.Asked](err); waits {
+		return fmt.Errorf("not done: request %d waits until %s for a superadmin, who confirms it by POST /admin/requests/%[1]d/confirm (four_eyes has revoke_all)",
+			asked.ID, asked.ExpiresAt.Format(time.RFC3339))
 	}
 	if err != nil {
 		return err

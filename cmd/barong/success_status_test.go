@@ -44,7 +44,8 @@ func TestSuccessStatusOfEveryEndpoint(t *testing.T) {
 			for method, op := range item.Operations() {
 				var got []string
 				for code := range op.Responses.Map() {
-					if n, _ := strconv.Atoi(code); n < 300 {
+					// 202 is no success: the change waits for a second member of the staff.
+					if n, _ := strconv.Atoi(code); n < 300 && n != http.StatusAccepted {
 						got = append(got, code)
 					}
 				}

@@ -64,6 +64,8 @@ var unannounced = map[string]string{
 	"AddComment":          "staff alone know it",
 	"PutComment":          "staff alone know it",
 	"DeleteComment":       "staff alone know it",
+	"AddRequest":          "Writer.Ask announces it",
+	"CloseRequest":        "Writer.Decide announces it",
 	"AddActivity":         "a record, not a change",
 	"Emit":                "it is the event",
 }
@@ -71,7 +73,7 @@ var unannounced = map[string]string{
 // reading are the verbs that write nothing.
 var reading = []string{
 	"User", "UserByEmail", "CountUsers", "ServiceAccount", "ServiceAccountsOf", "ServiceAccountByEmail", "ServiceAccountPage", "UsersByUID", "Labels", "Label", "LabelHolders", "LabelCounts", "Levels", "RoleExists",
-	"SignedInBefore", "SessionStands", "MailToken", "TOTPSecret", "RecoveryCodesLeft", "Passkeys", "PasskeyOf", "APIKeys", "APIKey", "Verification", "NewestVerification",
+	"Request", "RequestPage", "OverdueRequests", "SignedInBefore", "SessionStands", "MailToken", "TOTPSecret", "RecoveryCodesLeft", "Passkeys", "PasskeyOf", "APIKeys", "APIKey", "Verification", "NewestVerification",
 	"Profiles", "ProfilePage", "DataStorages", "Documents", "Document", "DocumentFiles", "Lapsed", "KYCSteps", "Comments", "Comment", "Phones", "PhoneProved", "PhoneHolder", "PhoneAlias",
 }
 

@@ -63,12 +63,13 @@ type UserPatch struct {
 
 // PatchUser changes the role of a user, whose sessions end, and the user's own data, for a peer
 // service. Errors, in order: ErrServiceOnly, ErrNoUser, Invalid, ErrRank for a role above member
-// without UserPatch.Staff, ErrLastSuperadmin.
+// without UserPatch.Staff; Asked and ErrTooManyRequests where the role needs a second member of the staff,
+// ErrFourEyes if data comes with it; ErrLastSuperadmin.
 func (s *Service) PatchUser(ctx context.Context, by Actor, uid string, patch UserPatch) (u User, err error) {
 	if by.Service == "" {
 		return User{}, ErrServiceOnly
 	}
-	err = s.update(ctx, func(tx Writer) error {
+	err = Asking(ctx, s.update, func(tx Writer) error {
 		superadmins, err := tx.CountUsers(ctx, RoleSuperadmin, StateActive) // first, as byStaff does
 		if err != nil {
 			return err
@@ -83,6 +84,12 @@ func (s *Service) PatchUser(ctx context.Context, by Actor, uid string, patch Use
 		}
 		if u.Role != before.Role && !patch.Staff && max(s.rank(u.Role), s.rank(before.Role)) > rankMember {
 			return ErrRank
+		}
+		if action := s.grantAction(u.Role); u.Role != before.Role && action != "" {
+			if patch.Data != nil {
+				return ErrFourEyes
+			}
+			return tx.askRole(ctx, by, action, before, u.Role)
 		}
 		if superadmins < 2 && activeSuperadmin(before) && !activeSuperadmin(u) {
 			return ErrLastSuperadmin

@@ -32,21 +32,30 @@ func (s *Service) RevokeSessions(ctx context.Context, by Actor, uid string) (gen
 }
 
 // RevokeAllSessions ends every session of everybody, by one write, and returns the new epoch.
-// ErrOperatorOnly.
+// ErrOperatorOnly; Asked and ErrTooManyRequests where that needs a second member of the staff.
 func (s *Service) RevokeAllSessions(ctx context.Context, by Actor) (epoch int64, err error) {
 	if by.Operator == "" {
 		return 0, ErrOperatorOnly
 	}
-	err = s.update(ctx, func(tx Writer) error {
-		if epoch, err = tx.EndAll(ctx); err != nil {
-			return err
+	err = Asking(ctx, s.update, func(tx Writer) error {
+		if s.cfg.FourEyes.Needs(ActionRevokeAll) {
+			return tx.Ask(ctx, by, Request{Action: ActionRevokeAll})
 		}
-		return tx.AddActivity(ctx, s.revoked(by, "", "epoch", epoch))
+		epoch, err = tx.revokeAll(ctx, by)
+		return err
 	})
 	if err != nil {
 		return 0, fmt.Errorf("revoke all sessions: %w", err)
 	}
 	return epoch, nil
+}
+
+// revokeAll ends every session of everybody, with its activity.
+func (w Writer) revokeAll(ctx context.Context, by Actor) (epoch int64, err error) {
+	if epoch, err = w.EndAll(ctx); err != nil {
+		return 0, err
+	}
+	return epoch, w.AddActivity(ctx, w.service.revoked(by, "", "epoch", epoch))
 }
 
 func (s *Service) revoked(by Actor, uid, counter string, n int64) audit.Activity {

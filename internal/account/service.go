@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,6 +46,8 @@ type Config struct {
 	DefaultLanguage string
 	// StopKeysOn2FALoss switches API keys off with their owner's second factor.
 	StopKeysOn2FALoss bool
+	// FourEyes are the changes that wait for a second member of the staff.
+	FourEyes FourEyes
 }
 
 // Validate lists every problem.
@@ -62,6 +65,11 @@ func (c Config) Validate() error {
 	} {
 		if p.missing {
 			problems = append(problems, errors.New(p.text))
+		}
+	}
+	for _, action := range c.FourEyes.Actions {
+		if !slices.Contains(RequestActions(), action) {
+			problems = append(problems, fmt.Errorf("four eyes: unknown action %q", action))
 		}
 	}
 	return errors.Join(problems...)

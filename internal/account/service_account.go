@@ -107,6 +107,18 @@ type ServiceAccountInput struct {
 // people may not.
 func (s *Service) AboveMember(role string) bool { return s.rank(role) > rankMember }
 
+// peerMayGive returns the refusal that a peer service gets for a service account of the role: ErrRank
+// for one above member without staff, ErrFourEyes for one that needs a second member of the staff.
+func (s *Service) peerMayGive(role string, staff bool) error {
+	switch {
+	case !staff && s.AboveMember(role):
+		return ErrRank
+	case s.grantAction(role) != "":
+		return ErrFourEyes
+	}
+	return nil
+}
+
 // serviceUIDShape is the form of a uid that a peer service chooses.
 var serviceUIDShape = regexp.MustCompile(`^[A-Za-z0-9_-]{3,64}$`)
 
@@ -114,7 +126,8 @@ var serviceUIDShape = regexp.MustCompile(`^[A-Za-z0-9_-]{3,64}$`)
 const servicePrefix = "SI"
 
 // EnterServiceAccount makes a service account for a peer service. Errors, in order: ErrServiceOnly,
-// ErrNoUser for the owner, Invalid, ErrRank for a role above member without ServiceAccountInput.Staff.
+// ErrNoUser for the owner, Invalid, ErrRank for a role above member without ServiceAccountInput.Staff, ErrFourEyes
+// for one that needs a second member of the staff.
 func (s *Service) EnterServiceAccount(ctx context.Context, by Actor, in ServiceAccountInput) (made OwnedServiceAccount, err error) {
 	if by.Service == "" {
 		return made, ErrServiceOnly
@@ -142,8 +155,8 @@ func (s *Service) EnterServiceAccount(ctx context.Context, by Actor, in ServiceA
 		if err := tx.checkServiceAccount(ctx, made.ServiceAccount); err != nil {
 			return err
 		}
-		if !in.Staff && s.AboveMember(made.Role) {
-			return ErrRank
+		if err := s.peerMayGive(made.Role, in.Staff); err != nil {
+			return err
 		}
 		if err := tx.AddServiceAccount(ctx, &made.ServiceAccount); errors.Is(err, ErrTaken) {
 			return invalid.Field("uid", "taken") // meanwhile
@@ -224,13 +237,13 @@ func (w Writer) checkServiceAccount(ctx context.Context, a ServiceAccount) error
 // AssignServiceAccount gives a service account another owner, nil for the one that it has, for a peer
 // service. It takes the owner's state and level over, but for one that is disabled. An owner makes API keys
 // that act by the account's role, so that one above member needs staff, as when it is made. Errors, in
-// order: ErrServiceOnly, ErrNoServiceAccount, ErrRank, ErrNoUser for the owner.
+// order: ErrServiceOnly, ErrNoServiceAccount, ErrRank, ErrFourEyes, ErrNoUser for the owner.
 func (s *Service) AssignServiceAccount(
 	ctx context.Context, by Actor, uid string, ownerUID *string, staff bool,
 ) (OwnedServiceAccount, error) {
 	return s.changeServiceAccount(ctx, by, uid, "update", func(tx Writer, a *OwnedServiceAccount) error {
-		if !staff && s.AboveMember(a.Role) {
-			return ErrRank
+		if err := s.peerMayGive(a.Role, staff); err != nil {
+			return err
 		}
 		owner := ownerUID
 		if owner == nil && a.OwnerUID != "" {

@@ -172,31 +172,53 @@ func (s *Service) SetEmail(ctx context.Context, by Actor, uid, email string) err
 // SetRole gives the user a role that some permission has; sessions end. Superadmins give any,
 // others their own and those of a lower rank, which one that nobody has placed is not. Errors:
 // those of byStaff, Invalid (role.doesnt_exist), ErrSuperadminOnly and ErrRank also about the
-// role, NoChange.
+// role, NoChange; Asked and ErrTooManyRequests where the role needs a second member of the staff.
 func (s *Service) SetRole(ctx context.Context, by Actor, uid, role string) error {
-	err := s.byStaff(ctx, by, uid, func(tx Writer, me, u User) (User, error) {
-		known, err := tx.RoleExists(ctx, role)
-		if err != nil {
-			return u, err
-		}
-		if !known {
-			return u, invalid.Field("role", "doesnt_exist")
-		}
-		switch mine, given := s.power(me.Role), s.rank(role); {
-		case mine == rankSuperadmin:
-		case given == rankSuperadmin:
-			return u, ErrSuperadminOnly
-		case given >= mine && role != me.Role:
-			return u, ErrRank
-		}
-		if u.Role == role {
-			return u, NoChange{"role"}
-		}
-		u.Role = role
-		return u, nil
+	err := Asking(ctx, s.update, func(tx Writer) error {
+		return tx.byStaff(ctx, by, uid, func(me, u User) (User, error) {
+			if err := tx.mayGive(ctx, me, u, role); err != nil {
+				return u, err
+			}
+			if action := s.grantAction(role); action != "" {
+				return u, tx.askRole(ctx, by, action, u, role)
+			}
+			u.Role = role
+			return u, nil
+		})
 	})
 	if err != nil {
 		return fmt.Errorf("set role of %s: %w", uid, err)
+	}
+	return nil
+}
+
+// mayGive returns the refusal that me would get for giving u the role, whatever the rank of u.
+func (w Writer) mayGive(ctx context.Context, me, u User, role string) error {
+	known, err := w.RoleExists(ctx, role)
+	if err != nil {
+		return err
+	}
+	if !known {
+		return invalid.Field("role", "doesnt_exist")
+	}
+	if err := w.service.mayGrant(me, role); err != nil {
+		return err
+	}
+	if u.Role == role {
+		return NoChange{"role"}
+	}
+	return nil
+}
+
+// mayGrant is the rule of ranks about a role that me gives.
+func (s *Service) mayGrant(me User, role string) error {
+	switch mine, given := s.power(me.Role), s.rank(role); {
+	case mine == rankSuperadmin:
+		return nil
+	case given == rankSuperadmin:
+		return ErrSuperadminOnly
+	case given >= mine && role != me.Role:
+		return ErrRank
 	}
 	return nil
 }
@@ -221,40 +243,45 @@ func (w Writer) MayChange(ctx context.Context, by Actor, uid string) error {
 	return w.service.mayChange(me, u)
 }
 
-// byStaff changes one user for another, or for the operator, with the activity that records the
-// change. change gets both as they are in the transaction and returns the user as it is to be. Errors:
-// ErrActorChanged, ErrNoUser (nobody has uid), ErrSuperadminOnly, ErrSelf, ErrRank, then
-// change's, ErrLastSuperadmin (of the operator's changes), ErrTaken.
+// byStaff is Writer.byStaff in a transaction of its own.
 func (s *Service) byStaff(
 	ctx context.Context, by Actor, uid string, change func(tx Writer, me, u User) (User, error),
 ) error {
 	return s.update(ctx, func(tx Writer) error {
-		// Counting comes first: it makes changes by staff wait for each other, so that two
-		// superadmins do not remove each other, nor two rows get locked crosswise.
-		superadmins, err := tx.CountUsers(ctx, RoleSuperadmin, StateActive)
-		if err != nil {
-			return err
-		}
-		me, before, err := tx.pair(ctx, by, uid)
-		if err != nil {
-			return err
-		}
-		if err := s.mayChange(me, before); err != nil {
-			return err
-		}
-		u, err := change(tx, me, before)
-		if err != nil {
-			return err
-		}
-		// Staff need no look at the number: only an active superadmin changes another one.
-		if by.Operator != "" && superadmins == 1 && activeSuperadmin(before) && !activeSuperadmin(u) {
-			return ErrLastSuperadmin
-		}
-		if err := tx.SaveUser(ctx, before, &u); err != nil {
-			return err
-		}
-		return tx.AddActivity(ctx, s.staffActivity(by, before, u))
+		return tx.byStaff(ctx, by, uid, func(me, u User) (User, error) { return change(tx, me, u) })
 	})
+}
+
+// byStaff changes one user for another, or for the operator, with the activity that records the
+// change. change gets both as they are in the transaction and returns the user as it is to be. Errors:
+// ErrActorChanged, ErrNoUser (nobody has uid), ErrSuperadminOnly, ErrSelf, ErrRank, then
+// change's, ErrLastSuperadmin (of the operator's changes), ErrTaken.
+func (w Writer) byStaff(ctx context.Context, by Actor, uid string, change func(me, u User) (User, error)) error {
+	// Counting comes first: it makes changes by staff wait for each other, so that two
+	// superadmins do not remove each other, nor two rows get locked crosswise.
+	superadmins, err := w.CountUsers(ctx, RoleSuperadmin, StateActive)
+	if err != nil {
+		return err
+	}
+	me, before, err := w.pair(ctx, by, uid)
+	if err != nil {
+		return err
+	}
+	if err := w.service.mayChange(me, before); err != nil {
+		return err
+	}
+	u, err := change(me, before)
+	if err != nil {
+		return err
+	}
+	// Staff need no look at the number: only an active superadmin changes another one.
+	if by.Operator != "" && superadmins == 1 && activeSuperadmin(before) && !activeSuperadmin(u) {
+		return ErrLastSuperadmin
+	}
+	if err := w.SaveUser(ctx, before, &u); err != nil {
+		return err
+	}
+	return w.AddActivity(ctx, w.service.staffActivity(by, before, u))
 }
 
 // pair loads the actor and the user uid as they are in the transaction; the operator may do as

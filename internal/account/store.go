@@ -18,6 +18,7 @@ type Reader interface {
 	userReader
 	serviceAccountReader
 	labelReader
+	requestReader
 	// RoleExists reports whether a permission row has the role (AZ-147).
 	RoleExists(ctx context.Context, role string) (bool, error)
 	// SignedInBefore reports whether an activity shows that the user has had a session, by
@@ -32,6 +33,7 @@ type Tx interface {
 	userWriter
 	serviceAccountWriter
 	labelWriter
+	requestWriter
 	// EndSessions raises a principal's session generation by one, which ends every session
 	// of it (design D11), and returns the new generation; ErrNoUser.
 	EndSessions(ctx context.Context, uid string) (int64, error)

@@ -24,6 +24,7 @@ import (
 	"barong/identity"
 	"barong/internal/account"
 	"barong/internal/account/worldtest"
+	"barong/internal/approval"
 	"barong/internal/audit"
 	"barong/internal/caller"
 	"barong/internal/captcha"
@@ -47,6 +48,7 @@ import (
 	"barong/internal/token"
 	"barong/management"
 	"barong/policy"
+	"barong/policy/ability"
 	"barong/policy/editor"
 	"barong/resource"
 )
@@ -205,6 +207,16 @@ func (w *World) Mount() *rest.Server {
 	w.Resource.Persons, w.Resource.Masks, w.Resource.Documents = of.Persons, true, w.Account.DocumentRules()
 	w.Resource.Sessions, w.Resource.Activities = w.Sessions, db
 	w.Admin.Persons, w.Admin.People, w.Admin.Sessions = of.Persons, db, w.Sessions
+	peers := w.verifier()
+	w.Admin.Requests = approval.NewService(approval.Parts{
+		Accounts: of.Accounts, Rows: w.DB, Update: store.Update[approval.Tx](w.DB),
+		Can: func(role string, do ability.Action, subject string) bool {
+			return w.Admin.Abilities.Can(role, do, subject)
+		},
+		Permits:    func(role, method, path string) bool { return w.Holder.Load().Permission(role, method, path).Allows },
+		Trusts:     func(names string) bool { return management.MayGiveRoles(peers, names) },
+		Require2FA: w.Admin.Require2FA,
+	})
 	w.Admin.Accounts, w.Admin.Codes, w.Admin.Keys, w.Admin.Policy, w.Admin.Activities = of.Accounts, of.Codes, of.Keys, w.Rules, db
 	c := w.REST
 	if !w.Account.Unlimited {
@@ -215,7 +227,7 @@ func (w *World) Mount() *rest.Server {
 	w.Identity.Mount(s)
 	w.Resource.Mount(s)
 	w.Admin.Mount(s)
-	w.Management.Peers, w.Management.Roster = w.verifier(), db
+	w.Management.Peers, w.Management.Roster = peers, db
 	w.Management.Documents = w.Account.DocumentRules()
 	w.Management.Accounts, w.Management.Persons, w.Management.APIKeys, w.Management.Codes = of.Accounts, of.Persons, of.Keys, of.Codes
 	w.Management.Mount(s)

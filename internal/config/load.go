@@ -293,8 +293,14 @@ func (f field) set(root reflect.Value, text string) error {
 	if f.kind.Kind() != reflect.String {
 		text = strings.TrimSpace(text)
 	}
-	if f.enum != nil && !slices.Contains(f.enum, text) {
-		return fmt.Errorf("must be one of %s; got %q", strings.Join(f.enum, ", "), text)
+	values := []string{text}
+	if f.kind == reflect.TypeFor[[]string]() {
+		values = splitList(text)
+	}
+	for _, one := range values {
+		if f.enum != nil && !slices.Contains(f.enum, one) {
+			return fmt.Errorf("must be one of %s; got %q", strings.Join(f.enum, ", "), one)
+		}
 	}
 	switch v.Interface().(type) {
 	case string, Secret:
@@ -320,7 +326,7 @@ func (f field) set(root reflect.Value, text string) error {
 		}
 		v.SetInt(int64(d))
 	case []string:
-		v.Set(reflect.ValueOf(splitList(text)))
+		v.Set(reflect.ValueOf(values))
 	case []netip.Prefix:
 		prefixes, err := parsePrefixes(text)
 		if err != nil {

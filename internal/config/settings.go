@@ -213,6 +213,8 @@ type Account struct {
 	Dictionary  bool          `key:"password_use_dictionary" default:"true" doc:"Hold it against a new password that it is made of a common one."`
 	MemberRoles []string      `key:"member_roles" default:"member,trader,broker,maker,sa_maker,service_account" doc:"Roles of the lowest rank, which staff may give. A role that permissions name and neither this nor the abilities is given by superadmins only."`
 	StaffFactor string        `key:"staff_requires_2fa" default:"auto" enum:"auto,true,false" doc:"Refuse staff without one-time codes or a passkey in the admin API (403 admin.second_factor.required); auto means true, but false with the embedded gate."`
+	FourEyes    []string      `key:"four_eyes" default:"" enum:"staff_role,superadmin,permissions,restrictions,revoke_all" doc:"Changes that wait for another member of the staff to confirm them: docs/four-eyes.md. Empty means none."`
+	EyesAbove   int           `key:"four_eyes_principals" default:"0" min:"0" doc:"Changes of permissions and restrictions wait that turn a verdict for more principals than this."`
 	Domain      string        `key:"domain" default:"" doc:"Site to which the links in mails lead, with or without scheme; events carry it too. Empty means localhost: set it to yours."`
 	Language    string        `key:"default_language" default:"en" match:"^[a-z]{2}$" doc:"Language of mails to people without a choice of their own."`
 	HashWorkers int           `key:"password_workers" default:"0" min:"0" doc:"Passwords hashed at once; 0 means half of the processors, at least one."`

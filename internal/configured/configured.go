@@ -131,6 +131,7 @@ func Accounts(s config.Settings, rules exchange.Rules, staff []string) account.C
 		ReservedLabels:    rules.StorageTitles,
 		DefaultLanguage:   s.Account.Language,
 		StopKeysOn2FALoss: s.APIKey.StopOn2FALoss,
+		FourEyes:          account.FourEyes{Actions: s.Account.FourEyes, Principals: s.Account.EyesAbove},
 	}
 }
 

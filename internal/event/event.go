@@ -63,6 +63,7 @@ func Keys(category string) []string {
 			"session.create", "session.new_device", "user.email.confirmation.token", "user.email.confirmed",
 			"user.password.reset.token", "user.password.reset", "user.password.change", "user.account.deleted",
 			"user.recovery_code.used", "user.passkey.added", "document.verified", "document.rejected",
+			"request.asked", "request.confirmed", "request.refused", "request.lapsed",
 		}
 	}
 	return nil
@@ -254,6 +255,32 @@ func PasskeyAdded(u User, ip, userAgent, country string, at time.Time) Event {
 		Country   string `json:"country"`
 		At        Time   `json:"at"`
 	}{u, ip, userAgent, country, Time(at)})}
+}
+
+// A Request is a change that waits for a second member of the staff, as events show it.
+type Request struct {
+	ID        int64  `json:"id"`
+	Action    string `json:"action"`
+	AskerKind string `json:"asker_kind"`
+	Asker     string `json:"asked_by"`
+	TargetUID string `json:"target_uid,omitempty"`
+	State     string `json:"state"`
+	Reason    string `json:"reason,omitempty"`
+	Decider   string `json:"decided_by,omitempty"`
+	CreatedAt Time   `json:"created_at"`
+	ExpiresAt Time   `json:"expires_at"`
+}
+
+// RequestChanged announces that a request was asked for (state open), confirmed or refused, or has
+// lapsed. It is not among the reference's events.
+func RequestChanged(r Request) Event {
+	verb := r.State
+	if verb == "open" {
+		verb = "asked"
+	}
+	return Event{Name: "system.request." + verb, UID: r.Asker, Record: marshal(struct {
+		Request Request `json:"request"`
+	}{r})}
 }
 
 // A Notice describes a change of an account, for events whose record is user and domain.

@@ -84,8 +84,12 @@ func TestGolden(t *testing.T) {
 		"user_password_reset":                 PasswordReset(unknown),
 		"user_password_change":                PasswordChanged(unknown),
 		"user_recovery_code_used":             RecoveryCodeUsed(bare(1), 9, "192.0.2.1", "curl/8", "DE", time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)),
-		"user_passkey_added":                  PasskeyAdded(bare(1), "192.0.2.1", "curl/8", "DE", time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)),
-		"user_account_deleted":                AccountDeleted(bare(1)),
+		"request_lapsed": RequestChanged(Request{
+			ID: 7, Action: "staff_role", AskerKind: "user", Asker: "ID1A2B3C4D5E", TargetUID: "ID2", State: "lapsed", Reason: "time", Decider: "ID3",
+			CreatedAt: Time(time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)), ExpiresAt: Time(time.Date(2026, 1, 3, 3, 4, 5, 6, time.UTC)),
+		}),
+		"user_passkey_added":   PasskeyAdded(bare(1), "192.0.2.1", "curl/8", "DE", time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)),
+		"user_account_deleted": AccountDeleted(bare(1)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			if !slices.Contains(Keys(e.Category()), e.Key()) {

@@ -185,6 +185,23 @@ func (m Message) Allows(scope string) error {
 	return m.verifier.file.scopes[scope].satisfied(scope, signers)
 }
 
+// Trusts reports whether the signatures of the named services would satisfy every one of the scopes now.
+func (v *Verifier) Trusts(names []string, scopes ...string) bool {
+	for _, name := range scopes {
+		sc, ok := v.file.scopes[name]
+		var signers []string
+		for _, s := range slices.Compact(slices.Sorted(slices.Values(names))) {
+			if _, known := v.file.keychain[s]; known && slices.Contains(sc.permitted, s) {
+				signers = append(signers, s)
+			}
+		}
+		if !ok || sc.satisfied(name, signers) != nil || len(signers) == 0 {
+			return false
+		}
+	}
+	return len(scopes) > 0
+}
+
 // signers lists the permitted signers of a scope that have signed. One wrong signature of such a
 // signer refuses the message.
 func (v *Verifier) signers(scope string, g token.General) (list []string, err error) {

@@ -166,7 +166,7 @@ func (g Group[W]) endpoint(op Op, in, out reflect.Type) *endpoint {
 	}
 	e.failures = all.Under(e.prefix).list()
 	for _, f := range e.failures {
-		if f.text == "" && len(f.tokens) == 0 && !f.bare {
+		if f.text == "" && len(f.tokens) == 0 && !f.bare && f.accepts == nil {
 			panic(fmt.Sprintf("rest: %s: a failure without a token", e))
 		}
 		if f.from != "" {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,6 +28,9 @@ type Failure struct {
 	cookie string
 	from   string // the token of a Tokens error that tokens[0] stands for
 	set    []Failure
+	// accepts makes the body and the path of Location of an error that Accepted is for; body is its type.
+	accepts func(error) (body any, location string, ok bool)
+	body    reflect.Type
 }
 
 // All is the set of failures; of several for one error the first counts.
@@ -54,6 +58,20 @@ func OnText(err error, status int, text string) Failure {
 // OnStatus answers err with the status number as its body, as services expect that call back.
 func OnStatus(err error, status int) Failure {
 	return Failure{err: err, status: status, bare: true}
+}
+
+// Accepted answers an error of the type E, by which a handler says that the call waits for something, with
+// 202, the body that show makes, and in Location the path, below the prefix of the request, where the client
+// can look after it, "" for none.
+func Accepted[E error, T any](show func(E) (body T, location string)) Failure {
+	return Failure{status: http.StatusAccepted, body: reflect.TypeFor[T](), accepts: func(err error) (any, string, bool) {
+		waits, ok := errors.AsType[E](err)
+		if !ok {
+			return nil, "", false
+		}
+		body, location := show(waits)
+		return body, location, true
+	}}
 }
 
 // After adds Retry-After: the wait that limit.RetryAfter finds in the error, at least a second.
@@ -228,6 +246,15 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, e *endpoint, err e
 		return
 	}
 	for _, f := range e.failures {
+		if f.accepts != nil {
+			if body, location, ok := f.accepts(err); ok {
+				if location != "" {
+					w.Header().Set("Location", on.prefix+location)
+				}
+				writeJSON(w, f.status, body)
+				return
+			}
+		}
 		if f.err != nil && errors.Is(err, f.err) {
 			if f.waits {
 				seconds := max(1, math.Ceil(limit.RetryAfter(err).Seconds()))

@@ -240,6 +240,16 @@ func (e *endpoint) refusals(o *openapi3.Operation, types *schemas) error {
 		add(http.StatusUnprocessableEntity, p.Token)
 	}
 	for _, f := range e.failures {
+		if f.accepts != nil {
+			ref, err := types.of(f.body)
+			if err != nil {
+				return err
+			}
+			accepted := openapi3.NewResponse().WithDescription(http.StatusText(f.status)).WithJSONSchemaRef(ref)
+			accepted.Headers = headers(map[string]string{"Location": "The path where the call can be looked after."})
+			o.Responses.Set(strconv.Itoa(f.status), &openapi3.ResponseRef{Value: accepted})
+			continue
+		}
 		s := at(f.status)
 		s.waits = s.waits || f.waits
 		switch {

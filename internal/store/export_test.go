@@ -75,8 +75,7 @@ func (db *DB) EndListener(ctx context.Context) error {
 // it is done again. For SQLite.
 func (db *DB) BeOvertaken(ctx context.Context, by int64) error {
 	_, err := db.w.ExecContext(ctx, fmt.Sprintf(`
-		DROP INDEX permissions_path; DROP INDEX permissions_created; DROP INDEX permissions_updated;
-		DROP INDEX restrictions_value; DROP INDEX restrictions_created; DROP INDEX restrictions_updated;
+		DROP TABLE requests;
 		DELETE FROM schema_versions WHERE version = %[1]d;
 		DELETE FROM goose_db_version WHERE version_id = %[1]d;
 		CREATE TRIGGER overtaken AFTER INSERT ON goose_db_version WHEN NEW.version_id = %[1]d

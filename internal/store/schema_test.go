@@ -109,7 +109,7 @@ func TestTablesReferByRowID(t *testing.T) {
 		SELECT m.name || '.' || c.name FROM sqlite_schema m JOIN pragma_table_info(m.name) c
 		WHERE m.type = 'table' AND (c.name = 'uid' OR c.name LIKE '%\_uid' ESCAPE '\') ORDER BY 1`)
 	want := []string{
-		"activities.actor_uid", "activities.target_uid", "comments.author_uid", "outbox.user_uid", "profiles.author_uid", "service_accounts.uid",
+		"activities.actor_uid", "activities.target_uid", "comments.author_uid", "outbox.user_uid", "profiles.author_uid", "requests.target_uid", "service_accounts.uid",
 		"sessions.uid", "users.uid", "whitelinks.creator_uid",
 	}
 	if !slices.Equal(uids, want) {

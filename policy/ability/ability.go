@@ -36,13 +36,14 @@ const (
 	SubjectPermission  = "Permission"
 	SubjectRestriction = "Restriction"
 	SubjectDocument    = "Document"
+	SubjectRequest     = "Request"
 	AnySubject         = "all"
 )
 
 // Subjects lists all subjects but AnySubject.
 func Subjects() []string {
 	return []string{SubjectAbility, SubjectUser, SubjectLevel, SubjectLabel, SubjectProfile,
-		SubjectActivity, SubjectAPIKey, SubjectPermission, SubjectRestriction, SubjectDocument}
+		SubjectActivity, SubjectAPIKey, SubjectPermission, SubjectRestriction, SubjectDocument, SubjectRequest}
 }
 
 // An Ability is one action on some subjects.

@@ -19,8 +19,8 @@ func TestDefaultAbilities(t *testing.T) { // AZ-193, T-ABL
 	}
 	// As in the table: m manage, r read, - nothing, in the order of Subjects.
 	for role, want := range map[string]string{
-		"superadmin": "mmmmmmmmmm", "admin": "mmmmmrmrmm", "technical": "rrrrrrm-m-",
-		"accountant": "rrrrrr----", "compliance": "rmmmm----r", "support": "rmrrrr----", "member": "----------",
+		"superadmin": "mmmmmmmmmmm", "admin": "mmmmmrmrmmm", "technical": "rrrrrrm-m-r",
+		"accountant": "rrrrrr-----", "compliance": "rmmmm----rr", "support": "rmrrrr----r", "member": "-----------",
 	} {
 		got := ""
 		for _, subject := range ability.Subjects() {

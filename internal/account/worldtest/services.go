@@ -31,6 +31,7 @@ type Config struct {
 	Activation                                  map[string]string
 	Triggers                                    []account.Trigger
 	StaffRoles, MemberRoles                     []string
+	FourEyes                                    account.FourEyes
 	Passwords                                   password.Rules
 	FailureFloor                                time.Duration
 	Limits                                      signin.Limits
@@ -151,6 +152,7 @@ func (cfg Config) accounts() account.Config {
 	abilities, _ := defaults.File("abilities")
 	c := configured.Accounts(config.Default(), made(exchange.Parse(rules)), made(ability.Parse(abilities)).Staff())
 	c.UIDPrefix, c.DefaultLanguage = cmp.Or(cfg.UIDPrefix, c.UIDPrefix), cmp.Or(cfg.DefaultLanguage, c.DefaultLanguage)
+	c.FourEyes = cfg.FourEyes
 	c.Passwords, c.StopKeysOn2FALoss = cfg.Passwords, c.StopKeysOn2FALoss && !cfg.KeepKeys
 	if cfg.Activation != nil {
 		c.Activation = cfg.Activation

@@ -300,6 +300,7 @@ var quiet = []string{
 	"Phones", "PhoneProved", "PhoneHolder", "PhoneAlias", "AddPhone", "DeletePhone", "PutPhoneCode", "TryPhoneCode", "ProvePhone", "ReleasePhones",
 	"Documents", "Document", "DocumentFiles", "Lapsed", "AddDocument", "MarkLapsed",
 	"Comments", "Comment", "AddComment", "PutComment", "DeleteComment",
+	"Request", "RequestPage", "OverdueRequests", "AddRequest", "CloseRequest",
 }
 
 func quietCalls(s Store, f *fixture) map[string]func(context.Context) error {
@@ -371,6 +372,15 @@ func quietCalls(s Store, f *fixture) map[string]func(context.Context) error {
 			return s.AddDocument(ctx, &person.Document{ID: secret.UUID(), UserUID: f.user.UID, Type: "Passport", File: secret.UUID(), FileName: "a.png", Media: "image/png", Size: 1, Identificator: "a"})
 		},
 		"MarkLapsed": func(ctx context.Context) error { _, err := s.MarkLapsed(ctx, f.user.UID, "2026-11-30"); return err },
+		"requests": func(ctx context.Context) error {
+			r := account.Request{Action: account.ActionRevokeAll, AskerKind: "operator", Asker: "a command"}
+			add := s.AddRequest(ctx, &r, time.Hour, 1000)
+			_, one := s.Request(ctx, r.ID)
+			_, _, all := s.RequestPage(ctx, account.RequestQuery{})
+			_, overdue := s.OverdueRequests(ctx, 1)
+			r.State = account.RequestRefused
+			return errors.Join(add, one, all, overdue, s.CloseRequest(ctx, &r))
+		},
 		"comments": func(ctx context.Context) error {
 			c := person.Comment{UserUID: f.user.UID, AuthorUID: f.user.UID, Title: "t", Data: "d"}
 			add := s.AddComment(ctx, &c)
