@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -20,6 +21,9 @@ var layers = map[string]string{
 
 	"barong/authz": "edge", "barong/identity": "edge", "barong/resource": "edge",
 	"barong/admin": "edge", "barong/management": "edge",
+
+	// For programs of others: it imports none of ours, and the service itself does not need it.
+	"barong/bearer": "upstream", "barong/bearer/ginbearer": "upstream", "barong/bearer/grpcbearer": "upstream",
 
 	"barong/internal/rest": "face", "barong/internal/view": "face", "barong/internal/caller": "face",
 
@@ -50,15 +54,16 @@ var mayImport = map[string][]string{
 	"room":     {"room", "domain", "core"},
 	"domain":   {"domain", "core"},
 	"core":     {},
+	"upstream": {"upstream"},
 	"adapter":  {"room", "domain", "core", "adapter"},
 }
 
 // foreign lists the packages that alone may import the libraries of an adapter or of one edge.
 var foreign = map[string][]string{
-	"github.com/gin-gonic/gin":               {"barong/internal/rest"},
+	"github.com/gin-gonic/gin":               {"barong/internal/rest", "barong/bearer/ginbearer"},
 	"github.com/go-webauthn/webauthn":        {"barong/internal/factor"},
 	"github.com/envoyproxy/go-control-plane": {"barong/authz", "barong/e2e"},
-	"google.golang.org/grpc":                 {"barong/authz", "barong/e2e", "barong/cmd/barong"},
+	"google.golang.org/grpc":                 {"barong/authz", "barong/e2e", "barong/cmd/barong", "barong/bearer/grpcbearer"},
 	"database/sql":                           {"barong/internal/store"},
 	"modernc.org/sqlite":                     {"barong/internal/store"},
 	"github.com/lestrrat-go/jwx":             {"barong/internal/token"},
@@ -121,6 +126,17 @@ func TestImportsPointInward(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// Package bearer costs its users no library but golang-jwt.
+func TestBearerNeedsOneLibrary(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", "barong/bearer").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := strings.Fields(string(out)), []string{"github.com/golang-jwt/jwt/v5", "barong/bearer"}; !slices.Equal(got, want) {
+		t.Errorf("it depends on %v, want %v", got, want)
 	}
 }
 
