@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -24,6 +25,7 @@ import (
 	"barong/internal/rest"
 	"barong/internal/roster"
 	"barong/internal/session"
+	"barong/policy"
 	"barong/policy/ability"
 	"barong/policy/editor"
 )
@@ -211,8 +213,38 @@ type policyVersion struct {
 	Version string `header:"X-Policy-Version" doc:"The policy version that includes the change: its number and its name, to be taken as they are. Sent back in the same header, a request waits for it."`
 }
 
-// changed is the answer of a write without a body.
-type changed = rest.Reply[rest.None, policyVersion]
+// created is the header of an endpoint that makes a row.
+type created struct {
+	Location string `header:"Location" doc:"The address by which PUT and DELETE know the new row."`
+}
+
+// createdVersion are both headers.
+type createdVersion struct {
+	Location string `header:"Location" doc:"The address of the new row: GET lists it, PUT and DELETE know it by its id."`
+	Version  string `header:"X-Policy-Version" doc:"The policy version that includes the change, as PUT answers it."`
+}
+
+// changed is the answer of a write without a body, added that of one that makes a row.
+type (
+	changed = rest.Reply[rest.None, policyVersion]
+	added   = rest.Reply[rest.None, createdVersion]
+)
+
+// byID is the address of the row of a list that has an id.
+func byID(ctx context.Context, list string, id int64) string {
+	return rest.Address(ctx, "/admin"+list, url.Values{"id": {strconv.FormatInt(id, 10)}})
+}
+
+// taken answers an equal row that is there, and names it: at /preview, too.
+func taken(list, token string) rest.Failure {
+	return rest.On(policy.ErrTaken, 422, token).Header("X-Taken-By", "The address of the row that is there.",
+		func(ctx context.Context, err error) string {
+			if by, ok := errors.AsType[editor.TakenError](err); ok {
+				return byID(ctx, list, by.ID)
+			}
+			return ""
+		})
+}
 
 // condition are the parameters of writes beside the row: the version that the caller has seen and
 // whether to go on against its own interest.
@@ -221,15 +253,49 @@ type condition struct {
 	Force   bool          `name:"force" doc:"Go on although it locks you out; superadmins only."`
 }
 
-// write makes a change of the policy under the condition that its client sends.
-func write[C any](
-	ctx context.Context, who staff, on condition, change func(context.Context, editor.Edit, C) (feed.Cursor, error), to C,
-) (out changed, err error) {
-	seen, err := on.IfMatch.Versions()
+// errOutdated is the editor.ErrStale of a lock_version beside the fields of a row.
+var errOutdated = errors.New("admin: the row is not of the lock_version that was sent with it")
+
+// edit is the condition of an Edit; seen is the lock_version that was sent with the row, nil for any.
+func (c condition) edit(by account.Actor, seen *int64) (editor.Edit, error) {
+	versions, err := c.IfMatch.Versions()
+	if seen != nil {
+		if versions == nil || slices.Contains(versions, *seen) {
+			versions = []int64{*seen}
+		} else {
+			versions = []int64{}
+		}
+	}
+	return editor.Edit{By: by, Seen: versions, Force: c.Force}, err
+}
+
+// An edit makes a change of the policy.
+type edit[C any] func(context.Context, editor.Edit, C) (editor.Outcome, error)
+
+// write changes the row of ref under the condition that its client sends.
+func write[C any](ctx context.Context, who staff, ref rowRef, on condition, change edit[C], to C) (out changed, err error) {
+	e, err := on.edit(who.Actor, ref.LockVersion)
 	if err != nil {
 		return out, err
 	}
-	version, err := change(ctx, editor.Edit{By: who.Actor, Seen: seen, Force: on.Force}, to)
-	out.Header.Version = version.String()
+	made, err := change(ctx, e, to)
+	if errors.Is(err, editor.ErrStale) && on.IfMatch == nil {
+		return out, errOutdated
+	}
+	out.Header.Version = made.Version.String()
 	return out, err
+}
+
+// add makes a row of a list.
+func add[C any](ctx context.Context, who staff, list string, on condition, change edit[C], to C) (out added, err error) {
+	e, err := on.edit(who.Actor, nil)
+	if err != nil {
+		return out, err
+	}
+	made, err := change(ctx, e, to)
+	if err != nil {
+		return out, err
+	}
+	out.Header = createdVersion{byID(ctx, list, made.Added), made.Version.String()}
+	return out, nil
 }

@@ -40,11 +40,14 @@ func (a *API) comments(s section) {
 	}, a.removeComment)
 }
 
-func (a *API) addComment(ctx context.Context, who staff, in commentInput) (v view.UserWithKYC, err error) {
-	if err := a.Persons.AddComment(ctx, who.Actor, in.UID, in.Title, in.Data); err != nil {
-		return v, err
+func (a *API) addComment(ctx context.Context, who staff, in commentInput) (out rest.Reply[view.UserWithKYC, created], err error) {
+	id, err := a.Persons.AddComment(ctx, who.Actor, in.UID, in.Title, in.Data)
+	if err != nil {
+		return out, err
 	}
-	return a.dossierOf(ctx, who, in.UID)
+	out.Header.Location = byID(ctx, "/users/comments", id)
+	out.Body, err = a.dossierOf(ctx, who, in.UID)
+	return out, err
 }
 
 func (a *API) changeComment(ctx context.Context, who staff, in commentChange) (v view.UserWithKYC, err error) {

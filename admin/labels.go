@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"encoding/json"
+	"net/url"
 	"strings"
 
 	"barong/internal/account"
@@ -106,28 +107,34 @@ func (a *API) countLabels(ctx context.Context, _ staff, _ rest.None) (labelCount
 	return out, err
 }
 
-func (a *API) setLabel(ctx context.Context, who staff, in account.LabelInput) (none rest.None, err error) {
-	_, err = a.Accounts.SetLabel(ctx, who.Actor, in)
-	return none, err
+// makeLabel also answers the address of the label.
+func (a *API) makeLabel(ctx context.Context, who staff, in account.LabelInput) (out rest.Reply[rest.None, created], err error) {
+	l, err := a.Accounts.SetLabel(ctx, who.Actor, in)
+	if err != nil {
+		return out, err
+	}
+	out.Header.Location = rest.Address(ctx, "/admin/users/labels", url.Values{"uid": {l.UserUID}, "key": {l.Key}, "scope": {l.Scope}})
+	return out, nil
 }
 
-func (a *API) addLabel(ctx context.Context, who staff, in labelInput) (rest.None, error) {
+func (a *API) addLabel(ctx context.Context, who staff, in labelInput) (rest.Reply[rest.None, created], error) {
 	l := account.LabelInput{UserUID: in.UID, Key: in.Key, Value: in.Value, Description: in.Description, OnlyNew: true}
 	if in.Scope != nil {
 		l.Scope = *in.Scope
 	}
-	return a.setLabel(ctx, who, l)
+	return a.makeLabel(ctx, who, l)
 }
 
-func (a *API) changeLabel(ctx context.Context, who staff, in labelChange) (rest.None, error) {
-	return a.setLabel(ctx, who, account.LabelInput{
+func (a *API) changeLabel(ctx context.Context, who staff, in labelChange) (none rest.None, err error) {
+	_, err = a.Accounts.SetLabel(ctx, who.Actor, account.LabelInput{
 		UserUID: in.UID, Key: in.Key, Scope: in.Scope, Value: in.Value, Description: in.Description,
 		OnlyOld: true, KeepDescription: true,
 	})
+	return none, err
 }
 
-func (a *API) replaceLabel(ctx context.Context, who staff, in labelReplacement) (rest.None, error) {
-	return a.setLabel(ctx, who, account.LabelInput{
+func (a *API) replaceLabel(ctx context.Context, who staff, in labelReplacement) (rest.Reply[rest.None, created], error) {
+	return a.makeLabel(ctx, who, account.LabelInput{
 		UserUID: in.UID, Key: in.Key, Scope: in.Scope, Value: in.Value, Description: in.Description, OnlyOld: !in.Replace,
 	})
 }

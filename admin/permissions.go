@@ -67,7 +67,8 @@ func (permissionColumn) Values() ([]string, string) {
 
 // rowRef names a row.
 type rowRef struct {
-	ID int64 `name:"id" rule:"required,nonblank"`
+	ID          int64  `name:"id" rule:"required,nonblank"`
+	LockVersion *int64 `name:"lock_version" rule:"nonblank" doc:"The one that the row must have, as If-Match says it, too; absent is any."`
 }
 
 type removal struct {
@@ -82,7 +83,7 @@ var (
 		rest.On(editor.ErrWouldLockOut, 422, ".would_lock_out"))
 	rowErrors = rest.All(
 		rest.On(policy.ErrNotFound, 404, ".doesnt_exist"),
-		rest.On(editor.ErrStale, 412, ".stale"),
+		rest.On(editor.ErrStale, 412, ".stale"), rest.On(errOutdated, 409, ".stale"),
 		newErrors)
 	permissionErrors = rest.All(rowErrors,
 		rest.On(editor.ErrLastSuperadmin, 422, ".last_superadmin"),
@@ -92,7 +93,7 @@ var (
 		rest.Rule("action.invalid", "admin.permissions.invalid_action"),
 		rest.Rule("verb.blank", ".empty_verb"), rest.Rule("action.blank", ".empty_action"))
 	permissionRules = rest.All(
-		rest.On(policy.ErrTaken, 422, "path.taken"),
+		taken("/permissions", "path.taken"),
 		permissionWords,
 		rest.Rule("role.doesnt_exist", ".role_doesnt_exist"),
 		rest.Rule("role.blank", ".empty_role"), rest.Rule("path.blank", ".empty_path"),
@@ -129,18 +130,18 @@ func (a *API) listPermissions(ctx context.Context, _ staff, in permissionPage) (
 	return rest.PageOf(list, total, in.Paging, view.PermissionOf), err
 }
 
-func (a *API) addPermission(ctx context.Context, who staff, in permissionInput) (changed, error) {
-	return write(ctx, who, in.condition, a.Policy.ChangePermission, editor.PermissionChange{
+func (a *API) addPermission(ctx context.Context, who staff, in permissionInput) (added, error) {
+	return add(ctx, who, "/permissions", in.condition, a.Policy.ChangePermission, editor.PermissionChange{
 		Role: &in.Role, Verb: &in.Verb, Path: &in.Path, Action: &in.Action, Topic: in.Topic,
 	})
 }
 
 func (a *API) changePermission(ctx context.Context, who staff, in permissionChange) (changed, error) {
-	return write(ctx, who, in.condition, a.Policy.ChangePermission, in.change(&in.ID, false))
+	return write(ctx, who, in.rowRef, in.condition, a.Policy.ChangePermission, in.change(&in.ID, false))
 }
 
 func (a *API) removePermission(ctx context.Context, who staff, in removal) (changed, error) {
-	return write(ctx, who, in.condition, a.Policy.ChangePermission, editor.PermissionChange{ID: &in.ID, Remove: true})
+	return write(ctx, who, in.rowRef, in.condition, a.Policy.ChangePermission, editor.PermissionChange{ID: &in.ID, Remove: true})
 }
 
 func (a *API) previewPermission(ctx context.Context, who staff, in previewedPermission) (view.Preview, error) {

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"net/url"
 	"time"
 
 	"barong/internal/account"
@@ -71,9 +72,14 @@ func (a *API) listProfiles(ctx context.Context, _ staff, in rest.Paging) (rest.P
 	return rest.PageOf(list, total, in, view.Masks(false).ProfileOf), err
 }
 
-func (a *API) stateProfile(ctx context.Context, who staff, in profileInput) (view.Profile, error) {
+func (a *API) stateProfile(ctx context.Context, who staff, in profileInput) (out rest.Reply[view.Profile, created], err error) {
 	p, err := a.Persons.StateProfile(ctx, who.Actor, in.UID, in.input())
-	return view.Masks(false).ProfileOf(p), err
+	if err != nil {
+		return out, err
+	}
+	out.Body = view.Masks(false).ProfileOf(p)
+	out.Header.Location = rest.Address(ctx, "/admin/profiles", url.Values{"uid": {in.UID}})
+	return out, nil
 }
 
 func (a *API) reviewProfile(ctx context.Context, who staff, in profileReview) (view.Profile, error) {

@@ -74,6 +74,123 @@ func TestEveryWriteLooksAtTheEntityTag(t *testing.T) {
 	}
 }
 
+// A lock_version beside the fields of a row, where GET shows it, holds as If-Match does; both together
+// admit the versions that both admit.
+func TestLockVersionBesideFields(t *testing.T) {
+	w := newWorld(t)
+	c := w.as("superadmin")
+	row := w.permission("member", "GET", "api/v2/ranger", policy.Accept)
+	rule := w.addRestriction(policy.Restriction{Category: "blacklist", Scope: "ip", Value: "198.51.100.9"})
+	for path, of := range map[string]struct {
+		token   string
+		id      int64
+		changes []m
+		version func() int64
+	}{
+		permissions: {"admin.permission", row.ID, []m{{"topic": "a"}, {"topic": "b"}},
+			func() int64 { return w.permission("member", "GET", "api/v2/ranger", policy.Accept).LockVersion }},
+		restrictions: {"admin.restriction", rule.ID, []m{{"code": 418}, {"code": 419}}, func() int64 {
+			for _, r := range w.restrictions() {
+				if r.ID == rule.ID {
+					return r.LockVersion
+				}
+			}
+			return 0
+		}},
+	} {
+		put := func(change int, version any) resttest.Answer {
+			body := m{"id": of.id, "lock_version": version}
+			for k, v := range of.changes[change] {
+				body[k] = v
+			}
+			return c.JSON(t, "PUT", path, body)
+		}
+		seen := of.version()
+		put(0, seen).Want(t, 200, `200`)
+		put(1, seen).WantTokens(t, 409, of.token+".stale")
+		put(1, "").WantTokens(t, 422, of.token+".empty_lock_version")
+		put(1, "x").WantTokens(t, 422, "invalid")
+		now := of.version()
+		both := func(match string, version int64) resttest.Answer {
+			return c.With("If-Match", match).JSON(t, "PUT", path, m{"id": of.id, "lock_version": version})
+		}
+		both(itoa(seen), now).WantTokens(t, 412, of.token+".stale")
+		both(itoa(now), seen).WantTokens(t, 412, of.token+".stale")
+		both("*", seen).WantTokens(t, 412, of.token+".stale")
+		both(itoa(seen)+", "+itoa(now), now).Want(t, 200, `200`)
+		target := path + "?id=" + itoa(of.id) + "&lock_version="
+		c.JSON(t, "DELETE", target+itoa(seen), nil).WantTokens(t, 409, of.token+".stale")
+		c.JSON(t, "DELETE", target+itoa(of.version()), nil).Want(t, 204, "")
+	}
+}
+
+// Each row that staff make has an address in Location, under the prefix of the request, by which it is
+// changed and deleted.
+func TestNewRowsHaveAnAddress(t *testing.T) {
+	w := newWorld(t)
+	c := w.as("superadmin")
+	for _, prefix := range []string{"/api/v2", "/api/v2/barong", "/api/v2/auth"} {
+		for path, body := range map[string]m{"/admin/permissions": newRow(nil), "/admin/restrictions": newRule(nil)} {
+			a := c.JSON(t, "POST", prefix+path, body)
+			a.Want(t, 201, `201`)
+			at := a.Header.Get("Location")
+			if !strings.HasPrefix(at, prefix+path+"?id=") {
+				t.Errorf("%s: got Location %q", prefix+path, at)
+			}
+			var rows []struct{ ID int64 }
+			c.Get(t, at).Into(t, &rows)
+			expect.Equal(t, len(rows), 1)
+			expect.Equal(t, at, prefix+path+"?id="+itoa(rows[0].ID))
+			c.JSON(t, "DELETE", at, nil).Want(t, 204, "")
+			c.Get(t, at).Want(t, 200, `[]`)
+		}
+	}
+	a := c.JSON(t, "POST", base+"/users/comments", m{"uid": "MEMBER", "title": "a", "data": "b"})
+	expect.Equal(t, a.Status, 201)
+	at := a.Header.Get("Location")
+	expect.Equal(t, strings.HasPrefix(at, base+"/users/comments?id="), true)
+	expect.Equal(t, c.JSON(t, "DELETE", at, nil).Status, 200)
+
+	for _, path := range []string{"", "/update"} {
+		a = c.JSON(t, "POST", base+"/users/labels"+path, m{"uid": "MEMBER", "key": "vip", "value": "yes", "scope": "public"})
+		a.Want(t, 201, `201`)
+		at = a.Header.Get("Location")
+		expect.Equal(t, at, base+"/users/labels?key=vip&scope=public&uid=MEMBER")
+		c.JSON(t, "DELETE", at, nil).Want(t, 204, "")
+	}
+	a = c.JSON(t, "POST", base+"/profiles", m{"uid": "MEMBER", "first_name": "Ann"})
+	expect.Equal(t, []string{a.Header.Get("Location")}, []string{base + "/profiles?uid=MEMBER"})
+}
+
+// A row that is equal to one that is there is refused with the address of that one, from a preview, too.
+func TestTakenNamesTheRow(t *testing.T) {
+	w := newWorld(t)
+	c := w.as("superadmin")
+	row := w.permission("member", "GET", "api/v2/ranger", policy.Accept)
+	rule := w.addRestriction(policy.Restriction{Category: "blacklist", Scope: "ip", Value: "198.51.100.9", State: "disabled"})
+	other := w.addRestriction(policy.Restriction{Category: "blacklist", Scope: "ip", Value: "198.51.100.10"})
+	same := m{"role": "member", "verb": "get", "path": "api/v2/ranger", "action": "accept"}
+	for name, test := range map[string]struct {
+		method, path string
+		body         m
+		token, by    string
+	}{
+		"permission":          {"POST", permissions, same, "path.taken", permissions + "?id=" + itoa(row.ID)},
+		"preview of it":       {"POST", permissions + "/preview", same, "path.taken", permissions + "?id=" + itoa(row.ID)},
+		"restriction":         {"POST", restrictions, newRule(m{"value": "198.51.100.9"}), "value.taken", restrictions + "?id=" + itoa(rule.ID)},
+		"restriction, moved":  {"PUT", restrictions, m{"id": other.ID, "value": "198.51.100.9"}, "value.taken", restrictions + "?id=" + itoa(rule.ID)},
+		"preview of the move": {"POST", restrictions + "/preview", m{"id": other.ID, "value": "198.51.100.9"}, "value.taken", restrictions + "?id=" + itoa(rule.ID)},
+	} {
+		a := c.JSON(t, test.method, test.path, test.body)
+		a.WantTokens(t, 422, test.token)
+		if by := a.Header.Get("X-Taken-By"); by != test.by {
+			t.Errorf("%s: got X-Taken-By %q, want %q", name, by, test.by)
+		}
+	}
+	a := c.JSON(t, "POST", restrictions, newRule(m{"value": "x"}))
+	expect.Equal(t, a.Header.Values("X-Taken-By"), []string(nil))
+}
+
 // Every parameter that is sent badly is refused, wherever it is a parameter, and nothing changes.
 func TestParameters(t *testing.T) {
 	w := newWorld(t)

@@ -90,7 +90,7 @@ type whitelink struct {
 }
 
 var restrictionRules = rest.All(
-	rest.On(policy.ErrTaken, 422, "value.taken"),
+	taken("/restrictions", "value.taken"),
 	rest.Rules("value.invalid", "value.too_long", "code.invalid"))
 
 func (a *API) restrictions(s section) {
@@ -131,18 +131,18 @@ func (a *API) listRestrictions(ctx context.Context, _ staff, in restrictionPage)
 	return rest.PageOf(list, total, in.Paging, view.RestrictionOf), err
 }
 
-func (a *API) addRestriction(ctx context.Context, who staff, in restrictionInput) (changed, error) {
-	return write(ctx, who, in.condition, a.Policy.ChangeRestriction, editor.RestrictionChange{
+func (a *API) addRestriction(ctx context.Context, who staff, in restrictionInput) (added, error) {
+	return add(ctx, who, "/restrictions", in.condition, a.Policy.ChangeRestriction, editor.RestrictionChange{
 		Category: (*string)(&in.Category), Scope: (*string)(&in.Scope), Value: &in.Value, State: (*string)(in.State), Code: in.Code,
 	})
 }
 
 func (a *API) changeRestriction(ctx context.Context, who staff, in restrictionChange) (changed, error) {
-	return write(ctx, who, in.condition, a.Policy.ChangeRestriction, in.change(&in.ID, false))
+	return write(ctx, who, in.rowRef, in.condition, a.Policy.ChangeRestriction, in.change(&in.ID, false))
 }
 
 func (a *API) removeRestriction(ctx context.Context, who staff, in removal) (changed, error) {
-	return write(ctx, who, in.condition, a.Policy.ChangeRestriction, editor.RestrictionChange{ID: &in.ID, Remove: true})
+	return write(ctx, who, in.rowRef, in.condition, a.Policy.ChangeRestriction, editor.RestrictionChange{ID: &in.ID, Remove: true})
 }
 
 func (a *API) previewRestriction(ctx context.Context, who staff, in previewedRestriction) (view.Preview, error) {

@@ -81,8 +81,8 @@ func (c Comment) check() error {
 }
 
 // AddComment notes something about the user uid. Errors: those of account.Writer.MayChange, TooLong.
-func (s *Service) AddComment(ctx context.Context, by account.Actor, uid, title, data string) error {
-	err := s.update(ctx, func(tx work) error {
+func (s *Service) AddComment(ctx context.Context, by account.Actor, uid, title, data string) (id int64, err error) {
+	err = s.update(ctx, func(tx work) error {
 		if err := tx.MayChange(ctx, by, uid); err != nil {
 			return err
 		}
@@ -93,12 +93,13 @@ func (s *Service) AddComment(ctx context.Context, by account.Actor, uid, title, 
 		if err := tx.AddComment(ctx, &c); err != nil {
 			return err
 		}
+		id = c.ID
 		return tx.AddActivity(ctx, s.commentActivity(by, "create", c))
 	})
 	if err != nil {
-		return fmt.Errorf("add comment: %w", err)
+		return 0, fmt.Errorf("add comment: %w", err)
 	}
-	return nil
+	return id, nil
 }
 
 // ChangeComment replaces the texts of a comment that are not nil, and returns the uid of its user. The

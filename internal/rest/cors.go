@@ -24,7 +24,7 @@ type CORS struct {
 
 const (
 	corsMethods = "GET, POST, DELETE, PUT, PATCH, OPTIONS, HEAD"
-	corsExposed = "Total, Page, Per-Page, Link, Retry-After, X-Request-Id, X-Policy-Version"
+	corsExposed = "Total, Page, Per-Page, Link, Retry-After, Location, X-Request-Id, X-Policy-Version, X-Taken-By"
 )
 
 type cors struct {

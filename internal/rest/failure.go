@@ -26,6 +26,7 @@ type Failure struct {
 	bare   bool
 	waits  bool
 	cookie string
+	header errorHeader
 	from   string // the token of a Tokens error that tokens[0] stands for
 	set    []Failure
 	// accepts makes the body and the path of Location of an error that Accepted is for; body is its type.
@@ -82,6 +83,17 @@ func (f Failure) After() Failure {
 // SetCookie adds a Set-Cookie header with the value.
 func (f Failure) SetCookie(value string) Failure {
 	return f.each(func(f Failure) Failure { f.cookie = value; return f })
+}
+
+// An errorHeader is a header that comes with a refusal; value returns "" for none.
+type errorHeader struct {
+	name, doc string
+	value     func(context.Context, error) string
+}
+
+// Header adds a header, whose value is of the error; "" is none. doc is a sentence for the document.
+func (f Failure) Header(name, doc string, value func(context.Context, error) string) Failure {
+	return f.each(func(f Failure) Failure { f.header = errorHeader{name, doc, value}; return f })
 }
 
 // Under is f with its tokens in full: prefix goes before those that begin with a dot.
@@ -262,6 +274,11 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, e *endpoint, err e
 			}
 			if f.cookie != "" {
 				w.Header().Add("Set-Cookie", f.cookie)
+			}
+			if f.header.value != nil {
+				if v := f.header.value(r.Context(), err); v != "" {
+					w.Header().Set(f.header.name, v)
+				}
 			}
 			if f.status >= 500 {
 				s.logFailure(r, e, f.status, err)

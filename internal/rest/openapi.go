@@ -205,7 +205,8 @@ func headers(docs map[string]string) openapi3.Headers {
 // A shape is all that is known of the refusals with one status.
 type shape struct {
 	tokens, texts []string
-	bare, waits   bool
+	bare          bool
+	headers       map[string]string
 	worded        []any // bodies of a Wording
 }
 
@@ -214,7 +215,7 @@ func (e *endpoint) refusals(o *openapi3.Operation, types *schemas) error {
 	shapes := map[int]*shape{}
 	at := func(status int) *shape {
 		if shapes[status] == nil {
-			shapes[status] = &shape{}
+			shapes[status] = &shape{headers: map[string]string{}}
 		}
 		return shapes[status]
 	}
@@ -251,7 +252,12 @@ func (e *endpoint) refusals(o *openapi3.Operation, types *schemas) error {
 			continue
 		}
 		s := at(f.status)
-		s.waits = s.waits || f.waits
+		if f.waits {
+			s.headers["Retry-After"] = "Seconds to wait."
+		}
+		if f.header.name != "" {
+			s.headers[f.header.name] = f.header.doc
+		}
 		switch {
 		case f.bare:
 			s.bare = true
@@ -333,8 +339,8 @@ func (s *shape) response(status int, types *schemas) (*openapi3.Response, error)
 	if len(examples) > 0 {
 		r.Content.Get("application/json").Examples = examples
 	}
-	if s.waits {
-		r.Headers = headers(map[string]string{"Retry-After": "Seconds to wait."})
+	if len(s.headers) > 0 {
+		r.Headers = headers(s.headers)
 	}
 	return r, nil
 }

@@ -372,6 +372,12 @@ func Path(r *http.Request) string {
 	return strings.TrimPrefix(r.URL.Path, passageOf(r.Context()).prefix)
 }
 
+// Address is the address of a path and a query, under the prefix by which the request of ctx came.
+func Address(ctx context.Context, path string, query url.Values) string {
+	u := url.URL{Path: passageOf(ctx).prefix + path, RawQuery: query.Encode()}
+	return u.String()
+}
+
 // requestID takes the caller's id when it is harmless in a log, else makes one.
 func requestID(r *http.Request) string {
 	id := r.Header.Get("X-Request-Id")

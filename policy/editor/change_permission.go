@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"barong/internal/account"
-	"barong/internal/feed"
 	"barong/internal/invalid"
 	"barong/policy"
 )
@@ -79,17 +78,17 @@ type permissionNote struct {
 	Topic  string `json:"topic"`
 }
 
-// ChangePermission makes the change and returns the policy version that includes it.
-// ErrNotFound, ErrStale, Invalid, ErrTaken, ErrRoleInUse, ErrWouldLockOut,
+// ChangePermission makes the change.
+// ErrNotFound, ErrStale, Invalid, TakenError, ErrRoleInUse, ErrWouldLockOut,
 // ErrLastSuperadmin. A change that changes nothing writes nothing.
-func (s *Service) ChangePermission(ctx context.Context, e Edit, c PermissionChange) (feed.Cursor, error) {
-	version, err := permissions.change(ctx, s, e, c, func(ctx context.Context, tx Tx, m move[policy.Permission]) error {
+func (s *Service) ChangePermission(ctx context.Context, e Edit, c PermissionChange) (Outcome, error) {
+	out, err := permissions.change(ctx, s, e, c, func(ctx context.Context, tx Tx, m move[policy.Permission]) error {
 		return s.mayMovePermission(ctx, tx, e, m)
 	})
 	if err != nil {
-		return feed.Cursor{}, fmt.Errorf("change permission: %w", err)
+		return Outcome{}, fmt.Errorf("change permission: %w", err)
 	}
-	return version, nil
+	return out, nil
 }
 
 // mayMovePermission refuses moves that would leave accounts with a role that has no rows, or

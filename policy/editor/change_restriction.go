@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"barong/internal/feed"
 	"barong/policy"
 )
 
@@ -67,21 +66,21 @@ type restrictionNote struct {
 	State    string `json:"state"`
 }
 
-// ChangeRestriction makes the change and returns the policy version that includes it. A
+// ChangeRestriction makes the change. A
 // blocklogin rule that it enables ends the sessions that it matches (design D11).
-// ErrNotFound, ErrStale, Invalid, ErrTaken, ErrWouldLockOut. A change that changes nothing
+// ErrNotFound, ErrStale, Invalid, TakenError, ErrWouldLockOut. A change that changes nothing
 // writes nothing.
-func (s *Service) ChangeRestriction(ctx context.Context, e Edit, c RestrictionChange) (feed.Cursor, error) {
-	version, err := restrictions.change(ctx, s, e, c, func(_ context.Context, _ Tx, m move[policy.Restriction]) error {
+func (s *Service) ChangeRestriction(ctx context.Context, e Edit, c RestrictionChange) (Outcome, error) {
+	out, err := restrictions.change(ctx, s, e, c, func(_ context.Context, _ Tx, m move[policy.Restriction]) error {
 		if !e.forces() && s.shutsOut(e.By.IP, m) {
 			return ErrWouldLockOut
 		}
 		return nil
 	})
 	if err != nil {
-		return feed.Cursor{}, fmt.Errorf("change restriction: %w", err)
+		return Outcome{}, fmt.Errorf("change restriction: %w", err)
 	}
-	return version, nil
+	return out, nil
 }
 
 func (c RestrictionChange) target() (id *int64, remove bool) { return c.ID, c.Remove }

@@ -2,6 +2,7 @@ package editor
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"barong/internal/feed"
@@ -35,7 +36,21 @@ type move[R any] struct {
 	before, after *R  // nil for none
 }
 
-// plan works a request out: ErrNotFound, Invalid with every problem, ErrTaken.
+// An Outcome is that of a change.
+type Outcome struct {
+	Version feed.Cursor // the policy version that includes it
+	Added   int64       // id of the row that was added; 0 when none was
+}
+
+// A TakenError is the ErrTaken of a change, with the row that is there.
+type TakenError struct{ ID int64 }
+
+func (e TakenError) Error() string { return fmt.Sprintf("%v by row %d", policy.ErrTaken, e.ID) }
+
+// Unwrap returns ErrTaken.
+func (TakenError) Unwrap() error { return policy.ErrTaken }
+
+// plan works a request out: ErrNotFound, Invalid with every problem, a TakenError.
 func (k kind[R]) plan(c request[R], rows []R) (move[R], error) {
 	m := move[R]{rows: rows}
 	id, remove := c.target()
@@ -61,16 +76,18 @@ func (k kind[R]) plan(c request[R], rows []R) (move[R], error) {
 	}
 	m.after = &row
 	key := k.key(&row)
-	if slices.ContainsFunc(rows, func(r R) bool { return *k.id(&r) != *k.id(&row) && k.key(&r) == key }) {
-		return m, policy.ErrTaken
+	for i := range rows {
+		if r := &rows[i]; *k.id(r) != *k.id(&row) && k.key(r) == key {
+			return m, TakenError{*k.id(r)}
+		}
 	}
 	return m, nil
 }
 
-// change makes the change and returns the policy version that includes it. may is asked in the
+// change makes the change. may is asked in the
 // same transaction whether the change is allowed. A change that changes nothing writes nothing.
 func (k kind[R]) change(ctx context.Context, s *Service, e Edit, c request[R],
-	may func(context.Context, Tx, move[R]) error) (version feed.Cursor, err error) {
+	may func(context.Context, Tx, move[R]) error) (out Outcome, err error) {
 	err = s.store.ChangePolicy(ctx, func(tx Tx) error {
 		if err := tx.LockPolicy(ctx); err != nil {
 			return err
@@ -89,7 +106,7 @@ func (k kind[R]) change(ctx context.Context, s *Service, e Edit, c request[R],
 			}
 		}
 		if m.before != nil && m.after != nil && k.note(m.before) == k.note(m.after) {
-			version = s.Version()
+			out.Version = s.Version()
 			return nil
 		}
 		if err := may(ctx, tx, m); err != nil {
@@ -98,13 +115,16 @@ func (k kind[R]) change(ctx context.Context, s *Service, e Edit, c request[R],
 		if err := k.write(ctx, s, tx, e, m); err != nil {
 			return err
 		}
-		version, err = tx.NextChange(ctx)
+		if m.before == nil {
+			out.Added = *k.id(m.after)
+		}
+		out.Version, err = tx.NextChange(ctx)
 		return err
 	})
 	if err != nil {
-		return feed.Cursor{}, err
+		return Outcome{}, err
 	}
-	return version, nil
+	return out, nil
 }
 
 // A rowChange is the data of an activity: a row before and after, null where there is none.
