@@ -2,6 +2,7 @@ package management
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"strconv"
 
@@ -20,14 +21,16 @@ type Countersigner interface {
 type countersignature struct {
 	UserUID string      `name:"user_uid" rule:"required,nonblank"`
 	Code    string      `name:"otp_code" rule:"required,nonblank" in:"body" doc:"Of the user's authenticator app; it is used up."`
-	JWT     rest.Object `name:"jwt" rule:"required,nonblank" doc:"The JWS in general JSON serialization that is to be signed. Its claims must not have the members sub, uid or event."`
+	JWT     rest.Object `name:"jwt" rule:"required,nonblank" doc:"The JWS in general JSON serialization that is to be signed. Its claims must not have the members sub, uid or event, and its signatures of services that the keychain knows must be right."`
 }
 
-// badJWT words why a message is not signed.
-type badJWT struct{ error }
+// badJWT is the reason against a message that is not signed.
+type badJWT string
+
+func (e badJWT) Error() string { return "management: the message is not signed: " + string(e) }
 
 func (e badJWT) Tokens() []string {
-	return []string{"JWT is invalid by the reason " + strconv.Quote(token.ReasonOf(e.error))}
+	return []string{"JWT is invalid by the reason " + strconv.Quote(string(e))}
 }
 
 func (a *API) otp(g rest.Group[services]) {
@@ -48,7 +51,17 @@ func (a *API) sign(ctx context.Context, who services, in countersignature) (toke
 	}
 	signed, err := a.Signer.Countersign(in.JWT)
 	if errors.Is(err, token.ErrNoCountersign) {
-		err = badJWT{err}
+		return token.Countersigned{}, badJWT(token.ReasonOf(err))
 	}
-	return signed, err
+	if err != nil {
+		return token.Countersigned{}, err
+	}
+	body, err := json.Marshal(in.JWT)
+	if err != nil {
+		return token.Countersigned{}, err
+	}
+	if fault := a.Peers.Fault(body); fault != "" {
+		return token.Countersigned{}, badJWT(fault)
+	}
+	return signed, nil
 }

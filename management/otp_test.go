@@ -53,6 +53,30 @@ func TestCountersign(t *testing.T) {
 	}
 }
 
+// Signatures of services that the keychain knows must be right; those of others are not looked at.
+func TestCountersignVerifiesKnownSigners(t *testing.T) {
+	w := newWorld(t)
+	code := w.secondFactor("MEMBER")
+	var jwt struct {
+		Payload    string           `json:"payload"`
+		Signatures []map[string]any `json:"signatures"`
+	}
+	good := w.Signers().SignClaims(t, m{"iss": "applogic"}, "james", "alex")
+	expect.OK(t, json.Unmarshal(good, &jwt))
+	if a := w.ask(t, "/otp/sign", m{"user_uid": "MEMBER", "otp_code": code(), "jwt": jwt}); a.Status != 201 {
+		t.Fatalf("got %d %s", a.Status, a.Body)
+	}
+	jwt.Payload = encode(`{"iss":"somebody"}`)
+	w.ask(t, "/otp/sign", m{"user_uid": "MEMBER", "otp_code": code(), "jwt": jwt}).Want(t, 422,
+		`{"error":"JWT is invalid by the reason \"the signature of james cannot be verified\""}`)
+	jwt.Signatures = append(jwt.Signatures[:0], make([]map[string]any, 17)...)
+	for i := range jwt.Signatures {
+		jwt.Signatures[i] = m{"header": m{"kid": "stranger"}}
+	}
+	w.ask(t, "/otp/sign", m{"user_uid": "MEMBER", "otp_code": code(), "jwt": jwt}).Want(t, 422,
+		`{"error":"JWT is invalid by the reason \"it is no JWS in general JSON serialization of at most 16 signatures\""}`)
+}
+
 func TestCountersignRefuses(t *testing.T) {
 	w := newWorld(t)
 	code := w.secondFactor("MEMBER")

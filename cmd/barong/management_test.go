@@ -83,6 +83,14 @@ func TestManagementHasAListenerOfItsOwn(t *testing.T) {
 			t.Errorf("%s: %q, %v; want %q", name, got, err, c.want)
 		}
 	}
+	// The refused message is in the log and in the figures, by its reason.
+	if line := p.logged("request"); line["reason"] != "form" || !strings.Contains(fmt.Sprint(line["detail"]), "no payload") {
+		t.Errorf("the line of the refused message: %v", line)
+	}
+	if got := p.page("/metrics"); !strings.Contains(got, `barong_management_refused_total{reason="form"} 1`) ||
+		!strings.Contains(got, `barong_management_refused_total{reason="replayed"} 0`) {
+		t.Error("the figures do not count the refused message by its reason")
+	}
 	if got, err := post("https://"+management+"/api/v2/management/timestamp", stranger); err == nil {
 		t.Errorf("without a certificate: %q, want a failed handshake", got)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"barong/internal/event"
 	"barong/internal/notify"
+	"barong/internal/peer"
 )
 
 // newMetrics makes the registry with the metrics of every process.
@@ -79,7 +80,7 @@ func (sv *service) measure(r prometheus.Registerer) {
 		func() float64 { return float64(sv.audit.Folded()) })
 	counter(r, "barong_audit_lost_total", "Activities that could be kept nowhere.",
 		func() float64 { return float64(sv.audit.Lost()) })
-	r.MustRegister(relayMetrics{sv.relay}, &numberMetrics{from: sv.db, now: sv.db.Time})
+	r.MustRegister(relayMetrics{sv.relay}, &numberMetrics{from: sv.db, now: sv.db.Time}, messageMetrics{sv.messages})
 	if sv.mailer != nil {
 		r.MustRegister(mailMetrics{sv.mailer})
 	}
@@ -99,6 +100,22 @@ func (mailMetrics) Describe(c chan<- *prometheus.Desc) { c <- mailsDropped }
 func (m mailMetrics) Collect(c chan<- prometheus.Metric) {
 	for _, d := range m.Dropped() {
 		c <- prometheus.MustNewConstMetric(mailsDropped, prometheus.CounterValue, float64(d.Mails), string(d.Lane), d.Reason)
+	}
+}
+
+// messageMetrics exports the number of messages of the management API that a Verifier refused.
+type messageMetrics struct{ *peer.Verifier }
+
+var messagesRefused = prometheus.NewDesc("barong_management_refused_total",
+	"Messages of services that were refused, by the reason.", []string{"reason"}, nil)
+
+// Describe implements prometheus.Collector.
+func (messageMetrics) Describe(c chan<- *prometheus.Desc) { c <- messagesRefused }
+
+// Collect implements prometheus.Collector.
+func (m messageMetrics) Collect(c chan<- prometheus.Metric) {
+	for reason, n := range m.Refused() {
+		c <- prometheus.MustNewConstMetric(messagesRefused, prometheus.CounterValue, float64(n), reason)
 	}
 }
 

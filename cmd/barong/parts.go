@@ -67,6 +67,7 @@ type service struct {
 	grpc      *authz.GRPC
 	rest      http.Handler
 	peers     http.Handler // the management API; nil without an address of its own
+	messages  *peer.Verifier
 	ops       http.Handler
 
 	relay   *event.Relay
@@ -193,6 +194,7 @@ func (sv *service) newREST(f files, people people) (http.Handler, error) {
 		Trusts:     func(names string) bool { return management.MayGiveRoles(peers, names) },
 		Require2FA: s.StaffRequires2FA(),
 	})
+	sv.messages = peers
 	server, err := newAPI(apiParts{
 		peers:    peers,
 		settings: s, people: people, kyc: sv.kyc, log: sv.log, services: sv.accountServices, sessions: sv.sessions, store: sv.db,

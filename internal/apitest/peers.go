@@ -36,6 +36,9 @@ func peers(t testing.TB) *peertest.Peers {
 	return peersKeys
 }
 
+// Signers have the keys that the file knows.
+func (w *World) Signers() *peertest.Peers { return peers(w.T) }
+
 // verifier verifies by the file, with the claims of messages in the database.
 func (w *World) verifier() *peer.Verifier {
 	w.T.Helper()

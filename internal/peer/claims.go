@@ -24,6 +24,9 @@ type registered struct {
 	expires time.Time // zero when there is none
 }
 
+// expired is the fault of a message whose time is over.
+const expired = "it has expired"
+
 // check judges the registered claims at a moment; fault is the first fault, "" for none.
 func (r claimRules) check(claims map[string]json.RawMessage, enforce bool, now time.Time) (c registered, fault string) {
 	if raw := claims["exp"]; raw != nil {
@@ -33,7 +36,7 @@ func (r claimRules) check(claims map[string]json.RawMessage, enforce bool, now t
 		}
 		c.expires = t
 		if r.expiration && !now.Before(t.Add(r.expLeeway)) {
-			return c, "it has expired"
+			return c, expired
 		}
 	} else if enforce || r.requireExp || r.maxLife > 0 {
 		return c, "exp is missing"

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"barong/internal/token"
@@ -49,12 +51,13 @@ type Store interface {
 	ClaimMessage(ctx context.Context, id [sha256.Size]byte, until time.Time) (first bool, err error)
 }
 
-// A Verifier verifies messages. It never changes.
+// A Verifier verifies messages, and counts those that it refuses.
 type Verifier struct {
 	file    File
 	enforce bool
 	used    Store
 	now     func() time.Time
+	refused [len(reasons)]atomic.Int64
 }
 
 // Treatments of a message that was used before.
@@ -124,18 +127,23 @@ func (m Message) GoString() string { return m.String() }
 // ErrUnverified), the signatures of signers whom the scope permits and the keychain knows, and the claims
 // (ErrUnverified); the mandatory and the number of signers (ErrSignatures); and last that it is used for the first
 // time (ErrReplayed). Signatures of other signers count for nothing, right or wrong. Any other error is
-// the store's.
+// the store's. The errors that are about the message have a Reason.
 func (v *Verifier) Verify(ctx context.Context, r Request) (Message, error) {
+	m, err := v.verify(ctx, r)
+	return m, v.counted(err)
+}
+
+func (v *Verifier) verify(ctx context.Context, r Request) (Message, error) {
 	g, err := token.ParseGeneral(r.Body, MaxSignatures)
 	switch {
 	case errors.Is(err, token.ErrNotJSON):
-		return Message{}, ErrUnreadable
+		return Message{}, refusal{ErrUnreadable, reasonForm, ""}
 	case err != nil:
-		return Message{}, fmt.Errorf("%w: %w", ErrUnverified, err)
+		return Message{}, refused(reasonForm, "%v", err)
 	}
 	for _, s := range g.Signatures {
 		if s.Kid == "" || s.Fault != "" {
-			return Message{}, refused("a signature of %.64q cannot be used: %s", s.Kid, s.Fault)
+			return Message{}, refused(reasonForm, "a signature of %.64q cannot be used: %s", s.Kid, s.Fault)
 		}
 	}
 	signers, err := v.signers(r.Scope, g)
@@ -144,15 +152,18 @@ func (v *Verifier) Verify(ctx context.Context, r Request) (Message, error) {
 	}
 	claims, ok := g.Object()
 	if !ok {
-		return Message{}, refused("the payload is no JSON object that names each member once")
+		return Message{}, refused(reasonForm, "the payload is no JSON object that names each member once")
 	}
 	now := v.now()
 	c, fault := v.file.claims.check(claims, v.enforce, now)
-	if fault == "" {
-		fault = bound(claims, r)
+	switch {
+	case fault == expired:
+		return Message{}, refused(reasonExpired, "%s", fault)
+	case fault != "":
+		return Message{}, refused(reasonClaims, "%s", fault)
 	}
-	if fault != "" {
-		return Message{}, refused("%s", fault)
+	if fault := bound(claims, r); fault != "" {
+		return Message{}, refused(reasonBinding, "%s", fault)
 	}
 	if err := v.file.scopes[r.Scope].satisfied(r.Scope, signers); err != nil {
 		return Message{}, err
@@ -166,7 +177,7 @@ func (v *Verifier) Verify(ctx context.Context, r Request) (Message, error) {
 			return Message{}, fmt.Errorf("claim message: %w", err)
 		}
 		if !first {
-			return Message{}, fmt.Errorf("%w: jti %.64q of %s", ErrReplayed, c.id, strings.Join(signers, ", "))
+			return Message{}, refusal{ErrReplayed, reasonReplayed, fmt.Sprintf("jti %.64q of %s", c.id, strings.Join(signers, ", "))}
 		}
 	}
 	return Message{Signers: signers, ID: c.id, Data: data(claims), verifier: v, general: g}, nil
@@ -176,13 +187,33 @@ func (v *Verifier) Verify(ctx context.Context, r Request) (Message, error) {
 // those of Verify. It uses nothing up.
 func (m Message) Allows(scope string) error {
 	if m.verifier == nil {
-		return refused("there is no message")
+		return refused(reasonForm, "there is no message")
 	}
 	signers, err := m.verifier.signers(scope, m.general)
-	if err != nil {
-		return err
+	if err == nil {
+		err = m.verifier.file.scopes[scope].satisfied(scope, signers)
 	}
-	return m.verifier.file.scopes[scope].satisfied(scope, signers)
+	return m.verifier.counted(err)
+}
+
+// Fault is the reason against a message that is for another service, "" for none: it must be a JWS in general
+// JSON serialization, and each signature of a signer whom the keychain knows must be right. Other signatures count
+// for nothing. The text holds nothing of the message but the names of known signers.
+func (v *Verifier) Fault(body []byte) string {
+	g, err := token.ParseGeneral(body, MaxSignatures)
+	if err != nil {
+		return "it is no JWS in general JSON serialization of at most " + strconv.Itoa(MaxSignatures) + " signatures"
+	}
+	for _, s := range g.Signatures {
+		key, known := v.file.keychain[s.Kid]
+		if !known {
+			continue
+		}
+		if fault := key.Fault(g, s); fault != "" {
+			return "the signature of " + s.Kid + " cannot be verified"
+		}
+	}
+	return ""
 }
 
 // Trusts reports whether the signatures of the named services would satisfy every one of the scopes now.
@@ -207,7 +238,7 @@ func (v *Verifier) Trusts(names []string, scopes ...string) bool {
 func (v *Verifier) signers(scope string, g token.General) (list []string, err error) {
 	sc, ok := v.file.scopes[scope]
 	if !ok {
-		return nil, refused("scope %s is not configured", scope)
+		return nil, refused(reasonScope, "scope %s is not configured", scope)
 	}
 	for _, s := range g.Signatures {
 		key, known := v.file.keychain[s.Kid]
@@ -215,7 +246,7 @@ func (v *Verifier) signers(scope string, g token.General) (list []string, err er
 			continue
 		}
 		if fault := key.Fault(g, s); fault != "" {
-			return nil, refused("the signature of %s: %s", s.Kid, fault)
+			return nil, refused(reasonSignature, "the signature of %s: %s", s.Kid, fault)
 		}
 		list = append(list, s.Kid)
 	}
@@ -227,15 +258,11 @@ func (v *Verifier) signers(scope string, g token.General) (list []string, err er
 func (s scope) satisfied(name string, signers []string) error {
 	for _, m := range s.mandatory {
 		if !slices.Contains(signers, m) {
-			return fmt.Errorf("%w: scope %s needs %s", ErrSignatures, name, m)
+			return refusal{ErrSignatures, reasonSigners, fmt.Sprintf("scope %s needs %s", name, m)}
 		}
 	}
 	if len(signers) < s.min {
-		return fmt.Errorf("%w: scope %s needs %d signers, got %d", ErrSignatures, name, s.min, len(signers))
+		return refusal{ErrSignatures, reasonSigners, fmt.Sprintf("scope %s needs %d signers, got %d", name, s.min, len(signers))}
 	}
 	return nil
-}
-
-func refused(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", ErrUnverified, fmt.Sprintf(format, args...))
 }

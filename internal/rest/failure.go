@@ -177,6 +177,13 @@ type Tokens interface {
 	Tokens() []string
 }
 
+// Reasoned is an error that says in one of a few fixed words why a caller is refused. The word goes into the
+// access line, beside the text of the error, and not to the caller.
+type Reasoned interface {
+	error
+	Reason() string
+}
+
 // Errors is the body of a refusal.
 type Errors struct {
 	Errors []string `json:"errors"`
@@ -282,6 +289,8 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, e *endpoint, err e
 			}
 			if f.status >= 500 {
 				s.logFailure(r, e, f.status, err)
+			} else if why, ok := errors.AsType[Reasoned](err); ok {
+				on.reason, on.detail = why.Reason(), clip(err.Error(), 256)
 			}
 			if f.text != "" {
 				on.answered(f.text)

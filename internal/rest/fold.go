@@ -12,10 +12,10 @@ import (
 // A lineKind is the common part of folded lines: the message, the answer, and of a refusal the
 // caller by network and account. An outage or a fault says the same about everybody.
 type lineKind struct {
-	message, error, uid string
-	ip                  netip.Addr // its network
-	status              int
-	left                bool // the caller did not wait for the answer
+	message, error, reason, uid string
+	ip                          netip.Addr // its network
+	status                      int
+	left                        bool // the caller did not wait for the answer
 }
 
 // beyond is the kind that a new one counts as when too many are open.

@@ -1,15 +1,20 @@
 package rest_test
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"barong/internal/limit"
 	"barong/internal/logfold"
 	"barong/internal/rest"
 )
@@ -25,6 +30,55 @@ func logged(t *testing.T, log string) (all []map[string]any) {
 		all = append(all, v)
 	}
 	return all
+}
+
+// why is a refusal that has a reason.
+type why string
+
+func (w why) Error() string   { return "the long text of " + string(w) }
+func (w why) Reason() string  { return string(w) }
+func (why) Is(err error) bool { return err == errWhy }
+
+var errWhy = errors.New("refused")
+
+// The line of a refusal has its reason, which the caller does not see, and no flood of one reason hides another.
+func TestRefusalsSayTheirReasonToTheLog(t *testing.T) {
+	var log bytes.Buffer
+	s := newServer(t, &log, nil)
+	reason := why("first")
+	guard := rest.Guard[rest.None]{
+		Admit:    func(*http.Request) (rest.None, error) { return rest.None{}, fmt.Errorf("wrapped: %w", reason) },
+		Refusals: rest.On(errWhy, 401, "whys.refused"),
+	}
+	rest.Add(rest.NewGroup(s, "whys", guard), rest.Op{Method: "GET", Path: "/x", Status: 200, Summary: "x", Cost: limit.Answer},
+		func(context.Context, rest.None, rest.None) (rest.None, error) { return rest.None{}, nil })
+	get := func() {
+		t.Helper()
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/api/v2/whys/x", nil))
+		if w.Code != 401 || strings.Contains(w.Body.String(), string(reason)) {
+			t.Fatalf("got %d %s, want 401 without the reason", w.Code, w.Body)
+		}
+	}
+	for range 1000 {
+		get()
+	}
+	reason = "second"
+	get()
+	s.Flush()
+	lines := logged(t, log.String())
+	if len(lines) > 50 {
+		t.Errorf("%d lines", len(lines))
+	}
+	last := lines[len(lines)-1]
+	for _, l := range lines {
+		if l["reason"] == "second" {
+			last = l
+		}
+	}
+	if last["reason"] != "second" || last["detail"] != "wrapped: the long text of second" || last["error"] != "whys.refused" {
+		t.Errorf("the line is %v", last)
+	}
 }
 
 // In an outage or a fault the log has about a line a second of each kind, for any number

@@ -228,10 +228,13 @@ func (s *Server) finish(out *recorder, r *http.Request, on *passage) {
 	if on.error != "" {
 		attrs = append(attrs, slog.String("error", on.error))
 	}
+	if on.reason != "" {
+		attrs = append(attrs, slog.String("reason", on.reason), slog.String("detail", on.detail))
+	}
 	if on.uid != "" {
 		attrs = append(attrs, slog.String("uid", on.uid))
 	}
-	kind, burst := lineKind{message: "request", error: on.error, status: out.code()}, logfold.Outages
+	kind, burst := lineKind{message: "request", error: on.error, reason: on.reason, status: out.code()}, logfold.Outages
 	var ip netip.Addr
 	if s.config.ClientIP != nil {
 		ip = s.config.ClientIP(r)
@@ -340,7 +343,9 @@ type passage struct {
 	route  string   // of the endpoint that was found
 	uid    string   // of the caller that its guard admitted
 	error  string   // the tokens of a refusal
-	fault  bool     // it is our own failure, an outage for one, for every caller
+	reason string   // of a Reasoned error, and its text
+	detail string
+	fault  bool // it is our own failure, an outage for one, for every caller
 	base   context.Context
 	start  time.Time
 }
