@@ -37,9 +37,10 @@ lint: ## golangci-lint at the version that CI uses
 	scripts/golangci-lint run
 
 .PHONY: generate
-generate: ## Rewrite the files that are made from code: docs/configuration.md, docs/limits.md, docs/openapi*.json
+generate: ## Rewrite the files that are made from code: docs/configuration.md, docs/limits.md, docs/cli.md, docs/openapi*.json
 	go run ./cmd/barong config docs > docs/configuration.md
 	go run ./cmd/barong config limits > docs/limits.md
+	go run ./cmd/barong config commands > docs/cli.md
 	go run ./cmd/barong openapi user > docs/openapi.json
 	go run ./cmd/barong openapi admin > docs/openapi-admin.json
 	go run ./cmd/barong openapi management > docs/openapi-management.json

@@ -22,6 +22,7 @@ func TestGolden(t *testing.T) {
 	for file, args := range map[string]string{
 		"configuration.md":   "config docs",
 		"limits.md":          "config limits",
+		"cli.md":             "config commands",
 		"openapi.json":       "openapi user",
 		"openapi-admin.json": "openapi admin",
 

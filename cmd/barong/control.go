@@ -87,6 +87,9 @@ type operationResult struct {
 	Usage bool   `json:"usage,omitempty"` // the error is of the usage
 }
 
+// errNoService says that there is no service to send a command to.
+var errNoService = errors.New("no service runs")
+
 // sendOperation has the service run the command. inUse is the reason why this process cannot.
 func sendOperation(ctx context.Context, term *terminal, s config.Settings, c operation, inUse error) error {
 	path := s.ControlSocket()

@@ -52,12 +52,7 @@ func (c keysListCmd) operate(ctx context.Context, term *terminal, on opened) err
 	if err != nil {
 		return err
 	}
-	var lines []keyLine
-	for _, k := range keys.List() {
-		lines = append(lines, keyLine{
-			k.Kid, k.Use, k.Algorithm, string(k.State), k.CreatedAt, orNil(k.ActivatedAt), orNil(k.RetiredAt),
-		})
-	}
+	lines := keyLines(keys)
 	if c.Format == "json" {
 		return json.NewEncoder(term.out).Encode(lines)
 	}
@@ -67,6 +62,15 @@ func (c keysListCmd) operate(ctx context.Context, term *terminal, on opened) err
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", l.Kid, l.Use, l.Algorithm, l.State, l.CreatedAt.Format(time.RFC3339))
 	}
 	return w.Flush()
+}
+
+func keyLines(keys *token.Keys) (lines []keyLine) {
+	for _, k := range keys.List() {
+		lines = append(lines, keyLine{
+			k.Kid, k.Use, k.Algorithm, string(k.State), k.CreatedAt, orNil(k.ActivatedAt), orNil(k.RetiredAt),
+		})
+	}
+	return lines
 }
 
 func orNil(t time.Time) *time.Time {

@@ -28,18 +28,21 @@ var (
 
 // cli is the commands; each has its file.
 type cli struct {
-	Serve        serveCmd        `cmd:"" help:"Run everything. With no configuration at all it runs embedded: one file, loopback only."`
-	Migrate      migrateCmd      `cmd:"" help:"Bring the database to this version's tables."`
-	Seed         seedCmd         `cmd:"" help:"Add the levels, permissions, restrictions and users of the seeds file that are missing."`
-	Users        usersCmd        `cmd:"" help:"Manage users."`
-	Keys         keysCmd         `cmd:"" help:"Manage signing keys."`
-	Restrictions restrictionsCmd `cmd:"" help:"List restrictions, and switch one off that locks people out."`
-	Sessions     sessionsCmd     `cmd:"" help:"Manage sessions."`
-	Config       configCmd       `cmd:"" help:"Check settings, or print their reference and defaults."`
-	Explain      explainCmd      `cmd:"" help:"Explain the decision on a request."`
-	Management   managementCmd   `cmd:"" help:"Call the management API."`
-	OpenAPI      openAPICmd      `cmd:"" name:"openapi" help:"Print the OpenAPI document of an API."`
-	Version      versionCmd      `cmd:"" help:"Print the version."`
+	Serve        serveCmd         `cmd:"" help:"Run everything. With no configuration at all it runs embedded: one file, loopback only."`
+	Migrate      migrateCmd       `cmd:"" help:"Bring the database to this version's tables."`
+	Seed         seedCmd          `cmd:"" help:"Add the levels, permissions, restrictions and users of the seeds file that are missing."`
+	Users        usersCmd         `cmd:"" help:"Manage users."`
+	Keys         keysCmd          `cmd:"" help:"Manage signing keys."`
+	Restrictions restrictionsCmd  `cmd:"" help:"List restrictions, and switch one off that locks people out."`
+	Sessions     sessionsCmd      `cmd:"" help:"Manage sessions."`
+	Config       configCmd        `cmd:"" help:"Check settings, or print their reference and defaults."`
+	Explain      explainCmd       `cmd:"" help:"Explain the decision on a request."`
+	Management   managementCmd    `cmd:"" help:"Call the management API."`
+	OpenAPI      openAPICmd       `cmd:"" name:"openapi" help:"Print the OpenAPI document of an API."`
+	Status       statusCmd        `cmd:"" help:"Show the state of the service on one screen."`
+	Completion   completionCmd    `cmd:"" help:"Print a script that completes commands in bash, zsh or fish."`
+	PrintVersion kong.VersionFlag `name:"version" short:"v" help:"Print the version."`
+	Version      versionCmd       `cmd:"" help:"Print the version."`
 }
 
 // A terminal is where a command speaks.
@@ -67,7 +70,7 @@ func newParser(c *cli, options ...kong.Option) (*kong.Kong, error) {
 	return kong.New(c, append(options,
 		kong.Name("barong"),
 		kong.Description("The gatekeeper of an exchange. Settings are BARONG_* variables: see `barong config docs`."),
-		kong.Vars{"user_orders": strings.Join(roster.Orders(), ",")},
+		kong.Vars{"user_orders": strings.Join(roster.Orders(), ","), "version": thisBuild().String()},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 	)...)
 }

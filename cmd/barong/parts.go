@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"sync/atomic"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"barong/authz"
 	"barong/identity"
 	"barong/internal/account"
@@ -69,6 +71,7 @@ type service struct {
 	peers     http.Handler // the management API; nil without an address of its own
 	messages  *peer.Verifier
 	ops       http.Handler
+	metrics   prometheus.Gatherer
 
 	relay   *event.Relay
 	mailer  *notify.Mailer // nil when no mails are sent

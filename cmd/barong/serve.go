@@ -108,6 +108,7 @@ func newService(
 	}
 
 	registry := newMetrics()
+	sv.metrics = registry
 	metrics := authz.NewMetrics(registry)
 	sv.decisions = authz.NewDecisionLog(term.err, func(w io.Writer) slog.Handler {
 		return newHandler(s, term)(w, slog.LevelInfo)

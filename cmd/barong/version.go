@@ -35,6 +35,8 @@ func thisBuild() build {
 	return b
 }
 
+func (b build) String() string { return fmt.Sprintf("barong %s %s %s", b.Version, b.Commit, b.Go) }
+
 type versionCmd struct {
 	Format string `enum:"text,json" default:"text" help:"text or json."`
 }
@@ -44,6 +46,6 @@ func (c versionCmd) Run(term *terminal) error {
 	if c.Format == "json" {
 		return json.NewEncoder(term.out).Encode(b)
 	}
-	_, err := fmt.Fprintf(term.out, "barong %s %s %s\n", b.Version, b.Commit, b.Go)
+	_, err := fmt.Fprintln(term.out, b)
 	return err
 }

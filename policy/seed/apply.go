@@ -10,8 +10,10 @@ import (
 
 // A Report counts the rows of the file by Apply's treatment of them.
 type Report struct {
-	PermissionsAdded, PermissionsKept   int
-	RestrictionsAdded, RestrictionsKept int
+	PermissionsAdded  int `json:"permissions_added"`
+	PermissionsKept   int `json:"permissions_kept"`
+	RestrictionsAdded int `json:"restrictions_added"`
+	RestrictionsKept  int `json:"restrictions_kept"`
 }
 
 func (r Report) String() string {
@@ -37,6 +39,24 @@ func Apply(ctx context.Context, store policy.Store, s File) (Report, error) {
 	}
 	if err != nil {
 		return Report{}, fmt.Errorf("seed policy: %w", err)
+	}
+	return r, nil
+}
+
+// errPlan undoes the transaction of Plan.
+var errPlan = errors.New("seed: only planned")
+
+// Plan returns the report that Apply would, and changes nothing.
+func Plan(ctx context.Context, store policy.Store, s File) (r Report, err error) {
+	err = store.UpdatePolicy(ctx, func(tx policy.Tx) error {
+		r = Report{}
+		if err := add(ctx, tx, s, &r); err != nil {
+			return err
+		}
+		return errPlan
+	})
+	if !errors.Is(err, errPlan) {
+		return Report{}, fmt.Errorf("plan seeds: %w", err)
 	}
 	return r, nil
 }
