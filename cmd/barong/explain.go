@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -18,6 +20,7 @@ import (
 	"barong/internal/store"
 	"barong/internal/token"
 	"barong/internal/view"
+	"barong/policy"
 	"barong/policy/editor"
 )
 
@@ -85,8 +88,23 @@ func (c explainCmd) operate(ctx context.Context, term *terminal, on opened) erro
 			return err
 		}
 		e.Permissions = view.PermissionsOf(rows)
+		namePermission(&e, c.Method, rows)
 	}
 	return c.print(term, e)
+}
+
+// namePermission has a refusal by permissions name the row that refuses, or say that there is none that
+// accepts.
+func namePermission(e *view.Explanation, method string, rows []policy.Permission) {
+	i := slices.IndexFunc(e.Steps, func(s view.ExplainedStep) bool { return s.Rule == "permission" && s.Outcome == "deny" })
+	if i < 0 {
+		return
+	}
+	e.Steps[i].Detail = fmt.Sprintf("role %s: no ACCEPT row covers %s %s", e.Role, method, e.Path)
+	if drop := slices.IndexFunc(rows, func(p policy.Permission) bool { return strings.EqualFold(p.Action, policy.Drop) }); drop >= 0 {
+		p := rows[drop]
+		e.Steps[i].Detail = fmt.Sprintf("role %s: DROP by row %d, %s %s", e.Role, p.ID, p.Verb, p.Path)
+	}
 }
 
 // identify finds the user or the API key of the question: a refusal of a credential that nobody can
