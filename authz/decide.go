@@ -180,6 +180,7 @@ func isAdmin(path string) bool {
 func (d *decision) restricted(x *policy.Denial) {
 	d.cause = nil
 	d.deny(refusal{status: x.Status, reason: x.Reason})
+	d.restriction = x.ID
 }
 
 // A refusal is why and with which status a question is denied; the zero value refuses

@@ -90,8 +90,10 @@ type decision struct {
 	ended    bool               // the session was misused and has been ended
 	cause    error              // of an outage, for the log; never shown
 	snapshot int64              // policy version that decided
-	id       string             // decision id, "" unless someone will read it
-	metadata bool               // dynamic_metadata wanted
+	// restriction is the id of the row that refused, for the log; 0 for none.
+	restriction int64
+	id          string // decision id, "" unless someone will read it
+	metadata    bool   // dynamic_metadata wanted
 }
 
 type cookieFate uint8

@@ -49,7 +49,7 @@ type decisionLine struct {
 	uid, role, reason                     string
 	cause                                 error
 	status                                int
-	snapshot                              int64
+	snapshot, restriction                 int64 // restriction: the row that refused, 0 for none
 	ip                                    netip.Addr
 	ended                                 bool // the decision ended the session
 }
@@ -213,7 +213,7 @@ func (l *DecisionLog) decided(r *request, d *decision, at time.Time, took time.D
 		cause: d.cause, status: d.status, snapshot: d.snapshot, ip: r.ip,
 	}
 	line.method, line.path, line.requestID = ownStrings(r)
-	line.uid, line.ended = d.uid, d.ended
+	line.uid, line.ended, line.restriction = d.uid, d.ended, d.restriction
 	if d.who != nil {
 		line.uid, line.role = d.who.UID, d.who.Role
 	}
@@ -282,6 +282,9 @@ func (l *DecisionLog) write(line *decisionLine, folded int) {
 		)
 		if line.cause != nil {
 			rec.AddAttrs(slog.String("cause", line.cause.Error()))
+		}
+		if line.restriction != 0 {
+			rec.AddAttrs(slog.Int64("restriction", line.restriction))
 		}
 		if line.ended {
 			rec.AddAttrs(slog.Bool("session_ended", true))

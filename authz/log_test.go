@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"barong/internal/account"
+	"barong/policy"
 )
 
 func jsonLines(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, nil) }
@@ -77,6 +78,20 @@ func TestDecisionLogNamesWhoseCredentialWasRefused(t *testing.T) {
 				t.Errorf("got %v, want reason %s, uid %q, kid %q, ended %v", got, test.reason, test.uid, test.kid, test.ended)
 			}
 		})
+	}
+}
+
+// A refusal by a restriction names its row.
+func TestDecisionLogNamesTheRestriction(t *testing.T) {
+	var out bytes.Buffer
+	l := NewDecisionLog(&out, jsonLines, 0, 10, nil)
+	r := request{method: "GET", path: "api/v2/x", ip: netip.MustParseAddr("203.0.113.10")}
+	var d decision
+	d.restricted(&policy.Denial{Status: 471, Reason: "authz.restrict.maintenance", ID: 17})
+	l.decided(&r, &d, time.Unix(0, 0), time.Microsecond)
+	lines := written(t, l, &out)
+	if len(lines) != 1 || lines[0]["restriction"] != 17.0 || lines[0]["status"] != 471.0 {
+		t.Errorf("got %v, want one line with restriction 17", lines)
 	}
 }
 
