@@ -13,7 +13,7 @@ func TestCompletion(t *testing.T) {
 	script := c.run("", "completion bash").want(t, 0).out
 	for line, want := range map[string]string{
 		"barong us":                     "users",
-		"barong keys re":                "reseal revoke rotate",
+		"barong keys r":                 "reseal revoke rotate",
 		"barong users show --u":         "--uid",
 		"barong users show --uid x --e": "--email",
 		"barong nonsense x":             "",
