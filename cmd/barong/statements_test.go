@@ -6,29 +6,105 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"barong/authz/authztest"
 )
 
-// statementsPage is the table of the statements that the reference's own tests make, and of the wishes in
-// public reports, with the tests of ours that hold them.
-const statementsPage = "docs/statements.tsv"
+// An evidence is a table of claims, each with the tests that hold it.
+type evidence struct {
+	page, first string         // the document, and the head of its first column
+	claim       *regexp.Regexp // the family of a claim, then its name, or its number and the last one of a range
+	instead     []string       // words that may stand instead of a test, beside rules, decisions and documents
+}
 
 var (
-	statementID = regexp.MustCompile(`^(R-9\.\d+\.|A-|M-|DM-|P-)(?:([a-z_]+)|(\d+)(?:…(\d+))?)$`)
-	testName    = regexp.MustCompile(`^(\S+) ((?:Test|Fuzz)[A-Z]\w*)(?:/(.+))?$`)
+	// statements are those that the reference's own tests make, and the wishes in public reports.
+	statements = evidence{page: "docs/statements.tsv", first: "statement",
+		claim: regexp.MustCompile(`^(R-9\.\d+\.|A-|M-|DM-|P-)(?:([a-z_]+)|(\d+)(?:…(\d+))?)$`)}
+	// attacks are the weaknesses of docs/rules.md, and the attacks of e2e that no rule stands for.
+	attacks = evidence{page: "docs/attacks.tsv", first: "weakness",
+		claim:   regexp.MustCompile(`^(FX-|W-I|W-R|attack: )(?:([a-z][a-z ]+)|(\d+)(?:…(\d+))?)$`),
+		instead: []string{"open"}}
+	// requirements are those of OWASP ASVS 5.0.0, levels 1 and 2, in five of its chapters.
+	requirements = evidence{page: "docs/asvs.tsv", first: "requirement",
+		claim:   regexp.MustCompile(`^(V\d+\.\d+\.)(?:()|(\d+)(?:…(\d+))?)$`),
+		instead: []string{"in part", "not met", "not applicable"}}
+
+	testName = regexp.MustCompile(`^(\S+) ((?:Test|Fuzz)[A-Z]\w*)(?:/(.+))?$`)
 )
 
 // Each statement is held by a test, or a rule of docs/rules.md or a decision of docs/adr stands instead.
 func TestEveryStatementIsHeld(t *testing.T) {
-	tests, rules := testsOfTheTree(t), rulesAndDecisions(t)
-	for _, problem := range checkStatements(document(t, statementsPage), tests, rules) {
+	statements.check(t)
+}
+
+// Each weakness of docs/rules.md, and each test of e2e that attacks, is a row of the table of attacks.
+func TestEveryWeaknessHasItsTest(t *testing.T) {
+	rows := attacks.check(t)
+	for _, m := range entry.FindAllStringSubmatch(document(t, rulesPage), -1) {
+		if id := m[1]; (strings.HasPrefix(id, "FX-") || strings.HasPrefix(id, "W-")) && !rows.claims[id] {
+			t.Errorf("%s has no row for %s", attacks.page, id)
+		}
+	}
+	for _, pattern := range []string{"attack*", "hostile*", "forbidden*", "header_lines*", "grpc_tls*"} {
+		files, err := filepath.Glob(filepath.Join("..", "..", "e2e", pattern+"_test.go"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("no file of e2e is %s: %v", pattern, err)
+		}
+		for _, path := range files {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range regexp.MustCompile(`(?m)^func (Test\w+)\(`).FindAllStringSubmatch(string(text), -1) {
+				if !rows.tests["e2e "+m[1]] {
+					t.Errorf("%s does not name %s of %s", attacks.page, m[1], filepath.Base(path))
+				}
+			}
+		}
+	}
+}
+
+// Each requirement of levels 1 and 2 in the chapters on authentication, sessions, authorization, tokens and
+// cryptography is a row of its table. In all sections these requirements come before those of level 3.
+func TestEveryRequirementIsAnswered(t *testing.T) {
+	rows := requirements.check(t)
+	want := 0
+	for section, last := range map[string]int{
+		"6.1": 3, "6.2": 12, "6.3": 4, "6.4": 4, "6.5": 5, "6.6": 3, "6.8": 4,
+		"7.1": 3, "7.2": 4, "7.3": 2, "7.4": 5, "7.5": 2, "7.6": 2,
+		"8.1": 2, "8.2": 3, "8.3": 1, "8.4": 1,
+		"9.1": 3, "9.2": 4,
+		"11.1": 2, "11.2": 3, "11.3": 3, "11.4": 4, "11.5": 1, "11.6": 1,
+	} {
+		want += last
+		for n := 1; n <= last; n++ {
+			if id := fmt.Sprintf("V%s.%d", section, n); !rows.claims[id] {
+				t.Errorf("%s has no row for %s", requirements.page, id)
+			}
+		}
+	}
+	if len(rows.claims) != want {
+		t.Errorf("%s answers %d requirements, want the %d of levels 1 and 2", requirements.page, len(rows.claims), want)
+	}
+}
+
+// check reports the problems of the table, and returns its rows.
+func (e evidence) check(t *testing.T) rows {
+	t.Helper()
+	found, problems := e.read(document(t, e.page), testsOfTheTree(t), insteads(t))
+	for _, problem := range problems {
 		t.Error(problem)
 	}
+	return found
 }
 
 // A table that names a test, a case or a rule which is gone is refused, and so is one without order.
@@ -54,24 +130,54 @@ func TestStatementsAreChecked(t *testing.T) {
 		"no statement":      {"A1\tresource TestLabels\t\tIt is so.\n", 1},
 		"twice":             {"A-1…3\tresource TestLabels\t\tIt is so.\nA-3\tresource TestLabels\t\tIt is so.\n", 1},
 		"three columns":     {"A-1\tresource TestLabels\tIt is so.\n", 1},
+		"another's word":    {"A-1\t\topen\tIt is so.\n", 1},
 	} {
-		if got := checkStatements(head+test.rows, tests, rules); len(got) != test.want {
+		if _, got := statements.read(head+test.rows, tests, rules); len(got) != test.want {
 			t.Errorf("%s: %d problems, want %d: %q", name, len(got), test.want, got)
 		}
 	}
 }
 
-// checkStatements returns the problems of a table, given every test with its texts, and every rule.
-func checkStatements(table string, tests map[string]map[string]bool, rules map[string]bool) (problems []string) {
-	seen := map[string]bool{}
+// A word stands instead of a test in its own table only, and a range names each of its claims.
+func TestEvidenceOfTheOtherTablesIsChecked(t *testing.T) {
+	for name, test := range map[string]struct {
+		table evidence
+		row   string
+		want  []string
+		bad   int
+	}{
+		"a weakness that is open":  {attacks, "FX-9\t\topen\tIt is so.\n", []string{"FX-9"}, 0},
+		"a weakness that is not":   {attacks, "FX-9\t\tclosed\tIt is so.\n", []string{"FX-9"}, 1},
+		"an attack without a rule": {attacks, "attack: odd paths\t\topen\tIt is so.\n", []string{"attack: odd paths"}, 0},
+		"no weakness":              {attacks, "AZ-9\t\topen\tIt is so.\n", nil, 1},
+		"a range of requirements":  {requirements, "V6.2.6…7\t\tnot met\tIt is so.\n", []string{"V6.2.6", "V6.2.7"}, 0},
+		"a requirement half met":   {requirements, "V6.2.6\tresource TestLabels\tin part\tIt is so.\n", []string{"V6.2.6"}, 0},
+		"a number of another form": {requirements, "6.2.6\t\tnot met\tIt is so.\n", nil, 1},
+		"a document":               {requirements, "V6.2.6\t\tsecurity.md\tIt is so.\n", []string{"V6.2.6"}, 0},
+		"a document that is gone":  {requirements, "V6.2.6\t\tsafety.md\tIt is so.\n", []string{"V6.2.6"}, 1},
+	} {
+		tests := map[string]map[string]bool{"resource TestLabels": {}}
+		got, problems := test.table.read(test.table.first+"\theld by\tinstead\tsays\n"+test.row, tests, map[string]bool{"security.md": true})
+		if len(problems) != test.bad || !slices.Equal(slices.Sorted(maps.Keys(got.claims)), test.want) {
+			t.Errorf("%s: got %v and %q, want %v and %d problems", name, got.claims, problems, test.want, test.bad)
+		}
+	}
+}
+
+// rows are the claims of a table, and the tests that it names, as "package Name".
+type rows struct{ claims, tests map[string]bool }
+
+// read returns a table and its problems, given every test with its texts, and all that may stand instead.
+func (e evidence) read(table string, tests map[string]map[string]bool, instead map[string]bool) (found rows, problems []string) {
+	found = rows{claims: map[string]bool{}, tests: map[string]bool{}}
 	for n, line := range strings.Split(strings.TrimSuffix(table, "\n"), "\n") {
 		problem := func(format string, args ...any) {
-			problems = append(problems, fmt.Sprintf("%s:%d: ", statementsPage, n+1)+fmt.Sprintf(format, args...))
+			problems = append(problems, fmt.Sprintf("%s:%d: ", e.page, n+1)+fmt.Sprintf(format, args...))
 		}
 		row := strings.Split(line, "\t")
 		switch {
 		case n == 0:
-			if line != "statement\theld by\tinstead\tsays" {
+			if line != e.first+"\theld by\tinstead\tsays" {
 				problem("the head is %q", line)
 			}
 			continue
@@ -79,21 +185,21 @@ func checkStatements(table string, tests map[string]map[string]bool, rules map[s
 			problem("%d columns, want four", len(row))
 			continue
 		}
-		ids := statementsOf(row[0])
+		ids := e.claimsOf(row[0])
 		if len(ids) == 0 {
-			problem("%q is no statement", row[0])
+			problem("%q is no %s", row[0], e.first)
 		}
 		for _, id := range ids {
-			if seen[id] {
+			if found.claims[id] {
 				problem("%s is there twice", id)
 			}
-			seen[id] = true
+			found.claims[id] = true
 		}
 		if row[1] == "" && row[2] == "" {
 			problem("%s is held by nothing", row[0])
 		}
-		if row[2] != "" && !rules[row[2]] {
-			problem("%s: there is no rule %s", row[0], row[2])
+		if row[2] != "" && !instead[row[2]] && !slices.Contains(e.instead, row[2]) {
+			problem("%s: there is no rule and no document %s", row[0], row[2])
 		}
 		if len(row[3]) < 9 || !strings.HasSuffix(row[3], ".") {
 			problem("%s is no sentence: %q", row[0], row[3])
@@ -108,15 +214,17 @@ func checkStatements(table string, tests map[string]map[string]bool, rules map[s
 				problem("%s: there is no %s in %s", row[0], m[2], m[1])
 			case m[3] != "" && !tests[m[1]+" "+m[2]][m[3]]:
 				problem("%s: %s has no case %q", row[0], m[2], m[3])
+			default:
+				found.tests[m[1]+" "+m[2]] = true
 			}
 		}
 	}
-	return problems
+	return found, problems
 }
 
-// statementsOf are the statements that the first column of a row names: one, or a range.
-func statementsOf(text string) (ids []string) {
-	m := statementID.FindStringSubmatch(text)
+// claimsOf are the claims that the first column of a row names: one, or a range.
+func (e evidence) claimsOf(text string) (ids []string) {
+	m := e.claim.FindStringSubmatch(text)
 	switch {
 	case m == nil:
 		return nil
@@ -135,7 +243,7 @@ func statementsOf(text string) (ids []string) {
 }
 
 // testsOfTheTree are all tests, as "package Name", each with the texts that stand in it; a suite of a
-// contract is one, too.
+// contract is one, too. Those of the decision corpus are "file: case".
 func testsOfTheTree(t *testing.T) map[string]map[string]bool {
 	t.Helper()
 	root, tests := filepath.Join("..", ".."), map[string]map[string]bool{}
@@ -182,11 +290,20 @@ func testsOfTheTree(t *testing.T) map[string]map[string]bool {
 	if err != nil {
 		t.Fatal(err)
 	}
+	files, err := authztest.Load(filepath.Join(root, "authz", "testdata", "check"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		for _, c := range f.Cases {
+			tests["authz TestCorpusOnDecide"][f.Name+": "+c.Name] = true
+		}
+	}
 	return tests
 }
 
-// rulesAndDecisions are the ids of docs/rules.md, and adr/NAME for each record of docs/adr.
-func rulesAndDecisions(t *testing.T) map[string]bool {
+// insteads are the ids of docs/rules.md, adr/NAME for each record of docs/adr, and NAME.md for each document.
+func insteads(t *testing.T) map[string]bool {
 	t.Helper()
 	all := map[string]bool{}
 	for _, m := range entry.FindAllStringSubmatch(document(t, rulesPage), -1) {
@@ -198,6 +315,13 @@ func rulesAndDecisions(t *testing.T) map[string]bool {
 	}
 	for _, path := range records {
 		all["adr/"+strings.TrimSuffix(filepath.Base(path), ".md")] = true
+	}
+	pages, err := filepath.Glob(filepath.Join("..", "..", "docs", "*.md"))
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("no documents: %v", err)
+	}
+	for _, path := range pages {
+		all[filepath.Base(path)] = true
 	}
 	return all
 }
