@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strconv"
 
 	"barong/internal/account"
 	"barong/internal/event"
@@ -174,16 +175,22 @@ func (b *batchWork) submitAddress(ctx context.Context) error {
 	if b.applicant == "" || len(b.documents) == 0 || b.documents[0].Address == nil {
 		return errBatch
 	}
-	d := b.documents[0]
-	file, err := b.file(ctx, "proof", d)
-	if err != nil {
-		return err
-	}
+	at := b.documents[0].Address
 	home := KYCHome{
-		Applicant: b.applicant, Country: alpha2(d.Address.Country), City: d.Address.City, PostalCode: d.Address.Postcode,
-		Address: d.Address.Address, Proven: file,
+		Applicant: b.applicant, Country: alpha2(at.Country), City: at.City, PostalCode: at.Postcode, Address: at.Address,
 	}
-	_, err = b.step(ctx, "address", func(key string) (string, error) { return b.provider.CreateAddress(ctx, key, home) })
+	for i, d := range b.documents[:min(len(b.documents), KYCPages)] {
+		step := "proof"
+		if i > 0 {
+			step += strconv.Itoa(i + 1)
+		}
+		page, err := b.file(ctx, step, d)
+		if err != nil {
+			return err
+		}
+		home.Pages = append(home.Pages, page)
+	}
+	_, err := b.step(ctx, "address", func(key string) (string, error) { return b.provider.CreateAddress(ctx, key, home) })
 	if err != nil {
 		return err
 	}

@@ -185,22 +185,33 @@ func TestWorkGoesOnWhereItFailed(t *testing.T) {
 	}
 }
 
+// All files of one upload prove the address, as far as the provider takes them.
 func TestAddressesAreVerified(t *testing.T) {
-	a, d, k, _ := batchWorld(t, nil)
-	a.Must(a.Persons.AddAddress(t.Context(), a.actor(), person.Address{Country: "deu", Address: "1 Main St.", City: "Köln", Postcode: "50667"},
-		[]person.Upload{upload("bill.pdf", picture(t, "pdf"))}))
-	i := a.note()
-	a.Must(k.Send(t.Context(), i))
-	if want := []string{"file", "address", "verification"}; !slices.Equal(d.asked, want) {
-		t.Errorf("asked for %v, want %v", d.asked, want)
-	}
-	want := person.KYCHome{Applicant: "applicant1", Country: "DE", City: "Köln", PostalCode: "50667", Address: "1 Main St.", Proven: "file1"}
-	if diff := cmp.Diff(want, d.seen["address2"]); diff != "" {
-		t.Errorf("the address (-want +got):\n%s", diff)
-	}
-	v, err := a.DB.Verification(t.Context(), "verification3")
-	if err != nil || v.Kind != person.KYCAddress {
-		t.Errorf("noted %+v (%v)", v, err)
+	for files, pages := range map[int]int{1: 1, 2: 2, person.KYCPages + 1: person.KYCPages} {
+		a, d, k, _ := batchWorld(t, nil)
+		bills := slices.Repeat([]person.Upload{upload("bill.pdf", picture(t, "pdf"))}, files)
+		a.Must(a.Persons.AddAddress(t.Context(), a.actor(),
+			person.Address{Country: "deu", Address: "1 Main St.", City: "Köln", Postcode: "50667"}, bills))
+		i := a.note()
+		a.Must(k.Send(t.Context(), i))
+		want := person.KYCHome{Applicant: "applicant1", Country: "DE", City: "Köln", PostalCode: "50667", Address: "1 Main St."}
+		for n := range pages {
+			want.Pages = append(want.Pages, fmt.Sprintf("file%d", n+1))
+		}
+		if calls := append(slices.Repeat([]string{"file"}, pages), "address", "verification"); !slices.Equal(d.asked, calls) {
+			t.Errorf("%d files: asked for %v, want %v", files, d.asked, calls)
+		}
+		if diff := cmp.Diff(want, d.seen[fmt.Sprintf("address%d", pages+1)]); diff != "" {
+			t.Errorf("%d files: the address (-want +got):\n%s", files, diff)
+		}
+		v, err := a.DB.Verification(t.Context(), fmt.Sprintf("verification%d", pages+2))
+		if err != nil || v.Kind != person.KYCAddress {
+			t.Errorf("noted %+v (%v)", v, err)
+		}
+		a.Must(k.Send(t.Context(), i)) // the note comes twice
+		if len(d.asked) != pages+2 {
+			t.Errorf("%d files: asked again for %v", files, d.asked)
+		}
 	}
 }
 

@@ -67,12 +67,16 @@ func (p KYCPaper) String() string { return "[document of " + p.Applicant + "]" }
 // GoString keeps it out of %#v.
 func (p KYCPaper) GoString() string { return p.String() }
 
-// A KYCHome is an address as the provider learns of it, with the file that proves it.
+// A KYCHome is an address as the provider learns of it, with the files that prove it, KYCPages at most.
 type KYCHome struct {
-	Applicant                         string
-	Country                           string // alpha-2 code of ISO 3166-1
-	City, PostalCode, Address, Proven string // Proven is a file
+	Applicant                 string
+	Country                   string // alpha-2 code of ISO 3166-1
+	City, PostalCode, Address string
+	Pages                     []string // files, in the order of their upload
 }
+
+// KYCPages is how many files a provider takes as the proof of an address.
+const KYCPages = 5
 
 // String keeps the address out of logs and errors.
 func (h KYCHome) String() string { return "[address of " + h.Applicant + "]" }

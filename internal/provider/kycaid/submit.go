@@ -30,12 +30,19 @@ func (c *Client) CreateDocument(ctx context.Context, key string, p person.KYCPap
 	})
 }
 
+// pages are the members for the files of one proof, in their order.
+var pages = [person.KYCPages]string{"front_side_id", "back_side_id", "other_side_1_id", "other_side_2_id", "other_side_3_id"}
+
 // CreateAddress implements person.KYCService: POST /addresses.
 func (c *Client) CreateAddress(ctx context.Context, key string, h person.KYCHome) (string, error) {
-	return c.create(ctx, "address", key, map[string]any{
+	members := map[string]any{
 		"applicant_id": h.Applicant, "type": "REGISTERED", "country": h.Country, "city": h.City, "postal_code": h.PostalCode,
-		"full_address": h.Address, "front_side_id": h.Proven,
-	})
+		"full_address": h.Address,
+	}
+	for i, file := range h.Pages[:min(len(h.Pages), len(pages))] {
+		members[pages[i]] = file
+	}
+	return c.create(ctx, "address", key, members)
 }
 
 // StartVerification implements person.KYCService: POST /verifications.

@@ -92,12 +92,13 @@ func TestProofsAreCreated(t *testing.T) {
 		"address": {
 			func(c *kycaid.Client) (string, error) {
 				return c.CreateAddress(t.Context(), "key1", person.KYCHome{
-					Applicant: "a1", Country: "DE", City: "Köln", PostalCode: "50667", Address: "1 Main St.", Proven: "f1",
+					Applicant: "a1", Country: "DE", City: "Köln", PostalCode: "50667", Address: "1 Main St.", Pages: []string{"f1", "f2", "f3", "f4", "f5", "f6"},
 				})
 			},
 			map[string]any{
 				"applicant_id": "a1", "type": "REGISTERED", "country": "DE", "city": "Köln", "postal_code": "50667",
-				"full_address": "1 Main St.", "front_side_id": "f1",
+				"full_address": "1 Main St.", "front_side_id": "f1", "back_side_id": "f2", "other_side_1_id": "f3", "other_side_2_id": "f4",
+				"other_side_3_id": "f5",
 			},
 		},
 		"verification": {
