@@ -215,7 +215,7 @@ func newHasher(s config.Settings) *secret.Hasher {
 }
 
 // openCookies makes the signers of device cookies and of passkeys' challenges, by the keys that open the
-// database. Challenges of a former key are over in five minutes.
+// database.
 func openCookies(s config.Settings) (*signin.Devices, *factor.Challenges, error) {
 	key, others, err := masterKeys(s)
 	if err != nil {
@@ -225,17 +225,17 @@ func openCookies(s config.Settings) (*signin.Devices, *factor.Challenges, error)
 	if err != nil {
 		return nil, nil, err
 	}
-	challenges, err := factor.NewChallenges(key)
+	challenges, err := factor.NewChallenges(key, others...)
 	return devices, challenges, err
 }
 
-// openLinks makes the signer of links to files, by the key that seals the database.
+// openLinks makes the signer of links to files, by the keys that open the database.
 func openLinks(s config.Settings) (*person.Links, error) {
-	key, err := masterKey(s)
+	key, others, err := masterKeys(s)
 	if err != nil {
 		return nil, err
 	}
-	return person.NewLinks(key, time.Duration(s.Uploads.LinkMinutes)*time.Minute)
+	return person.NewLinks(time.Duration(s.Uploads.LinkMinutes)*time.Minute, key, others...)
 }
 
 // newAccounts makes the account service; hasher may be nil where nobody gets a password.

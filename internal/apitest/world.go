@@ -148,7 +148,7 @@ func open(t testing.TB, url string) *World {
 		Domain: "exchange.example", DefaultLanguage: "en",
 		Devices:   expect.Must(signin.NewDevices(bytes.Repeat([]byte{9}, 32)))(t),
 		Passwords: password.Rules{Dictionary: password.Common()},
-		Files:     w.Files, Links: expect.Must(person.NewLinks(bytes.Repeat([]byte{9}, 32), time.Minute))(t),
+		Files:     w.Files, Links: expect.Must(person.NewLinks(time.Minute, bytes.Repeat([]byte{9}, 32)))(t),
 	}
 	w.Route(policy.RouteRules{Pass: []string{"api/v2/barong/identity"}})
 	w.namespaces()

@@ -35,27 +35,40 @@ func SetChallenge(value string, insecure bool) string {
 }
 
 // Challenges make the challenges that passkeys sign, and know them again without a row for each:
-// anybody may ask for one. The browser that asks keeps a cookie, 16 random bytes and a time, and its
-// challenge is the MAC of that cookie, under a key that nobody else has: so no other browser can
-// answer it, and nobody can make one up. limit.Attempts remember the used ones until their time is
-// over. Challenges are immutable and safe for concurrent use.
-type Challenges struct{ key []byte }
+// anybody may ask for one. The browser that asks keeps a cookie, 16 random bytes, a time and the mark of a
+// key, and its challenge is the MAC of that cookie, under that key, which nobody else has: so no other
+// browser can answer it, and nobody can make one up. limit.Attempts remember the used ones until their
+// time is over. Challenges are immutable and safe for concurrent use.
+type Challenges struct{ keys []challengeKey } // the first makes challenges
+
+type challengeKey struct {
+	key  []byte
+	mark [markSize]byte // the beginning of its SHA-256
+}
 
 // maxPublicKey is the longest public key that is stored: more than one of RSA with 4096 bits.
 const maxPublicKey = 2048
 
 const (
 	seedSize   = 16
-	cookieSize = seedSize + 8 // the time in seconds since 1970, big-endian
+	markAt     = seedSize + 8 // behind the time in seconds since 1970, big-endian
+	markSize   = 4
+	cookieSize = markAt + markSize
 )
 
-// NewChallenges derives the key from the master key (secret.ParseKey).
-func NewChallenges(master []byte) (*Challenges, error) {
-	key, err := secret.SubKey(master, "passkey challenge")
-	if err != nil {
-		return nil, fmt.Errorf("passkey challenges: %w", err)
+// NewChallenges derives the key of new challenges from the master key (secret.ParseKey), and those of
+// challenges that can be answered as well from others.
+func NewChallenges(master []byte, others ...[]byte) (*Challenges, error) {
+	c := &Challenges{}
+	for _, m := range append([][]byte{master}, others...) {
+		key, err := secret.SubKey(m, "passkey challenge")
+		if err != nil {
+			return nil, fmt.Errorf("passkey challenges: %w", err)
+		}
+		sum := sha256.Sum256(key)
+		c.keys = append(c.keys, challengeKey{key, [markSize]byte(sum[:])})
 	}
-	return &Challenges{key}, nil
+	return c, nil
 }
 
 // String keeps the key out of logs and errors.
@@ -67,7 +80,8 @@ func (c *Challenges) GoString() string { return c.String() }
 // make returns a challenge for a purpose, and the cookie that it is known by.
 func (c *Challenges) make(purpose string, now time.Time) (cookie string, challenge []byte) {
 	raw := binary.BigEndian.AppendUint64(secret.Bytes(seedSize), uint64(now.Add(ChallengeLife).Unix()))
-	return base64.RawURLEncoding.EncodeToString(raw), c.of(raw, purpose)
+	raw = append(raw, c.keys[0].mark[:]...)
+	return base64.RawURLEncoding.EncodeToString(raw), c.keys[0].challenge(raw, purpose)
 }
 
 // find returns the challenge of a cookie and how long it is still good; false for a cookie that can
@@ -80,15 +94,20 @@ func (c *Challenges) find(cookie, purpose string, now time.Time) (challenge []by
 	if err != nil {
 		return nil, 0, false
 	}
-	ends := binary.BigEndian.Uint64(raw[seedSize:])
+	ends := binary.BigEndian.Uint64(raw[seedSize:markAt])
 	if ends > uint64(now.Add(ChallengeLife).Unix()) || ends <= uint64(now.Unix()) {
 		return nil, 0, false
 	}
-	return c.of(raw, purpose), time.Unix(int64(ends), 0).Sub(now), true
+	for _, k := range c.keys {
+		if bytes.Equal(raw[markAt:], k.mark[:]) {
+			return k.challenge(raw, purpose), time.Unix(int64(ends), 0).Sub(now), true
+		}
+	}
+	return nil, 0, false
 }
 
-func (c *Challenges) of(raw []byte, purpose string) []byte {
-	m := hmac.New(sha256.New, c.key)
+func (k challengeKey) challenge(raw []byte, purpose string) []byte {
+	m := hmac.New(sha256.New, k.key)
 	m.Write(raw)
 	m.Write([]byte(purpose))
 	return m.Sum(nil)

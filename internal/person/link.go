@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"barong/internal/secret"
@@ -29,17 +30,22 @@ func (l Link) GoString() string { return l.String() }
 
 // Links makes links to files. It is immutable and safe for concurrent use; nil makes none that works.
 type Links struct {
-	key  []byte
+	keys [][]byte // the first makes links, each knows them again
 	life time.Duration
 }
 
-// NewLinks derives the key from the master key (secret.ParseKey); links work for life.
-func NewLinks(master []byte, life time.Duration) (*Links, error) {
-	key, err := secret.SubKey(master, "document-link")
-	if err != nil {
-		return nil, fmt.Errorf("links to documents: %w", err)
+// NewLinks derives the key of new links from the master key (secret.ParseKey), and those of links that are
+// known as well from others; links work for life.
+func NewLinks(life time.Duration, master []byte, others ...[]byte) (*Links, error) {
+	l := &Links{life: life}
+	for _, m := range append([][]byte{master}, others...) {
+		key, err := secret.SubKey(m, "document-link")
+		if err != nil {
+			return nil, fmt.Errorf("links to documents: %w", err)
+		}
+		l.keys = append(l.keys, key)
 	}
-	return &Links{key, life}, nil
+	return l, nil
 }
 
 // String keeps the key out of logs and errors.
@@ -54,13 +60,13 @@ func (s *Service) Link(d Document) Link {
 		return Link{ID: d.ID}
 	}
 	l := Link{ID: d.ID, Expires: s.now().Add(s.links.life).Unix()}
-	l.Signature = base64.RawURLEncoding.EncodeToString(s.links.mac(l))
+	l.Signature = base64.RawURLEncoding.EncodeToString(mac(s.links.keys[0], l))
 	return l
 }
 
 // mac is HMAC-SHA-256 over the id and the time, with a NUL between them.
-func (l *Links) mac(of Link) []byte {
-	h := hmac.New(sha256.New, l.key)
+func mac(key []byte, of Link) []byte {
+	h := hmac.New(sha256.New, key)
 	fmt.Fprintf(h, "%s\x00%d", of.ID, of.Expires)
 	return h.Sum(nil)
 }
@@ -70,6 +76,9 @@ func (l *Links) verify(of Link, now time.Time) bool {
 	if l == nil {
 		return false
 	}
-	mac, err := base64.RawURLEncoding.Strict().DecodeString(of.Signature)
-	return err == nil && hmac.Equal(mac, l.mac(of)) && now.Unix() < of.Expires
+	sent, err := base64.RawURLEncoding.Strict().DecodeString(of.Signature)
+	if err != nil || now.Unix() >= of.Expires {
+		return false
+	}
+	return slices.ContainsFunc(l.keys, func(key []byte) bool { return hmac.Equal(sent, mac(key, of)) })
 }
