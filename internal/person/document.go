@@ -398,13 +398,17 @@ func (d Document) event(u account.User) event.Document {
 	}
 }
 
+// expirySweep is the actor of ExpireDocuments in activities.
+const expirySweep = "document expiry"
+
 // expiries is how many users one look of ExpireDocuments finds.
 const expiries = 100
 
 // ExpireDocuments looks at the documents that have expired, each once: when a user's last one has, the
 // private label document goes from verified to expired, and the level follows. Documents of addresses
-// and those without a day do not count. A decision after that stands. It returns how many
-// labels it has changed; of processes that do this at once one has the effect.
+// and those without a day do not count. A decision after that stands. Each change leaves an activity of
+// staff about the user. It returns how many labels it has changed; of processes that do this at once one has
+// the effect.
 func (s *Service) ExpireDocuments(ctx context.Context) (n int, err error) {
 	today := s.today()
 	for {
@@ -448,7 +452,12 @@ func (s *Service) expire(ctx context.Context, uid, today string) (changed bool, 
 			return err
 		}
 		changed = true
-		return tx.SetPrivate(ctx, uid, KYCDocument, KYCExpired)
+		if err := tx.SetPrivate(ctx, uid, KYCDocument, KYCExpired); err != nil {
+			return err
+		}
+		a := account.Actor{Service: expirySweep}.Activity(s.now(), "account", "document expire", audit.Succeed, "")
+		a.TargetUID = uid
+		return tx.AddActivity(ctx, a)
 	})
 	return changed, err
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"hash/crc32"
 	"image"
 	colour "image/color"
@@ -21,6 +22,7 @@ import (
 
 	"barong/internal/account"
 	"barong/internal/account/worldtest"
+	"barong/internal/audit"
 	"barong/internal/expect"
 	"barong/internal/person"
 	"barong/internal/person/persontest"
@@ -74,7 +76,7 @@ func newArchive(t testing.TB, change func(*worldtest.Config)) *archive {
 func newArchiveOn(t testing.TB, change func(*worldtest.Config), open storetest.Opener) *archive {
 	t.Helper()
 	a := &archive{files: persontest.NewFiles()}
-	a.cfg = worldtest.Config{Files: a.files, Links: expect.Must(person.NewLinks(make([]byte, 32), time.Minute))(t)}
+	a.cfg = worldtest.Config{Files: a.files, Links: expect.Must(person.NewLinks(time.Minute, make([]byte, 32)))(t)}
 	if change != nil {
 		change(&a.cfg)
 	}
@@ -529,12 +531,12 @@ func TestACommitThatIsLostKeepsTheFiles(t *testing.T) {
 func TestASweepLeavesOldFiles(t *testing.T) {
 	a := newArchive(t, nil)
 	a.Must(a.add(passport(upload("a.jpg", picture(t, "jpg")))))
-	for range 450 {
-		a.Must(a.files.Put(t.Context(), "ID1/"+time.Now().String(), "", 0, strings.NewReader("")))
+	for n := range 450 {
+		a.Must(a.files.Put(t.Context(), fmt.Sprintf("ID1/%d/old", n), "", 0, strings.NewReader("")))
 	}
 	before := len(a.kept()) - 1
 	a.Now = a.Now.Add(6 * 24 * time.Hour)
-	a.Must(a.files.Put(t.Context(), "ID1/new", "", 0, strings.NewReader("")))
+	a.Must(a.files.Put(t.Context(), "ID1/1/new", "", 0, strings.NewReader("")))
 	a.Now = a.Now.Add(2 * 24 * time.Hour)
 	n, strange, err := a.Persons.SweepFiles(t.Context())
 	expect.Equal(t, []any{n, strange, err}, []any{1, before, nil})
@@ -595,6 +597,12 @@ func TestExpiryLowersTheLevel(t *testing.T) {
 		wg.Wait()
 		expect.Equal(t, <-changed+<-changed+<-changed+<-changed, 1)
 		state("expired", 2)
+		did, _, err := a.DB.Activities(t.Context(), audit.Query{TargetUID: a.u.UID, Action: "document expire", Limit: 2})
+		expect.OK(t, err)
+		if len(did) != 1 || did[0].ActorKind != "service" || did[0].ActorRef != "document expiry" || did[0].Category != audit.CategoryAdmin ||
+			did[0].Topic != "account" || did[0].Result != audit.Succeed {
+			t.Errorf("activities %+v, want one of the sweep", did)
+		}
 		expect.Equal(t, worldtest.Names(a.News()), []string{"model.label.updated:en", "model.user.updated:en"})
 		a.Label(a.u.UID, "document", "verified", account.ScopePrivate)
 		sweep("2026-12-12", 0)
