@@ -34,6 +34,19 @@ var _ person.Files = (*Files)(nil)
 // NewFiles returns an empty one.
 func NewFiles() *Files { return &Files{all: map[string]file{}} }
 
+// allowed reports why a call is none: its caller has left, its name is no file's, or Fail says so.
+func (f *Files) allowed(ctx context.Context, verb, name string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if verb != "Names" {
+		if err := person.CheckFileName(name); err != nil {
+			return err
+		}
+	}
+	return ask(f.Fail, verb, name)
+}
+
 func ask(f func(verb, name string) error, verb, name string) error {
 	if f == nil {
 		return nil
@@ -42,8 +55,8 @@ func ask(f func(verb, name string) error, verb, name string) error {
 }
 
 // Put implements person.Files.
-func (f *Files) Put(_ context.Context, name, media string, size int64, content io.Reader) error {
-	if err := ask(f.Fail, "Put", name); err != nil {
+func (f *Files) Put(ctx context.Context, name, media string, size int64, content io.Reader) error {
+	if err := f.allowed(ctx, "Put", name); err != nil {
 		return err
 	}
 	b, err := io.ReadAll(io.LimitReader(content, size+1))
@@ -64,8 +77,8 @@ func (f *Files) Put(_ context.Context, name, media string, size int64, content i
 }
 
 // Open implements person.Files.
-func (f *Files) Open(_ context.Context, name string) (io.ReadCloser, error) {
-	if err := ask(f.Fail, "Open", name); err != nil {
+func (f *Files) Open(ctx context.Context, name string) (io.ReadCloser, error) {
+	if err := f.allowed(ctx, "Open", name); err != nil {
 		return nil, err
 	}
 	f.mu.Lock()
@@ -79,10 +92,7 @@ func (f *Files) Open(_ context.Context, name string) (io.ReadCloser, error) {
 
 // Delete implements person.Files.
 func (f *Files) Delete(ctx context.Context, name string) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if err := ask(f.Fail, "Delete", name); err != nil {
+	if err := f.allowed(ctx, "Delete", name); err != nil {
 		return err
 	}
 	f.mu.Lock()
@@ -92,8 +102,8 @@ func (f *Files) Delete(ctx context.Context, name string) error {
 }
 
 // Names implements person.Files.
-func (f *Files) Names(_ context.Context, yield func(name string, modified time.Time) bool) error {
-	if err := ask(f.Fail, "Names", ""); err != nil {
+func (f *Files) Names(ctx context.Context, yield func(name string, modified time.Time) bool) error {
+	if err := f.allowed(ctx, "Names", ""); err != nil {
 		return err
 	}
 	f.mu.Lock()

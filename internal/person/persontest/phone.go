@@ -211,3 +211,37 @@ func phoneProvedAtOnce(t *testing.T, s Store) {
 	group.Wait()
 	accounttest.Equal(t, won.Load(), int32(1))
 }
+
+func phoneHolder(t *testing.T, s Store) {
+	one, two, three := accounttest.AddUser(t, s, "1"), accounttest.AddUser(t, s, "2"), accounttest.AddUser(t, s, "3")
+	holder := func(number, want string) {
+		t.Helper()
+		uid, err := s.PhoneHolder(t.Context(), number)
+		if want == "" {
+			accounttest.WantErr(t, err, person.ErrNoPhone)
+			return
+		}
+		accounttest.Must(t, err)
+		accounttest.Equal(t, uid, want)
+	}
+	holder(number, "")
+	for _, u := range []account.User{one, two, three} {
+		addPhone(t, s, u.UID, number)
+	}
+	addPhone(t, s, three.UID, otherNumber)
+	holder(number, one.UID) // nobody has proved it
+	holder(otherNumber, three.UID)
+	accounttest.Must(t, s.ProvePhone(t.Context(), two.UID, number, now))
+	holder(number, two.UID)
+	_, err := s.ReleasePhones(t.Context(), two.UID)
+	accounttest.Must(t, err)
+	holder(number, one.UID) // the proof was given up
+	accounttest.Must(t, s.ProvePhone(t.Context(), three.UID, number, now))
+	holder(number, three.UID)
+	accounttest.Must(t, s.DeletePhone(t.Context(), one.UID, number))
+	accounttest.Must(t, s.DeletePhone(t.Context(), three.UID, number))
+	holder(number, two.UID)
+	for _, odd := range []string{"", "1", number + "0", "a\x00b", "\xff"} {
+		holder(odd, "")
+	}
+}

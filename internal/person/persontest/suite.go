@@ -38,6 +38,7 @@ func TestStore(t *testing.T, open func(testing.TB) Store) {
 		"phone: a code of a provider's is none here":     phoneForeignCode,
 		"phone: a number is proved by one":               phoneProved,
 		"phone: a proof that was given up is free":       phoneReleased,
+		"phone: its holder has proved it, or was first":  phoneHolder,
 		"phone: tries at once are never too many":        phoneTriesAtOnce,
 		"phone: of those that prove it at once one wins": phoneProvedAtOnce,
 		"data storage: a round trip keeps every field":   storageRoundTrip,
