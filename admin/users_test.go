@@ -141,6 +141,7 @@ func TestUserRefusals(t *testing.T) {
 		"oneself made superadmin":    {"admin", m{"uid": "ADMIN", "role": "superadmin"}, 422, "admin.user.update_himself"},
 		"oneself as superadmin":      {"superadmin", m{"uid": "SUPERADMIN", "role": "admin"}, 422, "admin.user.update_himself"},
 		"an admin by an admin":       {"admin", m{"uid": "SECOND", "role": "member"}, 422, "admin.user.insufficient_rank"},
+		"a new admin by an admin":    {"admin", m{"uid": "MEMBER", "role": "admin"}, 422, "admin.user.insufficient_rank"},
 		"a new admin by compliance":  {"compliance", m{"uid": "MEMBER", "role": "admin"}, 422, "admin.user.insufficient_rank"},
 		"the same role":              {"admin", m{"uid": "MEMBER", "role": "member"}, 422, "admin.user.role_no_change"},
 		"a role without permissions": {"admin", m{"uid": "MEMBER", "role": "king"}, 422, "role.doesnt_exist"},
@@ -214,9 +215,9 @@ func TestUserChanges(t *testing.T) {
 			`{"before":{"otp":true},"after":{"otp":false}}`,
 		},
 		"a role": {
-			"admin", "POST", "/role", m{"uid": "TRADER", "role": "admin"}, 201,
-			func(u *account.User) { u.Role = "admin" }, "active", true,
-			`{"before":{"role":"trader"},"after":{"role":"admin"}}`,
+			"admin", "POST", "/role", m{"uid": "TRADER", "role": "support"}, 201,
+			func(u *account.User) { u.Role = "support" }, "active", true,
+			`{"before":{"role":"trader"},"after":{"role":"support"}}`,
 		},
 		"superadmin by one": {
 			"superadmin", "POST", "/role", m{"uid": "TRADER", "role": "superadmin"}, 201,

@@ -169,8 +169,8 @@ func (s *Service) SetEmail(ctx context.Context, by Actor, uid, email string) err
 	return nil
 }
 
-// SetRole gives the user a role that some permission has; sessions end. Superadmins give any,
-// others their own and those of a lower rank, which one that nobody has placed is not. Errors:
+// SetRole gives the user a role that some permission has; sessions end. Superadmins give any, others those
+// of a lower rank than their own, which one that nobody has placed is not. Errors:
 // those of byStaff, Invalid (role.doesnt_exist), ErrSuperadminOnly and ErrRank also about the
 // role, NoChange; Asked and ErrTooManyRequests where the role needs a second member of the staff.
 func (s *Service) SetRole(ctx context.Context, by Actor, uid, role string) error {
@@ -217,7 +217,7 @@ func (s *Service) mayGrant(me User, role string) error {
 		return nil
 	case given == rankSuperadmin:
 		return ErrSuperadminOnly
-	case given >= mine && role != me.Role:
+	case given >= mine:
 		return ErrRank
 	}
 	return nil
