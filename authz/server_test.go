@@ -662,7 +662,8 @@ func manyRules(n int) *policy.Snapshot {
 			ID: int64(i), Category: policy.Blacklist, Scope: policy.ScopeIP, Value: a.String(), Code: 401, State: policy.Enabled,
 		})
 	}
-	s, _ := policy.Compile(rows, policy.RouteRules{Pass: []string{"api/v2/peatio/public"}, Block: []string{"api/v2/peatio/management"}}, policy.Options{})
+	s, _ := policy.Compile(rows, policy.RouteRules{Pass: []string{"api/v2/peatio/public"}, Block: []string{"api/v2/peatio/management"}},
+		policy.Options{Components: []string{"*"}})
 	return s
 }
 

@@ -1,6 +1,7 @@
 package management_test
 
 import (
+	"strings"
 	"testing"
 
 	"barong/internal/expect"
@@ -35,4 +36,9 @@ func TestPhones(t *testing.T) {
 	}
 	w.ask(t, "/phones/delete", m{"uid": "MEMBER", "number": "447418084106"}).Want(t, 201, phoneView)
 	w.ask(t, "/phones/get", m{"uid": "MEMBER"}).Want(t, 201, `[]`)
+	// One of two goes, and the other stays.
+	w.ask(t, "/phones", m{"uid": "MEMBER", "number": "447418084106"}).Want(t, 201, phoneView)
+	w.ask(t, "/phones", m{"uid": "MEMBER", "number": "380971232322"})
+	w.ask(t, "/phones/delete", m{"uid": "MEMBER", "number": "380971232322"}).Want(t, 201, strings.NewReplacer("GB", "UA", "447418084106", "380971232322").Replace(phoneView))
+	w.ask(t, "/phones/get", m{"uid": "MEMBER"}).Want(t, 201, "["+phoneView+"]")
 }

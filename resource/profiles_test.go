@@ -121,7 +121,8 @@ func TestRefusedProfiles(t *testing.T) {
 			})
 		}
 	}
-	a := c.Form(t, "POST", profiles, form("country", "deu", "dob", "2026-11-21", "first_name", strings.Repeat("ä", 255)))
+	a := c.Form(t, "POST", profiles, form("country", "deu", "dob", "2026-11-21", "first_name", strings.Repeat("ä", 255),
+		"last_name", strings.Repeat("ö", 255), "address", strings.Repeat("ü", 255)))
 	expect.Equal(t, a.Status, 201)
 }
 

@@ -3,6 +3,7 @@ package resource_test
 import (
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 
 	"barong/internal/account"
@@ -181,4 +182,55 @@ func TestReferenceDeletionWithACode(t *testing.T) {
 	code := w.SecondFactor(me)
 	w.mine().Form(t, "DELETE", user, form("password", apitest.Password, "otp_code", code())).Want(t, 204, "")
 	expect.Equal(t, w.User(me).State, account.StateDeleted)
+}
+
+// A profile leaves the label of documents as it is.
+func TestReferenceProfilesLeaveDocuments(t *testing.T) {
+	w := newWorld(t)
+	expect.OK(t, w.DB.PutLabel(t.Context(), &account.Label{UserUID: me, Key: "document", Value: "verified", Scope: account.ScopePrivate}))
+	expect.Equal(t, w.mine().Form(t, "POST", profiles, form(append([]string{"confirm", "true"}, whole...)...)).Status, 201)
+	l := expect.Must(w.DB.Label(t.Context(), me, "document", account.ScopePrivate))(t)
+	expect.Equal(t, l.Value, "verified")
+}
+
+// A blank day of birth changes nothing of a draft.
+func TestReferenceBlankDayOfBirth(t *testing.T) {
+	w := newWorld(t)
+	c := w.mine()
+	c.Form(t, "POST", profiles, form(whole...)).Want(t, 201, profileJSON("drafted"))
+	c.Form(t, "PUT", profiles, form("dob", "")).Want(t, 200, profileJSON("drafted"))
+	c.JSON(t, "PUT", profiles, map[string]any{"dob": nil}).Want(t, 200, profileJSON("drafted"))
+}
+
+// Where no place for files is configured, an upload has the answer of one that is out of reach.
+func TestUploadsWithoutStorage(t *testing.T) {
+	w := newWorld(t)
+	w.Account.Files = nil
+	w.Restart()
+	jpg := file{"a.jpg", photo(t, 0)}
+	post(t, w.mine(), documents, passport(), jpg).Want(t, 422, `{"error":"Connection error"}`)
+	post(t, w.mine(), addresses, []string{"address", "1 Main St.", "city", "Bath", "country", "GB", "postcode", "AB1"}, jpg).
+		Want(t, 422, `{"error":"Connection error"}`)
+	expect.Equal(t, len(expect.Must(w.DB.Documents(t.Context(), me))(t)), 0)
+}
+
+// Of labels of one key that are made at the same moment there is one.
+func TestOneLabelAtOnce(t *testing.T) {
+	w := newWorld(t)
+	c := w.mine()
+	answers := make([]resttest.Answer, 6)
+	var group sync.WaitGroup
+	for i := range answers {
+		group.Go(func() { answers[i] = c.Form(t, "POST", labels, form("key", "colour", "value", "green")) })
+	}
+	group.Wait()
+	made := 0
+	for _, a := range answers {
+		if a.Status == 201 {
+			made++
+			continue
+		}
+		a.WantTokens(t, 422, "key.taken")
+	}
+	expect.Equal(t, []int{made, len(expect.Must(w.DB.Labels(t.Context(), me))(t))}, []int{1, 2}) // beside that of the address
 }

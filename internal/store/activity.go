@@ -67,7 +67,7 @@ func (q queries) SignedInBefore(ctx context.Context, uid string) (bool, error) {
 	return q.has(ctx, "look for a sign-in", `
 		SELECT 1 FROM activities
 		WHERE actor_uid = $1 AND result = 'succeed'
-		  AND (topic = 'session' AND action IN ('login', 'login::2fa', 'login::passkey')
+		  AND (topic = 'session' AND action IN ('`+strings.Join(signInActions, "', '")+`')
 		       OR topic = 'account' AND action = 'signup')
 		LIMIT 1`, uid)
 }

@@ -95,6 +95,7 @@ func TestMasks(t *testing.T) {
 		{"phone, very short (W-R18)", view.MaskPhone, "1112", "****"},
 		{"phone, empty", view.MaskPhone, "", ""},
 		{"document", view.MaskDocNumber, "M0993353", "M0****53"},
+		{"document, long", view.MaskDocNumber, "BO231283013DSAS23", "BO*************23"},
 		{"document, letters", view.MaskDocNumber, "AA1234BB", "AA****BB"},
 		{"document, short (W-R18)", view.MaskDocNumber, "A1234", "***34"},
 		{"document, very short (W-R18)", view.MaskDocNumber, "A123", "****"},
