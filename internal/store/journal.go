@@ -11,7 +11,11 @@ var _ audit.Journal = (*DB)(nil)
 
 // Journal implements audit.Journal.
 func (q queries) Journal(ctx context.Context, query audit.JournalQuery) ([]audit.Activity, int, error) {
-	var f filter
+	return q.activities(ctx, "list journal", journalFilter(query), query.Limit, query.Offset)
+}
+
+// journalFilter is the condition on activities a.
+func journalFilter(query audit.JournalQuery) (f filter) {
 	if query.Category != audit.CategoryAdmin {
 		f.conds = append(f.conds, `a.actor_uid IN (SELECT u.uid FROM users u)`)
 	}
@@ -28,5 +32,5 @@ func (q queries) Journal(ctx context.Context, query audit.JournalQuery) ([]audit
 		f.add("a.actor_uid IN (SELECT u.uid FROM users u WHERE u.email = $%d)", account.FoldEmail(*query.ActorEmail))
 	}
 	f.between("a.created_at", query.From, query.To)
-	return q.activities(ctx, "list journal", f, query.Limit, query.Offset)
+	return f
 }

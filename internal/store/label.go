@@ -31,16 +31,22 @@ func (q queries) Label(ctx context.Context, uid, key, scope string) (account.Lab
 func (q queries) LabelHolders(ctx context.Context, of account.LabelQuery) (all []account.User, total int, err error) {
 	err = q.together(ctx, "list users with a label", func(q querier) error {
 		f := holders(of)
-		if err := q.QueryRowContext(ctx, `SELECT count(DISTINCT l.user_id) FROM labels l`+f.where(), f.args...).Scan(&total); err != nil || of.Offset >= total {
+		if err := q.QueryRowContext(ctx, holderCount+f.where(), f.args...).Scan(&total); err != nil || of.Offset >= total {
 			return err
 		}
-		page, args := f.page(of.Limit, of.Offset)
-		all, err = users.list(ctx, q, `
-			WHERE u.id IN (SELECT DISTINCT l.user_id FROM labels l`+f.where()+` ORDER BY l.user_id`+page+`)
-			ORDER BY u.id`, args...)
+		rest, args := holderPage(f, of.Limit, of.Offset)
+		all, err = users.list(ctx, q, rest, args...)
 		return err
 	})
 	return all, total, err
+}
+
+const holderCount = `SELECT count(DISTINCT l.user_id) FROM labels l`
+
+// holderPage is the part of a query after FROM that takes a page of users.
+func holderPage(f filter, limit, offset int) (rest string, args []any) {
+	page, args := f.page(limit, offset)
+	return ` WHERE u.id IN (SELECT DISTINCT l.user_id FROM labels l` + f.where() + ` ORDER BY l.user_id` + page + `) ORDER BY u.id`, args
 }
 
 // holders is the condition of a query on labels l.

@@ -26,11 +26,12 @@ func (q queries) Numbers(ctx context.Context, from, to time.Time) (n chronicle.N
 				return err
 			}
 		}
-		return q.QueryRowContext(ctx, `
-			SELECT count(*) FROM labels WHERE scope = 'private' AND key = 'document' AND value = 'pending'`).Scan(&n.Pending)
+		return q.QueryRowContext(ctx, pendingCount).Scan(&n.Pending)
 	})
 	return n, err
 }
+
+const pendingCount = `SELECT count(*) FROM labels WHERE scope = 'private' AND key = 'document' AND value = 'pending'`
 
 // signInActions are those by which a session opens, by the proofs that it took.
 var signInActions = []string{"login", "login::2fa", "login::passkey"}
@@ -38,6 +39,21 @@ var signInActions = []string{"login", "login::2fa", "login::passkey"}
 func daysOf(
 	ctx context.Context, q querier, topic string, actions []string, result string, from, to time.Time,
 ) (map[string]int, error) {
+	text, args := dayCount(topic, actions, result, from, to)
+	type count struct {
+		day string
+		n   int
+	}
+	all, err := list(ctx, q, func(row scanner) (c count, err error) { return c, row.Scan(&c.day, &c.n) }, text, args...)
+	days := make(map[string]int, len(all))
+	for _, c := range all {
+		days[c.day] = c.n
+	}
+	return days, err
+}
+
+// dayCount is the query of daysOf.
+func dayCount(topic string, actions []string, result string, from, to time.Time) (text string, args []any) {
 	var f filter
 	f.add("topic = $%d", topic)
 	f.in("action", actions)
@@ -49,15 +65,5 @@ func daysOf(
 		f.add("day <= $%d", to.UTC().Format(time.DateOnly))
 	}
 	f.between("created_at", from, to)
-	type count struct {
-		day string
-		n   int
-	}
-	all, err := list(ctx, q, func(row scanner) (c count, err error) { return c, row.Scan(&c.day, &c.n) },
-		`SELECT day, count(*) FROM activities`+f.where()+` GROUP BY day`, f.args...)
-	days := make(map[string]int, len(all))
-	for _, c := range all {
-		days[c.day] = c.n
-	}
-	return days, err
+	return `SELECT day, count(*) FROM activities` + f.where() + ` GROUP BY day`, f.args
 }

@@ -3,9 +3,7 @@ package store
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -201,41 +199,4 @@ func TestRosterOfUnstorableText(t *testing.T) {
 			}
 		}
 	})
-}
-
-// With as many users as BARONG_CROWD says, such as 1000000 (2000 if it says nothing), each filter and order
-// answers its first page within 50 ms in 95 of 100 runs.
-func TestRosterOfACrowd(t *testing.T) {
-	n, _ := strconv.Atoi(os.Getenv("BARONG_CROWD"))
-	if n == 0 {
-		n = 2000
-	}
-	db := openRawPostgres(t)
-	manyUsers(t, db, n)
-	measure := func(name string, q roster.Query) {
-		took := make([]time.Duration, 100)
-		total := 0
-		for i := range took {
-			start := time.Now()
-			_, n, err := db.Roster(t.Context(), q)
-			took[i], total = time.Since(start), n
-			if err != nil {
-				t.Fatal(name, err)
-			}
-		}
-		slices.Sort(took)
-		t.Logf("%-28s %7d users  p50 %8v  p95 %8v", name, total, took[50].Round(10*time.Microsecond), took[95].Round(10*time.Microsecond))
-		if took[95] > 50*time.Millisecond {
-			t.Errorf("%s: p95 is %v, want at most 50 ms", name, took[95])
-		}
-	}
-	for name, q := range selective() {
-		q.OrderBy, q.Limit = "id", 100
-		measure(name, q)
-	}
-	for name, q := range ordered() {
-		q.Limit = 100
-		measure(name, q)
-	}
-	measure("everybody active", roster.Query{State: new("active"), OrderBy: "id", Limit: 100})
 }
