@@ -16,6 +16,7 @@ type activityFilter struct {
 	Action *string `name:"action" invalid:".non_string_action"`
 	UID    *string `name:"uid" invalid:".non_string_uid" doc:"Of the actor."`
 	Email  *string `name:"email" invalid:".non_string_email" doc:"Of the actor."`
+	Result string  `name:"result" rule:"nonblank" enum:"succeed,failed,denied" value:".invalid_result"`
 }
 
 type activityPage struct {
@@ -42,7 +43,7 @@ func (a *API) activities(s section) {
 func (f activityFilter) query(category string, s rest.Span, p rest.Paging) audit.JournalQuery {
 	from, to := s.Bounds()
 	return audit.JournalQuery{
-		Category: category, Topic: f.Topic, Action: f.Action, ActorUID: f.UID, ActorEmail: f.Email,
+		Category: category, Topic: f.Topic, Action: f.Action, ActorUID: f.UID, ActorEmail: f.Email, Result: f.Result,
 		From: from, To: to, Limit: p.Limit, Offset: p.Offset(),
 	}
 }

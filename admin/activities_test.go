@@ -43,6 +43,32 @@ func TestActivities(t *testing.T) {
 	a.Into(t, &both)
 	expect.Equal(t, both, []struct{ Topic string }{{"otp"}, {"session"}})
 	expect.Equal(t, a.Header.Get("Total"), "2")
+	w.act("f", func(a *audit.Activity) { a.Topic, a.Result, a.ActorUID = "limit", audit.Denied, "TRADER" })
+	w.act("g", func(a *audit.Activity) { a.Topic, a.Result, a.ActorUID = "limit", audit.Failed, "TRADER" })
+	for query, want := range map[string]int{
+		"?result=denied": 1, "?result=failed&topic=limit": 1, "?result=denied&uid=MEMBER": 0, "?result=succeed&topic=limit": 0,
+	} {
+		var got []m
+		c.Get(t, list+query).Into(t, &got)
+		if len(got) != want {
+			t.Errorf("%s: got %d rows, want %d", query, len(got), want)
+		}
+	}
+	c.Get(t, list+"?result=no").WantTokens(t, 422, "admin.activity.invalid_result")
+	c.Get(t, list+"?result=").WantTokens(t, 422, "admin.activity.empty_result", "admin.activity.invalid_result")
+	w.as("superadmin").Get(t, list+"/admin?result=no").WantTokens(t, 422, "admin.activity.invalid_result")
+	w.as("superadmin").Get(t, list+"/admin?result=").WantTokens(t, 422, "admin.activity.empty_result", "admin.activity.invalid_result")
+}
+
+// The other filters, the range of time and the pages of activities of users.
+func TestFindActivities(t *testing.T) {
+	w := newWorld(t)
+	start := w.Now
+	w.act("a", func(*audit.Activity) {})
+	w.Now = w.Now.Add(time.Minute)
+	w.act("b", func(a *audit.Activity) { a.ActorUID, a.Topic, a.Action = "TRADER", "otp", "enable" })
+	list := base + "/activities"
+	c := w.as("admin")
 	for query, want := range map[string]int{
 		"?topic=otp": 1, "?topic=": 0, "?action=login": 1, "?uid=TRADER": 1, "?email=Trader@barong.io": 1,
 		"?email=": 0, "?topic=otp&action=enable&uid=TRADER": 1, "?topic=otp&uid=MEMBER": 0,

@@ -56,7 +56,7 @@ type API struct {
 
 // Mount adds the endpoints to s.
 func (a *API) Mount(s *rest.Server) {
-	g := rest.NewGroup(s, "admin", a.guard())
+	g := rest.NewGroup(s, "admin", a.guard()).WithOptions()
 	at := func(path, resource string, subjects ...string) section {
 		return section{a, g.At(path, resource), subjects}
 	}

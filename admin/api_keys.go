@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"strings"
 
 	"barong/internal/account"
 	"barong/internal/apikey"
@@ -21,7 +22,17 @@ func (keyOrdering) Values() ([]string, string) {
 }
 
 func (keyColumn) Values() ([]string, string) {
-	return []string{"id", "kid", "algorithm", "scope", "state", "created_at", "updated_at"}, "api_keys.ordering.invalid_attribute"
+	return []string{
+		"id", "key_holder_account_id", "key_holder_account_type", "kid", "algorithm", "scope", "state", "created_at", "updated_at",
+	}, "api_keys.ordering.invalid_attribute"
+}
+
+// column is that of the list; the keys of one holder are equal by their holder.
+func (c keyColumn) column() string {
+	if strings.HasPrefix(string(c), "key_holder_account_") {
+		return "id"
+	}
+	return string(c)
 }
 
 type keyPage struct {
@@ -51,7 +62,7 @@ func (a *API) serviceAccounts(s section) {
 
 func (a *API) listKeys(ctx context.Context, _ staff, in keyPage) (rest.Page[view.APIKey], error) {
 	list, total, err := a.Keys.KeysOf(ctx, apikey.Query{
-		HolderUID: in.UID, OrderBy: string(in.OrderBy), Desc: in.Ordering == "desc", Limit: in.Limit, Offset: in.Offset(),
+		HolderUID: in.UID, OrderBy: in.OrderBy.column(), Desc: in.Ordering == "desc", Limit: in.Limit, Offset: in.Offset(),
 	})
 	return rest.PageOf(list, total, in.Paging, view.APIKeyOf), err
 }

@@ -85,6 +85,10 @@ func TestAdminAPIKeys(t *testing.T) {
 	expect.Equal(t, kids("MEMBER"), []string{"firstkey", "secondkey"})
 	expect.Equal(t, kids("MEMBER&ordering=desc"), []string{"secondkey", "firstkey"})
 	expect.Equal(t, kids("MEMBER&order_by=kid&ordering=desc&limit=1&page=2"), []string{"firstkey"})
+	for _, by := range []string{"key_holder_account_id", "key_holder_account_type"} { // of the documents
+		expect.Equal(t, kids("MEMBER&order_by="+by), []string{"firstkey", "secondkey"})
+		expect.Equal(t, kids("MEMBER&ordering=desc&order_by="+by), []string{"secondkey", "firstkey"})
+	}
 	expect.Equal(t, w.as("technical").Get(t, keys+"?uid=MEMBER&limit=1").Header.Get("Total"), "2")
 	expect.OK(t, w.DB.AddServiceAccount(t.Context(), &account.ServiceAccount{
 		UID: "SI1", OwnerUID: "MEMBER", Email: "si@barong.io", Role: "service_account", State: "active",
@@ -95,16 +99,17 @@ func TestAdminAPIKeys(t *testing.T) {
 		status int
 		tokens []string
 	}{
-		"":                            {400, []string{"admin.apikey.missing_uid", "admin.apikey.empty_uid"}},
-		"?uid=%20":                    {400, []string{"admin.apikey.empty_uid"}},
-		"?uid=NOBODY":                 {404, []string{"admin.user.doesnt_exist"}},
-		"?uid=MEMBER&order_by=length": {422, []string{"api_keys.ordering.invalid_attribute"}},
-		"?uid=MEMBER&order_by=secret": {422, []string{"api_keys.ordering.invalid_attribute"}},
-		"?uid=MEMBER&ordering=res":    {422, []string{"api_keys.ordering.invalid_ordering"}},
-		"?uid=MEMBER&limit=101":       {422, []string{"invalid_limit"}},
-		"?uid=MEMBER&page=0":          {422, []string{"non_positive_page"}},
-		"?uid=MEMBER&page=x":          {422, []string{"non_integer_page", "non_positive_page"}},
-		"?uid=MEMBER&limit=x":         {422, []string{"non_integer_limit", "invalid_limit"}},
+		"":                                      {400, []string{"admin.apikey.missing_uid", "admin.apikey.empty_uid"}},
+		"?uid=%20":                              {400, []string{"admin.apikey.empty_uid"}},
+		"?uid=NOBODY":                           {404, []string{"admin.user.doesnt_exist"}},
+		"?uid=MEMBER&order_by=length":           {422, []string{"api_keys.ordering.invalid_attribute"}},
+		"?uid=MEMBER&order_by=secret_encrypted": {422, []string{"api_keys.ordering.invalid_attribute"}}, // an order of secrets tells them
+		"?uid=MEMBER&order_by=secret":           {422, []string{"api_keys.ordering.invalid_attribute"}},
+		"?uid=MEMBER&ordering=res":              {422, []string{"api_keys.ordering.invalid_ordering"}},
+		"?uid=MEMBER&limit=101":                 {422, []string{"invalid_limit"}},
+		"?uid=MEMBER&page=0":                    {422, []string{"non_positive_page"}},
+		"?uid=MEMBER&page=x":                    {422, []string{"non_integer_page", "non_positive_page"}},
+		"?uid=MEMBER&limit=x":                   {422, []string{"non_integer_limit", "invalid_limit"}},
 	} {
 		w.as("superadmin").Get(t, keys+query).WantTokens(t, want.status, want.tokens...)
 	}

@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -72,6 +73,34 @@ func TestEveryWriteLooksAtTheEntityTag(t *testing.T) {
 		c.With("If-Match", `"77", "`+itoa(has)+`"`).JSON(t, "PUT", path, body).Want(t, 200, `200`)
 		c.With("If-Match", `*`).JSON(t, "DELETE", fmt.Sprintf("%s?id=%v", path, body["id"]), nil).Want(t, 204, "")
 	}
+}
+
+// OPTIONS of each path answers the methods that its endpoints have, to staff alone.
+func TestOptions(t *testing.T) {
+	w := newWorld(t)
+	c := w.as("support")
+	want := map[string][]string{}
+	for _, e := range c.Endpoints("admin") {
+		want[e.Path] = append(want[e.Path], e.Method)
+		if e.Method == "GET" {
+			want[e.Path] = append(want[e.Path], "HEAD")
+		}
+	}
+	if len(want) < 20 {
+		t.Fatalf("got %d paths", len(want))
+	}
+	for path, methods := range want {
+		methods = append(methods, "OPTIONS")
+		slices.Sort(methods)
+		for _, prefix := range []string{"/api/v2", "/api/v2/barong"} {
+			a := c.Send(t, "OPTIONS", prefix+path, "", "")
+			if a.Status != 204 || a.Body != "" || a.Header.Get("Allow") != strings.Join(methods, ", ") {
+				t.Errorf("%s: got %d %q, Allow %q, want 204, %v", path, a.Status, a.Body, a.Header.Get("Allow"), methods)
+			}
+		}
+		c.With("Authorization", "Bearer x").Send(t, "OPTIONS", "/api/v2"+path, "", "").WantTokens(t, 401, "jwt.decode_and_verify")
+	}
+	expect.Equal(t, c.Send(t, "OPTIONS", base+"/nothing", "", "").Status, 404)
 }
 
 // A lock_version beside the fields of a row, where GET shows it, holds as If-Match does; both together

@@ -11,6 +11,7 @@ import (
 type JournalQuery struct {
 	Category                                       string
 	Topic, Action, ActorUID, ActorEmail, TargetUID *string
+	Result                                         string    // "" matches any
 	From, To                                       time.Time // From included, To not; zero is no bound
 	Limit, Offset                                  int
 }

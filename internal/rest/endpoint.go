@@ -100,6 +100,9 @@ func Add[W, I, O any](g Group[W], op Op, f func(context.Context, W, I) (O, error
 	guard := g.guard
 	op = op.withDefaults(reflect.TypeFor[O](), guard.Principal != nil, guard.Changes)
 	e := g.endpoint(op, reflect.TypeFor[I](), reflect.TypeFor[O]())
+	if g.listed != nil {
+		g.server.list(e, g.listed, g.refusals.Under(g.prefix()))
+	}
 	g.server.mount(e, func(r *http.Request, x exchange) (any, error) {
 		who, refused := guard.Admit(r)
 		known := guard.Principal != nil && guard.Principal(who) != ""
@@ -253,6 +256,41 @@ func (s *Server) mount(e *endpoint, call func(*http.Request, exchange) (any, err
 		if e.op.Method == http.MethodGet {
 			s.engine.HEAD(prefix+route, at)
 		}
+	}
+}
+
+// list serves OPTIONS at the path of e, behind a guard.
+func (s *Server) list(e *endpoint, guard func(*http.Request) error, refusals Failure) {
+	route := ginPath(e.path)
+	methods, known := s.methods[route]
+	if methods == nil {
+		methods = new([]string)
+		s.methods[route] = methods
+	}
+	*methods = append(*methods, e.op.Method)
+	if e.op.Method == http.MethodGet {
+		*methods = append(*methods, http.MethodHead)
+	}
+	if known {
+		return
+	}
+	refused := &endpoint{op: Op{Method: http.MethodOptions}, path: e.path, failures: refusals.list()}
+	for _, prefix := range s.config.Prefixes {
+		s.engine.OPTIONS(prefix+route, func(c *gin.Context) {
+			on := passageOf(c.Request.Context())
+			on.route, on.prefix = e.path, prefix
+			if !s.admitted(c.Writer, c.Request) {
+				return
+			}
+			if err := guard(c.Request); err != nil {
+				s.fail(c.Writer, c.Request, refused, err)
+				return
+			}
+			allow := append(slices.Clone(*methods), http.MethodOptions)
+			slices.Sort(allow)
+			c.Writer.Header().Set("Allow", strings.Join(allow, ", "))
+			c.Writer.WriteHeader(http.StatusNoContent)
+		})
 	}
 }
 

@@ -59,6 +59,20 @@ type Group[W any] struct {
 	guard     Guard[W]
 	failures  Failure
 	wording   Wording
+	listed    func(*http.Request) error // the guard of OPTIONS; nil without
+	refusals  Failure                   // of listed
+}
+
+// WithOptions returns g with OPTIONS on each path that has an endpoint: the guard as it is now, then 204
+// and the methods of the path in Allow.
+func (g Group[W]) WithOptions() Group[W] {
+	admit := g.guard.Admit
+	g.listed = func(r *http.Request) error {
+		_, err := admit(r)
+		return err
+	}
+	g.refusals = g.guard.Refusals
+	return g
 }
 
 // NewGroup starts a namespace of s behind a guard: its endpoints live under every prefix + "/" +

@@ -68,8 +68,9 @@ type Server struct {
 	config    Config
 	engine    *gin.Engine
 	cors      cors
-	exact     map[string]bool // paths of Handle, which may end in .json
-	declared  map[string]bool // the literal beginnings of every route, for the access line
+	exact     map[string]bool      // paths of Handle, which may end in .json
+	methods   map[string]*[]string // by route, of those that OPTIONS answers
+	declared  map[string]bool      // the literal beginnings of every route, for the access line
 	endpoints []*endpoint
 	lines     lines
 	turns     *turns
@@ -106,7 +107,7 @@ func New(c Config) (*Server, error) {
 	e.UseEscapedPath = true
 	e.UnescapePathValues = false
 	e.RedirectTrailingSlash = false
-	s := &Server{config: c, engine: e, cors: cors, exact: map[string]bool{}, declared: map[string]bool{}, turns: newTurns(c.Uploads)}
+	s := &Server{config: c, engine: e, cors: cors, exact: map[string]bool{}, methods: map[string]*[]string{}, declared: map[string]bool{}, turns: newTurns(c.Uploads)}
 	s.lines.start(c.Log)
 	e.NoRoute(func(c *gin.Context) {
 		if s.config.Lost != nil {

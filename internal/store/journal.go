@@ -28,6 +28,7 @@ func journalFilter(query audit.JournalQuery) (f filter) {
 			f.add(m.column+" = $%d", *m.value)
 		}
 	}
+	f.match("a.result", query.Result)
 	if query.ActorEmail != nil {
 		f.add("a.actor_uid IN (SELECT u.uid FROM users u WHERE u.email = $%d)", account.FoldEmail(*query.ActorEmail))
 	}
