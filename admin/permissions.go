@@ -78,7 +78,7 @@ type removal struct {
 
 // newErrors are those of every change of the policy, rowErrors those of a row that a change names.
 var (
-	newErrors = rest.All(
+	newErrors = rest.All(asked,
 		rest.On(rest.ErrIfMatch, 400, ".invalid_if_match"),
 		rest.On(editor.ErrWouldLockOut, 422, ".would_lock_out"))
 	rowErrors = rest.All(

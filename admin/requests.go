@@ -26,6 +26,9 @@ type requestPage struct {
 	rest.Paging
 }
 
+// policyErrors are the refusals of which previews of requests answer the token.
+var policyErrors = rest.All(permissionErrors.Under("admin.request"))
+
 // The words of requests.
 type (
 	requestState  string
@@ -74,12 +77,21 @@ func (a *API) listRequests(ctx context.Context, _ staff, in requestPage) (rest.P
 	return rest.PageOf(list, total, in.Paging, a.request), err
 }
 
-func (a *API) readRequest(ctx context.Context, _ staff, in requestRef) (v view.Request, err error) {
+func (a *API) readRequest(ctx context.Context, who staff, in requestRef) (v view.RequestWithPreviews, err error) {
 	r, err := a.Requests.Request(ctx, in.ID)
 	if err != nil {
 		return v, err
 	}
-	return a.request(r), nil
+	v.Request = a.request(r)
+	then, now, err := a.Requests.Previews(ctx, who.Actor, r)
+	if err != nil || then == nil {
+		return v, err
+	}
+	v.Preview = new(view.PreviewOf(*then, ""))
+	if now != nil {
+		v.PreviewNow = new(view.PreviewOf(*now, policyErrors.Token(now.Refusal)))
+	}
+	return v, nil
 }
 
 func (a *API) confirmRequest(ctx context.Context, who staff, in requestRef) (v view.Request, err error) {

@@ -15,6 +15,7 @@ import (
 	"barong/internal/expect"
 	"barong/internal/factor"
 	"barong/internal/rest/resttest"
+	"barong/internal/view"
 	"barong/policy"
 )
 
@@ -86,11 +87,11 @@ func TestARoleWaitsForASecondPairOfEyes(t *testing.T) {
 	expect.Equal(t, w.User("MEMBER"), before)
 	open := `{"id":1,"action":"staff_role","asker_kind":"user","asked_by":"SUPERADMIN","asker_role":"superadmin",
 		"target_uid":"MEMBER","content":{"role":"support"},"seen":{"role":"member","state":"active"},"state":"open","reason":null,
-		"decided_by":null,"created_at":%q,"expires_at":%q,"decided_at":null}`
+		"decided_by":null,"created_at":%q,"expires_at":%q,"decided_at":null%s}`
 	created := w.Now.UTC().Format(time.RFC3339)
-	w.as("support").Get(t, requests+"/1").Want(t, 200, fmt.Sprintf(open, created, expires))
+	w.as("support").Get(t, requests+"/1").Want(t, 200, fmt.Sprintf(open, created, expires, `,"preview":null,"preview_now":null`))
 	w.as("technical").Get(t, requests+"?state=open&action=staff_role&asked_by=SUPERADMIN").
-		Want(t, 200, "["+fmt.Sprintf(open, created, expires)+"]")
+		Want(t, 200, "["+fmt.Sprintf(open, created, expires, "")+"]")
 	w.as("technical").Get(t, requests+"?state=refused").Want(t, 200, "[]")
 	w.as("superadmin").JSON(t, "POST", requests+"/1/confirm", nil).WantTokens(t, 422, "admin.request.own")
 
@@ -422,4 +423,125 @@ func TestRevokeAllWaits(t *testing.T) {
 		t.Error("no session has ended")
 	}
 	expect.Equal(t, w.requestAt(path).AskedBy, "sessions revoke")
+}
+
+// waitsAt sends a change of the policy that is to wait, and returns the request's path.
+func (w *world) waitsAt(c *resttest.Client, method, path string, body m) string {
+	w.T.Helper()
+	a := c.JSON(w.T, method, path, body)
+	if a.Status != 202 {
+		w.T.Fatalf("%s %s: %d %s, want it to wait", method, path, a.Status, a.Body)
+	}
+	return a.Header.Get("Location")
+}
+
+// Changes of permissions wait that turn verdicts for more principals than the rules allow one; others are
+// made at once. The previews of then and of now are shown side by side.
+func TestPermissionsUnderFourEyes(t *testing.T) {
+	w := newWorld(t)
+	w.fourEyes()
+	w.eyes(account.FourEyes{Actions: []string{account.ActionPermissions}, Principals: 1})
+	permissions := base + "/permissions"
+	drop := m{"role": "superadmin", "verb": "get", "path": "api/v2/peatio/vault", "action": "drop"}
+	path := w.waitsAt(w.as("superadmin"), "POST", permissions, drop) // three superadmins
+	one := m{"role": "trader", "verb": "get", "path": "api/v2/peatio/vault", "action": "drop"}
+	w.as("superadmin").JSON(t, "POST", permissions, one).Want(t, 201, "201")
+
+	var v struct {
+		Content, Seen        map[string]any
+		Preview, Preview_now *struct{ Flips []view.Flip }
+	}
+	w.As("SECOND").Get(t, path).Into(t, &v)
+	expect.Equal(t, v.Content["operation"], any("create"))
+	if v.Preview == nil || v.Preview_now == nil || len(v.Preview.Flips) == 0 || len(v.Preview_now.Flips) != len(v.Preview.Flips) {
+		t.Errorf("previews %+v and %+v, want the same flips", v.Preview, v.Preview_now)
+	}
+	rows := len(w.permissions())
+	w.as("superadmin").JSON(t, "POST", path+"/confirm", nil).WantTokens(t, 422, "admin.request.own")
+	w.as("admin").JSON(t, "POST", path+"/confirm", nil).WantTokens(t, 401, "admin.ability.not_permitted")
+	expect.Equal(t, w.As("SECOND").JSON(t, "POST", path+"/confirm", nil).Status, 200)
+	expect.Equal(t, len(w.permissions()), rows+1)
+	w.Refresh()
+	if w.Holder.Load().Permission("superadmin", "GET", "api/v2/peatio/vault").Allows {
+		t.Error("the confirmed row does not count")
+	}
+
+	// The same again is taken by now; a row that has changed since is not the one that was seen.
+	row := w.permission("superadmin", "GET", "api/v2/peatio/vault", "DROP")
+	gone := w.waitsAt(w.as("superadmin"), "DELETE", permissions+"?id="+itoa(row.ID), nil)
+	changed := w.waitsAt(w.as("superadmin"), "PUT", permissions, m{"id": row.ID, "path": "api/v2/peatio/other"})
+	row.Topic = "vault"
+	expect.OK(t, w.DB.PutPermission(t.Context(), &row))
+	for _, path := range []string{gone, changed} {
+		w.As("SECOND").JSON(t, "POST", path+"/confirm", nil).WantTokens(t, 409, "admin.request.target_changed")
+		w.lapsed(path, "target")
+	}
+	again := w.waitsAt(w.as("superadmin"), "DELETE", permissions+"?id="+itoa(row.ID), nil)
+	expect.OK(t, w.DB.DeletePermission(t.Context(), row.ID))
+	var after map[string]any
+	w.As("SECOND").Get(t, again).Into(t, &after)
+	expect.Equal(t, []any{after["preview"] != nil, after["preview_now"]}, []any{true, nil})
+	w.As("SECOND").JSON(t, "POST", again+"/confirm", nil).WantTokens(t, 409, "admin.request.target_changed")
+	for _, x := range w.journal() {
+		if x.Topic == "permissions" && x.Action == "delete" {
+			t.Errorf("a row was deleted by %s", x.ActorUID)
+		}
+	}
+}
+
+// A restriction counts by its addresses, and by everybody where it names no address.
+func TestRestrictionsUnderFourEyes(t *testing.T) {
+	w := newWorld(t)
+	w.fourEyes()
+	w.eyes(account.FourEyes{Actions: []string{account.ActionRestrictions}, Principals: 4})
+	restrictions := base + "/restrictions"
+	block := func(scope, value string) m {
+		return m{"category": "blacklist", "scope": scope, "value": value}
+	}
+	w.as("technical").JSON(t, "POST", restrictions, block("ip", "192.0.2.1")).Want(t, 201, "201")
+	w.as("technical").JSON(t, "POST", restrictions, block("ip_subnet", "198.51.100.0/30")).Want(t, 201, "201")
+	path := w.waitsAt(w.as("technical"), "POST", restrictions, block("ip_subnet", "198.51.100.0/29"))
+	rows := len(w.restrictions())
+	w.as("technical").JSON(t, "POST", path+"/confirm", nil).WantTokens(t, 401, "admin.ability.not_permitted")
+	expect.Equal(t, w.as("admin").JSON(t, "POST", path+"/confirm", nil).Status, 200)
+	expect.Equal(t, len(w.restrictions()), rows+1)
+
+	// The asker has lost the right.
+	path = w.waitsAt(w.as("technical"), "POST", restrictions, block("ip_subnet", "2001:db8::/32"))
+	w.PutUser("TECHNICAL", func(u *account.User) { u.Role = "support" })
+	w.as("admin").JSON(t, "POST", path+"/confirm", nil).WantTokens(t, 409, "admin.request.asker_changed")
+	expect.Equal(t, len(w.restrictions()), rows+1)
+}
+
+// Each change of the policy waits, and is refused to an asker with too many open requests.
+func TestEveryChangeOfThePolicyWaits(t *testing.T) {
+	w := newWorld(t)
+	w.Account.Unlimited = true
+	w.fourEyes()
+	w.eyes(account.FourEyes{Actions: []string{account.ActionPermissions, account.ActionRestrictions}})
+	row := w.addRestriction(policy.Restriction{Category: policy.Blacklist, Scope: policy.ScopeIP, Value: "192.0.2.1", State: policy.Enabled})
+	permission := w.permission("superadmin", "GET", "api/v2/ranger", "ACCEPT")
+	changes := []struct {
+		method, path string
+		body         m
+	}{
+		{"POST", "/restrictions", m{"category": "blacklist", "scope": "ip", "value": "192.0.2.2"}},
+		{"PUT", "/restrictions", m{"id": row.ID, "state": "disabled"}},
+		{"DELETE", "/restrictions?id=" + itoa(row.ID), nil},
+		{"POST", "/permissions", m{"role": "superadmin", "verb": "get", "path": "api/v2/ranger/x", "action": "drop"}},
+		{"PUT", "/permissions", m{"id": permission.ID, "action": "drop"}},
+		{"DELETE", "/permissions?id=" + itoa(w.permission("trader", "GET", "api/v2/ranger", "ACCEPT").ID), nil},
+	}
+	permissions, restrictions := w.permissions(), w.restrictions()
+	for _, c := range changes {
+		w.waitsAt(w.as("superadmin"), c.method, base+c.path, c.body)
+	}
+	for range account.MostRequests - len(changes) {
+		w.waitsAt(w.as("superadmin"), changes[0].method, base+changes[0].path, changes[0].body)
+	}
+	for _, c := range changes {
+		w.as("superadmin").JSON(t, c.method, base+c.path, c.body).WantTokens(t, 422, "admin.request.too_many_open")
+	}
+	expect.Equal(t, w.permissions(), permissions)
+	expect.Equal(t, w.restrictions(), restrictions)
 }

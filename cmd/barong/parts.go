@@ -191,8 +191,9 @@ func (sv *service) newREST(f files, people people) (http.Handler, error) {
 	if err != nil {
 		return nil, usageError{err}
 	}
+	rules := editor.NewService(sv.db, sv.holder, s.Policy.WhitelinkUses, sv.db.Time).UnderFourEyes(sv.accounts)
 	sv.requests = approval.NewService(approval.Parts{
-		Accounts: sv.accounts, Rows: sv.db, Update: store.Update[approval.Tx](sv.db), Can: f.abilities.Can,
+		Accounts: sv.accounts, Policy: rules, Rows: sv.db, Update: store.Update[approval.Tx](sv.db), Can: f.abilities.Can,
 		Permits:    func(role, method, path string) bool { return sv.holder.Load().Permission(role, method, path).Allows },
 		Trusts:     func(names string) bool { return management.MayGiveRoles(peers, names) },
 		Require2FA: s.StaffRequires2FA(),
@@ -202,7 +203,7 @@ func (sv *service) newREST(f files, people people) (http.Handler, error) {
 		peers:    peers,
 		settings: s, people: people, kyc: sv.kyc, log: sv.log, services: sv.accountServices, sessions: sv.sessions, store: sv.db,
 		verifier: sv.minter, keys: sv.keys, country: sv.country, clientIP: sv.decider.ClientIP, budget: sv.budget(),
-		rules: editor.NewService(sv.db, sv.holder, s.Policy.WhitelinkUses, sv.db.Time), abilities: f.abilities,
+		rules: rules, abilities: f.abilities,
 		explain: explainer(sv.decider), track: sv.track, admit: sv.admit, record: sv.audit.Record,
 		lost: sv.misdirected(),
 	})

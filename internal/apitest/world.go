@@ -173,7 +173,7 @@ func (w *World) Restart() {
 	w.services = worldtest.Open(w.Account, w.DB, w.Hasher, new(limit.Memory), w.clock)
 	w.Accounts = w.services.Own()
 	w.Sessions = expect.Must(session.NewManager(configured.Sessions(config.Default()), db, db, w.clock, nil))(w.T)
-	w.Rules = editor.NewService(db, w.Holder, 1, w.clock)
+	w.Rules = editor.NewService(db, w.Holder, 1, w.clock).UnderFourEyes(w.services.Accounts)
 	w.server, w.client = nil, nil
 }
 
@@ -209,7 +209,7 @@ func (w *World) Mount() *rest.Server {
 	w.Admin.Persons, w.Admin.People, w.Admin.Sessions = of.Persons, db, w.Sessions
 	peers := w.verifier()
 	w.Admin.Requests = approval.NewService(approval.Parts{
-		Accounts: of.Accounts, Rows: w.DB, Update: store.Update[approval.Tx](w.DB),
+		Accounts: of.Accounts, Policy: w.Rules, Rows: w.DB, Update: store.Update[approval.Tx](w.DB),
 		Can: func(role string, do ability.Action, subject string) bool {
 			return w.Admin.Abilities.Can(role, do, subject)
 		},

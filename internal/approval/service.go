@@ -8,6 +8,7 @@ import (
 	"barong/internal/account"
 	"barong/internal/factor"
 	"barong/policy/ability"
+	"barong/policy/editor"
 )
 
 // Refusals of a Service, beside those of accounts.
@@ -30,7 +31,7 @@ type Reader interface {
 
 // A Tx is the store inside one transaction.
 type Tx interface {
-	account.Tx
+	editor.Tx
 	// Passkeys lists a user's.
 	Passkeys(ctx context.Context, uid string) ([]factor.Passkey, error)
 }
@@ -43,6 +44,7 @@ type Service struct {
 // Parts are the parts that a Service works with.
 type Parts struct {
 	Accounts *account.Service
+	Policy   *editor.Service
 	Rows     Reader
 	// Update runs f in one transaction, again when the engine asks for it; an error of f undoes it.
 	Update func(ctx context.Context, f func(Tx) error) error
@@ -66,6 +68,11 @@ func (s *Service) Page(ctx context.Context, q account.RequestQuery) ([]account.R
 // Request loads one; account.ErrNoRequest.
 func (s *Service) Request(ctx context.Context, id int64) (account.Request, error) {
 	return s.parts.Rows.Request(ctx, id)
+}
+
+// Previews are those of editor.Service.PreviewAsked.
+func (s *Service) Previews(ctx context.Context, by account.Actor, r account.Request) (then, now *editor.Preview, err error) {
+	return s.parts.Policy.PreviewAsked(ctx, by, r)
 }
 
 // Confirm has the change of an open request made, in the transaction that closes it, if the actor and
@@ -92,7 +99,7 @@ func (s *Service) Confirm(ctx context.Context, by account.Actor, id int64) (r ac
 		if err := w.Decide(ctx, by, &r); err != nil {
 			return err
 		}
-		return s.carryOut(ctx, w, by, r)
+		return s.carryOut(ctx, tx, w, by, r)
 	})
 	if reason := lapsing(err); reason != "" {
 		if lapsed := s.lapse(ctx, by, id, reason); lapsed != nil && !errors.Is(lapsed, account.ErrRequestClosed) {
@@ -128,6 +135,9 @@ func (s *Service) Refuse(ctx context.Context, by account.Actor, id int64) (r acc
 // in which changes take them.
 func (s *Service) decide(ctx context.Context, id int64, f func(Tx, account.Writer, account.Request) error) error {
 	return s.parts.Update(ctx, func(tx Tx) error {
+		if err := tx.LockPolicy(ctx); err != nil {
+			return err
+		}
 		if _, err := tx.CountUsers(ctx, account.RoleSuperadmin, account.StateActive); err != nil {
 			return err
 		}
@@ -158,6 +168,18 @@ func rightTo(r account.Request) (right, error) {
 	case account.ActionRevokeAll:
 		return right{operatorsOnly: true}, nil
 	}
+	subject, path := ability.SubjectPermission, "api/v2/barong/admin/permissions"
+	if r.Action == account.ActionRestrictions {
+		subject, path = ability.SubjectRestriction, "api/v2/barong/admin/restrictions"
+	}
+	switch editor.AskedOperation(r) {
+	case "create":
+		return right{ability.Create, subject, "POST", path, false}, nil
+	case "update":
+		return right{ability.Update, subject, "PUT", path, false}, nil
+	case "delete":
+		return right{ability.Destroy, subject, "DELETE", path, false}, nil
+	}
 	return right{}, fmt.Errorf("approval: unknown action %q", r.Action)
 }
 
@@ -170,8 +192,11 @@ func (s *Service) may(ctx context.Context, tx Tx, w account.Writer, by account.A
 	if !ok {
 		return ErrNotPermitted
 	}
-	if r.Action == account.ActionRevokeAll {
+	switch r.Action {
+	case account.ActionRevokeAll:
 		return w.MayRevokeAsked(ctx, by)
+	case account.ActionPermissions, account.ActionRestrictions:
+		return nil
 	}
 	return w.MayGiveAsked(ctx, by, r)
 }
@@ -216,9 +241,12 @@ func (s *Service) fit(ctx context.Context, tx Tx, uid, role string, r account.Re
 }
 
 // carryOut makes the change of a request.
-func (s *Service) carryOut(ctx context.Context, w account.Writer, by account.Actor, r account.Request) error {
-	if r.Action == account.ActionRevokeAll {
+func (s *Service) carryOut(ctx context.Context, tx Tx, w account.Writer, by account.Actor, r account.Request) error {
+	switch r.Action {
+	case account.ActionRevokeAll:
 		return w.RevokeAsked(ctx, by)
+	case account.ActionPermissions, account.ActionRestrictions:
+		return s.parts.Policy.ChangeAsked(ctx, tx, by, r)
 	}
 	return w.GiveAsked(ctx, by, r)
 }

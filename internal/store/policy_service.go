@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 
 	"barong/internal/feed"
 	"barong/policy/editor"
@@ -25,6 +26,22 @@ func (q queries) NextChange(ctx context.Context) (next feed.Cursor, err error) {
 		return t.QueryRowContext(ctx, `UPDATE feed SET seq = seq WHERE id = 1 RETURNING seq + 1`).Scan(&next.Seq)
 	})
 	return next, err
+}
+
+// CountPrincipals implements editor.Tx.
+func (q queries) CountPrincipals(ctx context.Context, role string, atMost int) (total int, err error) {
+	var f filter
+	f.match("role", role)
+	page, args := f.page(max(atMost, 1), 0)
+	for _, table := range []string{"users", "service_accounts"} {
+		var n int
+		err := q.read().QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM `+table+f.where()+page+`) AS some`, args...).Scan(&n)
+		if err != nil {
+			return 0, fmt.Errorf("count principals: %w", err)
+		}
+		total += n
+	}
+	return min(total, atMost), nil
 }
 
 // RoleInUse implements editor.Store.

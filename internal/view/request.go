@@ -25,6 +25,13 @@ type Request struct {
 	DecidedAt *Time           `json:"decided_at"`
 }
 
+// RequestWithPreviews is a request with its effect, null where it is not about the policy.
+type RequestWithPreviews struct {
+	Request
+	Preview    *Preview `json:"preview" doc:"Its effect when it was asked for."`
+	PreviewNow *Preview `json:"preview_now" doc:"Its effect now, if it were made by you; null where it is not possible any more."`
+}
+
 // Waiting is the answer to a change that waits for a second member of the staff.
 type Waiting struct {
 	RequestID int64  `json:"request_id" doc:"That GET /admin/requests/{id} shows to staff."`

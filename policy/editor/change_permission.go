@@ -15,9 +15,13 @@ import (
 // A PermissionChange adds a row when ID is nil, removes the row ID when Remove is set, and
 // otherwise changes the fields of the row ID that are not nil.
 type PermissionChange struct {
-	ID                              *int64
-	Remove                          bool
-	Role, Verb, Path, Action, Topic *string
+	ID     *int64  `json:"id,omitempty"`
+	Remove bool    `json:"remove,omitempty"`
+	Role   *string `json:"role,omitempty"`
+	Verb   *string `json:"verb,omitempty"`
+	Path   *string `json:"path,omitempty"`
+	Action *string `json:"action,omitempty"`
+	Topic  *string `json:"topic,omitempty"`
 }
 
 // A PermissionQuery selects permissions; nil matches any.
@@ -80,15 +84,25 @@ type permissionNote struct {
 
 // ChangePermission makes the change.
 // ErrNotFound, ErrStale, Invalid, TakenError, ErrRoleInUse, ErrWouldLockOut,
-// ErrLastSuperadmin. A change that changes nothing writes nothing.
+// ErrLastSuperadmin; account.Asked and ErrTooManyRequests where it needs a second member of the staff. A
+// change that changes nothing writes nothing.
 func (s *Service) ChangePermission(ctx context.Context, e Edit, c PermissionChange) (Outcome, error) {
-	out, err := permissions.change(ctx, s, e, c, func(ctx context.Context, tx Tx, m move[policy.Permission]) error {
-		return s.mayMovePermission(ctx, tx, e, m)
-	})
+	out, err := permissions.change(ctx, s, e, c, s.judgedPermissions())
 	if err != nil {
 		return Outcome{}, fmt.Errorf("change permission: %w", err)
 	}
 	return out, nil
+}
+
+// judgedPermissions are the parts by which changes of permissions are judged.
+func (s *Service) judgedPermissions() judged[policy.Permission] {
+	return judged[policy.Permission]{
+		may: func(ctx context.Context, tx Tx, e Edit, m move[policy.Permission]) error {
+			return s.mayMovePermission(ctx, tx, e, m)
+		},
+		flips:   s.allPermissionFlips,
+		preview: s.previewPermissionMove,
+	}
 }
 
 // mayMovePermission refuses moves that would leave accounts with a role that has no rows, or

@@ -33,10 +33,13 @@ func RestrictionOrders() []string {
 // otherwise changes the fields of the row ID that are not nil. Code nil means the default
 // for a new row (AZ-49) and no change for one that is there.
 type RestrictionChange struct {
-	ID                            *int64
-	Remove                        bool
-	Category, Scope, Value, State *string
-	Code                          *int
+	ID       *int64  `json:"id,omitempty"`
+	Remove   bool    `json:"remove,omitempty"`
+	Category *string `json:"category,omitempty"`
+	Scope    *string `json:"scope,omitempty"`
+	Value    *string `json:"value,omitempty"`
+	State    *string `json:"state,omitempty"`
+	Code     *int    `json:"code,omitempty"`
 }
 
 // RestrictionPage lists restrictions, and counts all that match.
@@ -68,19 +71,28 @@ type restrictionNote struct {
 
 // ChangeRestriction makes the change. A
 // blocklogin rule that it enables ends the sessions that it matches (design D11).
-// ErrNotFound, ErrStale, Invalid, TakenError, ErrWouldLockOut. A change that changes nothing
-// writes nothing.
+// ErrNotFound, ErrStale, Invalid, TakenError, ErrWouldLockOut; account.Asked and ErrTooManyRequests where it
+// needs a second member of the staff. A change that changes nothing writes nothing.
 func (s *Service) ChangeRestriction(ctx context.Context, e Edit, c RestrictionChange) (Outcome, error) {
-	out, err := restrictions.change(ctx, s, e, c, func(_ context.Context, _ Tx, m move[policy.Restriction]) error {
-		if !e.forces() && s.shutsOut(e.By.IP, m) {
-			return ErrWouldLockOut
-		}
-		return nil
-	})
+	out, err := restrictions.change(ctx, s, e, c, s.judgedRestrictions())
 	if err != nil {
 		return Outcome{}, fmt.Errorf("change restriction: %w", err)
 	}
 	return out, nil
+}
+
+// judgedRestrictions are the parts by which changes of restrictions are judged.
+func (s *Service) judgedRestrictions() judged[policy.Restriction] {
+	return judged[policy.Restriction]{
+		may: func(_ context.Context, _ Tx, e Edit, m move[policy.Restriction]) error {
+			if !e.forces() && s.shutsOut(e.By.IP, m) {
+				return ErrWouldLockOut
+			}
+			return nil
+		},
+		flips:   s.restrictionFlips,
+		preview: s.previewRestrictionMove,
+	}
 }
 
 func (c RestrictionChange) target() (id *int64, remove bool) { return c.ID, c.Remove }

@@ -1,10 +1,12 @@
 package editor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
 
+	"barong/internal/account"
 	"barong/internal/feed"
 	"barong/policy"
 )
@@ -84,19 +86,19 @@ func (k kind[R]) plan(c request[R], rows []R) (move[R], error) {
 	return m, nil
 }
 
-// change makes the change. may is asked in the
-// same transaction whether the change is allowed. A change that changes nothing writes nothing.
-func (k kind[R]) change(ctx context.Context, s *Service, e Edit, c request[R],
-	may func(context.Context, Tx, move[R]) error) (out Outcome, err error) {
-	err = s.store.ChangePolicy(ctx, func(tx Tx) error {
-		if err := tx.LockPolicy(ctx); err != nil {
-			return err
-		}
-		rows, err := k.list(tx, ctx)
-		if err != nil {
-			return err
-		}
-		m, err := k.plan(c, rows)
+// judged are the parts by which changes of a kind are judged.
+type judged[R any] struct {
+	// may is asked in the transaction whether the change is allowed.
+	may func(context.Context, Tx, Edit, move[R]) error
+	// flips are the verdicts that it turns; preview shows its effect.
+	flips   func(move[R]) []Flip
+	preview func(Edit, move[R]) Preview
+}
+
+// change makes the change, or asks for it. A change that changes nothing writes nothing.
+func (k kind[R]) change(ctx context.Context, s *Service, e Edit, c request[R], by judged[R]) (out Outcome, err error) {
+	err = account.Asking(ctx, s.store.ChangePolicy, func(tx Tx) error {
+		m, err := k.planned(ctx, tx, c)
 		if err != nil {
 			return err
 		}
@@ -105,12 +107,15 @@ func (k kind[R]) change(ctx context.Context, s *Service, e Edit, c request[R],
 				return err
 			}
 		}
-		if m.before != nil && m.after != nil && k.note(m.before) == k.note(m.after) {
+		if k.idle(m) {
 			out.Version = s.Version()
 			return nil
 		}
-		if err := may(ctx, tx, m); err != nil {
+		if err := by.may(ctx, tx, e, m); err != nil {
 			return err
+		}
+		if waits, err := s.waits(ctx, tx, k.topic, by.flips(m)); err != nil || waits {
+			return cmp.Or(err, k.ask(ctx, s, tx, e, c, m, by.preview(e, m)))
 		}
 		if err := k.write(ctx, s, tx, e, m); err != nil {
 			return err
@@ -125,6 +130,23 @@ func (k kind[R]) change(ctx context.Context, s *Service, e Edit, c request[R],
 		return Outcome{}, err
 	}
 	return out, nil
+}
+
+// planned works a request out against the rows that nobody else changes meanwhile.
+func (k kind[R]) planned(ctx context.Context, tx Tx, c request[R]) (m move[R], err error) {
+	if err := tx.LockPolicy(ctx); err != nil {
+		return m, err
+	}
+	rows, err := k.list(tx, ctx)
+	if err != nil {
+		return m, err
+	}
+	return k.plan(c, rows)
+}
+
+// idle reports whether a move changes nothing.
+func (k kind[R]) idle(m move[R]) bool {
+	return m.before != nil && m.after != nil && k.note(m.before) == k.note(m.after)
 }
 
 // A rowChange is the data of an activity: a row before and after, null where there is none.

@@ -52,8 +52,8 @@ type Preview struct {
 	// caller, by address.
 	LocksOut []string
 	// Refusal is the error that the change would get: nil, ErrRoleInUse, ErrWouldLockOut,
-	// ErrLastSuperadmin.
-	Refusal error
+	// ErrLastSuperadmin. It is not kept with requests.
+	Refusal error `json:"-"`
 	// EndsSessions says whose sessions the change would end: "none", "matching" or "all".
 	EndsSessions string
 	// Warnings are those of Compile about the new row.
@@ -79,15 +79,28 @@ func (s *Service) PreviewPermission(ctx context.Context, e Edit, c PermissionCha
 	if err != nil {
 		return Preview{}, fmt.Errorf("preview permission: %w", err)
 	}
-	p := Preview{Version: rows.At.Seq, EndsSessions: "none", LocksOut: s.lockedOut(e.By, m)}
+	p := s.previewPermissionMove(e, m)
+	p.Version = rows.At.Seq
 	p.Refusal = s.mayMovePermission(ctx, s.store, e, m)
 	if err := p.Refusal; err != nil && !errors.Is(err, ErrRoleInUse) && !errors.Is(err, ErrWouldLockOut) &&
 		!errors.Is(err, ErrLastSuperadmin) {
 		return Preview{}, fmt.Errorf("preview permission: %w", err)
 	}
+	return p, nil
+}
+
+// previewPermissionMove is the effect of a move, but for the version and the refusal.
+func (s *Service) previewPermissionMove(e Edit, m move[policy.Permission]) Preview {
+	p := Preview{EndsSessions: "none", LocksOut: s.lockedOut(e.By, m), Flips: s.allPermissionFlips(m)}
 	if m.after != nil {
 		p.Warnings = s.warnings(policy.Rows{Permissions: []policy.Permission{*m.after}})
 	}
+	p.limit()
+	return p
+}
+
+// allPermissionFlips are those of each role whose rows move.
+func (s *Service) allPermissionFlips(m move[policy.Permission]) (flips []Flip) {
 	roles := []string{}
 	for _, row := range []*policy.Permission{m.before, m.after} {
 		if row != nil && !slices.Contains(roles, row.Role) {
@@ -96,10 +109,9 @@ func (s *Service) PreviewPermission(ctx context.Context, e Edit, c PermissionCha
 	}
 	slices.Sort(roles)
 	for _, role := range roles {
-		p.Flips = append(p.Flips, s.permissionFlips(role, m)...)
+		flips = append(flips, s.permissionFlips(role, m)...)
 	}
-	p.limit()
-	return p, nil
+	return flips
 }
 
 // warnings are those of Compile about rows.

@@ -25,19 +25,26 @@ func (s *Service) PreviewRestriction(ctx context.Context, e Edit, c RestrictionC
 	if err != nil {
 		return Preview{}, fmt.Errorf("preview restriction: %w", err)
 	}
-	p := Preview{Version: rows.At.Seq, EndsSessions: endsSessions(m)}
+	p := s.previewRestrictionMove(e, m)
+	p.Version = rows.At.Seq
+	if len(p.LocksOut) > 0 && !e.forces() {
+		p.Refusal = ErrWouldLockOut
+	}
+	return p, nil
+}
+
+// previewRestrictionMove is the effect of a move, but for the version and the refusal.
+func (s *Service) previewRestrictionMove(e Edit, m move[policy.Restriction]) Preview {
+	p := Preview{EndsSessions: endsSessions(m)}
 	if s.shutsOut(e.By.IP, m) {
 		p.LocksOut = []string{"*"}
-		if !e.forces() {
-			p.Refusal = ErrWouldLockOut
-		}
 	}
 	if m.after != nil {
 		p.Warnings = s.warnings(policy.Rows{Restrictions: []policy.Restriction{*m.after}})
 	}
 	p.Flips = s.restrictionFlips(m)
 	p.limit()
-	return p, nil
+	return p
 }
 
 // endsSessions says whose sessions the move ends (AZ-50, design D11).

@@ -47,6 +47,7 @@ var (
 // A Tx is the store inside one transaction of a Service.
 type Tx interface {
 	policy.Tx
+	account.Tx
 	// LockPolicy makes other transactions that write policy rows wait for this one.
 	LockPolicy(ctx context.Context) error
 	// NextChange returns the place in the change feed that this transaction's changes have.
@@ -54,8 +55,8 @@ type Tx interface {
 	NextChange(ctx context.Context) (feed.Cursor, error)
 	// RoleInUse reports whether a user or service account has the role.
 	RoleInUse(ctx context.Context, role string) (bool, error)
-	// AddActivity writes an activity in this transaction.
-	AddActivity(ctx context.Context, a audit.Activity) error
+	// CountPrincipals counts users and service accounts of a role, "" for all, up to a number.
+	CountPrincipals(ctx context.Context, role string, atMost int) (int, error)
 	// AddWhitelink keeps a link, and forgets those that have expired.
 	AddWhitelink(ctx context.Context, w Whitelink) error
 	// UseWhitelink takes one use of the link with this hash, if any is left at now, and
@@ -96,6 +97,7 @@ type Service struct {
 	rules *policy.Holder
 	uses  int
 	now   func() time.Time
+	eyes  *account.Service // keeps changes that need a second member of the staff; nil needs none
 }
 
 // NewService makes a Service. whitelinkUses is how many addresses one link admits, at least
@@ -105,6 +107,13 @@ func NewService(store Store, rules *policy.Holder, whitelinkUses int, now func()
 		now = time.Now
 	}
 	return &Service{store: store, rules: rules, uses: max(whitelinkUses, 1), now: now}
+}
+
+// UnderFourEyes has changes wait for a second member of the staff by the rules of accounts. It returns s,
+// which is not in use yet.
+func (s *Service) UnderFourEyes(accounts *account.Service) *Service {
+	s.eyes = accounts
+	return s
 }
 
 // An Edit is the actor that changes a row and the condition.

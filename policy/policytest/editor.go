@@ -37,6 +37,7 @@ func TestEditorStore(t *testing.T, open func(testing.TB) EditorStore) {
 		"a change that fails leaves neither row nor activity":   editorRollBack,
 		"changes of the policy come one after the other":        editorLock,
 		"a role of a user or a service account is in use":       roleInUse,
+		"principals of a role are counted up to a number":       countPrincipals,
 		"permissions in pages, by id, with the number of all":   permissionPages,
 		"permissions by each filter and in each order":          permissionFilters,
 		"restrictions in pages, by scope, category and time":    restrictionPages,
@@ -47,6 +48,31 @@ func TestEditorStore(t *testing.T, open func(testing.TB) EditorStore) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(t, open(t))
+		})
+	}
+}
+
+// countPrincipals counts users and service accounts, at most so many.
+func countPrincipals(t *testing.T, s EditorStore) {
+	inTx(t, s, func(tx editor.Tx) error {
+		for _, n := range []string{"1", "2", "3"} {
+			u := account.User{UID: "ID" + n, Email: n + "@example.com", Role: "trader", State: account.StateActive}
+			if err := tx.AddUser(t.Context(), &u); err != nil {
+				return err
+			}
+		}
+		return tx.AddServiceAccount(t.Context(), &account.ServiceAccount{UID: "SI1", Email: "si@example.com", Role: "robot", State: account.StateActive})
+	})
+	for _, c := range []struct {
+		role         string
+		atMost, want int
+	}{{"trader", 10, 3}, {"trader", 2, 2}, {"robot", 10, 1}, {"king", 10, 0}, {"", 10, 4}, {"", 1, 1}} {
+		inTx(t, s, func(tx editor.Tx) error {
+			n, err := tx.CountPrincipals(t.Context(), c.role, c.atMost)
+			if err == nil && n != c.want {
+				t.Errorf("of role %q: %d, want %d", c.role, n, c.want)
+			}
+			return err
 		})
 	}
 }
