@@ -2,6 +2,7 @@ package management_test
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"barong/internal/audit"
 	"barong/internal/expect"
 	"barong/internal/person"
+	"barong/internal/rest/resttest"
 	"barong/policy/ability"
 )
 
@@ -139,8 +141,18 @@ func TestRolesUnderFourEyes(t *testing.T) {
 	both := w.Peer("alex", "jeff")
 	support := m{"uid": "MEMBER", "role": "support"}
 	a := both.JSON(t, "POST", base+"/users/update", support)
-	a.Want(t, 202, `{"request_id":1,"action":"staff_role","expires_at":"`+w.Now.Add(24*time.Hour).UTC().Format(time.RFC3339)+`"}`)
-	if a := both.JSON(t, "POST", base+"/users/update", support); a.Status != 202 || w.User("MEMBER").Role != "member" {
+	idOf := func(a resttest.Answer) (id int64) {
+		var v struct {
+			ID int64 `json:"request_id"`
+		}
+		a.Into(t, &v)
+		return v.ID
+	}
+	first := idOf(a)
+	a.Want(t, 202, `{"request_id":`+strconv.FormatInt(first, 10)+`,"action":"staff_role","expires_at":"`+w.Now.Add(24*time.Hour).UTC().Format(time.RFC3339)+`"}`)
+	a = both.JSON(t, "POST", base+"/users/update", support)
+	second := idOf(a)
+	if a.Status != 202 || w.User("MEMBER").Role != "member" {
 		t.Errorf("got %d and a %s", a.Status, w.User("MEMBER").Role)
 	}
 	both.JSON(t, "POST", base+"/users/update", m{"uid": "MEMBER", "role": "support", "data": "{}"}).Want(t, 422, `{"error":"role.four_eyes"}`)
@@ -156,12 +168,12 @@ func TestRolesUnderFourEyes(t *testing.T) {
 	}
 	w.Admin.Abilities = expect.Must(ability.Parse(w.Builtin("abilities")))(t)
 	w.Refresh()
-	expect.OK(t, confirm(1))
+	expect.OK(t, confirm(first))
 	expect.Equal(t, w.User("MEMBER").Role, "support")
 	w.PutUser("MEMBER", func(u *account.User) { u.Role = "member" })
 	w.Peers = apitest.Peers{Missing: []string{"write_roles"}}
 	w.Mount()
-	expect.Error(t, confirm(2), account.ErrAskerLost)
+	expect.Error(t, confirm(second), account.ErrAskerLost)
 	expect.Equal(t, w.User("MEMBER").Role, "member")
 
 	w.Peers = apitest.Peers{}
