@@ -26,7 +26,6 @@ const member = `{"email":"member@barong.io","uid":"MEMBER","role":"member","leve
 // Users' own activities, newest first (T-ACTL-1).
 func TestActivities(t *testing.T) {
 	w := newWorld(t)
-	start := w.Now
 	w.act("a", func(a *audit.Activity) { a.Data = `{"reason":"x"}` })
 	w.Now = w.Now.Add(time.Minute)
 	w.act("b", func(a *audit.Activity) { a.ActorUID, a.Topic, a.Action = "TRADER", "otp", "enable" })

@@ -98,7 +98,7 @@ func TestOptions(t *testing.T) {
 				t.Errorf("%s: got %d %q, Allow %q, want 204, %v", path, a.Status, a.Body, a.Header.Get("Allow"), methods)
 			}
 		}
-		c.With("Authorization", "Bearer x").Send(t, "OPTIONS", "/api/v2"+path, "", "").WantTokens(t, 401, "jwt.decode_and_verify")
+		w.Client().With("Authorization", "Bearer x").Send(t, "OPTIONS", "/api/v2"+path, "", "").WantTokens(t, 401, "jwt.decode_and_verify")
 	}
 	expect.Equal(t, c.Send(t, "OPTIONS", base+"/nothing", "", "").Status, 404)
 }

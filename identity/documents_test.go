@@ -21,8 +21,9 @@ func TestLinksToDocuments(t *testing.T) {
 	persons := func() *proofs.Service { w.Server(); return w.Identity.Persons }
 	add := func(text string) proofs.Document {
 		t.Helper()
+		id := secret.UUID()
 		d := proofs.Document{
-			ID: secret.UUID(), UserUID: u.UID, Type: "Passport", Identificator: "a", File: u.UID + "/" + text, FileName: "Zoë.pdf", Media: "application/pdf",
+			ID: id, UserUID: u.UID, Type: "Passport", Identificator: "a", File: u.UID + "/" + id + "/" + secret.Hex(8), FileName: "Zoë.pdf", Media: "application/pdf",
 			Size: int64(len(text)),
 		}
 		expect.OK(t, w.DB.AddDocument(t.Context(), &d))

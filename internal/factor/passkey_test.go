@@ -37,7 +37,7 @@ func TestPasskeyLifeCycle(t *testing.T) {
 		}
 		want := factor.Passkey{
 			ID: p.ID, UserUID: u.UID, Name: "my phone", CredentialID: d.Keys[0].ID, Handle: d.Keys[0].Handle,
-			PublicKey: p.PublicKey, CreatedAt: w.Now,
+			PublicKey: p.PublicKey, CreatedAt: p.CreatedAt,
 		}
 		all, err := w.Codes.Passkeys(ctx, actor(u))
 		w.Must(err)

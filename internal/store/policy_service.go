@@ -35,7 +35,7 @@ func (q queries) CountPrincipals(ctx context.Context, role string, atMost int) (
 	page, args := f.page(max(atMost, 1), 0)
 	for _, table := range []string{"users", "service_accounts"} {
 		var n int
-		err := q.read().QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM `+table+f.where()+page+`) AS some`, args...).Scan(&n)
+		err := q.read().QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM `+table+f.where()+page+`) AS principals`, args...).Scan(&n)
 		if err != nil {
 			return 0, fmt.Errorf("count principals: %w", err)
 		}

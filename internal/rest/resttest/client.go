@@ -179,7 +179,8 @@ func (c *Client) hold(t testing.TB, r *http.Request, a Answer, sent string) {
 	at, ours := c.operation(r)
 	op := at.op
 	if op == nil {
-		if ours && a.Status != http.StatusNotFound && a.Status != http.StatusNoContent {
+		// OPTIONS stands in no document; it answers 204, or the refusal of its caller.
+		if ours && a.Status != http.StatusNotFound && a.Status != http.StatusNoContent && r.Method != http.MethodOptions {
 			t.Errorf("%s %s is not in the document but answers %d", r.Method, r.URL.Path, a.Status)
 		}
 		return
