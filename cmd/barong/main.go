@@ -42,6 +42,7 @@ type cli struct {
 	Status       statusCmd        `cmd:"" help:"Show the state of the service on one screen."`
 	Completion   completionCmd    `cmd:"" help:"Print a script that completes commands in bash, zsh or fish."`
 	PrintVersion kong.VersionFlag `name:"version" short:"v" help:"Print the version."`
+	Health       healthCmd        `cmd:"" help:"Ask the ops listener of this environment whether it is ready: exit status 0 or 1."`
 	Version      versionCmd       `cmd:"" help:"Print the version."`
 }
 

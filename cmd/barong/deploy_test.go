@@ -1,0 +1,98 @@
+package main
+
+import (
+	"encoding/base64"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"barong/internal/expect"
+	"barong/internal/secret"
+)
+
+// The settings of the service file are accepted as they stand, with secrets as systemd hands them over.
+func TestServiceFileIsAccepted(t *testing.T) {
+	credentials := t.TempDir()
+	for name, text := range map[string]string{
+		"database_url": "postgres://barong:pw@db.example/barong?sslmode=verify-full", "secret_key": base64.StdEncoding.EncodeToString(secret.Bytes(32)),
+	} {
+		expect.OK(t, os.WriteFile(filepath.Join(credentials, name), []byte(text), 0o600))
+	}
+	unit := document(t, "deploy/systemd/barong.service")
+	var environ []string
+	for _, m := range regexp.MustCompile(`(?m)^Environment=(.*)$`).FindAllStringSubmatch(unit, -1) {
+		environ = append(environ, strings.Fields(strings.ReplaceAll(m[1], "%d", credentials))...)
+	}
+	if len(environ) < 2 {
+		t.Fatalf("the unit sets %q", environ)
+	}
+	for _, name := range environ {
+		_, file, _ := strings.Cut(name, "=")
+		if !strings.Contains(unit, "LoadCredential="+filepath.Base(file)+":") {
+			t.Errorf("no credential is loaded for %s", name)
+		}
+	}
+	for line := range strings.Lines(document(t, "deploy/systemd/barong.env")) {
+		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+			environ = append(environ, line)
+		}
+	}
+	c := newConsole(t)
+	c.env = environ
+	c.run("", "config check").want(t, 0)
+	c.env = append(environ, "BARONG_NO_SETTING=1")
+	c.run("", "config check").want(t, 2, "BARONG_NO_SETTING")
+
+	commands := document(t, "docs/cli.md")
+	for _, m := range regexp.MustCompile(`(?m)^ExecStart(?:Pre)?=/usr/bin/(.*)$`).FindAllStringSubmatch(unit, -1) {
+		if !strings.Contains(commands, m[1]) {
+			t.Errorf("%q is no command", m[1])
+		}
+	}
+}
+
+// The service has no right that it does not need.
+func TestServiceIsConfined(t *testing.T) {
+	analyze, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Skip("systemd-analyze is not installed")
+	}
+	out, err := exec.CommandContext(t.Context(), analyze, "security", "--offline=yes", "--threshold=20",
+		filepath.Join("..", "..", "deploy", "systemd", "barong.service")).CombinedOutput()
+	if err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// The image is built by the flags of make build, from every folder that the program needs, and runs as nobody.
+func TestImageIsBuiltAsTheBinary(t *testing.T) {
+	image, makefile := document(t, "deploy/Dockerfile"), document(t, "Makefile")
+	flags := regexp.MustCompile(`CGO_ENABLED=0 go build -trimpath (?:-buildvcs=false )?(-tags \S+) -ldflags`)
+	ours, theirs := flags.FindStringSubmatch(makefile), flags.FindStringSubmatch(image)
+	if ours == nil || theirs == nil || ours[1] != theirs[1] {
+		t.Errorf("make builds by %q, the image by %q", ours, theirs)
+	}
+	for _, text := range []string{"-X main.version=$", "-X main.commit=$", "-s -w "} {
+		if !strings.Contains(makefile, text) || !strings.Contains(image, text) {
+			t.Errorf("one of both lacks %q", text)
+		}
+	}
+	for _, text := range []string{"\nFROM scratch\n", "\nUSER 65532:65532\n", `"/barong", "health"`, `ENTRYPOINT ["/barong"]`} {
+		if !strings.Contains(image, text) {
+			t.Errorf("the image lacks %q", text)
+		}
+	}
+	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{if .Module}}{{if .Module.Main}}{{.ImportPath}}{{end}}{{end}}", ".")
+	out, err := list.Output()
+	expect.OK(t, err)
+	sent := strings.Split(document(t, "deploy/Dockerfile.dockerignore"), "\n")
+	for path := range strings.FieldsSeq(string(out)) {
+		if top := strings.Split(path, "/")[1]; !slices.Contains(sent, "!"+top) {
+			t.Errorf("the build of the image does not see %s", path)
+		}
+	}
+}
