@@ -80,7 +80,8 @@ type Users interface {
 // Mount adds the endpoints to s.
 func (a *API) Mount(s *rest.Server) {
 	words := rest.Wording{Params: sentence, Rules: listed}
-	g := rest.NewGroup(s, "management", a.guard()).Worded(words)
+	const onlyPost = "Only POST and PUT verbs are allowed."
+	g := rest.NewGroup(s, "management", a.guard()).Worded(words).RefusingOptions(onlyPost)
 	a.clock(g.At("/timestamp", "timestamp"))
 	a.labels(g.At("/labels", "label"))
 	a.users(g.At("/users", "user"))
@@ -89,7 +90,7 @@ func (a *API) Mount(s *rest.Server) {
 	a.serviceAccounts(g.At("/service_accounts", "service_account"))
 	a.keys(g.At("/api_keys", "apikey"))
 	a.otp(g.At("/otp", "otp"))
-	a.documents(rest.NewGroup(s, "management", a.oneOfFew(a.guard())).Worded(words).At("/documents", "document"))
+	a.documents(rest.NewGroup(s, "management", a.oneOfFew(a.guard())).Worded(words).RefusingOptions(onlyPost).At("/documents", "document"))
 }
 
 // services are the caller of an endpoint: one or more services that have signed the request.

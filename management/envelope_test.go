@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"errors"
+	"strings"
 	"testing"
 
 	"barong/internal/apitest"
@@ -33,6 +34,11 @@ func TestEveryEndpointWantsSignatures(t *testing.T) {
 			}
 			for _, body := range []string{"", "{", "signed", "{} {}"} {
 				w.peers().Send(t, e.Method, at, "application/json", body+"]").Want(t, 400, `{"error":"Couldn't parse JWT."}`)
+			}
+			a := c.Send(t, "OPTIONS", at, "", "")
+			a.Want(t, 405, `{"error":"Only POST and PUT verbs are allowed."}`)
+			if allow := a.Header.Get("Allow"); !strings.Contains(allow, e.Method) || strings.Contains(allow, "OPTIONS") {
+				t.Errorf("%s: Allow is %q", at, allow)
 			}
 			c.JSON(t, e.Method, at, m{"uid": "MEMBER"}).Want(t, 401, `{"error":"Failed to verify JWT."}`)
 			w.As("SUPERADMIN").JSON(t, e.Method, at, m{"uid": "MEMBER"}).Want(t, 401, `{"error":"Failed to verify JWT."}`)

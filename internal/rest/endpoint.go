@@ -100,8 +100,8 @@ func Add[W, I, O any](g Group[W], op Op, f func(context.Context, W, I) (O, error
 	guard := g.guard
 	op = op.withDefaults(reflect.TypeFor[O](), guard.Principal != nil, guard.Changes)
 	e := g.endpoint(op, reflect.TypeFor[I](), reflect.TypeFor[O]())
-	if g.listed != nil {
-		g.server.list(e, g.listed, g.refusals.Under(g.prefix()))
+	if g.options != nil {
+		g.server.list(e, g.options, g.prefix())
 	}
 	g.server.mount(e, func(r *http.Request, x exchange) (any, error) {
 		who, refused := guard.Admit(r)
@@ -259,8 +259,8 @@ func (s *Server) mount(e *endpoint, call func(*http.Request, exchange) (any, err
 	}
 }
 
-// list serves OPTIONS at the path of e, behind a guard.
-func (s *Server) list(e *endpoint, guard func(*http.Request) error, refusals Failure) {
+// list serves OPTIONS at the path of e; tokens of refusals begin with prefix.
+func (s *Server) list(e *endpoint, o *options, prefix string) {
 	route := ginPath(e.path)
 	methods, known := s.methods[route]
 	if methods == nil {
@@ -274,7 +274,7 @@ func (s *Server) list(e *endpoint, guard func(*http.Request) error, refusals Fai
 	if known {
 		return
 	}
-	refused := &endpoint{op: Op{Method: http.MethodOptions}, path: e.path, failures: refusals.list()}
+	refused := &endpoint{op: Op{Method: http.MethodOptions}, path: e.path, failures: o.refusals.Under(prefix).list()}
 	for _, prefix := range s.config.Prefixes {
 		s.engine.OPTIONS(prefix+route, func(c *gin.Context) {
 			on := passageOf(c.Request.Context())
@@ -282,13 +282,23 @@ func (s *Server) list(e *endpoint, guard func(*http.Request) error, refusals Fai
 			if !s.admitted(c.Writer, c.Request) {
 				return
 			}
-			if err := guard(c.Request); err != nil {
-				s.fail(c.Writer, c.Request, refused, err)
-				return
+			if o.admit != nil {
+				if err := o.admit(c.Request); err != nil {
+					s.fail(c.Writer, c.Request, refused, err)
+					return
+				}
 			}
-			allow := append(slices.Clone(*methods), http.MethodOptions)
+			allow := slices.Clone(*methods)
+			if o.refusal == "" {
+				allow = append(allow, http.MethodOptions)
+			}
 			slices.Sort(allow)
 			c.Writer.Header().Set("Allow", strings.Join(allow, ", "))
+			if o.refusal != "" {
+				on.answered(o.refusal)
+				writeJSON(c.Writer, http.StatusMethodNotAllowed, ErrorText{o.refusal})
+				return
+			}
 			c.Writer.WriteHeader(http.StatusNoContent)
 		})
 	}

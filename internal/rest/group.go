@@ -59,19 +59,31 @@ type Group[W any] struct {
 	guard     Guard[W]
 	failures  Failure
 	wording   Wording
-	listed    func(*http.Request) error // the guard of OPTIONS; nil without
-	refusals  Failure                   // of listed
+	options   *options // nil without any answer to OPTIONS
+}
+
+// options is the answer of a group to OPTIONS. It always names the methods of the path in Allow.
+type options struct {
+	admit    func(*http.Request) error // nil admits everybody
+	refusals Failure                   // of admit
+	refusal  string                    // the sentence of a 405; "" is 204
 }
 
 // WithOptions returns g with OPTIONS on each path that has an endpoint: the guard as it is now, then 204
 // and the methods of the path in Allow.
 func (g Group[W]) WithOptions() Group[W] {
 	admit := g.guard.Admit
-	g.listed = func(r *http.Request) error {
+	g.options = &options{refusals: g.guard.Refusals, admit: func(r *http.Request) error {
 		_, err := admit(r)
 		return err
-	}
-	g.refusals = g.guard.Refusals
+	}}
+	return g
+}
+
+// RefusingOptions returns g that answers OPTIONS on each path that has an endpoint by 405, a sentence and
+// the methods of the path in Allow, to everybody.
+func (g Group[W]) RefusingOptions(sentence string) Group[W] {
+	g.options = &options{refusal: sentence}
 	return g
 }
 
