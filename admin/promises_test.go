@@ -138,6 +138,7 @@ func TestLockVersionBesideFields(t *testing.T) {
 		put(0, seen).Want(t, 200, `200`)
 		put(1, seen).WantTokens(t, 409, of.token+".stale")
 		put(1, "").WantTokens(t, 422, of.token+".empty_lock_version")
+		c.JSON(t, "DELETE", path, m{"id": of.id, "lock_version": ""}).WantTokens(t, 422, of.token+".empty_lock_version")
 		put(1, "x").WantTokens(t, 422, "invalid")
 		now := of.version()
 		both := func(match string, version int64) resttest.Answer {
