@@ -122,8 +122,15 @@ func (o *office) gateOf(t *testing.T, replica int) e2e.Proxy {
 // superadmin is one that the operator makes, signed in and with a second factor.
 func (o *office) superadmin(t *testing.T) *life {
 	t.Helper()
-	boss := &life{office: o, person: newcomer(90)}
+	boss := newcomer(90)
 	boss.email = staffEmail
+	return o.appoint(t, boss)
+}
+
+// appoint has the operator make p a superadmin, who signs in and has a second factor.
+func (o *office) appoint(t *testing.T, p *person) *life {
+	t.Helper()
+	boss := &life{office: o, person: p}
 	create := exec.CommandContext(t.Context(), o.bin, "users", "create", "--email", boss.email, "--role", "superadmin", "--level", "1")
 	create.Env, create.Dir, create.Stdin = o.env, t.TempDir(), strings.NewReader(boss.password+"\n")
 	if out, err := create.CombinedOutput(); err != nil {

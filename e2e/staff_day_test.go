@@ -59,7 +59,7 @@ scopes:
 `
 
 // TestAStaffDay takes the people who run an exchange through a day, in its order: hiring, rights, a country,
-// a maintenance, a suspect, an applicant, a peer service, and last the book that has it all.
+// a maintenance, a suspect, an applicant, a peer service, a promotion, and last the book that has it all.
 func TestAStaffDay(t *testing.T) {
 	began := time.Now()
 	tool(t, "envoy")
@@ -71,7 +71,7 @@ func TestAStaffDay(t *testing.T) {
 		must(t, os.WriteFile(filepath.Join(d.keys, id+".pem"), []byte(d.peers.PrivatePEM(t, id)), 0o600))
 	}
 	d.office = openOffice(t, "BARONG_PHONE_VERIFICATION=mock", "BARONG_STORAGE_FOLDER="+t.TempDir(),
-		"BARONG_MANAGEMENT_API="+file, "BARONG_MAXMINDDB_PATH="+cluster.WriteWorld(t))
+		"BARONG_MANAGEMENT_API="+file, "BARONG_FOUR_EYES=superadmin", "BARONG_MAXMINDDB_PATH="+cluster.WriteWorld(t))
 	d.gates = [2]e2e.Proxy{d.gate, d.gateOf(t, 1)}
 	for _, step := range []struct {
 		name string
@@ -85,6 +85,7 @@ func TestAStaffDay(t *testing.T) {
 		{"a suspect is locked, and the sessions end with it", d.locks},
 		{"an applicant is reviewed to level 3", d.reviews},
 		{"a service moves labels by messages of two signers", d.movesLabels},
+		{"a superadmin is made, as two others want", d.promotes},
 		{"the activities tell the whole day", d.looksBack},
 	} {
 		at := time.Now()
@@ -455,6 +456,31 @@ func (d *day) movesLabels(t *testing.T) {
 	if got := d.tells(t, 1, "POST", "/labels/list", d.signed(t, `{"user_uid":"`+d.trader.uid+`"}`, "alex", "jeff")); got.status != 201 || strings.Contains(got.body, `"phone"`) {
 		t.Errorf("labels of the trader: %d %s", got.status, got.body)
 	}
+}
+
+// promotes makes the accountant a superadmin, which one superadmin asks for and another confirms.
+func (d *day) promotes(t *testing.T) {
+	chosen, second := d.staff["accountant"], d.appoint(t, newcomer(91))
+	got := d.boss.does(t, 202, `"request_id"`, "POST", "/admin/users/role", "uid", chosen.uid, "role", "superadmin")
+	d.did(d.boss, chosen, "requests", "ask")
+	request, ours := strings.CutPrefix(got.header.Get("Location"), "/api/v2/barong")
+	if !ours {
+		t.Fatalf("Location %q, want the request's", got.header.Get("Location"))
+	}
+	d.boss.does(t, 422, "admin.request.own", "POST", request+"/confirm")
+	d.staff["admin"].does(t, 401, byAbility, "POST", request+"/confirm")
+	chosen.does(t, 200, `"role":"accountant"`, "GET", "/resource/users/me")
+	second.does(t, 200, `"open"`, "GET", request)
+	second.does(t, 200, `"confirmed"`, "POST", request+"/confirm")
+	d.did(second, chosen, "requests", "confirm")
+	d.did(second, chosen, "users", "update")
+	second.does(t, 409, "admin.request.not_open", "POST", request+"/confirm")
+	chosen.refused(t, d.gate) // the session of the former role
+	chosen.cookies = map[string]string{}
+	chosen.enter(t, "active", d.gate, "/identity/sessions", map[string]string{
+		"email": chosen.email, "password": chosen.password, "otp_code": chosen.code(t),
+	})
+	chosen.does(t, 200, `"role":"superadmin"`, "GET", "/resource/users/me")
 }
 
 // A line is one of GET /admin/activities/admin.
