@@ -9,7 +9,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"barong/internal/config"
 	"barong/internal/expect"
 	"barong/internal/secret"
 )
@@ -47,8 +49,29 @@ func TestServiceFileIsAccepted(t *testing.T) {
 	c.env = append(environ, "BARONG_NO_SETTING=1")
 	c.run("", "config check").want(t, 2, "BARONG_NO_SETTING")
 
+	// systemd ends a service that is slower to stop than it may be by kill -9, and tries again after
+	// any status but that of serve.
+	s, err := config.Load(environ)
+	expect.OK(t, err)
+	value := func(key string) string {
+		m := regexp.MustCompile(`(?m)^` + key + `=(.*)$`).FindStringSubmatch(unit)
+		if m == nil {
+			t.Fatalf("the unit has no %s", key)
+		}
+		return m[1]
+	}
+	if stop := expect.Must(time.ParseDuration(value("TimeoutStopSec")))(t); stop <= s.Process.ShutdownTimeout {
+		t.Errorf("it is killed after %s, and may take %s", stop, s.Process.ShutdownTimeout)
+	}
+	if value("RestartPreventExitStatus") != "2" || strings.Contains(unit, "ExecStartPre=") {
+		t.Error("a wrong setting is tried again")
+	}
+	if !strings.HasPrefix(s.Listen.GRPC, "unix:///run/"+value("RuntimeDirectory")+"/") {
+		t.Errorf("the unit makes no folder for %s", s.Listen.GRPC)
+	}
+
 	commands := document(t, "docs/cli.md")
-	for _, m := range regexp.MustCompile(`(?m)^ExecStart(?:Pre)?=/usr/bin/(.*)$`).FindAllStringSubmatch(unit, -1) {
+	for _, m := range regexp.MustCompile(`(?m)^ExecStart=/usr/bin/(.*)$`).FindAllStringSubmatch(unit, -1) {
 		if !strings.Contains(commands, m[1]) {
 			t.Errorf("%q is no command", m[1])
 		}
@@ -89,10 +112,15 @@ func TestImageIsBuiltAsTheBinary(t *testing.T) {
 	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{if .Module}}{{if .Module.Main}}{{.ImportPath}}{{end}}{{end}}", ".")
 	out, err := list.Output()
 	expect.OK(t, err)
-	sent := strings.Split(document(t, "deploy/Dockerfile.dockerignore"), "\n")
+	read := []string{"!go.mod", "!go.sum"}
 	for path := range strings.FieldsSeq(string(out)) {
-		if top := strings.Split(path, "/")[1]; !slices.Contains(sent, "!"+top) {
-			t.Errorf("the build of the image does not see %s", path)
-		}
+		read = append(read, "!"+strings.Split(path, "/")[1])
+	}
+	slices.Sort(read)
+	read = slices.Compact(read)
+	sent := regexp.MustCompile(`(?m)^!.*$`).FindAllString(document(t, "deploy/Dockerfile.dockerignore"), -1)
+	slices.Sort(sent)
+	if !slices.Equal(sent, read) {
+		t.Errorf("the build of the image sees %q, and reads %q", sent, read)
 	}
 }
