@@ -153,7 +153,7 @@ func TestARequestIsJudgedWhenItIsAskedFor(t *testing.T) {
 	w.as("superadmin").Get(t, requests).Want(t, 200, "[]")
 }
 
-// Nobody confirms what they could not ask for: by ability, permission, rank, second factor or as the target.
+// Nobody confirms a change that they could not ask for: by ability, permission, rank, second factor or as the target.
 func TestWhoMayConfirm(t *testing.T) {
 	w := newWorld(t)
 	w.fourEyes(account.ActionStaffRole)
@@ -364,7 +364,7 @@ func TestTooManyRequests(t *testing.T) {
 	w.ask("MEMBER", "support")
 }
 
-// Of those who confirm a request at once, one does, on each engine.
+// Of several confirmations of a request at once, one succeeds, on each engine.
 func TestConfirmationsAtOnce(t *testing.T) {
 	for name, open := range map[string]func(testing.TB) *apitest.World{"sqlite": apitest.New, "postgres": apitest.NewPostgres} {
 		t.Run(name, func(t *testing.T) {

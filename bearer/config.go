@@ -23,7 +23,7 @@ const (
 // Config says where the keys are and which tokens are taken. All but URL or Keys may be left out.
 type Config struct {
 	// URL is where Barong publishes its key set. It is https, or http on a loopback address or a
-	// host of PlainHosts: the set decides who everybody is.
+	// host of PlainHosts: the set decides about every identity.
 	URL        string
 	PlainHosts []string
 	// Keys is a key set (RFC 7517) in place of URL; it never changes.

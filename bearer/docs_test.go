@@ -53,7 +53,7 @@ end
 	for language, x := range map[string]struct {
 		tail, name  string
 		needs       []string
-		interpreter []string // the first that has what the program needs
+		interpreter []string // the first that has the program's packages
 	}{
 		"js":     {js, "verify.js", []string{"-e", "fetch"}, []string{"node"}},
 		"python": {python, "verify.py", []string{"-c", "import jwt, cryptography"}, []string{"python3", "/usr/bin/python3"}},

@@ -127,7 +127,7 @@ func (o *office) superadmin(t *testing.T) *life {
 	return o.appoint(t, boss)
 }
 
-// appoint has the operator make p a superadmin, who signs in and has a second factor.
+// appoint has the operator make p a superadmin, with a session and a second factor.
 func (o *office) appoint(t *testing.T, p *person) *life {
 	t.Helper()
 	boss := &life{office: o, person: p}

@@ -28,7 +28,7 @@ type day struct {
 	staff  map[string]*life // by role
 	trader *life            // a member at home
 	abroad *life            // a member in Andorra
-	rogue  *life            // a member who will be locked
+	rogue  *life            // a member to be locked
 	peers  *peertest.Peers
 	keys   string // directory of their private keys
 

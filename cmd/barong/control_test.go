@@ -154,7 +154,7 @@ func FuzzControlSocket(f *testing.F) {
 		var sent operationRequest
 		if json.Unmarshal(body, &sent) == nil {
 			if op, err := operationNamed(sent.Command); err == nil && json.Unmarshal(sent.Input, op) == nil {
-				t.Skip("a command")
+				return // a command, which would be run
 			}
 		}
 		w := httptest.NewRecorder()

@@ -269,14 +269,7 @@ func (sv *service) sweep(ctx context.Context) {
 
 // sweepRequests closes requests for a second member of the staff whose time is over.
 func (sv *service) sweepRequests(ctx context.Context) {
-	tick := time.NewTicker(time.Minute)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	eachMinute(ctx, func() {
 		err := bounded(ctx, sweepTimeout, func(ctx context.Context) error {
 			n, err := sv.requests.LapseOverdue(ctx)
 			if n > 0 {
@@ -287,21 +280,28 @@ func (sv *service) sweepRequests(ctx context.Context) {
 		if err != nil && ctx.Err() == nil {
 			sv.log.Error("lapse requests", "error", err)
 		}
+	})
+}
+
+// eachMinute calls f once a minute, the first time after one, until ctx ends.
+func eachMinute(ctx context.Context, f func()) {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			f()
+		}
 	}
 }
 
 // sweepDocuments lowers users whose documents have expired, and once an hour removes files that an
 // upload has left behind.
 func (sv *service) sweepDocuments(ctx context.Context) {
-	tick := time.NewTicker(time.Minute)
-	defer tick.Stop()
 	var swept time.Time
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	eachMinute(ctx, func() {
 		err := bounded(ctx, sweepTimeout, func(ctx context.Context) error {
 			n, err := sv.persons.ExpireDocuments(ctx)
 			if n > 0 {
@@ -316,7 +316,7 @@ func (sv *service) sweepDocuments(ctx context.Context) {
 		if err != nil && ctx.Err() == nil {
 			sv.log.Error("sweep of documents", "error", err)
 		}
-	}
+	})
 }
 
 // filesTimeout bounds one look at all files.

@@ -106,7 +106,7 @@ type Request struct {
 	// Rules is FourEyes.String at asking.
 	Rules string
 	State string
-	// Reason is that of one that lapsed, Decider the uid of the user who confirmed or refused it.
+	// Reason is that of one that lapsed, Decider the uid of the user that confirmed or refused it.
 	Reason, Decider      string
 	CreatedAt, ExpiresAt time.Time
 	DecidedAt            time.Time // zero while it is open

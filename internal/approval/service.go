@@ -112,7 +112,7 @@ func (s *Service) Confirm(ctx context.Context, by account.Actor, id int64) (r ac
 	return r, nil
 }
 
-// Refuse closes an open request without its change. The asker may, and everybody who may confirm it.
+// Refuse closes an open request without its change. The asker may, and everybody that may confirm it.
 // Errors: as Confirm, up to those of the actor, but for ErrOwn.
 func (s *Service) Refuse(ctx context.Context, by account.Actor, id int64) (r account.Request, err error) {
 	err = s.decide(ctx, id, func(tx Tx, w account.Writer, open account.Request) error {

@@ -87,7 +87,7 @@ func TestRefusalsAreCountedByReason(t *testing.T) {
 	}
 }
 
-// A message for another service may have any signatures but wrong ones of signers who are known here.
+// A message for another service may have any signatures but wrong ones of known signers.
 func TestFaultsOfAMessageForAnotherService(t *testing.T) {
 	p, other := peertest.New(t), peertest.New(t)
 	p.Add(t, "stranger", "EdDSA")
